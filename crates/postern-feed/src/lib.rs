@@ -1,0 +1,1 @@
+//! Feeds of events from files and from the ledger.

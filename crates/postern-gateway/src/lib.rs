@@ -1,0 +1,1 @@
+//! Sockets, upstream connections and the hold buffer; drives sessions.

@@ -1,0 +1,1 @@
+//! Tree maths, proofs and checkpoints of the ledger.

@@ -1,0 +1,94 @@
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+/// The account of a person or a service, as the ledger knows it.
+///
+/// Never a person: a credential can be borrowed, so what is suspected or named is the account.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Actor(Arc<str>);
+
+/// A customer whose data it is, by the text of the subject column of the protected tables.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(Arc<str>);
+
+macro_rules! name {
+    ($type:ident) => {
+        impl $type {
+            /// Takes the name as it stands; it is compared byte by byte.
+            pub fn new(name: impl Into<Arc<str>>) -> Self {
+                Self(name.into())
+            }
+
+            /// The name's text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($type), self.0)
+            }
+        }
+    };
+}
+
+name!(Actor);
+name!(Subject);
+
+/// What kind of personal data a protected column holds; masks and policy speak of classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FieldClass {
+    Name,
+    Email,
+    Phone,
+    Address,
+    Identifier,
+    CaseNumber,
+    FreeText,
+    Secret,
+}
+
+impl FieldClass {
+    /// Every class, in the order in which documents list them.
+    pub const ALL: [Self; 8] = [
+        Self::Name,
+        Self::Email,
+        Self::Phone,
+        Self::Address,
+        Self::Identifier,
+        Self::CaseNumber,
+        Self::FreeText,
+        Self::Secret,
+    ];
+
+    /// The class's name in configuration, policy and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Address => "address",
+            Self::Identifier => "identifier",
+            Self::CaseNumber => "case_number",
+            Self::FreeText => "free_text",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// The class of that name, if there is one.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+}

@@ -1,0 +1,1 @@
+//! Who is who: roles, SCRAM verifiers, suspensions.

@@ -1,0 +1,1 @@
+//! Decides what an actor may see, and why.

@@ -1,0 +1,1 @@
+//! What a statement reads, and the leaf rewriting that masks it.

@@ -1,0 +1,1 @@
+//! From leaked records to the account they came from.

@@ -1,0 +1,1 @@
+//! Detectors: disclosures and feeds in, findings out.

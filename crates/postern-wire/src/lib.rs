@@ -1,0 +1,1 @@
+//! PostgreSQL protocol messages, bytes to types and back.

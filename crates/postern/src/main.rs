@@ -1,0 +1,3 @@
+//! The binary: configuration, command line, composition root.
+
+fn main() {}
