@@ -1,3 +1,55 @@
-//! The project's own checks.
+//! The project's own checks: `cargo xtask tidy` for what no other tool looks at, `cargo xtask ci`
+//! for everything that must hold before a change is merged (tests apart).
+//!
+//! Start with [`tidy::run`]; each rule is a module of its own beside a test with small inputs.
 
-fn main() {}
+mod ci;
+mod tidy;
+
+use std::{
+    io::{Write as _, stderr},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// The project's own checks.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Checks layering, sizes, module documents and the like.
+    Tidy,
+    /// Runs formatter, lints, tidy and the supply chain's rules.
+    Ci,
+}
+
+/// Exits with 0 when all is well, 1 when a check found something, 2 when it could not be run.
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = root().and_then(|root| match arguments.command {
+        Command::Tidy => tidy::run(&root),
+        Command::Ci => ci::run(&root),
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(stderr(), "error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The root of the workspace that this program was built from.
+fn root() -> anyhow::Result<PathBuf> {
+    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let root = xtask.parent().ok_or_else(|| anyhow::anyhow!("xtask has no folder above it"))?;
+    Ok(root.to_owned())
+}
