@@ -1,3 +1,33 @@
-//! The binary: configuration, command line, composition root.
+//! The `postern` binary: configuration, command line, composition root.
+//!
+//! Start with [`cli`] for what can be asked, [`config`] for what can be set, and `serve` for how
+//! the parts are put together.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod cli;
+mod commands;
+mod config;
+mod control;
+mod ui;
+
+/// The exit code for a command line that makes no sense.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            // Nothing can be said where the terminal is gone.
+            let _ = error.print();
+            return code;
+        }
+    };
+    match commands::run(cli) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => ui::failure(&error),
+    }
+}

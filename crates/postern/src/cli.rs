@@ -1,0 +1,194 @@
+//! The command line, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Guards a PostgreSQL database's customer data against the people who work with it.
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The configuration file.
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "postern.toml")]
+    pub(crate) config: PathBuf,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Guards the database that the configuration names, until it is asked to stop.
+    Serve,
+    /// Looks at a database and writes a configuration for it, and a new ledger.
+    Init(InitArgs),
+    /// Reads the configuration, says what is wrong with it or what it means.
+    CheckConfig(JsonArgs),
+    /// Plays the theft that Postern is built for, on a throw-away PostgreSQL.
+    Demo(DemoArgs),
+    /// Says who may log in.
+    #[command(subcommand)]
+    Person(PersonCommand),
+    /// Shuts an account out, at once: cuts its sessions and refuses it from now on.
+    Suspend(SuspendArgs),
+    /// Lets a suspended account in again.
+    Resume(ResumeArgs),
+    /// Says how the running gateway is doing.
+    Status(JsonArgs),
+    /// Checks or shows the ledger.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Says which account leaked records came from, if any.
+    Trace(TraceArgs),
+    /// Runs the detectors over a feed folder and writes its findings.jsonl.
+    Replay(ReplayArgs),
+    /// Prints the reference of the configuration file.
+    #[command(hide = true)]
+    ConfigReference,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArgs {
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The database, as postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE. Without a password there,
+    /// PGPASSWORD is used, or it is asked for if the server wants one.
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: String,
+    /// The folder to write to; it is made if need be. Nothing in it is overwritten.
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// A table to protect whatever is found in it, as SCHEMA.TABLE.
+    #[arg(long, value_name = "TABLE", requires = "subject")]
+    pub(crate) protect: Option<String>,
+    /// The column of that table that holds the customer's key.
+    #[arg(long, value_name = "COLUMN", requires = "protect")]
+    pub(crate) subject: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Leaves everything running at the end and prints how to try it.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PersonCommand {
+    /// Adds a person; asks for the password.
+    Add(PersonAddArgs),
+    /// Lists who may log in.
+    List(JsonArgs),
+    /// Removes a person, who can no longer log in.
+    Remove {
+        /// The account's name.
+        actor: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PersonAddArgs {
+    /// The account's name, which is what the person logs in as.
+    pub(crate) actor: String,
+    /// The role, one of those in the configuration.
+    #[arg(long)]
+    pub(crate) role: String,
+    /// Who employs the person, if it is a contractor.
+    #[arg(long)]
+    pub(crate) employer: Option<String>,
+    /// The last day on which the account works, as YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) ends: Option<String>,
+    /// Reads the password from the first line of the standard input.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SuspendArgs {
+    /// The account.
+    pub(crate) actor: String,
+    /// Why; it is recorded.
+    #[arg(long)]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The account.
+    pub(crate) actor: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Proves that nothing in the ledger was changed, dropped or reordered.
+    Verify(VerifyArgs),
+    /// Prints entries.
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// A checkpoint that somebody else kept; the ledger must contain its history.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Only what this account did.
+    #[arg(long)]
+    pub(crate) actor: Option<String>,
+    /// Only what concerns this customer.
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// Only the last so many entries.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) last: Option<usize>,
+    /// Prints one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// The leaked records, as CSV with a header naming any of subject, name, email, phone, ticket.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) leak: PathBuf,
+    /// A feed folder to look through, instead of the ledger.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) feed: Option<PathBuf>,
+    /// The values that the protected fields had over time, as JSON Lines.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The feed folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) feed: PathBuf,
+    /// Where to write the findings, instead of findings.jsonl in the feed folder.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}

@@ -1,0 +1,31 @@
+//! One function for each command.
+
+use crate::{
+    cli::{Cli, Command},
+    config::reference,
+    ui::{self, Outcome},
+};
+
+mod check_config;
+mod gateway;
+
+pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let config = cli.config.as_path();
+    match cli.command {
+        Command::CheckConfig(args) => check_config::run(config, &args),
+        Command::Suspend(args) => gateway::suspend(config, args),
+        Command::Resume(args) => gateway::resume(config, args),
+        Command::Status(args) => gateway::status(config, &args),
+        Command::ConfigReference => {
+            ui::result(reference::markdown().trim_end())?;
+            Ok(Outcome::Yes)
+        }
+        Command::Serve
+        | Command::Init(_)
+        | Command::Demo(_)
+        | Command::Person(_)
+        | Command::Ledger(_)
+        | Command::Trace(_)
+        | Command::Replay(_) => anyhow::bail!("this command is not built yet"),
+    }
+}

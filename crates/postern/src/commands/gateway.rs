@@ -1,0 +1,55 @@
+//! Orders to the running gateway, and how it is doing.
+
+use std::path::Path;
+
+use crate::{
+    cli::{JsonArgs, ResumeArgs, SuspendArgs},
+    config,
+    control::{Client, Reply, Request, os_user},
+    ui::{self, Outcome},
+};
+
+pub(crate) fn suspend(config: &Path, args: SuspendArgs) -> anyhow::Result<Outcome> {
+    let actor = args.actor.clone();
+    let request = Request::Suspend { actor: args.actor, why: args.why, by: os_user() };
+    let reply = ask(config, &request)?;
+    let Reply::Suspended { sessions_cut } = reply else { return no(reply) };
+    ui::result(format!("{actor} is suspended; sessions cut: {sessions_cut}"))?;
+    Ok(Outcome::Yes)
+}
+
+pub(crate) fn resume(config: &Path, args: ResumeArgs) -> anyhow::Result<Outcome> {
+    let actor = args.actor.clone();
+    let reply = ask(config, &Request::Resume { actor: args.actor, by: os_user() })?;
+    let Reply::Resumed {} = reply else { return no(reply) };
+    ui::result(format!("{actor} may log in again"))?;
+    Ok(Outcome::Yes)
+}
+
+pub(crate) fn status(config: &Path, args: &JsonArgs) -> anyhow::Result<Outcome> {
+    let reply = ask(config, &Request::Status {})?;
+    let Reply::Status(status) = reply else { return no(reply) };
+    if args.json {
+        ui::json(&status)?;
+    } else {
+        ui::result(&status)?;
+    }
+    Ok(Outcome::Yes)
+}
+
+fn ask(config: &Path, request: &Request) -> anyhow::Result<Reply> {
+    let settings = config::load(config)?.settings;
+    Ok(Client::connect(&settings.data.control_socket())?.ask(request)?)
+}
+
+fn no(reply: Reply) -> anyhow::Result<Outcome> {
+    match reply {
+        Reply::Refused { why } => {
+            ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
+            Ok(Outcome::No)
+        }
+        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) => {
+            anyhow::bail!("the gateway answered something else than was asked")
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The configuration: one TOML file, read in two steps.
+//!
+//! [`file`] is the file as it is written, key by key; its comments are the reference in
+//! `docs/config.md`. [`check`] turns it into [`Settings`], in which every value is typed, every
+//! path absolute and every contradiction refused. Nothing else in Postern reads a configuration
+//! file or the environment. Whatever is wrong is reported with the place in the file and with what
+//! to do about it, all of it at once where the file can be parsed at all.
+
+use std::{fs, path::Path};
+
+pub(crate) use self::{
+    error::{ConfigError, Problem},
+    settings::{Reason, Role, Settings, Strength, Table, UpstreamTls},
+};
+
+mod check;
+mod error;
+pub(crate) mod explain;
+pub(crate) mod file;
+pub(crate) mod place;
+pub(crate) mod reference;
+mod settings;
+mod units;
+
+/// What a configuration file says, and what in it is allowed but looks like a mistake.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Reads a configuration file and everything that it names: the policy and the password.
+pub(crate) fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse(path, &text)
+}
+
+/// As [`load`], for text that is at hand; `path` is where it lies or will lie.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Loaded, ConfigError> {
+    let source = error::Source::new(path, text);
+    let file: file::File =
+        toml::from_str(text).map_err(|error| ConfigError::syntax(&source, &error))?;
+    check::check(file, path, &source)
+}
+
+#[cfg(test)]
+mod tests;

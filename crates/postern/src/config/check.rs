@@ -1,0 +1,347 @@
+//! From the file as written to settings that hold together.
+//!
+//! A check notes what is wrong and goes on, so that one run reports everything. What it returns
+//! after a problem is a stand-in that nobody sees: settings come out only if nothing was wrong.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use postern_model::{Secret, Subject};
+
+use super::{
+    ConfigError, Loaded,
+    error::{Problem, Source},
+    file::{DataFile, File, GatewayFile, LimitsFile, PolicyFile, TlsFile, UpstreamFile, WatchFile},
+    place::Place,
+    settings::{Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch},
+    units,
+};
+
+mod rules;
+
+pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, ConfigError> {
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let folder = std::path::absolute(&folder).unwrap_or(folder);
+    let mut checker = Checker { source, folder, problems: Vec::new(), warnings: Vec::new() };
+
+    let settings = Settings {
+        path: path.to_owned(),
+        text: source.text.as_str().into(),
+        gateway: checker.gateway(file.gateway),
+        upstream: checker.upstream(file.upstream),
+        data: checker.data(file.data),
+        roles: checker.roles(file.roles),
+        tables: checker.tables(&file.tables),
+        reasons: checker.reasons(&file.reasons, &file.tables),
+        policy: checker.policy(file.policy),
+        watch: checker.watch(file.watch),
+    };
+    if checker.problems.is_empty() {
+        return Ok(Loaded { settings, warnings: checker.warnings });
+    }
+    let mut problems = checker.problems;
+    problems.sort_by_key(Problem::line);
+    Err(ConfigError::Wrong { path: path.to_owned(), problems })
+}
+
+struct Checker<'a> {
+    source: &'a Source,
+    /// What relative paths are relative to.
+    folder: PathBuf,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn wrong(&mut self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        let span = place.span(&self.source.text);
+        self.problems.push(self.source.problem(span, message.into(), help.into()));
+    }
+
+    fn warn(&mut self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        let span = place.span(&self.source.text);
+        let problem = self.source.problem(span, message.into(), help.into());
+        self.warnings.push(problem.into_warning());
+    }
+
+    fn gateway(&mut self, file: GatewayFile) -> Gateway {
+        let place = Place::section("gateway");
+        let encrypted = file.tls_certificate.is_some() || file.tls_key.is_some();
+        let listen = self.listen(&place.key("listen"), &file.listen, encrypted);
+        let tls = self.server_tls(&place, file.tls_certificate, file.tls_key);
+        let workers = match file.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => usize::from(workers),
+        };
+        Gateway { listen, tls, workers, limits: self.limits(&place.key("limits"), &file.limits) }
+    }
+
+    fn listen(&mut self, place: &Place, text: &str, encrypted: bool) -> SocketAddr {
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            self.wrong(
+                place,
+                format!("`{text}` is not an address to listen on"),
+                "write an IP address and a port, e.g. `127.0.0.1:6432` or `[::]:6432`",
+            );
+            return SocketAddr::from(([127, 0, 0, 1], 0));
+        };
+        if !address.ip().is_loopback() && !encrypted {
+            self.wrong(
+                place,
+                format!("`{text}` can be reached from other machines, and there is no TLS"),
+                "give `tls_certificate` and `tls_key`, or listen on `127.0.0.1`",
+            );
+        }
+        address
+    }
+
+    fn server_tls(
+        &mut self,
+        place: &Place,
+        certificate: Option<String>,
+        key: Option<String>,
+    ) -> Option<ServerTls> {
+        let (certificate, key) = match (certificate, key) {
+            (None, None) => return None,
+            (Some(certificate), Some(key)) => (certificate, key),
+            (Some(_), None) => {
+                self.wrong(
+                    &place.key("tls_certificate"),
+                    "a certificate without its key",
+                    "add `tls_key`, the file with the certificate's private key",
+                );
+                return None;
+            }
+            (None, Some(_)) => {
+                self.wrong(
+                    &place.key("tls_key"),
+                    "a key without its certificate",
+                    "add `tls_certificate`, the file with the certificate chain",
+                );
+                return None;
+            }
+        };
+        Some(ServerTls {
+            certificate: self.existing(&place.key("tls_certificate"), &certificate),
+            key: self.existing(&place.key("tls_key"), &key),
+        })
+    }
+
+    fn limits(&mut self, place: &Place, file: &LimitsFile) -> Limits {
+        Limits {
+            connections_max: self.positive(&place.key("connections_max"), file.connections_max),
+            message_bytes_max: self.memory(
+                &place.key("message_bytes_max"),
+                &file.message_bytes_max,
+                1 << 14..=1 << 30,
+            ),
+            hold_rows_max: self.positive(&place.key("hold_rows_max"), file.hold_rows_max),
+            hold_bytes_max: self.memory(
+                &place.key("hold_bytes_max"),
+                &file.hold_bytes_max,
+                1 << 14..=1 << 30,
+            ),
+            login_timeout: self.duration(&place.key("login_timeout"), &file.login_timeout),
+            drain: self.duration(&place.key("drain"), &file.drain),
+            idle_in_transaction_timeout: self.duration(
+                &place.key("idle_in_transaction_timeout"),
+                &file.idle_in_transaction_timeout,
+            ),
+            statement_timeout: self
+                .duration(&place.key("statement_timeout"), &file.statement_timeout),
+        }
+    }
+
+    fn upstream(&mut self, file: UpstreamFile) -> Upstream {
+        let place = Place::section("upstream");
+        for (key, value) in
+            [("host", &file.host), ("database", &file.database), ("user", &file.user)]
+        {
+            self.not_empty(&place.key(key), key, value);
+        }
+        if file.tls_ca.is_some() && file.tls != TlsFile::Require {
+            self.wrong(
+                &place.key("tls_ca"),
+                "`tls_ca` has no effect unless TLS is required",
+                "set `tls = \"require\"`, or leave `tls_ca` out",
+            );
+        }
+        Upstream {
+            password: self.password(&place, &file),
+            tls_ca: file.tls_ca.map(|path| self.existing(&place.key("tls_ca"), &path)),
+            host: file.host,
+            port: file.port,
+            database: file.database,
+            user: file.user,
+            tls: file.tls,
+        }
+    }
+
+    fn password(&mut self, place: &Place, file: &UpstreamFile) -> Option<Secret<String>> {
+        let (key, password) = match (&file.password_file, &file.password_env) {
+            (None, None) => return None,
+            (Some(_), Some(_)) => {
+                self.wrong(
+                    &place.key("password_env"),
+                    "the password is to be read from two places",
+                    "keep one of `password_file` and `password_env`",
+                );
+                return None;
+            }
+            (Some(path), None) => {
+                let place = place.key("password_file");
+                let text = self.read(&place, path)?;
+                (place, text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            (None, Some(variable)) => {
+                let place = place.key("password_env");
+                let Ok(value) = std::env::var(variable) else {
+                    self.wrong(
+                        &place,
+                        format!("the environment variable `{variable}` is not set"),
+                        "set it where Postern is started, or use `password_file`",
+                    );
+                    return None;
+                };
+                (place, value)
+            }
+        };
+        if password.is_empty() {
+            self.wrong(&key, "the password is empty", "put the upstream user's password there");
+        }
+        Some(Secret::new(password))
+    }
+
+    fn data(&mut self, file: DataFile) -> Data {
+        let place = Place::section("data");
+        self.not_empty(&place.key("folder"), "folder", &file.folder);
+        Data {
+            folder: self.folder.join(&file.folder),
+            min_free_bytes: self.bytes(&place.key("min_free"), &file.min_free).unwrap_or(0),
+        }
+    }
+
+    fn policy(&mut self, file: PolicyFile) -> Policy {
+        let Some(path) = file.file else { return Policy::Shipped };
+        match self.read(&Place::section("policy").key("file"), &path) {
+            Some(text) => Policy::File { path: self.folder.join(path), text: text.into() },
+            None => Policy::Shipped,
+        }
+    }
+
+    fn watch(&mut self, file: WatchFile) -> Watch {
+        let place = Place::section("watch");
+        let rate = file.alerts_per_100_agents_per_day;
+        if !(rate.is_finite() && rate > 0.0) {
+            self.wrong(
+                &place.key("alerts_per_100_agents_per_day"),
+                "the accepted rate of false alarms must be more than nothing",
+                "0.1 is one false alarm in ten days for a hundred people",
+            );
+        }
+        self.distinct(&place.key("suspend_on"), "finding", &file.suspend_on);
+        self.distinct(&place.key("decoys"), "decoy", &file.decoys);
+        Watch {
+            alerts_per_100_agents_per_day: rate,
+            suspend_on: file.suspend_on,
+            decoys: file.decoys.into_iter().map(Subject::new).collect(),
+        }
+    }
+}
+
+/// What several sections need.
+impl Checker<'_> {
+    fn read(&mut self, place: &Place, path: &str) -> Option<String> {
+        let full = self.folder.join(path);
+        match fs::read_to_string(&full) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.wrong(
+                    place,
+                    format!("can't read `{}`: {error}", full.display()),
+                    "make the file, or let the account that runs Postern read it; relative \
+                     paths start at the configuration's folder",
+                );
+                None
+            }
+        }
+    }
+
+    fn existing(&mut self, place: &Place, path: &str) -> PathBuf {
+        if let Err(error) = fs::File::open(self.folder.join(path)) {
+            self.wrong(
+                place,
+                format!("can't read `{}`: {error}", self.folder.join(path).display()),
+                "make the file, or let the account that runs Postern read it; relative paths \
+                 start at the configuration's folder",
+            );
+        }
+        self.folder.join(path)
+    }
+
+    fn not_empty(&mut self, place: &Place, key: &str, value: &str) {
+        if value.trim().is_empty() {
+            self.wrong(place, format!("`{key}` is empty"), "say something or leave it out");
+        }
+    }
+
+    fn positive(&mut self, place: &Place, value: u32) -> usize {
+        if value == 0 {
+            self.wrong(place, "with a limit of 0 nothing works", "write at least 1");
+        }
+        usize::try_from(value).unwrap_or(usize::MAX)
+    }
+
+    fn duration(&mut self, place: &Place, text: &str) -> Duration {
+        units::duration(text).unwrap_or_else(|| {
+            self.wrong(
+                place,
+                format!("`{text}` is not a duration"),
+                "write a whole number above 0 and one of ms, s, m, h, d, e.g. `1h`",
+            );
+            Duration::ZERO
+        })
+    }
+
+    fn bytes(&mut self, place: &Place, text: &str) -> Option<u64> {
+        let bytes = units::bytes(text);
+        if bytes.is_none() {
+            self.wrong(
+                place,
+                format!("`{text}` is not an amount of memory"),
+                "write a whole number and one of B, KiB, MiB, GiB, e.g. `256MiB`",
+            );
+        }
+        bytes
+    }
+
+    fn memory(&mut self, place: &Place, text: &str, range: std::ops::RangeInclusive<u64>) -> usize {
+        let Some(bytes) = self.bytes(place, text) else { return 0 };
+        if !range.contains(&bytes) {
+            let (low, high) = (units::bytes_text(*range.start()), units::bytes_text(*range.end()));
+            self.wrong(
+                place,
+                format!("`{text}` is out of range"),
+                format!("write something from {low} to {high}"),
+            );
+        }
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    fn distinct(&mut self, place: &Place, what: &str, names: &[String]) {
+        for (index, name) in names.iter().enumerate() {
+            self.not_empty(&place.index(index), what, name);
+            if names.iter().take(index).any(|earlier| earlier == name) {
+                let message = format!("{what} `{name}` is listed twice");
+                self.wrong(&place.index(index), message, "keep one of them");
+            }
+        }
+    }
+}

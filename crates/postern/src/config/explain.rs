@@ -1,0 +1,148 @@
+//! What a configuration means, in words and for machines.
+
+use std::fmt::Write as _;
+
+use comfy_table::{Table as Grid, presets};
+use serde::Serialize;
+
+use super::{
+    Loaded, Problem, Reason, Role, Settings, Strength, Table, UpstreamTls,
+    settings::{Column, Insert, Policy, RoleKind},
+    units::{bytes_text, duration_text},
+};
+
+/// The whole configuration, for a person.
+pub(crate) fn text(settings: &Settings) -> String {
+    let mut page = String::new();
+    let gateway = &settings.gateway;
+    let encrypted = if gateway.tls.is_some() { "with TLS" } else { "without TLS" };
+    let _ = writeln!(page, "clients   {}, {encrypted}", gateway.listen);
+    let upstream = &settings.upstream;
+    let encrypted = match upstream.tls {
+        UpstreamTls::Disable => "without TLS",
+        UpstreamTls::Prefer => "with TLS if the server can",
+        UpstreamTls::Require => "with TLS",
+    };
+    let _ = writeln!(
+        page,
+        "guards    database {} on {}:{}, as {}, {encrypted}",
+        upstream.database, upstream.host, upstream.port, upstream.user
+    );
+    let data = &settings.data;
+    let min_free = bytes_text(data.min_free_bytes);
+    let _ = writeln!(page, "keeps     {}, {min_free} free at least", data.folder.display());
+    let policy = match &settings.policy {
+        Policy::Shipped => "the one that comes with Postern".to_owned(),
+        Policy::File { path, .. } => path.display().to_string(),
+    };
+    let _ = writeln!(page, "policy    {policy}");
+    let watch = &settings.watch;
+    let suspends = match watch.suspend_on.as_slice() {
+        [] => "nothing suspends an account by itself".to_owned(),
+        kinds => format!("suspends on {}", kinds.join(", ")),
+    };
+    let rate = watch.alerts_per_100_agents_per_day;
+    let _ = writeln!(page, "watch     {rate} alerts a day per 100 people; {suspends}");
+    page.push_str(&section(["role", "kind", "budgets"], settings.roles.iter().map(role)));
+    let header = ["table", "customer", "clear", "protected"];
+    page.push_str(&section(header, settings.tables.iter().map(table)));
+    let header = ["reason", "holds for a person and a customer", "grade"];
+    page.push_str(&section(header, settings.reasons.iter().map(reason)));
+    page
+}
+
+fn section<const N: usize>(
+    header: [&str; N],
+    rows: impl ExactSizeIterator<Item = [String; N]>,
+) -> String {
+    if rows.len() == 0 {
+        return String::new();
+    }
+    let mut grid = Grid::new();
+    grid.load_style(presets::NOTHING).set_header(header);
+    grid.add_rows(rows);
+    for column in grid.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    format!("\n{}\n", grid.trim_fmt())
+}
+
+fn role(role: &Role) -> [String; 3] {
+    let kind = match role.kind {
+        RoleKind::Restricted => "restricted",
+        RoleKind::Accounted => "accounted",
+        RoleKind::PassThrough => "pass-through",
+    };
+    let budget = |b: &super::settings::Budget| {
+        format!("{} {} in {}", b.max, b.count.as_str(), duration_text(b.window))
+    };
+    let budgets: Vec<String> = role.budgets.iter().map(budget).collect();
+    [role.name.to_string(), kind.to_owned(), budgets.join("\n")]
+}
+
+fn table(table: &Table) -> [String; 4] {
+    let column = |column: &Column| {
+        let lookup = if column.lookup { ", look-up" } else { "" };
+        format!("{} ({}{lookup})", column.name, column.class.as_str())
+    };
+    let mut protected: Vec<String> = table.columns.iter().map(column).collect();
+    protected.push("every other column".to_owned());
+    let name = match table.insert {
+        Insert::Refuse => table.full_name(),
+        Insert::Allow => format!("{}\n(may be inserted into)", table.full_name()),
+    };
+    [name, table.subject.clone(), table.clear.join("\n"), protected.join("\n")]
+}
+
+fn reason(reason: &Reason) -> [String; 3] {
+    let mut holds = format!(
+        "{}.{}: {} is the person, {} the customer",
+        reason.schema, reason.table, reason.actor, reason.subject
+    );
+    if let Some(condition) = &reason.condition {
+        let _ = write!(holds, "\nwhere {condition}");
+    }
+    let grade = match &reason.strength {
+        Strength::Weak => "weak".to_owned(),
+        Strength::Strong => "strong".to_owned(),
+        Strength::StrongWhen(condition) => format!("strong when {condition}, else weak"),
+    };
+    [reason.name.to_string(), holds, grade]
+}
+
+/// What `check-config --json` prints; version 1.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    version: u32,
+    usable: bool,
+    problems: Vec<ReportedProblem>,
+    warnings: Vec<ReportedProblem>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedProblem {
+    line: usize,
+    message: String,
+    what_to_do: String,
+}
+
+impl Report {
+    pub(crate) fn usable(loaded: &Loaded) -> Self {
+        let warnings = reported(&loaded.warnings);
+        Self { version: 1, usable: true, problems: Vec::new(), warnings }
+    }
+
+    pub(crate) fn unusable(problems: &[Problem]) -> Self {
+        let problems = reported(problems);
+        Self { version: 1, usable: false, problems, warnings: Vec::new() }
+    }
+}
+
+fn reported(problems: &[Problem]) -> Vec<ReportedProblem> {
+    let one = |problem: &Problem| ReportedProblem {
+        line: problem.line(),
+        message: problem.to_string(),
+        what_to_do: problem.what_to_do().to_owned(),
+    };
+    problems.iter().map(one).collect()
+}

@@ -1,0 +1,349 @@
+//! The configuration file as it is written. The comments here are the reference: `docs/config.md`
+//! is generated from them.
+
+use std::collections::BTreeMap;
+
+use postern_model::FieldClass;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The configuration of one gateway: one TOML file. Paths are relative to the file's folder,
+/// durations are a number and one of `ms`, `s`, `m`, `h`, `d`, amounts of memory a number and one
+/// of `B`, `KiB`, `MiB`, `GiB`. A key that is not listed here is an error.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    pub(crate) gateway: GatewayFile,
+    pub(crate) upstream: UpstreamFile,
+    #[serde(default)]
+    pub(crate) data: DataFile,
+    /// What a person may do in general, by the role that `people.toml` gives them: one section
+    /// `[roles.NAME]` for each role.
+    #[serde(default)]
+    pub(crate) roles: BTreeMap<String, RoleFile>,
+    #[serde(default)]
+    pub(crate) tables: Vec<TableFile>,
+    #[serde(default)]
+    pub(crate) reasons: Vec<ReasonFile>,
+    #[serde(default)]
+    pub(crate) policy: PolicyFile,
+    #[serde(default)]
+    pub(crate) watch: WatchFile,
+}
+
+/// Where clients connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GatewayFile {
+    /// The address and port that clients connect to. Anything but a loopback address needs
+    /// `tls_certificate` and `tls_key`.
+    pub(crate) listen: String,
+    /// The certificate chain that clients are shown, as a PEM file. With it, connections without
+    /// TLS are refused, except on loopback addresses.
+    pub(crate) tls_certificate: Option<String>,
+    /// The certificate's private key, as a PEM file.
+    pub(crate) tls_key: Option<String>,
+    /// How many threads serve connections; 0 stands for one per processor core.
+    pub(crate) workers: u16,
+    pub(crate) limits: LimitsFile,
+}
+
+impl Default for GatewayFile {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:6432".to_owned(),
+            tls_certificate: None,
+            tls_key: None,
+            workers: 0,
+            limits: LimitsFile::default(),
+        }
+    }
+}
+
+/// What a client may use of the gateway. Everything has a limit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsFile {
+    /// How many clients may be connected at once; more are refused with SQLSTATE 53300.
+    pub(crate) connections_max: u32,
+    /// The longest message that a client or the server may send. A longer one ends the connection.
+    pub(crate) message_bytes_max: String,
+    /// How many rows are held back until the ledger has them, in one connection.
+    pub(crate) hold_rows_max: u32,
+    /// How much memory those rows may take, in one connection.
+    pub(crate) hold_bytes_max: String,
+    /// How long a client may take to log in.
+    pub(crate) login_timeout: String,
+    /// How long running statements may go on when the gateway is asked to stop.
+    pub(crate) drain: String,
+    /// How long a transaction may stand idle before it is rolled back and the connection ended.
+    pub(crate) idle_in_transaction_timeout: String,
+    /// How long one statement of a restricted role may run.
+    pub(crate) statement_timeout: String,
+}
+
+impl Default for LimitsFile {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_000,
+            message_bytes_max: "16MiB".to_owned(),
+            hold_rows_max: 1_024,
+            hold_bytes_max: "4MiB".to_owned(),
+            login_timeout: "10s".to_owned(),
+            drain: "10s".to_owned(),
+            idle_in_transaction_timeout: "60s".to_owned(),
+            statement_timeout: "60s".to_owned(),
+        }
+    }
+}
+
+/// The PostgreSQL server (13 to 18) that is guarded, and the one credential that the gateway uses
+/// there. Nobody else needs to know it. Without `password_file` and `password_env` the server must
+/// let this user in without a password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpstreamFile {
+    /// The server's host name or address, or the folder of its Unix socket.
+    pub(crate) host: String,
+    /// The server's port.
+    #[serde(default = "port_default")]
+    pub(crate) port: u16,
+    /// The database that is guarded.
+    pub(crate) database: String,
+    /// The role that the gateway connects as. It must be able to read what it guards and need not
+    /// be a superuser.
+    pub(crate) user: String,
+    /// A file that holds the password and nothing else; nobody but its owner should be able to
+    /// read it.
+    pub(crate) password_file: Option<String>,
+    /// The environment variable that holds the password, instead of `password_file`.
+    pub(crate) password_env: Option<String>,
+    /// Whether the connection to the server is encrypted: `disable` never, `prefer` if the server
+    /// can, `require` always. Over a Unix socket it never is.
+    #[serde(default)]
+    pub(crate) tls: TlsFile,
+    /// The certificates, as a PEM file, that the server's certificate must descend from. With it
+    /// `tls` must be `require`, and the server's name is checked.
+    pub(crate) tls_ca: Option<String>,
+}
+
+fn port_default() -> u16 {
+    5432
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TlsFile {
+    Disable,
+    #[default]
+    Prefer,
+    Require,
+}
+
+/// Where Postern keeps what must not be lost: the ledger, `people.toml` and the control socket.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DataFile {
+    /// The folder. Only the account that runs Postern should be able to read it.
+    pub(crate) folder: String,
+    /// How much space must be free there. With less, protected data is no longer shown.
+    pub(crate) min_free: String,
+}
+
+impl Default for DataFile {
+    fn default() -> Self {
+        Self { folder: "postern-data".to_owned(), min_free: "256MiB".to_owned() }
+    }
+}
+
+/// One role, as `[roles.NAME]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoleFile {
+    /// `restricted`: sees clear values of those customers only for whom there is a reason, masks
+    /// otherwise. `accounted`: sees everything, and each record is metered and recorded.
+    /// `pass_through`: neither judged nor recorded; such a role must not be able to read any
+    /// protected table.
+    pub(crate) kind: RoleKind,
+    /// How much each person of this role may read. When a budget is spent the result is cut off at
+    /// that record.
+    #[serde(default)]
+    pub(crate) budgets: Vec<BudgetFile>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RoleKind {
+    Restricted,
+    Accounted,
+    PassThrough,
+}
+
+/// One budget of a role.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BudgetFile {
+    /// What is counted: distinct customers shown in clear (`clear_subjects`), those of them for a
+    /// weak reason (`weak_subjects`), distinct customers shown masked (`masked_subjects`), look-ups
+    /// (`lookups`) and look-ups that found nobody (`lookup_misses`).
+    pub(crate) count: Count,
+    /// The time over which it is counted, ending now.
+    pub(crate) window: String,
+    /// The most that is let through.
+    pub(crate) max: u64,
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Count {
+    ClearSubjects,
+    WeakSubjects,
+    MaskedSubjects,
+    Lookups,
+    LookupMisses,
+}
+
+impl Count {
+    /// The name in the configuration.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ClearSubjects => "clear_subjects",
+            Self::WeakSubjects => "weak_subjects",
+            Self::MaskedSubjects => "masked_subjects",
+            Self::Lookups => "lookups",
+            Self::LookupMisses => "lookup_misses",
+        }
+    }
+}
+
+/// One protected table. A column that is neither in `clear` nor under `columns` is masked, so that
+/// a column that is added to the table later is protected until somebody decides.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TableFile {
+    /// The table, with its schema: `public.customers`.
+    pub(crate) name: String,
+    /// The column that says whose record a row is: the customer's key.
+    pub(crate) subject: String,
+    /// The columns that anybody may see.
+    #[serde(default)]
+    pub(crate) clear: Vec<String>,
+    /// The protected columns: one section `[tables.columns.NAME]` for each.
+    #[serde(default)]
+    pub(crate) columns: BTreeMap<String, ColumnFile>,
+    /// Whether restricted roles may insert rows.
+    #[serde(default)]
+    pub(crate) insert: Insert,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Insert {
+    #[default]
+    Refuse,
+    Allow,
+}
+
+/// One protected column, as `[tables.columns.NAME]` after its table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ColumnFile {
+    /// What kind of personal data it holds; policy speaks of classes.
+    pub(crate) class: Class,
+    /// Whether a restricted role may search for one exact value of it, as when a caller gives
+    /// their e-mail address. Every such look-up is counted.
+    #[serde(default)]
+    pub(crate) lookup: bool,
+    /// The text that stands in place of the value; it must be a valid value of the column's type.
+    /// Without it there is one for each class and type.
+    pub(crate) mask: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Class {
+    Name,
+    Email,
+    Phone,
+    Address,
+    Identifier,
+    CaseNumber,
+    FreeText,
+    Secret,
+}
+
+impl From<Class> for FieldClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Name => Self::Name,
+            Class::Email => Self::Email,
+            Class::Phone => Self::Phone,
+            Class::Address => Self::Address,
+            Class::Identifier => Self::Identifier,
+            Class::CaseNumber => Self::CaseNumber,
+            Class::FreeText => Self::FreeText,
+            Class::Secret => Self::Secret,
+        }
+    }
+}
+
+/// What entitles a person to a customer: rows of a table of your own that connect the two. The
+/// gateway reads them on its own connection.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReasonFile {
+    /// The reason's name; it stands in every ledger entry that rests on it.
+    pub(crate) name: String,
+    /// The table that is read, with its schema. It must be one of `tables`: whoever can write it
+    /// can make reasons.
+    pub(crate) table: String,
+    /// Its column that holds the customer's key.
+    pub(crate) subject: String,
+    /// Its column that holds the person's account name.
+    pub(crate) actor: String,
+    /// The rows that count, as an SQL condition over the table's columns; without it all do.
+    #[serde(rename = "where")]
+    pub(crate) condition: Option<String>,
+    /// How good the reason is: `strong` if the customer caused it, `weak` if the person or a
+    /// colleague could have made it alone. Weak is assumed.
+    pub(crate) grade: Option<GradeFile>,
+    /// The rows for which the reason is strong, as an SQL condition, instead of `grade`.
+    pub(crate) strong_when: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GradeFile {
+    Weak,
+    Strong,
+}
+
+/// The decision: who may see which field of which customer for which reason.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PolicyFile {
+    /// A Cedar policy; without it the one that comes with Postern, which shows a customer in clear
+    /// to whoever has a reason for that customer.
+    pub(crate) file: Option<String>,
+}
+
+/// What is watched, and what happens when something is found.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WatchFile {
+    /// How many false alarms a team accepts: alerts in a day for every hundred people watched.
+    pub(crate) alerts_per_100_agents_per_day: f64,
+    /// The kinds of finding that suspend an account at once.
+    pub(crate) suspend_on: Vec<String>,
+    /// The keys of planted customers: nobody has a reason to read them.
+    pub(crate) decoys: Vec<String>,
+}
+
+impl Default for WatchFile {
+    fn default() -> Self {
+        Self { alerts_per_100_agents_per_day: 0.1, suspend_on: Vec::new(), decoys: Vec::new() }
+    }
+}

@@ -1,0 +1,169 @@
+#![expect(dead_code, reason = "the composition root, which reads the rest, comes next")]
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use postern_model::{FieldClass, Secret, Subject};
+
+pub(crate) use super::file::{Count, Insert, RoleKind, TlsFile as UpstreamTls};
+
+/// A configuration that holds together: typed values, absolute paths, every name that is used
+/// declared.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The file that it was read from.
+    pub(crate) path: PathBuf,
+    /// The file's text, as the ledger's record of the configuration wants its hash.
+    pub(crate) text: Arc<str>,
+    pub(crate) gateway: Gateway,
+    pub(crate) upstream: Upstream,
+    pub(crate) data: Data,
+    /// By name, ordered.
+    pub(crate) roles: Vec<Role>,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) policy: Policy,
+    pub(crate) watch: Watch,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Gateway {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<ServerTls>,
+    /// Threads that serve connections; at least 1.
+    pub(crate) workers: usize,
+    pub(crate) limits: Limits,
+}
+
+/// PEM files; both were there when the configuration was read.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerTls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) connections_max: usize,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) hold_rows_max: usize,
+    pub(crate) hold_bytes_max: usize,
+    pub(crate) login_timeout: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) idle_in_transaction_timeout: Duration,
+    pub(crate) statement_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    /// A host name, an address, or a folder with a Unix socket.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) database: String,
+    pub(crate) user: String,
+    pub(crate) password: Option<Secret<String>>,
+    pub(crate) tls: UpstreamTls,
+    /// A PEM file with the certificates to trust.
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+/// The data folder and what lies in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Data {
+    pub(crate) folder: PathBuf,
+    pub(crate) min_free_bytes: u64,
+}
+
+impl Data {
+    /// The ledger's folder.
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.folder.join("ledger")
+    }
+
+    /// Who is who.
+    pub(crate) fn people(&self) -> PathBuf {
+        self.folder.join("people.toml")
+    }
+
+    /// Where a running gateway takes orders.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Role {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: RoleKind,
+    pub(crate) budgets: Vec<Budget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Budget {
+    pub(crate) count: Count,
+    pub(crate) window: Duration,
+    pub(crate) max: u64,
+}
+
+/// A protected table.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    /// The column that holds the customer's key.
+    pub(crate) subject: String,
+    pub(crate) clear: Vec<String>,
+    /// By name, ordered; none of them is in `clear`.
+    pub(crate) columns: Vec<Column>,
+    pub(crate) insert: Insert,
+}
+
+impl Table {
+    /// `schema.table`, as the ledger and the policy name it.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) class: FieldClass,
+    pub(crate) lookup: bool,
+    pub(crate) mask: Option<String>,
+}
+
+/// What entitles an actor to a subject, over one of the protected tables.
+#[derive(Debug, Clone)]
+pub(crate) struct Reason {
+    pub(crate) name: Arc<str>,
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    pub(crate) subject: String,
+    pub(crate) actor: String,
+    /// An SQL condition, as written.
+    pub(crate) condition: Option<String>,
+    pub(crate) strength: Strength,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Strength {
+    Weak,
+    Strong,
+    /// Strong for the rows that this SQL condition holds for, weak for the others.
+    StrongWhen(String),
+}
+
+/// The policy's text and where it came from.
+#[derive(Debug, Clone)]
+pub(crate) enum Policy {
+    Shipped,
+    File { path: PathBuf, text: Arc<str> },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    pub(crate) alerts_per_100_agents_per_day: f64,
+    /// Kinds of finding.
+    pub(crate) suspend_on: Vec<String>,
+    pub(crate) decoys: Vec<Subject>,
+}

@@ -1,0 +1,166 @@
+//! How a running gateway is told what to do: a Unix socket in the data folder, one JSON object a
+//! line, a request and its reply.
+//!
+//! Whoever can write to the socket can suspend and resume; it has the folder's owner only. An
+//! attacker who can is that owner, who can as well stop the gateway; what they can't do is hide
+//! it: every order becomes an entry of the ledger.
+
+use std::{
+    fmt,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The longest line that either side reads.
+pub(crate) const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// How long the gateway may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An order, or a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Cut the actor's sessions and let them in no more.
+    Suspend { actor: String, why: String, by: String },
+    /// Let the actor in again.
+    Resume { actor: String, by: String },
+    /// How are you?
+    Status {},
+}
+
+/// What the gateway answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Reply {
+    /// It is in the ledger, and the sessions are gone.
+    Suspended {
+        sessions_cut: usize,
+    },
+    /// It is in the ledger.
+    Resumed {},
+    Status(Status),
+    /// It was understood and is not done.
+    Refused {
+        why: String,
+    },
+}
+
+/// How the gateway is doing. Version 1; times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) version: u32,
+    pub(crate) listen: String,
+    /// Since when it runs.
+    pub(crate) since: String,
+    pub(crate) process_id: u32,
+    pub(crate) connections: usize,
+    pub(crate) suspended: Vec<Suspension>,
+    pub(crate) ledger: LedgerStatus,
+    /// Findings since it runs.
+    pub(crate) findings: usize,
+    /// Why protected data is withheld at the moment; absent when it isn't.
+    pub(crate) withheld: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Suspension {
+    pub(crate) actor: String,
+    pub(crate) by: String,
+    pub(crate) why: String,
+    pub(crate) since: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerStatus {
+    pub(crate) entries: u64,
+    /// Up to which entry a witness has confirmed the history; absent without a witness.
+    pub(crate) witnessed: Option<u64>,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listen, since, process_id, connections, findings, .. } = self;
+        writeln!(f, "running     since {since}, process {process_id}, on {listen}")?;
+        if let Some(why) = &self.withheld {
+            writeln!(f, "withheld    protected data, because {why}")?;
+        }
+        writeln!(f, "connected   {connections}")?;
+        writeln!(f, "findings    {findings}")?;
+        let witness = match self.ledger.witnessed {
+            Some(entry) => format!("witnessed up to {entry}"),
+            None => "unwitnessed".to_owned(),
+        };
+        write!(f, "ledger      {} entries, {witness}", self.ledger.entries)?;
+        for Suspension { actor, by, why, since } in &self.suspended {
+            write!(f, "\nsuspended   {actor}, since {since} by {by}: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a running gateway couldn't be asked.
+#[derive(Debug, Error)]
+pub(crate) enum ControlError {
+    #[error("no gateway answers on `{}`", path.display())]
+    NotRunning { path: PathBuf, source: io::Error },
+    #[error("the gateway broke off")]
+    Broken(#[source] io::Error),
+    #[error("the gateway speaks another version of the control protocol")]
+    Strange(#[source] serde_json::Error),
+}
+
+/// The asking side.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    pub(crate) fn connect(socket: &Path) -> Result<Self, ControlError> {
+        let not_running = |source| ControlError::NotRunning { path: socket.to_owned(), source };
+        let stream = UnixStream::connect(socket).map_err(not_running)?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(not_running)?;
+        stream.set_write_timeout(Some(PATIENCE)).map_err(not_running)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Reply, ControlError> {
+        let line = encode(request).map_err(ControlError::Strange)?;
+        self.stream.get_mut().write_all(line.as_bytes()).map_err(ControlError::Broken)?;
+        let mut reply = String::new();
+        let read = (&mut self.stream).take(LINE_BYTES_MAX).read_line(&mut reply);
+        match read.map_err(ControlError::Broken)? {
+            0 => Err(ControlError::Broken(io::ErrorKind::UnexpectedEof.into())),
+            _ => serde_json::from_str(&reply).map_err(ControlError::Strange),
+        }
+    }
+}
+
+/// One line of the protocol, with its end.
+pub(crate) fn encode(message: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut line = serde_json::to_string(message)?;
+    line.push('\n');
+    Ok(line)
+}
+
+/// Who runs this process, by the name that the system has for the user's number. The environment
+/// is not asked: anybody can set it.
+pub(crate) fn os_user() -> String {
+    let number = rustix::process::getuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?);
+        (uid == number).then(|| name.to_owned())
+    });
+    name.unwrap_or(number)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixListener,
+    thread,
+};
+
+use super::*;
+
+/// A gateway that reads one line, keeps it, and answers what it is told to.
+fn ask(request: &Request, answer: &'static str) -> (String, Result<Reply, ControlError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let gateway = thread::spawn(move || {
+        let mut stream = BufReader::new(listener.accept().unwrap().0);
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        line
+    });
+    let reply = Client::connect(&socket).unwrap().ask(request);
+    (gateway.join().unwrap(), reply)
+}
+
+#[test]
+fn an_order_is_one_line_and_so_is_its_reply() {
+    let (actor, why, by) = ("agent13".into(), "on\nleave".into(), "root".into());
+    let (line, reply) =
+        ask(&Request::Suspend { actor, why, by }, "{\"reply\":\"suspended\",\"sessions_cut\":2}\n");
+    assert_eq!(
+        line,
+        "{\"request\":\"suspend\",\"actor\":\"agent13\",\"why\":\"on\\nleave\",\"by\":\"root\"}\n"
+    );
+    assert_eq!(reply.unwrap(), Reply::Suspended { sessions_cut: 2 });
+}
+
+#[test]
+fn a_gateway_that_hangs_up_or_babbles_is_an_error() {
+    let (_, reply) = ask(&Request::Status {}, "");
+    assert!(matches!(reply, Err(ControlError::Broken(_))));
+    let (_, reply) = ask(&Request::Status {}, "{\"reply\":\"dance\"}\n");
+    assert!(matches!(reply, Err(ControlError::Strange(_))));
+}
+
+#[test]
+fn no_gateway_is_told_from_a_broken_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::connect(&folder.path().join("control.sock"));
+    assert!(matches!(client, Err(ControlError::NotRunning { .. })));
+}
+
+#[test]
+fn a_status_survives_the_wire_and_reads_well() {
+    let status = Status {
+        version: 1,
+        listen: "127.0.0.1:6432".into(),
+        since: "2026-01-02T03:04:05Z".into(),
+        process_id: 7,
+        connections: 3,
+        suspended: vec![Suspension {
+            actor: "agent13".into(),
+            by: "watch".into(),
+            why: "unexplained share".into(),
+            since: "2026-01-02T04:00:00Z".into(),
+        }],
+        ledger: LedgerStatus { entries: 12, witnessed: None },
+        findings: 1,
+        withheld: Some("the disk is full".into()),
+    };
+    let line = encode(&Reply::Status(status.clone())).unwrap();
+    assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), Reply::Status(status.clone()));
+    insta::assert_snapshot!(status, @r#"
+    running     since 2026-01-02T03:04:05Z, process 7, on 127.0.0.1:6432
+    withheld    protected data, because the disk is full
+    connected   3
+    findings    1
+    ledger      12 entries, unwitnessed
+    suspended   agent13, since 2026-01-02T04:00:00Z by watch: unexplained share
+    "#);
+}

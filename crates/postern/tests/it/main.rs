@@ -1,0 +1,6 @@
+//! The command line, tried with the real binary in a folder of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bench;
+mod cli;
