@@ -7,11 +7,13 @@ mod ci;
 mod tidy;
 
 use std::{
+    env,
     io::{Write as _, stderr},
     path::PathBuf,
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// The project's own checks.
@@ -47,9 +49,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The root of the workspace that this program was built from.
+/// The root of the workspace that cargo runs this program from. Asked at run time, because
+/// checkouts may share a target folder.
 fn root() -> anyhow::Result<PathBuf> {
-    let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let root = xtask.parent().ok_or_else(|| anyhow::anyhow!("xtask has no folder above it"))?;
+    let xtask = env::var_os("CARGO_MANIFEST_DIR").context("start this with `cargo xtask`")?;
+    let xtask = PathBuf::from(xtask);
+    let root = xtask.parent().context("xtask has no folder above it")?;
     Ok(root.to_owned())
 }
