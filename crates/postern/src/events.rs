@@ -1,0 +1,120 @@
+//! The ledger's entries as events of the replay format: what detectors and the tracer read live.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use postern_ledger::{Body, Disclosed, Entry, Group, Note};
+use postern_model::{Access, AccessDecision, AccessKind, Actor, Event, Subject, Timestamp};
+
+/// The events that an entry stands for. An entry with several reasons is one access for each, with
+/// the reason's number behind the entry's.
+pub(crate) fn of_entry(entry: &Entry) -> Vec<Event> {
+    match &entry.body {
+        Body::Disclosed(disclosed) => of_disclosed(entry, disclosed),
+        Body::Noted(Note::Refused { actor, connection, fingerprint, .. }) => {
+            let id = entry.sequence.to_string();
+            vec![Event::Access(Access {
+                statement: fingerprint.to_string().into(),
+                decision: AccessDecision::Deny,
+                ..access(id, entry.time, actor, *connection)
+            })]
+        }
+        Body::Noted(_) => Vec::new(),
+    }
+}
+
+fn of_disclosed(entry: &Entry, disclosed: &Disclosed) -> Vec<Event> {
+    let stopped = disclosed.stopped.is_some();
+    // Records shown under the same reason through several tables are one access to them.
+    let mut reasons: Vec<&Option<postern_model::Reason>> = Vec::new();
+    for group in &disclosed.groups {
+        if !reasons.contains(&&group.reason) {
+            reasons.push(&group.reason);
+        }
+    }
+    let mut events = Vec::new();
+    for (number, reason) in reasons.iter().enumerate() {
+        let groups = || disclosed.groups.iter().filter(|group| group.reason == **reason);
+        let subjects: BTreeSet<&Subject> = groups().flat_map(|group| &group.subjects).collect();
+        let clear = fields(groups(), |group| &group.clear);
+        let decision = match (stopped, clear.is_empty()) {
+            (true, _) => AccessDecision::Stop,
+            (false, true) => AccessDecision::Mask,
+            (false, false) => AccessDecision::Allow,
+        };
+        let id = match number {
+            0 => entry.sequence.to_string(),
+            _ => format!("{}.{number}", entry.sequence),
+        };
+        events.push(Event::Access(Access {
+            kind: Some(kind(disclosed, subjects.len())),
+            ticket: disclosed.claimed.clone(),
+            reason: reason.as_ref().map(|reason| reason.name.clone()),
+            grade: reason.as_ref().map(|reason| reason.grade),
+            subjects: subjects.into_iter().cloned().collect(),
+            clear,
+            masked: fields(groups(), |group| &group.masked),
+            rows: disclosed.allowed,
+            decision,
+            ..of_statement(id, entry, disclosed)
+        }));
+    }
+    if events.is_empty() && (stopped || !disclosed.lookups.is_empty()) {
+        let decision = if stopped { AccessDecision::Stop } else { AccessDecision::Mask };
+        let kind = Some(kind(disclosed, 0));
+        let id = entry.sequence.to_string();
+        events.push(Event::Access(Access { kind, decision, ..of_statement(id, entry, disclosed) }));
+    }
+    events
+}
+
+fn of_statement(id: String, entry: &Entry, disclosed: &Disclosed) -> Access {
+    Access {
+        statement: disclosed.fingerprint.to_string().into(),
+        search: disclosed.lookups.first().map(|lookup| hex(lookup.search)),
+        ..access(id, entry.time, &disclosed.actor, disclosed.connection)
+    }
+}
+
+fn access(id: String, ts: Timestamp, actor: &Actor, connection: u64) -> Access {
+    Access {
+        ts,
+        id,
+        actor: actor.clone(),
+        session: connection.to_string().into(),
+        client_addr: None,
+        device: None,
+        app: None,
+        statement: "".into(),
+        kind: None,
+        ticket: None,
+        reason: None,
+        grade: None,
+        subjects: Vec::new(),
+        clear: Vec::new(),
+        masked: Vec::new(),
+        rows: 0,
+        decision: AccessDecision::Allow,
+        search: None,
+    }
+}
+
+/// A lookup is by value; beyond one customer a statement is a list.
+fn kind(disclosed: &Disclosed, subjects: usize) -> AccessKind {
+    match (disclosed.lookups.is_empty(), subjects) {
+        (false, _) => AccessKind::Search,
+        (true, 0 | 1) => AccessKind::Lookup,
+        (true, _) => AccessKind::List,
+    }
+}
+
+fn fields<'a>(
+    groups: impl Iterator<Item = &'a Group>,
+    of: impl Fn(&'a Group) -> &'a Vec<Arc<str>>,
+) -> Vec<Arc<str>> {
+    let names: BTreeSet<&Arc<str>> = groups.flat_map(of).collect();
+    names.into_iter().cloned().collect()
+}
+
+fn hex(bytes: [u8; 8]) -> Arc<str> {
+    format!("{:016x}", u64::from_be_bytes(bytes)).into()
+}
