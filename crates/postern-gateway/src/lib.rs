@@ -1,1 +1,29 @@
-//! Sockets, upstream connections and the hold buffer; drives sessions.
+//! Sockets, upstream connections and the hold buffer: what drives sessions.
+//!
+//! A gateway runs one single-threaded runtime per core; a connection stays on the core that
+//! accepted it. Log-in is one straight function ([`login`]), then a [`postern_session::Session`]
+//! says what to do and [`connection`] does it. Rows of a protected statement reach a client only
+//! through [`hold::HoldBuffer::release`], which takes the ledger's receipt.
+//!
+//! A thread of its own keeps what all cores read: the catalogue, and whom each active actor may
+//! see ([`reasons`]). Start with [`Gateway::build`].
+
+mod catalogue;
+mod connection;
+mod draft;
+mod hold;
+mod judges;
+mod listen;
+mod login;
+mod reasons;
+mod registry;
+mod settings;
+mod shared;
+mod upstream;
+
+pub use self::{
+    listen::{BuildError, Gateway, Handle},
+    registry::SessionInfo,
+    settings::{Limits, ReasonGrade, ReasonSettings, Role, Settings, Upstream, UpstreamHost},
+    shared::Parts,
+};

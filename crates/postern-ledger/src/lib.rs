@@ -1,1 +1,45 @@
 //! The append-only record of what left, durable before it leaves.
+//!
+//! [`Ledger::record`] takes what is about to be disclosed, charges the actor's budgets, writes and
+//! syncs an entry, and hands out a [`Receipt`]; rows may leave only for a receipt, and nothing but
+//! this crate can make one. When writing fails the ledger stops, and with it disclosure. A ledger is
+//! made by [`Ledger::create`] only. [`Reader`] and [`verify()`] are the reading half.
+//!
+//! The format is `docs/design/ledger.md`. Where to start: `sequencer` has the critical sequence,
+//! `recover` what happens after a crash, `scan` the one pass that checks everything.
+//!
+//! The crate knows no value of a customer and no SQL; it stores names, numbers and keyed hashes.
+
+mod budget;
+mod bytes;
+mod damage;
+mod dictionary;
+mod disk;
+mod draft;
+mod entry;
+mod frame;
+mod identity;
+mod ledger;
+mod options;
+mod payload;
+mod reader;
+mod recover;
+mod room;
+mod scan;
+mod sequencer;
+mod set;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use self::{
+    bytes::DecodeError,
+    damage::{Damage, DamageKind, Which},
+    draft::{Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Receipt, RecordError, Touch},
+    entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
+    ledger::{Hook, Ledger, NoteDone, RecordDone},
+    options::Options,
+    reader::Reader,
+    recover::{CreateError, OpenError},
+    verify::{Progress, Summary, Tail, VerifyOptions, verify},
+};

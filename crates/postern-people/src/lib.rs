@@ -1,1 +1,23 @@
-//! Who is who: roles, SCRAM verifiers, suspensions.
+//! Who is who: the accounts that may log in, and how they prove that it is them.
+//!
+//! [`People`] is the content of `people.toml`. A password is never stored: a [`Verifier`] is, in
+//! the form that PostgreSQL stores in `pg_authid`, so that verifiers can be taken over from there.
+//! [`ScramServer`] is the server's side of a log-in by SCRAM-SHA-256 (RFC 5802, RFC 7677).
+//!
+//! This crate does not decide what an account may see, and it reads no file, clock or random
+//! number.
+
+#![deny(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests may panic"))]
+
+mod people;
+mod scram;
+mod verifier;
+
+pub use jiff::civil::Date;
+
+pub use self::{
+    people::{Account, People, PeopleError},
+    scram::{ScramError, ScramServer},
+    verifier::{DEFAULT_ITERATIONS, Verifier, VerifierError},
+};

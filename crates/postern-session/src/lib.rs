@@ -1,1 +1,35 @@
-//! One client connection as a pure state machine.
+//! One client connection as a pure state machine, from the end of the log-in to the last byte.
+//!
+//! [`Session::handle`] takes one input (a message of the client, a message of the server, the word
+//! that held rows are recorded) and appends the effects that follow to a list; whoever drives it
+//! does the reading, writing and recording. It knows no socket, no clock and not the ledger: rows
+//! of a protected statement leave it only inside an [`Effect::Hold`], and the driver can put them
+//! on the wire only with the ledger's receipt.
+//!
+//! Start with [`Session`], then [`Judge`], which turns a statement's text into a plan.
+
+#![deny(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
+#![cfg_attr(
+    test,
+    allow(clippy::indexing_slicing, clippy::panic, reason = "a test that panics has failed")
+)]
+
+mod client;
+mod entitled;
+mod error;
+mod hold;
+mod judge;
+mod outbox;
+mod profile;
+mod scrub;
+mod server;
+mod session;
+
+pub use self::{
+    entitled::{Entitled, ReasonSet},
+    error::{ClientFacing, ErrorKind, Failure},
+    hold::{HeldRow, Hold, LookupTouch, Shown, ShownLeaf, Touch},
+    judge::{Judge, Judged, Planned, PlannedGuarded, Refused},
+    profile::{ColumnSettings, HoldLimits, Kind, Profile, TableSettings, plan_rules},
+    session::{Effect, Input, Session, Stopped, View},
+};

@@ -1,1 +1,43 @@
 //! What a statement reads, and the leaf rewriting that masks it.
+//!
+//! [`analyse`] takes the text that a client sent, a snapshot of the system catalogues and the rules
+//! of the client's role, and says for each statement whether it may run and in which form. A
+//! statement that reads a protected table is rewritten so that masked data enters the query where
+//! the table is named; no expression above that place can reach a clear value.
+//!
+//! The crate refuses whatever it does not understand completely: a node of the grammar that
+//! [`shape`](self) does not list, a function that is not in `functions.txt`, a catalogue relation
+//! that is not in `relations.txt`. It is pure: no files, sockets, clock or random numbers.
+
+#![deny(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation,
+        reason = "tests may panic"
+    )
+)]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an allow-list names what it allows of some 270 node types; the rest is refused"
+)]
+
+mod analyse;
+mod catalogue;
+mod nesting;
+mod refusal;
+mod rules;
+mod shape;
+mod statement;
+mod template;
+
+pub use analyse::analyse;
+pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL};
+pub use rules::{ColumnRule, Context, InsertRule, KeySet, Mode, Rules, Show, TableRule};
+pub use statement::{
+    Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup, LookupValue, Origin, Plain, Refusal,
+    Statement, SyntaxError, Verdict,
+};
+pub use template::Template;

@@ -30,7 +30,7 @@ const PORTS: usize = 5;
 /// How much of the server's log an error quotes.
 const LOG_LINES: usize = 12;
 
-/// What a server on loopback says when the port is taken. Its messages are in English: see `LC_ALL`.
+/// What a server says when its port is taken; it speaks English because of `LC_ALL`.
 const PORT_TAKEN: &str = "could not create any TCP/IP sockets";
 
 /// Settings of every server: small, and fast rather than durable.
@@ -164,7 +164,7 @@ impl PostgresServer {
         self.shut_down()
     }
 
-    /// Shuts the server down, cutting its connections, and keeps its data for [`Self::start_again`].
+    /// Shuts the server down, cutting its connections; keeps its data for [`Self::start_again`].
     ///
     /// A server that takes longer than a few seconds is killed; it recovers when it starts again.
     pub fn shut_down(&mut self) -> Result<(), StopError> {
@@ -354,8 +354,8 @@ fn feed(command: &mut Command, input: &str) -> io::Result<std::process::Output> 
     let mut child = command.spawn()?;
     let pipe = child.stdin.take();
     thread::scope(|scope| {
-        // The child may write before it has read everything, so both at once. It may also end early,
-        // on an error that its output tells better than a broken pipe does.
+        // The child may write before it has read everything, so both at once. It may also end
+        // early, on an error that its output tells better than a broken pipe does.
         scope.spawn(move || pipe.map(|mut pipe| pipe.write_all(input.as_bytes())));
         child.wait_with_output()
     })

@@ -1,8 +1,9 @@
 //! A child process that doesn't outlive its parent, however the parent ends.
 //!
-//! The child is run by a small shell script that waits at the other end of a pipe. The kernel closes
-//! this end when the parent ends, killed or not, and then the script stops the child and removes the
-//! folder. (`PR_SET_PDEATHSIG` would need unsafe code, and follows the thread, not the process.)
+//! The child is run by a small shell script that waits at the other end of a pipe. The kernel
+//! closes this end when the parent ends, killed or not, and then the script stops the child and
+//! removes the folder. (`PR_SET_PDEATHSIG` would need unsafe code, and follows the thread, not the
+//! process.)
 
 use std::{
     fs::File,
@@ -19,9 +20,9 @@ use crate::{
 };
 
 /// `$1` is the folder, the rest is the command. A line on standard input asks the child to finish
-/// (SIGINT), a second one insists; the end of the input means that nobody needs the child or the folder
-/// any more. SIGQUIT is enough as a rule, but a postmaster that has just accepted a silent client waits
-/// a minute for it.
+/// (SIGINT), a second one insists; the end of the input means that nobody needs the child or the
+/// folder any more. SIGQUIT is enough as a rule, but a postmaster that has just accepted a silent
+/// client waits a minute for it.
 const SCRIPT: &str = r#"
 folder=$1
 shift

@@ -13,8 +13,8 @@ pub struct WaitError {
 
 /// Waits until `condition` holds, looking every few milliseconds, for `limit` at most.
 ///
-/// `what` says in the error what was expected, as in "the port is free". For conditions that nothing
-/// can be subscribed to; a test has no other reason to wait for time to pass.
+/// `what` says in the error what was expected, as in "the port is free". For conditions that can't
+/// be subscribed to; a test has no other reason to wait for time to pass.
 pub fn wait_until(
     limit: Duration,
     what: &str,

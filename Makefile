@@ -1,0 +1,26 @@
+# `make help` lists the targets. Each does its own set-up: see scripts/setup.
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench check
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: ## Play the theft of a customer database and its capture; ARGS=--keep leaves it running
+	@scripts/setup demo
+	cargo build --release --locked --package postern
+	@cargo run --release --locked --quiet --package postern -- demo $(ARGS)
+
+test: ## Run all tests
+	@scripts/setup test
+	@scripts/test
+
+bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
+	@scripts/setup bench
+	cargo build --release --locked --package postern
+	python3 bench/run.py $(ARGS)
+
+check: ## Check format, lints, the project's own rules and the supply chain
+	@scripts/setup check
+	cargo xtask ci

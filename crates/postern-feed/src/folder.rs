@@ -1,0 +1,235 @@
+//! A folder of feeds as one stream, in the order in which its events were seen.
+//!
+//! Files are ordered by `ts`, and no event is seen before it happened. So the next unread line of
+//! each file bounds from below when anything that is still unread can be seen, and only events that
+//! are seen later than that have to be held: the late ones. Memory is bounded by their number.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use postern_model::{Event, Timestamp};
+use thiserror::Error;
+
+use crate::{
+    Bad, Problems, Source,
+    line::{self, LineError},
+    source::{self, Line, Lines},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Limits of reading.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many late events may be held until their time comes.
+    pub held_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { held_max: 1_000_000 }
+    }
+}
+
+/// Why a folder can't be read on.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    #[error("cannot read `{path}`")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("`{path}` holds none of a feed's files")]
+    Empty { path: PathBuf },
+    #[error("more than {max} events were seen later than they happened and had to be held")]
+    TooManyHeld { max: usize },
+}
+
+/// An event, when it was seen, and where it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// When it reached us; deliveries are in this order.
+    pub seen: Timestamp,
+    pub source: Source,
+    /// The line in the source's file, counted from 1.
+    pub line: u64,
+    pub event: Event,
+}
+
+/// The place of an event in the stream: seen, happened, file, line. Total, hence deterministic.
+type Place = (Timestamp, Timestamp, Source, u64);
+
+struct Held {
+    place: Place,
+    arrival: Arrival,
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Held {}
+
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+struct Input {
+    source: Source,
+    path: PathBuf,
+    lines: Lines,
+    /// The newest `ts` that the file has reached.
+    reached: Timestamp,
+    next: Option<Held>,
+}
+
+/// The feeds of a folder, read as one stream of [`Arrival`]s. A missing file means that this
+/// source is not connected. After an error the stream ends.
+pub struct Folder {
+    options: Options,
+    inputs: Vec<Input>,
+    held: BinaryHeap<Reverse<Held>>,
+    problems: Problems,
+    failed: bool,
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Folder").field("problems", &self.problems).finish_non_exhaustive()
+    }
+}
+
+impl Folder {
+    /// Opens the files that are there.
+    ///
+    /// # Errors
+    /// If none is there, or one can't be read.
+    pub fn open(path: &Path, options: Options) -> Result<Self, FolderError> {
+        let mut problems = Problems::default();
+        let mut inputs = Vec::new();
+        for source in Source::ALL {
+            let at = |error| FolderError::Read { path: path.join(source.as_str()), source: error };
+            let Some(path) = source::find(path, source.as_str()).map_err(at)? else { continue };
+            let lines = Lines::open(&path)
+                .map_err(|error| FolderError::Read { path: path.clone(), source: error })?;
+            let reached = Timestamp(i64::MIN);
+            let mut input = Input { source, path, lines, reached, next: None };
+            input.advance(&mut problems)?;
+            inputs.push(input);
+        }
+        if inputs.is_empty() {
+            return Err(FolderError::Empty { path: path.to_owned() });
+        }
+        Ok(Self { options, inputs, held: BinaryHeap::new(), problems, failed: false })
+    }
+
+    /// The sources that are connected.
+    pub fn sources(&self) -> impl Iterator<Item = Source> {
+        self.inputs.iter().map(|input| input.source)
+    }
+
+    /// What was wrong with the lines read so far.
+    pub fn problems(&self) -> &Problems {
+        &self.problems
+    }
+
+    fn step(&mut self) -> Result<Option<Arrival>, FolderError> {
+        loop {
+            let first = self
+                .inputs
+                .iter_mut()
+                .filter_map(|input| Some((input.bound()?, input)))
+                .min_by_key(|(bound, _)| *bound);
+            let Some((bound, input)) = first else {
+                return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
+            };
+            if self.held.peek().is_some_and(|Reverse(held)| held.place < bound) {
+                return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
+            }
+            if let Some(next) = input.next.take() {
+                input.advance(&mut self.problems)?;
+                self.held.push(Reverse(next));
+            }
+            if self.held.len() > self.options.held_max {
+                return Err(FolderError::TooManyHeld { max: self.options.held_max });
+            }
+        }
+    }
+}
+
+impl Iterator for Folder {
+    type Item = Result<Arrival, FolderError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let step = self.step();
+        self.failed = step.is_err();
+        step.transpose()
+    }
+}
+
+impl Input {
+    /// No unread event of this file comes before this place.
+    fn bound(&self) -> Option<Place> {
+        let (_, _, source, line) = self.next.as_ref()?.place;
+        Some((self.reached, self.reached, source, line))
+    }
+
+    /// Reads up to the next line that gives an event.
+    fn advance(&mut self, problems: &mut Problems) -> Result<(), FolderError> {
+        loop {
+            let next = self.lines.next();
+            let next =
+                next.map_err(|source| FolderError::Read { path: self.path.clone(), source })?;
+            let Some((number, text)) = next else {
+                self.next = None;
+                return Ok(());
+            };
+            problems.lines += 1;
+            let why = match text {
+                Line::Text(text) => match line::parse(self.source, text) {
+                    Ok(parsed) => {
+                        self.take(number, parsed, problems);
+                        return Ok(());
+                    }
+                    Err(LineError::UnknownEvent(event)) => {
+                        problems.unknown_event(self.source, event);
+                        continue;
+                    }
+                    Err(error) => error.told(),
+                },
+                Line::TooLong => format!("longer than {} bytes", Lines::MAX),
+                Line::NotUtf8 => "not UTF-8".to_owned(),
+            };
+            problems.bad(Bad { file: self.path.clone(), line: number, why });
+        }
+    }
+
+    fn take(&mut self, line: u64, parsed: line::Parsed, problems: &mut Problems) {
+        let ts = parsed.event.ts();
+        if ts < self.reached {
+            problems.out_of_order += 1;
+        }
+        self.reached = self.reached.max(ts);
+        // A line that is older than the one before it became known no earlier than that one.
+        let seen = parsed.seen.max(self.reached);
+        let source = self.source;
+        let place = (seen, self.reached, source, line);
+        self.next =
+            Some(Held { place, arrival: Arrival { seen, source, line, event: parsed.event } });
+    }
+}

@@ -1,0 +1,270 @@
+//! One line to one event. The types of [`form`] are the format; those of the model are what it
+//! means.
+
+use std::{borrow::Cow, sync::Arc};
+
+use postern_model::{
+    Access, AccessDecision, AccessKind, Actor, Approval, ApprovalEvent, Call, Complaint, Direction,
+    Event, Grade, Person, PersonEvent, Shift, Subject, SubjectChange, Ticket, TicketEvent,
+    Timestamp,
+};
+use thiserror::Error;
+
+use self::form::{
+    AccessLine, ApprovalLine, CallLine, ComplaintLine, PersonLine, SubjectLine, Text, TicketLine,
+};
+use crate::Source;
+
+mod form;
+mod print;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::print::print;
+
+/// Why a line gives no event.
+#[derive(Debug, Error)]
+pub(crate) enum LineError {
+    #[error("not an object of this file's form")]
+    Json(#[from] serde_json::Error),
+    #[error("`{0}` is no RFC 3339 time with offset")]
+    Time(String),
+    #[error("`{value}` is no value of `{key}`")]
+    Value { key: &'static str, value: String },
+    /// Not a bad line: a newer writer knows an event that this reader does not.
+    #[error("unknown event `{0}`")]
+    UnknownEvent(String),
+}
+
+impl LineError {
+    /// The error with its cause, in one line.
+    pub(crate) fn told(&self) -> String {
+        std::error::Error::source(self)
+            .map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
+    }
+}
+
+/// An event and when it was seen; `seen` may come on any line, also where the model has no place
+/// for it. It is never before `ts`.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) seen: Timestamp,
+    pub(crate) event: Event,
+}
+
+/// Parses a line of the given file.
+pub(crate) fn parse(source: Source, line: &str) -> Result<Parsed, LineError> {
+    match source {
+        Source::People => person(serde_json::from_str(line)?),
+        Source::Subjects => subject(serde_json::from_str(line)?),
+        Source::Tickets => ticket(serde_json::from_str(line)?),
+        Source::Calls => call(serde_json::from_str(line)?),
+        Source::Approvals => approval(serde_json::from_str(line)?),
+        Source::Access => access(serde_json::from_str(line)?),
+        Source::Complaints => complaint(serde_json::from_str(line)?),
+    }
+}
+
+/// Parses a time as the format writes it.
+pub(crate) fn time(text: &str) -> Result<Timestamp, LineError> {
+    let parsed: jiff::Timestamp =
+        text.parse().map_err(|_source| LineError::Time(text.to_owned()))?;
+    Ok(Timestamp(parsed.as_microsecond()))
+}
+
+/// `ts`, and `seen` or what stands for it.
+fn times(ts: &str, seen: Option<&str>) -> Result<(Timestamp, Timestamp), LineError> {
+    let ts = time(ts)?;
+    let seen = seen.map_or(Ok(ts), time)?;
+    Ok((ts, seen.max(ts)))
+}
+
+fn shared(text: Option<Text<'_>>) -> Option<Arc<str>> {
+    text.map(Arc::from)
+}
+
+fn list(texts: Option<Vec<Text<'_>>>) -> Vec<Arc<str>> {
+    texts.unwrap_or_default().into_iter().map(Arc::from).collect()
+}
+
+fn actor(text: Text<'_>) -> Actor {
+    Actor::new(Arc::<str>::from(text))
+}
+
+fn customer(text: Text<'_>) -> Subject {
+    Subject::new(Arc::<str>::from(text))
+}
+
+fn person(line: PersonLine<'_>) -> Result<Parsed, LineError> {
+    let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
+    let event = match &*line.event {
+        "hired" => PersonEvent::Hired,
+        "role" => PersonEvent::Role,
+        "notice" => PersonEvent::Notice,
+        "left" => PersonEvent::Left,
+        "absent" => PersonEvent::Absent,
+        "returned" => PersonEvent::Returned,
+        other => return Err(LineError::UnknownEvent(other.to_owned())),
+    };
+    let shift = line.shift.map(|shift| Shift {
+        tz: shift.tz,
+        start: shift.start,
+        end: shift.end,
+        days: shift.days.into_iter().map(|day| day.0).collect(),
+    });
+    let event = Event::Person(Person {
+        ts,
+        seen,
+        actor: actor(line.actor),
+        event,
+        role: shared(line.role),
+        team: shared(line.team),
+        manager: line.manager.map(actor),
+        employer: shared(line.employer),
+        queues: list(line.queues),
+        languages: list(line.languages),
+        shift,
+    });
+    Ok(Parsed { seen, event })
+}
+
+fn subject(line: SubjectLine<'_>) -> Result<Parsed, LineError> {
+    let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
+    let event = Event::Subject(SubjectChange {
+        ts,
+        subject: customer(line.subject),
+        queue: shared(line.queue),
+        language: shared(line.language),
+        tags: list(line.tags),
+    });
+    Ok(Parsed { seen, event })
+}
+
+fn ticket(line: TicketLine<'_>) -> Result<Parsed, LineError> {
+    let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
+    let event = match &*line.event {
+        "opened" => TicketEvent::Opened,
+        "assigned" => TicketEvent::Assigned,
+        "escalated" => TicketEvent::Escalated,
+        "note" => TicketEvent::Note,
+        "reply" => TicketEvent::Reply,
+        "closed" => TicketEvent::Closed,
+        "reopened" => TicketEvent::Reopened,
+        "linked" => TicketEvent::Linked,
+        other => return Err(LineError::UnknownEvent(other.to_owned())),
+    };
+    let event = Event::Ticket(Ticket {
+        ts,
+        seen,
+        ticket: Arc::from(line.ticket),
+        event,
+        subject: line.subject.map(customer),
+        channel: shared(line.channel),
+        opened_by: shared(line.opened_by),
+        inbound_ref: shared(line.inbound_ref),
+        origin: shared(line.origin),
+        assignee: line.assignee.map(actor),
+        queue: shared(line.queue),
+        language: shared(line.language),
+    });
+    Ok(Parsed { seen, event })
+}
+
+fn call(line: CallLine<'_>) -> Result<Parsed, LineError> {
+    let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
+    let direction = match &*line.direction {
+        "in" => Direction::In,
+        "out" => Direction::Out,
+        other => return Err(LineError::Value { key: "direction", value: other.to_owned() }),
+    };
+    if line.seconds < 0.0 {
+        return Err(LineError::Value { key: "seconds", value: line.seconds.to_string() });
+    }
+    let event = Event::Call(Call {
+        ts,
+        call: Arc::from(line.call),
+        actor: actor(line.actor),
+        subject: line.subject.map(customer),
+        direction,
+        seconds: line.seconds,
+        booking: shared(line.booking),
+    });
+    Ok(Parsed { seen, event })
+}
+
+fn approval(line: ApprovalLine<'_>) -> Result<Parsed, LineError> {
+    let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
+    let event = match &*line.event {
+        "asked" => ApprovalEvent::Asked,
+        "granted" => ApprovalEvent::Granted,
+        "refused" => ApprovalEvent::Refused,
+        "expired" => ApprovalEvent::Expired,
+        other => return Err(LineError::UnknownEvent(other.to_owned())),
+    };
+    let event = Event::Approval(Approval {
+        ts,
+        request: Arc::from(line.request),
+        event,
+        actor: actor(line.actor),
+        by: line.by.map(actor),
+        scope: line.scope.map(Cow::into_owned),
+    });
+    Ok(Parsed { seen, event })
+}
+
+/// An unknown `kind` or `grade` is read as absent: the disclosure is worth more than its label.
+fn access(line: AccessLine<'_>) -> Result<Parsed, LineError> {
+    let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
+    let kind = match line.kind.as_deref() {
+        Some("lookup") => Some(AccessKind::Lookup),
+        Some("search") => Some(AccessKind::Search),
+        Some("list") => Some(AccessKind::List),
+        Some("report") => Some(AccessKind::Report),
+        Some("export") => Some(AccessKind::Export),
+        _ => None,
+    };
+    let grade = match line.grade.as_deref() {
+        Some("strong") => Some(Grade::Strong),
+        Some("weak") => Some(Grade::Weak),
+        _ => None,
+    };
+    let decision = match &*line.decision {
+        "allow" => AccessDecision::Allow,
+        "mask" => AccessDecision::Mask,
+        "deny" => AccessDecision::Deny,
+        "stop" => AccessDecision::Stop,
+        other => return Err(LineError::Value { key: "decision", value: other.to_owned() }),
+    };
+    let event = Event::Access(Access {
+        ts,
+        id: line.id.into_owned(),
+        actor: actor(line.actor),
+        session: Arc::from(line.session),
+        client_addr: shared(line.client_addr),
+        device: shared(line.device),
+        app: shared(line.app),
+        statement: Arc::from(line.statement),
+        kind,
+        ticket: shared(line.ticket),
+        reason: shared(line.reason),
+        grade,
+        subjects: line.subjects.into_iter().map(customer).collect(),
+        clear: list(line.clear),
+        masked: list(line.masked),
+        rows: line.rows,
+        decision,
+        search: shared(line.search),
+    });
+    Ok(Parsed { seen, event })
+}
+
+fn complaint(line: ComplaintLine<'_>) -> Result<Parsed, LineError> {
+    let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
+    let event = Event::Complaint(Complaint {
+        ts,
+        subject: customer(line.subject),
+        kind: Arc::from(line.kind),
+        fields: list(line.fields),
+    });
+    Ok(Parsed { seen, event })
+}

@@ -1,0 +1,152 @@
+//! Keeps the catalogue and the readings of reasons up to date, on one thread for all cores.
+
+use std::{sync::Arc, time::Duration};
+
+use postern_model::Clock;
+use postern_sql::{Catalogue, SNAPSHOT_SQL};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio_postgres::Client;
+
+use crate::{
+    Settings, UpstreamHost,
+    reasons::{READ_EVERY, Reader, Reasons, Request},
+};
+
+/// How often the catalogue is read.
+const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before a lost connection is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// A query on the keeper's connection that takes longer has failed.
+const QUERY_MAX: Duration = Duration::from_secs(5);
+
+/// What the keeper works with.
+pub(crate) struct Keeper {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) reasons: Reasons,
+    pub(crate) requests: mpsc::UnboundedReceiver<Request>,
+    pub(crate) catalogue: watch::Sender<Option<Arc<Catalogue>>>,
+}
+
+#[derive(Debug, Error)]
+enum KeepError {
+    #[error("the database server can't be used")]
+    Database(#[from] tokio_postgres::Error),
+    #[error("TLS to the database server can't be set up")]
+    Tls(#[source] std::io::Error),
+    #[error("the query of reason `{reason}` is not accepted by the database server")]
+    Reason { reason: Arc<str>, source: tokio_postgres::Error },
+    #[error("the catalogue can't be understood")]
+    Catalogue(#[from] postern_sql::CatalogueError),
+    #[error("the database server does not answer in time")]
+    Late(#[from] tokio::time::error::Elapsed),
+}
+
+impl Keeper {
+    /// Runs until nobody reads the catalogue any more.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let error = match self.keep().await {
+                Ok(()) => return,
+                Err(error) => error,
+            };
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "everything protected is masked until this is mended"
+            );
+            if self.catalogue.is_closed() {
+                return;
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    async fn keep(&mut self) -> Result<(), KeepError> {
+        let client = self.connect().await?;
+        tokio::time::timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
+        let (settings, clock) = (self.settings.clone(), self.clock.clone());
+        let reader = Reader::prepare(&client, &settings.reasons, &*clock).await;
+        let reader = reader.map_err(|(reason, source)| KeepError::Reason { reason, source })?;
+        let mut read_reasons = tokio::time::interval(READ_EVERY);
+        read_reasons.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut read_catalogue = tokio::time::interval(CATALOGUE_EVERY);
+        read_catalogue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                request = self.requests.recv() => {
+                    let Some(request) = request else { return Ok(()) };
+                    let mut asked = vec![request];
+                    while let Ok(request) = self.requests.try_recv() {
+                        asked.push(request);
+                    }
+                    let read = reader.read_asked(&self.reasons, asked);
+                    tokio::time::timeout(QUERY_MAX, read).await??;
+                }
+                _ = read_reasons.tick() => {
+                    let read = reader.read_all(&self.reasons);
+                    tokio::time::timeout(QUERY_MAX, read).await??;
+                }
+                _ = read_catalogue.tick() => {
+                    tokio::time::timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
+                }
+                () = self.catalogue.closed() => return Ok(()),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, KeepError> {
+        let upstream = &self.settings.upstream;
+        let mut config = tokio_postgres::Config::new();
+        config
+            .user(&upstream.user)
+            .dbname(&upstream.database)
+            .application_name("postern")
+            .connect_timeout(QUERY_MAX)
+            .options("-c search_path=pg_catalog -c statement_timeout=5s");
+        if let Some(password) = &upstream.password {
+            config.password(password.expose());
+        }
+        match &upstream.host {
+            UpstreamHost::Tcp { host, port } => config.host(host).port(*port),
+            UpstreamHost::Unix { folder, port } => config.host_path(folder).port(*port),
+        };
+        let client = match &upstream.tls {
+            None => {
+                let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+                tokio::task::spawn_local(async move {
+                    // Its end shows in the client's next query.
+                    let _ = connection.await;
+                });
+                client
+            }
+            Some(_) => {
+                let stream = crate::upstream::open(upstream).await;
+                let stream = stream.map_err(|e| KeepError::Tls(std::io::Error::other(e)))?;
+                let connected = config.connect_raw(stream, tokio_postgres::NoTls).await?;
+                let (client, connection) = connected;
+                tokio::task::spawn_local(async move {
+                    let _ = connection.await;
+                });
+                client
+            }
+        };
+        Ok(client)
+    }
+
+    /// Replaces the catalogue if it has changed.
+    async fn read_catalogue(&self, client: &Client) -> Result<(), KeepError> {
+        let row = client.query_one(SNAPSHOT_SQL, &[]).await?;
+        let json: &str = row.try_get(0)?;
+        let read = Catalogue::from_json(json)?;
+        self.catalogue.send_if_modified(|present| {
+            let changed =
+                present.as_ref().is_none_or(|present| present.version() != read.version());
+            if changed {
+                *present = Some(Arc::new(read));
+            }
+            changed
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,440 @@
+//! Drives one session: reads, writes, records.
+
+use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use postern_ledger::{Note, Receipt, RecordError};
+use postern_model::Actor;
+use postern_session::{Effect, Failure, Hold, Input, Judge, Profile, Session, Stopped, View};
+use postern_sql::{Catalogue, Rules};
+use postern_wire::{FrameReader, encode};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
+    sync::{mpsc, watch},
+};
+
+use crate::{
+    Role, SessionInfo,
+    draft::draft,
+    hold::HoldBuffer,
+    judges::Judges,
+    login::{self, LoggedIn},
+    reasons::Active,
+    registry::{CancelKey, Command},
+    shared::Shared,
+    upstream::{self, BoxedStream},
+};
+
+/// Bytes for one side that may wait before the other side is read no further.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// A buffer that a huge message has grown is dropped when it is empty.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// How much a read may bring.
+const READ_BYTES: usize = 8 * 1024;
+/// How long the last word to a client may take.
+const LAST_WORD_MAX: Duration = Duration::from_millis(500);
+
+/// Why a connection ended other than by the client's own wish.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectionError {
+    #[error("the connection to the client failed")]
+    Client(#[source] io::Error),
+    #[error("the connection to the database server failed")]
+    Server(#[source] io::Error),
+    #[error("the client broke the protocol")]
+    ClientFrame(#[source] postern_wire::FrameError),
+    #[error("the database server broke the protocol")]
+    ServerFrame(#[source] postern_wire::FrameError),
+    #[error("a receipt did not fit its hold")]
+    Receipt(#[from] crate::hold::WrongReceipt),
+    #[error("a message can't be made")]
+    Encode(#[from] encode::EncodeError),
+}
+
+/// One side of a connection, with what waits to be handled and to be sent.
+struct Side {
+    reader: ReadHalf<BoxedStream>,
+    writer: WriteHalf<BoxedStream>,
+    input: BytesMut,
+    output: BytesMut,
+}
+
+impl Side {
+    fn new(stream: BoxedStream, input: BytesMut) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { reader, writer, input, output: BytesMut::new() }
+    }
+
+    fn shrink(&mut self) {
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() && buffer.capacity() > KEPT_BYTES_MAX {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+}
+
+/// What a connection is made of when its log-in is over.
+struct Connection<'a> {
+    shared: &'a Arc<Shared>,
+    number: u64,
+    actor: Actor,
+    role: Role,
+    session: Session,
+    client: Side,
+    server: Side,
+    frames: FrameReader,
+    /// The rows that are being recorded.
+    held: Option<HoldBuffer>,
+    /// The same with their receipt, until the session has said how many may leave.
+    receipt: Option<(HoldBuffer, Receipt)>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    sender: mpsc::UnboundedSender<Command>,
+    cancel: CancelKey,
+    judging: Judging,
+    reasons: Active,
+    draining: bool,
+    ending: bool,
+}
+
+/// Judges this connection's statements; renewed when the catalogue changes.
+struct Judging {
+    judges: Rc<RefCell<Judges>>,
+    rules: Arc<Rules>,
+    catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+    judge: Rc<RefCell<Judge>>,
+}
+
+impl Judging {
+    fn renew(&mut self) {
+        if self.catalogue.has_changed().unwrap_or(false)
+            && let Some(catalogue) = self.catalogue.borrow_and_update().clone()
+        {
+            self.judge = self.judges.borrow_mut().judge(&catalogue, &self.rules);
+        }
+    }
+}
+
+/// Serves a client from the greeting to the end of its connection.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    judges: &Rc<RefCell<Judges>>,
+    logged_in: LoggedIn,
+    client: String,
+) -> Result<(), ConnectionError> {
+    let LoggedIn { actor, role_name, role, server, mut greeting, .. } = logged_in;
+    let (sender, commands) = mpsc::unbounded_channel();
+    let number = shared.registry.connection();
+    let secret = login::cancel_secret();
+    let info = SessionInfo {
+        connection: number,
+        actor: actor.clone(),
+        client: client.clone(),
+        since: shared.clock.now(),
+    };
+    let cancel = server.cancel.clone();
+    let registered = shared.registry.register(info, secret, cancel.clone(), sender.clone());
+    // Whoever was suspended between the check at log-in and the registration is not let in.
+    if shared.suspended().contains(&actor) {
+        return Ok(());
+    }
+    shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client: client.into() });
+    login::ready(&mut greeting, number, secret)?;
+    let reasons = shared.reasons.activate(&actor).await;
+    let (rules, key_sets) = judges.borrow_mut().rules(shared, &actor, &role_name, role.kind);
+    let mut catalogue = shared.catalogue.clone();
+    let present = catalogue.borrow_and_update().clone();
+    let Some(present) = present else { return Ok(()) };
+    let judge = judges.borrow_mut().judge(&present, &rules);
+    let profile = Profile {
+        actor: actor.clone(),
+        role: role_name,
+        kind: role.kind,
+        key_sets,
+        limits: shared.settings.limits.hold,
+    };
+    let mut connection = Connection {
+        shared,
+        number,
+        actor: actor.clone(),
+        role,
+        session: Session::new(Arc::new(profile)),
+        client: Side::new(logged_in.client, logged_in.client_buffer),
+        server: Side::new(server.stream, server.buffer),
+        frames: FrameReader::new(shared.settings.limits.message_bytes_max),
+        held: None,
+        receipt: None,
+        commands,
+        sender,
+        cancel,
+        judging: Judging { judges: judges.clone(), rules, catalogue, judge },
+        reasons,
+        draining: false,
+        ending: false,
+    };
+    connection.client.output = greeting;
+    let result = connection.run().await;
+    connection.end().await;
+    drop(registered);
+    shared.note(Note::LoggedOut { actor, connection: number });
+    result
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> Result<(), ConnectionError> {
+        loop {
+            self.handle_buffered().await?;
+            if self.ending {
+                return Ok(());
+            }
+            self.client.shrink();
+            self.server.shrink();
+            let reads_client =
+                self.session.wants_client() && self.server.output.len() < WAITING_BYTES_MAX;
+            let reads_server =
+                self.session.wants_server() && self.client.output.len() < WAITING_BYTES_MAX;
+            let (client, server) = (&mut self.client, &mut self.server);
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => {
+                    if let Some(command) = command {
+                        self.command(command).await?;
+                    }
+                }
+                written = client.writer.write_buf(&mut client.output),
+                    if !client.output.is_empty() =>
+                {
+                    written.map_err(ConnectionError::Client)?;
+                }
+                written = server.writer.write_buf(&mut server.output),
+                    if !server.output.is_empty() =>
+                {
+                    written.map_err(ConnectionError::Server)?;
+                }
+                read = read(&mut server.reader, &mut server.input), if reads_server => {
+                    if read.map_err(ConnectionError::Server)? == 0 {
+                        self.last_word(&Failure::Upstream).await?;
+                    }
+                }
+                read = read(&mut client.reader, &mut client.input), if reads_client => {
+                    if read.map_err(ConnectionError::Client)? == 0 {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles whole messages as long as the session wants them.
+    async fn handle_buffered(&mut self) -> Result<(), ConnectionError> {
+        loop {
+            let mut input = None;
+            if self.session.wants_server() && self.client.output.len() < WAITING_BYTES_MAX {
+                let frame = self.frames.next(&mut self.server.input);
+                input = frame.map_err(ConnectionError::ServerFrame)?.map(Input::Server);
+            }
+            if input.is_none()
+                && self.session.wants_client()
+                && self.server.output.len() < WAITING_BYTES_MAX
+            {
+                match self.frames.next(&mut self.client.input) {
+                    Ok(frame) => input = frame.map(Input::Client),
+                    Err(error) => {
+                        self.last_word(&Failure::Protocol("malformed message")).await?;
+                        return Err(ConnectionError::ClientFrame(error));
+                    }
+                }
+            }
+            let Some(input) = input else { break };
+            self.handle(input).await?;
+            if self.ending {
+                return Ok(());
+            }
+        }
+        if self.draining && self.session.is_idle() {
+            self.last_word(&Failure::ShuttingDown).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
+        self.judging.renew();
+        let mut effects = Vec::new();
+        {
+            let entitled = self.reasons.entitled();
+            let judge = self.judging.judge.clone();
+            let mut judge = judge.borrow_mut();
+            let now = self.shared.clock.now();
+            let mut view = View { judge: &mut judge, entitled: &entitled, now };
+            self.session.handle(input, &mut view, &mut effects);
+        }
+        for effect in effects {
+            self.apply(effect).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, effect: Effect) -> Result<(), ConnectionError> {
+        match effect {
+            Effect::ToServer(bytes) => append(&mut self.server.output, bytes),
+            Effect::ToClient(bytes) => append(&mut self.client.output, bytes),
+            Effect::Hold(hold) => self.record(hold),
+            Effect::Release { rows, .. } => {
+                if let Some((buffer, receipt)) = self.receipt.take() {
+                    append(&mut self.client.output, buffer.release(receipt, rows)?);
+                }
+            }
+            Effect::Refused(refused) => self.shared.note(Note::Refused {
+                actor: self.actor.clone(),
+                connection: self.number,
+                fingerprint: refused.fingerprint,
+                statement: refused.statement,
+                rule: refused.refusal.rule.into(),
+            }),
+            Effect::ReadReasons => self.reasons.refresh().await,
+            Effect::CancelUpstream => self.cancel_upstream(),
+            Effect::Close => {
+                self.flush_client().await;
+                self.ending = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, mut hold: Hold) {
+        let (number, id) = (self.number, hold.id);
+        self.held = Some(HoldBuffer::new(number, &mut hold));
+        let who = (number, &self.actor);
+        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
+        let sender = self.sender.clone();
+        self.shared.ledger.record(
+            draft,
+            Box::new(move |result| {
+                // A connection that has ended meanwhile releases nothing.
+                let _ = sender.send(Command::Recorded { hold: id, result });
+            }),
+        );
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
+        match command {
+            Command::Recorded { hold, result } => self.recorded(hold, result).await,
+            Command::Cancelled => self.handle(Input::Cancelled).await,
+            Command::Suspend => self.suspend().await,
+            Command::Drain => {
+                self.draining = true;
+                Ok(())
+            }
+        }
+    }
+
+    async fn recorded(
+        &mut self,
+        hold: u64,
+        result: Result<Receipt, RecordError>,
+    ) -> Result<(), ConnectionError> {
+        let held = self.held.take();
+        let (receipt, held) = match (result, held) {
+            (Ok(receipt), Some(held)) => (receipt, held),
+            (Err(error), _) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a disclosure could not be recorded; nothing of it was released"
+                );
+                return self.handle(Input::NotRecorded { hold }).await;
+            }
+            (Ok(_), None) => return Ok(()),
+        };
+        let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
+        let stopped = receipt.stopped().map(|limit| Stopped {
+            counter: limit.counter.as_str(),
+            max: limit.max,
+            window: format!("{:?}", limit.window),
+        });
+        self.receipt = Some((held, receipt));
+        self.handle(Input::Recorded { hold, allowed, stopped }).await
+    }
+
+    /// Out at once: what has not been written yet is not written any more.
+    async fn suspend(&mut self) -> Result<(), ConnectionError> {
+        self.held = None;
+        self.receipt = None;
+        if !self.session.is_idle() {
+            self.cancel_upstream();
+        }
+        if self.client.output.is_empty() {
+            self.last_word(&Failure::Suspended).await?;
+        }
+        self.ending = true;
+        Ok(())
+    }
+
+    async fn last_word(&mut self, failure: &Failure) -> Result<(), ConnectionError> {
+        let mut effects = Vec::new();
+        self.session.close(failure, &mut effects);
+        for effect in effects {
+            if let Effect::ToClient(bytes) = effect {
+                append(&mut self.client.output, bytes);
+            }
+        }
+        self.flush_client().await;
+        self.ending = true;
+        Ok(())
+    }
+
+    /// Writes what waits for the client, as far as it takes it within a moment.
+    async fn flush_client(&mut self) {
+        let client = &mut self.client;
+        let write = async {
+            client.writer.write_all_buf(&mut client.output).await?;
+            client.writer.flush().await
+        };
+        // The connection ends either way.
+        let _ = tokio::time::timeout(LAST_WORD_MAX, write).await;
+    }
+
+    fn cancel_upstream(&self) {
+        let (shared, key) = (self.shared.clone(), self.cancel.clone());
+        let sender = self.sender.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(error) = upstream::cancel(&shared.settings.upstream, &key).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a statement could not be cancelled"
+                );
+            }
+            let _ = sender.send(Command::Cancelled);
+        });
+    }
+
+    /// Leaves nothing running on the server.
+    async fn end(&mut self) {
+        if !self.session.is_idle() {
+            self.cancel_upstream();
+        }
+        self.server.output.clear();
+        encode::terminate(&mut self.server.output);
+        let server = &mut self.server;
+        let last = async {
+            server.writer.write_all_buf(&mut server.output).await?;
+            server.writer.shutdown().await
+        };
+        let _ = tokio::time::timeout(LAST_WORD_MAX, last).await;
+        let _ = tokio::time::timeout(LAST_WORD_MAX, self.client.writer.shutdown()).await;
+    }
+}
+
+/// Moves the bytes where nothing waits, otherwise appends them.
+fn append(output: &mut BytesMut, bytes: BytesMut) {
+    if output.is_empty() {
+        *output = bytes;
+    } else {
+        output.extend_from_slice(&bytes);
+    }
+}
+
+async fn read(reader: &mut ReadHalf<BoxedStream>, input: &mut BytesMut) -> io::Result<usize> {
+    input.reserve(READ_BYTES);
+    reader.read_buf(input).await
+}

@@ -1,0 +1,348 @@
+//! Accepting connections, on one single-threaded runtime per core, and stopping again.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, mpsc::sync_channel},
+    thread,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use postern_ledger::{Note, RecordError};
+use postern_model::Actor;
+use postern_people::People;
+use postern_wire::{
+    SqlState,
+    encode::{self, Report, Severity},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use crate::{
+    Parts, SessionInfo, Settings, catalogue::Keeper, connection, judges::Judges, login,
+    reasons::Reasons, shared::Shared,
+};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How often a draining core looks whether all are gone.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Why a gateway can't be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    #[error("can't listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("can't start a thread")]
+    Thread(#[source] io::Error),
+    #[error("a gateway needs at least one core to serve on")]
+    NoWorkers,
+}
+
+/// A gateway that listens. It serves until its [`Handle`] is told to stop.
+#[derive(Debug)]
+pub struct Gateway {
+    handle: Handle,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Speaks to a running gateway from any thread.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Binds the address and starts to serve.
+    ///
+    /// # Errors
+    /// [`BuildError::Listen`] if the address can't be bound.
+    pub fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
+        let mut listeners = Vec::new();
+        let mut address = settings.listen;
+        for _ in 0..settings.workers {
+            let listener = listen(address);
+            let listener = listener.map_err(|source| BuildError::Listen { address, source })?;
+            address =
+                listener.local_addr().map_err(|source| BuildError::Listen { address, source })?;
+            listeners.push(listener);
+        }
+        if listeners.is_empty() {
+            return Err(BuildError::NoWorkers);
+        }
+        let (reasons, requests) = Reasons::new();
+        let (catalogue, present) = watch::channel(None);
+        let keeper = Keeper {
+            settings: settings.clone(),
+            clock: parts.clock.clone(),
+            reasons: reasons.clone(),
+            requests,
+            catalogue,
+        };
+        let shared = Arc::new(Shared::new(settings, parts, reasons, present));
+        let stop = Arc::new(watch::Sender::new(false));
+        let mut threads = Vec::new();
+        let mut stopping = stop.subscribe();
+        threads.push(spawn("keeper", move || async move {
+            tokio::select! {
+                () = keeper.run() => {}
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        })?);
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let (shared, stopping) = (shared.clone(), stop.subscribe());
+            threads
+                .push(spawn(&format!("core-{index}"), move || serve(shared, listener, stopping))?);
+        }
+        Ok(Self { handle: Handle { shared, address, stop }, threads })
+    }
+
+    /// For whoever administers it.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until the gateway has stopped.
+    pub fn wait(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the gateway has panicked");
+            }
+        }
+    }
+}
+
+impl Handle {
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the guarded server could be read, so that log-ins are possible.
+    pub fn is_ready(&self) -> bool {
+        self.shared.catalogue.borrow().is_some()
+    }
+
+    /// Cuts all sessions of an actor and refuses its log-ins from now on; how many sessions there
+    /// were. Returns when the ledger has it.
+    ///
+    /// # Errors
+    /// The ledger's, when it can't be recorded; the actor is out all the same.
+    pub fn suspend(&self, actor: &Actor, by: &Actor, why: &str) -> Result<usize, RecordError> {
+        self.shared.suspended().insert(actor.clone());
+        let cut = self.shared.registry.suspend(actor);
+        let (actor, by) = (actor.clone(), by.clone());
+        self.note(Note::Suspended { actor, by, why: why.into() })?;
+        Ok(cut)
+    }
+
+    /// Lets an actor in again; whether it was suspended. Recorded first.
+    ///
+    /// # Errors
+    /// The ledger's, when it can't be recorded; the actor then stays out.
+    pub fn resume(&self, actor: &Actor, by: &Actor, why: &str) -> Result<bool, RecordError> {
+        self.note(Note::Resumed { actor: actor.clone(), by: by.clone(), why: why.into() })?;
+        Ok(self.shared.suspended().remove(actor))
+    }
+
+    /// The accounts whose log-ins are refused.
+    pub fn suspended(&self) -> Vec<Actor> {
+        self.shared.suspended().iter().cloned().collect()
+    }
+
+    /// Who is connected.
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        self.shared.registry.sessions()
+    }
+
+    /// Uses another list of people for the log-ins from now on, and cuts the sessions of those who
+    /// are no longer in it.
+    pub fn replace_people(&self, people: Arc<People>) {
+        for session in self.sessions() {
+            if people.account(session.actor.as_str()).is_none() {
+                self.shared.registry.suspend(&session.actor);
+            }
+        }
+        self.shared.replace_people(people);
+    }
+
+    /// Stops accepting, lets running statements end within the configured time, then ends.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    fn note(&self, note: Note) -> Result<(), RecordError> {
+        let (sender, receiver) = sync_channel(1);
+        self.shared.ledger.note(
+            note,
+            Box::new(move |result| {
+                // The receiver waits below, so that this never fails.
+                let _ = sender.send(result.map(|_| ()));
+            }),
+        );
+        receiver.recv().unwrap_or(Err(RecordError::Closed))
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    // Each core has its own queue; the kernel spreads connections over them.
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Runs `work` on a thread and a single-threaded runtime of its own.
+fn spawn<F: Future<Output = ()>>(
+    name: &str,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Result<thread::JoinHandle<()>, BuildError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(BuildError::Thread)?;
+    thread::Builder::new()
+        .name(format!("postern-{name}"))
+        .spawn(move || tokio::task::LocalSet::new().block_on(&runtime, work()))
+        .map_err(BuildError::Thread)
+}
+
+/// One core: accepts until told to stop, then drains.
+async fn serve(
+    shared: Arc<Shared>,
+    listener: std::net::TcpListener,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "can't accept connections");
+            return;
+        }
+    };
+    let path = shared.settings.upstream.search_path.clone();
+    let judges = Rc::new(RefCell::new(Judges::new(prefix(), path.into())));
+    let mine = Rc::new(Cell::new(0));
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => {
+                    let open = Open::new(&mine);
+                    let connection = connection(shared.clone(), judges.clone(), stream, address);
+                    tokio::task::spawn_local(async move {
+                        connection.await;
+                        drop(open);
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: others must end first.
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a connection could not be accepted"
+                    );
+                    tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+                }
+            },
+            _ = stopping.wait_for(|stop| *stop) => break,
+        }
+    }
+    drop(listener);
+    shared.registry.drain();
+    let all_gone = async {
+        while mine.get() > 0 {
+            tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+        }
+    };
+    if tokio::time::timeout(shared.settings.limits.drain, all_gone).await.is_err() {
+        tracing::warn!("connections were still busy when the time for stopping was over");
+    }
+}
+
+/// Counts a core's open connections.
+struct Open(Rc<Cell<usize>>);
+
+impl Open {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+async fn connection(
+    shared: Arc<Shared>,
+    judges: Rc<RefCell<Judges>>,
+    stream: TcpStream,
+    address: SocketAddr,
+) {
+    let limits = shared.settings.limits;
+    if shared.registry.len() >= limits.connections_max {
+        return turn_away(stream, SqlState::TOO_MANY_CONNECTIONS, "too many connections").await;
+    }
+    if shared.catalogue.borrow().is_none() {
+        let message = "the database server can't be reached";
+        return turn_away(stream, SqlState::CANNOT_CONNECT_NOW, message).await;
+    }
+    let logged_in =
+        tokio::time::timeout(limits.login_timeout, login::login(&shared, stream, address));
+    let logged_in = match logged_in.await {
+        Ok(Ok(Some(logged_in))) => logged_in,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => {
+            tracing::info!(
+                %address,
+                error = &error as &dyn std::error::Error,
+                "a connection was refused"
+            );
+            return;
+        }
+        Err(_) => return tracing::info!(%address, "a log-in took too long"),
+    };
+    let served = connection::serve(&shared, &judges, logged_in, address.to_string());
+    if let Err(error) = served.await {
+        tracing::info!(
+            %address,
+            error = &error as &dyn std::error::Error,
+            "a connection has failed"
+        );
+    }
+}
+
+async fn turn_away(mut stream: TcpStream, sqlstate: SqlState, message: &str) {
+    let mut out = BytesMut::new();
+    let severity = Severity::Fatal;
+    let report = Report { severity, sqlstate, message, detail: None, hint: None };
+    encode::error_response(&mut out, &report);
+    // Whoever is turned away may be gone already.
+    let _ = stream.write_all(&out).await;
+    let _ = stream.shutdown().await;
+}
+
+/// What the names of this core's rewritings begin with.
+fn prefix() -> Arc<str> {
+    format!("postern_{:016x}_", rand::random::<u64>()).into()
+}

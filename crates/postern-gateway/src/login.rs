@@ -1,0 +1,432 @@
+//! From the first byte of a connection to a session: one straight function.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use bytes::BytesMut;
+use postern_ledger::Note;
+use postern_model::Actor;
+use postern_people::{ScramServer, Verifier};
+use postern_policy::{Action, Request};
+use postern_session::Kind;
+use postern_wire::{
+    FirstMessage, Frame, FrameReader, Frontend, SaslInitial, SqlState, TransactionStatus, encode,
+    encode::{Report, Severity},
+    first_message,
+};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    Role,
+    shared::Shared,
+    upstream::{self, BoxedStream, Connected},
+};
+
+/// A client that has proved who it is, with a server connection of its own.
+pub(crate) struct LoggedIn {
+    pub(crate) actor: Actor,
+    pub(crate) role_name: Arc<str>,
+    pub(crate) role: Role,
+    pub(crate) client: BoxedStream,
+    pub(crate) client_buffer: BytesMut,
+    pub(crate) server: Connected,
+    /// The ParameterStatus messages, not yet sent.
+    pub(crate) greeting: BytesMut,
+}
+
+/// Why a connection did not become a session.
+#[derive(Debug, Error)]
+pub(crate) enum LoginError {
+    #[error("the connection failed")]
+    Io(#[from] io::Error),
+    #[error("the client broke the protocol")]
+    Frame(#[from] postern_wire::FrameError),
+    #[error("the client sent a malformed message")]
+    Message(#[from] postern_wire::MessageError),
+    #[error("a message can't be made")]
+    Encode(#[from] encode::EncodeError),
+    #[error("refused with {}: {message}", .sqlstate.as_str())]
+    Refused { sqlstate: SqlState, message: String },
+}
+
+/// Start-up parameters that a judged actor may set; everything else could change what the server
+/// reads or shows.
+const PARAMETERS: [&str; 6] = [
+    "application_name",
+    "client_encoding",
+    "datestyle",
+    "extra_float_digits",
+    "intervalstyle",
+    "timezone",
+];
+/// Messages before the log-in are short.
+const LOGIN_BYTES_MAX: usize = 16 * 1024;
+/// What every failed log-in says, whatever failed.
+const NO_ENTRY: &str = "password authentication failed";
+
+/// The connection of somebody who has not logged in yet.
+struct Door<'a> {
+    shared: &'a Shared,
+    stream: BoxedStream,
+    buffer: BytesMut,
+    address: SocketAddr,
+    reader: FrameReader,
+}
+
+/// Takes a connection up to the point where queries can come. `None` is a connection that only
+/// brought a cancel request. Whatever is refused has been told to the client.
+pub(crate) async fn login(
+    shared: &Shared,
+    stream: TcpStream,
+    address: SocketAddr,
+) -> Result<Option<LoggedIn>, LoginError> {
+    stream.set_nodelay(true)?;
+    let door = Door {
+        shared,
+        stream: Box::new(stream),
+        buffer: BytesMut::new(),
+        address,
+        reader: FrameReader::new(LOGIN_BYTES_MAX),
+    };
+    let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
+    match door.enter(&parameters).await {
+        Ok((actor, role_name, role)) => door.finish((actor, role_name, role), &parameters).await,
+        Err(error) => {
+            door.tell(&error).await;
+            Err(error)
+        }
+    }
+}
+
+type Parameters = Vec<(String, String)>;
+
+impl<'a> Door<'a> {
+    /// TLS where it is asked for, then the start-up message.
+    async fn first(mut self) -> Result<Option<(Door<'a>, Parameters)>, LoginError> {
+        let mut encrypted = false;
+        loop {
+            let Some(message) = first_message(&mut self.buffer)? else {
+                self.fill().await?;
+                continue;
+            };
+            match message {
+                FirstMessage::Ssl if encrypted => {
+                    return Err(refused(SqlState::PROTOCOL_VIOLATION, "TLS was asked for twice"));
+                }
+                FirstMessage::Ssl => {
+                    encrypted = true;
+                    self = self.encrypt().await?;
+                }
+                FirstMessage::Gssenc => self.stream.write_all(b"N").await?,
+                FirstMessage::Cancel { process_id, secret } => {
+                    self.cancel(process_id, &secret).await;
+                    return Ok(None);
+                }
+                FirstMessage::Startup { minor, parameters } => {
+                    self.negotiate(minor, &parameters).await?;
+                    return Ok(Some((self, parameters)));
+                }
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), LoginError> {
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(())
+    }
+
+    async fn encrypt(mut self) -> Result<Self, LoginError> {
+        // Bytes sent before the handshake would be taken for what TLS protects (CVE-2021-23214).
+        if !self.buffer.is_empty() {
+            return Err(refused(SqlState::PROTOCOL_VIOLATION, "data before the TLS handshake"));
+        }
+        let Some(tls) = &self.shared.settings.tls else {
+            self.stream.write_all(b"N").await?;
+            return Ok(self);
+        };
+        self.stream.write_all(b"S").await?;
+        let acceptor = tokio_rustls::TlsAcceptor::from(tls.clone());
+        self.stream = Box::new(acceptor.accept(self.stream).await?);
+        Ok(self)
+    }
+
+    /// A client that asks for more than 3.0 is told what is spoken here.
+    async fn negotiate(
+        &mut self,
+        minor: u16,
+        parameters: &[(String, String)],
+    ) -> Result<(), LoginError> {
+        let unknown: Vec<&str> = parameters
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| name.starts_with("_pq_."))
+            .collect();
+        if minor > 0 || !unknown.is_empty() {
+            let mut out = BytesMut::new();
+            encode::negotiate_protocol_version(&mut out, 0, &unknown)?;
+            self.stream.write_all(&out).await?;
+        }
+        Ok(())
+    }
+
+    /// Passes a cancel request on if its key is right; nobody learns whether it was.
+    async fn cancel(&self, process_id: i32, secret: &[u8]) {
+        let Some(key) = self.shared.registry.cancel_key(process_id, secret) else { return };
+        if let Err(error) = upstream::cancel(&self.shared.settings.upstream, &key).await {
+            tracing::warn!(error = %error, "a cancel request could not be passed on");
+        }
+    }
+
+    /// Who it is, and whether they may come in.
+    async fn enter(
+        &mut self,
+        parameters: &[(String, String)],
+    ) -> Result<(Actor, Arc<str>, Role), LoginError> {
+        let shared = self.shared;
+        let find = |name: &str| {
+            parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
+        let name = find("user").filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| {
+            refused(SqlState::INVALID_AUTHORIZATION, "no user name was given at start-up")
+        })?;
+        let actor = Actor::new(name);
+        let people = shared.people();
+        let account = people.account(name);
+        // Whether there is such an account shows neither in what is sent nor in the time.
+        let verifier = people.verifier_or_mock(name, &shared.mock_secret);
+        let proved = self.scram(verifier).await?;
+        let account = account.filter(|account| account.verifier.is_some());
+        let (Some(account), true) = (account, proved) else {
+            return Err(self.no_entry(&actor, "wrong password or unknown name"));
+        };
+        if shared.suspended().contains(&actor) {
+            return Err(self.no_entry(&actor, "suspended"));
+        }
+        if !account.works_at(shared.clock.now()) {
+            return Err(self.no_entry(&actor, "the account has ended"));
+        }
+        let request = Request {
+            actor: &actor,
+            role: &account.role,
+            action: Action::Connect,
+            table: "",
+            column: None,
+            class: None,
+            reason: None,
+        };
+        let role = shared.settings.roles.get(&account.role).cloned();
+        let (Some(role), true) = (role, shared.policy.decide(&request).permitted) else {
+            return Err(self.no_entry(&actor, "the role may not connect"));
+        };
+        self.check_parameters(&actor, role.kind, parameters)?;
+        Ok((actor, account.role.clone(), role))
+    }
+
+    fn check_parameters(
+        &self,
+        actor: &Actor,
+        kind: Kind,
+        parameters: &[(String, String)],
+    ) -> Result<(), LoginError> {
+        let database = &self.shared.settings.upstream.database;
+        for (name, value) in parameters {
+            let lower = name.to_ascii_lowercase();
+            let fine = match &*lower {
+                "user" => true,
+                "database" if value == database => true,
+                "database" => {
+                    let message = format!("database \"{value}\" does not exist here");
+                    return Err(refused(SqlState::INVALID_CATALOG_NAME, &message));
+                }
+                "options" => value.trim().is_empty() || kind == Kind::PassThrough,
+                "replication" => matches!(&**value, "" | "false" | "off" | "no" | "0"),
+                "client_encoding" => is_utf8(value) || kind == Kind::PassThrough,
+                name if name.starts_with("_pq_.") => true,
+                name => PARAMETERS.contains(&name) || kind == Kind::PassThrough,
+            };
+            if !fine {
+                let why = format!("start-up parameter `{name}`");
+                self.note_refused(actor, &why);
+                let message = format!("start-up parameter \"{name}\" can't be set to this here");
+                return Err(refused(SqlState::INSUFFICIENT_PRIVILEGE, &message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The SCRAM-SHA-256 exchange (RFC 7677). Says whether the client knows the password; fails
+    /// where it does not speak the protocol.
+    async fn scram(&mut self, verifier: Verifier) -> Result<bool, LoginError> {
+        let mut out = BytesMut::new();
+        let mechanisms = vec!["SCRAM-SHA-256"];
+        encode::authentication(&mut out, &postern_wire::Authentication::Sasl { mechanisms })?;
+        self.stream.write_all(&out).await?;
+        let frame = self.frame().await?;
+        let initial = match Frontend::parse(&frame)? {
+            Frontend::Password(body) => SaslInitial::parse(body)?,
+            _ => return Err(refused(SqlState::PROTOCOL_VIOLATION, "expected a SASL response")),
+        };
+        let (Some(data), "SCRAM-SHA-256") = (initial.data, initial.mechanism) else {
+            return Err(refused(SqlState::PROTOCOL_VIOLATION, "unknown SASL mechanism"));
+        };
+        let nonce = ScramServer::nonce(rand::random());
+        let Ok((challenge, scram)) = ScramServer::start(data, verifier, &nonce) else {
+            return Err(refused(SqlState::PROTOCOL_VIOLATION, "malformed SCRAM message"));
+        };
+        out.clear();
+        let message = postern_wire::Authentication::SaslContinue(challenge.as_bytes());
+        encode::authentication(&mut out, &message)?;
+        self.stream.write_all(&out).await?;
+        let frame = self.frame().await?;
+        let Frontend::Password(response) = Frontend::parse(&frame)? else {
+            return Err(refused(SqlState::PROTOCOL_VIOLATION, "expected a SASL response"));
+        };
+        let Ok(last) = scram.finish(response) else { return Ok(false) };
+        out.clear();
+        let message = postern_wire::Authentication::SaslFinal(last.as_bytes());
+        encode::authentication(&mut out, &message)?;
+        self.stream.write_all(&out).await?;
+        Ok(true)
+    }
+
+    async fn frame(&mut self) -> Result<Frame, LoginError> {
+        loop {
+            if let Some(frame) = self.reader.next(&mut self.buffer)? {
+                return Ok(frame);
+            }
+            self.fill().await?;
+        }
+    }
+
+    fn no_entry(&self, actor: &Actor, why: &str) -> LoginError {
+        self.note_refused(actor, why);
+        refused(SqlState::INVALID_PASSWORD, NO_ENTRY)
+    }
+
+    fn note_refused(&self, actor: &Actor, why: &str) {
+        let client = self.address.to_string().into();
+        let actor = actor.clone();
+        self.shared.note(Note::LoginRefused { actor, client, why: why.into() });
+    }
+
+    async fn tell(&mut self, error: &LoginError) {
+        let (sqlstate, message) = match error {
+            LoginError::Refused { sqlstate, message } => (*sqlstate, message.as_str()),
+            LoginError::Io(_) => return,
+            LoginError::Frame(_) | LoginError::Message(_) | LoginError::Encode(_) => {
+                (SqlState::PROTOCOL_VIOLATION, "malformed message")
+            }
+        };
+        let severity = Severity::Fatal;
+        let mut out = BytesMut::new();
+        let report = Report { severity, sqlstate, message, detail: None, hint: None };
+        encode::error_response(&mut out, &report);
+        // The client may be gone; there is nobody else to tell.
+        let _ = self.stream.write_all(&out).await;
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Connects to the server in the actor's place and prepares what the client is greeted with.
+    async fn finish(
+        mut self,
+        (actor, role_name, role): (Actor, Arc<str>, Role),
+        parameters: &[(String, String)],
+    ) -> Result<Option<LoggedIn>, LoginError> {
+        let shared = self.shared;
+        let pinned = pinned(shared, role.kind);
+        let mut wanted: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in parameters {
+            let lower = name.to_ascii_lowercase();
+            let asked = !matches!(&*lower, "user" | "database" | "replication")
+                && !lower.starts_with("_pq_.")
+                && !pinned.iter().any(|(known, _)| *known == lower);
+            if asked && !(lower == "options" && value.trim().is_empty()) {
+                wanted.push((name, value));
+            }
+        }
+        wanted.extend(pinned.iter().map(|(name, value)| (*name, value.as_str())));
+        let limit = shared.settings.limits.message_bytes_max;
+        let server = match upstream::connect(&shared.settings.upstream, &wanted, limit).await {
+            Ok(server) => server,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no connection to the database server"
+                );
+                let message = "the database server can't be reached";
+                let error = refused(SqlState::CANNOT_CONNECT_NOW, message);
+                self.tell(&error).await;
+                return Err(error);
+            }
+        };
+        let mut greeting = BytesMut::new();
+        encode::authentication(&mut greeting, &postern_wire::Authentication::Ok)?;
+        for (name, value) in &server.parameters {
+            let value = match name.as_str() {
+                "session_authorization" => actor.as_str(),
+                "is_superuser" => "off",
+                _ => value,
+            };
+            encode::parameter_status(&mut greeting, name, value)?;
+        }
+        let Self { stream: client, buffer: client_buffer, .. } = self;
+        Ok(Some(LoggedIn { actor, role_name, role, client, client_buffer, server, greeting }))
+    }
+}
+
+/// The end of the greeting: the key for cancel requests, and that queries may come.
+pub(crate) fn ready(
+    greeting: &mut BytesMut,
+    connection: u64,
+    secret: [u8; 4],
+) -> Result<(), encode::EncodeError> {
+    let process_id = i32::try_from(connection).unwrap_or(0);
+    encode::backend_key_data(greeting, process_id, &secret)?;
+    encode::ready_for_query(greeting, TransactionStatus::Idle);
+    Ok(())
+}
+
+/// Settings that judged statements rely on, given at start-up so that RESET comes back to them.
+fn pinned(shared: &Shared, kind: Kind) -> Vec<(&'static str, String)> {
+    if kind == Kind::PassThrough {
+        return Vec::new();
+    }
+    let limits = &shared.settings.limits;
+    let path: Vec<String> =
+        shared.settings.upstream.search_path.iter().map(|schema| quoted(schema)).collect();
+    vec![
+        ("client_encoding", "UTF8".to_owned()),
+        ("standard_conforming_strings", "on".to_owned()),
+        ("search_path", path.join(", ")),
+        ("statement_timeout", limits.statement_timeout.as_millis().to_string()),
+        (
+            "idle_in_transaction_session_timeout",
+            limits.idle_in_transaction_timeout.as_millis().to_string(),
+        ),
+    ]
+}
+
+/// An SQL identifier in quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn is_utf8(encoding: &str) -> bool {
+    let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
+    matches!(&*plain.to_ascii_lowercase(), "utf8" | "unicode" | "auto")
+}
+
+fn refused(sqlstate: SqlState, message: &str) -> LoginError {
+    LoginError::Refused { sqlstate, message: message.to_owned() }
+}
+
+/// A client's key for cancel requests.
+pub(crate) fn cancel_secret() -> [u8; 4] {
+    rand::random()
+}

@@ -1,0 +1,212 @@
+//! Whom each active actor may see, read from the guarded database with the gateway's own SQL on a
+//! connection of its own, so that nothing a client does can take part in it.
+//!
+//! A reading counts for at most [`READING_LASTS`]. When the database can't be read the last reading
+//! runs out and everything is masked.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use postern_model::{Actor, Clock, Grade, Reason, Subject};
+use postern_session::Entitled;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{ReasonGrade, ReasonSettings, login::quoted};
+
+/// How old a reading may be when something is decided by it.
+const READING_LASTS: Duration = Duration::from_secs(1);
+/// How often all active actors are read.
+pub(crate) const READ_EVERY: Duration = Duration::from_millis(250);
+/// How long a connection waits for its actor's first or renewed reading.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The readings of all active actors.
+#[derive(Debug, Clone)]
+pub(crate) struct Reasons {
+    slots: Arc<Mutex<HashMap<Actor, Slot>>>,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    connections: usize,
+    entitled: watch::Sender<Arc<Entitled>>,
+}
+
+/// A wish to have an actor read now.
+#[derive(Debug)]
+pub(crate) struct Request {
+    actor: Actor,
+    done: oneshot::Sender<()>,
+}
+
+/// An actor's reading, kept up to date while this exists.
+#[derive(Debug)]
+pub(crate) struct Active {
+    reasons: Reasons,
+    actor: Actor,
+    entitled: watch::Receiver<Arc<Entitled>>,
+}
+
+impl Active {
+    pub(crate) fn entitled(&self) -> Arc<Entitled> {
+        self.entitled.borrow().clone()
+    }
+
+    /// Has the actor read anew and waits for it, for a moment at most: what the server says then is
+    /// at least as new as the call.
+    pub(crate) async fn refresh(&self) {
+        let (done, read) = oneshot::channel();
+        let request = Request { actor: self.actor.clone(), done };
+        if self.reasons.requests.send(request).is_ok() {
+            // Without an answer the last reading runs out by itself.
+            let _ = tokio::time::timeout(WAIT_MAX, read).await;
+        }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let mut slots = self.reasons.lock();
+        if let Some(slot) = slots.get_mut(&self.actor) {
+            slot.connections -= 1;
+            if slot.connections == 0 {
+                slots.remove(&self.actor);
+            }
+        }
+    }
+}
+
+impl Reasons {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Request>) {
+        let (requests, receiver) = mpsc::unbounded_channel();
+        (Self { slots: Arc::default(), requests }, receiver)
+    }
+
+    /// Begins to keep an actor's reading; it is there when this returns, or nobody is entitled yet.
+    pub(crate) async fn activate(&self, actor: &Actor) -> Active {
+        let entitled = {
+            let mut slots = self.lock();
+            let slot = slots.entry(actor.clone()).or_insert_with(|| Slot {
+                connections: 0,
+                entitled: watch::Sender::new(Arc::new(Entitled::none())),
+            });
+            slot.connections += 1;
+            slot.entitled.subscribe()
+        };
+        let active = Active { reasons: self.clone(), actor: actor.clone(), entitled };
+        active.refresh().await;
+        active
+    }
+
+    fn actors(&self) -> Vec<Actor> {
+        self.lock().keys().cloned().collect()
+    }
+
+    fn store(&self, actor: &Actor, entitled: Entitled) {
+        if let Some(slot) = self.lock().get(actor) {
+            slot.entitled.send_replace(Arc::new(entitled));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Actor, Slot>> {
+        // Counts and whole readings: a panic elsewhere leaves nothing half done.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads reasons over one connection.
+pub(crate) struct Reader<'a> {
+    client: &'a tokio_postgres::Client,
+    queries: Vec<(Arc<str>, tokio_postgres::Statement)>,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> Reader<'a> {
+    /// Prepares one query for each declared reason.
+    ///
+    /// # Errors
+    /// What the server says of a query, e.g. that a column does not exist; with the reason's name.
+    pub(crate) async fn prepare(
+        client: &'a tokio_postgres::Client,
+        settings: &[ReasonSettings],
+        clock: &'a dyn Clock,
+    ) -> Result<Self, (Arc<str>, tokio_postgres::Error)> {
+        let mut queries = Vec::new();
+        for reason in settings {
+            let statement = client.prepare(&query(reason)).await;
+            queries.push((reason.name.clone(), statement.map_err(|e| (reason.name.clone(), e))?));
+        }
+        Ok(Self { client, queries, clock })
+    }
+
+    /// Reads all active actors.
+    pub(crate) async fn read_all(&self, reasons: &Reasons) -> Result<(), tokio_postgres::Error> {
+        self.read(reasons, &reasons.actors()).await
+    }
+
+    /// Reads the actors that somebody waits for, then tells them.
+    pub(crate) async fn read_asked(
+        &self,
+        reasons: &Reasons,
+        asked: Vec<Request>,
+    ) -> Result<(), tokio_postgres::Error> {
+        let actors: Vec<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
+        self.read(reasons, &actors).await?;
+        for request in asked {
+            // Whoever does not wait any more needs no answer.
+            let _ = request.done.send(());
+        }
+        Ok(())
+    }
+
+    async fn read(&self, reasons: &Reasons, actors: &[Actor]) -> Result<(), tokio_postgres::Error> {
+        if actors.is_empty() {
+            return Ok(());
+        }
+        // The reading is as old as its beginning.
+        let until = self.clock.now().after(READING_LASTS);
+        let names: Vec<&str> = actors.iter().map(Actor::as_str).collect();
+        let mut read: HashMap<&str, Vec<(Subject, Reason)>> = HashMap::new();
+        let mut rows = Vec::new();
+        for (name, statement) in &self.queries {
+            rows.push((name, self.client.query(statement, &[&names]).await?));
+        }
+        for (name, rows) in &rows {
+            for row in rows {
+                let (actor, subject): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+                let grade = if row.try_get(2)? { Grade::Strong } else { Grade::Weak };
+                let reason = Reason { name: (*name).clone(), grade };
+                read.entry(actor).or_default().push((Subject::new(subject), reason));
+            }
+        }
+        for actor in actors {
+            let theirs = read.remove(actor.as_str()).unwrap_or_default();
+            reasons.store(actor, Entitled::new(theirs, until));
+        }
+        Ok(())
+    }
+}
+
+/// The SQL of a reason: actor, subject and whether it is strong, for the actors in `$1`.
+fn query(reason: &ReasonSettings) -> String {
+    let strong = match &reason.grade {
+        ReasonGrade::Always(Grade::Strong) => "true".to_owned(),
+        ReasonGrade::Always(Grade::Weak) => "false".to_owned(),
+        ReasonGrade::StrongWhen(condition) => format!("coalesce(({condition}), false)"),
+    };
+    format!(
+        "SELECT {actor}::pg_catalog.text, {subject}::pg_catalog.text, {strong} \
+         FROM {schema}.{table} \
+         WHERE {actor}::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) \
+         AND {subject} IS NOT NULL AND ({condition})",
+        actor = quoted(&reason.actor),
+        subject = quoted(&reason.subject),
+        schema = quoted(&reason.schema),
+        table = quoted(&reason.table),
+        condition = reason.condition,
+    )
+}

@@ -1,0 +1,129 @@
+//! Who is connected: for cancel requests, suspension and drain.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use postern_ledger::{Receipt, RecordError};
+use postern_model::{Actor, Timestamp};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What a connection is told from outside.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The ledger's answer to a hold.
+    Recorded { hold: u64, result: Result<Receipt, RecordError> },
+    /// A cancel request of the session's own has been delivered.
+    Cancelled,
+    /// The actor is suspended: end now.
+    Suspend,
+    /// The gateway stops: end when idle.
+    Drain,
+}
+
+/// The server's side of a connection, as a cancel request names it.
+#[derive(Debug, Clone)]
+pub(crate) struct CancelKey {
+    pub(crate) process_id: i32,
+    pub(crate) secret: Vec<u8>,
+}
+
+/// A session, as the administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Counts connections since the gateway started.
+    pub connection: u64,
+    pub actor: Actor,
+    pub client: String,
+    pub since: Timestamp,
+}
+
+#[derive(Debug)]
+struct Session {
+    info: SessionInfo,
+    /// The secret that a client must present to cancel.
+    secret: [u8; 4],
+    upstream: CancelKey,
+    commands: UnboundedSender<Command>,
+}
+
+/// All sessions of the process. The lock is held for a look-up or an insertion, never across I/O.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    next: AtomicU64,
+    sessions: Mutex<HashMap<u64, Session>>,
+}
+
+/// Takes the session out of the registry when its connection ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Registered<'a> {
+    registry: &'a Registry,
+    connection: u64,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.connection);
+    }
+}
+
+impl Registry {
+    /// The next connection's number, from 1.
+    pub(crate) fn connection(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn register(
+        &self,
+        info: SessionInfo,
+        secret: [u8; 4],
+        upstream: CancelKey,
+        commands: UnboundedSender<Command>,
+    ) -> Registered<'_> {
+        let connection = info.connection;
+        self.lock().insert(connection, Session { info, secret, upstream, commands });
+        Registered { registry: self, connection }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub(crate) fn sessions(&self) -> Vec<SessionInfo> {
+        let mut all: Vec<SessionInfo> =
+            self.lock().values().map(|session| session.info.clone()).collect();
+        all.sort_by_key(|info| info.connection);
+        all
+    }
+
+    /// The server's side of the session that a client's cancel request names.
+    pub(crate) fn cancel_key(&self, process_id: i32, secret: &[u8]) -> Option<CancelKey> {
+        let connection = u64::try_from(process_id).ok()?;
+        let sessions = self.lock();
+        let session = sessions.get(&connection)?;
+        (session.secret == secret).then(|| session.upstream.clone())
+    }
+
+    /// Tells all sessions of an actor; how many there were.
+    pub(crate) fn suspend(&self, actor: &Actor) -> usize {
+        let sessions = self.lock();
+        let theirs = sessions.values().filter(|session| session.info.actor == *actor);
+        theirs.filter(|session| session.commands.send(Command::Suspend).is_ok()).count()
+    }
+
+    pub(crate) fn drain(&self) {
+        for session in self.lock().values() {
+            // A connection that is gone already needs no telling.
+            let _ = session.commands.send(Command::Drain);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Session>> {
+        // Every change is one insertion or removal, so a panic leaves nothing half done.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

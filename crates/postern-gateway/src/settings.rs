@@ -1,0 +1,101 @@
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use postern_ledger::Limit;
+use postern_model::{Grade, Secret};
+use postern_session::{HoldLimits, Kind, TableSettings};
+
+/// What a gateway is told by whoever composes it; everything is checked already.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How many cores serve connections.
+    pub workers: usize,
+    /// TLS towards clients; `None` answers their request with "no".
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The guarded server.
+    pub upstream: Upstream,
+    /// What bounds connections and messages.
+    pub limits: Limits,
+    /// By name.
+    pub roles: BTreeMap<Arc<str>, Role>,
+    /// The protected tables.
+    pub tables: Vec<TableSettings>,
+    /// What entitles an actor to a subject.
+    pub reasons: Vec<ReasonSettings>,
+}
+
+/// The guarded server and the gateway's own account on it.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub host: UpstreamHost,
+    pub database: String,
+    pub user: String,
+    pub password: Option<Secret<String>>,
+    /// TLS towards the server; `None` is in the clear.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Where names without a schema are looked up, for restricted and accounted roles.
+    pub search_path: Vec<String>,
+}
+
+/// Where the guarded server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamHost {
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    /// The socket's folder and the port in its name.
+    Unix {
+        folder: PathBuf,
+        port: u16,
+    },
+}
+
+/// What bounds connections and messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub connections_max: usize,
+    /// The longest message of a client or the server.
+    pub message_bytes_max: usize,
+    /// From the connection to the end of the log-in.
+    pub login_timeout: Duration,
+    /// How long running statements may go on after the gateway was told to stop.
+    pub drain: Duration,
+    pub statement_timeout: Duration,
+    pub idle_in_transaction_timeout: Duration,
+    pub hold: HoldLimits,
+}
+
+/// How the actors of a role are treated.
+#[derive(Debug, Clone)]
+pub struct Role {
+    pub kind: Kind,
+    /// Its budgets, for each actor.
+    pub budgets: Arc<[Limit]>,
+}
+
+/// What entitles an actor to a subject: a row of a table of the guarded database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReasonSettings {
+    /// The name that goes into entries.
+    pub name: Arc<str>,
+    pub schema: String,
+    pub table: String,
+    /// The column that holds the subject.
+    pub subject: String,
+    /// The column that holds the actor.
+    pub actor: String,
+    /// A condition in SQL that the row must meet, by the administrator.
+    pub condition: String,
+    pub grade: ReasonGrade,
+}
+
+/// How a reason is graded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReasonGrade {
+    /// The same for every row.
+    Always(Grade),
+    /// Strong where this condition in SQL holds, otherwise weak.
+    StrongWhen(String),
+}

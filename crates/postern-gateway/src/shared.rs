@@ -1,0 +1,100 @@
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use postern_ledger::{Ledger, Note};
+use postern_model::{Actor, Clock};
+use postern_people::People;
+use postern_policy::Policy;
+use postern_sql::Catalogue;
+use tokio::sync::watch;
+
+use crate::{Settings, reasons::Reasons, registry::Registry};
+
+/// What a gateway is made of, besides its settings.
+#[derive(Clone)]
+pub struct Parts {
+    pub ledger: Arc<Ledger>,
+    pub policy: Arc<Policy>,
+    pub people: Arc<People>,
+    /// Whose log-ins are refused from the start.
+    pub suspended: BTreeSet<Actor>,
+    pub clock: Arc<dyn Clock>,
+    /// For unknown names' verifiers, so that they look like known ones; random, kept while the
+    /// gateway runs.
+    pub mock_secret: [u8; 32],
+    /// Keys the hashes of searched values; kept over restarts, so that they stay comparable.
+    pub search_key: [u8; 32],
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("suspended", &self.suspended).finish_non_exhaustive()
+    }
+}
+
+/// What all connections of the process share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) mock_secret: [u8; 32],
+    pub(crate) search_key: [u8; 32],
+    pub(crate) registry: Registry,
+    pub(crate) reasons: Reasons,
+    /// The present catalogue; `None` until the server was first reached.
+    pub(crate) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+    people: RwLock<Arc<People>>,
+    suspended: Mutex<BTreeSet<Actor>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        settings: Settings,
+        parts: Parts,
+        reasons: Reasons,
+        catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+    ) -> Self {
+        Self {
+            settings,
+            ledger: parts.ledger,
+            policy: parts.policy,
+            clock: parts.clock,
+            mock_secret: parts.mock_secret,
+            search_key: parts.search_key,
+            registry: Registry::default(),
+            reasons,
+            catalogue,
+            people: RwLock::new(parts.people),
+            suspended: Mutex::new(parts.suspended),
+        }
+    }
+
+    pub(crate) fn people(&self) -> Arc<People> {
+        self.people.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace_people(&self, people: Arc<People>) {
+        *self.people.write().unwrap_or_else(PoisonError::into_inner) = people;
+    }
+
+    pub(crate) fn suspended(&self) -> MutexGuard<'_, BTreeSet<Actor>> {
+        // A set of names: every change is whole.
+        self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a note into the ledger without waiting for it. One that can't be written is said in the
+    /// log: the ledger then refuses disclosures too, so nothing leaves unrecorded.
+    pub(crate) fn note(&self, note: Note) {
+        self.ledger.note(
+            note,
+            Box::new(|result| {
+                if let Err(error) = result {
+                    tracing::error!(error = %error, "a note could not be recorded");
+                }
+            }),
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Connections to the guarded server under the gateway's own account.
+
+use std::io;
+
+use bytes::BytesMut;
+use postern_model::Secret;
+use postern_wire::{Authentication, Backend, Frame, FrameReader, SqlState, encode};
+use postgres_protocol::authentication::{
+    md5_hash,
+    sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+};
+use rustls_pki_types::ServerName;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+};
+
+use crate::{Upstream, UpstreamHost, registry::CancelKey};
+
+/// Both directions of a connection, whatever carries it.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+pub(crate) type BoxedStream = Box<dyn Stream>;
+
+/// Why there is no connection to the server.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    #[error("can't reach the database server")]
+    Io(#[from] io::Error),
+    #[error("the database server sent a malformed message")]
+    Frame(#[from] postern_wire::FrameError),
+    #[error("the database server sent a malformed message")]
+    Message(#[from] postern_wire::MessageError),
+    #[error("a message to the database server can't be made")]
+    Encode(#[from] encode::EncodeError),
+    #[error("the database server refused the gateway with {sqlstate:?}: {message}")]
+    Refused { sqlstate: Option<SqlState>, message: String },
+    #[error("the database server wants a password and none is configured")]
+    NoPassword,
+    #[error("the database server asks for an authentication that is not known")]
+    Authentication,
+    #[error("the database server does not speak TLS")]
+    NoTls,
+    #[error("`{0}` is not a server name for TLS")]
+    ServerName(String),
+    #[error("the database server sent something that was not expected")]
+    Unexpected,
+}
+
+/// A connection that is ready for queries.
+pub(crate) struct Connected {
+    pub(crate) stream: BoxedStream,
+    /// What the server has said after being ready, if anything.
+    pub(crate) buffer: BytesMut,
+    pub(crate) cancel: CancelKey,
+    /// ParameterStatus messages of the start, by name and value.
+    pub(crate) parameters: Vec<(String, String)>,
+}
+
+/// Opens a connection with these start-up parameters beside user and database.
+pub(crate) async fn connect(
+    upstream: &Upstream,
+    parameters: &[(&str, &str)],
+    message_bytes_max: usize,
+) -> Result<Connected, ConnectError> {
+    let mut stream = open(upstream).await?;
+    let mut all = vec![("user", &*upstream.user), ("database", &*upstream.database)];
+    all.extend_from_slice(parameters);
+    let mut out = BytesMut::new();
+    encode::startup(&mut out, 0, &all)?;
+    stream.write_all(&out).await?;
+    let mut start =
+        Start { stream, buffer: BytesMut::new(), reader: FrameReader::new(message_bytes_max) };
+    start.authenticate(upstream).await?;
+    start.until_ready().await
+}
+
+pub(crate) async fn open(upstream: &Upstream) -> Result<BoxedStream, ConnectError> {
+    let stream = match &upstream.host {
+        UpstreamHost::Unix { folder, port } => {
+            let path = folder.join(format!(".s.PGSQL.{port}"));
+            return Ok(Box::new(UnixStream::connect(path).await?));
+        }
+        UpstreamHost::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            (stream, host)
+        }
+    };
+    let (mut stream, host) = stream;
+    let Some(tls) = &upstream.tls else { return Ok(Box::new(stream)) };
+    let mut out = BytesMut::new();
+    encode::ssl_request(&mut out);
+    stream.write_all(&out).await?;
+    if stream.read_u8().await? != b'S' {
+        return Err(ConnectError::NoTls);
+    }
+    let name =
+        ServerName::try_from(host.clone()).map_err(|_| ConnectError::ServerName(host.clone()))?;
+    let connector = tokio_rustls::TlsConnector::from(tls.clone());
+    Ok(Box::new(connector.connect(name, stream).await?))
+}
+
+struct Start {
+    stream: BoxedStream,
+    buffer: BytesMut,
+    reader: FrameReader,
+}
+
+impl Start {
+    async fn frame(&mut self) -> Result<Frame, ConnectError> {
+        loop {
+            if let Some(frame) = self.reader.next(&mut self.buffer)? {
+                return Ok(frame);
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+
+    async fn send(&mut self, out: &BytesMut) -> Result<(), ConnectError> {
+        Ok(self.stream.write_all(out).await?)
+    }
+
+    async fn authenticate(&mut self, upstream: &Upstream) -> Result<(), ConnectError> {
+        let mut scram: Option<ScramSha256> = None;
+        loop {
+            let frame = self.frame().await?;
+            let mut out = BytesMut::new();
+            match Backend::parse(&frame)? {
+                Backend::Authentication(Authentication::Ok) => return Ok(()),
+                Backend::Authentication(Authentication::CleartextPassword) => {
+                    encode::password(&mut out, password(upstream)?.expose())?;
+                }
+                Backend::Authentication(Authentication::Md5Password { salt }) => {
+                    let password = password(upstream)?.expose().as_bytes();
+                    let hash = md5_hash(upstream.user.as_bytes(), password, salt);
+                    encode::password(&mut out, &hash)?;
+                }
+                Backend::Authentication(Authentication::Sasl { mechanisms }) => {
+                    if !mechanisms.contains(&SCRAM_SHA_256) {
+                        return Err(ConnectError::Authentication);
+                    }
+                    let password = password(upstream)?.expose().as_bytes();
+                    let client = ScramSha256::new(password, ChannelBinding::unsupported());
+                    encode::sasl_initial_response(&mut out, SCRAM_SHA_256, client.message())?;
+                    scram = Some(client);
+                }
+                Backend::Authentication(Authentication::SaslContinue(data)) => {
+                    let client = scram.as_mut().ok_or(ConnectError::Unexpected)?;
+                    client.update(data)?;
+                    encode::sasl_response(&mut out, client.message())?;
+                }
+                Backend::Authentication(Authentication::SaslFinal(data)) => {
+                    scram.as_mut().ok_or(ConnectError::Unexpected)?.finish(data)?;
+                    continue;
+                }
+                Backend::ErrorResponse(fields) => return Err(refused(&fields)),
+                Backend::NoticeResponse(_) => continue,
+                _ => return Err(ConnectError::Authentication),
+            }
+            self.send(&out).await?;
+        }
+    }
+
+    async fn until_ready(mut self) -> Result<Connected, ConnectError> {
+        let mut parameters = Vec::new();
+        let mut cancel = CancelKey { process_id: 0, secret: Vec::new() };
+        loop {
+            let frame = self.frame().await?;
+            match Backend::parse(&frame)? {
+                Backend::ParameterStatus { name, value } => {
+                    parameters.push((name.to_owned(), value.to_owned()));
+                }
+                Backend::BackendKeyData { process_id, secret } => {
+                    cancel = CancelKey { process_id, secret: secret.to_vec() };
+                }
+                Backend::ReadyForQuery(_) => {
+                    let Self { stream, buffer, .. } = self;
+                    return Ok(Connected { stream, buffer, cancel, parameters });
+                }
+                Backend::NoticeResponse(_) => {}
+                Backend::ErrorResponse(fields) => return Err(refused(&fields)),
+                _ => return Err(ConnectError::Unexpected),
+            }
+        }
+    }
+}
+
+fn password(upstream: &Upstream) -> Result<&Secret<String>, ConnectError> {
+    upstream.password.as_ref().ok_or(ConnectError::NoPassword)
+}
+
+fn refused(fields: &postern_wire::ReportFields<'_>) -> ConnectError {
+    let message = fields.message().unwrap_or("no message").to_owned();
+    ConnectError::Refused { sqlstate: fields.sqlstate(), message }
+}
+
+/// Asks the server to cancel what a connection is doing, and waits until it has been told.
+pub(crate) async fn cancel(upstream: &Upstream, key: &CancelKey) -> Result<(), ConnectError> {
+    let mut stream = open(upstream).await?;
+    let mut out = BytesMut::new();
+    encode::cancel_request(&mut out, key.process_id, &key.secret)?;
+    stream.write_all(&out).await?;
+    // The server closes once it has sent the signal; nothing is ever answered.
+    let mut rest = [0; 16];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! Texts and their numbers: see "Dictionary" in `docs/design/ledger.md`.
+
+use std::{collections::HashMap, sync::Arc};
+
+use postern_merkle::Hash;
+
+use crate::bytes::{Cursor, DecodeError};
+
+/// Checksum and length.
+pub(crate) const ROW_FRAME_BYTES: usize = 8;
+/// What a row takes besides its text.
+pub(crate) const ROW_BYTES: usize = ROW_FRAME_BYTES + 1 + 1 + 4 + 16;
+/// The longest text that is kept whole; longer ones are cut at a character.
+pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
+const ROW_PAYLOAD_MAX: usize = TEXT_BYTES_MAX + 22;
+
+const ROW: u8 = 1;
+const ERASED: u8 = 2;
+
+/// What a row's number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Customers, interned.
+    Subject = 0,
+    /// Actors, relations, columns, statements and other things that repeat, interned.
+    Name = 1,
+    /// Sentences, each used once.
+    Text = 2,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Subject, Self::Name, Self::Text].into_iter().find(|&kind| kind as u8 == byte)
+    }
+}
+
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    use sha2::Digest;
+    parts.iter().fold(sha2::Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+}
+
+fn commitment(kind: Kind, number: u32, salt: &[u8; 16], text: &[u8]) -> [u8; 32] {
+    sha256(&[b"postern dictionary row 1\n", &[kind as u8], &number.to_le_bytes(), salt, text])
+}
+
+/// What an entry commits to: the hash of the commitments of the rows that it brings.
+pub(crate) fn binding(commitments: &[[u8; 32]]) -> Hash {
+    Hash(sha256(&[commitments.as_flattened()]))
+}
+
+/// The start of a text that a row has room for.
+pub(crate) fn fitting(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text)
+}
+
+/// Where salts come from; the system's generator except in tests of exact bytes.
+pub(crate) type Salts = Box<dyn FnMut() -> [u8; 16] + Send>;
+
+/// The writer's half: numbers for texts, and the rows that are not on disk yet.
+pub(crate) struct Dictionary {
+    subjects: HashMap<Arc<str>, u32>,
+    names: HashMap<Arc<str>, u32>,
+    // The next numbers; more than the maps hold once rows were erased.
+    subjects_len: u32,
+    names_len: u32,
+    texts_len: u32,
+    salts: Salts,
+    /// Frames of new rows, to be written with the batch.
+    pub(crate) unwritten: Vec<u8>,
+    /// Commitments of the rows that the present entry brings.
+    fresh: Vec<[u8; 32]>,
+}
+
+impl Dictionary {
+    pub(crate) fn new(rows: Rows, salts: Salts) -> Self {
+        let numbered = |column: Vec<Row>| {
+            let numbers = (0..).zip(column);
+            numbers.filter_map(|(number, row)| Some((row.text?, number))).collect()
+        };
+        let length = |column: &[Row]| u32::try_from(column.len()).unwrap_or(u32::MAX);
+        Self {
+            subjects_len: length(&rows.subjects),
+            names_len: length(&rows.names),
+            texts_len: length(&rows.texts),
+            subjects: numbered(rows.subjects),
+            names: numbered(rows.names),
+            salts,
+            unwritten: Vec::new(),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// The number of a subject that is in the dictionary already.
+    pub(crate) fn known_subject(&self, subject: &str) -> Option<u32> {
+        self.subjects.get(subject).copied()
+    }
+
+    pub(crate) fn subject(&mut self, text: &str) -> u32 {
+        if let Some(&number) = self.subjects.get(text) {
+            return number;
+        }
+        let number = self.subjects_len;
+        self.subjects_len += 1;
+        self.subjects.insert(text.into(), number);
+        self.add(Kind::Subject, number, text);
+        number
+    }
+
+    pub(crate) fn name(&mut self, text: &str) -> u32 {
+        let text = fitting(text);
+        if let Some(&number) = self.names.get(text) {
+            return number;
+        }
+        let number = self.names_len;
+        self.names_len += 1;
+        self.names.insert(text.into(), number);
+        self.add(Kind::Name, number, text);
+        number
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> u32 {
+        let number = self.texts_len;
+        self.texts_len += 1;
+        self.add(Kind::Text, number, fitting(text));
+        number
+    }
+
+    fn add(&mut self, kind: Kind, number: u32, text: &str) {
+        let salt = (self.salts)();
+        self.fresh.push(commitment(kind, number, &salt, text.as_bytes()));
+        let mut payload = vec![ROW, kind as u8];
+        payload.extend_from_slice(&number.to_le_bytes());
+        payload.extend_from_slice(&salt);
+        payload.extend_from_slice(text.as_bytes());
+        encode_frame(&mut self.unwritten, &payload);
+    }
+
+    /// The commitments of the rows that were added since the last call.
+    pub(crate) fn take_fresh(&mut self) -> Vec<[u8; 32]> {
+        std::mem::take(&mut self.fresh)
+    }
+}
+
+fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&length), payload);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out.extend_from_slice(&length);
+    out.extend_from_slice(payload);
+}
+
+/// One row as it is on disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StoredRow {
+    kind: Kind,
+    number: u32,
+    /// `None`: erased.
+    text: Option<Arc<str>>,
+    pub(crate) commitment: [u8; 32],
+}
+
+/// Reads the frame at the start of `bytes`; `None` if there is no good one. Returns its length too.
+pub(crate) fn decode_frame(bytes: &[u8]) -> Option<(StoredRow, usize)> {
+    let mut cursor = Cursor::new(bytes);
+    let checksum = cursor.u32().ok()?;
+    let covered = cursor.clone().rest();
+    let length = usize::try_from(cursor.u32().ok()?).ok()?;
+    if length > ROW_PAYLOAD_MAX {
+        return None;
+    }
+    let payload = cursor.take(length).ok()?;
+    let good = crc32c::crc32c(covered.get(..length + 4)?) == checksum;
+    good.then(|| decode_row(payload)).flatten().map(|row| (row, ROW_FRAME_BYTES + length))
+}
+
+fn decode_row(payload: &[u8]) -> Option<StoredRow> {
+    let mut cursor = Cursor::new(payload);
+    let form = cursor.u8().ok()?;
+    let kind = Kind::from_byte(cursor.u8().ok()?)?;
+    let number = cursor.u32().ok()?;
+    let (text, commitment) = match form {
+        ROW => {
+            let salt = cursor.array().ok()?;
+            let text = std::str::from_utf8(cursor.rest()).ok()?;
+            (Some(text.into()), commitment(kind, number, &salt, text.as_bytes()))
+        }
+        ERASED => (None, cursor.array().ok()?),
+        _ => return None,
+    };
+    cursor.end().ok()?;
+    Some(StoredRow { kind, number, text, commitment })
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    text: Option<Arc<str>>,
+}
+
+/// The reader's half: texts by number.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    subjects: Vec<Row>,
+    names: Vec<Row>,
+    texts: Vec<Row>,
+}
+
+impl Rows {
+    /// Takes the next row; false if it is not the next of its kind.
+    pub(crate) fn push(&mut self, row: StoredRow) -> bool {
+        let column = match row.kind {
+            Kind::Subject => &mut self.subjects,
+            Kind::Name => &mut self.names,
+            Kind::Text => &mut self.texts,
+        };
+        let next = u32::try_from(column.len()) == Ok(row.number);
+        column.push(Row { text: row.text });
+        next
+    }
+
+    /// What a number stands for; of an erased row no more than that it was erased.
+    pub(crate) fn text(&self, kind: Kind, number: u32) -> Result<Arc<str>, DecodeError> {
+        let column = match kind {
+            Kind::Subject => &self.subjects,
+            Kind::Name => &self.names,
+            Kind::Text => &self.texts,
+        };
+        let row = usize::try_from(number).ok().and_then(|index| column.get(index));
+        let row = row.ok_or(DecodeError::Row)?;
+        Ok(row.text.clone().unwrap_or_else(|| format!("erased {number}").into()))
+    }
+}

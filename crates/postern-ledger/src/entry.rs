@@ -1,0 +1,184 @@
+use std::sync::Arc;
+
+use postern_model::{
+    Actor, Disclosure, Finding, Grade, Reason, Severity, StatementFingerprint, Subject, Timestamp,
+};
+
+use crate::Limit;
+
+/// One entry of the ledger, with the names that its numbers stand for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its place, from 0, without gaps.
+    pub sequence: u64,
+    /// When it was recorded; never earlier than the entry before.
+    pub time: Timestamp,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// Records of customers left, or were about to when a budget was spent.
+    Disclosed(Disclosed),
+    /// Everything else.
+    Noted(Note),
+}
+
+/// What one hold of rows disclosed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disclosed {
+    pub actor: Actor,
+    /// The connection's number, unique while the gateway runs.
+    pub connection: u64,
+    /// The hold's number in its connection.
+    pub hold: u64,
+    /// The statement's shape.
+    pub fingerprint: StatementFingerprint,
+    /// The statement without its literals.
+    pub statement: Arc<str>,
+    /// The ticket that the actor named.
+    pub claimed: Option<Arc<str>>,
+    /// How many rows were held.
+    pub rows: u64,
+    /// How many of them, from the first, were allowed out.
+    pub allowed: u64,
+    /// The limit that stopped the rest; the decision is "stop" if there is one.
+    pub stopped: Option<Limit>,
+    /// Whose data, by relation, columns and reason; only that of rows that were allowed.
+    pub groups: Vec<Group>,
+    /// Searches by a protected value. They are charged unless a limit on lookups stopped them.
+    pub lookups: Vec<LookedUp>,
+}
+
+/// Records that were shown in the same way for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// As `schema.table`.
+    pub relation: Arc<str>,
+    /// Columns shown in clear; empty without a reason.
+    pub clear: Vec<Arc<str>>,
+    /// Protected columns shown masked.
+    pub masked: Vec<Arc<str>>,
+    /// Why the clear columns were clear.
+    pub reason: Option<Reason>,
+    /// Whose records, each once, in the order of their numbers.
+    pub subjects: Vec<Subject>,
+}
+
+/// A search by a protected value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookedUp {
+    pub relation: Arc<str>,
+    pub column: Arc<str>,
+    /// Whether it found anything.
+    pub hit: bool,
+    /// Keyed hash of the value.
+    pub search: [u8; 8],
+}
+
+/// What is recorded besides disclosures.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// Somebody proved who they are; `client` is the address.
+    LoggedIn { actor: Actor, connection: u64, client: Arc<str> },
+    /// Somebody did not, or may not.
+    LoginRefused { actor: Actor, client: Arc<str>, why: Arc<str> },
+    /// A connection ended.
+    LoggedOut { actor: Actor, connection: u64 },
+    /// A statement was refused by a rule.
+    Refused {
+        actor: Actor,
+        connection: u64,
+        fingerprint: StatementFingerprint,
+        /// Without its literals.
+        statement: Arc<str>,
+        rule: Arc<str>,
+    },
+    /// An actor's sessions were cut and no new ones are let in.
+    Suspended { actor: Actor, by: Actor, why: Arc<str> },
+    /// That was ended.
+    Resumed { actor: Actor, by: Actor, why: Arc<str> },
+    /// A detector raised a finding.
+    Found(Found),
+    /// The configuration in force changed to the one with that hash.
+    Configured { hash: [u8; 32], by: Actor },
+    /// The gateway started; `version` is its own.
+    Started { version: Arc<str> },
+    /// The gateway stopped in good order.
+    Stopped,
+    /// A person read the ledger.
+    Read { by: Actor, what: Arc<str> },
+    /// A reason was made, such as a ticket opened by an actor.
+    Opened {
+        actor: Actor,
+        connection: u64,
+        relation: Arc<str>,
+        /// For whom, where that is known.
+        subject: Option<Subject>,
+        fingerprint: StatementFingerprint,
+        /// Without its literals.
+        statement: Arc<str>,
+    },
+}
+
+/// A finding as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub time: Timestamp,
+    pub actors: Vec<Actor>,
+    pub kind: Arc<str>,
+    pub severity: Severity,
+    pub alert: bool,
+    pub score: f64,
+    pub subjects_at_risk: u64,
+    pub evidence: Vec<Arc<str>>,
+    pub why: Arc<str>,
+}
+
+impl From<&Finding> for Found {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            time: finding.time,
+            actors: finding.actors.clone(),
+            kind: finding.kind.into(),
+            severity: finding.severity,
+            alert: finding.alert,
+            score: finding.score,
+            subjects_at_risk: finding.subjects_at_risk as u64,
+            evidence: finding.evidence.iter().map(|id| id.as_str().into()).collect(),
+            why: finding.why.as_str().into(),
+        }
+    }
+}
+
+impl Entry {
+    /// The disclosures that this entry stands for: one for each relation and reason, none for a
+    /// note.
+    pub fn disclosures(&self) -> impl Iterator<Item = Disclosure> {
+        let disclosed = match &self.body {
+            Body::Disclosed(disclosed) => Some(disclosed),
+            Body::Noted(_) => None,
+        };
+        disclosed.into_iter().flat_map(|disclosed| {
+            disclosed.groups.iter().map(|group| Disclosure {
+                time: self.time,
+                actor: disclosed.actor.clone(),
+                relation: group.relation.clone(),
+                clear: group.clear.clone(),
+                masked: group.masked.clone(),
+                reason: group.reason.clone(),
+                subjects: group.subjects.clone(),
+                fingerprint: disclosed.fingerprint,
+            })
+        })
+    }
+}
+
+impl Group {
+    /// The grade of the reason, if there was one.
+    pub fn grade(&self) -> Option<Grade> {
+        self.reason.as_ref().map(|reason| reason.grade)
+    }
+}

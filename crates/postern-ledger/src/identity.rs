@@ -1,0 +1,59 @@
+//! The small files of a ledger: key, verifier key, checkpoint.
+
+use std::io;
+
+use postern_merkle::{Checkpoint, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::{
+    Damage, DamageKind,
+    disk::{Disk, read_from},
+};
+
+pub(crate) const KEY: &str = "key";
+pub(crate) const KEY_PUB: &str = "key.pub";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+
+/// Damage at the start of a small file.
+pub(crate) fn damage_at(disk: &dyn Disk, name: &str, kind: DamageKind) -> Damage {
+    Damage { kind, file: disk.path(name), offset: 0, entry: None }
+}
+
+pub(crate) fn unreadable(disk: &dyn Disk, name: &str, error: io::Error) -> Damage {
+    let kind = if error.kind() == io::ErrorKind::NotFound {
+        DamageKind::Missing
+    } else {
+        DamageKind::Unreadable(error)
+    };
+    damage_at(disk, name, kind)
+}
+
+fn read(disk: &dyn Disk, name: &str) -> Result<Vec<u8>, Damage> {
+    let read = || read_from(&*disk.open_read(name)?, 0);
+    read().map_err(|error| unreadable(disk, name, error))
+}
+
+/// The verifier key in the folder.
+pub(crate) fn verifying_key(disk: &dyn Disk) -> Result<VerifyingKey, Damage> {
+    let bad = || damage_at(disk, KEY_PUB, DamageKind::Key);
+    let bytes = read(disk, KEY_PUB)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| bad())?;
+    let line = text.strip_suffix('\n').ok_or_else(bad)?;
+    VerifyingKey::parse(line).map_err(|_| bad())
+}
+
+/// The signing key in the folder, which must be the one that `key.pub` belongs to.
+pub(crate) fn signing_key(disk: &dyn Disk, verifying: &VerifyingKey) -> Result<SigningKey, Damage> {
+    let bad = || damage_at(disk, KEY, DamageKind::Key);
+    let bytes = Zeroizing::new(read(disk, KEY)?);
+    let seed = Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| bad())?);
+    let key = SigningKey::new(verifying.name(), &seed).map_err(|_| bad())?;
+    if key.verifying_key() == *verifying { Ok(key) } else { Err(bad()) }
+}
+
+/// The checkpoint in the folder, checked against the key.
+pub(crate) fn checkpoint(disk: &dyn Disk, key: &VerifyingKey) -> Result<Checkpoint, Damage> {
+    let bytes = read(disk, CHECKPOINT)?;
+    Checkpoint::verify(&bytes, key)
+        .map_err(|error| damage_at(disk, CHECKPOINT, DamageKind::Checkpoint(error)))
+}

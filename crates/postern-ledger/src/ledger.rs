@@ -1,0 +1,246 @@
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{JoinHandle, ThreadId},
+    time::Instant,
+};
+
+use rand::RngExt;
+use zeroize::Zeroizing;
+
+use crate::{
+    CreateError, Draft, Entry, Limit, Note, OpenError, Options, Receipt, RecordError,
+    dictionary::TEXT_BYTES_MAX,
+    disk::{Disk, Folder},
+    recover::{create_on, open_on},
+    room::Room,
+    sequencer::{Recorded, Sequencer, Work},
+};
+
+/// Is told of entries once they are durable, in order, on the writer's thread.
+pub type Hook = Arc<dyn Fn(&[Entry]) + Send + Sync>;
+/// Is told how a draft fared, on the writer's thread, or on the caller's if it was refused at
+/// once. It must not wait for anything.
+pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
+/// The same for a note; gets the entry's sequence.
+pub type NoteDone = Box<dyn FnOnce(Result<u64, RecordError>) + Send>;
+
+/// A ledger that is open for writing. Shared between threads behind an `Arc`.
+pub struct Ledger {
+    /// `None` once closed: with the sender gone, the writer finishes what waits and ends.
+    requests: RwLock<Option<SyncSender<Request>>>,
+    writer: Mutex<Option<JoinHandle<Result<(), RecordError>>>>,
+    writer_id: ThreadId,
+    horizon: std::time::Duration,
+}
+
+struct Request {
+    work: Work,
+    done: Done,
+}
+
+enum Done {
+    Record(RecordDone),
+    Note(NoteDone),
+}
+
+/// How many requests one sync makes durable at most; fits a frame's `place`.
+const BATCH_LEN_MAX: usize = 1024;
+/// How much they may take together, roughly.
+const BATCH_BYTES_MAX: u64 = 8 << 20;
+/// The largest entry.
+const ENTRY_BYTES_MAX: u64 = 16 << 20;
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("writer", &self.writer_id).finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Makes an empty ledger with a new key in a folder that has none. Nothing else ever does.
+    pub fn create(folder: &Path, options: &Options) -> Result<(), CreateError> {
+        let disk = Folder::make(folder).map_err(|error| CreateError::new(error, folder))?;
+        let seed = Zeroizing::new(rand::rng().random::<[u8; 32]>());
+        create_on(&disk, options, &seed)
+    }
+
+    /// Opens a ledger for writing. All of it is checked first; what a crash left unfinished is
+    /// removed, everything else that is not as it should be is refused.
+    pub fn open(folder: &Path, options: Options, hook: Hook) -> Result<Self, OpenError> {
+        let salts = Box::new(|| rand::rng().random::<[u8; 16]>());
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
+        Self::start(open_on(disk, options, salts)?, hook)
+    }
+
+    pub(crate) fn start(sequencer: Sequencer, hook: Hook) -> Result<Self, OpenError> {
+        let horizon = sequencer.budgets.horizon();
+        let (sender, receiver) = sync_channel(sequencer.options.queue_len_max);
+        let writer = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || write(sequencer, &receiver, &hook))?;
+        let writer_id = writer.thread().id();
+        Ok(Self {
+            requests: RwLock::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            writer_id,
+            horizon,
+        })
+    }
+
+    /// Records what is about to be disclosed. `done` gets the receipt when the entry is on stable
+    /// storage; without a receipt nothing may leave.
+    pub fn record(&self, draft: Draft, done: RecordDone) {
+        match self.check(&draft) {
+            Ok(()) => self.send(Request { work: Work::Draft(draft), done: Done::Record(done) }),
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    /// Records something that is no disclosure. `done` gets the entry's sequence when it is on
+    /// stable storage.
+    pub fn note(&self, note: Note, done: NoteDone) {
+        let request = Request { work: Work::Note(note), done: Done::Note(done) };
+        if Room::needed_by(&request.work).frames_bytes > ENTRY_BYTES_MAX {
+            return request.done.refuse(RecordError::TooLarge);
+        }
+        self.send(request);
+    }
+
+    /// Finishes what waits, signs a last checkpoint and ends the writer. Later requests are
+    /// refused. An error says that the last entries are not covered by a checkpoint.
+    pub fn close(&self) -> Result<(), RecordError> {
+        drop(self.requests.write().unwrap_or_else(PoisonError::into_inner).take());
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match writer {
+            // A callback that drops the last reference must not wait for its own thread.
+            Some(writer) if std::thread::current().id() != self.writer_id => {
+                writer.join().unwrap_or(Err(RecordError::Closed))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, draft: &Draft) -> Result<(), RecordError> {
+        let too_far = |limit: &&Limit| limit.window > self.horizon;
+        if let Some(&limit) = draft.limits.iter().find(too_far) {
+            return Err(RecordError::Horizon { limit });
+        }
+        for touch in draft.rows.iter().flat_map(|row| &row.touches) {
+            if usize::from(touch.leaf) >= draft.leaves.len() {
+                return Err(RecordError::Leaf);
+            }
+            // A subject's text is never cut: two subjects would become one.
+            if touch.subject.as_str().len() > TEXT_BYTES_MAX {
+                return Err(RecordError::TooLarge);
+            }
+        }
+        if Room::needed_by_draft(draft).frames_bytes > ENTRY_BYTES_MAX {
+            return Err(RecordError::TooLarge);
+        }
+        Ok(())
+    }
+
+    fn send(&self, request: Request) {
+        let sender = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = sender.as_ref() else {
+            return request.done.refuse(RecordError::Closed);
+        };
+        match sender.try_send(request) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request)) => request.done.refuse(RecordError::Busy),
+            Err(TrySendError::Disconnected(request)) => request.done.refuse(RecordError::Closed),
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the ledger was not closed in good order");
+        }
+    }
+}
+
+impl Done {
+    fn refuse(self, error: RecordError) {
+        match self {
+            Self::Record(done) => done(Err(error)),
+            Self::Note(done) => done(Err(error)),
+        }
+    }
+
+    fn tell(self, recorded: Option<Receipt>, sequence: u64) {
+        match (self, recorded) {
+            (Self::Record(done), Some(receipt)) => done(Ok(receipt)),
+            // A draft always has a receipt; without one it is not let through.
+            (Self::Record(done), None) => done(Err(RecordError::Closed)),
+            (Self::Note(done), _) => done(Ok(sequence)),
+        }
+    }
+}
+
+/// The writer's thread: batches until there are no more senders.
+fn write(
+    mut sequencer: Sequencer,
+    requests: &Receiver<Request>,
+    hook: &Hook,
+) -> Result<(), RecordError> {
+    let interval = sequencer.options.checkpoint_interval;
+    // When the first entry came that no checkpoint covers.
+    let mut unsigned_since: Option<Instant> = None;
+    loop {
+        let first = match unsigned_since {
+            None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(since) => requests.recv_timeout(interval.saturating_sub(since.elapsed())),
+        };
+        match first {
+            Ok(first) => {
+                commit(&mut sequencer, gather(first, requests), hook);
+                unsigned_since.get_or_insert_with(Instant::now);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return sequencer.sign(),
+        }
+        if unsigned_since.is_some_and(|since| since.elapsed() >= interval) {
+            // An error was logged, and poisons if it must; an unsigned entry is durable all the
+            // same.
+            unsigned_since = match sequencer.sign() {
+                Err(RecordError::Full { .. }) => Some(Instant::now()),
+                Ok(()) | Err(_) => None,
+            };
+        }
+    }
+}
+
+/// All that waits, within bounds.
+fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
+    let mut bytes = Room::needed_by(&first.work).frames_bytes;
+    let mut batch = vec![first];
+    while batch.len() < BATCH_LEN_MAX && bytes < BATCH_BYTES_MAX {
+        let Ok(request) = requests.try_recv() else { break };
+        bytes += Room::needed_by(&request.work).frames_bytes;
+        batch.push(request);
+    }
+    batch
+}
+
+fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook) {
+    match sequencer.commit(batch.iter().map(|request| &request.work)) {
+        Ok(recorded) => {
+            let mut entries = Vec::with_capacity(recorded.len());
+            for (request, Recorded { entry, receipt }) in batch.into_iter().zip(recorded) {
+                request.done.tell(receipt, entry.sequence);
+                entries.push(entry);
+            }
+            hook(&entries);
+        }
+        Err(error) => {
+            batch.into_iter().for_each(|request| request.done.refuse(error.clone()));
+        }
+    }
+}

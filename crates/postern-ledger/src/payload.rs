@@ -1,0 +1,314 @@
+//! The stored form of entries: see "Entries" in `docs/design/ledger.md`.
+
+use std::{sync::Arc, time::Duration};
+
+use postern_merkle::Hash;
+use postern_model::{Actor, Grade, Reason, StatementFingerprint, Subject, Timestamp};
+
+use crate::{
+    Body, Counter, Disclosed, Entry, Group, Limit, LookedUp,
+    bytes::{Cursor, DecodeError, put_varint},
+    dictionary::{Dictionary, Kind, Rows, binding},
+    set,
+};
+
+mod note;
+#[cfg(test)]
+mod tests;
+
+const VERSION: u8 = 1;
+const DISCLOSED: u8 = 1;
+
+/// What every entry begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    kind: u8,
+    pub(crate) sequence: u64,
+    pub(crate) time: Timestamp,
+    /// How many dictionary rows this entry brings.
+    pub(crate) rows: u64,
+    /// What they must hash to; `None` if there are none.
+    pub(crate) binding: Option<Hash>,
+}
+
+impl Head {
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        if cursor.u8()? != VERSION {
+            return Err(DecodeError::Unknown);
+        }
+        let kind = cursor.u8()?;
+        let sequence = cursor.u64()?;
+        let time = Timestamp(cursor.i64()?);
+        let rows = cursor.varint()?;
+        let binding = if rows > 0 { Some(Hash(cursor.array()?)) } else { None };
+        Ok(Self { kind, sequence, time, rows, binding })
+    }
+}
+
+/// An entry, and what it charges the budgets.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Decoded {
+    pub(crate) entry: Entry,
+    pub(crate) charges: Option<Charges>,
+}
+
+/// What a disclosure counts in its actor's budgets, by numbers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Charges {
+    pub(crate) actor: u32,
+    pub(crate) subjects: Vec<(Option<Grade>, Vec<u32>)>,
+    /// One for each lookup that was charged: whether it found anything.
+    pub(crate) lookups: Vec<bool>,
+}
+
+/// Reads what follows the head.
+pub(crate) fn decode(head: &Head, body: Cursor<'_>, rows: &Rows) -> Result<Decoded, DecodeError> {
+    let mut decoder = Decoder { cursor: body, rows };
+    let (body, charges) = if head.kind == DISCLOSED {
+        let (disclosed, charges) = decoder.disclosed()?;
+        (Body::Disclosed(disclosed), Some(charges))
+    } else {
+        (Body::Noted(decoder.note(head.kind)?), None)
+    };
+    decoder.cursor.end()?;
+    Ok(Decoded { entry: Entry { sequence: head.sequence, time: head.time, body }, charges })
+}
+
+/// Reads a body, with the dictionary at hand.
+struct Decoder<'a> {
+    cursor: Cursor<'a>,
+    rows: &'a Rows,
+}
+
+impl Decoder<'_> {
+    fn lookup(&self, kind: Kind, number: u64) -> Result<Arc<str>, DecodeError> {
+        self.rows.text(kind, u32::try_from(number).map_err(|_| DecodeError::Number)?)
+    }
+
+    fn name(&mut self) -> Result<Arc<str>, DecodeError> {
+        let number = self.cursor.varint()?;
+        self.lookup(Kind::Name, number)
+    }
+
+    fn actor(&mut self) -> Result<Actor, DecodeError> {
+        Ok(Actor::new(self.name()?))
+    }
+
+    fn optional_name(&mut self) -> Result<Option<Arc<str>>, DecodeError> {
+        let number = self.cursor.varint()?;
+        number.checked_sub(1).map(|number| self.lookup(Kind::Name, number)).transpose()
+    }
+
+    fn fingerprint(&mut self) -> Result<StatementFingerprint, DecodeError> {
+        Ok(StatementFingerprint(self.cursor.u64()?))
+    }
+
+    fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let count = self.cursor.count()?;
+        // Not `with_capacity`: an item may be far larger in memory than its one byte here.
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    fn disclosed(&mut self) -> Result<(Disclosed, Charges), DecodeError> {
+        let actor = self.cursor.varint_u32()?;
+        let mut charges = Charges { actor, ..Charges::default() };
+        let disclosed = Disclosed {
+            actor: Actor::new(self.rows.text(Kind::Name, actor)?),
+            connection: self.cursor.varint()?,
+            hold: self.cursor.varint()?,
+            fingerprint: self.fingerprint()?,
+            statement: self.name()?,
+            claimed: self.optional_name()?,
+            rows: self.cursor.varint()?,
+            allowed: self.cursor.varint()?,
+            stopped: self.stop()?,
+            groups: self.list(|decoder| decoder.group(&mut charges))?,
+            lookups: self.list(Self::looked_up)?,
+        };
+        if lookups_are_charged(disclosed.stopped) {
+            charges.lookups = disclosed.lookups.iter().map(|lookup| lookup.hit).collect();
+        }
+        Ok((disclosed, charges))
+    }
+
+    fn stop(&mut self) -> Result<Option<Limit>, DecodeError> {
+        if !self.cursor.bool()? {
+            return Ok(None);
+        }
+        let counter = match self.cursor.u8()? {
+            1 => Counter::ClearSubjects,
+            2 => Counter::WeakSubjects,
+            3 => Counter::MaskedSubjects,
+            4 => Counter::Lookups,
+            5 => Counter::LookupMisses,
+            _ => return Err(DecodeError::Unknown),
+        };
+        let window = Duration::from_micros(self.cursor.varint()?);
+        Ok(Some(Limit { counter, window, max: self.cursor.varint()? }))
+    }
+
+    fn group(&mut self, charges: &mut Charges) -> Result<Group, DecodeError> {
+        let relation = self.name()?;
+        let clear = self.list(Self::name)?;
+        let masked = self.list(Self::name)?;
+        let reason = match self.cursor.u8()? {
+            0 => None,
+            1 => Some(Reason { name: self.name()?, grade: Grade::Weak }),
+            2 => Some(Reason { name: self.name()?, grade: Grade::Strong }),
+            _ => return Err(DecodeError::Unknown),
+        };
+        let numbers = set::decode(&mut self.cursor)?;
+        let subject = |&number| Ok(Subject::new(self.rows.text(Kind::Subject, number)?));
+        let subjects = numbers.iter().map(subject).collect::<Result<_, _>>()?;
+        charges.subjects.push((reason.as_ref().map(|reason| reason.grade), numbers));
+        Ok(Group { relation, clear, masked, reason, subjects })
+    }
+
+    fn looked_up(&mut self) -> Result<LookedUp, DecodeError> {
+        Ok(LookedUp {
+            relation: self.name()?,
+            column: self.name()?,
+            hit: self.cursor.bool()?,
+            search: self.cursor.array()?,
+        })
+    }
+}
+
+/// A statement that a limit on lookups stopped has its lookups in the entry, uncharged.
+pub(crate) fn lookups_are_charged(stopped: Option<Limit>) -> bool {
+    match stopped.map(|limit| limit.counter) {
+        Some(Counter::Lookups | Counter::LookupMisses) => false,
+        None | Some(Counter::ClearSubjects | Counter::WeakSubjects | Counter::MaskedSubjects) => {
+            true
+        }
+    }
+}
+
+/// Writes one entry, numbering its texts.
+pub(crate) struct Encoder<'a> {
+    body: Vec<u8>,
+    kind: u8,
+    pub(crate) dictionary: &'a mut Dictionary,
+}
+
+impl<'a> Encoder<'a> {
+    pub(crate) fn new(dictionary: &'a mut Dictionary) -> Self {
+        Self { body: Vec::with_capacity(128), kind: 0, dictionary }
+    }
+
+    /// The payload: head, then what was written so far.
+    pub(crate) fn finish(self, sequence: u64, time: Timestamp) -> Vec<u8> {
+        let fresh = self.dictionary.take_fresh();
+        let mut out = Vec::with_capacity(64 + self.body.len());
+        out.extend_from_slice(&[VERSION, self.kind]);
+        out.extend_from_slice(&sequence.to_le_bytes());
+        out.extend_from_slice(&time.0.to_le_bytes());
+        put_varint(&mut out, fresh.len() as u64);
+        if !fresh.is_empty() {
+            out.extend_from_slice(&binding(&fresh).0);
+        }
+        out.extend_from_slice(&self.body);
+        out
+    }
+
+    fn u8(&mut self, value: u8) {
+        self.body.push(value);
+    }
+
+    fn varint(&mut self, value: u64) {
+        put_varint(&mut self.body, value);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.body.extend_from_slice(bytes);
+    }
+
+    fn fingerprint(&mut self, fingerprint: StatementFingerprint) {
+        self.bytes(&fingerprint.0.to_le_bytes());
+    }
+
+    fn name(&mut self, text: &str) {
+        let number = self.dictionary.name(text);
+        self.varint(u64::from(number));
+    }
+
+    fn optional_name(&mut self, text: Option<&str>) {
+        match text {
+            None => self.varint(0),
+            Some(text) => {
+                let number = self.dictionary.name(text);
+                self.varint(u64::from(number) + 1);
+            }
+        }
+    }
+
+    fn names(&mut self, texts: &[Arc<str>]) {
+        self.varint(texts.len() as u64);
+        texts.iter().for_each(|text| self.name(text));
+    }
+
+    /// Writes a disclosure; `subjects` holds the numbers of each group's subjects.
+    pub(crate) fn disclosed(&mut self, disclosed: &Disclosed, subjects: &[Vec<u32>]) {
+        self.kind = DISCLOSED;
+        self.name(disclosed.actor.as_str());
+        self.varint(disclosed.connection);
+        self.varint(disclosed.hold);
+        self.fingerprint(disclosed.fingerprint);
+        self.name(&disclosed.statement);
+        self.optional_name(disclosed.claimed.as_deref());
+        self.varint(disclosed.rows);
+        self.varint(disclosed.allowed);
+        self.stop(disclosed.stopped);
+        self.varint(disclosed.groups.len() as u64);
+        for (group, numbers) in disclosed.groups.iter().zip(subjects) {
+            self.group(group, numbers);
+        }
+        self.varint(disclosed.lookups.len() as u64);
+        for lookup in &disclosed.lookups {
+            self.name(&lookup.relation);
+            self.name(&lookup.column);
+            self.u8(lookup.hit.into());
+            self.bytes(&lookup.search);
+        }
+    }
+
+    fn stop(&mut self, stopped: Option<Limit>) {
+        let Some(limit) = stopped else {
+            return self.u8(0);
+        };
+        self.u8(1);
+        self.u8(match limit.counter {
+            Counter::ClearSubjects => 1,
+            Counter::WeakSubjects => 2,
+            Counter::MaskedSubjects => 3,
+            Counter::Lookups => 4,
+            Counter::LookupMisses => 5,
+        });
+        self.varint(u64::try_from(limit.window.as_micros()).unwrap_or(u64::MAX));
+        self.varint(limit.max);
+    }
+
+    fn group(&mut self, group: &Group, numbers: &[u32]) {
+        self.name(&group.relation);
+        self.names(&group.clear);
+        self.names(&group.masked);
+        match &group.reason {
+            None => self.u8(0),
+            Some(reason) => {
+                self.u8(match reason.grade {
+                    Grade::Weak => 1,
+                    Grade::Strong => 2,
+                });
+                self.name(&reason.name);
+            }
+        }
+        set::encode(numbers, &mut self.body);
+    }
+}

@@ -1,0 +1,186 @@
+//! The stored form of notes: fields in the order of the type [`Note`].
+
+use std::sync::Arc;
+
+use postern_model::{Actor, Severity, Subject, Timestamp};
+
+use super::{Decoder, Encoder};
+use crate::{Found, Note, bytes::DecodeError, dictionary::Kind};
+
+impl Encoder<'_> {
+    fn text(&mut self, text: &str) {
+        let number = self.dictionary.text(text);
+        self.varint(u64::from(number));
+    }
+
+    fn actor(&mut self, actor: &Actor) {
+        self.name(actor.as_str());
+    }
+
+    pub(crate) fn note(&mut self, note: &Note) {
+        self.kind = match note {
+            Note::LoggedIn { actor, connection, client } => {
+                self.actor(actor);
+                self.varint(*connection);
+                self.name(client);
+                2
+            }
+            Note::LoginRefused { actor, client, why } => {
+                self.actor(actor);
+                self.name(client);
+                self.text(why);
+                3
+            }
+            Note::LoggedOut { actor, connection } => {
+                self.actor(actor);
+                self.varint(*connection);
+                4
+            }
+            Note::Refused { actor, connection, fingerprint, statement, rule } => {
+                self.actor(actor);
+                self.varint(*connection);
+                self.fingerprint(*fingerprint);
+                self.name(statement);
+                self.name(rule);
+                5
+            }
+            Note::Suspended { actor, by, why } => self.standing(6, actor, by, why),
+            Note::Resumed { actor, by, why } => self.standing(7, actor, by, why),
+            Note::Found(found) => self.found(found),
+            Note::Configured { hash, by } => {
+                self.bytes(hash);
+                self.actor(by);
+                9
+            }
+            Note::Started { version } => {
+                self.name(version);
+                10
+            }
+            Note::Stopped => 11,
+            Note::Read { by, what } => {
+                self.actor(by);
+                self.text(what);
+                12
+            }
+            Note::Opened { actor, connection, relation, subject, fingerprint, statement } => {
+                self.actor(actor);
+                self.varint(*connection);
+                self.name(relation);
+                self.optional_subject(subject.as_ref());
+                self.fingerprint(*fingerprint);
+                self.name(statement);
+                13
+            }
+        };
+    }
+
+    fn standing(&mut self, kind: u8, actor: &Actor, by: &Actor, why: &str) -> u8 {
+        self.actor(actor);
+        self.actor(by);
+        self.text(why);
+        kind
+    }
+
+    fn optional_subject(&mut self, subject: Option<&Subject>) {
+        match subject {
+            None => self.varint(0),
+            Some(subject) => {
+                let number = self.dictionary.subject(subject.as_str());
+                self.varint(u64::from(number) + 1);
+            }
+        }
+    }
+
+    fn found(&mut self, found: &Found) -> u8 {
+        self.bytes(&found.time.0.to_le_bytes());
+        self.varint(found.actors.len() as u64);
+        found.actors.iter().for_each(|actor| self.actor(actor));
+        self.name(&found.kind);
+        self.u8(match found.severity {
+            Severity::Info => 0,
+            Severity::Low => 1,
+            Severity::Medium => 2,
+            Severity::High => 3,
+            Severity::Critical => 4,
+        });
+        self.u8(found.alert.into());
+        self.bytes(&found.score.to_bits().to_le_bytes());
+        self.varint(found.subjects_at_risk);
+        self.varint(found.evidence.len() as u64);
+        found.evidence.iter().for_each(|id| self.text(id));
+        self.text(&found.why);
+        8
+    }
+}
+
+impl Decoder<'_> {
+    fn text(&mut self) -> Result<Arc<str>, DecodeError> {
+        let number = self.cursor.varint()?;
+        self.lookup(Kind::Text, number)
+    }
+
+    fn optional_subject(&mut self) -> Result<Option<Subject>, DecodeError> {
+        let number = self.cursor.varint()?;
+        let text = number.checked_sub(1).map(|number| self.lookup(Kind::Subject, number));
+        Ok(text.transpose()?.map(Subject::new))
+    }
+
+    pub(super) fn note(&mut self, kind: u8) -> Result<Note, DecodeError> {
+        // Fields are evaluated in the order in which they are written here.
+        Ok(match kind {
+            2 => Note::LoggedIn {
+                actor: self.actor()?,
+                connection: self.cursor.varint()?,
+                client: self.name()?,
+            },
+            3 => {
+                Note::LoginRefused { actor: self.actor()?, client: self.name()?, why: self.text()? }
+            }
+            4 => Note::LoggedOut { actor: self.actor()?, connection: self.cursor.varint()? },
+            5 => Note::Refused {
+                actor: self.actor()?,
+                connection: self.cursor.varint()?,
+                fingerprint: self.fingerprint()?,
+                statement: self.name()?,
+                rule: self.name()?,
+            },
+            6 => Note::Suspended { actor: self.actor()?, by: self.actor()?, why: self.text()? },
+            7 => Note::Resumed { actor: self.actor()?, by: self.actor()?, why: self.text()? },
+            8 => Note::Found(self.found()?),
+            9 => Note::Configured { hash: self.cursor.array()?, by: self.actor()? },
+            10 => Note::Started { version: self.name()? },
+            11 => Note::Stopped,
+            12 => Note::Read { by: self.actor()?, what: self.text()? },
+            13 => Note::Opened {
+                actor: self.actor()?,
+                connection: self.cursor.varint()?,
+                relation: self.name()?,
+                subject: self.optional_subject()?,
+                fingerprint: self.fingerprint()?,
+                statement: self.name()?,
+            },
+            _ => return Err(DecodeError::Unknown),
+        })
+    }
+
+    fn found(&mut self) -> Result<Found, DecodeError> {
+        Ok(Found {
+            time: Timestamp(self.cursor.i64()?),
+            actors: self.list(Self::actor)?,
+            kind: self.name()?,
+            severity: match self.cursor.u8()? {
+                0 => Severity::Info,
+                1 => Severity::Low,
+                2 => Severity::Medium,
+                3 => Severity::High,
+                4 => Severity::Critical,
+                _ => return Err(DecodeError::Unknown),
+            },
+            alert: self.cursor.bool()?,
+            score: f64::from_bits(self.cursor.u64()?),
+            subjects_at_risk: self.cursor.varint()?,
+            evidence: self.list(Self::text)?,
+            why: self.text()?,
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! Making a ledger and opening one: see "Opening" in `docs/design/ledger.md`.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use postern_merkle::{Edge, KeyError, SigningKey};
+
+use crate::{
+    Damage, Options, Which,
+    budget::Budgets,
+    dictionary::{Dictionary, Salts},
+    disk::{Disk, DiskFile, read_from, remove_if_there, zero},
+    frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId, encode_dictionary_header, segment_name},
+    identity::{self, CHECKPOINT, KEY, KEY_PUB},
+    room::{RowsLog, Segment},
+    scan::{Position, Scan},
+    sequencer::{Sequencer, write_checkpoint},
+    verify::Check,
+};
+
+/// Why a ledger could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// There is something already.
+    #[error("`{}` has a ledger or the rest of one", folder.display())]
+    Exists {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// The name can't be one.
+    #[error("the ledger's name cannot be used")]
+    Name(#[source] KeyError),
+    /// A file could not be written.
+    #[error("the ledger cannot be written")]
+    Io(#[source] io::Error),
+}
+
+/// Why a ledger could not be opened. Nothing may be disclosed then.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is none; opening never makes one.
+    #[error("there is no ledger at `{}`", folder.display())]
+    NotThere {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// Another writer has it open.
+    #[error("the ledger at `{}` is in use by another process", folder.display())]
+    Locked {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// It is a ledger of another name.
+    #[error("the ledger is called `{found}`, not `{expected}`")]
+    Origin {
+        /// Its name.
+        found: String,
+        /// The name in the options.
+        expected: String,
+    },
+    /// It was altered or lost something.
+    #[error("the ledger is damaged")]
+    Damaged(#[from] Damage),
+    /// It could not be brought into order.
+    #[error("the ledger cannot be written")]
+    Io(#[from] io::Error),
+}
+
+/// Makes an empty ledger on a disk whose folders exist.
+pub(crate) fn create_on(
+    disk: &dyn Disk,
+    options: &Options,
+    seed: &[u8; 32],
+) -> Result<(), CreateError> {
+    let key = SigningKey::new(&options.origin, seed).map_err(CreateError::Name)?;
+    let write = || {
+        let id = LedgerId::new(&key.verifying_key());
+        write_new(disk, KEY, seed)?;
+        write_new(disk, KEY_PUB, format!("{}\n", key.verifying_key().as_str()).as_bytes())?;
+        write_new(disk, DICTIONARY_NAME, &encode_dictionary_header(id))?;
+        Segment::make(disk, id, 0, 0, options.segment_bytes.max(2 * HEADER_BYTES as u64))?;
+        // The checkpoint comes last: a folder without one is not a ledger yet.
+        write_checkpoint(disk, &options.origin, &key, &Edge::default())
+    };
+    write().map_err(|error| CreateError::new(error, &disk.path("")))
+}
+
+impl CreateError {
+    pub(crate) fn new(error: io::Error, folder: &Path) -> Self {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            Self::Exists { folder: folder.to_owned() }
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+fn write_new(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = disk.create(name)?;
+    file.write_at(bytes, 0)?;
+    file.sync()
+}
+
+/// Opens a ledger for writing: checks all of it and repairs what a crash leaves behind.
+pub(crate) fn open_on(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    salts: Salts,
+) -> Result<Sequencer, OpenError> {
+    let folder = disk.path("");
+    let found = disk.open_read(KEY_PUB);
+    if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Err(OpenError::NotThere { folder });
+    }
+    let lock = disk.lock().map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            OpenError::Locked { folder }
+        } else {
+            OpenError::Io(error)
+        }
+    })?;
+    let verifying = identity::verifying_key(&*disk)?;
+    if verifying.name() != options.origin {
+        let (found, expected) = (verifying.name().to_owned(), options.origin);
+        return Err(OpenError::Origin { found, expected });
+    }
+    let key = identity::signing_key(&*disk, &verifying)?;
+    let checkpoint = identity::checkpoint(&*disk, &verifying)?;
+    remove_unfinished(&*disk)?;
+
+    let id = LedgerId::new(&verifying);
+    let signed = checkpoint.size;
+    let mut check = Check::new(Which::Own, checkpoint);
+    let mut budgets = Budgets::new(options.horizon);
+    let mut scan = Scan::open(disk.clone(), id)?;
+    let mut settled = scan.position();
+    check.look(scan.edge());
+    while let Some((decoded, _)) = scan.next()? {
+        check.look(scan.edge());
+        if let Some(charges) = decoded.charges {
+            budgets.replay(&charges, decoded.entry.time);
+        }
+        if scan.edge().size() == signed {
+            settled = scan.position();
+        }
+    }
+    check.finish(&scan)?;
+    // Everything up to here only read. What follows writes the same bytes or zeros, so that a
+    // crash in between changes nothing about what the next opening finds.
+    let end = scan.position();
+    let segment = settle_segments(&*disk, id, settled, end)?;
+    let rows = settle_dictionary(&*disk, settled, end)?;
+    let last = scan.time();
+    let (edge, texts) = scan.into_parts();
+    let dictionary = Dictionary::new(texts, salts);
+    let poison = None;
+    Ok(Sequencer {
+        disk,
+        _lock: lock,
+        options,
+        key,
+        segment,
+        rows,
+        dictionary,
+        budgets,
+        edge,
+        last,
+        signed,
+        poison,
+    })
+}
+
+fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
+    remove_if_there(disk, &format!("{CHECKPOINT}.tmp"))?;
+    for name in disk.list("segments")?.iter().filter(|name| name.ends_with(".tmp")) {
+        disk.remove(&format!("segments/{name}"))?;
+    }
+    Ok(())
+}
+
+/// Makes sure of everything behind the checkpoint, and zeroes what follows the last entry.
+fn settle_segments(
+    disk: &dyn Disk,
+    id: LedgerId,
+    settled: Position,
+    end: Position,
+) -> Result<Segment, OpenError> {
+    for ordinal in settled.segment..end.segment {
+        let mut file = disk.open(&segment_name(ordinal))?;
+        let from = if ordinal == settled.segment { settled.offset } else { HEADER_BYTES as u64 };
+        let to = file.len()?;
+        settle(&mut *file, from, to)?;
+    }
+    let mut file = disk.open(&segment_name(end.segment))?;
+    let from = if end.segment == settled.segment { settled.offset } else { HEADER_BYTES as u64 };
+    settle(&mut *file, from, end.offset)?;
+    let length = file.len()?;
+    // The name of a new segment may not be durable yet.
+    disk.sync_folder("segments")?;
+    Ok(Segment { file, id, ordinal: end.segment, offset: end.offset, length })
+}
+
+fn settle_dictionary(
+    disk: &dyn Disk,
+    settled: Position,
+    end: Position,
+) -> Result<RowsLog, OpenError> {
+    let mut file = disk.open(DICTIONARY_NAME)?;
+    settle(&mut *file, settled.dictionary, end.dictionary)?;
+    let length = file.len()?;
+    Ok(RowsLog { file, offset: end.dictionary, length })
+}
+
+/// Writes `from..to` once more, zeroes what follows, and syncs. What was read may be in the page
+/// cache only, and clean there after a failed sync: written again it is dirty, so that the sync
+/// covers it.
+fn settle(file: &mut dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = read_from(file, from)?;
+    let kept = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(bytes.len());
+    let rest = bytes.split_off(kept);
+    if !bytes.is_empty() {
+        file.write_at(&bytes, from)?;
+    }
+    if let Some(last) = rest.iter().rposition(|&byte| byte != 0) {
+        tracing::warn!(bytes = last + 1, "an unfinished write at the ledger's end is removed");
+        zero(file, to, to + last as u64 + 1)?;
+    }
+    file.sync()
+}

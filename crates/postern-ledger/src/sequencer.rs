@@ -1,0 +1,286 @@
+//! The critical sequence: order, charge, number, write, sync, receipts. One thread owns all of it.
+
+use std::{any::Any, collections::BTreeMap, io, sync::Arc};
+
+use postern_merkle::{Checkpoint, Edge, SigningKey, leaf_hash};
+use postern_model::{Grade, Reason, Subject, Timestamp};
+
+use crate::{
+    Body, Disclosed, Draft, DraftLookup, DraftRow, Entry, Group, LookedUp, Note, Options, Receipt,
+    RecordError,
+    budget::{Budgets, RowTouch},
+    dictionary::Dictionary,
+    disk::{Disk, is_full, replace},
+    frame,
+    identity::CHECKPOINT,
+    payload::{Encoder, lookups_are_charged},
+    room::{Room, RowsLog, Segment},
+};
+
+/// What is to be recorded.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Draft(Draft),
+    Note(Note),
+}
+
+/// What was recorded: the entry, and the receipt if it was a draft.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) entry: Entry,
+    pub(crate) receipt: Option<Receipt>,
+}
+
+/// The writer's state. All of it belongs to the writer's thread; nothing else touches it.
+pub(crate) struct Sequencer {
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Keeps other writers out for as long as this one lives.
+    pub(crate) _lock: Box<dyn Any + Send>,
+    pub(crate) options: Options,
+    pub(crate) key: SigningKey,
+    pub(crate) segment: Segment,
+    pub(crate) rows: RowsLog,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) budgets: Budgets,
+    /// The tree over all entries; those in memory only while a batch is being written.
+    pub(crate) edge: Edge,
+    /// The time of the last entry.
+    pub(crate) last: Timestamp,
+    /// How many entries the newest checkpoint on disk covers.
+    pub(crate) signed: u64,
+    /// Set by the first error that leaves it open what is on disk. Never unset.
+    pub(crate) poison: Option<Arc<io::Error>>,
+}
+
+impl Sequencer {
+    /// Records a batch: all of it or nothing. When this returns, what it returns is on stable
+    /// storage.
+    pub(crate) fn commit<'a>(
+        &mut self,
+        batch: impl Iterator<Item = &'a Work> + Clone,
+    ) -> Result<Vec<Recorded>, RecordError> {
+        self.check_poison()?;
+        // Room first, while nothing has changed. A crash here leaves at most a `.tmp` file, a
+        // segment without entries, or zeros at the dictionary's end; opening removes the first and
+        // goes on with the others.
+        self.make_room(batch.clone().map(Room::needed_by).sum())?;
+
+        // Memory only: order, charges, numbers, tree. A crash here loses requests that nobody was
+        // told of. From here on there is no way back but to finish or to be poisoned, since
+        // numbers and charges were given out.
+        let now = self.options.now().max(self.last);
+        self.last = now;
+        let mut frames = Vec::new();
+        let mut recorded = Vec::new();
+        for (place, work) in (0..).zip(batch) {
+            let (payload, one) = self.sequence(work, now);
+            frame::encode(&mut frames, place, &payload);
+            self.edge.append(leaf_hash(&payload));
+            recorded.push(one);
+        }
+
+        // Dictionary before entries: an entry on disk can always be read. A crash before or in
+        // this step leaves rows that no entry uses, whole or torn; opening zeroes them.
+        let rows = std::mem::take(&mut self.dictionary.unwritten);
+        if !rows.is_empty() {
+            let written = self.rows.append(&rows);
+            written.map_err(|error| self.poisoned(error))?;
+        }
+
+        // The entries, in one write and one sync. A crash in this step leaves any part of them,
+        // in any order of sectors; no receipt was given for any, so opening may keep a prefix
+        // (the data did not leave, the entry says that it was about to) and zeroes the rest.
+        let written = self.segment.append(&frames);
+        written.map_err(|error| self.poisoned(error))?;
+
+        // Durable. A crash from here on loses receipts, not entries.
+        Ok(recorded)
+    }
+
+    fn check_poison(&self) -> Result<(), RecordError> {
+        match &self.poison {
+            Some(source) => Err(RecordError::Poisoned { source: source.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// After an error that leaves it open what is on disk, nothing is written again: a second
+    /// sync may succeed although the kernel has dropped the data of the first.
+    fn poisoned(&mut self, error: io::Error) -> RecordError {
+        let source = Arc::new(error);
+        tracing::error!(error = %source, "writing the ledger failed, nothing more is disclosed");
+        self.poison = Some(source.clone());
+        RecordError::Poisoned { source }
+    }
+
+    fn make_room(&mut self, needed: Room) -> Result<(), RecordError> {
+        let first = self.edge.size();
+        let made = self
+            .rows
+            .make_room(needed.rows_bytes, self.options.dictionary_step_bytes)
+            .and_then(|()| {
+                let length = self.options.segment_bytes;
+                self.segment.make_room(&*self.disk, needed.frames_bytes, first, length)
+            });
+        match made {
+            Ok(()) => Ok(()),
+            Err(error) if is_full(&error) => {
+                tracing::warn!(%error, "no space for the ledger");
+                Err(RecordError::Full { source: Arc::new(error) })
+            }
+            Err(error) => Err(self.poisoned(error)),
+        }
+    }
+
+    fn sequence(&mut self, work: &Work, now: Timestamp) -> (Vec<u8>, Recorded) {
+        let sequence = self.edge.size();
+        match work {
+            Work::Note(note) => {
+                let mut encoder = Encoder::new(&mut self.dictionary);
+                encoder.note(note);
+                let body = Body::Noted(note.clone());
+                let entry = Entry { sequence, time: now, body };
+                (encoder.finish(sequence, now), Recorded { entry, receipt: None })
+            }
+            Work::Draft(draft) => {
+                let (disclosed, numbers) = self.charge(draft, now);
+                let receipt = Receipt {
+                    connection: draft.connection,
+                    hold: draft.hold,
+                    rows: disclosed.rows,
+                    allowed: disclosed.allowed,
+                    stopped: disclosed.stopped,
+                    sequence,
+                };
+                let mut encoder = Encoder::new(&mut self.dictionary);
+                encoder.disclosed(&disclosed, &numbers);
+                let entry = Entry { sequence, time: now, body: Body::Disclosed(disclosed) };
+                (encoder.finish(sequence, now), Recorded { entry, receipt: Some(receipt) })
+            }
+        }
+    }
+
+    /// Charges the budgets row by row, and says what is disclosed: the rows before the first that
+    /// does not fit.
+    fn charge(&mut self, draft: &Draft, now: Timestamp) -> (Disclosed, Vec<Vec<u32>>) {
+        let actor = self.dictionary.name(draft.actor.as_str());
+        let budget = self.budgets.actor(actor, now);
+        let hits: Vec<bool> = draft.lookups.iter().map(|lookup| lookup.hit).collect();
+        let mut stopped = budget.stop_lookups(&draft.limits, &hits);
+        if lookups_are_charged(stopped) {
+            hits.iter().for_each(|&hit| budget.look_up(hit));
+        }
+        let mut groups = Groups::default();
+        let mut allowed = 0;
+        let rows = if stopped.is_none() { draft.rows.as_slice() } else { &[] };
+        for row in rows {
+            let touches = touches(row, &self.dictionary);
+            stopped = budget.stop_row(&draft.limits, &touches);
+            if stopped.is_some() {
+                break;
+            }
+            for touch in &row.touches {
+                let number = self.dictionary.subject(touch.subject.as_str());
+                budget.touch(number, touch.reason.as_ref().map(|reason| reason.grade));
+                let group = groups.entry((touch.leaf, touch.reason.as_ref())).or_default();
+                group.push((number, &touch.subject));
+            }
+            allowed += 1;
+        }
+        let (groups, numbers) = finish_groups(draft, groups);
+        let disclosed = Disclosed {
+            actor: draft.actor.clone(),
+            connection: draft.connection,
+            hold: draft.hold,
+            fingerprint: draft.fingerprint,
+            statement: draft.statement.clone(),
+            claimed: draft.claimed.clone(),
+            rows: draft.rows.len() as u64,
+            allowed,
+            stopped,
+            groups,
+            lookups: draft.lookups.iter().map(looked_up).collect(),
+        };
+        (disclosed, numbers)
+    }
+
+    /// Signs the tree over what is durable, unless the newest checkpoint covers it already.
+    pub(crate) fn sign(&mut self) -> Result<(), RecordError> {
+        self.check_poison()?;
+        let size = self.edge.size();
+        if size == self.signed {
+            return Ok(());
+        }
+        match write_checkpoint(&*self.disk, &self.options.origin, &self.key, &self.edge) {
+            Ok(()) => {
+                self.signed = size;
+                Ok(())
+            }
+            // The old checkpoint still stands. The next interval tries again.
+            Err(error) if is_full(&error) => {
+                tracing::warn!(%error, "no space for a checkpoint");
+                Err(RecordError::Full { source: Arc::new(error) })
+            }
+            Err(error) => Err(self.poisoned(error)),
+        }
+    }
+}
+
+/// Signs a tree and puts the checkpoint in its place.
+pub(crate) fn write_checkpoint(
+    disk: &dyn Disk,
+    origin: &str,
+    key: &SigningKey,
+    edge: &Edge,
+) -> io::Result<()> {
+    let checkpoint = Checkpoint { origin: origin.to_owned(), size: edge.size(), root: edge.root() };
+    let text = checkpoint.sign(key).map_err(io::Error::other)?;
+    replace(disk, CHECKPOINT, text.as_bytes())
+}
+
+/// Subjects by the leaf and the reason under which they were seen.
+type Groups<'a> = BTreeMap<(u16, Option<&'a Reason>), Vec<(u32, &'a Subject)>>;
+
+fn touches<'a>(row: &'a DraftRow, dictionary: &Dictionary) -> Vec<RowTouch<'a>> {
+    let one = |touch: &'a crate::Touch| {
+        let number = dictionary.known_subject(touch.subject.as_str());
+        let grade: Option<Grade> = touch.reason.as_ref().map(|reason| reason.grade);
+        (number, &touch.subject, grade)
+    };
+    row.touches.iter().map(one).collect()
+}
+
+fn finish_groups(draft: &Draft, groups: Groups<'_>) -> (Vec<Group>, Vec<Vec<u32>>) {
+    let mut finished = Vec::with_capacity(groups.len());
+    let mut all_numbers = Vec::with_capacity(groups.len());
+    for ((leaf, reason), mut subjects) in groups {
+        // Every leaf was checked to exist before the draft was taken.
+        let Some(leaf) = draft.leaves.get(usize::from(leaf)) else {
+            continue;
+        };
+        subjects.sort_unstable_by_key(|&(number, _)| number);
+        subjects.dedup_by_key(|&mut (number, _)| number);
+        let (clear, masked) = match reason {
+            Some(_) => (leaf.clear.clone(), leaf.masked.clone()),
+            None => (Vec::new(), leaf.clear.iter().chain(&leaf.masked).cloned().collect()),
+        };
+        finished.push(Group {
+            relation: leaf.relation.clone(),
+            clear,
+            masked,
+            reason: reason.cloned(),
+            subjects: subjects.iter().map(|&(_, subject)| subject.clone()).collect(),
+        });
+        all_numbers.push(subjects.iter().map(|&(number, _)| number).collect());
+    }
+    (finished, all_numbers)
+}
+
+fn looked_up(lookup: &DraftLookup) -> LookedUp {
+    LookedUp {
+        relation: lookup.relation.clone(),
+        column: lookup.column.clone(),
+        hit: lookup.hit,
+        search: lookup.search,
+    }
+}

@@ -1,0 +1,177 @@
+use std::{path::Path, sync::Arc};
+
+use postern_merkle::{Checkpoint, Edge, Hash, VerifyingKey};
+use postern_model::Timestamp;
+
+use crate::{
+    Damage, DamageKind, Which,
+    disk::{Disk, Folder},
+    frame::LedgerId,
+    identity::{self, damage_at},
+    scan::Scan,
+};
+
+/// What to verify besides the ledger's own consistency.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// A checkpoint of this ledger that somebody else kept, as text.
+    pub against: Option<String>,
+    /// The key that the verifier trusts; without it the one in the folder is taken, which only
+    /// shows that the ledger agrees with itself.
+    pub key: Option<VerifyingKey>,
+    /// Whether something unfinished may stand at the end.
+    pub tail: Tail,
+}
+
+/// Whether something unfinished may stand at the end of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tail {
+    /// A writer may be at work, or was cut short and the ledger not opened since.
+    #[default]
+    MayBeTorn,
+    /// The ledger was closed, or opened again.
+    MustBeClean,
+}
+
+/// A ledger that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// How many entries there are.
+    pub entries: u64,
+    /// The time of the last.
+    pub last: Option<Timestamp>,
+    /// The root of the tree over all of them.
+    pub root: Hash,
+    /// How many of them the ledger's own checkpoint covers.
+    pub signed: u64,
+    /// How many of them the checkpoint that was kept elsewhere covers.
+    pub kept: Option<u64>,
+    /// Whether something unfinished stands at the end.
+    pub torn: bool,
+}
+
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Entries checked.
+    pub entries: u64,
+    /// Entries that the checkpoint promises.
+    pub signed: u64,
+}
+
+/// How many entries lie between two calls of the progress function.
+const PROGRESS_STEP: u64 = 10_000;
+
+/// Checks all of a ledger: every frame, the order of entries and their times, every dictionary row
+/// and its binding, the tree, the checkpoint's signature, size and root, and, if given, that the
+/// entries are those of a checkpoint that somebody else kept.
+pub fn verify(
+    folder: &Path,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, Damage> {
+    verify_on(Arc::new(Folder::new(folder)), options, progress)
+}
+
+pub(crate) fn verify_on(
+    disk: Arc<dyn Disk>,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, Damage> {
+    let key = trusted_key(&*disk, options)?;
+    // Before the entries: a writer at work may sign a newer one meanwhile.
+    let own = identity::checkpoint(&*disk, &key)?;
+    let mut checks = vec![Check::new(Which::Own, own.clone())];
+    let kept = options.against.as_deref().map(|text| Checkpoint::verify(text.as_bytes(), &key));
+    let kept = kept
+        .transpose()
+        .map_err(|error| damage_at(&*disk, identity::CHECKPOINT, DamageKind::Checkpoint(error)))?;
+    checks.extend(kept.clone().map(|kept| Check::new(Which::Kept, kept)));
+
+    let mut scan = Scan::open(disk.clone(), LedgerId::new(&key))?;
+    checks.iter_mut().for_each(|check| check.look(scan.edge()));
+    while scan.next()?.is_some() {
+        let entries = scan.edge().size();
+        checks.iter_mut().for_each(|check| check.look(scan.edge()));
+        if entries.is_multiple_of(PROGRESS_STEP) {
+            progress(Progress { entries, signed: own.size });
+        }
+    }
+    progress(Progress { entries: scan.edge().size(), signed: own.size });
+    for check in &checks {
+        check.finish(&scan)?;
+    }
+    let torn = torn(&mut scan)?;
+    if let (Some(damage), Tail::MustBeClean) = (&torn, options.tail) {
+        let kind = if scan.is_torn() { DamageKind::TornTail } else { DamageKind::UnusedRows };
+        return Err(Damage { kind, file: damage.file.clone(), ..*damage });
+    }
+    Ok(Summary {
+        entries: scan.edge().size(),
+        last: (scan.edge().size() > 0).then(|| scan.time()),
+        root: scan.edge().root(),
+        signed: own.size,
+        kept: kept.map(|kept| kept.size),
+        torn: torn.is_some(),
+    })
+}
+
+fn torn(scan: &mut Scan) -> Result<Option<Damage>, Damage> {
+    if scan.is_torn() {
+        return Ok(Some(scan.damage(DamageKind::TornTail)));
+    }
+    scan.unused_rows()
+}
+
+fn trusted_key(disk: &dyn Disk, options: &VerifyOptions) -> Result<VerifyingKey, Damage> {
+    let found = identity::verifying_key(disk)?;
+    if options.key.as_ref().is_some_and(|trusted| *trusted != found) {
+        return Err(damage_at(disk, identity::KEY_PUB, DamageKind::Key));
+    }
+    // An auditor has no signing key; where there is one, it must be the right one.
+    match identity::signing_key(disk, &found) {
+        Err(Damage { kind: DamageKind::Missing | DamageKind::Unreadable(_), .. }) | Ok(_) => {
+            Ok(found)
+        }
+        Err(damage) => Err(damage),
+    }
+}
+
+/// Compares the tree with a checkpoint when it has the checkpoint's size.
+pub(crate) struct Check {
+    which: Which,
+    checkpoint: Checkpoint,
+    root: Option<Hash>,
+}
+
+impl Check {
+    pub(crate) fn new(which: Which, checkpoint: Checkpoint) -> Self {
+        Self { which, checkpoint, root: None }
+    }
+
+    pub(crate) fn look(&mut self, edge: &Edge) {
+        if edge.size() == self.checkpoint.size {
+            self.root = Some(edge.root());
+        }
+    }
+
+    /// To be called when all entries were looked at.
+    pub(crate) fn finish(&self, scan: &Scan) -> Result<(), Damage> {
+        let (checkpoint, size) = (self.which, self.checkpoint.size);
+        let Some(found) = self.root else {
+            // What a checkpoint covers was durable, so it is not an unfinished write.
+            if scan.is_torn() {
+                return Err(scan.damage(DamageKind::Frame));
+            }
+            let (expected, found) = (size, scan.edge().size());
+            return Err(scan.damage(DamageKind::Behind { checkpoint, expected, found }));
+        };
+        if found == self.checkpoint.root {
+            return Ok(());
+        }
+        Err(scan.damage(DamageKind::Root { checkpoint, size }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

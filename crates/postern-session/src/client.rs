@@ -1,0 +1,294 @@
+//! What the client asks for.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::BytesMut;
+use postern_sql::{KeySet, Refusal};
+use postern_wire::{
+    Bind, Execute, Frame, Frontend, Parse, Target, TransactionStatus, encode,
+    rewrite::{self, HiddenBind},
+};
+
+use crate::{
+    ClientFacing, Effect, Failure, Judged, Session, View,
+    judge::{Planned, Refused},
+    session::{Expect, Portal, Prepared, REFUSED_SQL, Run, to_server},
+};
+
+impl Session {
+    pub(crate) fn client(&mut self, frame: &Frame, view: &mut View<'_>, effects: &mut Vec<Effect>) {
+        let message = match Frontend::parse(frame) {
+            Ok(message) => message,
+            Err(_) => return self.close(&Failure::Protocol("malformed message"), effects),
+        };
+        let done = match message {
+            Frontend::Terminate => {
+                self.closed = true;
+                effects.push(Effect::Close);
+                Ok(())
+            }
+            Frontend::Sync => {
+                self.skipping = false;
+                to_server(frame.raw(), effects);
+                self.expected.push_back(Expect::Ready);
+                Ok(())
+            }
+            // After an error everything up to Sync is dropped, as the server does.
+            _ if self.skipping => Ok(()),
+            Frontend::Query(sql) => self.query(sql, view, effects),
+            Frontend::Parse(parse) => self.parse(&parse, view, effects),
+            Frontend::Bind(bind) => self.bind(&bind, view, effects),
+            Frontend::Describe(target) => self.describe(target, effects),
+            Frontend::Execute(execute) => self.execute(&execute, effects),
+            Frontend::Close(target) => self.close_name(target, effects),
+            Frontend::Flush => {
+                to_server(frame.raw(), effects);
+                Ok(())
+            }
+            Frontend::FunctionCall => self.refuse_query(&function_call(), effects),
+            // Outside of COPY these are ignored by the server too; COPY is refused.
+            Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
+            Frontend::Password(_) => {
+                self.close(&Failure::Protocol("unexpected password message"), effects);
+                Ok(())
+            }
+        };
+        if done.is_err() {
+            self.close(&Failure::Protocol("message can't be passed on"), effects);
+        }
+    }
+
+    fn query(&mut self, sql: &str, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
+        let judged = view.judge.judge(sql);
+        let planned = match &*judged {
+            Judged::Refused(refused) => {
+                effects.push(Effect::Refused(refused.clone()));
+                return self.refuse_query(&refused.refusal, effects);
+            }
+            Judged::Statements(planned) => planned,
+        };
+        let mut text = String::new();
+        let mut runs = VecDeque::with_capacity(planned.len());
+        for plan in planned {
+            if !text.is_empty() {
+                text.push_str(";\n");
+            }
+            match &**plan {
+                Planned::Plain(plain) => text.push_str(&plain.sql),
+                Planned::Guarded(plan) => {
+                    let keys = |set: KeySet| self.array(set, view);
+                    text.push_str(&plan.guarded.sql.render_literal(keys));
+                }
+                // Stands for an empty statement, which says nothing between others.
+                Planned::Local(_) if planned.len() > 1 => {
+                    return self.refuse_query(&local_among_others(), effects);
+                }
+                Planned::Local(_) => {}
+            }
+            runs.push_back(Run::new(Portal::new(plan.clone(), &[], view)));
+        }
+        if runs.is_empty() {
+            runs.push_back(Run::new(Portal::new(Arc::new(Planned::empty()), &[], view)));
+        }
+        let mut bytes = BytesMut::new();
+        encode::query(&mut bytes, &text)?;
+        to_server(&bytes, effects);
+        self.expected.push_back(Expect::Simple(runs));
+        self.expected.push_back(Expect::Ready);
+        Ok(())
+    }
+
+    /// The actor's keys of a set, as an array's text.
+    fn array(&self, set: KeySet, view: &View<'_>) -> String {
+        let set = self.profile.key_sets.get(usize::from(set.0));
+        set.map_or_else(|| "{}".to_owned(), |set| view.entitled.array(set, view.now))
+    }
+
+    /// Refuses a message that is answered by ReadyForQuery, without a Sync of its own.
+    fn refuse_query(&mut self, failure: &dyn ClientFacing, effects: &mut Vec<Effect>) -> Sent {
+        let mut error = BytesMut::new();
+        failure.encode(&mut error);
+        let quiet = self.expected.is_empty() && self.outbox.is_empty();
+        if quiet && self.status == TransactionStatus::Idle {
+            encode::ready_for_query(&mut error, self.status);
+            self.outbox.bytes(&error, effects);
+            return Ok(());
+        }
+        let mut bytes = BytesMut::new();
+        encode::query(&mut bytes, REFUSED_SQL)?;
+        to_server(&bytes, effects);
+        self.expected.push_back(Expect::Refusal(error));
+        self.expected.push_back(Expect::Ready);
+        Ok(())
+    }
+
+    fn parse(&mut self, parse: &Parse<'_>, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
+        let name = parse.name;
+        if name.is_empty() {
+            self.statements.remove("");
+        } else if self.statements.contains_key(name) {
+            return self.refuse_in_order(&Failure::StatementExists(name.to_owned()), effects);
+        }
+        if self.statements.len() >= self.profile.limits.names_max {
+            return self.refuse_in_order(&Failure::TooManyNames, effects);
+        }
+        let plan = match single(&view.judge.judge(parse.sql)) {
+            Ok(plan) => plan,
+            Err(None) => return self.refuse_in_order(&Failure::ManyStatements, effects),
+            Err(Some(refused)) => {
+                self.refuse_in_order(&refused.refusal, effects)?;
+                effects.push(Effect::Refused(refused));
+                return Ok(());
+            }
+        };
+        let sql = match &*plan {
+            Planned::Plain(plain) => &plain.sql,
+            Planned::Local(_) => "",
+            Planned::Guarded(plan) => &plan.sql,
+        };
+        let upstream = Parse { name: &statement_name(name), sql, types: parse.types.clone() };
+        let mut bytes = BytesMut::new();
+        encode::parse(&mut bytes, &upstream)?;
+        to_server(&bytes, effects);
+        self.statements.insert(name.to_owned(), Prepared { sql: parse.sql.into(), plan });
+        self.expected.push_back(Expect::Parse { name: name.to_owned() });
+        Ok(())
+    }
+
+    fn bind(&mut self, bind: &Bind<'_>, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
+        let Some(prepared) = self.statements.get(bind.statement) else {
+            let failure = Failure::NoStatement(bind.statement.to_owned());
+            return self.refuse_in_order(&failure, effects);
+        };
+        let full = self.portals.len() >= self.profile.limits.names_max;
+        if full && !self.portals.contains_key(bind.portal) {
+            return self.refuse_in_order(&Failure::TooManyNames, effects);
+        }
+        // The catalogue or the policy may have changed since the statement was prepared.
+        let plan = match single(&view.judge.judge(&prepared.sql)) {
+            Ok(plan) if plan.is_same(&prepared.plan) => plan,
+            Ok(_) | Err(_) => return self.refuse_in_order(&Failure::PlanChanged, effects),
+        };
+        let (portal, statement) = (portal_name(bind.portal), statement_name(bind.statement));
+        let upstream = Bind { portal: &portal, statement: &statement, ..bind.clone() };
+        let mut bytes = BytesMut::new();
+        match &*plan {
+            Planned::Plain(_) | Planned::Local(_) => encode::bind(&mut bytes, &upstream)?,
+            Planned::Guarded(plan) => {
+                let arrays: Vec<String> =
+                    plan.parameters.iter().map(|set| self.array(*set, view)).collect();
+                let hidden = HiddenBind {
+                    parameters: &arrays.iter().map(String::as_str).collect::<Vec<_>>(),
+                    visible_columns: plan.guarded.visible_columns,
+                    hidden_columns: plan.guarded.keys.len(),
+                };
+                if rewrite::bind(&mut bytes, &upstream, &hidden).is_err() {
+                    let failure = Failure::Protocol("format codes don't fit the statement");
+                    return self.refuse_in_order(&failure, effects);
+                }
+            }
+        }
+        to_server(&bytes, effects);
+        let guarded = plan.is_guarded();
+        self.portals.insert(bind.portal.to_owned(), Portal::new(plan, &bind.parameters, view));
+        self.expected.push_back(Expect::Bind { guarded });
+        Ok(())
+    }
+
+    fn describe(&mut self, target: Target<'_>, effects: &mut Vec<Effect>) -> Sent {
+        let mut bytes = BytesMut::new();
+        let expect = match target {
+            Target::Statement(name) => {
+                let Some(prepared) = self.statements.get(name) else {
+                    let failure = Failure::NoStatement(name.to_owned());
+                    return self.refuse_in_order(&failure, effects);
+                };
+                encode::describe(&mut bytes, Target::Statement(&statement_name(name)))?;
+                Expect::DescribeStatement(prepared.plan.clone())
+            }
+            Target::Portal(name) => {
+                let Some(portal) = self.portals.get(name) else {
+                    let failure = Failure::NoPortal(name.to_owned());
+                    return self.refuse_in_order(&failure, effects);
+                };
+                encode::describe(&mut bytes, Target::Portal(&portal_name(name)))?;
+                Expect::DescribePortal(portal.clone())
+            }
+        };
+        to_server(&bytes, effects);
+        self.expected.push_back(expect);
+        Ok(())
+    }
+
+    fn execute(&mut self, execute: &Execute<'_>, effects: &mut Vec<Effect>) -> Sent {
+        let Some(portal) = self.portals.get(execute.portal) else {
+            return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
+        };
+        let run = Run::new(portal.clone());
+        let mut bytes = BytesMut::new();
+        let upstream = Execute { portal: &portal_name(execute.portal), ..*execute };
+        encode::execute(&mut bytes, &upstream)?;
+        to_server(&bytes, effects);
+        self.expected.push_back(Expect::Execute(run));
+        Ok(())
+    }
+
+    fn close_name(&mut self, target: Target<'_>, effects: &mut Vec<Effect>) -> Sent {
+        let mut bytes = BytesMut::new();
+        match target {
+            Target::Statement(name) => {
+                self.statements.remove(name);
+                encode::close(&mut bytes, Target::Statement(&statement_name(name)))?;
+            }
+            Target::Portal(name) => {
+                self.portals.remove(name);
+                encode::close(&mut bytes, Target::Portal(&portal_name(name)))?;
+            }
+        }
+        to_server(&bytes, effects);
+        self.expected.push_back(Expect::Close);
+        Ok(())
+    }
+}
+
+/// A message of ours can't be made; nothing was sent.
+type Sent = Result<(), encode::EncodeError>;
+
+/// The one plan of a text to prepare; `Err(None)` where it has several statements.
+fn single(judged: &Judged) -> Result<Arc<Planned>, Option<Refused>> {
+    match judged {
+        Judged::Refused(refused) => Err(Some(refused.clone())),
+        Judged::Statements(planned) => match &**planned {
+            [] => Ok(Arc::new(Planned::empty())),
+            [plan] => Ok(plan.clone()),
+            _ => Err(None),
+        },
+    }
+}
+
+/// The client's names are kept apart from all that SQL can name.
+fn statement_name(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("postern_s_{name}") }
+}
+
+fn portal_name(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("postern_p_{name}") }
+}
+
+fn function_call() -> Refusal {
+    Refusal {
+        sqlstate: "42501",
+        rule: "function_call",
+        message: "function calls by the protocol's own message are not allowed".to_owned(),
+        hint: "call the function in a SELECT".to_owned(),
+    }
+}
+
+fn local_among_others() -> Refusal {
+    Refusal {
+        sqlstate: "42501",
+        rule: "local_among_others",
+        message: "this can't be said together with other statements".to_owned(),
+        hint: "send the statements one by one".to_owned(),
+    }
+}

@@ -1,0 +1,89 @@
+//! What an actor may see in clear now.
+
+use std::collections::HashMap;
+
+use postern_model::{Reason, Subject, Timestamp};
+
+/// The reasons under which a column is clear; columns with equal sets share one array of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct ReasonSet(pub Vec<Reason>);
+
+/// The subjects that an actor has a reason for, as last read, and until when that reading counts.
+#[derive(Debug, Clone, Default)]
+pub struct Entitled {
+    reasons: HashMap<Subject, Vec<Reason>>,
+    until: Timestamp,
+}
+
+impl Entitled {
+    /// Nobody: what holds before the first reading and after the last one has aged out.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A reading of the reasons that counts until the given moment.
+    pub fn new(read: impl IntoIterator<Item = (Subject, Reason)>, until: Timestamp) -> Self {
+        let mut reasons: HashMap<Subject, Vec<Reason>> = HashMap::new();
+        for (subject, reason) in read {
+            reasons.entry(subject).or_default().push(reason);
+        }
+        for held in reasons.values_mut() {
+            held.sort_by(|a, b| b.grade.cmp(&a.grade).then_with(|| a.name.cmp(&b.name)));
+            held.dedup();
+        }
+        Self { reasons, until }
+    }
+
+    /// The best reason of the set that holds for the subject now; strong ones come first.
+    pub fn reason(&self, subject: &str, set: &ReasonSet, now: Timestamp) -> Option<&Reason> {
+        if now > self.until {
+            return None;
+        }
+        self.reasons.get(subject)?.iter().find(|reason| set.0.contains(reason))
+    }
+
+    /// The text of a PostgreSQL array of all subjects for which a reason of the set holds now.
+    pub fn array(&self, set: &ReasonSet, now: Timestamp) -> String {
+        let mut text = String::from("{");
+        if now <= self.until {
+            for (subject, reasons) in self.sorted() {
+                if reasons.iter().any(|reason| set.0.contains(reason)) {
+                    push_element(&mut text, subject.as_str());
+                }
+            }
+        }
+        text.push('}');
+        text
+    }
+
+    /// How many subjects are in the reading.
+    pub fn len(&self) -> usize {
+        self.reasons.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    fn sorted(&self) -> Vec<(&Subject, &Vec<Reason>)> {
+        let mut all: Vec<_> = self.reasons.iter().collect();
+        all.sort_unstable_by_key(|(subject, _)| *subject);
+        all
+    }
+}
+
+/// Quotes every element: always valid, whatever the type (PostgreSQL documentation, 8.15.6).
+fn push_element(text: &mut String, element: &str) {
+    if text.len() > 1 {
+        text.push(',');
+    }
+    text.push('"');
+    for c in element.chars() {
+        if matches!(c, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+}

@@ -1,0 +1,186 @@
+//! What may be said to a client when something is refused or fails.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use postern_sql::Refusal;
+use postern_wire::{
+    SqlState,
+    encode::{self, Report, Severity},
+};
+use thiserror::Error;
+
+/// A failure that may be told to a client: a message, a SQLSTATE and perhaps a hint, none of which
+/// says anything of the inside. Never implemented for an error that wraps arbitrary causes.
+pub trait ClientFacing {
+    /// The condition's code.
+    fn sqlstate(&self) -> SqlState;
+    /// One sentence: what failed.
+    fn message(&self) -> Cow<'_, str>;
+    /// What to do about it.
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+    /// Whether the connection ends with it.
+    fn severity(&self) -> Severity {
+        Severity::Error
+    }
+    /// For metrics and the log.
+    fn kind(&self) -> ErrorKind;
+
+    /// Appends the ErrorResponse message.
+    fn encode(&self, out: &mut BytesMut) {
+        encode::error_response(
+            out,
+            &Report {
+                severity: self.severity(),
+                sqlstate: self.sqlstate(),
+                message: &self.message(),
+                detail: None,
+                hint: self.hint().as_deref(),
+            },
+        );
+    }
+}
+
+/// A coarse kind of error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Policy said no.
+    Refused,
+    /// A budget is spent.
+    Budget,
+    /// The client broke the protocol or asked for something that does not exist.
+    Client,
+    /// The server or the connection to it failed.
+    Upstream,
+    /// Postern itself can't do its work, e.g. the ledger's disk is full.
+    Internal,
+}
+
+/// What a session itself tells its client.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Failure {
+    #[error("the budget of {max} {counter} in {window} is spent")]
+    BudgetSpent { counter: &'static str, max: u64, window: String },
+    #[error("a reason that this statement relied on has ended")]
+    ReasonEnded,
+    #[error("the disclosure could not be recorded, so nothing was released")]
+    NotRecorded,
+    #[error("prepared statement `{0}` does not exist")]
+    NoStatement(String),
+    #[error("portal `{0}` does not exist")]
+    NoPortal(String),
+    #[error("prepared statement `{0}` already exists")]
+    StatementExists(String),
+    #[error("can't insert multiple commands into a prepared statement")]
+    ManyStatements,
+    #[error("cached plan must not change result type")]
+    PlanChanged,
+    #[error("{0}")]
+    Protocol(&'static str),
+    #[error("too many prepared statements or portals are open in this session")]
+    TooManyNames,
+    #[error("this account is not available")]
+    Suspended,
+    #[error("the database server sent something that was not expected")]
+    Upstream,
+    #[error("the row is larger than {0} bytes, which is the most that is held for recording")]
+    RowTooLarge(usize),
+    #[error("Postern is shutting down")]
+    ShuttingDown,
+}
+
+impl ClientFacing for Failure {
+    fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::BudgetSpent { .. } => SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+            Self::ReasonEnded => SqlState::SERIALIZATION_FAILURE,
+            Self::NotRecorded => SqlState::IO_ERROR,
+            Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
+            Self::NoPortal(_) => SqlState::INVALID_CURSOR_NAME,
+            Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
+            Self::ManyStatements => SqlState::SYNTAX_ERROR,
+            Self::PlanChanged => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::TooManyNames | Self::RowTooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
+            Self::Upstream => SqlState::CONNECTION_FAILURE,
+        }
+    }
+
+    fn message(&self) -> Cow<'_, str> {
+        self.to_string().into()
+    }
+
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let hint = match self {
+            Self::BudgetSpent { .. } => "wait until the window has passed, or ask for an approval",
+            Self::ReasonEnded => "run the statement again",
+            Self::NotRecorded => "tell the administrator: the ledger needs attention",
+            Self::RowTooLarge(_) => "select fewer or smaller columns",
+            Self::PlanChanged => "prepare the statement again",
+            Self::NoStatement(_)
+            | Self::NoPortal(_)
+            | Self::StatementExists(_)
+            | Self::ManyStatements
+            | Self::Protocol(_)
+            | Self::TooManyNames
+            | Self::Suspended
+            | Self::Upstream
+            | Self::ShuttingDown => return None,
+        };
+        Some(hint.into())
+    }
+
+    fn severity(&self) -> Severity {
+        match self {
+            Self::Suspended | Self::Upstream | Self::ShuttingDown => Severity::Fatal,
+            Self::BudgetSpent { .. }
+            | Self::ReasonEnded
+            | Self::NotRecorded
+            | Self::NoStatement(_)
+            | Self::NoPortal(_)
+            | Self::StatementExists(_)
+            | Self::ManyStatements
+            | Self::PlanChanged
+            | Self::Protocol(_)
+            | Self::TooManyNames
+            | Self::RowTooLarge(_) => Severity::Error,
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BudgetSpent { .. } => ErrorKind::Budget,
+            Self::ReasonEnded | Self::Suspended => ErrorKind::Refused,
+            Self::NotRecorded | Self::RowTooLarge(_) | Self::ShuttingDown => ErrorKind::Internal,
+            Self::NoStatement(_)
+            | Self::NoPortal(_)
+            | Self::StatementExists(_)
+            | Self::ManyStatements
+            | Self::PlanChanged
+            | Self::Protocol(_)
+            | Self::TooManyNames => ErrorKind::Client,
+            Self::Upstream => ErrorKind::Upstream,
+        }
+    }
+}
+
+impl ClientFacing for Refusal {
+    fn sqlstate(&self) -> SqlState {
+        SqlState::parse(self.sqlstate).unwrap_or(SqlState::INSUFFICIENT_PRIVILEGE)
+    }
+
+    fn message(&self) -> Cow<'_, str> {
+        (&*self.message).into()
+    }
+
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        (!self.hint.is_empty()).then(|| (&*self.hint).into())
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Refused
+    }
+}

@@ -1,0 +1,95 @@
+//! Rows that wait for the ledger, and what they show of whom.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use postern_model::{Reason, Secret, StatementFingerprint, Subject};
+
+/// What a statement shows, whoever's records they are: one entry per reference to a protected
+/// relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The statement's shape.
+    pub fingerprint: StatementFingerprint,
+    /// Its text without literals.
+    pub statement: Arc<str>,
+    /// The references, in the order that [`Touch::leaf`] counts.
+    pub leaves: Vec<ShownLeaf>,
+}
+
+/// One reference to a protected relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownLeaf {
+    /// `schema.table`.
+    pub relation: Arc<str>,
+    /// Protected columns that are in clear where a reason holds.
+    pub clear: Vec<Arc<str>>,
+    /// Protected columns that are masked whatever holds.
+    pub masked: Vec<Arc<str>>,
+}
+
+/// One customer in one row, by one reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch {
+    /// Index into [`Shown::leaves`].
+    pub leaf: u16,
+    /// Whose data it is.
+    pub subject: Subject,
+    /// Why the clear columns are clear; `None` where they are masked too.
+    pub reason: Option<Reason>,
+}
+
+/// One row that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRow {
+    /// Bytes of its DataRow message, hidden columns already cut off.
+    pub bytes: usize,
+    /// Whom it is about; empty for a row that no record took part in.
+    pub touches: Vec<Touch>,
+}
+
+/// A lookup that was made, and whether it found something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupTouch {
+    /// `schema.table`.
+    pub relation: Arc<str>,
+    /// The column that was compared.
+    pub column: Arc<str>,
+    /// Whether a record was found.
+    pub hit: bool,
+    /// What was searched for, as the client wrote it.
+    pub value: Secret<Vec<u8>>,
+}
+
+/// A chunk of rows that may leave only after it has been recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Counts the holds of a session.
+    pub id: u64,
+    /// What the statement shows.
+    pub shown: Arc<Shown>,
+    /// The rows, in the order in which they leave.
+    pub rows: Vec<HeldRow>,
+    /// The lookups that this chunk answers.
+    pub lookups: Vec<LookupTouch>,
+    /// The rows' messages, one after the other.
+    pub bytes: BytesMut,
+}
+
+/// A clear value that waits: it may leave only if the reason still holds then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Relied {
+    /// Index into [`Hold::rows`].
+    pub(crate) row: usize,
+    /// Whose value it is.
+    pub(crate) subject: Subject,
+    /// Index of the reasons that count, among the profile's key sets.
+    pub(crate) set: usize,
+}
+
+/// A hold with what its clear values rely on.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) hold: Hold,
+    pub(crate) relied: Vec<Relied>,
+}

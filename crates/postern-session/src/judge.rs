@@ -1,0 +1,215 @@
+//! From a statement's text to a plan: analysis by `postern-sql`, remembered by text.
+
+use std::{collections::HashMap, sync::Arc};
+
+use postern_model::{Secret, StatementFingerprint};
+use postern_sql::{
+    Catalogue, Context, Effect, Guarded, KeySet, Local, LookupValue, Plain, Refusal, Rules,
+    Verdict, analyse,
+};
+
+use crate::{LookupTouch, Shown, hold::ShownLeaf};
+
+/// Judges statements under one catalogue and one set of rules.
+///
+/// Plans depend on text, rules and catalogue, never on who asks: whoever has equal rules shares a
+/// judge. A judge is thrown away when the catalogue or the policy changes.
+#[derive(Debug)]
+pub struct Judge {
+    catalogue: Arc<Catalogue>,
+    rules: Arc<Rules>,
+    search_path: Arc<[String]>,
+    prefix: Arc<str>,
+    known: HashMap<Arc<str>, Arc<Judged>>,
+    known_bytes: usize,
+}
+
+/// What the text of one Parse or Query message comes to.
+#[derive(Debug)]
+pub enum Judged {
+    /// May run, statement by statement.
+    Statements(Vec<Arc<Planned>>),
+    /// May not run; nothing of the text does.
+    Refused(Refused),
+}
+
+/// A refusal and what the ledger says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What the client is told.
+    pub refusal: Refusal,
+    /// The statement's shape.
+    pub fingerprint: StatementFingerprint,
+    /// Its text without literals; empty where it could not be parsed.
+    pub statement: Arc<str>,
+}
+
+/// One statement that may run.
+#[derive(Debug)]
+pub enum Planned {
+    /// Nothing protected takes part; its text is sent as it stands.
+    Plain(Plain),
+    /// Protected relations take part.
+    Guarded(Box<PlannedGuarded>),
+    /// Answered here, never sent.
+    Local(Local),
+}
+
+/// A rewritten statement with what it shows.
+#[derive(Debug)]
+pub struct PlannedGuarded {
+    /// The rewriting.
+    pub guarded: Guarded,
+    /// Its text for the extended protocol.
+    pub sql: String,
+    /// The key sets that go with it as hidden parameters, in order.
+    pub parameters: Vec<KeySet>,
+    /// What each row that it returns discloses.
+    pub shown: Arc<Shown>,
+}
+
+impl PlannedGuarded {
+    /// Whether its rows must be recorded before they leave.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.guarded.keys.is_empty() || !self.guarded.lookups.is_empty()
+    }
+
+    /// What the ledger learns of its lookups.
+    pub(crate) fn lookups(&self, searched: &[Secret<Vec<u8>>], hit: bool) -> Vec<LookupTouch> {
+        let lookups = self.guarded.lookups.iter().zip(searched);
+        lookups
+            .map(|(lookup, value)| LookupTouch {
+                relation: lookup.relation.clone(),
+                column: lookup.column.clone(),
+                hit,
+                value: value.clone(),
+            })
+            .collect()
+    }
+
+    /// What its lookups search for, given the client's parameters.
+    pub(crate) fn searched(&self, parameters: &[Option<&[u8]>]) -> Vec<Secret<Vec<u8>>> {
+        let values = self.guarded.lookups.iter().map(|lookup| match &lookup.value {
+            LookupValue::Constant(text) => text.as_bytes(),
+            LookupValue::Parameter(number) => {
+                let index = number.checked_sub(1);
+                index.and_then(|index| parameters.get(index)).copied().flatten().unwrap_or(&[])
+            }
+        });
+        values.map(|value| Secret::new(value.to_vec())).collect()
+    }
+}
+
+impl Planned {
+    /// Nothing to do: an empty text.
+    pub(crate) fn empty() -> Self {
+        Self::Plain(Plain { sql: String::new(), effect: Effect::Query, client_parameters: 0 })
+    }
+
+    pub(crate) fn is_guarded(&self) -> bool {
+        matches!(self, Self::Guarded(_))
+    }
+
+    /// Whether another plan sends the same and shows the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(a), Self::Plain(b)) => a == b,
+            (Self::Local(a), Self::Local(b)) => a == b,
+            (Self::Guarded(a), Self::Guarded(b)) => a.guarded == b.guarded && a.shown == b.shown,
+            (Self::Plain(_) | Self::Local(_) | Self::Guarded(_), _) => false,
+        }
+    }
+}
+
+/// What a remembered analysis costs beside its texts; an estimate of the maps' and trees' share.
+const JUDGED_BYTES: usize = 2_048;
+/// Past this a judge forgets all that it remembers.
+const KNOWN_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A longer text is analysed each time.
+const KNOWN_TEXT_BYTES_MAX: usize = 64 * 1024;
+
+impl Judge {
+    /// A judge that has seen no statement yet.
+    ///
+    /// `search_path` is what the server's is pinned to; `prefix` begins every name that a rewriting
+    /// makes and must not be guessable.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        rules: Arc<Rules>,
+        search_path: Arc<[String]>,
+        prefix: Arc<str>,
+    ) -> Self {
+        Self { catalogue, rules, search_path, prefix, known: HashMap::new(), known_bytes: 0 }
+    }
+
+    /// The plan of a text, from memory where it was seen before.
+    pub fn judge(&mut self, sql: &str) -> Arc<Judged> {
+        if let Some(known) = self.known.get(sql) {
+            return known.clone();
+        }
+        let judged = Arc::new(self.analyse(sql));
+        if sql.len() <= KNOWN_TEXT_BYTES_MAX {
+            if self.known_bytes > KNOWN_BYTES_MAX {
+                self.known.clear();
+                self.known_bytes = 0;
+            }
+            self.known_bytes += sql.len() * 4 + JUDGED_BYTES;
+            self.known.insert(sql.into(), judged.clone());
+        }
+        judged
+    }
+
+    fn analyse(&self, sql: &str) -> Judged {
+        let context = Context { search_path: &self.search_path, prefix: &self.prefix };
+        let statements = match analyse(sql, &self.catalogue, &self.rules, context) {
+            Ok(statements) => statements,
+            Err(error) => {
+                let refusal = Refusal {
+                    sqlstate: error.sqlstate,
+                    rule: "syntax",
+                    message: error.message,
+                    hint: String::new(),
+                };
+                return Judged::Refused(Refused {
+                    refusal,
+                    fingerprint: StatementFingerprint::default(),
+                    statement: "".into(),
+                });
+            }
+        };
+        let mut planned = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let normalized: Arc<str> = statement.normalized.into();
+            planned.push(Arc::new(match statement.verdict {
+                Verdict::Refused(refusal) => {
+                    return Judged::Refused(Refused {
+                        refusal,
+                        fingerprint: statement.fingerprint,
+                        statement: normalized,
+                    });
+                }
+                Verdict::Plain(plain) => Planned::Plain(plain),
+                Verdict::Local(local) => Planned::Local(local),
+                Verdict::Guarded(guarded) => {
+                    let shown = Arc::new(Shown {
+                        fingerprint: statement.fingerprint,
+                        statement: normalized,
+                        leaves: guarded
+                            .leaves
+                            .iter()
+                            .map(|leaf| ShownLeaf {
+                                relation: (*leaf.relation).into(),
+                                clear: leaf.clear.clone(),
+                                masked: leaf.masked.clone(),
+                            })
+                            .collect(),
+                    });
+                    let (sql, parameters) =
+                        guarded.sql.render_parameters(guarded.client_parameters);
+                    Planned::Guarded(Box::new(PlannedGuarded { guarded, sql, parameters, shown }))
+                }
+            }));
+        }
+        Judged::Statements(planned)
+    }
+}

@@ -1,0 +1,83 @@
+//! What a client may see of the server's errors and notices.
+//!
+//! A message about a statement that protected data took part in keeps its severity, its SQLSTATE
+//! and the condition's name; everything else can quote a value (`Failing row contains (...)`).
+//! Other messages lose only their positions, which count in the rewritten text.
+
+use bytes::BytesMut;
+use postern_wire::{ReportFields, encode};
+
+pub(crate) fn scrub(
+    tag: u8,
+    fields: &ReportFields<'_>,
+    guarded: bool,
+    out: &mut BytesMut,
+) -> Result<(), encode::EncodeError> {
+    if !guarded {
+        let kept = fields.0.iter().filter(|(code, _)| !matches!(code, b'P' | b'p' | b'q'));
+        return encode::report_fields(out, tag, &ReportFields(kept.copied().collect()));
+    }
+    let sqlstate = fields.field(b'C').unwrap_or("XX000");
+    let message = format!("statement on protected data: {}", condition(sqlstate));
+    let mut kept: Vec<(u8, &str)> =
+        fields.0.iter().filter(|(code, _)| matches!(code, b'S' | b'V' | b'C')).copied().collect();
+    kept.push((b'M', &message));
+    encode::report_fields(out, tag, &ReportFields(kept))
+}
+
+/// The condition's name, from PostgreSQL documentation, appendix A; the class's where the
+/// condition is a rare one.
+fn condition(sqlstate: &str) -> &'static str {
+    match sqlstate {
+        "00000" => "successful completion",
+        "21000" => "cardinality violation",
+        "22001" => "string data right truncation",
+        "22003" => "numeric value out of range",
+        "22007" => "invalid datetime format",
+        "22008" => "datetime field overflow",
+        "22012" => "division by zero",
+        "22023" => "invalid parameter value",
+        "22P02" => "invalid text representation",
+        "23502" => "not null violation",
+        "23503" => "foreign key violation",
+        "23505" => "unique violation",
+        "23514" => "check violation",
+        "25001" => "active sql transaction",
+        "25006" => "read only sql transaction",
+        "25P02" => "the transaction is aborted, commands are ignored until its end",
+        "26000" => "invalid sql statement name",
+        "34000" => "invalid cursor name",
+        "40001" => "serialization failure",
+        "40P01" => "deadlock detected",
+        "42501" => "insufficient privilege",
+        "42601" => "syntax error",
+        "42702" => "ambiguous column",
+        "42703" => "undefined column",
+        "42804" => "datatype mismatch",
+        "42803" => "grouping error",
+        "42883" => "undefined function",
+        "42P01" => "undefined table",
+        "42P18" => "indeterminate datatype",
+        "53100" => "disk full",
+        "53200" => "out of memory",
+        "54000" => "program limit exceeded",
+        "54001" => "statement too complex",
+        "55P03" => "lock not available",
+        "57014" => "query canceled",
+        "57P01" => "admin shutdown",
+        _ => match sqlstate.get(..2) {
+            Some("01") => "warning",
+            Some("08") => "connection exception",
+            Some("0A") => "feature not supported",
+            Some("22") => "data exception",
+            Some("23") => "integrity constraint violation",
+            Some("25") => "invalid transaction state",
+            Some("42") => "syntax error or access rule violation",
+            Some("53") => "insufficient resources",
+            Some("54") => "program limit exceeded",
+            Some("55") => "object not in prerequisite state",
+            Some("57") => "operator intervention",
+            _ => "failed",
+        },
+    }
+}

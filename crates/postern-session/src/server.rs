@@ -1,0 +1,423 @@
+//! What the server answers.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use postern_sql::Local;
+use postern_wire::{
+    Backend, DataRow, Frame, ReportFields, SqlState, TransactionStatus, encode,
+    rewrite::{self, Origin},
+};
+
+use crate::{
+    Effect, Failure, Hold, Session,
+    entitled::ReasonSet,
+    hold::{Held, HeldRow, LookupTouch, Relied, Touch},
+    judge::{Planned, PlannedGuarded},
+    scrub::scrub,
+    session::{Expect, Portal, Run},
+};
+
+/// The server sent what can't be, or something that can't be passed on: the session ends.
+struct Unexpected;
+
+impl From<postern_wire::MessageError> for Unexpected {
+    fn from(_: postern_wire::MessageError) -> Self {
+        Self
+    }
+}
+
+impl From<rewrite::RewriteError> for Unexpected {
+    fn from(_: rewrite::RewriteError) -> Self {
+        Self
+    }
+}
+
+impl From<encode::EncodeError> for Unexpected {
+    fn from(_: encode::EncodeError) -> Self {
+        Self
+    }
+}
+
+type Handled = Result<(), Unexpected>;
+
+impl Session {
+    pub(crate) fn server(&mut self, frame: &Frame, effects: &mut Vec<Effect>) {
+        if self.answer(frame, effects).is_err() {
+            self.close(&Failure::Upstream, effects);
+        }
+    }
+
+    fn answer(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        match Backend::parse(frame)? {
+            Backend::DataRow(row) => self.row(frame, &row, effects),
+            Backend::RowDescription(columns) => self.described(frame, &columns, effects),
+            Backend::ParameterDescription(types) => self.parameters(frame, &types, effects),
+            Backend::NoData => self.no_data(frame, effects),
+            Backend::ParseComplete => {
+                self.expect(|expect| matches!(expect, Expect::Parse { .. }))?;
+                self.pass(frame, effects)
+            }
+            Backend::BindComplete => {
+                self.expect(|expect| matches!(expect, Expect::Bind { .. }))?;
+                self.pass(frame, effects)
+            }
+            Backend::CloseComplete => {
+                self.expect(|expect| matches!(expect, Expect::Close))?;
+                self.pass(frame, effects)
+            }
+            Backend::CommandComplete(tag) => self.complete(frame, tag, effects),
+            Backend::EmptyQueryResponse => self.empty(frame, effects),
+            Backend::PortalSuspended => self.suspended(frame, effects),
+            Backend::ErrorResponse(fields) => self.failed(&fields, effects),
+            Backend::NoticeResponse(fields) => self.noticed(&fields, effects),
+            Backend::ReadyForQuery(status) => self.ready(frame, status, effects),
+            Backend::ParameterStatus { .. } => self.pass(frame, effects),
+            // LISTEN is refused; a notification that comes anyway is nobody's to see.
+            Backend::NotificationResponse { .. } => Ok(()),
+            Backend::Authentication(_)
+            | Backend::BackendKeyData { .. }
+            | Backend::CopyInResponse(_)
+            | Backend::CopyOutResponse(_)
+            | Backend::CopyBothResponse(_)
+            | Backend::CopyData(_)
+            | Backend::CopyDone
+            | Backend::FunctionCallResponse(_)
+            | Backend::NegotiateProtocolVersion { .. } => Err(Unexpected),
+        }
+    }
+
+    fn pass(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        self.outbox.bytes(frame.raw(), effects);
+        Ok(())
+    }
+
+    fn expect(&mut self, is: impl FnOnce(&Expect) -> bool) -> Handled {
+        match self.expected.front() {
+            Some(expect) if is(expect) => {
+                self.expected.pop_front();
+                Ok(())
+            }
+            Some(_) | None => Err(Unexpected),
+        }
+    }
+
+    /// The execution that the server is answering.
+    fn run(&mut self) -> Result<&mut Run, Unexpected> {
+        match self.expected.front_mut() {
+            Some(Expect::Execute(run)) => Ok(run),
+            Some(Expect::Simple(runs)) => runs.front_mut().ok_or(Unexpected),
+            Some(
+                Expect::Parse { .. }
+                | Expect::Bind { .. }
+                | Expect::DescribeStatement(_)
+                | Expect::DescribePortal(_)
+                | Expect::Close
+                | Expect::Refusal(_)
+                | Expect::Ready,
+            )
+            | None => Err(Unexpected),
+        }
+    }
+
+    fn row(&mut self, frame: &Frame, row: &DataRow<'_>, effects: &mut Vec<Effect>) -> Handled {
+        let key_sets = self.profile.key_sets.clone();
+        let accounted = self.profile.accounted_reason();
+        let run = self.run()?;
+        run.rows += 1;
+        let plan = run.portal.plan.clone();
+        let guarded = match &*plan {
+            Planned::Plain(_) => return self.pass(frame, effects),
+            Planned::Guarded(plan) if !plan.is_held() => return self.pass(frame, effects),
+            Planned::Guarded(plan) => plan,
+            Planned::Local(_) => return Err(Unexpected),
+        };
+        let first = self.run()?.tell_lookups(guarded, true);
+        if self.outbox.is_discarding() {
+            return Ok(());
+        }
+        let portal = self.run()?.portal.clone();
+        self.hold_row(guarded, first);
+        let Some(held) = &mut self.filling else { return Err(Unexpected) };
+        let before = held.hold.bytes.len();
+        let cells = row.split_trailing_into(guarded.guarded.keys.len(), &mut held.hold.bytes)?;
+        let index = held.hold.rows.len();
+        let mut touches = Vec::new();
+        for (key, cell) in guarded.guarded.keys.iter().zip(cells) {
+            let Some(cell) = cell else { continue };
+            let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
+            let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
+            let set = leaf.key_set.map(|set| usize::from(set.0));
+            let reason = clear_under(&portal, set.and_then(|set| key_sets.get(set)), subject);
+            let subject = postern_model::Subject::new(subject);
+            if let (Some(_), Some(set)) = (&reason, set) {
+                held.relied.push(Relied { row: index, subject: subject.clone(), set });
+            }
+            let leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
+            touches.push(Touch { leaf, subject, reason: reason.or_else(|| accounted.clone()) });
+        }
+        let bytes = held.hold.bytes.len() - before;
+        held.hold.rows.push(HeldRow { bytes, touches });
+        self.flush_if_full(effects);
+        Ok(())
+    }
+
+    /// Makes room for a row among those that fill up.
+    fn hold_row(&mut self, plan: &PlannedGuarded, lookups: Vec<LookupTouch>) {
+        let holds = &mut self.holds;
+        let held = self.filling.get_or_insert_with(|| {
+            *holds += 1;
+            Held::new(*holds, plan.shown.clone())
+        });
+        held.hold.lookups.extend(lookups);
+    }
+
+    fn flush_if_full(&mut self, effects: &mut Vec<Effect>) {
+        let limits = &self.profile.limits;
+        let full = self.filling.as_ref().is_some_and(|held| {
+            held.hold.rows.len() >= limits.rows_max || held.hold.bytes.len() >= limits.bytes_max
+        });
+        if full {
+            self.flush(effects);
+        }
+    }
+
+    fn described(
+        &mut self,
+        frame: &Frame,
+        columns: &[postern_wire::Column<'_>],
+        effects: &mut Vec<Effect>,
+    ) -> Handled {
+        let plan = match self.expected.front() {
+            Some(Expect::DescribeStatement(plan)) => plan.clone(),
+            Some(Expect::DescribePortal(portal)) => portal.plan.clone(),
+            Some(Expect::Simple(runs)) => runs.front().ok_or(Unexpected)?.portal.plan.clone(),
+            Some(
+                Expect::Parse { .. }
+                | Expect::Bind { .. }
+                | Expect::Execute(_)
+                | Expect::Close
+                | Expect::Refusal(_)
+                | Expect::Ready,
+            )
+            | None => return Err(Unexpected),
+        };
+        if !matches!(self.expected.front(), Some(Expect::Simple(_))) {
+            self.expected.pop_front();
+        }
+        let Planned::Guarded(plan) = &*plan else { return self.pass(frame, effects) };
+        let origins: Vec<Option<Origin>> = plan
+            .guarded
+            .origins
+            .iter()
+            .map(|origin| {
+                origin.map(|origin| Origin {
+                    table_oid: origin.table_oid,
+                    attribute: origin.attribute,
+                    type_modifier: origin.type_modifier,
+                })
+            })
+            .collect();
+        let mut bytes = BytesMut::new();
+        rewrite::row_description(&mut bytes, columns, plan.guarded.keys.len(), &origins)?;
+        self.outbox.bytes(&bytes, effects);
+        Ok(())
+    }
+
+    fn parameters(&mut self, frame: &Frame, types: &[u32], effects: &mut Vec<Effect>) -> Handled {
+        let Some(Expect::DescribeStatement(plan)) = self.expected.front() else {
+            return Err(Unexpected);
+        };
+        let Planned::Guarded(plan) = &**plan else { return self.pass(frame, effects) };
+        let hidden = plan.parameters.len();
+        let mut bytes = BytesMut::new();
+        rewrite::parameter_description(&mut bytes, types, hidden)?;
+        self.outbox.bytes(&bytes, effects);
+        Ok(())
+    }
+
+    fn no_data(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        self.expect(|expect| {
+            matches!(expect, Expect::DescribeStatement(_) | Expect::DescribePortal(_))
+        })?;
+        self.pass(frame, effects)
+    }
+
+    /// The execution is over: the rest of its rows goes for recording, and its lookups are told
+    /// even where no row came.
+    fn finish_rows(&mut self, effects: &mut Vec<Effect>) -> Result<Run, Unexpected> {
+        let run = match self.expected.front_mut() {
+            Some(Expect::Simple(runs)) => runs.pop_front().ok_or(Unexpected)?,
+            Some(Expect::Execute(_)) => match self.expected.pop_front() {
+                Some(Expect::Execute(run)) => run,
+                Some(_) | None => return Err(Unexpected),
+            },
+            Some(_) | None => return Err(Unexpected),
+        };
+        self.tell_misses(&run);
+        self.flush(effects);
+        Ok(run)
+    }
+
+    fn tell_misses(&mut self, run: &Run) {
+        if let Planned::Guarded(plan) = &*run.portal.plan
+            && !run.lookups_told
+            && !plan.guarded.lookups.is_empty()
+            && !self.outbox.is_discarding()
+        {
+            let lookups = plan.lookups(&run.portal.searched, false);
+            self.hold_row(plan, lookups);
+        }
+    }
+
+    fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
+        let run = self.finish_rows(effects)?;
+        if matches!(&*run.portal.plan, Planned::Guarded(_)) && !tag.starts_with("SELECT") {
+            self.wrote = true;
+        }
+        if matches!(tag, "DISCARD ALL" | "DEALLOCATE ALL") {
+            self.statements.clear();
+            self.portals.clear();
+        }
+        self.pass(frame, effects)
+    }
+
+    fn empty(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        let run = self.finish_rows(effects)?;
+        let Planned::Local(local) = &*run.portal.plan else { return self.pass(frame, effects) };
+        let mut bytes = BytesMut::new();
+        match local {
+            Local::Empty => return self.pass(frame, effects),
+            Local::Tag(tag) => encode::command_complete(&mut bytes, tag)?,
+        }
+        self.outbox.bytes(&bytes, effects);
+        Ok(())
+    }
+
+    fn suspended(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        if !matches!(self.expected.front(), Some(Expect::Execute(_))) {
+            return Err(Unexpected);
+        }
+        self.finish_rows(effects)?;
+        self.pass(frame, effects)
+    }
+
+    /// An error: what was expected up to the next ReadyForQuery does not come any more.
+    fn failed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
+        let mut guarded = false;
+        let mut refusal = None;
+        let mut first = true;
+        while let Some(expect) = self.expected.front() {
+            match expect {
+                Expect::Ready => break,
+                Expect::Refusal(error) if first => refusal = Some(error.clone()),
+                Expect::Parse { name } => {
+                    let name = name.clone();
+                    let removed = self.statements.remove(&name);
+                    guarded |= first && removed.is_some_and(|p| p.plan.is_guarded());
+                }
+                Expect::Simple(runs) if first => {
+                    // The server plans statement by statement, so the failing one is the first.
+                    guarded |= runs.iter().any(|run| run.portal.plan.is_guarded());
+                }
+                Expect::Execute(run) if first => guarded |= run.portal.plan.is_guarded(),
+                Expect::DescribePortal(portal) if first => guarded |= portal.plan.is_guarded(),
+                Expect::DescribeStatement(plan) if first => guarded |= plan.is_guarded(),
+                // A Bind evaluates what the planner folds.
+                Expect::Bind { guarded: bound } if first => guarded |= *bound,
+                Expect::Bind { .. }
+                | Expect::Refusal(_)
+                | Expect::Simple(_)
+                | Expect::Execute(_)
+                | Expect::DescribePortal(_)
+                | Expect::DescribeStatement(_)
+                | Expect::Close => {}
+            }
+            let dropped = self.expected.pop_front();
+            // What failed has been searched for all the same.
+            match dropped {
+                Some(Expect::Execute(run)) if first => self.tell_misses(&run),
+                Some(Expect::Simple(runs)) if first => {
+                    runs.front().into_iter().for_each(|run| self.tell_misses(run));
+                }
+                Some(_) | None => {}
+            }
+            first = false;
+        }
+        self.flush(effects);
+        let mut bytes = BytesMut::new();
+        match refusal {
+            Some(error) if fields.sqlstate() == Some(SqlState::SYNTAX_ERROR) => bytes = error,
+            Some(_) | None => scrub(b'E', fields, guarded, &mut bytes)?,
+        }
+        self.outbox.bytes(&bytes, effects);
+        // The server closes after a fatal error; so does the session.
+        if matches!(fields.severity(), Some("FATAL" | "PANIC")) {
+            self.closed = true;
+            effects.push(Effect::Close);
+        }
+        Ok(())
+    }
+
+    fn noticed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
+        let guarded = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
+        let mut bytes = BytesMut::new();
+        scrub(b'N', fields, guarded, &mut bytes)?;
+        self.outbox.bytes(&bytes, effects);
+        Ok(())
+    }
+
+    fn ready(
+        &mut self,
+        frame: &Frame,
+        status: TransactionStatus,
+        effects: &mut Vec<Effect>,
+    ) -> Handled {
+        // Executions that never answered can't be: after an error they are dropped.
+        if let Some(Expect::Simple(runs)) = self.expected.front()
+            && runs.is_empty()
+        {
+            self.expected.pop_front();
+        }
+        self.expect(|expect| matches!(expect, Expect::Ready))?;
+        self.flush(effects);
+        self.status = status;
+        if status == TransactionStatus::Idle {
+            self.portals.clear();
+            if std::mem::take(&mut self.wrote) {
+                effects.push(Effect::ReadReasons);
+            }
+        }
+        self.outbox.ready(frame.raw(), effects);
+        Ok(())
+    }
+}
+
+impl Run {
+    /// What the ledger learns of the statement's lookups, once per execution.
+    fn tell_lookups(&mut self, plan: &PlannedGuarded, hit: bool) -> Vec<LookupTouch> {
+        if std::mem::replace(&mut self.lookups_told, true) {
+            Vec::new()
+        } else {
+            plan.lookups(&self.portal.searched, hit)
+        }
+    }
+}
+
+impl Held {
+    fn new(id: u64, shown: Arc<crate::Shown>) -> Self {
+        let hold =
+            Hold { id, shown, rows: Vec::new(), lookups: Vec::new(), bytes: BytesMut::new() };
+        Self { hold, relied: Vec::new() }
+    }
+}
+
+/// The reason under which the server showed this subject's columns, by what was bound with the
+/// portal; whether it still holds is asked when the row leaves.
+fn clear_under(
+    portal: &Portal,
+    set: Option<&ReasonSet>,
+    subject: &str,
+) -> Option<postern_model::Reason> {
+    portal.bound.reason(subject, set?, portal.bound_at).cloned()
+}

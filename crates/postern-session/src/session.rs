@@ -1,0 +1,316 @@
+//! The state of one connection, and the one function that moves it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::BytesMut;
+use postern_model::{Secret, Timestamp};
+use postern_wire::{Frame, Parse, TransactionStatus, encode};
+
+use crate::{
+    ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile,
+    hold::{Held, Relied},
+    judge::{Planned, Refused},
+    outbox::Outbox,
+};
+
+/// What happened to a session.
+#[derive(Debug)]
+pub enum Input {
+    /// The client sent a message.
+    Client(Frame),
+    /// The server sent a message.
+    Server(Frame),
+    /// The ledger has recorded the rows of a hold; the first `allowed` of them may leave.
+    Recorded { hold: u64, allowed: usize, stopped: Option<Stopped> },
+    /// The ledger could not record them.
+    NotRecorded { hold: u64 },
+    /// The cancel request that an effect asked for has been delivered.
+    Cancelled,
+}
+
+/// The budget that cut a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// What is counted, in words.
+    pub counter: &'static str,
+    /// How many there may be.
+    pub max: u64,
+    /// In which time, in words.
+    pub window: String,
+}
+
+/// What has to be done now, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send these bytes to the server.
+    ToServer(BytesMut),
+    /// Send these bytes to the client; no record's data is in them.
+    ToClient(BytesMut),
+    /// Record these rows and come back with [`Input::Recorded`].
+    Hold(Hold),
+    /// The first rows of the hold that was recorded go to the client, by its receipt.
+    Release { hold: u64, rows: usize },
+    /// Tell the ledger that a statement was refused.
+    Refused(Refused),
+    /// A write went through that a reason may read: read the actor's reasons again.
+    ReadReasons,
+    /// Cancel what the server is doing for this session, then [`Input::Cancelled`].
+    CancelUpstream,
+    /// The session is over, once the bytes before this are sent.
+    Close,
+}
+
+/// What a session looks at while it handles an input.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Judges statements under the present catalogue and policy.
+    pub judge: &'a mut Judge,
+    /// Whom the actor may see now.
+    pub entitled: &'a Arc<Entitled>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// A prepared statement of the client.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    /// As the client wrote it.
+    pub(crate) sql: Arc<str>,
+    pub(crate) plan: Arc<Planned>,
+}
+
+/// A portal of the client: a statement with the entitlements that were bound with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Portal {
+    pub(crate) plan: Arc<Planned>,
+    pub(crate) bound: Arc<Entitled>,
+    pub(crate) bound_at: Timestamp,
+    /// What its lookups search for.
+    pub(crate) searched: Vec<Secret<Vec<u8>>>,
+}
+
+impl Portal {
+    pub(crate) fn new(plan: Arc<Planned>, parameters: &[Option<&[u8]>], view: &View<'_>) -> Self {
+        let searched = match &*plan {
+            Planned::Guarded(plan) => plan.searched(parameters),
+            Planned::Plain(_) | Planned::Local(_) => Vec::new(),
+        };
+        Self { plan, bound: view.entitled.clone(), bound_at: view.now, searched }
+    }
+}
+
+/// One execution whose answer is awaited.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) portal: Portal,
+    pub(crate) rows: u64,
+    pub(crate) lookups_told: bool,
+}
+
+impl Run {
+    pub(crate) fn new(portal: Portal) -> Self {
+        Self { portal, rows: 0, lookups_told: false }
+    }
+}
+
+/// What the server will answer next.
+#[derive(Debug)]
+pub(crate) enum Expect {
+    Parse {
+        name: String,
+    },
+    Bind {
+        guarded: bool,
+    },
+    DescribeStatement(Arc<Planned>),
+    DescribePortal(Portal),
+    Execute(Run),
+    Close,
+    /// Statements of one Query message.
+    Simple(VecDeque<Run>),
+    /// An error that the server is made to raise; the client gets this one instead.
+    Refusal(BytesMut),
+    Ready,
+}
+
+/// Messages that may be on their way to the server before the client has to wait.
+const EXPECTED_MAX: usize = 16_384;
+
+/// One connection, from the end of the log-in on.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) statements: HashMap<String, Prepared>,
+    pub(crate) portals: HashMap<String, Portal>,
+    pub(crate) expected: VecDeque<Expect>,
+    pub(crate) outbox: Outbox,
+    /// Rows of the running statement that are not yet a hold.
+    pub(crate) filling: Option<Held>,
+    pub(crate) holds: u64,
+    /// A message was refused: what follows is dropped up to the next Sync.
+    pub(crate) skipping: bool,
+    /// A statement was cut; nothing may reach the server before the cancel request has.
+    pub(crate) cancelling: bool,
+    /// The transaction status of the last ReadyForQuery.
+    pub(crate) status: TransactionStatus,
+    /// A write that reasons may depend on ran in this transaction.
+    pub(crate) wrote: bool,
+    pub(crate) closed: bool,
+}
+
+impl Session {
+    /// A session whose client has just been told that it is ready.
+    pub fn new(profile: Arc<Profile>) -> Self {
+        Self {
+            profile,
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            expected: VecDeque::new(),
+            outbox: Outbox::default(),
+            filling: None,
+            holds: 0,
+            skipping: false,
+            cancelling: false,
+            status: TransactionStatus::Idle,
+            wrote: false,
+            closed: false,
+        }
+    }
+
+    /// Whether a message of the client may be handled now.
+    pub fn wants_client(&self) -> bool {
+        !self.cancelling && !self.closed && self.expected.len() < EXPECTED_MAX
+    }
+
+    /// Whether a message of the server may be handled now; what waits is bounded.
+    pub fn wants_server(&self) -> bool {
+        !self.closed && self.outbox.queued_bytes() <= self.profile.limits.bytes_max
+    }
+
+    /// Whether nothing is under way, so that the session can be ended without loss.
+    pub fn is_idle(&self) -> bool {
+        self.expected.is_empty() && self.outbox.is_empty() && self.status == TransactionStatus::Idle
+    }
+
+    /// Moves the session by one input.
+    pub fn handle(&mut self, input: Input, view: &mut View<'_>, effects: &mut Vec<Effect>) {
+        if self.closed {
+            return;
+        }
+        match input {
+            Input::Client(frame) if self.profile.kind == Kind::PassThrough => {
+                to_server(frame.raw(), effects);
+            }
+            Input::Server(frame) if self.profile.kind == Kind::PassThrough => {
+                self.outbox.bytes(frame.raw(), effects);
+            }
+            Input::Client(frame) => self.client(&frame, view, effects),
+            Input::Server(frame) => self.server(&frame, effects),
+            Input::Recorded { hold, allowed, stopped } => {
+                self.recorded((hold, allowed, stopped), view, effects);
+            }
+            Input::NotRecorded { .. } => self.cut(&Failure::NotRecorded, effects),
+            Input::Cancelled => self.cancelling = false,
+        }
+    }
+
+    /// Ends the session with a last word to the client.
+    pub fn close(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        let mut bytes = BytesMut::new();
+        failure.encode(&mut bytes);
+        effects.push(Effect::ToClient(bytes));
+        effects.push(Effect::Close);
+    }
+
+    /// The ledger's word on the hold that is out. The reasons are asked once more: one that ended
+    /// while the rows waited has ended.
+    fn recorded(
+        &mut self,
+        (hold, allowed, stopped): (u64, usize, Option<Stopped>),
+        view: &View<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(waiting) = self.outbox.waiting().filter(|waiting| waiting.hold == hold) else {
+            return;
+        };
+        let rows = waiting.rows;
+        let mut leaving = allowed.min(rows);
+        let ended = waiting.relied.iter().find(|relied| !self.still_holds(relied, view));
+        let ended = ended.map(|relied| relied.row).filter(|row| *row < leaving);
+        if let Some(row) = ended {
+            leaving = row;
+        }
+        effects.push(Effect::Release { hold, rows: leaving });
+        if ended.is_some() {
+            self.cut(&Failure::ReasonEnded, effects);
+        } else if let Some(Stopped { counter, max, window }) = stopped {
+            self.cut(&Failure::BudgetSpent { counter, max, window }, effects);
+        } else if leaving < rows {
+            self.cut(&Failure::NotRecorded, effects);
+        } else {
+            self.outbox.recorded(effects);
+        }
+    }
+
+    fn still_holds(&self, relied: &Relied, view: &View<'_>) -> bool {
+        let set = self.profile.key_sets.get(relied.set);
+        set.is_some_and(|set| {
+            view.entitled.reason(relied.subject.as_str(), set, view.now).is_some()
+        })
+    }
+
+    /// Ends the running statement: the client gets an error after what has already left.
+    fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
+        let mut bytes = BytesMut::new();
+        failure.encode(&mut bytes);
+        self.filling = None;
+        if self.outbox.cut(&bytes, effects) {
+            self.cancelling = true;
+            effects.push(Effect::CancelUpstream);
+        }
+    }
+
+    /// Rows that fill up become a hold; nothing happens where there are none.
+    pub(crate) fn flush(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(held) = self.filling.take() {
+            self.outbox.rows(held, effects);
+        }
+    }
+
+    /// Says no in the place where the answer would have come, and drops what depends on it.
+    pub(crate) fn refuse_in_order(
+        &mut self,
+        failure: &dyn ClientFacing,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), encode::EncodeError> {
+        let mut error = BytesMut::new();
+        failure.encode(&mut error);
+        let mut bytes = BytesMut::new();
+        let parse = Parse { name: REFUSED_NAME, sql: REFUSED_SQL, types: Vec::new() };
+        encode::parse(&mut bytes, &parse)?;
+        to_server(&bytes, effects);
+        self.expected.push_back(Expect::Refusal(error));
+        self.skipping = true;
+        Ok(())
+    }
+}
+
+/// The server is made to raise a syntax error where a statement is refused, so that the
+/// transaction is in the state that the client expects after an error.
+pub(crate) const REFUSED_SQL: &str = "postern refused this statement";
+const REFUSED_NAME: &str = "postern_refused";
+
+pub(crate) fn to_server(bytes: &[u8], effects: &mut Vec<Effect>) {
+    if let Some(Effect::ToServer(last)) = effects.last_mut() {
+        last.extend_from_slice(bytes);
+    } else {
+        effects.push(Effect::ToServer(BytesMut::from(bytes)));
+    }
+}

@@ -1,0 +1,265 @@
+//! A snapshot of the system catalogues: all that names in a statement are resolved against.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// One statement that returns one text, for [`Catalogue::from_json`]. Runs on PostgreSQL 13 to 18
+/// and needs no privilege beyond reading the system catalogues.
+pub const SNAPSHOT_SQL: &str = include_str!("catalogue/snapshot.sql");
+
+/// The objects of one database, as they were when the snapshot was taken.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    version: [u8; 32],
+    database: String,
+    relations: BTreeMap<u32, Relation>,
+    names: BTreeMap<(String, String), u32>,
+    parents: BTreeMap<u32, Vec<u32>>,
+    children: BTreeMap<u32, Vec<u32>>,
+    reads: BTreeMap<u32, Vec<u32>>,
+    calls: BTreeMap<u32, Vec<u32>>,
+    triggers: BTreeMap<u32, Vec<String>>,
+    foreign_keys: Vec<ForeignKey>,
+    types: BTreeMap<u32, Type>,
+    type_names: BTreeMap<(String, String), u32>,
+    functions: BTreeMap<u32, Function>,
+    operators: Vec<Operator>,
+    cast_types: BTreeSet<u32>,
+}
+
+/// Why a snapshot can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// It is not what [`SNAPSHOT_SQL`] returns.
+    #[error("the catalogue snapshot can't be read")]
+    Json(#[source] serde_json::Error),
+    /// The server is older than PostgreSQL 13 or newer than 18.
+    #[error("server version {0} is not supported: 13 to 18 are")]
+    Version(i64),
+}
+
+/// A table, view, sequence or the like.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Relation {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) kind: char,
+    pub(crate) persistence: char,
+    pub(crate) extension: bool,
+    pub(crate) rules: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Column {
+    pub(crate) number: i16,
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) type_oid: u32,
+    pub(crate) modifier: i32,
+    pub(crate) generated: String,
+    pub(crate) identity: String,
+    pub(crate) unique: bool,
+    pub(crate) primary: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Type {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) kind: char,
+    pub(crate) base: u32,
+    pub(crate) modifier: i32,
+    pub(crate) element: u32,
+    pub(crate) category: char,
+    pub(crate) checked: bool,
+    pub(crate) label: Option<String>,
+    pub(crate) extension: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Function {
+    pub(crate) oid: u32,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) kind: char,
+    pub(crate) set: bool,
+    pub(crate) extension: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Operator {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) extension: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ForeignKey {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) on_update: char,
+    pub(crate) on_delete: char,
+}
+
+#[derive(Debug, Deserialize)]
+struct Trigger {
+    relation: u32,
+    function: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Snapshot {
+    server: i64,
+    database: String,
+    #[serde(deserialize_with = "nullable")]
+    relations: Vec<Relation>,
+    #[serde(deserialize_with = "nullable")]
+    inherits: Vec<(u32, u32)>,
+    #[serde(deserialize_with = "nullable")]
+    reads: Vec<(u32, u32)>,
+    #[serde(deserialize_with = "nullable")]
+    calls: Vec<(u32, u32)>,
+    #[serde(deserialize_with = "nullable")]
+    triggers: Vec<Trigger>,
+    #[serde(deserialize_with = "nullable")]
+    foreign_keys: Vec<ForeignKey>,
+    #[serde(deserialize_with = "nullable")]
+    types: Vec<Type>,
+    #[serde(deserialize_with = "nullable")]
+    functions: Vec<Function>,
+    #[serde(deserialize_with = "nullable")]
+    operators: Vec<Operator>,
+    #[serde(deserialize_with = "nullable")]
+    casts: Vec<(u32, u32)>,
+}
+
+fn nullable<'de, D: serde::Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn grouped<K: Ord, V>(pairs: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, Vec<V>> {
+    let mut map: BTreeMap<K, Vec<V>> = BTreeMap::new();
+    for (key, value) in pairs {
+        map.entry(key).or_default().push(value);
+    }
+    map
+}
+
+impl Catalogue {
+    /// Reads what [`SNAPSHOT_SQL`] returned.
+    pub fn from_json(json: &str) -> Result<Self, CatalogueError> {
+        let snapshot: Snapshot = serde_json::from_str(json).map_err(CatalogueError::Json)?;
+        if !(130_000..190_000).contains(&snapshot.server) {
+            return Err(CatalogueError::Version(snapshot.server));
+        }
+        let relations: BTreeMap<u32, Relation> =
+            snapshot.relations.into_iter().map(|relation| (relation.oid, relation)).collect();
+        let types: BTreeMap<u32, Type> =
+            snapshot.types.into_iter().map(|kind| (kind.oid, kind)).collect();
+        Ok(Self {
+            version: *blake3::hash(json.as_bytes()).as_bytes(),
+            database: snapshot.database,
+            names: relations
+                .values()
+                .map(|r| ((r.schema.clone(), r.name.clone()), r.oid))
+                .collect(),
+            relations,
+            parents: grouped(snapshot.inherits.iter().copied()),
+            children: grouped(snapshot.inherits.iter().map(|(child, parent)| (*parent, *child))),
+            reads: grouped(snapshot.reads),
+            calls: grouped(snapshot.calls),
+            triggers: grouped(snapshot.triggers.into_iter().map(|t| (t.relation, t.function))),
+            foreign_keys: snapshot.foreign_keys,
+            type_names: types
+                .values()
+                .map(|t| ((t.schema.clone(), t.name.clone()), t.oid))
+                .collect(),
+            types,
+            functions: snapshot.functions.into_iter().map(|f| (f.oid, f)).collect(),
+            operators: snapshot.operators,
+            cast_types: snapshot.casts.iter().flat_map(|(from, to)| [*from, *to]).collect(),
+        })
+    }
+
+    /// Identifies the snapshot: equal for equal catalogues.
+    pub fn version(&self) -> [u8; 32] {
+        self.version
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub(crate) fn relation(&self, oid: u32) -> Option<&Relation> {
+        self.relations.get(&oid)
+    }
+
+    pub(crate) fn relation_named(&self, schema: &str, name: &str) -> Option<&Relation> {
+        let oid = self.names.get(&(schema.to_owned(), name.to_owned()))?;
+        self.relations.get(oid)
+    }
+
+    pub(crate) fn parents(&self, oid: u32) -> &[u32] {
+        self.parents.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn children(&self, oid: u32) -> &[u32] {
+        self.children.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    /// The relations that a view's or rule's definition names.
+    pub(crate) fn reads(&self, oid: u32) -> &[u32] {
+        self.reads.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    /// The functions outside `pg_catalog` that a view's or rule's definition calls.
+    pub(crate) fn calls(&self, oid: u32) -> impl Iterator<Item = &Function> {
+        let oids = self.calls.get(&oid).map_or(&[][..], Vec::as_slice);
+        oids.iter().filter_map(|oid| self.functions.get(oid))
+    }
+
+    /// The functions of a table's triggers, as `schema.name`.
+    pub(crate) fn triggers(&self, oid: u32) -> &[String] {
+        self.triggers.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn foreign_keys(&self) -> &[ForeignKey] {
+        &self.foreign_keys
+    }
+
+    pub(crate) fn type_by_oid(&self, oid: u32) -> Option<&Type> {
+        self.types.get(&oid)
+    }
+
+    pub(crate) fn type_named(&self, schema: &str, name: &str) -> Option<&Type> {
+        let oid = self.type_names.get(&(schema.to_owned(), name.to_owned()))?;
+        self.types.get(oid)
+    }
+
+    /// Whether a user-defined cast converts from or to the type.
+    pub(crate) fn has_user_cast(&self, oid: u32) -> bool {
+        self.cast_types.contains(&oid)
+    }
+
+    pub(crate) fn functions_named<'a>(
+        &'a self,
+        schema: &'a str,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Function> {
+        self.functions.values().filter(move |f| f.schema == schema && f.name == name)
+    }
+
+    pub(crate) fn operators_named<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Operator> {
+        self.operators.iter().filter(move |operator| operator.name == name)
+    }
+}

@@ -1,0 +1,112 @@
+SELECT pg_catalog.json_build_object(
+  'server', pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
+  'database', pg_catalog.current_database(),
+  'relations', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'oid', c.oid::pg_catalog.int8,
+      'schema', n.nspname,
+      'name', c.relname,
+      'kind', c.relkind,
+      'persistence', c.relpersistence,
+      'partition', c.relispartition,
+      'extension', EXISTS (
+        SELECT 1 FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'),
+      'rules', EXISTS (
+        SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
+      'columns', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+          'number', a.attnum, 'name', a.attname, 'type', a.atttypid::pg_catalog.int8, 'modifier', a.atttypmod,
+          'collation', a.attcollation::pg_catalog.int8, 'required', a.attnotnull, 'generated', a.attgenerated,
+          'identity', a.attidentity,
+          'unique', EXISTS (
+            SELECT 1 FROM pg_catalog.pg_index i
+            WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
+          'primary', EXISTS (
+            SELECT 1 FROM pg_catalog.pg_index i
+            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indnkeyatts = 1 AND a.attnum = i.indkey[0])
+        ) ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+    ) ORDER BY c.oid)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')),
+  'inherits', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_array(i.inhrelid::pg_catalog.int8, i.inhparent::pg_catalog.int8)
+      ORDER BY i.inhrelid, i.inhparent)
+    FROM pg_catalog.pg_inherits i),
+  'reads', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_array(x.reader, x.relation) ORDER BY x.reader, x.relation)
+    FROM (
+      SELECT DISTINCT r.ev_class::pg_catalog.int8 AS reader, d.refobjid::pg_catalog.int8 AS relation
+      FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+      WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class) x),
+  'calls', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_array(x.caller, x.function) ORDER BY x.caller, x.function)
+    FROM (
+      SELECT DISTINCT r.ev_class::pg_catalog.int8 AS caller, d.refobjid::pg_catalog.int8 AS function
+      FROM pg_catalog.pg_depend d
+      JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+      JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+        AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema')) x),
+  'triggers', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'relation', t.tgrelid::pg_catalog.int8, 'function', n.nspname || '.' || p.proname)
+      ORDER BY t.tgrelid, n.nspname, p.proname)
+    FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE NOT t.tgisinternal),
+  'foreign_keys', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'from', k.conrelid::pg_catalog.int8, 'to', k.confrelid::pg_catalog.int8,
+      'on_update', k.confupdtype, 'on_delete', k.confdeltype) ORDER BY k.oid)
+    FROM pg_catalog.pg_constraint k WHERE k.contype = 'f'),
+  'types', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'oid', t.oid::pg_catalog.int8, 'schema', n.nspname, 'name', t.typname, 'kind', t.typtype,
+      'category', t.typcategory, 'base', t.typbasetype::pg_catalog.int8, 'modifier', t.typtypmod,
+      'element', CASE WHEN t.typlen = -1 THEN t.typelem::pg_catalog.int8 ELSE 0 END,
+      'checked', t.typnotnull OR EXISTS (
+        SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid),
+      'label', (
+        SELECT e.enumlabel FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder LIMIT 1),
+      'extension', EXISTS (
+        SELECT 1 FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
+    ) ORDER BY t.oid)
+    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    WHERE t.typtype IN ('b', 'd', 'e', 'r', 'm')
+      AND (t.typelem = 0 OR NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_type x WHERE x.oid = t.typelem AND x.typtype = 'c'))),
+  'functions', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'oid', p.oid::pg_catalog.int8, 'schema', n.nspname, 'name', p.proname, 'kind', p.prokind, 'set', p.proretset,
+      'extension', (
+        SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+        ORDER BY e.extname LIMIT 1)
+    ) ORDER BY p.oid)
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')),
+  'operators', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+      'schema', n.nspname, 'name', o.oprname,
+      'extension', EXISTS (
+        SELECT 1 FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND d.objid = o.oid AND d.deptype = 'e')
+    ) ORDER BY o.oid)
+    FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+    WHERE n.nspname <> 'pg_catalog'),
+  'casts', (
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
+      c.castsource::pg_catalog.int8, c.casttarget::pg_catalog.int8) ORDER BY c.oid)
+    FROM pg_catalog.pg_cast c
+    WHERE c.oid >= 16384 AND NOT EXISTS (
+      SELECT 1 FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'))
+)::pg_catalog.text

@@ -1,0 +1,30 @@
+use crate::Refusal;
+
+/// The result of a step of the analysis; an error refuses the statement.
+pub(crate) type Judged<T> = Result<T, Refusal>;
+
+/// A refusal with SQLSTATE 42501.
+pub(crate) fn refusal(
+    rule: &'static str,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) -> Refusal {
+    Refusal { sqlstate: "42501", rule, message: message.into(), hint: hint.into() }
+}
+
+pub(crate) fn refuse<T>(
+    rule: &'static str,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) -> Judged<T> {
+    Err(refusal(rule, message, hint))
+}
+
+/// A construct that the analysis does not understand completely.
+pub(crate) fn not_understood<T>(what: &str) -> Judged<T> {
+    refuse(
+        "not_understood",
+        format!("{what} is not allowed for this role"),
+        "write the statement without it",
+    )
+}

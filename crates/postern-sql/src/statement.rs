@@ -1,0 +1,186 @@
+//! What the analysis says of a statement.
+
+use std::sync::Arc;
+
+use postern_model::StatementFingerprint;
+
+use crate::{KeySet, Template};
+
+/// One statement of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// What is to be done with it.
+    pub verdict: Verdict,
+    /// Its shape.
+    pub fingerprint: StatementFingerprint,
+    /// Its text without literals and comments.
+    pub normalized: String,
+}
+
+/// What is to be done with a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It must not run.
+    Refused(Refusal),
+    /// It touches nothing protected: its rows may be forwarded as they come.
+    Plain(Plain),
+    /// It reads or writes protected tables, rewritten.
+    Guarded(Guarded),
+    /// The gateway answers it itself; the server never sees it.
+    Local(Local),
+}
+
+/// Why a statement must not run, in words for the person who sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The error code to answer with.
+    pub sqlstate: &'static str,
+    /// The rule's name, stable, for the ledger and for documents.
+    pub rule: &'static str,
+    /// What is refused.
+    pub message: String,
+    /// What to do instead.
+    pub hint: String,
+}
+
+/// A statement that touches nothing protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plain {
+    /// What to send: the text of the tree that was judged.
+    pub sql: String,
+    /// What it does to the session.
+    pub effect: Effect,
+    /// The highest parameter number in it.
+    pub client_parameters: usize,
+}
+
+/// What a statement does to the session, so that the gateway needn't know any SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// It reads rows, or changes some.
+    Query,
+    /// It begins, ends or subdivides a transaction.
+    Transaction,
+    /// It changes or shows a setting, or drops session state.
+    Setting,
+}
+
+/// A statement on protected tables.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guarded {
+    /// What to send, with holes for the actor's keys.
+    pub sql: Template,
+    /// How many of the result's columns the client may see: the first ones.
+    pub visible_columns: usize,
+    /// The hidden columns after them, in order.
+    pub keys: Vec<KeyColumn>,
+    /// The references to protected tables.
+    pub leaves: Vec<Leaf>,
+    /// What RowDescription must say for each visible column that is a plain reference to a
+    /// protected table's column.
+    pub origins: Vec<Option<Origin>>,
+    /// The lookups in it; at most one.
+    pub lookups: Vec<Lookup>,
+    /// The highest parameter number that the client used.
+    pub client_parameters: usize,
+}
+
+/// A hidden result column: the key of the record that the row holds of a leaf. NULL where an outer
+/// join or another arm of a union left no such record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyColumn {
+    /// Index into [`Guarded::leaves`].
+    pub leaf: usize,
+}
+
+/// One reference to a protected table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// The table, as `schema.table`.
+    pub relation: Arc<str>,
+    /// Columns in the result that are clear for keys in the set (in [`crate::Mode::Accounted`] and
+    /// without a set: for all keys).
+    pub clear: Vec<Arc<str>>,
+    /// Columns in the result that policy shows clear for every record.
+    pub shown: Vec<Arc<str>>,
+    /// Protected columns in the result that are masked for all keys.
+    pub masked: Vec<Arc<str>>,
+    /// The set that decides.
+    pub key_set: Option<KeySet>,
+    /// How the keys are written.
+    pub key_type: KeyType,
+}
+
+/// The type of a table's subject column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    /// `int2`, `int4` or `int8`; compared as `int8`.
+    Int,
+    /// `text` or `varchar`; compared as `text`.
+    Text,
+    /// `uuid`.
+    Uuid,
+}
+
+/// Where a result column comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The table's OID.
+    pub table_oid: u32,
+    /// The column's number.
+    pub attribute: i16,
+    /// The column's type modifier.
+    pub type_modifier: i32,
+}
+
+/// An equality search on a protected column.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lookup {
+    /// The table, as `schema.table`.
+    pub relation: Arc<str>,
+    /// The column.
+    pub column: Arc<str>,
+    /// Index into [`Guarded::leaves`].
+    pub leaf: usize,
+    /// What was searched for.
+    pub value: LookupValue,
+}
+
+/// The searched value of a lookup.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum LookupValue {
+    /// A constant of the statement's text.
+    Constant(String),
+    /// The client's parameter of that number, counted from 1.
+    Parameter(usize),
+}
+
+impl std::fmt::Debug for LookupValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Constant(_) => f.write_str("Constant(…)"),
+            Self::Parameter(number) => write!(f, "Parameter({number})"),
+        }
+    }
+}
+
+/// A statement that the gateway answers itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// An empty statement: answered with EmptyQueryResponse.
+    Empty,
+    /// Answered with this command tag and nothing else.
+    Tag(&'static str),
+}
+
+/// A text that PostgreSQL's grammar does not accept, or that is beyond the limits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SyntaxError {
+    /// 42601, or 54000/54001 for a limit.
+    pub sqlstate: &'static str,
+    /// PostgreSQL's own words.
+    pub message: String,
+    /// Where, in characters counted from 1, if known.
+    pub position: Option<usize>,
+}

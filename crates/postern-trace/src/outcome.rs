@@ -1,0 +1,149 @@
+use std::{fmt, sync::Arc};
+
+use postern_model::{Actor, Timestamp};
+
+/// What a trace comes to. An account is named, never a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// One account, by every condition of the design.
+    Attributed,
+    /// Several accounts together.
+    Coalition,
+    /// The source is among a few accounts.
+    Narrowed,
+    /// No logged access is the source.
+    Outside,
+    CannotTell,
+}
+
+impl Verdict {
+    /// The verdict's name in the JSON form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attributed => "attributed",
+            Self::Coalition => "coalition",
+            Self::Narrowed => "narrowed",
+            Self::Outside => "outside",
+            Self::CannotTell => "cannot_tell",
+        }
+    }
+}
+
+/// A hypothesis that is not one account alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OtherSource {
+    /// The list has nothing to do with the records here.
+    Outside,
+    /// The records were taken here on a way that is not logged.
+    Unlogged,
+    /// A source that several people share: a queue, a report, a service's account.
+    Pool(Arc<str>),
+    Coalition(Vec<Actor>),
+    /// Somebody else planted what this account had read.
+    Framing(Actor),
+}
+
+impl fmt::Display for OtherSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside => f.write_str("outside"),
+            Self::Unlogged => f.write_str("unlogged"),
+            Self::Pool(name) => write!(f, "pool:{name}"),
+            Self::Coalition(actors) => {
+                let names: Vec<&str> = actors.iter().map(Actor::as_str).collect();
+                write!(f, "coalition:{}", names.join("+"))
+            }
+            Self::Framing(actor) => write!(f, "framing:{actor}"),
+        }
+    }
+}
+
+/// An account as the source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suspect {
+    pub actor: Actor,
+    /// The smaller of the posteriors under the flat and the sceptical prior.
+    pub probability: f64,
+    /// Natural logarithm of the likelihood ratio against the best rival of any kind.
+    pub log_likelihood_ratio: f64,
+    /// Distinct leaked customers that the account had seen.
+    pub matched: usize,
+}
+
+/// A hypothesis that is no account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Other {
+    pub source: OtherSource,
+    pub probability: f64,
+}
+
+/// How much of the list could be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rows {
+    pub list: usize,
+    /// Distinct customers that rows resolved to.
+    pub resolved: usize,
+    /// Of these, seen by the first suspect.
+    pub matched: usize,
+}
+
+/// The verbal scale of a likelihood ratio. Source: ENFSI Guideline for Evaluative Reporting in
+/// Forensic Science (2015), appendix, its bounds at powers of ten and 10,000 / 1,000,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scale {
+    None,
+    Weak,
+    Moderate,
+    ModeratelyStrong,
+    Strong,
+    VeryStrong,
+    ExtremelyStrong,
+}
+
+impl Scale {
+    /// The step of the scale for a natural logarithm of a likelihood ratio.
+    pub fn of(log_likelihood_ratio: f64) -> Self {
+        let steps = [
+            (2.0, Self::None),
+            (10.0, Self::Weak),
+            (100.0, Self::Moderate),
+            (1_000.0, Self::ModeratelyStrong),
+            (10_000.0, Self::Strong),
+            (1_000_000.0, Self::VeryStrong),
+        ];
+        let below = |(bound, _): &&(f64, Self)| log_likelihood_ratio < f64::ln(*bound);
+        steps.iter().find(below).map_or(Self::ExtremelyStrong, |(_, scale)| *scale)
+    }
+
+    /// The words of the scale.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "no support",
+            Self::Weak => "weak support",
+            Self::Moderate => "moderate support",
+            Self::ModeratelyStrong => "moderately strong support",
+            Self::Strong => "strong support",
+            Self::VeryStrong => "very strong support",
+            Self::ExtremelyStrong => "extremely strong support",
+        }
+    }
+}
+
+/// The answer to "where did these records come from?".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    pub verdict: Verdict,
+    /// The accounts named; empty unless attributed.
+    pub actors: Vec<Actor>,
+    /// Best first.
+    pub suspects: Vec<Suspect>,
+    /// Most probable first.
+    pub others: Vec<Other>,
+    pub rows: Rows,
+    /// When the records were probably taken, first and last.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// The ids of the access events that the first suspect's matches rest on.
+    pub evidence: Vec<String>,
+    /// One sentence.
+    pub why: String,
+}

@@ -1,0 +1,179 @@
+//! The rules that need no statistics.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use postern_model::{
+    Access, AccessDecision, AccessKind, Actor, Event, Finding, Severity, Subject, Timestamp,
+};
+
+use crate::{
+    WatchConfig,
+    detector::Detector,
+    world::{Shown, World, shown},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What the rules' findings have in common.
+fn finding(access: &Access, kind: &'static str, severity: Severity, why: String) -> Finding {
+    let subjects: BTreeSet<&Subject> = match shown(access) {
+        Shown::Nothing => BTreeSet::new(),
+        Shown::Masked | Shown::Clear => access.subjects.iter().collect(),
+    };
+    Finding {
+        time: access.ts,
+        actors: vec![access.actor.clone()],
+        kind,
+        severity,
+        alert: true,
+        score: 1.0,
+        subjects_at_risk: subjects.len(),
+        evidence: vec![access.id.clone()],
+        why,
+    }
+}
+
+/// A planted customer was opened: in clear, or looked up. That a masked list passes over one
+/// means nothing. Raised once per account and decoy.
+#[derive(Debug, Default)]
+pub(crate) struct DecoyRead {
+    told: BTreeSet<(Actor, Subject)>,
+}
+
+impl Detector for DecoyRead {
+    fn observe(&mut self, event: &Event, world: &World, findings: &mut Vec<Finding>) {
+        let Event::Access(access) = event else { return };
+        let opened = match shown(access) {
+            Shown::Nothing => false,
+            Shown::Masked => access.kind == Some(AccessKind::Lookup),
+            Shown::Clear => true,
+        };
+        let decoys = access.subjects.iter().filter(|subject| opened && world.is_decoy(subject));
+        for decoy in decoys {
+            if self.told.insert((access.actor.clone(), decoy.clone())) {
+                let why = format!(
+                    "`{}` opened `{decoy}`, a planted customer whom nobody has a reason to open",
+                    access.actor
+                );
+                findings.push(finding(access, "decoy_read", Severity::Critical, why));
+            }
+        }
+    }
+}
+
+/// An account is used after its owner has left. Raised once per session.
+#[derive(Debug, Default)]
+pub(crate) struct LeaverSession {
+    told: BTreeSet<(Actor, Arc<str>)>,
+}
+
+impl Detector for LeaverSession {
+    fn observe(&mut self, event: &Event, world: &World, findings: &mut Vec<Finding>) {
+        let Event::Access(access) = event else { return };
+        let Some(left) = world.left(&access.actor).filter(|left| access.ts > *left) else { return };
+        if self.told.insert((access.actor.clone(), Arc::clone(&access.session))) {
+            let why = format!("`{}` is in use although its owner left at {left}", access.actor);
+            findings.push(finding(access, "leaver_session", Severity::Critical, why));
+        }
+    }
+}
+
+/// Several statements were refused in a short time. Raised once until the account has been quiet
+/// for the repeat time.
+#[derive(Debug)]
+pub(crate) struct RefusedAttempts {
+    max: usize,
+    within: Duration,
+    repeat: Repeat,
+    refused: BTreeMap<Actor, VecDeque<(Timestamp, String)>>,
+}
+
+impl RefusedAttempts {
+    pub(crate) fn new(config: &WatchConfig) -> Self {
+        Self {
+            max: config.refused_max.max(1),
+            within: config.refused_within,
+            repeat: Repeat::new(config.repeat_after),
+            refused: BTreeMap::new(),
+        }
+    }
+}
+
+impl Detector for RefusedAttempts {
+    fn observe(&mut self, event: &Event, _world: &World, findings: &mut Vec<Finding>) {
+        let Event::Access(access) = event else { return };
+        if access.decision != AccessDecision::Deny {
+            return;
+        }
+        let refused = self.refused.entry(access.actor.clone()).or_default();
+        refused.push_back((access.ts, access.id.clone()));
+        while refused.front().is_some_and(|(at, _)| access.ts.since(*at) > self.within) {
+            refused.pop_front();
+        }
+        if refused.len() < self.max {
+            return;
+        }
+        let evidence: Vec<String> = refused.drain(..).map(|(_, id)| id).collect();
+        let why = format!(
+            "`{}` was refused {} statements within {} minutes",
+            access.actor,
+            evidence.len(),
+            self.within.as_secs().div_ceil(60)
+        );
+        let finding = finding(access, "refused_attempts", Severity::Medium, why);
+        let alert = self.repeat.is_first(access);
+        findings.push(Finding { evidence, alert, ..finding });
+    }
+}
+
+/// A budget was spent and cut a result off. An alert once until the repeat time has passed.
+#[derive(Debug)]
+pub(crate) struct BudgetStop {
+    repeat: Repeat,
+}
+
+impl BudgetStop {
+    pub(crate) fn new(config: &WatchConfig) -> Self {
+        Self { repeat: Repeat::new(config.repeat_after) }
+    }
+}
+
+impl Detector for BudgetStop {
+    fn observe(&mut self, event: &Event, _world: &World, findings: &mut Vec<Finding>) {
+        let Event::Access(access) = event else { return };
+        if access.decision != AccessDecision::Stop {
+            return;
+        }
+        let why = format!("`{}` spent a budget, and the result was cut off there", access.actor);
+        let finding = finding(access, "budget_stop", Severity::High, why);
+        let alert = self.repeat.is_first(access);
+        findings.push(Finding { alert, ..finding });
+    }
+}
+
+/// Tells whether a finding is the first of its kind on an account in a while.
+#[derive(Debug)]
+struct Repeat {
+    after: Duration,
+    last: BTreeMap<Actor, Timestamp>,
+}
+
+impl Repeat {
+    fn new(after: Duration) -> Self {
+        Self { after, last: BTreeMap::new() }
+    }
+
+    fn is_first(&mut self, access: &Access) -> bool {
+        let first =
+            self.last.get(&access.actor).is_none_or(|last| access.ts > last.after(self.after));
+        if first {
+            self.last.insert(access.actor.clone(), access.ts);
+        }
+        first
+    }
+}

@@ -1,0 +1,121 @@
+use postern_model::{Person, PersonEvent, SubjectChange};
+
+use super::*;
+use crate::Watch;
+
+const MINUTE: i64 = 60_000_000;
+
+fn access(minute: i64, decision: AccessDecision, subject: &str) -> Access {
+    Access {
+        ts: Timestamp(minute * MINUTE),
+        id: format!("e{minute}"),
+        actor: Actor::new("a"),
+        session: "s".into(),
+        client_addr: None,
+        device: None,
+        app: None,
+        statement: "f".into(),
+        kind: None,
+        ticket: None,
+        reason: None,
+        grade: Some(postern_model::Grade::Strong),
+        subjects: vec![Subject::new(subject)],
+        clear: Vec::new(),
+        masked: vec!["name".into()],
+        rows: 1,
+        decision,
+        search: None,
+    }
+}
+
+fn person(minute: i64, event: PersonEvent) -> Event {
+    Event::Person(Person {
+        ts: Timestamp(minute * MINUTE),
+        seen: Timestamp(minute * MINUTE),
+        actor: Actor::new("a"),
+        event,
+        role: None,
+        team: None,
+        manager: None,
+        employer: None,
+        queues: Vec::new(),
+        languages: Vec::new(),
+        shift: None,
+    })
+}
+
+/// Each finding as `kind alert evidence`.
+fn check(events: &[Event], expected: &[&str]) {
+    let mut watch = Watch::new(WatchConfig::default());
+    let findings: Vec<String> = events
+        .iter()
+        .flat_map(|event| watch.observe(event))
+        .map(|f| format!("{} {} {}", f.kind, f.alert, f.evidence.join(",")))
+        .collect();
+    assert_eq!(findings, expected);
+}
+
+#[test]
+fn a_decoy_is_told_once_when_it_is_opened() {
+    let decoy = Event::Subject(SubjectChange {
+        ts: Timestamp(0),
+        subject: Subject::new("d"),
+        queue: None,
+        language: None,
+        tags: vec!["canary".into()],
+    });
+    let clear = |minute| Access {
+        clear: vec!["name".into()],
+        ..access(minute, AccessDecision::Allow, "d")
+    };
+    let before = Event::Access(clear(1));
+    let listed = Event::Access(access(2, AccessDecision::Mask, "d"));
+    let denied = Event::Access(access(3, AccessDecision::Deny, "d"));
+    let found = Access { kind: Some(AccessKind::Lookup), ..access(4, AccessDecision::Mask, "d") };
+    check(
+        &[before, decoy.clone(), listed, denied, Event::Access(found), Event::Access(clear(5))],
+        &["decoy_read true e4"],
+    );
+    check(&[decoy, Event::Access(clear(5)), Event::Access(clear(6))], &["decoy_read true e5"]);
+}
+
+#[test]
+fn a_leavers_session_is_told_once_each() {
+    let used = |minute, session: &str| {
+        let access = access(minute, AccessDecision::Mask, "c");
+        Event::Access(Access { session: session.into(), ..access })
+    };
+    check(
+        &[
+            used(1, "s1"),
+            person(2, PersonEvent::Left),
+            used(3, "s1"),
+            used(4, "s1"),
+            used(5, "s2"),
+            person(6, PersonEvent::Hired),
+            used(7, "s3"),
+        ],
+        &["leaver_session true e3", "leaver_session true e5"],
+    );
+}
+
+#[test]
+fn refusals_count_when_they_come_close_together() {
+    let refused = |minute| Event::Access(access(minute, AccessDecision::Deny, "c"));
+    let slowly: Vec<Event> = (0..20).map(|i| refused(i * 3)).collect();
+    check(&slowly, &[]);
+    let quickly: Vec<Event> = (0..10).map(refused).collect();
+    check(
+        &quickly,
+        &["refused_attempts true e0,e1,e2,e3,e4", "refused_attempts false e5,e6,e7,e8,e9"],
+    );
+}
+
+#[test]
+fn a_spent_budget_is_an_alert_once_in_a_while() {
+    let stop = |minute| Event::Access(access(minute, AccessDecision::Stop, "c"));
+    check(
+        &[stop(1), stop(2), stop(7 * 24 * 60 + 2)],
+        &["budget_stop true e1", "budget_stop false e2", "budget_stop true e10082"],
+    );
+}

@@ -1,0 +1,279 @@
+use std::time::Duration;
+
+use postern_model::{AccessDecision, Grade};
+use proptest::{
+    prelude::{ProptestConfig, any},
+    prop_assert, proptest,
+};
+
+use super::*;
+use crate::Watch;
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// A small generator, so that worlds depend on their seed alone (splitmix64).
+struct Chance(u64);
+
+impl Chance {
+    fn share(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// A support centre in which each access concerns another customer.
+struct World {
+    watch: Watch,
+    now: i64,
+    made: usize,
+    alerts: Vec<Finding>,
+}
+
+impl World {
+    fn new() -> Self {
+        let watch = Watch::new(WatchConfig::default());
+        Self { watch, now: 0, made: 0, alerts: Vec::new() }
+    }
+
+    fn event(&mut self, actor: &str, customers: usize, grade: Option<Grade>, clear: bool) -> Event {
+        self.now += SECOND;
+        self.made += customers;
+        let made = self.made;
+        let fields: Vec<Arc<str>> = vec!["name".into()];
+        Event::Access(Access {
+            ts: Timestamp(self.now),
+            id: format!("e{made}"),
+            actor: Actor::new(actor),
+            session: "s".into(),
+            client_addr: None,
+            device: None,
+            app: None,
+            statement: "f".into(),
+            kind: None,
+            ticket: None,
+            reason: None,
+            grade,
+            subjects: (0..customers).map(|i| Subject::new(format!("c{}", made - i))).collect(),
+            clear: if clear { fields.clone() } else { Vec::new() },
+            masked: if clear { Vec::new() } else { fields },
+            rows: customers as u64,
+            decision: AccessDecision::Allow,
+            search: None,
+        })
+    }
+
+    fn access(&mut self, actor: &str, explained: bool) {
+        let grade = if explained { Grade::Strong } else { Grade::Weak };
+        let event = self.event(actor, 1, Some(grade), true);
+        self.put(&event);
+    }
+
+    fn put(&mut self, event: &Event) {
+        let findings = self.watch.observe(event);
+        self.alerts.extend(findings.into_iter().filter(|finding| finding.alert));
+    }
+
+    /// A day on which each account makes `trials` accesses, unexplained with its own probability.
+    fn day(&mut self, chance: &mut Chance, accounts: &[(String, f64)], trials: usize) {
+        let start = (self.now / DAY + 1) * DAY;
+        self.now = start;
+        for _ in 0..trials {
+            for (actor, share) in accounts {
+                let explained = chance.share() >= *share;
+                self.access(actor, explained);
+            }
+        }
+        assert!(self.now < start + DAY);
+    }
+}
+
+fn accounts(count: usize, share: impl Fn(usize) -> f64) -> Vec<(String, f64)> {
+    (0..count).map(|i| (format!("a{i}"), share(i))).collect()
+}
+
+/// How many unexplained customers in a row it takes until an alert.
+fn taken_until_alert(world: &mut World, actor: &str) -> usize {
+    for taken in 1..=200 {
+        world.access(actor, false);
+        if !world.alerts.is_empty() {
+            return taken;
+        }
+    }
+    panic!("no alert after 200 unexplained customers")
+}
+
+#[test]
+fn pretexts_after_a_day_of_honest_work_are_found() {
+    for (honest, peers) in [(0, 0), (36, 0), (36, 39), (100, 39), (300, 39)] {
+        let mut world = World::new();
+        for round in 0..honest {
+            world.access("thief", true);
+            if round % 3 == 0 {
+                (0..peers).for_each(|peer| world.access(&format!("a{peer}"), true));
+            }
+        }
+        let taken = taken_until_alert(&mut world, "thief");
+        assert!((4..=20).contains(&taken), "{honest} honest, {peers} peers: found after {taken}");
+        let finding = &world.alerts[0];
+        assert_eq!(finding.actors, [Actor::new("thief")]);
+        assert_eq!((finding.kind, finding.severity), ("unexplained_share", Severity::High));
+        assert_eq!((finding.subjects_at_risk, finding.evidence.len()), (taken, taken));
+        assert!(finding.why.contains(&format!("`thief` was shown {taken} customers in clear")));
+    }
+}
+
+#[test]
+fn two_a_day_among_thirty_are_found_within_days() {
+    let mut days = Vec::new();
+    for seed in 0..20 {
+        let (mut world, mut chance) = (World::new(), Chance(seed));
+        let peers = accounts(30, |_| 0.01);
+        (0..20).for_each(|_| world.day(&mut chance, &peers, 30));
+        world.alerts.clear();
+        let mut taking = 0;
+        while !world.alerts.iter().any(|alert| alert.actors == [Actor::new("a0")]) {
+            taking += 1;
+            assert!(taking < 40, "seed {seed}: not found");
+            world.day(&mut chance, &peers, 28);
+            world.access("a0", false);
+            world.access("a0", false);
+        }
+        days.push(taking);
+    }
+    days.sort_unstable();
+    assert!(days[10] <= 10, "median of {} days: {days:?}", days[10]);
+}
+
+#[test]
+fn a_finding_is_not_an_alert_again_while_it_is_fresh() {
+    let mut world = World::new();
+    world.access("thief", true);
+    (0..200).for_each(|_| world.access("thief", false));
+    assert_eq!(world.alerts.len(), 1);
+    world.now += 8 * DAY;
+    (0..20).for_each(|_| world.access("thief", false));
+    assert_eq!(world.alerts.len(), 2);
+}
+
+#[test]
+fn masked_lists_prove_nothing() {
+    let mut world = World::new();
+    world.access("a", true);
+    for _ in 0..100 {
+        let event = world.event("a", 100, None, false);
+        world.put(&event);
+    }
+    assert_eq!(world.alerts, []);
+}
+
+#[test]
+fn without_any_source_of_reasons_their_absence_means_nothing() {
+    let mut world = World::new();
+    for _ in 0..100 {
+        let event = world.event("a", 1, None, true);
+        world.put(&event);
+    }
+    assert_eq!(world.alerts, []);
+}
+
+#[test]
+fn one_unreasoned_list_is_not_enough_but_the_same_customer_never_counts_twice() {
+    let mut world = World::new();
+    (0..30).for_each(|_| world.access("a", true));
+    let list = world.event("a", 50, None, true);
+    (0..50).for_each(|_| world.put(&list));
+    assert_eq!(world.alerts, []);
+}
+
+#[test]
+fn an_outage_of_the_ticket_source_is_nobodys_theft() {
+    let (mut world, mut chance) = (World::new(), Chance(1));
+    let peers = accounts(30, |_| 0.02);
+    (0..10).for_each(|_| world.day(&mut chance, &peers, 20));
+    let outage = accounts(30, |_| 0.8);
+    world.day(&mut chance, &outage, 20);
+    assert!(world.alerts.len() <= 1, "{} alerts", world.alerts.len());
+}
+
+#[test]
+fn the_same_events_give_the_same_findings() {
+    let run = || {
+        let (mut world, mut chance) = (World::new(), Chance(7));
+        (0..5).for_each(|_| world.day(&mut chance, &accounts(10, |_| 0.02), 30));
+        let turned = accounts(10, |i| if i == 0 { 0.4 } else { 0.02 });
+        (0..5).for_each(|_| world.day(&mut chance, &turned, 30));
+        format!("{:?}", world.alerts)
+    };
+    assert_ne!(run(), "[]");
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn the_weights_of_a_day_add_up_to_at_most_one() {
+    for pace in [0.3, 1.0, 7.5, 32.0, 400.0] {
+        let sum: f64 = (0..100_000).map(|earlier| weight(f64::from(earlier), pace)).sum();
+        assert!(sum <= 1.0 && sum > 0.99, "{pace}: {sum}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 8, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
+
+    /// The bound is on the expected number: three times as many as that would be luck of one in
+    /// a thousand at most, were every world exactly at its bound.
+    #[test]
+    fn no_honest_world_is_far_above_the_alert_budget(
+        seed in any::<u64>(), base in 0.002..0.15_f64, spread in 0.0..1.2_f64, burst in 1.0..4.0_f64,
+    ) {
+        let (alerts, budget) = honest(seed, base, spread, burst);
+        prop_assert!(alerts <= 3.0 * budget, "{alerts} alerts where {budget} are expected at most");
+    }
+}
+
+/// Alerts in a world of honest accounts that differ from each other by a factor of up to a hundred,
+/// and have bad days; and the number of alerts that the setting allows there.
+fn honest(seed: u64, base: f64, spread: f64, burst: f64) -> (f64, f64) {
+    let (mut world, mut chance) = (World::new(), Chance(seed));
+    let mut honest = accounts(40, |_| 0.0);
+    let usual: Vec<f64> = honest
+        .iter()
+        .map(|_| (base * (spread * (chance.share() * 4.0 - 2.0)).exp()).min(0.5))
+        .collect();
+    let (days, trials) = (60, 25);
+    for _ in 0..days {
+        for ((_, share), usual) in honest.iter_mut().zip(&usual) {
+            *share = if chance.share() < 0.1 { (usual * burst).min(0.8) } else { *usual };
+        }
+        world.day(&mut chance, &honest, trials);
+    }
+    (world.alerts.len() as f64, 0.1 / 100.0 * (days * honest.len()) as f64)
+}
+
+#[test]
+fn honest_worlds_together_stay_within_the_alert_budget() {
+    let mut totals = (0.0, 0.0);
+    for seed in 0..16 {
+        let mut draw = Chance(1_000 + seed);
+        let base = 0.002 + 0.148 * draw.share();
+        let (spread, burst) = (1.2 * draw.share(), 1.0 + 3.0 * draw.share());
+        let (alerts, budget) = honest(seed, base, spread, burst);
+        totals = (totals.0 + alerts, totals.1 + budget);
+    }
+    assert!(totals.0 <= totals.1, "{} alerts where {} are allowed", totals.0, totals.1);
+}
+
+#[test]
+fn the_repeat_time_is_the_settings() {
+    let config = WatchConfig { repeat_after: Duration::ZERO, ..WatchConfig::default() };
+    let mut world = World { watch: Watch::new(config), ..World::new() };
+    world.access("thief", true);
+    (0..200).for_each(|_| world.access("thief", false));
+    assert!(world.alerts.len() > 2);
+}
