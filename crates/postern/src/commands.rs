@@ -3,6 +3,7 @@
 use crate::{
     cli::{Cli, Command},
     config::reference,
+    init,
     ui::{self, Outcome},
 };
 
@@ -12,6 +13,7 @@ mod gateway;
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let config = cli.config.as_path();
     match cli.command {
+        Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(config, &args),
         Command::Suspend(args) => gateway::suspend(config, args),
         Command::Resume(args) => gateway::resume(config, args),
@@ -21,7 +23,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Ok(Outcome::Yes)
         }
         Command::Serve
-        | Command::Init(_)
         | Command::Demo(_)
         | Command::Person(_)
         | Command::Ledger(_)

@@ -11,6 +11,9 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod demo;
+mod files;
+mod init;
 mod ui;
 
 /// The exit code for a command line that makes no sense.

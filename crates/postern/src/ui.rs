@@ -42,6 +42,16 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(result(serde_json::to_string(value)?)?)
 }
 
+/// Says something that the caller may want to act on.
+pub(crate) fn warning(text: impl Display) {
+    say("warning", text);
+}
+
+/// Says what to do next.
+pub(crate) fn hint(text: impl Display) {
+    say("hint", text);
+}
+
 /// Says what kept a command from doing its work, cause by cause.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if let Some(problems) = error.downcast_ref::<ConfigError>().map(ConfigError::problems) {

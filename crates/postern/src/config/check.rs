@@ -23,6 +23,10 @@ use super::{
 
 mod rules;
 
+/// The kinds of finding that there are.
+const FINDINGS: [&str; 5] =
+    ["unexplained_share", "decoy_read", "leaver_session", "refused_attempts", "budget_stop"];
+
 pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, ConfigError> {
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -166,6 +170,7 @@ impl Checker<'_> {
         {
             self.not_empty(&place.key(key), key, value);
         }
+        self.distinct(&place.key("search_path"), "schema", &file.search_path);
         if file.tls_ca.is_some() && file.tls != TlsFile::Require {
             self.wrong(
                 &place.key("tls_ca"),
@@ -180,6 +185,7 @@ impl Checker<'_> {
             port: file.port,
             database: file.database,
             user: file.user,
+            search_path: file.search_path,
             tls: file.tls,
         }
     }
@@ -247,6 +253,15 @@ impl Checker<'_> {
             );
         }
         self.distinct(&place.key("suspend_on"), "finding", &file.suspend_on);
+        for (index, kind) in file.suspend_on.iter().enumerate() {
+            if !FINDINGS.contains(&kind.as_str()) {
+                self.wrong(
+                    &place.key("suspend_on").index(index),
+                    format!("there is no kind of finding called `{kind}`"),
+                    format!("there are: {}", FINDINGS.join(", ")),
+                );
+            }
+        }
         self.distinct(&place.key("decoys"), "decoy", &file.decoys);
         Watch {
             alerts_per_100_agents_per_day: rate,

@@ -133,7 +133,7 @@ impl Problem {
         Self { severity: Severity::Warning, ..self }
     }
 
-    /// The line that it is on, counted from 1.
+    /// The line that it is on, counted from 1; the first where it concerns the whole file.
     pub(crate) fn line(&self) -> usize {
         let before = self.source.inner().get(..self.span.start).unwrap_or_default();
         before.matches('\n').count() + 1
@@ -163,10 +163,13 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
+        (!self.span.is_empty()).then_some(&self.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if self.span.is_empty() {
+            return None;
+        }
         let label = LabeledSpan::new_with_span(Some("here".to_owned()), self.span.clone());
         Some(Box::new(std::iter::once(label)))
     }

@@ -119,6 +119,9 @@ pub(crate) struct UpstreamFile {
     pub(crate) password_file: Option<String>,
     /// The environment variable that holds the password, instead of `password_file`.
     pub(crate) password_env: Option<String>,
+    /// The schemas in which a table that is named without one is looked for.
+    #[serde(default = "search_path_default")]
+    pub(crate) search_path: Vec<String>,
     /// Whether the connection to the server is encrypted: `disable` never, `prefer` if the server
     /// can, `require` always. Over a Unix socket it never is.
     #[serde(default)]
@@ -130,6 +133,10 @@ pub(crate) struct UpstreamFile {
 
 fn port_default() -> u16 {
     5432
+}
+
+fn search_path_default() -> Vec<String> {
+    vec!["public".to_owned()]
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
@@ -188,7 +195,7 @@ pub(crate) struct BudgetFile {
     /// weak reason (`weak_subjects`), distinct customers shown masked (`masked_subjects`), look-ups
     /// (`lookups`) and look-ups that found nobody (`lookup_misses`).
     pub(crate) count: Count,
-    /// The time over which it is counted, ending now.
+    /// The time over which it is counted, ending now; 31 days at most.
     pub(crate) window: String,
     /// The most that is let through.
     pub(crate) max: u64,
@@ -336,7 +343,8 @@ pub(crate) struct PolicyFile {
 pub(crate) struct WatchFile {
     /// How many false alarms a team accepts: alerts in a day for every hundred people watched.
     pub(crate) alerts_per_100_agents_per_day: f64,
-    /// The kinds of finding that suspend an account at once.
+    /// The kinds of finding that suspend an account at once: `unexplained_share`, `decoy_read`,
+    /// `leaver_session`, `refused_attempts`, `budget_stop`.
     pub(crate) suspend_on: Vec<String>,
     /// The keys of planted customers: nobody has a reason to read them.
     pub(crate) decoys: Vec<String>,

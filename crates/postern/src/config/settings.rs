@@ -61,6 +61,8 @@ pub(crate) struct Upstream {
     pub(crate) database: String,
     pub(crate) user: String,
     pub(crate) password: Option<Secret<String>>,
+    /// Schemas, for names without one.
+    pub(crate) search_path: Vec<String>,
     pub(crate) tls: UpstreamTls,
     /// A PEM file with the certificates to trust.
     pub(crate) tls_ca: Option<PathBuf>,

@@ -76,7 +76,7 @@ fn a_reason_is_weak_unless_it_is_said_to_be_strong() {
 #[test]
 fn what_the_file_may_not_say_is_refused_where_it_stands() {
     insta::assert_snapshot!(problems("[upstream]\nhots = \"x\""), @r#"
-    2: unknown field `hots`, expected one of `host`, `port`, `database`, `user`, `password_file`, `password_env`, `tls`, `tls_ca`
+    2: unknown field `hots`, expected one of `host`, `port`, `database`, `user`, `password_file`, `password_env`, `search_path`, `tls`, `tls_ca`
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"
@@ -146,12 +146,15 @@ fn contradictions_in_roles_and_reasons_are_refused() {
         "[roles.lead]\nkind = \"accounted\"\nbudgets = [\n\
          { count = \"lookups\", window = \"60m\", max = 1 },\n\
          { count = \"lookups\", window = \"1h\", max = 2 },\n\
-         { count = \"lookups\", window = \"1 hour\", max = 2 },\n]"
+         { count = \"lookups\", window = \"1 hour\", max = 2 },\n\
+         { count = \"lookups\", window = \"32d\", max = 2 },\n]"
     ), @r#"
     26: two budgets count `lookups` over the same window
        keep one of them
     27: `1 hour` is not a duration
        write a whole number above 0 and one of ms, s, m, h, d, e.g. `1h`
+    28: the ledger remembers 31 days for budgets
+       write at most `31d`
     "#);
     insta::assert_snapshot!(added(
         "[[reasons]]\nname = \"Ticket!\"\ntable = \"public.cases\"\nsubject = \"c\"\n\
@@ -196,6 +199,10 @@ fn what_the_gateway_could_not_use_is_refused() {
     insta::assert_snapshot!(added("[watch]\nalerts_per_100_agents_per_day = 0.0"), @r#"
     23: the accepted rate of false alarms must be more than nothing
        0.1 is one false alarm in ten days for a hundred people
+    "#);
+    insta::assert_snapshot!(added("[watch]\nsuspend_on = [\"mood\"]"), @r#"
+    23: there is no kind of finding called `mood`
+       there are: unexplained_share, decoy_read, leaver_session, refused_attempts, budget_stop
     "#);
     insta::assert_snapshot!(added("[policy]\nfile = \"none.cedar\""), @r#"
     23: can't read `/etc/postern/none.cedar`: No such file or directory (os error 2)

@@ -40,6 +40,10 @@ impl Bench {
         self
     }
 
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
     /// Runs the binary with arguments that are split at blanks.
     pub(crate) fn run(&self, arguments: &str) -> Run {
         self.run_with(arguments, "")

@@ -1,6 +1,9 @@
 //! Who may see what: roles, tables, reasons.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     super::{
@@ -9,6 +12,9 @@ use super::{
     },
     Checker, Place,
 };
+
+/// As long as the ledger's horizon.
+const WINDOW_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 impl Checker<'_> {
     pub(super) fn roles(&mut self, roles: BTreeMap<String, RoleFile>) -> Vec<Role> {
@@ -49,6 +55,13 @@ impl Checker<'_> {
         for (index, budget) in budgets.iter().enumerate() {
             let place = place.index(index);
             let window = self.duration(&place.key("window"), &budget.window);
+            if window > WINDOW_MAX {
+                self.wrong(
+                    &place.key("window"),
+                    "the ledger remembers 31 days for budgets",
+                    "write at most `31d`",
+                );
+            }
             if checked.iter().any(|b| b.count == budget.count && b.window == window) {
                 let count = budget.count.as_str();
                 self.wrong(
