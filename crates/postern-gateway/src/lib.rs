@@ -25,5 +25,5 @@ pub use self::{
     listen::{BuildError, Gateway, Handle},
     registry::SessionInfo,
     settings::{Limits, ReasonGrade, ReasonSettings, Role, Settings, Upstream, UpstreamHost},
-    shared::Parts,
+    shared::{Parts, Suspension},
 };

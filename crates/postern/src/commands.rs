@@ -3,7 +3,7 @@
 use crate::{
     cli::{Cli, Command},
     config::reference,
-    init,
+    init, serve,
     ui::{self, Outcome},
 };
 
@@ -22,8 +22,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             ui::result(reference::markdown().trim_end())?;
             Ok(Outcome::Yes)
         }
-        Command::Serve
-        | Command::Demo(_)
+        Command::Serve => serve::run(config),
+        Command::Demo(_)
         | Command::Person(_)
         | Command::Ledger(_)
         | Command::Trace(_)
