@@ -19,6 +19,8 @@ mod reasons;
 mod registry;
 mod settings;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use self::{
