@@ -26,7 +26,9 @@ pub fn analyse(
     rules: &Rules,
     context: Context<'_>,
 ) -> Result<Vec<Statement>, SyntaxError> {
-    let tokens = pg_query::scan_tokens(sql).map_err(|error| syntax_error(&error))?;
+    // A text without any token makes `scan_tokens` read a null pointer, so one is added.
+    let tokens =
+        pg_query::scan_tokens(&format!("{sql}\n;")).map_err(|error| syntax_error(&error))?;
     nesting::check(sql, &tokens)?;
     let parsed = pg_query::parse(sql, 0).map_err(|error| syntax_error(&error))?;
     if parsed.protobuf.stmts.is_empty() {
