@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 
 pub(crate) use self::{
     error::{ConfigError, Problem},
-    settings::{Reason, Role, Settings, Strength, Table, UpstreamTls},
+    settings::{Column, Reason, Role, Settings, Strength, Table, UpstreamTls},
 };
 
 mod check;

@@ -8,10 +8,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod cli;
+mod clock;
 mod commands;
 mod config;
 mod control;
 mod demo;
+#[cfg_attr(not(test), expect(dead_code, reason = "the tracer and the live detectors come next"))]
+mod events;
 mod files;
 mod init;
 mod ui;

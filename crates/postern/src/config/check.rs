@@ -228,18 +228,35 @@ impl Checker<'_> {
     fn data(&mut self, file: DataFile) -> Data {
         let place = Place::section("data");
         self.not_empty(&place.key("folder"), "folder", &file.folder);
+        let name = &file.ledger_name;
+        if name.is_empty()
+            || name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
+        {
+            self.wrong(
+                &place.key("ledger_name"),
+                format!("`{name}` can't be the ledger's name"),
+                "write something like `db.example.org/postern`, without blanks and `+`",
+            );
+        }
         Data {
             folder: self.folder.join(&file.folder),
+            ledger_name: file.ledger_name,
             min_free_bytes: self.bytes(&place.key("min_free"), &file.min_free).unwrap_or(0),
         }
     }
 
     fn policy(&mut self, file: PolicyFile) -> Policy {
         let Some(path) = file.file else { return Policy::Shipped };
-        match self.read(&Place::section("policy").key("file"), &path) {
-            Some(text) => Policy::File { path: self.folder.join(path), text: text.into() },
-            None => Policy::Shipped,
+        let place = Place::section("policy").key("file");
+        let Some(text) = self.read(&place, &path) else { return Policy::Shipped };
+        if let Err(error) = postern_policy::Policy::parse(&text) {
+            self.wrong(
+                &place,
+                format!("the policy `{path}` can't be used: {error}"),
+                "correct that file; without `file` the policy that comes with Postern is used",
+            );
         }
+        Policy::File { path: self.folder.join(path), text: text.into() }
     }
 
     fn watch(&mut self, file: WatchFile) -> Watch {
