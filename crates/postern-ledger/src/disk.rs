@@ -108,6 +108,9 @@ impl Folder {
     pub(crate) fn make(path: &Path) -> io::Result<Self> {
         std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path)?;
         std::fs::DirBuilder::new().mode(0o700).create(path.join("segments"))?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
         Ok(Self::new(path))
     }
 }

@@ -198,8 +198,9 @@ fn settle_segments(
     let from = if end.segment == settled.segment { settled.offset } else { HEADER_BYTES as u64 };
     settle(&mut *file, from, end.offset)?;
     let length = file.len()?;
-    // The name of a new segment may not be durable yet.
+    // Names may not be durable yet, of a new segment or of a checkpoint.
     disk.sync_folder("segments")?;
+    disk.sync_folder("")?;
     Ok(Segment { file, id, ordinal: end.segment, offset: end.offset, length })
 }
 

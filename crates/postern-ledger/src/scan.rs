@@ -290,7 +290,7 @@ struct RowsFile {
     used: usize,
 }
 
-const READ_AHEAD_BYTES: usize = 256 << 10;
+const READ_AHEAD_BYTES: usize = 64 << 10;
 
 impl RowsFile {
     fn open(disk: &dyn Disk, id: LedgerId) -> Result<Self, Damage> {

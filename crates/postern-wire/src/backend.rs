@@ -5,6 +5,7 @@ use crate::{
     frame::Frame,
 };
 
+mod debug;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ mod tests;
 pub use self::row::{Cells, Column, DataRow};
 
 /// A message from the server, borrowed from its frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Backend<'a> {
     Authentication(Authentication<'a>),
     ParameterStatus {
@@ -60,7 +61,7 @@ pub enum Backend<'a> {
 }
 
 /// What the server wants of somebody who logs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Authentication<'a> {
     Ok,
     CleartextPassword,
@@ -97,7 +98,7 @@ impl TransactionStatus {
 }
 
 /// The fields of an error or a notice, in the order in which they came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ReportFields<'a>(pub Vec<(u8, &'a str)>);
 
 impl<'a> ReportFields<'a> {

@@ -1,5 +1,7 @@
 //! Cutting a stream of bytes into messages.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
@@ -33,7 +35,7 @@ pub enum FrameError {
 /// One typed message in the bytes that it came in.
 // INVARIANT: `raw` is at least a header long and its length field is the number of bytes after the
 // type; `from_raw` and `FrameReader` are the only ways to make one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     raw: Bytes,
 }
@@ -69,6 +71,13 @@ impl Frame {
     /// What follows the header.
     pub fn body(&self) -> &[u8] {
         self.raw.get(HEADER_BYTES..).unwrap_or_default()
+    }
+}
+
+/// What is inside is customers' data or a secret, and not shown.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame(`{}`, {} bytes)", self.tag().escape_ascii(), self.raw.len())
     }
 }
 

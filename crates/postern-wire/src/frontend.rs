@@ -1,5 +1,7 @@
 //! Messages from the client.
 
+use std::fmt;
+
 use crate::{
     cursor::{Cursor, MessageError},
     frame::Frame,
@@ -9,7 +11,7 @@ use crate::{
 mod tests;
 
 /// A message from the client, borrowed from its frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Frontend<'a> {
     /// Simple query: SQL text, any number of statements.
     Query(&'a str),
@@ -33,7 +35,7 @@ pub enum Frontend<'a> {
 }
 
 /// Prepare a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Parse<'a> {
     /// The statement's name; empty for the unnamed one.
     pub name: &'a str,
@@ -43,7 +45,7 @@ pub struct Parse<'a> {
 }
 
 /// Make a portal of a prepared statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Bind<'a> {
     /// The portal's name; empty for the unnamed one.
     pub portal: &'a str,
@@ -62,6 +64,31 @@ pub struct Execute<'a> {
     pub portal: &'a str,
     /// After how many rows to suspend; 0 is never. A negative number is the same to the server.
     pub max_rows: i32,
+}
+
+/// Of the statement only its size is shown: literals are customers' data.
+impl fmt::Debug for Parse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parse")
+            .field("name", &self.name)
+            .field("sql_bytes", &self.sql.len())
+            .field("types", &self.types)
+            .finish()
+    }
+}
+
+/// Of the values only their sizes are shown.
+impl fmt::Debug for Bind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: Vec<_> = self.parameters.iter().map(|value| value.map(<[u8]>::len)).collect();
+        f.debug_struct("Bind")
+            .field("portal", &self.portal)
+            .field("statement", &self.statement)
+            .field("formats", &self.formats)
+            .field("parameter_bytes", &sizes)
+            .field("result_formats", &self.result_formats)
+            .finish()
+    }
 }
 
 /// What Describe and Close are about, by name.
@@ -103,6 +130,28 @@ impl<'a> Frontend<'a> {
         };
         cursor.finish()?;
         Ok(message)
+    }
+}
+
+/// Passwords, SQL and values are not shown.
+impl fmt::Debug for Frontend<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query(sql) => write!(f, "Query({} bytes)", sql.len()),
+            Self::Parse(parse) => parse.fmt(f),
+            Self::Bind(bind) => bind.fmt(f),
+            Self::Describe(target) => f.debug_tuple("Describe").field(target).finish(),
+            Self::Execute(execute) => execute.fmt(f),
+            Self::Close(target) => f.debug_tuple("Close").field(target).finish(),
+            Self::Sync => f.write_str("Sync"),
+            Self::Flush => f.write_str("Flush"),
+            Self::Terminate => f.write_str("Terminate"),
+            Self::Password(_) => f.write_str("Password(…)"),
+            Self::CopyData(data) => write!(f, "CopyData({} bytes)", data.len()),
+            Self::CopyDone => f.write_str("CopyDone"),
+            Self::CopyFail(_) => f.write_str("CopyFail(…)"),
+            Self::FunctionCall => f.write_str("FunctionCall"),
+        }
     }
 }
 
@@ -149,11 +198,21 @@ pub fn password_text(body: &[u8]) -> Result<&str, MessageError> {
 }
 
 /// The client's first message of a SASL exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SaslInitial<'a> {
     pub mechanism: &'a str,
     /// The mechanism's own bytes; `None` if the client sends none yet.
     pub data: Option<&'a [u8]>,
+}
+
+/// Of the data only its size is shown.
+impl fmt::Debug for SaslInitial<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SaslInitial")
+            .field("mechanism", &self.mechanism)
+            .field("data_bytes", &self.data.map(<[u8]>::len))
+            .finish()
+    }
 }
 
 impl<'a> SaslInitial<'a> {

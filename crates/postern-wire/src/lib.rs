@@ -6,9 +6,9 @@
 //!
 //! Messages keep the bytes that they came in ([`Frame`]), so that what need not change is forwarded
 //! without a copy. Start with [`FrameReader`] and [`first_message`], then [`Frontend::parse`] and
-//! [`Backend::parse`]; [`encode`] makes messages and [`rewrite`] changes those that hide columns and
-//! parameters from the client. Source of all layouts: PostgreSQL documentation, 53.7 "Message
-//! Formats".
+//! [`Backend::parse`]; [`encode`] makes messages and [`rewrite`] changes those that hide columns
+//! and parameters from the client. Source of all layouts: PostgreSQL documentation, 53.7 "Message
+//! Formats". `Debug` shows no value, secret or text that can quote one.
 
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests may panic"))]

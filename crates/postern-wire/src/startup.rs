@@ -1,5 +1,7 @@
 //! The first message of a connection, which has a length but no type.
 
+use std::fmt;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::{
@@ -14,7 +16,7 @@ mod tests;
 const FIRST_BYTES_MAX: usize = 10_000;
 
 /// What a fresh connection can ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum FirstMessage {
     /// Begin a session in protocol 3.`minor`. Whoever asks for more than is spoken gets a
     /// NegotiateProtocolVersion.
@@ -26,6 +28,24 @@ pub enum FirstMessage {
     Gssenc,
     /// Cancel the statement that runs on another connection.
     Cancel { process_id: i32, secret: Bytes },
+}
+
+/// The secret of a cancel request is not shown.
+impl fmt::Debug for FirstMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Startup { minor, parameters } => f
+                .debug_struct("Startup")
+                .field("minor", minor)
+                .field("parameters", parameters)
+                .finish(),
+            Self::Ssl => f.write_str("Ssl"),
+            Self::Gssenc => f.write_str("Gssenc"),
+            Self::Cancel { process_id, .. } => {
+                f.debug_struct("Cancel").field("process_id", process_id).finish_non_exhaustive()
+            }
+        }
+    }
 }
 
 /// Takes the first message if all of it is in `buf`.

@@ -125,9 +125,6 @@ pub(crate) struct SuspendArgs {
 pub(crate) struct ResumeArgs {
     /// The account.
     pub(crate) actor: String,
-    /// Why; it is recorded.
-    #[arg(long)]
-    pub(crate) why: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -29,9 +29,7 @@ pub(crate) enum Request {
     /// Cut the actor's sessions and let them in no more.
     Suspend { actor: String, why: String, by: String },
     /// Let the actor in again.
-    Resume { actor: String, why: String, by: String },
-    /// Read `people.toml` again.
-    ReloadPeople { by: String },
+    Resume { actor: String, by: String },
     /// How are you?
     Status {},
 }
@@ -46,8 +44,6 @@ pub(crate) enum Reply {
     },
     /// It is in the ledger.
     Resumed {},
-    /// The new list is in force, and sessions of those who are no longer in it are gone.
-    Reloaded {},
     Status(Status),
     /// It was understood and is not done.
     Refused {

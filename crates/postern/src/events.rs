@@ -1,130 +1,90 @@
-//! The ledger's entries as the events that detectors and the tracer read, the same that feeds are
-//! made of.
+//! The ledger's entries as events of the replay format: what detectors and the tracer read live.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use postern_ledger::{Body, Disclosed, Entry, Group, Note};
-use postern_model::{
-    Access, AccessDecision, AccessKind, Actor, Event, FieldClass, Person, PersonEvent,
-    SubjectChange, Ticket, TicketEvent, Timestamp,
-};
-use postern_people::People;
+use postern_model::{Access, AccessDecision, AccessKind, Actor, Event, Subject, Timestamp};
 
-use crate::config::Settings;
-
-/// Makes events of entries.
-#[derive(Debug)]
-pub(crate) struct Events {
-    /// What a column holds: leak lists and other feeds know classes, not columns.
-    classes: BTreeMap<(String, String), FieldClass>,
+/// The events that an entry stands for. An entry with several reasons is one access for each, with
+/// the reason's number behind the entry's.
+pub(crate) fn of_entry(entry: &Entry) -> Vec<Event> {
+    match &entry.body {
+        Body::Disclosed(disclosed) => of_disclosed(entry, disclosed),
+        Body::Noted(Note::Refused { actor, connection, fingerprint, .. }) => {
+            let id = entry.sequence.to_string();
+            vec![Event::Access(Access {
+                statement: fingerprint.to_string().into(),
+                decision: AccessDecision::Deny,
+                ..access(id, entry.time, actor, *connection)
+            })]
+        }
+        Body::Noted(_) => Vec::new(),
+    }
 }
 
-impl Events {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let columns = |table: &crate::config::Table| {
-            let name = table.full_name();
-            let class = |column: &crate::config::Column| {
-                ((name.clone(), column.name.clone()), column.class)
-            };
-            table.columns.iter().map(class).collect::<Vec<_>>()
-        };
-        Self { classes: settings.tables.iter().flat_map(columns).collect() }
-    }
-
-    /// What an entry tells: nothing, one event, or one for each reason that a statement rested on.
-    pub(crate) fn of(&self, entry: &Entry) -> Vec<Event> {
-        match &entry.body {
-            Body::Disclosed(disclosed) => self.accesses(entry, disclosed),
-            Body::Noted(Note::Refused { actor, connection, fingerprint, .. }) => {
-                let statement = fingerprint.to_string().into();
-                let access = access(entry, actor, *connection, statement);
-                vec![Event::Access(Access { decision: AccessDecision::Deny, ..access })]
-            }
-            Body::Noted(Note::Opened { actor, subject, .. }) => vec![Event::Ticket(Ticket {
-                ts: entry.time,
-                seen: entry.time,
-                ticket: format!("entry-{}", entry.sequence).into(),
-                event: TicketEvent::Opened,
-                subject: subject.clone(),
-                channel: Some("internal".into()),
-                opened_by: Some(actor.as_str().into()),
-                inbound_ref: None,
-                origin: None,
-                assignee: Some(actor.clone()),
-                queue: None,
-                language: None,
-            })],
-            Body::Noted(
-                Note::LoggedIn { .. }
-                | Note::LoginRefused { .. }
-                | Note::LoggedOut { .. }
-                | Note::Suspended { .. }
-                | Note::Resumed { .. }
-                | Note::Found(_)
-                | Note::Configured { .. }
-                | Note::Started { .. }
-                | Note::Stopped
-                | Note::Read { .. },
-            ) => Vec::new(),
+fn of_disclosed(entry: &Entry, disclosed: &Disclosed) -> Vec<Event> {
+    let stopped = disclosed.stopped.is_some();
+    // Records shown under the same reason through several tables are one access to them.
+    let mut reasons: Vec<&Option<postern_model::Reason>> = Vec::new();
+    for group in &disclosed.groups {
+        if !reasons.contains(&&group.reason) {
+            reasons.push(&group.reason);
         }
     }
-
-    fn accesses(&self, entry: &Entry, disclosed: &Disclosed) -> Vec<Event> {
-        let statement: Arc<str> = disclosed.fingerprint.to_string().into();
-        let base = Access {
-            kind: (!disclosed.lookups.is_empty()).then_some(AccessKind::Lookup),
+    let mut events = Vec::new();
+    for (number, reason) in reasons.iter().enumerate() {
+        let groups = || disclosed.groups.iter().filter(|group| group.reason == **reason);
+        let subjects: BTreeSet<&Subject> = groups().flat_map(|group| &group.subjects).collect();
+        let clear = fields(groups(), |group| &group.clear);
+        let decision = match (stopped, clear.is_empty()) {
+            (true, _) => AccessDecision::Stop,
+            (false, true) => AccessDecision::Mask,
+            (false, false) => AccessDecision::Allow,
+        };
+        let id = match number {
+            0 => entry.sequence.to_string(),
+            _ => format!("{}.{number}", entry.sequence),
+        };
+        events.push(Event::Access(Access {
+            kind: Some(kind(disclosed, subjects.len())),
             ticket: disclosed.claimed.clone(),
-            search: disclosed.lookups.first().map(|lookup| hex(&lookup.search).into()),
+            reason: reason.as_ref().map(|reason| reason.name.clone()),
+            grade: reason.as_ref().map(|reason| reason.grade),
+            subjects: subjects.into_iter().cloned().collect(),
+            clear,
+            masked: fields(groups(), |group| &group.masked),
             rows: disclosed.allowed,
-            ..access(entry, &disclosed.actor, disclosed.connection, statement)
-        };
-        let stopped = disclosed.stopped.is_some();
-        if disclosed.groups.is_empty() {
-            let decision = if stopped { AccessDecision::Stop } else { AccessDecision::Mask };
-            return vec![Event::Access(Access { decision, ..base })];
-        }
-        let several = disclosed.groups.len() > 1;
-        let one = |(number, group): (usize, &Group)| {
-            let decision = match (stopped, group.clear.is_empty()) {
-                (true, _) => AccessDecision::Stop,
-                (false, true) => AccessDecision::Mask,
-                (false, false) => AccessDecision::Allow,
-            };
-            let id = if several { format!("{}.{number}", base.id) } else { base.id.clone() };
-            Event::Access(Access {
-                id,
-                reason: group.reason.as_ref().map(|reason| Arc::clone(&reason.name)),
-                grade: group.grade(),
-                subjects: group.subjects.clone(),
-                clear: self.fields(&group.relation, &group.clear),
-                masked: self.fields(&group.relation, &group.masked),
-                decision,
-                ..base.clone()
-            })
-        };
-        disclosed.groups.iter().enumerate().map(one).collect()
+            decision,
+            ..of_statement(id, entry, disclosed)
+        }));
     }
+    if events.is_empty() && (stopped || !disclosed.lookups.is_empty()) {
+        let decision = if stopped { AccessDecision::Stop } else { AccessDecision::Mask };
+        let kind = Some(kind(disclosed, 0));
+        let id = entry.sequence.to_string();
+        events.push(Event::Access(Access { kind, decision, ..of_statement(id, entry, disclosed) }));
+    }
+    events
+}
 
-    /// The classes of columns; the columns themselves where nobody said a class.
-    fn fields(&self, relation: &str, columns: &[Arc<str>]) -> Vec<Arc<str>> {
-        let field = |column: &Arc<str>| {
-            let class = self.classes.get(&(relation.to_owned(), column.to_string()));
-            class.map_or_else(|| Arc::clone(column), |class| class.as_str().into())
-        };
-        columns.iter().map(field).collect()
+fn of_statement(id: String, entry: &Entry, disclosed: &Disclosed) -> Access {
+    Access {
+        statement: disclosed.fingerprint.to_string().into(),
+        search: disclosed.lookups.first().map(|lookup| hex(lookup.search)),
+        ..access(id, entry.time, &disclosed.actor, disclosed.connection)
     }
 }
 
-fn access(entry: &Entry, actor: &Actor, connection: u64, statement: Arc<str>) -> Access {
+fn access(id: String, ts: Timestamp, actor: &Actor, connection: u64) -> Access {
     Access {
-        ts: entry.time,
-        id: entry.sequence.to_string(),
+        ts,
+        id,
         actor: actor.clone(),
         session: connection.to_string().into(),
         client_addr: None,
         device: None,
         app: None,
-        statement,
+        statement: "".into(),
         kind: None,
         ticket: None,
         reason: None,
@@ -133,43 +93,28 @@ fn access(entry: &Entry, actor: &Actor, connection: u64, statement: Arc<str>) ->
         clear: Vec::new(),
         masked: Vec::new(),
         rows: 0,
-        decision: AccessDecision::Mask,
+        decision: AccessDecision::Allow,
         search: None,
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// A lookup is by value; beyond one customer a statement is a list.
+fn kind(disclosed: &Disclosed, subjects: usize) -> AccessKind {
+    match (disclosed.lookups.is_empty(), subjects) {
+        (false, _) => AccessKind::Search,
+        (true, 0 | 1) => AccessKind::Lookup,
+        (true, _) => AccessKind::List,
+    }
 }
 
-/// What is known besides the ledger: who works here, and which customers are planted.
-pub(crate) fn known(settings: &Settings, people: &People, at: Timestamp) -> Vec<Event> {
-    let person = |(actor, account): (&Actor, &postern_people::Account)| {
-        Event::Person(Person {
-            ts: at,
-            seen: at,
-            actor: actor.clone(),
-            event: PersonEvent::Role,
-            role: Some(Arc::clone(&account.role)),
-            team: None,
-            manager: None,
-            employer: Some(Arc::clone(&account.employer)),
-            queues: Vec::new(),
-            languages: Vec::new(),
-            shift: None,
-        })
-    };
-    let decoy = |subject: &postern_model::Subject| {
-        Event::Subject(SubjectChange {
-            ts: at,
-            subject: subject.clone(),
-            queue: None,
-            language: None,
-            tags: vec!["canary".into()],
-        })
-    };
-    people.iter().map(person).chain(settings.watch.decoys.iter().map(decoy)).collect()
+fn fields<'a>(
+    groups: impl Iterator<Item = &'a Group>,
+    of: impl Fn(&'a Group) -> &'a Vec<Arc<str>>,
+) -> Vec<Arc<str>> {
+    let names: BTreeSet<&Arc<str>> = groups.flat_map(of).collect();
+    names.into_iter().cloned().collect()
 }
 
-#[cfg(test)]
-mod tests;
+fn hex(bytes: [u8; 8]) -> Arc<str> {
+    format!("{:016x}", u64::from_be_bytes(bytes)).into()
+}

@@ -7,7 +7,6 @@ use std::{
     fmt::Write as _,
     io::{self, IsTerminal as _},
     path::Path,
-    sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,8 +18,7 @@ use self::{
 };
 use crate::{
     cli::InitArgs,
-    clock::SystemClock,
-    config, files,
+    config, files, ledger_options,
     ui::{self, Outcome},
 };
 
@@ -94,16 +92,7 @@ fn upstream(config: &Config) -> anyhow::Result<Upstream> {
         database: config.get_dbname().unwrap_or(user).to_owned(),
         user: user.to_owned(),
         password_file: None,
-        ledger_name: format!("{}/postern", machine()),
     })
-}
-
-/// The machine's name, as far as it can stand in a ledger's.
-fn machine() -> String {
-    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let plain = |c: &char| c.is_ascii_alphanumeric() || "-.".contains(*c);
-    let name: String = name.trim().chars().filter(plain).collect();
-    if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
 /// Connects; asks for a password if the server wants one and somebody is there to ask.
@@ -133,11 +122,8 @@ fn write_files(folder: &Path, text: &str, password: Option<&str>) -> anyhow::Res
     let data = &settings.data;
     files::private_folder(&data.folder).with_context(|| written(&data.folder))?;
     files::create_private(&data.people(), "").with_context(|| written(&data.people()))?;
-    let key: [u8; 32] = rand::random();
-    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    files::create_private(&data.search_key(), &key).with_context(|| written(&data.search_key()))?;
-    let options = postern_ledger::Options::new(data.ledger_name.as_str(), Arc::new(SystemClock));
-    postern_ledger::Ledger::create(&data.ledger(), &options).context("can't make the ledger")?;
+    postern_ledger::Ledger::create(&data.ledger(), &ledger_options())
+        .context("can't make the ledger")?;
     // The configuration comes last: with it there, everything else is.
     files::create_private(&path, text).with_context(|| written(&path))
 }

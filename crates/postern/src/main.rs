@@ -13,7 +13,6 @@ mod commands;
 mod config;
 mod control;
 mod demo;
-#[cfg_attr(not(test), expect(dead_code, reason = "the tracer and the live detectors come next"))]
 mod events;
 mod files;
 mod init;
@@ -21,6 +20,14 @@ mod ui;
 
 /// The exit code for a command line that makes no sense.
 const USAGE: u8 = 64;
+
+/// The ledger's name in checkpoints.
+const LEDGER_ORIGIN: &str = "postern/ledger";
+
+/// How this binary makes and opens ledgers.
+fn ledger_options() -> postern_ledger::Options {
+    postern_ledger::Options::new(LEDGER_ORIGIN, std::sync::Arc::new(clock::SystemClock))
+}
 
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {

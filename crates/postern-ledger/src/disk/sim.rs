@@ -1,1 +1,357 @@
+//! A disk in memory that fails on request and forgets what was not synced when the power goes.
 
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::{Disk, DiskFile};
+
+const SECTOR: usize = 512;
+
+/// What happens at an operation that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It fails, having done a part. A failed sync drops what it did not write, as Linux does.
+    Broken,
+    /// There is no space; only a part of a write was done.
+    Full,
+    /// The process is killed just before it.
+    Killed,
+}
+
+#[derive(Clone)]
+pub(crate) struct SimDisk(Arc<Mutex<State>>);
+
+struct State {
+    files: Vec<SimFile>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    /// What was done to names since their folder was synced, in order.
+    name_changes: Vec<NameChange>,
+    rng: StdRng,
+    /// Operations that change something so far.
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    killed: bool,
+    lock: Arc<()>,
+    /// How many bytes all files may take together.
+    capacity: u64,
+}
+
+#[derive(Clone)]
+struct NameChange {
+    name: String,
+    file: Option<usize>,
+}
+
+#[derive(Default, Clone)]
+struct SimFile {
+    /// What reads see.
+    cached: Vec<u8>,
+    /// What survives the loss of power.
+    durable: Vec<u8>,
+    /// Sectors that the next sync writes.
+    dirty: BTreeSet<usize>,
+}
+
+impl SimFile {
+    fn flush(&mut self, sector: usize) {
+        let start = sector * SECTOR;
+        let end = (start + SECTOR).min(self.cached.len());
+        if start >= end {
+            return;
+        }
+        if self.durable.len() < end {
+            self.durable.resize(end, 0);
+        }
+        self.durable[start..end].copy_from_slice(&self.cached[start..end]);
+    }
+
+    /// Some of what is dirty reaches the disk, the rest is forgotten.
+    fn flush_some(&mut self, rng: &mut StdRng) {
+        if rng.random() {
+            self.durable.resize(self.cached.len(), 0);
+        }
+        for sector in std::mem::take(&mut self.dirty) {
+            if rng.random() && sector * SECTOR < self.durable.len() {
+                let length = self.durable.len();
+                self.flush(sector);
+                self.durable.truncate(length);
+            }
+        }
+    }
+}
+
+impl SimDisk {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            files: Vec::new(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            name_changes: Vec::new(),
+            rng: StdRng::seed_from_u64(seed),
+            operations: 0,
+            fault: None,
+            killed: false,
+            lock: Arc::new(()),
+            capacity: u64::MAX,
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// Lets the operation of that number (from now on counted from 0) fail.
+    pub(crate) fn fail_at(&self, operation: u64, fault: Fault) {
+        let mut state = self.state();
+        state.operations = 0;
+        state.fault = Some((operation, fault));
+    }
+
+    pub(crate) fn limit_capacity(&self, bytes: u64) {
+        self.state().capacity = bytes;
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        let state = self.state();
+        state.names.values().map(|&file| state.files[file].cached.len() as u64).sum()
+    }
+
+    /// The process is started again on the same machine: caches are kept.
+    pub(crate) fn restart(&self) -> Self {
+        let mut state = self.state();
+        state.killed = false;
+        state.fault = None;
+        state.lock = Arc::new(());
+        self.clone()
+    }
+
+    /// The power went: of what was not synced, any part is there.
+    pub(crate) fn lose_power(&self, seed: u64) -> Self {
+        let old = self.state();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut files = old.files.clone();
+        for file in &mut files {
+            file.flush_some(&mut rng);
+            file.cached = file.durable.clone();
+        }
+        let mut names = old.durable_names.clone();
+        let kept = rng.random_range(0..=old.name_changes.len());
+        old.name_changes[..kept].iter().for_each(|change| apply(&mut names, change));
+        let disk = Self::new(seed);
+        let mut state = disk.state();
+        (state.files, state.durable_names, state.names) = (files, names.clone(), names);
+        drop(state);
+        disk
+    }
+}
+
+fn apply(names: &mut BTreeMap<String, usize>, change: &NameChange) {
+    match change.file {
+        Some(file) => names.insert(change.name.clone(), file),
+        None => names.remove(&change.name),
+    };
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+impl State {
+    /// Counts an operation that changes something; tells of the fault that it meets.
+    fn step(&mut self) -> io::Result<Option<Fault>> {
+        let now = self.operations;
+        self.operations += 1;
+        if self.fault.is_some_and(|(at, fault)| at == now && fault == Fault::Killed) {
+            self.killed = true;
+        }
+        if self.killed {
+            return Err(io::Error::other("killed"));
+        }
+        Ok(self.fault.filter(|(at, _)| *at == now).map(|(_, fault)| fault))
+    }
+
+    /// An operation that is done whole or not at all.
+    fn atomic_step(&mut self) -> io::Result<()> {
+        match self.step()? {
+            Some(fault) => Err(error(fault)),
+            None => Ok(()),
+        }
+    }
+
+    fn change_name(&mut self, name: &str, file: Option<usize>) {
+        let change = NameChange { name: name.to_owned(), file };
+        apply(&mut self.names, &change);
+        self.name_changes.push(change);
+    }
+
+    fn find(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn error(fault: Fault) -> io::Error {
+    match fault {
+        Fault::Full => io::ErrorKind::StorageFull.into(),
+        Fault::Broken | Fault::Killed => io::Error::other("input/output error"),
+    }
+}
+
+impl Disk for SimDisk {
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let mut state = self.state();
+        state.atomic_step()?;
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = state.files.len();
+        state.files.push(SimFile::default());
+        state.change_name(name, Some(file));
+        Ok(Box::new(OpenFile { disk: self.clone(), file }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.open_read(name)
+    }
+
+    fn open_read(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.state().find(name)?;
+        Ok(Box::new(OpenFile { disk: self.clone(), file }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.atomic_step()?;
+        let file = state.find(from)?;
+        state.change_name(to, Some(file));
+        state.change_name(from, None);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.find(name)?;
+        state.atomic_step()?;
+        state.change_name(name, None);
+        Ok(())
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let state = self.state();
+        let names = state.names.keys().filter(|name| folder_of(name) == folder);
+        Ok(names.map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect())
+    }
+
+    fn sync_folder(&self, folder: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.atomic_step()?;
+        let changes = std::mem::take(&mut state.name_changes);
+        for change in changes {
+            if folder_of(&change.name) == folder {
+                apply(&mut state.durable_names, &change);
+            } else {
+                state.name_changes.push(change);
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn Any + Send>> {
+        let state = self.state();
+        if Arc::strong_count(&state.lock) > 1 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(state.lock.clone()))
+    }
+}
+
+struct OpenFile {
+    disk: SimDisk,
+    file: usize,
+}
+
+impl DiskFile for OpenFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.state().files[self.file].cached.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.disk.state();
+        let bytes = &state.files[self.file].cached;
+        let start = (offset as usize).min(bytes.len());
+        let count = buffer.len().min(bytes.len() - start);
+        buffer[..count].copy_from_slice(&bytes[start..start + count]);
+        Ok(count)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let used = self.disk.used();
+        let mut state = self.disk.state();
+        let mut fault = state.step()?;
+        let start = offset as usize;
+        let grows = (start + bytes.len()).saturating_sub(state.files[self.file].cached.len());
+        if used + grows as u64 > state.capacity {
+            fault = Some(Fault::Full);
+        }
+        let count = match fault {
+            None => bytes.len(),
+            Some(_) => state.rng.random_range(0..=bytes.len()),
+        };
+        let file = &mut state.files[self.file];
+        if file.cached.len() < start + count {
+            file.cached.resize(start + count, 0);
+        }
+        file.cached[start..start + count].copy_from_slice(&bytes[..count]);
+        file.dirty.extend(start / SECTOR..(start + count).div_ceil(SECTOR));
+        fault.map_or(Ok(()), |fault| Err(error(fault)))
+    }
+
+    fn reserve(&mut self, length: u64) -> io::Result<()> {
+        let used = self.disk.used();
+        let mut state = self.disk.state();
+        state.atomic_step()?;
+        let grows = length.saturating_sub(state.files[self.file].cached.len() as u64);
+        if used + grows > state.capacity {
+            return Err(error(Fault::Full));
+        }
+        Ok(())
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.atomic_step()?;
+        let file = &mut state.files[self.file];
+        file.cached.resize(length as usize, 0);
+        file.dirty.retain(|sector| sector * SECTOR < length as usize);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let fault = state.step()?;
+        let mut rng = StdRng::seed_from_u64(state.rng.random());
+        let file = &mut state.files[self.file];
+        if let Some(fault) = fault {
+            file.flush_some(&mut rng);
+            return Err(error(fault));
+        }
+        file.durable.resize(file.cached.len(), 0);
+        std::mem::take(&mut file.dirty).into_iter().for_each(|sector| file.flush(sector));
+        Ok(())
+    }
+}

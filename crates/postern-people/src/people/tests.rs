@@ -4,16 +4,17 @@ use proptest::{collection::btree_map, option, prelude::*};
 
 use super::*;
 
-const FILE: &str = r#"
+const FILE: &str = "
 [actors.eva]
-role = "agent"
-scram = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+role = \"agent\"
+scram = \"SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
+    WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=\"
 
-[actors."bob@contractor.example"]
-role = "agent"
-employer = "Contractor Ltd"
+[actors.\"bob@contractor.example\"]
+role = \"agent\"
+employer = \"Contractor Ltd\"
 ends = 2026-12-31
-"#;
+";
 
 #[test]
 fn a_people_file_is_read() {

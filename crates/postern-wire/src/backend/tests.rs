@@ -246,3 +246,22 @@ fn an_own_report_always_goes_out() {
     let Ok(Backend::ErrorResponse(fields)) = Backend::parse(&long) else { panic!() };
     assert!((8_189..=8_192).contains(&fields.message().unwrap().len()));
 }
+
+#[test]
+fn debug_shows_neither_secrets_nor_values_nor_what_quotes_them() {
+    let check = |tag, body: &[u8], expected: &str| {
+        assert_eq!(format!("{:?}", Backend::parse(&frame(tag, body)).unwrap()), expected);
+    };
+    check(b'R', b"\0\0\0\x0bsecret", "Authentication(SaslContinue(…))");
+    check(b'R', b"\0\0\0\x05salt", "Authentication(Md5Password(…))");
+    check(b'K', b"\0\0\0\x07secret", "BackendKeyData(7)");
+    check(
+        b'E',
+        b"VERROR\0C22P02\0Minvalid: Eva\0\0",
+        "ErrorResponse(ReportFields { severity: Some(\"ERROR\"), \
+         sqlstate: Some(SqlState(22P02)), .. })",
+    );
+    check(b'd', b"Eva", "CopyData(3)");
+    check(b'V', b"\0\0\0\x03Eva", "FunctionCallResponse(Some(3))");
+    check(b'A', b"\0\0\0\x07c\0Eva\0", "NotificationResponse(7, \"c\")");
+}

@@ -155,3 +155,27 @@ fn the_kinds_of_password_messages_are_told_apart_by_the_caller() {
         Err(MessageError::Truncated { field: "sasl data" })
     );
 }
+
+#[test]
+fn debug_shows_neither_passwords_nor_sql_nor_values() {
+    let check = |tag, body: &[u8], expected: &str| {
+        let whole = frame(tag, body);
+        assert_eq!(format!("{:?}", Frontend::parse(&whole).unwrap()), expected);
+        assert_eq!(
+            format!("{whole:?}"),
+            format!("Frame(`{}`, {} bytes)", tag as char, 5 + body.len())
+        );
+    };
+    check(b'p', b"geheim\0", "Password(…)");
+    check(b'Q', b"SELECT 'Eva'\0", "Query(12 bytes)");
+    check(b'P', b"\0SELECT 'Eva'\0\0\0", r#"Parse { name: "", sql_bytes: 12, types: [] }"#);
+    check(
+        b'B',
+        b"\0s\0\0\0\0\x01\0\0\0\x03Eva\0\0",
+        "Bind { portal: \"\", statement: \"s\", formats: [], \
+         parameter_bytes: [Some(3)], result_formats: [] }",
+    );
+    check(b'd', b"Eva", "CopyData(3 bytes)");
+    let initial = SaslInitial { mechanism: "X", data: Some(b"Eva") };
+    assert_eq!(format!("{initial:?}"), r#"SaslInitial { mechanism: "X", data_bytes: Some(3) }"#);
+}

@@ -77,6 +77,12 @@ fn malformed_first_messages_are_refused() {
 }
 
 #[test]
+fn debug_shows_no_cancel_secret() {
+    let cancel = read(b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07\x01\x02\x03\x04");
+    assert_eq!(format!("{:?}", cancel.unwrap().unwrap()), "Cancel { process_id: 7, .. }");
+}
+
+#[test]
 fn a_cancel_secret_is_at_most_256_bytes() {
     let cancel = |secret: usize| {
         let mut bytes = (12 + secret as u32).to_be_bytes().to_vec();

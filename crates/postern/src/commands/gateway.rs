@@ -20,7 +20,7 @@ pub(crate) fn suspend(config: &Path, args: SuspendArgs) -> anyhow::Result<Outcom
 
 pub(crate) fn resume(config: &Path, args: ResumeArgs) -> anyhow::Result<Outcome> {
     let actor = args.actor.clone();
-    let reply = ask(config, &Request::Resume { actor: args.actor, why: args.why, by: os_user() })?;
+    let reply = ask(config, &Request::Resume { actor: args.actor, by: os_user() })?;
     let Reply::Resumed {} = reply else { return no(reply) };
     ui::result(format!("{actor} may log in again"))?;
     Ok(Outcome::Yes)
@@ -48,7 +48,7 @@ fn no(reply: Reply) -> anyhow::Result<Outcome> {
             ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
             Ok(Outcome::No)
         }
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Reloaded {} | Reply::Status(_) => {
+        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) => {
             anyhow::bail!("the gateway answered something else than was asked")
         }
     }

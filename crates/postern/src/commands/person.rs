@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::{
     cli::{JsonArgs, PersonAddArgs, PersonCommand},
     config::{self, Settings},
-    control::{Client, Reply, Request, os_user},
     files,
     ui::{self, Outcome},
 };
@@ -129,17 +128,11 @@ fn list(settings: &Settings, args: &JsonArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Yes)
 }
 
-/// Replaces `people.toml` and lets a running gateway know.
+/// Replaces `people.toml`; a running gateway follows it.
 fn write(settings: &Settings, people: &People) -> anyhow::Result<()> {
     let path = settings.data.people();
     files::replace_private(&path, &people.to_toml())
-        .with_context(|| format!("can't write `{}`", path.display()))?;
-    let Ok(mut gateway) = Client::connect(&settings.data.control_socket()) else { return Ok(()) };
-    match gateway.ask(&Request::ReloadPeople { by: os_user() }) {
-        Ok(Reply::Reloaded {}) => {}
-        Ok(_) | Err(_) => ui::warning("the running gateway did not take it; restart it"),
-    }
-    Ok(())
+        .with_context(|| format!("can't write `{}`", path.display()))
 }
 
 fn date(text: &str) -> anyhow::Result<Date> {

@@ -228,19 +228,8 @@ impl Checker<'_> {
     fn data(&mut self, file: DataFile) -> Data {
         let place = Place::section("data");
         self.not_empty(&place.key("folder"), "folder", &file.folder);
-        let name = &file.ledger_name;
-        if name.is_empty()
-            || name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
-        {
-            self.wrong(
-                &place.key("ledger_name"),
-                format!("`{name}` can't be the ledger's name"),
-                "write something like `db.example.org/postern`, without blanks and `+`",
-            );
-        }
         Data {
             folder: self.folder.join(&file.folder),
-            ledger_name: file.ledger_name,
             min_free_bytes: self.bytes(&place.key("min_free"), &file.min_free).unwrap_or(0),
         }
     }

@@ -154,20 +154,13 @@ pub(crate) enum TlsFile {
 pub(crate) struct DataFile {
     /// The folder. Only the account that runs Postern should be able to read it.
     pub(crate) folder: String,
-    /// The ledger's name in its checkpoints: a host name, a slash and a name, unlike that of any
-    /// other ledger. It can't be changed later.
-    pub(crate) ledger_name: String,
     /// How much space must be free there. With less, protected data is no longer shown.
     pub(crate) min_free: String,
 }
 
 impl Default for DataFile {
     fn default() -> Self {
-        Self {
-            folder: "postern-data".to_owned(),
-            ledger_name: "localhost/postern".to_owned(),
-            min_free: "256MiB".to_owned(),
-        }
+        Self { folder: "postern-data".to_owned(), min_free: "256MiB".to_owned() }
     }
 }
 

@@ -72,8 +72,6 @@ pub(crate) struct Upstream {
 #[derive(Debug, Clone)]
 pub(crate) struct Data {
     pub(crate) folder: PathBuf,
-    /// The ledger's name.
-    pub(crate) ledger_name: String,
     pub(crate) min_free_bytes: u64,
 }
 
@@ -86,11 +84,6 @@ impl Data {
     /// Who is who.
     pub(crate) fn people(&self) -> PathBuf {
         self.folder.join("people.toml")
-    }
-
-    /// The key of the hashes of what was searched for.
-    pub(crate) fn search_key(&self) -> PathBuf {
-        self.folder.join("search.key")
     }
 
     /// Where a running gateway takes orders.

@@ -13,8 +13,6 @@ pub(super) struct Upstream {
     pub(super) user: String,
     /// The file that the password was written to.
     pub(super) password_file: Option<&'static str>,
-    /// What the ledger will be called.
-    pub(super) ledger_name: String,
 }
 
 const HEAD: &str = "\
@@ -27,6 +25,9 @@ listen = \"127.0.0.1:6432\"
 ";
 
 const ROLES: &str = "
+[data]
+folder = \"postern-data\"
+
 # What people may do, by the role that `postern person add NAME --role ROLE` gives them.
 # Support staff: clear for the customers whom they have a reason for, masked otherwise.
 [roles.agent]
@@ -82,11 +83,6 @@ suspend_on = [\"decoy_read\", \"leaver_session\"]
 pub(super) fn configuration(upstream: &Upstream, proposal: &Proposal) -> String {
     let mut text = HEAD.to_owned();
     write_upstream(upstream, &mut text);
-    let _ = write!(
-        text,
-        "\n[data]\nfolder = \"postern-data\"\nledger_name = {}\n",
-        quoted(&upstream.ledger_name)
-    );
     text.push_str(ROLES);
     if proposal.tables.is_empty() {
         text.push_str(NO_TABLES);

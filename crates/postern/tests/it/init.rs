@@ -61,8 +61,6 @@ fn init_finds_customers_their_tickets_and_what_is_personal() {
 
     let port = server.port().to_string();
     let written = bench.read("postern.toml").replace(&port, "PORT");
-    let machine = written.lines().find(|line| line.starts_with("ledger_name")).unwrap();
-    let written = written.replace(machine, "ledger_name = \"MACHINE/postern\"");
     insta::assert_snapshot!(written, @r#"
     # The configuration of Postern, proposed by `postern init` from what it found in the database.
     # Read it before you rely on it: what is not listed here is not protected.
@@ -80,7 +78,6 @@ fn init_finds_customers_their_tickets_and_what_is_personal() {
 
     [data]
     folder = "postern-data"
-    ledger_name = "MACHINE/postern"
 
     # What people may do, by the role that `postern person add NAME --role ROLE` gives them.
     # Support staff: clear for the customers whom they have a reason for, masked otherwise.

@@ -1,0 +1,226 @@
+//! The composition root: puts the parts of a gateway together, runs them, takes them down.
+//!
+//! [`Running::start`] binds and starts everything and is what the demo uses too; [`run`] is the
+//! command, which adds signals. Order matters twice: the ledger's history is read before the ledger
+//! is opened for writing, and the detectors have seen all of it before the first new entry.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use anyhow::Context as _;
+use postern_gateway::{Gateway, Handle, Parts};
+use postern_ledger::{Body, Entry, Ledger, Note, Reader};
+use postern_model::{Actor, Clock as _, Timestamp};
+use postern_policy::Policy;
+use postern_watch::Watch;
+
+use crate::{
+    clock::SystemClock,
+    config::{self, Settings},
+    ledger_options,
+    ui::Outcome,
+};
+
+mod control;
+mod people;
+mod settings;
+mod watching;
+
+/// A gateway with all that belongs to it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    gateway: Gateway,
+    ledger: Arc<Ledger>,
+    handle: Handle,
+    watching: thread::JoinHandle<()>,
+    entries: mpsc::Sender<watching::Told>,
+    _control: control::Listening,
+    _people: people::Following,
+}
+
+/// What the ledger says of the time before this start.
+struct History {
+    suspended: BTreeSet<Actor>,
+    watch: Watch,
+    entries: u64,
+}
+
+impl Running {
+    /// Builds and starts everything that the settings describe.
+    pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let people = people::read(&settings.data.people())?;
+        let policy = policy(settings)?;
+        let gateway_settings = settings::gateway(settings)?;
+        let history = history(settings, clock.now())?;
+        let (sender, told) = mpsc::channel();
+        let hook_sender = sender.clone();
+        let hook = Arc::new(move |entries: &[Entry]| {
+            // Once the detectors are gone the gateway is going down too.
+            let _ = hook_sender.send(watching::Told::Entries(entries.to_vec()));
+        });
+        let folder = settings.data.ledger();
+        let ledger = Ledger::open(&folder, ledger_options(), hook)
+            .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
+        let ledger = Arc::new(ledger);
+        let parts = Parts {
+            ledger: ledger.clone(),
+            policy: Arc::new(policy),
+            people: Arc::new(people),
+            suspended: history.suspended,
+            clock,
+            mock_secret: settings::secret(&settings.data.folder.join("mock.key"))?,
+            search_key: settings::secret(&settings.data.folder.join("search.key"))?,
+        };
+        let gateway = Gateway::build(gateway_settings, parts)?;
+        let handle = gateway.handle();
+        let watching = watching::Watching {
+            watch: history.watch,
+            ledger: ledger.clone(),
+            handle: handle.clone(),
+            suspend_on: settings.watch.suspend_on.iter().cloned().collect(),
+        };
+        let findings = watching::Findings::default();
+        let counter = findings.clone();
+        let watching = thread::Builder::new()
+            .name("postern-watch".to_owned())
+            .spawn(move || watching.run(&told, &counter))?;
+        let control = control::Listening::start(
+            &settings.data.control_socket(),
+            control::Answering::new(handle.clone(), findings, history.entries),
+        )?;
+        let following = people::Following::start(settings.data.people(), handle.clone())?;
+        let version = env!("CARGO_PKG_VERSION");
+        note(&ledger, Note::Started { version: version.into() })?;
+        let hash = settings::hash(settings);
+        note(&ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
+        Ok(Self {
+            gateway,
+            ledger,
+            handle,
+            watching,
+            entries: sender,
+            _control: control,
+            _people: following,
+        })
+    }
+
+    /// Speaks to the gateway.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Drains, ends everything and closes the ledger.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        self.handle.stop();
+        self.gateway.wait();
+        note(&self.ledger, Note::Stopped)?;
+        self.ledger.close().context("the ledger's last entries have no checkpoint")?;
+        // The hook's sender is still there, so that the end must be said.
+        let _ = self.entries.send(watching::Told::End);
+        if self.watching.join().is_err() {
+            anyhow::bail!("the detectors have panicked");
+        }
+        Ok(())
+    }
+}
+
+/// The command: serves until SIGTERM or SIGINT.
+pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("POSTERN_LOG")
+                .unwrap_or_else(|_| "info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let settings = config::load(config)?.settings;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Installed before anything runs, so that no signal is missed.
+    let signals = runtime.block_on(async { Signals::install() })?;
+    let running = Running::start(&settings)?;
+    let address = running.handle().address();
+    tracing::info!(%address, database = settings.upstream.database, "ready for connections");
+    let signal = runtime.block_on(signals.wait());
+    tracing::info!(signal, "stopping");
+    running.stop()?;
+    Ok(Outcome::Yes)
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+fn policy(settings: &Settings) -> anyhow::Result<Policy> {
+    match &settings.policy {
+        config::Policy::Shipped => {
+            Policy::parse(Policy::default_text()).context("the shipped policy can't be used")
+        }
+        config::Policy::File { path, text } => Policy::parse(text)
+            .with_context(|| format!("the policy in `{}` can't be used", path.display())),
+    }
+}
+
+/// Reads the whole ledger: who is suspended, and what the detectors know.
+fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
+    let folder = settings.data.ledger();
+    let reader = Reader::open(&folder)
+        .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
+    let mut watch = watching::watch(settings, now);
+    let mut suspended = BTreeSet::new();
+    let mut count = 0;
+    for entry in reader {
+        let entry = entry.context("the ledger is damaged")?;
+        count += 1;
+        match &entry.body {
+            Body::Noted(Note::Suspended { actor, .. }) => {
+                suspended.insert(actor.clone());
+            }
+            Body::Noted(Note::Resumed { actor, .. }) => {
+                suspended.remove(actor);
+            }
+            Body::Noted(_) | Body::Disclosed(_) => {}
+        }
+        for event in crate::events::of_entry(&entry) {
+            // What it raises is in the ledger already.
+            watch.observe(&event);
+        }
+    }
+    Ok(History { suspended, watch, entries: count })
+}
+
+fn note(ledger: &Ledger, note: Note) -> anyhow::Result<()> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    ledger.note(
+        note,
+        Box::new(move |result| {
+            let _ = sender.send(result.map(|_| ()));
+        }),
+    );
+    receiver.recv()?.context("the ledger can't be written")
+}
+
+fn read_text(path: &Path, what: &str) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("can't read {what} `{}`", path.display()))
+}

@@ -1,0 +1,150 @@
+//! The running gateway's side of the control socket.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::{
+        fs::PermissionsExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use postern_gateway::Handle;
+use postern_model::{Actor, Clock as _, Timestamp};
+
+use super::watching::Findings;
+use crate::{
+    clock::SystemClock,
+    control::{LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, encode},
+};
+
+/// How long somebody who is connected may say nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers requests.
+pub(super) struct Answering {
+    handle: Handle,
+    findings: Findings,
+    entries_before: u64,
+    since: Timestamp,
+}
+
+impl Answering {
+    pub(super) fn new(handle: Handle, findings: Findings, entries_before: u64) -> Self {
+        Self { handle, findings, entries_before, since: SystemClock.now() }
+    }
+
+    fn answer(&self, request: Request) -> Reply {
+        match request {
+            Request::Suspend { actor, why, by } => {
+                match self.handle.suspend(&Actor::new(actor), &Actor::new(by), &why) {
+                    Ok(sessions_cut) => Reply::Suspended { sessions_cut },
+                    Err(error) => Reply::Refused {
+                        why: format!("the account is out, but it could not be recorded: {error}"),
+                    },
+                }
+            }
+            Request::Resume { actor, by } => {
+                match self.handle.resume(&Actor::new(&*actor), &Actor::new(by), "resumed") {
+                    Ok(true) => Reply::Resumed {},
+                    Ok(false) => Reply::Refused { why: format!("`{actor}` is not suspended") },
+                    Err(error) => {
+                        Reply::Refused { why: format!("it could not be recorded: {error}") }
+                    }
+                }
+            }
+            Request::Status {} => Reply::Status(self.status()),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let suspended = self.handle.suspended();
+        Status {
+            version: 1,
+            listen: self.handle.address().to_string(),
+            since: self.since.to_string(),
+            process_id: std::process::id(),
+            connections: self.handle.sessions().len(),
+            suspended: suspended
+                .into_iter()
+                .map(|(actor, suspension)| Suspension {
+                    actor: actor.to_string(),
+                    by: suspension.by.to_string(),
+                    why: suspension.why.to_string(),
+                    since: suspension.since.to_string(),
+                })
+                .collect(),
+            ledger: LedgerStatus { entries: self.entries_before, witnessed: None },
+            findings: self.findings.count(),
+            withheld: (!self.handle.is_ready())
+                .then(|| "the database server can't be read".to_owned()),
+        }
+    }
+}
+
+/// The socket, removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Listening {
+    path: PathBuf,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Listening {
+    /// Listens. A socket that a killed gateway left is replaced; that no other one runs is
+    /// certain, because the ledger could be opened.
+    pub(super) fn start(path: &Path, answering: Answering) -> anyhow::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error)
+                    .with_context(|| format!("can't replace the socket `{}`", path.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(path)
+            .with_context(|| format!("can't make the socket `{}`", path.display()))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        let answering = Arc::new(answering);
+        thread::Builder::new().name("postern-control".to_owned()).spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let answering = answering.clone();
+                // A thread each: administrators are few.
+                thread::spawn(move || {
+                    if let Err(error) = serve(stream, &answering) {
+                        tracing::info!(error = %error, "a control connection has failed");
+                    }
+                });
+            }
+        })?;
+        Ok(Self { path: path.to_owned() })
+    }
+}
+
+fn serve(stream: UnixStream, answering: &Answering) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if (&mut stream).take(LINE_BYTES_MAX).read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let reply = match serde_json::from_str(&line) {
+            Ok(request) => answering.answer(request),
+            Err(error) => Reply::Refused { why: format!("not understood: {error}") },
+        };
+        let reply = encode(&reply).map_err(io::Error::other)?;
+        stream.get_mut().write_all(reply.as_bytes())?;
+    }
+}

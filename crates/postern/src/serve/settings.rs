@@ -1,0 +1,193 @@
+//! From the configuration to what the gateway is told.
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use postern_gateway::{
+    Limits, ReasonGrade, ReasonSettings, Role, Settings as GatewaySettings, Upstream, UpstreamHost,
+};
+use postern_ledger::{Counter, Limit};
+use postern_model::Grade;
+use postern_session::{ColumnSettings, HoldLimits, Kind, TableSettings};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+
+use crate::{
+    config::{self, Count, Insert, RoleKind, Settings, Strength, UpstreamTls},
+    files,
+};
+
+pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
+    let limits = &settings.gateway.limits;
+    Ok(GatewaySettings {
+        listen: settings.gateway.listen,
+        workers: settings.gateway.workers,
+        tls: settings.gateway.tls.as_ref().map(server_tls).transpose()?,
+        upstream: upstream(&settings.upstream)?,
+        limits: Limits {
+            connections_max: limits.connections_max,
+            message_bytes_max: limits.message_bytes_max,
+            login_timeout: limits.login_timeout,
+            drain: limits.drain,
+            statement_timeout: limits.statement_timeout,
+            idle_in_transaction_timeout: limits.idle_in_transaction_timeout,
+            hold: HoldLimits {
+                rows_max: limits.hold_rows_max,
+                bytes_max: limits.hold_bytes_max,
+                ..HoldLimits::default()
+            },
+        },
+        roles: settings.roles.iter().map(|role| (role.name.clone(), self::role(role))).collect(),
+        tables: settings.tables.iter().map(table).collect(),
+        reasons: settings.reasons.iter().map(reason).collect(),
+    })
+}
+
+fn role(role: &config::Role) -> Role {
+    let budgets = role.budgets.iter().map(|budget| Limit {
+        counter: match budget.count {
+            Count::ClearSubjects => Counter::ClearSubjects,
+            Count::WeakSubjects => Counter::WeakSubjects,
+            Count::MaskedSubjects => Counter::MaskedSubjects,
+            Count::Lookups => Counter::Lookups,
+            Count::LookupMisses => Counter::LookupMisses,
+        },
+        window: budget.window,
+        max: budget.max,
+    });
+    Role {
+        kind: match role.kind {
+            RoleKind::Restricted => Kind::Restricted,
+            RoleKind::Accounted => Kind::Accounted,
+            RoleKind::PassThrough => Kind::PassThrough,
+        },
+        budgets: budgets.collect(),
+    }
+}
+
+fn table(table: &config::Table) -> TableSettings {
+    TableSettings {
+        schema: table.schema.clone(),
+        table: table.table.clone(),
+        subject: table.subject.clone(),
+        clear: table.clear.clone(),
+        columns: table
+            .columns
+            .iter()
+            .map(|column| ColumnSettings {
+                name: column.name.clone(),
+                class: column.class,
+                lookup: column.lookup,
+                mask: column.mask.clone(),
+            })
+            .collect(),
+        insert: table.insert == Insert::Allow,
+    }
+}
+
+fn reason(reason: &config::Reason) -> ReasonSettings {
+    ReasonSettings {
+        name: reason.name.clone(),
+        schema: reason.schema.clone(),
+        table: reason.table.clone(),
+        subject: reason.subject.clone(),
+        actor: reason.actor.clone(),
+        condition: reason.condition.clone().unwrap_or_else(|| "true".to_owned()),
+        grade: match &reason.strength {
+            Strength::Weak => ReasonGrade::Always(Grade::Weak),
+            Strength::Strong => ReasonGrade::Always(Grade::Strong),
+            Strength::StrongWhen(condition) => ReasonGrade::StrongWhen(condition.clone()),
+        },
+    }
+}
+
+fn upstream(upstream: &config::Upstream) -> anyhow::Result<Upstream> {
+    let port = upstream.port;
+    let host = if upstream.host.starts_with('/') {
+        UpstreamHost::Unix { folder: upstream.host.clone().into(), port }
+    } else {
+        UpstreamHost::Tcp { host: upstream.host.clone(), port }
+    };
+    let tls = match upstream.tls {
+        UpstreamTls::Disable => None,
+        UpstreamTls::Require => Some(client_tls(upstream.tls_ca.as_deref())?),
+    };
+    Ok(Upstream {
+        host,
+        database: upstream.database.clone(),
+        user: upstream.user.clone(),
+        password: upstream.password.clone(),
+        tls,
+        search_path: upstream.search_path.clone(),
+    })
+}
+
+fn server_tls(files: &config::ServerTls) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+    let shown = files.certificate.display();
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("can't read the certificate `{shown}`"))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .with_context(|| format!("can't read the key `{}`", files.key.display()))?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .with_context(|| format!("the certificate `{shown}` and its key can't be used"))?;
+    tls.alpn_protocols = vec![b"postgresql".to_vec()];
+    Ok(Arc::new(tls))
+}
+
+fn client_tls(ca: Option<&Path>) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+    let ca = ca.context("TLS to the database server needs `tls_ca`, the certificate to trust")?;
+    let mut roots = rustls::RootCertStore::empty();
+    let read = CertificateDer::pem_file_iter(ca)
+        .with_context(|| format!("can't read the certificates in `{}`", ca.display()))?;
+    for certificate in read {
+        roots.add(certificate?)?;
+    }
+    let tls = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(tls))
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// 32 random bytes that stay the same over restarts: read from the file, or made and written.
+pub(super) fn secret(path: &Path) -> anyhow::Result<[u8; 32]> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let bytes = text.trim().as_bytes().chunks(2).map(|pair| {
+                let pair = std::str::from_utf8(pair).ok()?;
+                u8::from_str_radix(pair, 16).ok()
+            });
+            let bytes: Option<Vec<u8>> = bytes.collect();
+            bytes
+                .and_then(|bytes| bytes.try_into().ok())
+                .with_context(|| format!("`{}` is not a key of 64 hex digits", path.display()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key: [u8; 32] = rand::random();
+            let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            files::create_private(path, &text)
+                .with_context(|| format!("can't write the key `{}`", path.display()))?;
+            Ok(key)
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("can't read the key `{}`", path.display()))
+        }
+    }
+}
+
+/// The hash of the configuration in force.
+pub(super) fn hash(settings: &Settings) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(settings.text.as_bytes());
+    if let config::Policy::File { text, .. } = &settings.policy {
+        hasher.update(text.as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}

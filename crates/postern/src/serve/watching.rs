@@ -1,0 +1,108 @@
+//! The detectors, fed with each entry once it is durable.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+};
+
+use postern_gateway::Handle;
+use postern_ledger::{Entry, Ledger, Note};
+use postern_model::{Actor, Event, Finding, SubjectChange, Timestamp};
+use postern_watch::{Watch, WatchConfig};
+
+use crate::{config::Settings, events};
+
+/// The account in whose name a rule suspends.
+const WATCH: &str = "postern-watch";
+
+/// What the detectors' thread is told.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// These are durable.
+    Entries(Vec<Entry>),
+    /// The ledger is closed.
+    End,
+}
+
+/// How many findings there were since the start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Findings(Arc<AtomicUsize>);
+
+impl Findings {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The detectors and what they act on.
+pub(super) struct Watching {
+    pub(super) watch: Watch,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) handle: Handle,
+    /// Kinds of finding that suspend by themselves.
+    pub(super) suspend_on: BTreeSet<String>,
+}
+
+/// Detectors that know the configured decoys and have seen nothing yet.
+pub(super) fn watch(settings: &Settings, now: Timestamp) -> Watch {
+    let mut watch = Watch::new(WatchConfig {
+        alerts_per_100_agents_per_day: settings.watch.alerts_per_100_agents_per_day,
+        ..WatchConfig::default()
+    });
+    for subject in &settings.watch.decoys {
+        watch.observe(&Event::Subject(SubjectChange {
+            ts: now,
+            subject: subject.clone(),
+            queue: None,
+            language: None,
+            tags: vec!["canary".into()],
+        }));
+    }
+    watch
+}
+
+impl Watching {
+    pub(super) fn run(mut self, told: &mpsc::Receiver<Told>, findings: &Findings) {
+        while let Ok(Told::Entries(entries)) = told.recv() {
+            for event in entries.iter().flat_map(events::of_entry) {
+                for finding in self.watch.observe(&event) {
+                    findings.0.fetch_add(1, Ordering::Relaxed);
+                    self.act(&finding);
+                }
+            }
+        }
+    }
+
+    /// Suspends first where a rule says so, then records: an account under suspicion is out even
+    /// when the ledger can't take the finding.
+    fn act(&self, finding: &Finding) {
+        tracing::warn!(kind = finding.kind, severity = %finding.severity, "{}", finding.why);
+        if self.suspend_on.contains(finding.kind) {
+            let suspended = self.handle.suspended();
+            for actor in finding.actors.iter().filter(|actor| !suspended.contains(actor)) {
+                let done = self.handle.suspend(actor, &Actor::new(WATCH), &finding.why);
+                if let Err(error) = done {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a suspension could not be recorded; it holds until the gateway stops"
+                    );
+                }
+            }
+        }
+        self.ledger.note(
+            Note::Found(finding.into()),
+            Box::new(|result| {
+                if let Err(error) = result {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a finding could not be recorded"
+                    );
+                }
+            }),
+        );
+    }
+}
