@@ -138,8 +138,10 @@ async fn an_unknown_name_looks_like_a_wrong_password() {
     let unknown = world.login_answer("nobody", "x").await;
     let wrong = world.login_answer("ana", "x").await;
     assert_eq!(unknown, wrong);
-    let refused = world.notes().into_iter().filter(|n| matches!(n, Note::LoginRefused { .. }));
-    assert_eq!(refused.count(), 2);
+    let refused = |notes: Vec<Note>| {
+        notes.iter().filter(|note| matches!(note, Note::LoginRefused { .. })).count()
+    };
+    world.wait_until("both are recorded", |world| refused(world.notes()) == 2).await;
 }
 
 #[tokio::test]
@@ -152,8 +154,9 @@ async fn a_refusal_leaves_the_transaction_as_an_error_would() {
     assert_eq!(ana.query("SELECT 1").await.error.as_deref(), Some("25P02"));
     assert_eq!(ana.query("ROLLBACK").await.status, b'I');
     assert_eq!(ana.query("SELECT 1").await.rows, [["1"]]);
-    let notes = world.notes();
-    assert!(notes.iter().any(|n| matches!(n, Note::Refused { actor, .. } if actor.as_str() == "ana")));
+    let is_refusal =
+        |note: &Note| matches!(note, Note::Refused { actor, .. } if actor.as_str() == "ana");
+    world.wait_until("it is recorded", |world| world.notes().iter().any(is_refusal)).await;
 }
 
 #[tokio::test]

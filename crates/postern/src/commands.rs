@@ -9,12 +9,18 @@ use crate::{
 
 mod check_config;
 mod gateway;
+mod ledger;
+pub(crate) mod person;
+mod replay;
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let config = cli.config.as_path();
     match cli.command {
         Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(config, &args),
+        Command::Person(command) => person::run(config, command),
+        Command::Ledger(command) => ledger::run(config, command),
+        Command::Replay(args) => replay::run(&args),
         Command::Suspend(args) => gateway::suspend(config, args),
         Command::Resume(args) => gateway::resume(config, args),
         Command::Status(args) => gateway::status(config, &args),
@@ -23,10 +29,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Ok(Outcome::Yes)
         }
         Command::Serve => serve::run(config),
-        Command::Demo(_)
-        | Command::Person(_)
-        | Command::Ledger(_)
-        | Command::Trace(_)
-        | Command::Replay(_) => anyhow::bail!("this command is not built yet"),
+        Command::Demo(_) | Command::Trace(_) => anyhow::bail!("this command is not built yet"),
     }
 }

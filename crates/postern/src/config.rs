@@ -11,8 +11,8 @@ use std::{fs, path::Path};
 pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
-        Count, Insert, Policy, Reason, Role, RoleKind, ServerTls, Settings, Strength, Table,
-        Upstream, UpstreamTls,
+        Column, Count, Insert, Policy, Reason, Role, RoleKind, ServerTls, Settings, Strength,
+        Table, Upstream, UpstreamTls,
     },
 };
 

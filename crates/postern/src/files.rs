@@ -19,7 +19,6 @@ pub(crate) fn create_private(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "people.toml is replaced, next"))]
 /// Replaces a file as a whole. A crash leaves the old one or the new one, and perhaps a file
 /// `….new` beside it.
 pub(crate) fn replace_private(path: &Path, text: &str) -> io::Result<()> {

@@ -18,7 +18,7 @@ use self::{
 };
 use crate::{
     cli::InitArgs,
-    config, files,
+    config, files, ledger_options,
     ui::{self, Outcome},
 };
 
@@ -122,6 +122,8 @@ fn write_files(folder: &Path, text: &str, password: Option<&str>) -> anyhow::Res
     let data = &settings.data;
     files::private_folder(&data.folder).with_context(|| written(&data.folder))?;
     files::create_private(&data.people(), "").with_context(|| written(&data.people()))?;
+    postern_ledger::Ledger::create(&data.ledger(), &ledger_options())
+        .context("can't make the ledger")?;
     // The configuration comes last: with it there, everything else is.
     files::create_private(&path, text).with_context(|| written(&path))
 }

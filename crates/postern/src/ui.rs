@@ -5,8 +5,10 @@ use std::{
     fmt::{Display, Write as _},
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
+use indicatif::{ProgressBar, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
@@ -50,6 +52,41 @@ pub(crate) fn warning(text: impl Display) {
 /// Says what to do next.
 pub(crate) fn hint(text: impl Display) {
     say("hint", text);
+}
+
+/// How far something is, shown to a person who waits longer than a second.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: &'static str,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self { what, started: Instant::now(), bar: None }
+    }
+
+    /// So many are done, of so many.
+    pub(crate) fn at(&mut self, done: u64, all: u64) {
+        if self.bar.is_none() && self.started.elapsed() >= Duration::from_secs(1) {
+            let form = format!("{{bar:40}} {{pos}} of {{len}} {}, {{eta}} left", self.what);
+            let style = ProgressStyle::with_template(&form);
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.bar = Some(ProgressBar::new(all).with_style(style));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_length(all);
+            bar.set_position(done);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Says what kept a command from doing its work, cause by cause.

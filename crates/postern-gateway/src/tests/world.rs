@@ -142,9 +142,13 @@ impl World {
     }
 
     pub(super) async fn wait_for_statements(&self, count: usize) {
+        self.wait_until("statements", |world| world.running_statements() == count).await;
+    }
+
+    pub(super) async fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let until = tokio::time::Instant::now() + PATIENCE;
-        while self.running_statements() != count {
-            assert!(tokio::time::Instant::now() < until, "never {count} statements");
+        while !is_so(self) {
+            assert!(tokio::time::Instant::now() < until, "waited in vain for: {what}");
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

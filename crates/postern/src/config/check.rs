@@ -243,10 +243,16 @@ impl Checker<'_> {
 
     fn policy(&mut self, file: PolicyFile) -> Policy {
         let Some(path) = file.file else { return Policy::Shipped };
-        match self.read(&Place::section("policy").key("file"), &path) {
-            Some(text) => Policy::File { path: self.folder.join(path), text: text.into() },
-            None => Policy::Shipped,
+        let place = Place::section("policy").key("file");
+        let Some(text) = self.read(&place, &path) else { return Policy::Shipped };
+        if let Err(error) = postern_policy::Policy::parse(&text) {
+            self.wrong(
+                &place,
+                format!("the policy `{path}` can't be used: {error}"),
+                "correct that file; without `file` the policy that comes with Postern is used",
+            );
         }
+        Policy::File { path: self.folder.join(path), text: text.into() }
     }
 
     fn watch(&mut self, file: WatchFile) -> Watch {

@@ -6,8 +6,8 @@ use comfy_table::{Table as Grid, presets};
 use serde::Serialize;
 
 use super::{
-    Loaded, Problem, Reason, Role, Settings, Strength, Table, UpstreamTls,
-    settings::{Column, Insert, Policy, RoleKind},
+    Column, Loaded, Problem, Reason, Role, Settings, Strength, Table, UpstreamTls,
+    settings::{Insert, Policy, RoleKind},
     units::{bytes_text, duration_text},
 };
 

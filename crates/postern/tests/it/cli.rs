@@ -1,6 +1,6 @@
 use crate::bench::Bench;
 
-const GOOD: &str = r#"[upstream]
+pub(crate) const GOOD: &str = r#"[upstream]
 host = "db.example"
 database = "support"
 user = "postern"

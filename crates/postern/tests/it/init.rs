@@ -60,7 +60,8 @@ fn init_finds_customers_their_tickets_and_what_is_personal() {
     "#);
 
     let port = server.port().to_string();
-    insta::assert_snapshot!(bench.read("postern.toml").replace(&port, "PORT"), @r#"
+    let written = bench.read("postern.toml").replace(&port, "PORT");
+    insta::assert_snapshot!(written, @r#"
     # The configuration of Postern, proposed by `postern init` from what it found in the database.
     # Read it before you rely on it: what is not listed here is not protected.
     # `postern check-config` says what it means, docs/config.md what else can be said.
@@ -149,6 +150,8 @@ fn init_finds_customers_their_tickets_and_what_is_personal() {
     assert_eq!(modes, [0o700, 0o600, 0o600]);
     assert_eq!(bench.read("upstream.password"), "s3cret\n");
     assert_eq!(bench.run("check-config").code, Some(0));
+    let verified = bench.run("ledger verify").yes();
+    assert!(verified.contains("holds: 0 entries"), "{verified}");
 
     insta::assert_snapshot!(bench.run(&format!("init --upstream {}", server.url())).ended(2), @"error: `./postern.toml` is there already, and nothing is overwritten");
 }

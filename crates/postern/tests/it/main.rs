@@ -5,3 +5,5 @@
 mod bench;
 mod cli;
 mod init;
+mod ledger;
+mod person;

@@ -1,0 +1,162 @@
+//! Checking and reading the ledger. Both work while a gateway writes to it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use postern_ledger::{Damage, DamageKind, Reader, Summary, VerifyOptions, verify};
+use serde::Serialize;
+
+use self::line::Line;
+use crate::{
+    cli::{LedgerCommand, ShowArgs, VerifyArgs},
+    config,
+    ui::{self, Outcome, Progress},
+};
+
+mod line;
+
+pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outcome> {
+    match command {
+        LedgerCommand::Verify(args) => check(config, args),
+        LedgerCommand::Show(args) => show(config, args),
+    }
+}
+
+fn folder(config: &Path, given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    match given {
+        Some(folder) => Ok(folder),
+        None => Ok(config::load(config)?.settings.data.ledger()),
+    }
+}
+
+/// What `ledger verify --json` prints; version 1.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    version: u32,
+    holds: bool,
+    entries: Option<u64>,
+    /// Entries that the ledger's own checkpoint covers.
+    signed: Option<u64>,
+    /// Entries that the checkpoint kept elsewhere covers.
+    kept: Option<u64>,
+    last: Option<String>,
+    root: Option<String>,
+    damage: Option<Damaged>,
+}
+
+#[derive(Debug, Serialize)]
+struct Damaged {
+    what: String,
+    file: String,
+    offset: u64,
+    entry: Option<u64>,
+}
+
+fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
+    let folder = folder(config, args.ledger)?;
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))
+    };
+    let against = args.against.map(read).transpose()?;
+    let options = VerifyOptions { against, ..VerifyOptions::default() };
+    let mut bar = Progress::new("entries");
+    let result = verify(&folder, &options, &mut |progress| {
+        bar.at(progress.entries, progress.signed.max(progress.entries));
+    });
+    bar.end();
+    match result {
+        Ok(summary) if args.json => ui::json(&holds(&summary))?,
+        Ok(summary) => ui::result(text(&folder, &summary))?,
+        Err(damage) if matches!(damage.kind, DamageKind::Unreadable(_)) => {
+            return Err(damage.into());
+        }
+        Err(damage) => {
+            if args.json {
+                ui::json(&broken(&damage))?;
+            }
+            ui::failure(&anyhow::Error::from(damage).context("the ledger does not hold"));
+            return Ok(Outcome::No);
+        }
+    }
+    Ok(Outcome::Yes)
+}
+
+fn text(folder: &Path, summary: &Summary) -> String {
+    let mut text = format!("`{}` holds: {} entries", folder.display(), summary.entries);
+    if let Some(last) = summary.last {
+        text.push_str(&format!(", the last of {last}"));
+    }
+    text.push_str(&format!("\nsigned up to entry {}", summary.signed));
+    if let Some(kept) = summary.kept {
+        text.push_str(&format!("\nthe checkpoint kept elsewhere covers {kept} and agrees"));
+    }
+    text.push_str(&format!("\nroot {}", summary.root));
+    if summary.torn {
+        text.push_str(
+            "\nan unfinished write stands at the end, as after a crash or under a writer",
+        );
+    }
+    text
+}
+
+fn holds(summary: &Summary) -> Verdict {
+    Verdict {
+        version: 1,
+        holds: true,
+        entries: Some(summary.entries),
+        signed: Some(summary.signed),
+        kept: summary.kept,
+        last: summary.last.map(|time| time.to_string()),
+        root: Some(summary.root.to_string()),
+        damage: None,
+    }
+}
+
+fn broken(damage: &Damage) -> Verdict {
+    Verdict {
+        version: 1,
+        holds: false,
+        entries: None,
+        signed: None,
+        kept: None,
+        last: None,
+        root: None,
+        damage: Some(Damaged {
+            what: damage.kind.to_string(),
+            file: damage.file.display().to_string(),
+            offset: damage.offset,
+            entry: damage.entry,
+        }),
+    }
+}
+
+fn show(config: &Path, args: ShowArgs) -> anyhow::Result<Outcome> {
+    let folder = folder(config, args.ledger)?;
+    let mut kept = std::collections::VecDeque::new();
+    for entry in Reader::open(&folder)? {
+        let line = Line::of(&entry?);
+        let wanted = args.actor.as_deref().is_none_or(|actor| line.concerns_actor(actor))
+            && args.subject.as_deref().is_none_or(|subject| line.concerns_subject(subject));
+        if !wanted {
+            continue;
+        }
+        match args.last {
+            Some(last) => {
+                kept.push_back(line);
+                if kept.len() > last {
+                    kept.pop_front();
+                }
+            }
+            None => print(&line, args.json)?,
+        }
+    }
+    kept.iter().try_for_each(|line| print(line, args.json))?;
+    Ok(Outcome::Yes)
+}
+
+fn print(line: &Line, json: bool) -> anyhow::Result<()> {
+    if json { ui::json(line) } else { Ok(ui::result(line)?) }
+}

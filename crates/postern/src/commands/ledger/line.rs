@@ -1,0 +1,155 @@
+use std::fmt;
+
+use postern_ledger::{Body, Disclosed, Entry, Group, Note};
+use serde::Serialize;
+
+/// An entry as `ledger show` prints it; version 1 of the JSON form.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    version: u32,
+    sequence: u64,
+    time: String,
+    /// `disclosed`, `logged_in`, `suspended`, ...
+    kind: &'static str,
+    /// Whose act it was, or whom it concerns.
+    actors: Vec<String>,
+    /// What it says, in a sentence.
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disclosed: Vec<Shown>,
+}
+
+/// Records that were shown in the same way for the same reason.
+#[derive(Debug, Serialize)]
+struct Shown {
+    relation: String,
+    clear: Vec<String>,
+    masked: Vec<String>,
+    reason: Option<String>,
+    grade: Option<&'static str>,
+    subjects: Vec<String>,
+}
+
+impl Line {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let (kind, actors, what) = match &entry.body {
+            Body::Disclosed(disclosed) => {
+                ("disclosed", vec![disclosed.actor.to_string()], sentence(disclosed))
+            }
+            Body::Noted(note) => noted(note),
+        };
+        let (statement, disclosed) = match &entry.body {
+            Body::Disclosed(d) => (Some(&d.statement), d.groups.iter().map(shown).collect()),
+            Body::Noted(Note::Refused { statement, .. } | Note::Opened { statement, .. }) => {
+                (Some(statement), Vec::new())
+            }
+            Body::Noted(_) => (None, Vec::new()),
+        };
+        Self {
+            version: 1,
+            sequence: entry.sequence,
+            time: entry.time.to_string(),
+            kind,
+            actors,
+            what,
+            statement: statement.map(ToString::to_string),
+            disclosed,
+        }
+    }
+
+    pub(super) fn concerns_actor(&self, actor: &str) -> bool {
+        self.actors.iter().any(|name| name == actor)
+    }
+
+    pub(super) fn concerns_subject(&self, subject: &str) -> bool {
+        self.disclosed.iter().flat_map(|shown| &shown.subjects).any(|name| name == subject)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sequence, time, what, .. } = self;
+        let actors = if self.actors.is_empty() { "-".to_owned() } else { self.actors.join("+") };
+        write!(f, "{sequence:>8}  {time}  {actors:<12}  {what}")
+    }
+}
+
+fn sentence(disclosed: &Disclosed) -> String {
+    let mut parts: Vec<String> = disclosed.groups.iter().map(group_sentence).collect();
+    for lookup in &disclosed.lookups {
+        let found = if lookup.hit { "found" } else { "found nobody" };
+        parts.push(format!("look-up by {}.{}: {found}", lookup.relation, lookup.column));
+    }
+    if let Some(limit) = &disclosed.stopped {
+        let (counter, max) = (limit.counter.as_str(), limit.max);
+        parts.push(format!("stopped: {max} {counter} in {} s", limit.window.as_secs()));
+    }
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
+}
+
+fn group_sentence(group: &Group) -> String {
+    let customers = match group.subjects.as_slice() {
+        [one] => format!("customer {one}"),
+        several => format!("{} customers", several.len()),
+    };
+    match &group.reason {
+        Some(reason) => format!(
+            "{}: {customers}, clear {} for {} ({})",
+            group.relation,
+            group.clear.join(" "),
+            reason.name,
+            reason.grade.as_str()
+        ),
+        None => format!("{}: {customers}, masked", group.relation),
+    }
+}
+
+fn shown(group: &Group) -> Shown {
+    Shown {
+        relation: group.relation.to_string(),
+        clear: group.clear.iter().map(ToString::to_string).collect(),
+        masked: group.masked.iter().map(ToString::to_string).collect(),
+        reason: group.reason.as_ref().map(|reason| reason.name.to_string()),
+        grade: group.grade().map(postern_model::Grade::as_str),
+        subjects: group.subjects.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
+    let by = |actor: &postern_model::Actor| vec![actor.to_string()];
+    match note {
+        Note::LoggedIn { actor, client, .. } => {
+            ("logged_in", by(actor), format!("logged in from {client}"))
+        }
+        Note::LoginRefused { actor, client, why } => {
+            ("login_refused", by(actor), format!("log-in from {client} refused: {why}"))
+        }
+        Note::LoggedOut { actor, .. } => ("logged_out", by(actor), "logged out".to_owned()),
+        Note::Refused { actor, rule, .. } => {
+            ("refused", by(actor), format!("statement refused by {rule}"))
+        }
+        Note::Suspended { actor, by: who, why } => {
+            ("suspended", by(actor), format!("suspended by {who}: {why}"))
+        }
+        Note::Resumed { actor, by: who, why } => {
+            ("resumed", by(actor), format!("resumed by {who}: {why}"))
+        }
+        Note::Found(found) => {
+            let actors = found.actors.iter().map(ToString::to_string).collect();
+            ("found", actors, format!("{} ({}): {}", found.kind, found.severity, found.why))
+        }
+        Note::Configured { hash, by: who } => {
+            let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            ("configured", by(who), format!("configuration {hash}… in force"))
+        }
+        Note::Started { version } => ("started", Vec::new(), format!("postern {version} started")),
+        Note::Stopped => ("stopped", Vec::new(), "stopped in good order".to_owned()),
+        Note::Read { by: who, what } => ("read", by(who), format!("read {what}")),
+        Note::Opened { actor, relation, subject, .. } => {
+            let whom = subject.as_ref().map(|s| format!(" for customer {s}")).unwrap_or_default();
+            ("opened", by(actor), format!("made a row of {relation}{whom}"))
+        }
+    }
+}

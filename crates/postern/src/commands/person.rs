@@ -1,0 +1,156 @@
+//! Who may log in: `people.toml`, which holds no password but what checks one.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, IsTerminal as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use comfy_table::{Table as Grid, presets};
+use postern_model::{Actor, Secret};
+use postern_people::{Account, DEFAULT_ITERATIONS, Date, People, Verifier};
+use serde::Serialize;
+
+use crate::{
+    cli::{JsonArgs, PersonAddArgs, PersonCommand},
+    config::{self, Settings},
+    files,
+    ui::{self, Outcome},
+};
+
+/// The length of a salt, PostgreSQL's.
+const SALT_BYTES: usize = 16;
+
+/// The shortest password that is taken.
+const PASSWORD_CHARACTERS_MIN: usize = 8;
+
+pub(crate) fn run(config: &Path, command: PersonCommand) -> anyhow::Result<Outcome> {
+    let settings = config::load(config)?.settings;
+    match command {
+        PersonCommand::Add(args) => add(&settings, args),
+        PersonCommand::List(args) => list(&settings, &args),
+        PersonCommand::Remove { actor } => remove(&settings, &actor),
+    }
+}
+
+/// Reads `people.toml`.
+pub(crate) fn people(settings: &Settings) -> anyhow::Result<People> {
+    let path = settings.data.people();
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("can't read `{}`; `postern init` makes it", path.display()))?;
+    People::parse(&text).with_context(|| format!("`{}` can't be used", path.display()))
+}
+
+fn add(settings: &Settings, args: PersonAddArgs) -> anyhow::Result<Outcome> {
+    let mut people = people(settings)?;
+    let actor = args.actor;
+    ensure!(people.account(&actor).is_none(), "there is an account `{actor}` already");
+    let known: Vec<&str> = settings.roles.iter().map(|role| role.name.as_ref()).collect();
+    ensure!(
+        known.contains(&args.role.as_str()),
+        "`{}` has no role `{}`; it has: {}",
+        settings.path.display(),
+        args.role,
+        known.join(", ")
+    );
+    let ends = args.ends.as_deref().map(date).transpose()?;
+    let password = if args.password_stdin { first_line()? } else { asked(&actor)? };
+    ensure!(
+        password.expose().chars().count() >= PASSWORD_CHARACTERS_MIN,
+        "the password has fewer than {PASSWORD_CHARACTERS_MIN} characters"
+    );
+    let salt: [u8; SALT_BYTES] = rand::random();
+    let account = Account {
+        role: args.role.into(),
+        employer: args.employer.as_deref().unwrap_or("own").into(),
+        verifier: Some(Verifier::derive(password.expose(), &salt, DEFAULT_ITERATIONS)),
+        ends,
+    };
+    people.insert(Actor::new(actor.as_str()), account)?;
+    write(settings, &people)?;
+    ui::result(format!("{actor} may log in"))?;
+    Ok(Outcome::Yes)
+}
+
+fn remove(settings: &Settings, actor: &str) -> anyhow::Result<Outcome> {
+    let people = people(settings)?;
+    if people.account(actor).is_none() {
+        ui::result(format!("there is no account `{actor}`"))?;
+        return Ok(Outcome::No);
+    }
+    let mut rest = People::default();
+    for (name, account) in people.iter().filter(|(name, _)| name.as_str() != actor) {
+        rest.insert(name.clone(), account.clone())?;
+    }
+    write(settings, &rest)?;
+    ui::result(format!("{actor} can no longer log in"))?;
+    Ok(Outcome::Yes)
+}
+
+/// One person in `person list --json`; version 1.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    version: u32,
+    actor: &'a str,
+    role: &'a str,
+    employer: &'a str,
+    ends: Option<String>,
+    password: bool,
+}
+
+fn list(settings: &Settings, args: &JsonArgs) -> anyhow::Result<Outcome> {
+    let people = people(settings)?;
+    let mut grid = Grid::new();
+    grid.load_style(presets::NOTHING).set_header(["actor", "role", "employer", "last day"]);
+    for (actor, account) in people.iter() {
+        let listed = Listed {
+            version: 1,
+            actor: actor.as_str(),
+            role: &account.role,
+            employer: &account.employer,
+            ends: account.ends.map(|date| date.to_string()),
+            password: account.verifier.is_some(),
+        };
+        if args.json {
+            ui::json(&listed)?;
+        } else {
+            let ends = listed.ends.unwrap_or_default();
+            grid.add_row([listed.actor, listed.role, listed.employer, &ends]);
+        }
+    }
+    if !args.json {
+        grid.column_iter_mut().for_each(|column| {
+            column.set_padding((0, 3));
+        });
+        ui::result(grid.trim_fmt())?;
+    }
+    Ok(Outcome::Yes)
+}
+
+/// Replaces `people.toml`; a running gateway follows it.
+fn write(settings: &Settings, people: &People) -> anyhow::Result<()> {
+    let path = settings.data.people();
+    files::replace_private(&path, &people.to_toml())
+        .with_context(|| format!("can't write `{}`", path.display()))
+}
+
+fn date(text: &str) -> anyhow::Result<Date> {
+    text.parse().map_err(|_| anyhow::anyhow!("`{text}` is not a date; write it like 2026-12-31"))
+}
+
+fn first_line() -> anyhow::Result<Secret<String>> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).context("can't read the password")?;
+    Ok(Secret::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn asked(actor: &str) -> anyhow::Result<Secret<String>> {
+    if !io::stdin().is_terminal() {
+        bail!("nobody to ask for the password; give it with --password-stdin");
+    }
+    let password = rpassword::prompt_password(format!("password for {actor}: "))?;
+    let again = rpassword::prompt_password("again: ")?;
+    ensure!(password == again, "the two passwords differ");
+    Ok(Secret::new(password))
+}
