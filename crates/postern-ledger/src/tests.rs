@@ -12,7 +12,11 @@ use std::{
 
 use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp};
 
-use crate::*;
+use crate::{
+    room::Room,
+    sequencer::{Recorded, Sequencer, Work},
+    *,
+};
 
 mod durability;
 mod golden;
@@ -135,6 +139,18 @@ impl Bench {
         assert_eq!(*self.heard.more.wait_while(heard, too_few).unwrap(), entries);
         entries
     }
+}
+
+/// Records a batch as the writer's thread does.
+pub(crate) fn commit(
+    sequencer: &mut Sequencer,
+    batch: &[Work],
+) -> Result<Vec<Recorded>, RecordError> {
+    let room = |work: &Work| match work {
+        Work::Draft(draft) => Room::needed_by_draft(draft),
+        Work::Note(note) => Room::needed_by_note(note),
+    };
+    sequencer.commit(batch.iter(), batch.iter().map(room).sum())
 }
 
 pub(crate) fn record(ledger: &Ledger, draft: Draft) -> Result<Receipt, RecordError> {

@@ -3,7 +3,7 @@
 
 use postern_model::Timestamp;
 
-use super::{HandClock, draft, options, strong};
+use super::{HandClock, commit, draft, options, strong};
 use crate::{
     Body, DamageKind, Entry, Note, OpenError, Options, Reader, RecordError, Tail, VerifyOptions,
     disk::sim::{Fault, SimDisk},
@@ -76,7 +76,7 @@ fn run(disk: &SimDisk, steps: usize) -> Run {
     }
     let Ok(mut sequencer) = open(disk) else { return run };
     for step in 0..steps {
-        match sequencer.commit(batch(step).iter()) {
+        match commit(&mut sequencer, &batch(step)) {
             Ok(recorded) => run.acknowledged.extend(recorded.into_iter().map(|one| one.entry)),
             Err(RecordError::Full { .. }) => run.full += 1,
             Err(_) => return stays_poisoned(sequencer, run),
@@ -92,7 +92,7 @@ fn run(disk: &SimDisk, steps: usize) -> Run {
 
 fn stays_poisoned(mut sequencer: Sequencer, run: Run) -> Run {
     let before = sequencer.disk.list("segments").unwrap();
-    let again = sequencer.commit(batch(0).iter());
+    let again = commit(&mut sequencer, &batch(0));
     assert!(matches!(again, Err(RecordError::Poisoned { .. })));
     assert!(matches!(sequencer.sign(), Err(RecordError::Poisoned { .. })));
     assert_eq!(sequencer.disk.list("segments").unwrap(), before);
@@ -117,7 +117,7 @@ fn check_recovery(disk: &SimDisk, run: &Run) {
     assert!(entries.starts_with(&run.acknowledged), "entries of receipts are missing");
     // At most the batch that was being written is there besides.
     assert!(entries.len() <= run.acknowledged.len() + 30);
-    let more = sequencer.commit(batch(1).iter()).unwrap();
+    let more = commit(&mut sequencer, &batch(1)).unwrap();
     sequencer.sign().unwrap();
     let after = check_ledger(disk);
     assert_eq!(after.len(), entries.len() + more.len());
@@ -229,7 +229,7 @@ fn a_full_disk_refuses_and_resumes_by_itself() {
         if refused == 5 {
             disk.limit_capacity(u64::MAX);
         }
-        match sequencer.commit(batch(step).iter()) {
+        match commit(&mut sequencer, &batch(step)) {
             Ok(recorded) => acknowledged.extend(recorded.into_iter().map(|one| one.entry)),
             Err(RecordError::Full { .. }) => refused += 1,
             Err(error) => panic!("{error:?}"),
@@ -258,7 +258,7 @@ fn budgets_survive_a_restart() {
     for subject in ["a", "b", "a", "c", "d", "b"] {
         let mut sequencer = open(&disk).unwrap();
         let work = Work::Draft(draft("ana", &[(subject, strong())], &limits));
-        let recorded = sequencer.commit([work].iter()).unwrap();
+        let recorded = commit(&mut sequencer, &[work]).unwrap();
         allowed.push(recorded[0].receipt.as_ref().unwrap().allowed());
     }
     assert_eq!(allowed, [1, 1, 1, 1, 0, 1]);

@@ -8,7 +8,6 @@ use super::*;
 use crate::{
     disk::sim::SimDisk,
     recover::{create_on, open_on},
-    sequencer::Work,
 };
 
 fn work() -> Vec<Vec<Work>> {
@@ -57,7 +56,7 @@ fn made_now() -> BTreeMap<String, Vec<u8>> {
     let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
     for (number, batch) in (0..).zip(work()) {
         clock.set(1_564_617_600_000_000 + number);
-        sequencer.commit(batch.iter()).unwrap();
+        commit(&mut sequencer, &batch).unwrap();
     }
     sequencer.sign().unwrap();
     disk.contents()

@@ -8,7 +8,6 @@ use super::*;
 use crate::{
     disk::sim::SimDisk,
     recover::{create_on, open_on},
-    sequencer::Work,
 };
 
 /// Counts everything anew at each question.
@@ -161,7 +160,7 @@ proptest! {
             now += pause;
             clock.set(now);
             let expected = naive.charge(now, &draft);
-            let recorded = sequencer.commit([Work::Draft(draft)].iter()).unwrap();
+            let recorded = commit(&mut sequencer, &[Work::Draft(draft)]).unwrap();
             let receipt = recorded[0].receipt.as_ref().unwrap();
             prop_assert_eq!((receipt.allowed(), receipt.stopped()), expected);
         }
@@ -349,4 +348,39 @@ fn a_single_record_takes_at_most_120_bytes() {
     let row = crate::dictionary::ROW_BYTES + "100002".len();
     assert!(lengths[1] + row <= 120 + 32, "a new customer: {} and {row}", lengths[1]);
     assert!(lengths[2] <= 64, "a known customer: {}", lengths[2]);
+}
+
+#[test]
+fn a_reader_beside_a_busy_writer_sees_a_whole_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger");
+    let options = Options {
+        segment_bytes: 8 << 10,
+        dictionary_step_bytes: 1 << 10,
+        checkpoint_interval: Duration::from_millis(1),
+        ..options(Arc::new(HandClock::default()))
+    };
+    Ledger::create(&path, &options).unwrap();
+    let ledger = Ledger::open(&path, options, Arc::new(|_| {})).unwrap();
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|thread| {
+                let ledger = &ledger;
+                scope.spawn(move || {
+                    for step in 0..60 {
+                        let subject = format!("{thread} {step}");
+                        record(ledger, draft("ana", &[(&subject, strong())], &[])).unwrap();
+                    }
+                })
+            })
+            .collect();
+        let mut before = 0;
+        while writers.iter().any(|writer| !writer.is_finished()) {
+            let summary = verify(&path, &VerifyOptions::default(), &mut |_| {}).unwrap();
+            assert!(summary.entries >= before && summary.entries >= summary.signed);
+            before = summary.entries;
+        }
+    });
+    ledger.close().unwrap();
+    assert_eq!(check_ledger(&path).len(), 240);
 }

@@ -13,7 +13,7 @@ use crate::{
     identity::{CHECKPOINT, KEY, KEY_PUB},
     recover::{create_on, open_on},
     sequencer::Work,
-    tests::{HandClock, draft, options, reason, strong},
+    tests::{HandClock, commit, draft, options, reason, strong},
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -32,7 +32,7 @@ fn grow(disk: &SimDisk, batches: Range<usize>, prefix: &str) {
         let rows = [(subject.as_str(), strong()), ("x", reason("weak", Grade::Weak))];
         let note = Note::LoggedOut { actor: Actor::new("ana"), connection: step as u64 };
         let batch = [Work::Draft(draft("ana", &rows, &[])), Work::Note(note)];
-        sequencer.commit(batch.iter()).unwrap();
+        commit(&mut sequencer, &batch).unwrap();
     }
     sequencer.sign().unwrap();
 }
@@ -265,7 +265,7 @@ fn a_history_rewritten_with_the_key_is_noticed_by_who_kept_a_checkpoint() {
     assert_eq!(format!("{:?}", found.kind), format!("{behind:?}"));
     // A checkpoint of another key says nothing about this ledger.
     let foreign = checkpoint_of(&ledger(2, 3, "c"));
-    assert_eq!(kind_of(verify_files(&files, Some(foreign))), format!("Checkpoint in {CHECKPOINT}"));
+    assert_eq!(kind_of(verify_files(&files, Some(foreign))), format!("Kept in {CHECKPOINT}"));
 }
 
 #[test]
