@@ -136,7 +136,7 @@ pub(crate) struct Point {
 }
 
 /// A source with all that its likelihood needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Candidate<'a> {
     pub(crate) set: &'a SourceSet,
     sizes: Cow<'a, Sizes>,
@@ -264,7 +264,7 @@ impl<'a> Candidate<'a> {
 }
 
 /// What all likelihoods share.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Model<'a> {
     pub(crate) background: &'a Background,
     pub(crate) mixture: &'a Mixture,

@@ -18,6 +18,9 @@ mod words;
 
 /// Accounts that are weighed through all windows; the others are screened in closed form.
 const WEIGHED: usize = 1_000;
+/// Accounts that are weighed again without each tenth of the rows; no other can have become the
+/// best by that, and together they count as the least of these.
+const WEIGHED_AGAIN: usize = 50;
 /// Accounts of which pairs, and as framed ones, are weighed.
 const PAIRED: usize = 8;
 /// How much rarer than an account a framing of it is, and a pair that it belongs to.
@@ -83,7 +86,7 @@ struct Weighed {
 /// Judges a list. See [`Trace`].
 pub(crate) fn judge(tracer: &Tracer, index: &Index, leak: &Leak) -> Trace {
     let list = resolve::resolve(tracer, leak);
-    if list.rows.is_empty() || tracer.accesses.is_empty() {
+    if list.rows.len() + list.strangers == 0 || tracer.accesses.is_empty() {
         return words::nothing_known(&list);
     }
     let Index { background, readers, .. } = index;
@@ -288,13 +291,12 @@ impl<'a> Case<'a> {
         if weighed.mass(no_account) >= POSTERIOR {
             return (Verdict::Outside, Vec::new());
         }
-        let used = vec![true; self.model.list.rows.len()];
         if let Some((number, candidate)) = self.accounts.get(best)
             && weighed.passes(*number)
             && kinds::matches(candidate, weighed.likelihoods.get(best)) >= MATCHES
             && kinds::kinds(&self.model, candidate, weighed.likelihoods.get(best)) >= KINDS
             && p_value(*number) <= P_VALUE
-            && (0..10).all(|tenth| self.without(&used, tenth).passes(*number))
+            && self.survives(weighed, *number)
         {
             return (Verdict::Attributed, vec![*number]);
         }
@@ -306,12 +308,25 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The case without a tenth of the rows; they are ordered by customer, so that the order of
-    /// the list has no effect.
-    fn without(&self, used: &[bool], tenth: usize) -> Weighed {
-        let used: Vec<bool> =
-            used.iter().enumerate().map(|(row, used)| *used && row % 10 != tenth).collect();
-        self.weigh(&used)
+    /// Whether the account passes without any tenth of the rows. They are ordered by customer, so
+    /// that the order of the list has no effect.
+    fn survives(&self, weighed: &Weighed, account: u32) -> bool {
+        let mut order: Vec<_> = self.accounts.iter().zip(&weighed.likelihoods).collect();
+        order.sort_by(|a, b| b.1.log_ratio.total_cmp(&a.1.log_ratio));
+        let best = order.iter().take(WEIGHED_AGAIN).map(|(account, _)| (*account).clone());
+        let case = Case {
+            tracer: self.tracer,
+            model: self.model,
+            accounts: best.collect(),
+            screened_out: self.screened_out + order.len().saturating_sub(WEIGHED_AGAIN),
+            pools: self.pools.clone(),
+            unlogged: self.unlogged.clone(),
+        };
+        (0..10).all(|tenth| {
+            let used: Vec<bool> =
+                (0..self.model.list.rows.len()).map(|row| row % 10 != tenth).collect();
+            case.weigh(&used).passes(account)
+        })
     }
 
     fn told(&self, weighed: &Weighed, best: usize, verdict: (Verdict, Vec<u32>)) -> Trace {

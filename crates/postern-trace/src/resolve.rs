@@ -45,7 +45,8 @@ pub(crate) struct Resolved {
     pub(crate) list: usize,
     /// By customer, ascending.
     pub(crate) rows: Vec<Row>,
-    /// Different rows that belong to no customer.
+    /// Different rows that belong to no customer. Rows that could belong to one whose values are
+    /// not known here say nothing and are not counted.
     pub(crate) strangers: usize,
 }
 
@@ -54,12 +55,12 @@ pub(crate) struct Resolved {
 pub(crate) fn resolve(tracer: &Tracer, leak: &Leak) -> Resolved {
     let mut by_subject: BTreeMap<u32, Vec<&LeakRow>> = BTreeMap::new();
     let mut strangers = BTreeSet::new();
+    let covered = covered(tracer);
     for row in &leak.rows {
-        match subject_of(tracer, row) {
-            Some(subject) => by_subject.entry(subject).or_default().push(row),
-            None => {
-                strangers.insert(key(row));
-            }
+        if let Some(subject) = subject_of(tracer, row) {
+            by_subject.entry(subject).or_default().push(row);
+        } else if is_stranger(row, &covered) {
+            strangers.insert(key(row));
         }
     }
     let mut rows = Vec::new();
@@ -76,6 +77,25 @@ pub(crate) fn resolve(tracer: &Tracer, leak: &Leak) -> Resolved {
     // Numbers depend on the order of events; names do not.
     rows.sort_by(|a, b| tracer.subjects.name(a.subject).cmp(&tracer.subjects.name(b.subject)));
     Resolved { list: leak.rows.len(), rows, strangers: strangers.len() }
+}
+
+/// The fields of which the values of nearly all customers are known.
+fn covered(tracer: &Tracer) -> BTreeSet<Field> {
+    let mut known: BTreeMap<Field, usize> = BTreeMap::new();
+    for (_, field) in tracer.versions.keys() {
+        *known.entry(*field).or_default() += 1;
+    }
+    let customers = tracer.subjects.names.len();
+    known.retain(|_, count| *count * 10 >= customers * 9);
+    known.into_keys().collect()
+}
+
+/// Whether a row that was not resolved can belong to nobody who was ever read: it names a
+/// customer whom no feed knows, or a value that would have been found.
+fn is_stranger(row: &LeakRow, covered: &BTreeSet<Field>) -> bool {
+    let would_be_found = |name: &str| Field::of(name).is_some_and(|field| covered.contains(&field));
+    let mut values = row.fields.iter().filter(|(_, value)| !value.expose().is_empty());
+    row.subject.is_some() || values.any(|(name, _)| would_be_found(name))
 }
 
 /// What a row says, as something to order by.

@@ -4,8 +4,8 @@ use crate::{Other, OtherSource, Rows, Scale, Suspect, Trace, Verdict, resolve::R
 
 /// The outcome when there is nothing to compare.
 pub(super) fn nothing_known(list: &Resolved) -> Trace {
-    let why = if list.rows.is_empty() {
-        "no row of the list could be resolved to a customer, so nothing can be compared"
+    let why = if list.rows.len() + list.strangers == 0 {
+        "no row of the list can be compared with what is known of customers"
     } else {
         "no access to any customer is known, so nothing can be compared"
     };

@@ -48,6 +48,9 @@ impl World {
         for day in 0..30 {
             for account in 0..20 {
                 for work in 0..20 {
+                    if customers == 0 {
+                        continue;
+                    }
                     let often = world.chance.below(2) == 0;
                     let bound = if often { customers / 20 } else { customers };
                     let customer = world.chance.below(bound);
@@ -405,8 +408,45 @@ fn what_can_not_be_compared_can_not_be_told() {
         rows: vec![LeakRow { subject: Some(Subject::new("nobody")), ..LeakRow::default() }],
     };
     assert_eq!(world.tracer().trace(&strangers).rows.resolved, 0);
+    let fields = vec![("email".into(), Secret::new("who@x.y".to_owned()))];
+    let no_values = Leak { rows: vec![LeakRow { fields, ..LeakRow::default() }; 500] };
+    assert_eq!(world.tracer().trace(&no_values).verdict, Verdict::CannotTell);
     let unknown = Tracer::new(TraceConfig::default()).trace(&leak(&[1]));
     assert_eq!(unknown.verdict, Verdict::CannotTell);
+}
+
+#[test]
+fn twenty_pretexts_within_an_hour_are_enough_for_a_name() {
+    let mut world = World::new(1, 0);
+    (world.customers, world.accesses) = (20_000, Vec::new());
+    for account in 0..40 {
+        for work in 0..12 {
+            let customer = world.chance.below(20_000);
+            let time = (work * 40 + account) * 1_000_000;
+            world.read(&format!("a{account}"), time, &[customer], Grade::Strong);
+        }
+    }
+    let taken = world.anybody(20);
+    for (number, customer) in taken.iter().enumerate() {
+        world.read("a6", (1_000 + number as i64) * 1_000_000, &[*customer], Grade::Weak);
+    }
+    let mut tracer = world.tracer();
+    let mut rows = world.chance.sample(&taken, 15);
+    rows.extend(world.anybody(5));
+    let trace = tracer.trace(&leak(&rows));
+    assert_eq!((trace.verdict, named(&trace)), (Verdict::Attributed, vec!["a6"]));
+    let elsewhere = tracer.trace(&leak(&world.anybody(100)));
+    assert_eq!(elsewhere.verdict, Verdict::Outside);
+}
+
+#[test]
+fn a_long_list_with_few_genuine_rows_still_names_a_thief() {
+    let mut world = World::new(2, 20_000);
+    let taken = world.bulk("a3", 400);
+    let mut rows = world.chance.sample(&taken, 200);
+    rows.extend(world.anybody(1_000));
+    let trace = world.tracer().trace(&leak(&rows));
+    assert_eq!((trace.verdict, named(&trace)), (Verdict::Attributed, vec!["a3"]));
 }
 
 #[test]
