@@ -247,6 +247,31 @@ fn check_while_open(disk: &SimDisk) -> Vec<Entry> {
 }
 
 #[test]
+fn what_a_crash_left_unsigned_is_signed_after_opening() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(HandClock::default());
+    create_on(&disk, &tiny(&clock), &[5; 32]).unwrap();
+    let mut sequencer = open(&disk).unwrap();
+    commit(&mut sequencer, &batch(0)).unwrap();
+    drop(sequencer);
+    let signed = |disk: &SimDisk| {
+        let disk = Arc::new(disk.clone());
+        verify_on(disk, &VerifyOptions::default(), &mut |_| {}).unwrap().signed
+    };
+    assert_eq!(signed(&disk), 0);
+    let mut sequencer = open(&disk).unwrap();
+    sequencer.options.checkpoint_interval = std::time::Duration::ZERO;
+    let ledger = crate::Ledger::start(sequencer, Arc::new(|_| {})).unwrap();
+    // The writer's thread does it by itself.
+    let start = std::time::Instant::now();
+    while signed(&disk) < 1 {
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "nothing was signed");
+        std::thread::yield_now();
+    }
+    ledger.close().unwrap();
+}
+
+#[test]
 fn budgets_survive_a_restart() {
     use crate::{Counter, Limit};
     let window = std::time::Duration::from_secs(60);
