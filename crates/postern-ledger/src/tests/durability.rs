@@ -196,6 +196,20 @@ fn what_a_failed_sync_dropped_is_written_again_when_opening() {
 }
 
 #[test]
+fn zeros_that_only_the_cache_has_are_written_again_when_opening() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(HandClock::default());
+    create_on(&disk, &tiny(&clock), &[5; 32]).unwrap();
+    commit(&mut open(&disk).unwrap(), &batch(0)).unwrap();
+    let segment = crate::frame::segment_name(0);
+    disk.change_below_the_cache(&segment, 1000, &[1; 10]);
+    disk.change_below_the_cache(crate::frame::DICTIONARY_NAME, 500, &[1; 10]);
+    drop(open(&disk).unwrap());
+    let entries = check_ledger(&disk);
+    assert_eq!(check_ledger(&disk.lose_power(1)), entries);
+}
+
+#[test]
 fn a_crash_while_recovering_loses_nothing() {
     for operation in 0..operations_of_a_whole_run() {
         for second in 0..5 * patience() {
@@ -205,6 +219,28 @@ fn a_crash_while_recovering_loses_nothing() {
             let disk = disk.lose_power(operation);
             disk.fail_at(second, Fault::Killed);
             drop(open(&disk));
+            check_recovery(&disk.lose_power(second), &run);
+        }
+    }
+}
+
+#[test]
+fn an_error_while_recovering_loses_nothing() {
+    for operation in 0..operations_of_a_whole_run() {
+        for second in 0..4 * patience() {
+            let disk = SimDisk::new(second);
+            disk.fail_at(operation, Fault::Killed);
+            let mut run = run(&disk, STEPS);
+            // The first opening fails, the second finds what the first left in the cache.
+            let disk = disk.lose_power(operation + 1000 * second);
+            disk.fail_at(second % 5, Fault::Broken);
+            drop(open(&disk));
+            let disk = disk.restart();
+            let Ok(mut sequencer) = open(&disk) else { continue };
+            run.acknowledged = check_ledger(&disk);
+            let recorded = commit(&mut sequencer, &batch(0)).unwrap();
+            run.acknowledged.extend(recorded.into_iter().map(|one| one.entry));
+            drop(sequencer);
             check_recovery(&disk.lose_power(second), &run);
         }
     }
