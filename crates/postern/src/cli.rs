@@ -175,6 +175,9 @@ pub(crate) struct TraceArgs {
     /// A feed folder to look through, instead of the ledger.
     #[arg(long, value_name = "DIR")]
     pub(crate) feed: Option<PathBuf>,
+    /// Complaints of customers about calls, as JSON Lines, to be weighed with the list.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) complaints: Option<PathBuf>,
     /// The values that the protected fields had over time, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) values: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use crate::{
     cli::{Cli, Command},
     config::reference,
-    init,
+    demo, init,
     ui::{self, Outcome},
 };
 
@@ -16,6 +16,7 @@ mod replay;
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let config = cli.config.as_path();
     match cli.command {
+        Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(config, &args),
         Command::Person(command) => person::run(config, command),
@@ -28,7 +29,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             ui::result(reference::markdown().trim_end())?;
             Ok(Outcome::Yes)
         }
-        Command::Serve | Command::Demo(_) | Command::Trace(_) => {
+        Command::Serve | Command::Trace(_) => {
             anyhow::bail!("this command is not built yet")
         }
     }
