@@ -22,6 +22,9 @@ DATABASE = "postgres"
 SETTINGS = ["shared_buffers=1GB", "max_connections=200", "autovacuum=off", "jit=off",
             "max_parallel_workers_per_gather=0"]
 
+# Accounts that differ from all others, so that a mask can be told from a value.
+CLEAR, MASKED = 1, 2
+
 # How many accounts the actor has a reason to see in clear; all others are masked.
 REASONS = 1000
 
@@ -96,10 +99,16 @@ class Target:
         arguments = [program("psql"), "-XqAt", *self.connection(), "-d", DATABASE, "-c", sql]
         return command(arguments, env=self.environment()).strip()
 
+    def balance(self, account):
+        return self.query(f"SELECT abalance FROM pgbench_accounts WHERE aid = {account};")
+
     def check(self):
-        answer = self.query("SELECT abalance FROM pgbench_accounts WHERE aid = 1;")
-        if answer != "0":
-            raise Failed(f"{type(self).__name__} answers `{answer}` instead of `0`")
+        for account in [CLEAR, MASKED]:
+            self.expect(self.balance(account) == str(account), f"account {account} is wrong")
+
+    def expect(self, condition, otherwise):
+        if not condition:
+            raise Failed(f"{type(self).__name__}: {otherwise}")
 
 
 class Postgres(Target):
@@ -123,7 +132,8 @@ class Postgres(Target):
         # What gives the actor a reason, for Postern: a few accounts are assigned to it.
         self.query("CREATE TABLE assignments (actor text NOT NULL, aid integer NOT NULL);")
         self.query(f"INSERT INTO assignments SELECT 'agent', aid FROM pgbench_accounts "
-                   f"WHERE aid % ({self.scale} * 100000 / {REASONS}) = 0;")
+                   f"WHERE aid % ({self.scale} * 100000 / {REASONS}) = {CLEAR};")
+        self.query(f"UPDATE pgbench_accounts SET abalance = aid WHERE aid IN ({CLEAR}, {MASKED});")
         self.query("CREATE INDEX ON assignments (actor);")
         self.query("VACUUM ANALYZE;")
         return self
@@ -248,14 +258,61 @@ class Postern(Proxy):
     def launch(self):
         if not self.binary.exists():
             raise Failed("no release build; run: cargo build --release -p postern")
-        for name, text in self.postern_config().items():
-            (self.folder / name).write_text(text)
-        self.start([str(self.binary), "serve", "-c", "postern.toml"])
+        # `init` makes the ledger, and a configuration that is then replaced by ours.
+        url = f"postgres://{self.postgres.user}@127.0.0.1:{self.postgres.port}/{DATABASE}"
+        self.run("init", "--upstream", url, "--dir", ".")
+        (self.folder / "postern.toml").write_text(self.postern_config())
+        self.run("person", "add", self.user, "--role", "agent", "--password-stdin",
+                 input=self.password + "\n")
+        self.start([str(self.binary), "serve"])
+
+    def run(self, *arguments, **options):
+        return command([str(self.binary), *arguments], cwd=self.folder, **options)
+
+    def check(self):
+        self.expect(self.balance(CLEAR) == str(CLEAR), "a clear value is not shown")
+        self.expect(self.balance(MASKED) != str(MASKED), "a protected value is shown")
 
     def postern_config(self):
-        """Files of Postern's folder by name: pgbench_accounts is protected, its subject is `aid`,
-        and a row of `assignments` is a reason for its actor to see that account."""
-        raise Failed("bench/servers.py doesn't know Postern's configuration yet")
+        """pgbench_accounts is protected, its subject is `aid`, and a row of `assignments` is a
+        reason for its actor to see that account. The budgets are counted and never spent."""
+        return f"""
+[gateway]
+listen = "127.0.0.1:{self.port}"
+
+[upstream]
+host = "127.0.0.1"
+port = {self.postgres.port}
+database = "{DATABASE}"
+user = "{self.postgres.user}"
+tls = "disable"
+
+[roles.agent]
+kind = "restricted"
+budgets = [
+    {{ count = "clear_subjects", window = "1d", max = 1000000000 }},
+    {{ count = "masked_subjects", window = "1h", max = 1000000000 }},
+]
+
+[[tables]]
+name = "public.pgbench_accounts"
+subject = "aid"
+clear = ["aid", "bid"]
+[tables.columns.abalance]
+class = "secret"
+
+[[tables]]
+name = "public.assignments"
+subject = "aid"
+clear = ["aid", "actor"]
+
+[[reasons]]
+name = "assigned"
+table = "public.assignments"
+subject = "aid"
+actor = "actor"
+grade = "strong"
+"""
 
     def version(self):
         return command([str(self.binary), "--version"]).strip()

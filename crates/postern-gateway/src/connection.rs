@@ -136,7 +136,7 @@ pub(crate) async fn serve(
     let cancel = server.cancel.clone();
     let registered = shared.registry.register(info, secret, cancel.clone(), sender.clone());
     // Whoever was suspended between the check at log-in and the registration is not let in.
-    if shared.suspended().contains(&actor) {
+    if shared.suspended().contains_key(&actor) {
         return Ok(());
     }
     shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client: client.into() });

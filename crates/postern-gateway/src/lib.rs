@@ -19,11 +19,13 @@ mod reasons;
 mod registry;
 mod settings;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use self::{
     listen::{BuildError, Gateway, Handle},
     registry::SessionInfo,
     settings::{Limits, ReasonGrade, ReasonSettings, Role, Settings, Upstream, UpstreamHost},
-    shared::Parts,
+    shared::{Parts, Suspension},
 };

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     rc::Rc,
@@ -27,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    Parts, SessionInfo, Settings, catalogue::Keeper, connection, judges::Judges, login,
+    Parts, SessionInfo, Settings, Suspension, catalogue::Keeper, connection, judges::Judges, login,
     reasons::Reasons, shared::Shared,
 };
 
@@ -145,10 +146,13 @@ impl Handle {
     /// # Errors
     /// The ledger's, when it can't be recorded; the actor is out all the same.
     pub fn suspend(&self, actor: &Actor, by: &Actor, why: &str) -> Result<usize, RecordError> {
-        self.shared.suspended().insert(actor.clone());
+        let why: Arc<str> = why.into();
+        let since = self.shared.clock.now();
+        let suspension = Suspension { by: by.clone(), why: why.clone(), since };
+        self.shared.suspended().insert(actor.clone(), suspension);
         let cut = self.shared.registry.suspend(actor);
         let (actor, by) = (actor.clone(), by.clone());
-        self.note(Note::Suspended { actor, by, why: why.into() })?;
+        self.note(Note::Suspended { actor, by, why })?;
         Ok(cut)
     }
 
@@ -158,12 +162,12 @@ impl Handle {
     /// The ledger's, when it can't be recorded; the actor then stays out.
     pub fn resume(&self, actor: &Actor, by: &Actor, why: &str) -> Result<bool, RecordError> {
         self.note(Note::Resumed { actor: actor.clone(), by: by.clone(), why: why.into() })?;
-        Ok(self.shared.suspended().remove(actor))
+        Ok(self.shared.suspended().remove(actor).is_some())
     }
 
     /// The accounts whose log-ins are refused.
-    pub fn suspended(&self) -> Vec<Actor> {
-        self.shared.suspended().iter().cloned().collect()
+    pub fn suspended(&self) -> BTreeMap<Actor, Suspension> {
+        self.shared.suspended().clone()
     }
 
     /// Who is connected.

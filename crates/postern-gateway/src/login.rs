@@ -205,7 +205,7 @@ impl<'a> Door<'a> {
         let (Some(account), true) = (account, proved) else {
             return Err(self.no_entry(&actor, "wrong password or unknown name"));
         };
-        if shared.suspended().contains(&actor) {
+        if shared.suspended().contains_key(&actor) {
             return Err(self.no_entry(&actor, "suspended"));
         }
         if !account.works_at(shared.clock.now()) {

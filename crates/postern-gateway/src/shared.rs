@@ -1,16 +1,25 @@
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use postern_ledger::{Ledger, Note};
-use postern_model::{Actor, Clock};
+use postern_model::{Actor, Clock, Timestamp};
 use postern_people::People;
 use postern_policy::Policy;
 use postern_sql::Catalogue;
 use tokio::sync::watch;
 
 use crate::{Settings, reasons::Reasons, registry::Registry};
+
+/// Why an account is out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Who ordered it.
+    pub by: Actor,
+    pub why: Arc<str>,
+    pub since: Timestamp,
+}
 
 /// What a gateway is made of, besides its settings.
 #[derive(Clone)]
@@ -19,7 +28,7 @@ pub struct Parts {
     pub policy: Arc<Policy>,
     pub people: Arc<People>,
     /// Whose log-ins are refused from the start.
-    pub suspended: BTreeSet<Actor>,
+    pub suspended: BTreeMap<Actor, Suspension>,
     pub clock: Arc<dyn Clock>,
     /// For unknown names' verifiers, so that they look like known ones; random, kept while the
     /// gateway runs.
@@ -47,7 +56,7 @@ pub(crate) struct Shared {
     /// The present catalogue; `None` until the server was first reached.
     pub(crate) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
     people: RwLock<Arc<People>>,
-    suspended: Mutex<BTreeSet<Actor>>,
+    suspended: Mutex<BTreeMap<Actor, Suspension>>,
 }
 
 impl Shared {
@@ -80,8 +89,8 @@ impl Shared {
         *self.people.write().unwrap_or_else(PoisonError::into_inner) = people;
     }
 
-    pub(crate) fn suspended(&self) -> MutexGuard<'_, BTreeSet<Actor>> {
-        // A set of names: every change is whole.
+    pub(crate) fn suspended(&self) -> MutexGuard<'_, BTreeMap<Actor, Suspension>> {
+        // One insertion or removal at a time: every change is whole.
         self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

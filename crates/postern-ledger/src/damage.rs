@@ -79,6 +79,9 @@ pub enum DamageKind {
     /// The checkpoint is not one of this ledger.
     #[error("checkpoint cannot be trusted")]
     Checkpoint(#[source] CheckpointError),
+    /// The checkpoint that somebody else kept is not one of this ledger.
+    #[error("checkpoint kept elsewhere is not one of this ledger")]
+    Kept(#[source] CheckpointError),
     /// There are fewer entries than a checkpoint says: the end was cut off.
     #[error("{found} entries, but the {checkpoint} says {expected}")]
     Behind {

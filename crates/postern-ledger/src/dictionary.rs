@@ -90,6 +90,12 @@ impl Dictionary {
         }
     }
 
+    /// Whether there are numbers left for rows of so many bytes.
+    pub(crate) fn has_room_for(&self, rows_bytes: u64) -> bool {
+        let most = [self.subjects_len, self.names_len, self.texts_len].into_iter().max();
+        u64::from(most.unwrap_or(0)) + rows_bytes / (ROW_BYTES as u64) < u64::from(u32::MAX)
+    }
+
     /// The number of a subject that is in the dictionary already.
     pub(crate) fn known_subject(&self, subject: &str) -> Option<u32> {
         self.subjects.get(subject).copied()

@@ -40,6 +40,7 @@ pub struct Ledger {
 
 struct Request {
     work: Work,
+    room: Room,
     done: Done,
 }
 
@@ -96,7 +97,9 @@ impl Ledger {
     /// storage; without a receipt nothing may leave.
     pub fn record(&self, draft: Draft, done: RecordDone) {
         match self.check(&draft) {
-            Ok(()) => self.send(Request { work: Work::Draft(draft), done: Done::Record(done) }),
+            Ok(room) => {
+                self.send(Request { work: Work::Draft(draft), room, done: Done::Record(done) });
+            }
             Err(error) => done(Err(error)),
         }
     }
@@ -104,11 +107,11 @@ impl Ledger {
     /// Records something that is no disclosure. `done` gets the entry's sequence when it is on
     /// stable storage.
     pub fn note(&self, note: Note, done: NoteDone) {
-        let request = Request { work: Work::Note(note), done: Done::Note(done) };
-        if Room::needed_by(&request.work).frames_bytes > ENTRY_BYTES_MAX {
-            return request.done.refuse(RecordError::TooLarge);
+        let room = Room::needed_by_note(&note);
+        if room.frames_bytes > ENTRY_BYTES_MAX {
+            return done(Err(RecordError::TooLarge));
         }
-        self.send(request);
+        self.send(Request { work: Work::Note(note), room, done: Done::Note(done) });
     }
 
     /// Finishes what waits, signs a last checkpoint and ends the writer. Later requests are
@@ -125,7 +128,7 @@ impl Ledger {
         }
     }
 
-    fn check(&self, draft: &Draft) -> Result<(), RecordError> {
+    fn check(&self, draft: &Draft) -> Result<Room, RecordError> {
         let too_far = |limit: &&Limit| limit.window > self.horizon;
         if let Some(&limit) = draft.limits.iter().find(too_far) {
             return Err(RecordError::Horizon { limit });
@@ -139,10 +142,8 @@ impl Ledger {
                 return Err(RecordError::TooLarge);
             }
         }
-        if Room::needed_by_draft(draft).frames_bytes > ENTRY_BYTES_MAX {
-            return Err(RecordError::TooLarge);
-        }
-        Ok(())
+        let room = Room::needed_by_draft(draft);
+        if room.frames_bytes > ENTRY_BYTES_MAX { Err(RecordError::TooLarge) } else { Ok(room) }
     }
 
     fn send(&self, request: Request) {
@@ -219,18 +220,19 @@ fn write(
 
 /// All that waits, within bounds.
 fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
-    let mut bytes = Room::needed_by(&first.work).frames_bytes;
+    let mut bytes = first.room.frames_bytes;
     let mut batch = vec![first];
     while batch.len() < BATCH_LEN_MAX && bytes < BATCH_BYTES_MAX {
         let Ok(request) = requests.try_recv() else { break };
-        bytes += Room::needed_by(&request.work).frames_bytes;
+        bytes += request.room.frames_bytes;
         batch.push(request);
     }
     batch
 }
 
 fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook) {
-    match sequencer.commit(batch.iter().map(|request| &request.work)) {
+    let room = batch.iter().map(|request| request.room).sum();
+    match sequencer.commit(batch.iter().map(|request| &request.work), room) {
         Ok(recorded) => {
             let mut entries = Vec::with_capacity(recorded.len());
             for (request, Recorded { entry, receipt }) in batch.into_iter().zip(recorded) {

@@ -9,7 +9,6 @@ use crate::{
     dictionary::ROW_BYTES,
     disk::{Disk, DiskFile, is_full, remove_if_there, zero},
     frame::{HEADER_BYTES, LedgerId, SegmentHeader, segment_name},
-    sequencer::Work,
 };
 
 /// How much a request takes at most.
@@ -28,13 +27,6 @@ const GROUP_BYTES: u64 = 32;
 const LOOKUP_BYTES: u64 = 2 * NUMBER_BYTES + 9;
 
 impl Room {
-    pub(crate) fn needed_by(work: &Work) -> Self {
-        match work {
-            Work::Draft(draft) => Self::needed_by_draft(draft),
-            Work::Note(note) => Self::needed_by_note(note),
-        }
-    }
-
     pub(crate) fn needed_by_draft(draft: &Draft) -> Self {
         let mut room = Self { frames_bytes: ENTRY_BYTES, rows_bytes: 0 };
         room.text(draft.actor.as_str());

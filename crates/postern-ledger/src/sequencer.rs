@@ -53,17 +53,18 @@ pub(crate) struct Sequencer {
 }
 
 impl Sequencer {
-    /// Records a batch: all of it or nothing. When this returns, what it returns is on stable
-    /// storage.
+    /// Records a batch that takes at most `room`: all of it or nothing. When this returns, what it
+    /// returns is on stable storage.
     pub(crate) fn commit<'a>(
         &mut self,
-        batch: impl Iterator<Item = &'a Work> + Clone,
+        batch: impl Iterator<Item = &'a Work>,
+        room: Room,
     ) -> Result<Vec<Recorded>, RecordError> {
         self.check_poison()?;
         // Room first, while nothing has changed. A crash here leaves at most a `.tmp` file, a
         // segment without entries, or zeros at the dictionary's end; opening removes the first and
         // goes on with the others.
-        self.make_room(batch.clone().map(Room::needed_by).sum())?;
+        self.make_room(room)?;
 
         // Memory only: order, charges, numbers, tree. A crash here loses requests that nobody was
         // told of. From here on there is no way back but to finish or to be poisoned, since
@@ -114,6 +115,9 @@ impl Sequencer {
     }
 
     fn make_room(&mut self, needed: Room) -> Result<(), RecordError> {
+        if !self.dictionary.has_room_for(needed.rows_bytes) {
+            return Err(RecordError::TooLarge);
+        }
         let first = self.edge.size();
         let made = self
             .rows

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicI64, Ordering},
         mpsc,
     },
@@ -12,9 +12,15 @@ use std::{
 
 use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp};
 
-use crate::*;
+use crate::{
+    room::Room,
+    sequencer::{Recorded, Sequencer, Work},
+    *,
+};
 
 mod durability;
+mod golden;
+mod whole;
 
 /// A clock that moves only when it is told to.
 #[derive(Debug, Default)]
@@ -70,12 +76,19 @@ pub(crate) fn draft(actor: &str, rows: &[(&str, Option<Reason>)], limits: &[Limi
     }
 }
 
+/// What a hook was told.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    entries: Mutex<Vec<Entry>>,
+    more: Condvar,
+}
+
 /// A ledger in a folder of its own, and all that its hook was told.
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) clock: Arc<HandClock>,
     pub(crate) ledger: Option<Ledger>,
-    pub(crate) heard: Arc<Mutex<Vec<Entry>>>,
+    pub(crate) heard: Arc<Heard>,
 }
 
 impl Bench {
@@ -94,7 +107,10 @@ impl Bench {
 
     pub(crate) fn open(&mut self) {
         let heard = self.heard.clone();
-        let hook: Hook = Arc::new(move |entries| heard.lock().unwrap().extend_from_slice(entries));
+        let hook: Hook = Arc::new(move |entries| {
+            heard.entries.lock().unwrap().extend_from_slice(entries);
+            heard.more.notify_all();
+        });
         self.ledger = Some(Ledger::open(&self.path(), options(self.clock.clone()), hook).unwrap());
     }
 
@@ -117,9 +133,24 @@ impl Bench {
     /// verification agrees on their number and root.
     pub(crate) fn check_ledger(&self) -> Vec<Entry> {
         let entries = check_ledger(&self.path());
-        assert_eq!(*self.heard.lock().unwrap(), entries);
+        let heard = self.heard.entries.lock().unwrap();
+        // A receipt may be here before the hook was told.
+        let too_few = |heard: &mut Vec<Entry>| heard.len() < entries.len();
+        assert_eq!(*self.heard.more.wait_while(heard, too_few).unwrap(), entries);
         entries
     }
+}
+
+/// Records a batch as the writer's thread does.
+pub(crate) fn commit(
+    sequencer: &mut Sequencer,
+    batch: &[Work],
+) -> Result<Vec<Recorded>, RecordError> {
+    let room = |work: &Work| match work {
+        Work::Draft(draft) => Room::needed_by_draft(draft),
+        Work::Note(note) => Room::needed_by_note(note),
+    };
+    sequencer.commit(batch.iter(), batch.iter().map(room).sum())
 }
 
 pub(crate) fn record(ledger: &Ledger, draft: Draft) -> Result<Receipt, RecordError> {

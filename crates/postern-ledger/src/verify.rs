@@ -85,7 +85,7 @@ pub(crate) fn verify_on(
     let kept = options.against.as_deref().map(|text| Checkpoint::verify(text.as_bytes(), &key));
     let kept = kept
         .transpose()
-        .map_err(|error| damage_at(&*disk, identity::CHECKPOINT, DamageKind::Checkpoint(error)))?;
+        .map_err(|error| damage_at(&*disk, identity::CHECKPOINT, DamageKind::Kept(error)))?;
     checks.extend(kept.clone().map(|kept| Check::new(Which::Kept, kept)));
 
     let mut scan = Scan::open(disk.clone(), LedgerId::new(&key))?;

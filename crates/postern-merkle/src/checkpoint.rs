@@ -87,10 +87,7 @@ impl SigningKey {
 
     /// The half that may be given to everybody.
     pub fn verifying_key(&self) -> VerifyingKey {
-        let name = self.signer.name();
-        let id = self.signer.key_id();
-        let text = format!("{name}+{id:08x}+{}", BASE64_STANDARD.encode(tagged(&self.public)));
-        VerifyingKey { text, name: name.to_owned(), public: self.public }
+        VerifyingKey::new(self.signer.name(), self.signer.key_id(), self.public)
     }
 }
 
@@ -109,7 +106,13 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Reads the form of C2SP signed-note: `name+id+base64`.
+    fn new(name: &str, id: u32, public: [u8; 32]) -> Self {
+        let text = format!("{name}+{id:08x}+{}", BASE64_STANDARD.encode(tagged(&public)));
+        Self { text, name: name.to_owned(), public }
+    }
+
+    /// Reads the form of C2SP signed-note, `name+id+base64`, as it is usually written: the hex
+    /// digits in lower case.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let verifier = StandardVerifier::new(text).map_err(|_| KeyError::Malformed)?;
         let encoded = text.splitn(3, '+').nth(2).ok_or(KeyError::Malformed)?;
@@ -118,7 +121,8 @@ impl VerifyingKey {
             .split_first()
             .and_then(|(_, key)| <[u8; 32]>::try_from(key).ok())
             .ok_or(KeyError::Malformed)?;
-        Ok(Self { text: text.to_owned(), name: verifier.name().to_owned(), public })
+        let key = Self::new(verifier.name(), verifier.key_id(), public);
+        if key.text == text { Ok(key) } else { Err(KeyError::Malformed) }
     }
 
     /// The key's name, which is the ledger's origin.

@@ -1,14 +1,22 @@
 //! From a text to verdicts: split, bound, parse, judge.
 
+use std::{mem, sync::Arc};
+
 use pg_query::{
-    NodeEnum,
-    protobuf::{RawStmt, ScanToken, Token},
+    Node, NodeEnum,
+    protobuf::{AStar, RawStmt, ScanToken, Token},
 };
 use postern_model::StatementFingerprint;
 
 use crate::{
-    Catalogue, Context, Local, Rules, Statement, SyntaxError, Verdict, nesting,
-    refusal::not_understood,
+    Catalogue, Context, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, Origin, Plain, Rules,
+    Statement, SyntaxError, Template, Verdict, nesting,
+    query::{Analysis, Facts, ProtectedInsert, insert_protected},
+    refusal::{Judged, not_understood, refuse},
+    resolve::Resolver,
+    shape::Shape,
+    taint::{Rows, Taint},
+    utility::{self, Utility},
 };
 
 /// Judges each statement of `sql`; an empty text gives one [`Local::Empty`].
@@ -18,7 +26,9 @@ pub fn analyse(
     rules: &Rules,
     context: Context<'_>,
 ) -> Result<Vec<Statement>, SyntaxError> {
-    let tokens = pg_query::scan_tokens(sql).map_err(|error| syntax_error(&error))?;
+    // A text without any token makes `scan_tokens` read a null pointer, so one is added.
+    let tokens =
+        pg_query::scan_tokens(&format!("{sql}\n;")).map_err(|error| syntax_error(&error))?;
     nesting::check(sql, &tokens)?;
     let parsed = pg_query::parse(sql, 0).map_err(|error| syntax_error(&error))?;
     if parsed.protobuf.stmts.is_empty() {
@@ -44,15 +54,194 @@ pub fn analyse(
 }
 
 fn verdict(raw: RawStmt, catalogue: &Catalogue, rules: &Rules, context: Context<'_>) -> Verdict {
-    let _ = (catalogue, rules, context);
-    let Some(node) = raw.stmt.and_then(|node| node.node) else {
+    let Some(mut node) = raw.stmt.and_then(|node| node.node) else {
         return Verdict::Local(Local::Empty);
     };
-    let judged: Result<Verdict, _> = match node {
-        NodeEnum::SelectStmt(_) => not_understood("SELECT"),
-        _ => not_understood("this kind of statement"),
+    if let Some(judged) = utility::judge(&mut node, context) {
+        return match judged {
+            Ok(Utility::Local(local)) => Verdict::Local(local),
+            Ok(Utility::Forward(effect)) => match written(&node) {
+                Ok(sql) => Verdict::Plain(Plain { sql, effect, client_parameters: 0 }),
+                Err(refusal) => Verdict::Refused(refusal),
+            },
+            Err(refusal) => Verdict::Refused(refusal),
+        };
+    }
+    let resolver = Resolver { catalogue, rules, context };
+    query_verdict(node, resolver).unwrap_or_else(Verdict::Refused)
+}
+
+/// Statements on rows: two runs of the analysis, then the text.
+fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
+    let known = matches!(
+        node,
+        NodeEnum::SelectStmt(_)
+            | NodeEnum::InsertStmt(_)
+            | NodeEnum::UpdateStmt(_)
+            | NodeEnum::DeleteStmt(_)
+    );
+    if !known {
+        return not_understood("this kind of statement");
+    }
+    shape(&mut node, resolver.context.prefix)?;
+    if let NodeEnum::InsertStmt(insert) = &mut node {
+        let mut analysis = Analysis::new(resolver, Facts::default());
+        if let Some(found) = insert_protected(&mut analysis, insert)? {
+            let parameters = analysis.parameters;
+            return inserted(&node, found, resolver, parameters);
+        }
+    }
+    let mut scout = Analysis::new(resolver, Facts::default());
+    run(&mut scout, &mut node.clone())?;
+    let facts = scout.facts;
+    let mut analysis = Analysis::new(resolver, facts.clone());
+    let rows = run(&mut analysis, &mut node)?;
+    if analysis.facts != facts {
+        return internal("the two runs of the analysis differ");
+    }
+    let sql = written(&node)?;
+    if analysis.leaves.is_empty() {
+        let effect = Effect::Query;
+        return Ok(Verdict::Plain(Plain { sql, effect, client_parameters: analysis.parameters }));
+    }
+    guarded(&sql, &rows, &analysis).map(Verdict::Guarded)
+}
+
+fn run(analysis: &mut Analysis<'_>, node: &mut NodeEnum) -> Judged<Rows> {
+    let rows = match node {
+        NodeEnum::SelectStmt(select) => return analysis.whole_select(select),
+        NodeEnum::InsertStmt(insert) => analysis.insert(insert)?,
+        NodeEnum::UpdateStmt(update) => analysis.update(update)?,
+        NodeEnum::DeleteStmt(delete) => analysis.delete(delete)?,
+        _ => return not_understood("this kind of statement"),
     };
-    judged.unwrap_or_else(Verdict::Refused)
+    analysis.close(&rows)?;
+    Ok(rows)
+}
+
+fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
+    if rows.open.is_some() {
+        return refuse(
+            "star",
+            "`*` over a function or an expression can't be used beside a protected table",
+            "name the columns that you need",
+        );
+    }
+    let marker = format!("{}h", analysis.resolver.context.prefix);
+    let Some(template) = Template::cut(sql, &marker, &analysis.holes) else {
+        return internal("a key set is not where it was put");
+    };
+    let mut used = Taint::default();
+    for column in &rows.columns {
+        used.add(&column.taint);
+    }
+    let mode = analysis.resolver.rules.mode;
+    let leaves = analysis.leaves.iter().enumerate();
+    let leaves = leaves
+        .map(|(index, leaf)| leaf.describe(index, &used, &analysis.facts.spoiled, mode))
+        .collect();
+    let origins = rows.columns.iter().map(|column| {
+        let source = column.source?;
+        let leaf = analysis.leaves.get(source.leaf)?;
+        let column = leaf.column(source.attribute)?;
+        Some(Origin {
+            table_oid: leaf.relation.oid,
+            attribute: column.number,
+            type_modifier: column.modifier,
+        })
+    });
+    let lookups = analysis.facts.lookups.iter().filter_map(|(index, lookup)| {
+        let leaf = analysis.leaves.get(*index)?;
+        Some(Lookup {
+            relation: leaf.full_name(),
+            column: leaf.column(lookup.attribute)?.name.as_str().into(),
+            leaf: *index,
+            value: lookup.value.clone(),
+        })
+    });
+    Ok(Guarded {
+        sql: template,
+        visible_columns: rows.columns.len(),
+        keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf }).collect(),
+        leaves,
+        origins: origins.collect(),
+        lookups: lookups.collect(),
+        client_parameters: analysis.parameters,
+    })
+}
+
+fn inserted(
+    node: &NodeEnum,
+    found: ProtectedInsert<'_>,
+    resolver: Resolver<'_>,
+    parameters: usize,
+) -> Judged<Verdict> {
+    let sql = written(node)?;
+    let marker = format!("{}h", resolver.context.prefix);
+    let Some(sql) = Template::cut(&sql, &marker, &[]) else {
+        return internal("a key set is where none was put");
+    };
+    let relation: Arc<str> = format!("{}.{}", found.relation.schema, found.relation.name).into();
+    let lookups = found.searches.into_iter().filter_map(|(attribute, value)| {
+        let column = found.relation.columns.iter().find(|column| column.number == attribute)?;
+        let column = column.name.as_str().into();
+        Some(Lookup { relation: relation.clone(), column, leaf: 0, value })
+    });
+    Ok(Verdict::Guarded(Guarded {
+        sql,
+        visible_columns: found.rows.columns.len(),
+        keys: Vec::new(),
+        lookups: lookups.collect(),
+        leaves: vec![Leaf {
+            relation: relation.clone(),
+            clear: Vec::new(),
+            shown: Vec::new(),
+            masked: Vec::new(),
+            key_set: None,
+            key_type: resolver.key_type(found.relation, found.rule)?,
+        }],
+        origins: found.rows.columns.iter().map(|_| None).collect(),
+        client_parameters: parameters,
+    }))
+}
+
+fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
+    let mut whole = Node { node: Some(mem::replace(node, NodeEnum::AStar(AStar {}))) };
+    let judged = Shape { forbidden }.node(&mut whole);
+    if let Some(back) = whole.node {
+        *node = back;
+    }
+    judged
+}
+
+/// The statement's text, proven to be read as the same tree again.
+fn written(node: &NodeEnum) -> Judged<String> {
+    let Ok(sql) = node.deparse(pg_query::DeparseOptions::default()) else {
+        return internal("the statement can't be written");
+    };
+    let Ok(parsed) = pg_query::parse(&sql, 0) else {
+        return internal("the written statement can't be read");
+    };
+    let mut statements = parsed.protobuf.stmts.into_iter();
+    let again = statements.next().and_then(|raw| raw.stmt).and_then(|node| node.node);
+    let (Some(mut again), None) = (again, statements.next()) else {
+        return internal("the written statement is not one statement");
+    };
+    if !utility::clear_locations(&mut again) {
+        shape(&mut again, "")?;
+    }
+    if again != *node {
+        return internal("the written statement is not the same statement");
+    }
+    Ok(sql)
+}
+
+fn internal<T>(what: &str) -> Judged<T> {
+    refuse(
+        "rewriting",
+        format!("the statement can't be rewritten safely: {what}"),
+        "write it in a simpler form",
+    )
 }
 
 /// A statement's own text within the text that holds it.

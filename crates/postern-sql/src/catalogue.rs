@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+use crate::{
+    functions::Functions,
+    resolve::{CatalogueRelation, catalogue_relations},
+};
+
 /// One statement that returns one text, for [`Catalogue::from_json`]. Runs on PostgreSQL 13 to 18
 /// and needs no privilege beyond reading the system catalogues.
 pub const SNAPSHOT_SQL: &str = include_str!("catalogue/snapshot.sql");
@@ -26,6 +31,8 @@ pub struct Catalogue {
     functions: BTreeMap<u32, Function>,
     operators: Vec<Operator>,
     cast_types: BTreeSet<u32>,
+    built_in: Functions,
+    allowed: Vec<CatalogueRelation>,
 }
 
 /// Why a snapshot can't be used.
@@ -184,6 +191,8 @@ impl Catalogue {
             types,
             functions: snapshot.functions.into_iter().map(|f| (f.oid, f)).collect(),
             operators: snapshot.operators,
+            built_in: Functions::load(),
+            allowed: catalogue_relations(),
             cast_types: snapshot.casts.iter().flat_map(|(from, to)| [*from, *to]).collect(),
         })
     }
@@ -191,6 +200,16 @@ impl Catalogue {
     /// Identifies the snapshot: equal for equal catalogues.
     pub fn version(&self) -> [u8; 32] {
         self.version
+    }
+
+    /// The curated built-in functions.
+    pub(crate) fn built_in(&self) -> &Functions {
+        &self.built_in
+    }
+
+    /// The catalogue relations that may be read.
+    pub(crate) fn allowed(&self) -> &[CatalogueRelation] {
+        &self.allowed
     }
 
     pub(crate) fn database(&self) -> &str {

@@ -25,13 +25,20 @@
 )]
 
 mod analyse;
+mod ast;
 mod catalogue;
+mod functions;
+mod mask;
 mod nesting;
+mod query;
 mod refusal;
+mod resolve;
 mod rules;
 mod shape;
 mod statement;
+mod taint;
 mod template;
+mod utility;
 
 pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL};

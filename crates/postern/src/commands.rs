@@ -3,7 +3,7 @@
 use crate::{
     cli::{Cli, Command},
     config::reference,
-    demo, init,
+    demo, init, serve,
     ui::{self, Outcome},
 };
 
@@ -29,8 +29,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             ui::result(reference::markdown().trim_end())?;
             Ok(Outcome::Yes)
         }
-        Command::Serve | Command::Trace(_) => {
-            anyhow::bail!("this command is not built yet")
-        }
+        Command::Serve => serve::run(config),
+        Command::Trace(_) => anyhow::bail!("this command is not built yet"),
     }
 }

@@ -10,7 +10,10 @@ use std::{fs, path::Path};
 
 pub(crate) use self::{
     error::{ConfigError, Problem},
-    settings::{Column, Reason, Role, Settings, Strength, Table, UpstreamTls},
+    settings::{
+        Column, Count, Insert, Policy, Reason, Role, RoleKind, ServerTls, Settings, Strength,
+        Table, Upstream, UpstreamTls,
+    },
 };
 
 mod check;

@@ -16,6 +16,7 @@ mod demo;
 mod events;
 mod files;
 mod init;
+mod serve;
 mod ui;
 
 /// The exit code for a command line that makes no sense.

@@ -5,7 +5,7 @@
 //! is opened for writing, and the detectors have seen all of it before the first new entry.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
     path::Path,
     sync::{Arc, mpsc},
@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use postern_gateway::{Gateway, Handle, Parts};
+use postern_gateway::{Gateway, Handle, Parts, Suspension};
 use postern_ledger::{Body, Entry, Ledger, Note, Reader};
 use postern_model::{Actor, Clock as _, Timestamp};
 use postern_policy::Policy;
@@ -45,7 +45,7 @@ pub(crate) struct Running {
 
 /// What the ledger says of the time before this start.
 struct History {
-    suspended: BTreeSet<Actor>,
+    suspended: BTreeMap<Actor, Suspension>,
     watch: Watch,
     entries: u64,
 }
@@ -188,14 +188,15 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
     let reader = Reader::open(&folder)
         .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
     let mut watch = watching::watch(settings, now);
-    let mut suspended = BTreeSet::new();
+    let mut suspended = BTreeMap::new();
     let mut count = 0;
     for entry in reader {
         let entry = entry.context("the ledger is damaged")?;
         count += 1;
         match &entry.body {
-            Body::Noted(Note::Suspended { actor, .. }) => {
-                suspended.insert(actor.clone());
+            Body::Noted(Note::Suspended { actor, by, why }) => {
+                let (by, why, since) = (by.clone(), why.clone(), entry.time);
+                suspended.insert(actor.clone(), Suspension { by, why, since });
             }
             Body::Noted(Note::Resumed { actor, .. }) => {
                 suspended.remove(actor);

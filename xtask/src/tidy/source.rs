@@ -18,8 +18,7 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn parse(path: &str, text: String) -> anyhow::Result<Self> {
         let syntax = syn::parse_file(&text).with_context(|| format!("cannot parse `{path}`"))?;
-        let test = path.split('/').any(|part| matches!(part, "tests" | "benches" | "tests.rs"));
-        Ok(Self { path: path.to_owned(), text, syntax, test })
+        Ok(Self { path: path.to_owned(), text, syntax, test: is_test_path(path) })
     }
 
     /// `postern-wire` of `crates/postern-wire/src/frame.rs`.
@@ -67,6 +66,11 @@ pub(crate) fn mark_tests(sources: &mut [Source]) {
         });
         source.test |= marked;
     }
+}
+
+/// Whether a file of this name is test code, whoever brings it in.
+pub(crate) fn is_test_path(path: &str) -> bool {
+    path.split('/').any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
 }
 
 /// Whether these attributes make an item test code: `#[cfg(test)]`, `#[test]`, `#[tokio::test]`.

@@ -1,1 +1,46 @@
+use std::time::Duration;
 
+use proptest::prelude::*;
+
+use super::*;
+
+/// All that was ever seen, counted anew at each question.
+#[derive(Default)]
+struct Naive(Vec<(i64, u64)>);
+
+impl Naive {
+    fn in_window(&self, now: i64, length: i64) -> BTreeSet<u64> {
+        self.0.iter().filter(|(time, _)| *time > now - length).map(|(_, key)| *key).collect()
+    }
+}
+
+const HORIZON: u64 = 100;
+
+proptest! {
+    #[test]
+    fn windows_count_what_a_naive_count_counts(
+        steps in prop::collection::vec((0..12i64, 0..5u64, 1..=HORIZON), 1..250),
+    ) {
+        let mut distinct = Distinct::default();
+        let mut naive = Naive::default();
+        let mut now = 0;
+        for (pause, key, length) in steps {
+            // Most steps take no time, so that much is touched at the same moment, too.
+            now += (pause - 8).max(0);
+            distinct.advance(Timestamp(now), Duration::from_micros(HORIZON));
+            // Few lengths, so that windows live on.
+            for length in [length - length % 30 + 1, HORIZON] {
+                let length = length.min(HORIZON);
+                let window = distinct.window(Duration::from_micros(length), Timestamp(now));
+                let expected = naive.in_window(now, length as i64);
+                prop_assert_eq!(distinct.live(window), expected.len() as u64);
+                prop_assert_eq!(distinct.is_in(window, key), expected.contains(&key));
+            }
+            distinct.touch(key, Timestamp(now));
+            naive.0.push((now, key));
+            // With five keys, most runs clear stale touches away.
+            let bound = STALE_MIN + 2 * distinct.last.len();
+            prop_assert!(distinct.queue.len() <= bound, "stale touches pile up");
+        }
+    }
+}

@@ -128,6 +128,29 @@ impl SimDisk {
         state.names.values().map(|&file| state.files[file].cached.len() as u64).sum()
     }
 
+    /// All files by name, as reads see them.
+    pub(crate) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = self.state();
+        let content =
+            |(name, &file): (&String, &usize)| (name.clone(), state.files[file].cached.clone());
+        state.names.iter().map(content).collect()
+    }
+
+    /// A disk with these files.
+    pub(crate) fn holding(contents: &BTreeMap<String, Vec<u8>>) -> Self {
+        let disk = Self::new(0);
+        let mut state = disk.state();
+        for (name, bytes) in contents {
+            let file = state.files.len();
+            let (cached, durable) = (bytes.clone(), bytes.clone());
+            state.files.push(SimFile { cached, durable, dirty: BTreeSet::new() });
+            state.names.insert(name.clone(), file);
+        }
+        state.durable_names = state.names.clone();
+        drop(state);
+        disk
+    }
+
     /// The process is started again on the same machine: caches are kept.
     pub(crate) fn restart(&self) -> Self {
         let mut state = self.state();

@@ -1,1 +1,219 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::{Found, Note, dictionary};
+
+fn dictionary() -> Dictionary {
+    Dictionary::new(Rows::default(), Box::new(|| [1; 16]))
+}
+
+/// The rows that a dictionary has written, as a reader would have them.
+fn rows(dictionary: &Dictionary) -> Rows {
+    let (mut rows, mut rest) = (Rows::default(), dictionary.unwritten.as_slice());
+    while let Some((row, length)) = dictionary::decode_frame(rest) {
+        assert!(rows.push(row));
+        rest = &rest[length..];
+    }
+    assert!(rest.is_empty());
+    rows
+}
+
+fn decode_whole(payload: &[u8], rows: &Rows) -> Result<Decoded, DecodeError> {
+    let mut cursor = Cursor::new(payload);
+    let head = Head::decode(&mut cursor)?;
+    decode(&head, cursor, rows)
+}
+
+fn check_note(note: &Note) {
+    let mut dictionary = dictionary();
+    let mut encoder = Encoder::new(&mut dictionary);
+    encoder.note(note);
+    let payload = encoder.finish(5, Timestamp(-7));
+    let decoded = decode_whole(&payload, &rows(&dictionary)).unwrap();
+    let body = Body::Noted(note.clone());
+    let entry = Entry { sequence: 5, time: Timestamp(-7), body };
+    assert_eq!(decoded, Decoded { entry, charges: None });
+}
+
+#[test]
+fn every_note_is_read_back() {
+    let (actor, by) = (Actor::new("ana"), Actor::new("ben"));
+    let (connection, fingerprint) = (300, StatementFingerprint(u64::MAX));
+    let statement: Arc<str> = "SELECT 1".into();
+    for note in [
+        Note::LoggedIn { actor: actor.clone(), connection, client: "10.0.0.1".into() },
+        Note::LoginRefused { actor: actor.clone(), client: "::1".into(), why: "ended".into() },
+        Note::LoggedOut { actor: actor.clone(), connection },
+        Note::Refused {
+            actor: actor.clone(),
+            connection,
+            fingerprint,
+            statement: statement.clone(),
+            rule: "explain".into(),
+        },
+        Note::Suspended { actor: actor.clone(), by: by.clone(), why: "a leaver".into() },
+        Note::Resumed { actor: actor.clone(), by: by.clone(), why: String::new().into() },
+        Note::Configured { hash: [3; 32], by: by.clone() },
+        Note::Started { version: "0.1".into() },
+        Note::Stopped,
+        Note::Read { by: by.clone(), what: "customer 17".into() },
+        Note::Opened {
+            actor: actor.clone(),
+            connection,
+            relation: "public.ticket".into(),
+            subject: Some(Subject::new("17")),
+            fingerprint,
+            statement: statement.clone(),
+        },
+        Note::Opened {
+            actor: actor.clone(),
+            connection,
+            relation: "public.ticket".into(),
+            subject: None,
+            fingerprint,
+            statement,
+        },
+        Note::Found(Found {
+            time: Timestamp(i64::MAX),
+            actors: vec![actor, by],
+            kind: "unexplained_share".into(),
+            severity: postern_model::Severity::High,
+            alert: true,
+            score: 1234.5,
+            subjects_at_risk: 80,
+            evidence: vec!["1".into(), "2".into()],
+            why: "reads what no ticket explains".into(),
+        }),
+    ] {
+        check_note(&note);
+    }
+}
+
+fn name() -> impl Strategy<Value = Arc<str>> {
+    "[a-zé]{0,4}".prop_map(|text| text.as_str().into())
+}
+
+fn names() -> impl Strategy<Value = Vec<Arc<str>>> {
+    prop::collection::vec(name(), 0..4)
+}
+
+prop_compose! {
+    fn group()(
+        relation in name(),
+        clear in names(),
+        masked in names(),
+        reason in prop::option::of((name(), any::<bool>())),
+        subjects in prop::collection::btree_set(0..200u32, 0..60),
+    ) -> (Group, Vec<u32>) {
+        let grade = |weak| if weak { Grade::Weak } else { Grade::Strong };
+        let reason = reason.map(|(name, weak)| Reason { name, grade: grade(weak) });
+        let texts = subjects.iter().map(|number| Subject::new(number.to_string()));
+        let group = Group { relation, clear, masked, reason, subjects: texts.collect() };
+        (group, subjects.into_iter().collect())
+    }
+}
+
+prop_compose! {
+    fn disclosed()(
+        (actor, statement, claimed) in (name(), name(), prop::option::of(name())),
+        (connection, hold, fingerprint) in any::<(u64, u64, u64)>(),
+        (rows, allowed) in any::<(u64, u64)>(),
+        stopped in prop::option::of((0..5usize, any::<u64>(), any::<u64>())),
+        groups in prop::collection::vec(group(), 0..4),
+        lookups in prop::collection::vec((name(), name(), any::<bool>(), any::<[u8; 8]>()), 0..4),
+    ) -> (Disclosed, Vec<Vec<u32>>) {
+        let counters = [
+            Counter::ClearSubjects,
+            Counter::WeakSubjects,
+            Counter::MaskedSubjects,
+            Counter::Lookups,
+            Counter::LookupMisses,
+        ];
+        let limit = |(counter, window, max): (usize, u64, u64)| {
+            Limit { counter: counters[counter], window: Duration::from_micros(window), max }
+        };
+        let lookup = |(relation, column, hit, search)| LookedUp { relation, column, hit, search };
+        let (groups, numbers) = groups.into_iter().unzip();
+        let disclosed = Disclosed {
+            actor: Actor::new(actor),
+            connection,
+            hold,
+            fingerprint: StatementFingerprint(fingerprint),
+            statement,
+            claimed,
+            rows,
+            allowed,
+            stopped: stopped.map(limit),
+            groups,
+            lookups: lookups.into_iter().map(lookup).collect(),
+        };
+        (disclosed, numbers)
+    }
+}
+
+/// The dictionary of the tests that need no other: it knows the subjects 0 to 199 by their number.
+fn with_subjects() -> Dictionary {
+    let mut dictionary = dictionary();
+    (0..200).for_each(|number| assert_eq!(dictionary.subject(&number.to_string()), number));
+    dictionary.take_fresh();
+    dictionary
+}
+
+proptest! {
+    #[test]
+    fn a_disclosure_is_read_back((disclosed, numbers) in disclosed(), sequence: u64, time: i64) {
+        let mut dictionary = with_subjects();
+        let mut encoder = Encoder::new(&mut dictionary);
+        encoder.disclosed(&disclosed, &numbers);
+        let payload = encoder.finish(sequence, Timestamp(time));
+        let decoded = decode_whole(&payload, &rows(&dictionary)).unwrap();
+        let charged: Vec<_> = disclosed
+            .groups
+            .iter()
+            .zip(numbers)
+            .map(|(group, numbers)| (group.grade(), numbers))
+            .collect();
+        prop_assert_eq!(decoded.charges.unwrap().subjects, charged);
+        let body = Body::Disclosed(disclosed);
+        prop_assert_eq!(decoded.entry, Entry { sequence, time: Timestamp(time), body });
+    }
+
+    #[test]
+    fn arbitrary_bytes_do_no_harm(
+        kind in 0..15u8,
+        rows_count in 0..2u8,
+        body in prop::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..120),
+    ) {
+        let dictionary = with_subjects();
+        let mut payload = vec![VERSION, kind];
+        payload.extend_from_slice(&[0; 16]);
+        payload.push(rows_count);
+        payload.extend_from_slice(&body);
+        let rows = rows(&dictionary);
+        let _ = decode_whole(&payload, &rows);
+        let _ = decode_whole(&body, &rows);
+        let _ = dictionary::decode_frame(&body);
+        let _ = crate::frame::look(&body);
+        let _ = crate::frame::later_batch_in(&body, 0);
+    }
+
+    #[test]
+    fn a_changed_entry_does_no_harm(
+        (disclosed, numbers) in disclosed(),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut dictionary = with_subjects();
+        let mut encoder = Encoder::new(&mut dictionary);
+        encoder.disclosed(&disclosed, &numbers);
+        let mut payload = encoder.finish(0, Timestamp(0));
+        let rows = rows(&dictionary);
+        // Every field says how long it is, so that no beginning of an entry is one.
+        let cut = cut.index(payload.len());
+        prop_assert!(decode_whole(&payload[..cut], &rows).is_err());
+        let at = at.index(payload.len());
+        payload[at] = byte;
+        let _ = decode_whole(&payload, &rows);
+    }
+}

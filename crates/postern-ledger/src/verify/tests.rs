@@ -1,1 +1,301 @@
+//! Whatever is changed in a ledger is noticed, and named.
 
+use std::{collections::BTreeMap, ops::Range};
+
+use postern_merkle::SigningKey;
+use postern_model::{Actor, Grade};
+
+use super::*;
+use crate::{
+    Note, OpenError, Options,
+    disk::sim::SimDisk,
+    frame::{self, DICTIONARY_NAME, FRAME_BYTES, Found, HEADER_BYTES, segment_name},
+    identity::{CHECKPOINT, KEY, KEY_PUB},
+    recover::{create_on, open_on},
+    sequencer::Work,
+    tests::{HandClock, commit, draft, options, reason, strong},
+};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn small() -> Options {
+    let clock = Arc::new(HandClock::default());
+    Options { segment_bytes: 900, dictionary_step_bytes: 128, ..options(clock) }
+}
+
+/// Records `batches` on a disk and signs; what customers are called depends on `prefix`.
+fn grow(disk: &SimDisk, batches: Range<usize>, prefix: &str) {
+    let salts = Box::new(|| [9; 16]);
+    let mut sequencer = open_on(Arc::new(disk.clone()), small(), salts).unwrap();
+    for step in batches {
+        let subject = format!("{prefix}{step}");
+        let rows = [(subject.as_str(), strong()), ("x", reason("weak", Grade::Weak))];
+        let note = Note::LoggedOut { actor: Actor::new("ana"), connection: step as u64 };
+        let batch = [Work::Draft(draft("ana", &rows, &[])), Work::Note(note)];
+        commit(&mut sequencer, &batch).unwrap();
+    }
+    sequencer.sign().unwrap();
+}
+
+fn ledger(seed: u8, batches: usize, prefix: &str) -> Files {
+    let disk = SimDisk::new(0);
+    create_on(&disk, &small(), &[seed; 32]).unwrap();
+    grow(&disk, 0..batches, prefix);
+    disk.contents()
+}
+
+fn checkpoint_of(files: &Files) -> String {
+    String::from_utf8(files[CHECKPOINT].clone()).unwrap()
+}
+
+fn verify_files(files: &Files, against: Option<String>) -> Result<Summary, Damage> {
+    let options = VerifyOptions { against, tail: Tail::MustBeClean, ..VerifyOptions::default() };
+    verify_on(Arc::new(SimDisk::holding(files)), &options, &mut |_| {})
+}
+
+/// Where each entry's frame is: segment, bytes.
+fn frames(files: &Files) -> Vec<(String, Range<usize>)> {
+    let mut frames = Vec::new();
+    for (name, bytes) in files.range("segments/".to_owned().."segments0".to_owned()) {
+        let mut at = HEADER_BYTES;
+        while let Found::Frame { payload, .. } = frame::look(&bytes[at..]) {
+            let end = at + FRAME_BYTES + payload.len();
+            frames.push((name.clone(), at..end));
+            at = end;
+        }
+    }
+    frames
+}
+
+/// The same ledger with the frames of one segment replaced.
+fn with_frames(files: &Files, name: &str, new: &[u8]) -> Files {
+    let mut files = files.clone();
+    let bytes = files.get_mut(name).unwrap();
+    bytes[HEADER_BYTES..].fill(0);
+    bytes[HEADER_BYTES..][..new.len()].copy_from_slice(new);
+    files
+}
+
+fn kind_of(result: Result<Summary, Damage>) -> String {
+    match result {
+        Ok(_) => "holds".to_owned(),
+        Err(Damage { kind, file, entry, .. }) => {
+            let kind = format!("{kind:?}");
+            let kind = kind.split([' ', '(']).next().unwrap_or_default();
+            let entry = entry.map(|entry| format!(" at {entry}")).unwrap_or_default();
+            format!("{kind} in {}{entry}", file.display())
+        }
+    }
+}
+
+#[test]
+fn a_whole_ledger_holds() {
+    let files = ledger(1, 4, "customer");
+    let summary = verify_files(&files, Some(checkpoint_of(&files))).unwrap();
+    assert_eq!((summary.entries, summary.signed, summary.kept), (8, 8, Some(8)));
+    // Against every earlier state, too.
+    for batches in 0..4 {
+        let earlier = checkpoint_of(&ledger(1, batches, "customer"));
+        assert_eq!(verify_files(&files, Some(earlier)).unwrap().kept, Some(2 * batches as u64));
+    }
+}
+
+/// What a flipped bit is called, by where it is.
+fn expected_of_flip(files: &Files, name: &str, byte: usize) -> String {
+    let entries = frames(files);
+    let last_segment = &entries.last().unwrap().0;
+    match name {
+        KEY | KEY_PUB => format!("Key in {name}"),
+        CHECKPOINT => format!("Checkpoint in {name}"),
+        _ if byte < HEADER_BYTES => format!("Header in {name}"),
+        DICTIONARY_NAME if files[name][byte..].iter().any(|&byte| byte != 0) => {
+            format!("Row in {name}")
+        }
+        DICTIONARY_NAME => format!("UnusedRows in {name}"),
+        _ => match entries.iter().position(|(of, bytes)| of == name && bytes.contains(&byte)) {
+            Some(entry) => format!("Frame in {name} at {entry}"),
+            None if name == last_segment => format!("TornTail in {name} at {}", entries.len()),
+            None => format!("Frame in {name}"),
+        },
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed_and_named() {
+    let files = ledger(1, 3, "c");
+    assert!(files.contains_key(&segment_name(1)), "the ledger is to have two segments");
+    for (name, bytes) in &files {
+        for byte in 0..bytes.len() {
+            let expected = expected_of_flip(&files, name, byte);
+            // Each bit of what is written, one of each byte of the zeros behind.
+            let bits = if bytes[byte..].iter().all(|&byte| byte == 0) { 1 } else { 8 };
+            for bit in 0..bits {
+                let mut changed = files.clone();
+                changed.get_mut(name).unwrap()[byte] ^= 1 << bit;
+                let found = kind_of(verify_files(&changed, None));
+                assert!(found.starts_with(&expected), "{name}, {byte}: {found}, not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_was_dropped_swapped_or_changed_is_noticed() {
+    let files = ledger(1, 3, "c");
+    let all = frames(&files);
+    let first = segment_name(0);
+    let frame = |index: usize| files[&all[index].0][all[index].1.clone()].to_vec();
+    let here = all.iter().filter(|(name, _)| *name == first).count();
+    assert!(here >= 3);
+    let check = |order: &[usize], expected: &str| {
+        let frames: Vec<u8> = order.iter().flat_map(|&index| frame(index)).collect();
+        let changed = with_frames(&files, &first, &frames);
+        assert_eq!(kind_of(verify_files(&changed, None)), expected);
+    };
+    let all_here: Vec<usize> = (0..here).collect();
+    check(&all_here, "holds");
+    for dropped in 0..here - 1 {
+        let order: Vec<_> = all_here.iter().copied().filter(|&index| index != dropped).collect();
+        check(&order, &format!("Sequence in {first} at {dropped}"));
+        let mut order = all_here.clone();
+        order.swap(dropped, dropped + 1);
+        check(&order, &format!("Sequence in {first} at {dropped}"));
+        let mut order = all_here.clone();
+        order.insert(dropped, dropped);
+        check(&order, &format!("Sequence in {first} at {}", dropped + 1));
+    }
+    // The last of a segment that another follows: the next one's header tells.
+    check(&all_here[..here - 1], &format!("Header in {} at {}", segment_name(1), here - 1));
+}
+
+#[test]
+fn a_forged_entry_with_a_good_checksum_is_noticed() {
+    let files = ledger(1, 3, "c");
+    for (entry, (name, bytes)) in frames(&files).into_iter().enumerate() {
+        let payload = files[&name][bytes.clone()][FRAME_BYTES..].to_vec();
+        for byte in 0..payload.len() {
+            let mut forged = payload.clone();
+            forged[byte] ^= 1;
+            let mut frame = Vec::new();
+            frame::encode(&mut frame, (entry % 2) as u16, &forged);
+            let mut changed = files.clone();
+            changed.get_mut(&name).unwrap()[bytes.clone()].copy_from_slice(&frame);
+            assert!(verify_files(&changed, None).is_err(), "entry {entry}, byte {byte}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_tail_is_noticed() {
+    let files = ledger(1, 3, "c");
+    let all = frames(&files);
+    let (name, bytes) = all.last().unwrap();
+    let mut cut = files.clone();
+    cut.get_mut(name).unwrap()[bytes.clone()].fill(0);
+    let entries = all.len() - 1;
+    assert_eq!(kind_of(verify_files(&cut, None)), format!("Behind in {name} at {entries}"));
+    let salts = Box::new(|| [9; 16]);
+    let opened = open_on(Arc::new(SimDisk::holding(&cut)), small(), salts);
+    assert!(matches!(
+        opened.map(drop).unwrap_err(),
+        OpenError::Damaged(Damage { kind: DamageKind::Behind { .. }, .. })
+    ));
+    let mut shorter = files.clone();
+    shorter.get_mut(name).unwrap().truncate(bytes.end);
+    assert_eq!(kind_of(verify_files(&shorter, None)), format!("Header in {name} at 4"));
+    let mut without = files.clone();
+    without.remove(name);
+    assert_eq!(kind_of(verify_files(&without, None)), format!("Behind in {} at 4", all[0].0));
+}
+
+#[test]
+fn files_of_another_ledger_are_noticed() {
+    let (files, other) = (ledger(1, 3, "c"), ledger(2, 3, "c"));
+    for (name, bytes) in &other {
+        let mut mixed = files.clone();
+        mixed.insert(name.clone(), bytes.clone());
+        let found = kind_of(verify_files(&mixed, None));
+        let expected = match name.as_str() {
+            // Nobody can tell which of the two keys is the ledger's.
+            KEY | KEY_PUB => format!("Key in {KEY}"),
+            CHECKPOINT => format!("Checkpoint in {CHECKPOINT}"),
+            _ => format!("Header in {name}"),
+        };
+        assert!(found.starts_with(&expected), "{name}: {found}, not {expected}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let files = ledger(1, 5, "c");
+    assert!(files.contains_key(&segment_name(2)));
+    for name in [KEY_PUB, CHECKPOINT, DICTIONARY_NAME, &segment_name(0), &segment_name(1)] {
+        let mut without = files.clone();
+        without.remove(name);
+        assert_eq!(kind_of(verify_files(&without, None)), format!("Missing in {name}"));
+    }
+    // Auditors don't have the key.
+    let mut without = files.clone();
+    without.remove(KEY);
+    verify_files(&without, None).unwrap();
+    let mut stray = files;
+    stray.insert("segments/notes.txt".into(), vec![]);
+    assert_eq!(kind_of(verify_files(&stray, None)), "Stray in segments/notes.txt");
+}
+
+#[test]
+fn a_changed_text_is_noticed_though_its_row_is_whole() {
+    let (files, other) = (ledger(1, 3, "c"), ledger(1, 3, "d"));
+    let mut mixed = files.clone();
+    mixed.insert(DICTIONARY_NAME.into(), other[DICTIONARY_NAME].clone());
+    assert_eq!(kind_of(verify_files(&mixed, None)), format!("Binding in {DICTIONARY_NAME} at 0"));
+}
+
+#[test]
+fn a_history_rewritten_with_the_key_is_noticed_by_who_kept_a_checkpoint() {
+    let (files, rewritten) = (ledger(1, 3, "c"), ledger(1, 4, "d"));
+    verify_files(&rewritten, None).unwrap();
+    let found = verify_files(&rewritten, Some(checkpoint_of(&files))).unwrap_err();
+    let root = DamageKind::Root { checkpoint: Which::Kept, size: 6 };
+    assert_eq!(format!("{:?}", found.kind), format!("{root:?}"));
+    // An older genuine copy put in its place.
+    let old = ledger(1, 2, "c");
+    let found = verify_files(&old, Some(checkpoint_of(&files))).unwrap_err();
+    let behind = DamageKind::Behind { checkpoint: Which::Kept, expected: 6, found: 4 };
+    assert_eq!(format!("{:?}", found.kind), format!("{behind:?}"));
+    // A checkpoint of another key says nothing about this ledger.
+    let foreign = checkpoint_of(&ledger(2, 3, "c"));
+    assert_eq!(kind_of(verify_files(&files, Some(foreign))), format!("Kept in {CHECKPOINT}"));
+}
+
+#[test]
+fn a_whole_other_ledger_is_noticed_by_who_trusts_a_key() {
+    let files = ledger(2, 3, "c");
+    let trusted = SigningKey::new("test.example/ledger", &[1; 32]).unwrap().verifying_key();
+    let options = VerifyOptions { key: Some(trusted), ..VerifyOptions::default() };
+    let found = verify_on(Arc::new(SimDisk::holding(&files)), &options, &mut |_| {});
+    assert_eq!(kind_of(found), format!("Key in {KEY_PUB}"));
+}
+
+#[test]
+fn damage_stops_the_opening_and_a_torn_tail_does_not() {
+    let files = ledger(1, 3, "c");
+    let all = frames(&files);
+    let open = |files: &Files| {
+        let disk = SimDisk::holding(files);
+        let opened = open_on(Arc::new(disk.clone()), small(), Box::new(|| [9; 16]));
+        opened.map(|_| disk.contents())
+    };
+    let (name, bytes) = &all[1];
+    let mut damaged = files.clone();
+    damaged.get_mut(name).unwrap()[bytes.start + 20] ^= 4;
+    let Err(OpenError::Damaged(damage)) = open(&damaged) else { panic!("it was opened") };
+    assert_eq!((damage.offset, damage.entry), (bytes.start as u64, Some(1)));
+    assert!(matches!(damage.kind, DamageKind::Frame));
+
+    let (name, bytes) = all.last().unwrap();
+    let mut torn = files.clone();
+    torn.get_mut(name).unwrap()[bytes.end + 3..bytes.end + 40].fill(0xa5);
+    assert_eq!(kind_of(verify_files(&torn, None)), format!("TornTail in {name} at 6"));
+    assert_eq!(open(&torn).unwrap()[name], files[name]);
+}

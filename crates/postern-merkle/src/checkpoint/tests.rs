@@ -57,6 +57,13 @@ fn every_flipped_bit_of_a_checkpoint_is_noticed() {
 fn a_verifying_key_is_read_back_and_names_are_checked() {
     let verifying = key(1).verifying_key();
     assert_eq!(VerifyingKey::parse(verifying.as_str()).unwrap(), verifying);
+    let text = verifying.as_str().as_bytes();
+    for bit in 0..text.len() * 8 {
+        let mut changed = text.to_vec();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let parsed = std::str::from_utf8(&changed).ok().map(VerifyingKey::parse);
+        assert!(parsed.is_none_or(|parsed| parsed.is_err()), "bit {bit} can be flipped");
+    }
     for name in ["", "a b", "a+b", "a\nb", "a\u{1}b"] {
         assert!(SigningKey::new(name, &[1; 32]).is_err(), "`{name}` is taken");
     }

@@ -178,6 +178,13 @@ impl Checker<'_> {
                 "set `tls = \"require\"`, or leave `tls_ca` out",
             );
         }
+        if file.tls_ca.is_none() && file.tls == TlsFile::Require {
+            self.wrong(
+                &place.key("tls"),
+                "TLS is required, but it is not said whom to trust",
+                "give `tls_ca`, a PEM file with the certificate authority's certificates",
+            );
+        }
         Upstream {
             password: self.password(&place, &file),
             tls_ca: file.tls_ca.map(|path| self.existing(&place.key("tls_ca"), &path)),

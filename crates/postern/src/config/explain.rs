@@ -20,7 +20,6 @@ pub(crate) fn text(settings: &Settings) -> String {
     let upstream = &settings.upstream;
     let encrypted = match upstream.tls {
         UpstreamTls::Disable => "without TLS",
-        UpstreamTls::Prefer => "with TLS if the server can",
         UpstreamTls::Require => "with TLS",
     };
     let _ = writeln!(

@@ -122,12 +122,13 @@ pub(crate) struct UpstreamFile {
     /// The schemas in which a table that is named without one is looked for.
     #[serde(default = "search_path_default")]
     pub(crate) search_path: Vec<String>,
-    /// Whether the connection to the server is encrypted: `disable` never, `prefer` if the server
-    /// can, `require` always. Over a Unix socket it never is.
+    /// Whether the connection to the server is encrypted: `disable` or `require`. There is nothing
+    /// between: encryption that an attacker can switch off protects nothing. Over a Unix socket it
+    /// never is.
     #[serde(default)]
     pub(crate) tls: TlsFile,
-    /// The certificates, as a PEM file, that the server's certificate must descend from. With it
-    /// `tls` must be `require`, and the server's name is checked.
+    /// The certificates, as a PEM file, that the server's certificate must descend from; the
+    /// server's name is checked too. `require` needs it.
     pub(crate) tls_ca: Option<String>,
 }
 
@@ -142,9 +143,8 @@ fn search_path_default() -> Vec<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TlsFile {
-    Disable,
     #[default]
-    Prefer,
+    Disable,
     Require,
 }
 

@@ -83,7 +83,7 @@ impl Watching {
         tracing::warn!(kind = finding.kind, severity = %finding.severity, "{}", finding.why);
         if self.suspend_on.contains(finding.kind) {
             let suspended = self.handle.suspended();
-            for actor in finding.actors.iter().filter(|actor| !suspended.contains(actor)) {
+            for actor in finding.actors.iter().filter(|actor| !suspended.contains_key(*actor)) {
                 let done = self.handle.suspend(actor, &Actor::new(WATCH), &finding.why);
                 if let Err(error) = done {
                     tracing::error!(

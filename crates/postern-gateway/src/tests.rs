@@ -1,0 +1,268 @@
+//! The gateway between real clients and a real server, each test with its own.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use postern_ledger::{Body, Counter, Limit, Note};
+use postern_model::Actor;
+use tokio_postgres::{SimpleQueryMessage, error::SqlState};
+
+use self::world::World;
+
+mod raw;
+mod world;
+
+fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
+    let cells = |row: &tokio_postgres::SimpleQueryRow| {
+        (0..row.len()).map(|i| row.get(i).unwrap_or("NULL").to_owned()).collect()
+    };
+    messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(cells(row)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn code(error: &tokio_postgres::Error) -> &str {
+    error.code().map_or("none", SqlState::code)
+}
+
+#[tokio::test]
+async fn own_customers_are_clear_and_others_masked_in_both_protocols() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let sql = "SELECT id, email FROM customers WHERE id IN (1, 2) ORDER BY id";
+    let simple = rows(&ana.simple_query(sql).await.unwrap());
+    assert_eq!(simple, [["1", "one@example.org"], ["2", "***"]]);
+    let extended = ana.query(sql, &[]).await.unwrap();
+    let emails: Vec<(i64, &str)> = extended.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(emails, [(1, "one@example.org"), (2, "***")]);
+    assert_eq!(extended[0].columns().len(), 2, "no hidden column shows");
+    let parameter = "SELECT email FROM customers WHERE id = $1";
+    let statement = ana.prepare(parameter).await.unwrap();
+    assert_eq!(statement.params().len(), 1, "no hidden parameter shows");
+    let row = ana.query_one(&statement, &[&1_i64]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "one@example.org");
+}
+
+#[tokio::test]
+async fn every_record_that_left_is_in_the_ledger_with_its_reason() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let left = rows(&ana.simple_query("SELECT id, name FROM customers").await.unwrap());
+    let left: BTreeSet<String> = left.into_iter().map(|row| row[0].clone()).collect();
+    let recorded = world.disclosures();
+    let all: BTreeSet<String> =
+        recorded.iter().flat_map(|d| &d.subjects).map(ToString::to_string).collect();
+    assert_eq!(left, all);
+    let clear: BTreeSet<String> = recorded
+        .iter()
+        .filter(|d| !d.clear.is_empty())
+        .inspect(|d| assert_eq!(&*d.reason.as_ref().unwrap().name, "ticket"))
+        .flat_map(|d| &d.subjects)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(clear, BTreeSet::from(["1".to_owned(), "3".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_spent_budget_cuts_at_the_exact_record() {
+    let limit = Limit {
+        counter: Counter::MaskedSubjects,
+        window: Duration::from_secs(3_600),
+        max: 25,
+    };
+    let world = World::start(&[limit]);
+    let mut raw = world.raw("ben").await;
+    let sql = "SELECT id, name FROM customers ORDER BY id";
+    let answer = raw.query(sql).await;
+    assert_eq!(answer.rows.len(), 25);
+    assert_eq!(answer.error.as_deref(), Some("53400"));
+    let recorded: BTreeSet<String> = world
+        .disclosures()
+        .iter()
+        .flat_map(|d| &d.subjects)
+        .map(ToString::to_string)
+        .collect();
+    let left: BTreeSet<String> = answer.rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(left, recorded);
+    // Another session finds it spent, for new records but not for those already counted.
+    let mut again = world.raw("ben").await;
+    assert_eq!(again.query("SELECT id FROM customers WHERE id = 90").await.rows.len(), 0);
+    assert_eq!(again.query("SELECT id FROM customers WHERE id = 20").await.rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reason_that_ended_shows_nothing_within_its_age() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let email = "SELECT email FROM customers WHERE id = 1";
+    assert_eq!(rows(&ana.simple_query(email).await.unwrap()), [["one@example.org"]]);
+    world.postgres.psql_in("support", "UPDATE tickets SET status = 'closed'").unwrap();
+    let closed = tokio::time::Instant::now();
+    loop {
+        let seen = match ana.simple_query(email).await {
+            Ok(seen) => rows(&seen),
+            Err(error) => {
+                assert_eq!(code(&error), "40001", "{error}");
+                continue;
+            }
+        };
+        if seen == [["***"]] {
+            break;
+        }
+        assert!(closed.elapsed() < Duration::from_secs(2), "still clear: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_actor_is_cut_in_mid_query_and_kept_out() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    ana.send_query("SELECT count(*) FROM generate_series(1, 100000000000)").await;
+    let by = Actor::new("lead");
+    let cut = world.handle().suspend(&Actor::new("ana"), &by, "test").unwrap();
+    assert_eq!(cut, 1);
+    assert_eq!(ana.answer().await.error.as_deref(), Some("57P01"));
+    assert!(ana.is_closed().await);
+    assert_eq!(world.login_error("ana", "pw-ana").await, "28P01");
+    assert_eq!(world.running_statements(), 0, "the running query was cancelled");
+    assert!(world.handle().resume(&Actor::new("ana"), &by, "test").unwrap());
+    world.client("ana").await;
+}
+
+#[tokio::test]
+async fn an_unknown_name_looks_like_a_wrong_password() {
+    let world = World::start(&[]);
+    let unknown = world.login_answer("nobody", "x").await;
+    let wrong = world.login_answer("ana", "x").await;
+    assert_eq!(unknown, wrong);
+    let refused = |notes: Vec<Note>| {
+        notes.iter().filter(|note| matches!(note, Note::LoginRefused { .. })).count()
+    };
+    world.wait_until("both are recorded", |world| refused(world.notes()) == 2).await;
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_the_transaction_as_an_error_would() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    assert_eq!(ana.query("BEGIN").await.status, b'T');
+    let refused = ana.query("COPY customers TO STDOUT").await;
+    assert_eq!((refused.error.as_deref(), refused.status), (Some("42501"), b'E'));
+    assert_eq!(ana.query("SELECT 1").await.error.as_deref(), Some("25P02"));
+    assert_eq!(ana.query("ROLLBACK").await.status, b'I');
+    assert_eq!(ana.query("SELECT 1").await.rows, [["1"]]);
+    let is_refusal =
+        |note: &Note| matches!(note, Note::Refused { actor, .. } if actor.as_str() == "ana");
+    world.wait_until("it is recorded", |world| world.notes().iter().any(is_refusal)).await;
+}
+
+#[tokio::test]
+async fn nothing_leaves_when_it_cannot_be_recorded() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    world.ledger.close().unwrap();
+    let answer = ana.query("SELECT id, email FROM customers").await;
+    assert_eq!(answer.rows.len(), 0);
+    assert_eq!(answer.error.as_deref(), Some("58030"));
+    assert_eq!(ana.query("SELECT 1").await.rows, [["1"]], "unprotected work goes on");
+}
+
+#[tokio::test]
+async fn garbage_and_huge_lengths_end_the_connection_and_nothing_else() {
+    let world = World::start(&[]);
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0],
+        &[0xff, 0xff, 0xff, 0xff],
+        &[0, 0, 0, 8, 4, 210, 22, 47, 0, 0, 0, 8],
+    ] {
+        assert!(world.sends_and_is_closed(bytes).await, "{bytes:?}");
+    }
+    let mut ana = world.raw("ana").await;
+    ana.send(&[b'Q', 0x7f, 0xff, 0xff, 0xff]).await;
+    assert_eq!(ana.answer().await.error.as_deref(), Some("08P01"));
+    assert!(ana.is_closed().await);
+    world.client("ana").await;
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_leaves_nothing_running() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    ana.send_query("SELECT count(*) FROM generate_series(1, 100000000000)").await;
+    world.wait_for_statements(1).await;
+    drop(ana);
+    world.wait_for_statements(0).await;
+    world.client("ana").await;
+}
+
+#[tokio::test]
+async fn a_cancel_request_reaches_the_query_and_nobody_elses() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let token = ana.cancel_token();
+    let endless = "SELECT count(*) FROM generate_series(1, 100000000000)";
+    let running = tokio::spawn(async move { ana.simple_query(endless).await });
+    world.wait_for_statements(1).await;
+    token.cancel_query(tokio_postgres::NoTls).await.unwrap();
+    assert_eq!(code(&running.await.unwrap().unwrap_err()), "57014");
+}
+
+#[tokio::test]
+async fn an_error_about_protected_data_quotes_nothing() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let error = ana.simple_query("SELECT email::int FROM customers WHERE id = 1").await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code().code(), "22P02");
+    assert!(!error.to_string().contains("one@"), "{error}");
+    assert_eq!(error.detail(), None);
+}
+
+#[tokio::test]
+async fn a_lost_server_is_told_and_a_returned_one_is_used() {
+    let mut world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    world.postgres.shut_down().unwrap();
+    let answer = ana.query("SELECT 1").await;
+    assert!(matches!(answer.error.as_deref(), Some("57P01" | "08006")), "{answer:?}");
+    world.postgres.start_again().unwrap();
+    world.wait_for_login("ana").await;
+}
+
+#[tokio::test]
+async fn a_ticket_that_an_actor_opens_is_a_weak_reason_at_once() {
+    let world = World::start(&[]);
+    let ben = world.client("ben").await;
+    let insert = "INSERT INTO tickets (customer_id, assignee, opened_by, status) \
+                  VALUES (7, 'ben', 'ben', 'open')";
+    ben.simple_query(insert).await.unwrap();
+    let seen = rows(&ben.simple_query("SELECT name FROM customers WHERE id = 7").await.unwrap());
+    assert_eq!(seen, [["Name 7"]]);
+    let weak = world.disclosures().into_iter().find_map(|d| d.reason).unwrap();
+    assert_eq!(weak.grade, postern_model::Grade::Weak);
+}
+
+#[tokio::test]
+async fn a_lookup_is_recorded_whether_it_finds_somebody_or_not() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    for email in ["two@example.org", "nobody@example.org"] {
+        let sql = "SELECT id, email FROM customers WHERE email = $1";
+        ana.query(sql, &[&email]).await.unwrap();
+    }
+    let hits: Vec<bool> = world
+        .entries()
+        .into_iter()
+        .filter_map(|entry| match entry.body {
+            Body::Disclosed(disclosed) => Some(disclosed.lookups),
+            Body::Noted(_) => None,
+        })
+        .flatten()
+        .map(|lookup| lookup.hit)
+        .collect();
+    assert_eq!(hits, [true, false]);
+}

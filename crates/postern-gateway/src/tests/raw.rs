@@ -1,0 +1,121 @@
+//! A client that sends and sees every byte.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::BytesMut;
+use postern_wire::{Authentication, Backend, Frame, FrameReader, encode};
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) struct Raw {
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+/// What came up to ReadyForQuery or the end of the connection.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) rows: Vec<Vec<String>>,
+    pub(super) error: Option<String>,
+    /// The transaction status; 0 if the connection ended.
+    pub(super) status: u8,
+}
+
+impl Raw {
+    pub(super) async fn connect(
+        address: SocketAddr,
+        user: &str,
+        password: &str,
+        database: &str,
+    ) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut raw = Self { stream, buffer: BytesMut::new() };
+        let mut out = BytesMut::new();
+        encode::startup(&mut out, 0, &[("user", user), ("database", database)]).unwrap();
+        raw.send(&out).await;
+        let mut scram =
+            ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        loop {
+            let frame = raw.frame().await.expect("the log-in ended");
+            let mut out = BytesMut::new();
+            match Backend::parse(&frame).unwrap() {
+                Backend::Authentication(Authentication::Sasl { .. }) => {
+                    encode::sasl_initial_response(&mut out, "SCRAM-SHA-256", scram.message())
+                        .unwrap();
+                }
+                Backend::Authentication(Authentication::SaslContinue(data)) => {
+                    scram.update(data).unwrap();
+                    encode::sasl_response(&mut out, scram.message()).unwrap();
+                }
+                Backend::Authentication(Authentication::SaslFinal(data)) => {
+                    scram.finish(data).unwrap();
+                }
+                Backend::ReadyForQuery(_) => return raw,
+                Backend::ErrorResponse(fields) => panic!("not let in: {fields:?}"),
+                _ => {}
+            }
+            raw.send(&out).await;
+        }
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    pub(super) async fn send_query(&mut self, sql: &str) {
+        let mut out = BytesMut::new();
+        encode::query(&mut out, sql).unwrap();
+        self.send(&out).await;
+    }
+
+    pub(super) async fn query(&mut self, sql: &str) -> Answer {
+        self.send_query(sql).await;
+        self.answer().await
+    }
+
+    pub(super) async fn answer(&mut self) -> Answer {
+        let mut answer = Answer::default();
+        while let Some(frame) = self.frame().await {
+            match Backend::parse(&frame).unwrap() {
+                Backend::DataRow(row) => {
+                    let text = |cell: Option<&[u8]>| {
+                        cell.map_or("NULL".into(), |c| String::from_utf8_lossy(c).into_owned())
+                    };
+                    answer.rows.push(row.cells().map(text).collect());
+                }
+                Backend::ErrorResponse(fields) => {
+                    answer.error = fields.sqlstate().map(|code| code.to_string());
+                }
+                Backend::ReadyForQuery(status) => {
+                    answer.status = status.as_byte();
+                    break;
+                }
+                _ => {}
+            }
+        }
+        answer
+    }
+
+    /// Whether the gateway has closed the connection, or does so soon.
+    pub(super) async fn is_closed(&mut self) -> bool {
+        self.frame().await.is_none()
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = FrameReader::new(1 << 24).next(&mut self.buffer).unwrap() {
+                return Some(frame);
+            }
+            let read = self.stream.read_buf(&mut self.buffer);
+            match tokio::time::timeout(PATIENCE, read).await.expect("no answer in time") {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A small support database behind a gateway.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use postern_ledger::{Body, Entry, Ledger, Limit, Note, Options, Reader};
+use postern_model::{Actor, Clock, Disclosure, FieldClass, Timestamp};
+use postern_people::{Account, People, Verifier};
+use postern_policy::Policy;
+use postern_session::{ColumnSettings, HoldLimits, Kind, TableSettings};
+use postern_testkit::PostgresServer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_postgres::Client;
+
+use super::raw::Raw;
+use crate::{
+    Gateway, Handle, Limits, Parts, ReasonGrade, ReasonSettings, Role, Settings, Upstream,
+    UpstreamHost,
+};
+
+const SCHEMA: &str = "
+    CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL, email text UNIQUE);
+    INSERT INTO customers SELECT n, 'Name ' || n, 'mail' || n || '@example.org'
+        FROM generate_series(1, 100) n;
+    UPDATE customers SET email = 'one@example.org' WHERE id = 1;
+    UPDATE customers SET email = 'two@example.org' WHERE id = 2;
+    CREATE TABLE tickets (id bigserial PRIMARY KEY, customer_id bigint REFERENCES customers,
+        assignee text, opened_by text, status text);
+    INSERT INTO tickets (customer_id, assignee, opened_by, status)
+        VALUES (1, 'ana', 'customer', 'open'), (3, 'ana', 'customer', 'open');
+    ANALYZE;";
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the tests' gateway runs in real time")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp(since.as_micros().try_into().unwrap())
+    }
+}
+
+pub(super) struct World {
+    pub(super) postgres: PostgresServer,
+    pub(super) ledger: Arc<Ledger>,
+    folder: tempfile::TempDir,
+    gateway: Gateway,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.gateway.handle().stop();
+    }
+}
+
+impl World {
+    /// Everybody is an agent with these budgets.
+    pub(super) fn start(budgets: &[Limit]) -> Self {
+        let postgres = PostgresServer::start(postern_testkit::Options::default()).unwrap();
+        postgres.psql("CREATE DATABASE support").unwrap();
+        postgres.psql_in("support", SCHEMA).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::new("test", Arc::new(SystemClock)).small();
+        let path = folder.path().join("ledger");
+        Ledger::create(&path, &options).unwrap();
+        let ledger = Arc::new(Ledger::open(&path, options, Arc::new(|_| {})).unwrap());
+        let parts = Parts {
+            ledger: ledger.clone(),
+            policy: Arc::new(Policy::parse(Policy::default_text()).unwrap()),
+            people: Arc::new(people()),
+            suspended: BTreeMap::new(),
+            clock: Arc::new(SystemClock),
+            mock_secret: [1; 32],
+            search_key: [2; 32],
+        };
+        let gateway = Gateway::build(settings(&postgres, budgets), parts).unwrap();
+        let handle = gateway.handle();
+        postern_testkit::wait_until(PATIENCE, "the catalogue to be read", || handle.is_ready())
+            .unwrap();
+        Self { postgres, ledger, folder, gateway }
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        self.gateway.handle()
+    }
+
+    pub(super) async fn client(&self, actor: &str) -> Client {
+        let config = self.config(actor, &format!("pw-{actor}"));
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    pub(super) async fn raw(&self, actor: &str) -> Raw {
+        Raw::connect(self.handle().address(), actor, &format!("pw-{actor}"), "support").await
+    }
+
+    pub(super) async fn login_error(&self, actor: &str, password: &str) -> String {
+        match self.config(actor, password).connect(tokio_postgres::NoTls).await {
+            Ok(_) => panic!("{actor} was let in"),
+            Err(error) => super::code(&error).to_owned(),
+        }
+    }
+
+    /// All that a failed log-in is told.
+    pub(super) async fn login_answer(&self, actor: &str, password: &str) -> String {
+        match self.config(actor, password).connect(tokio_postgres::NoTls).await {
+            Ok(_) => panic!("{actor} was let in"),
+            Err(error) => format!("{:?}", error.as_db_error()),
+        }
+    }
+
+    pub(super) async fn wait_for_login(&self, actor: &str) {
+        let config = self.config(actor, &format!("pw-{actor}"));
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while config.connect(tokio_postgres::NoTls).await.is_err() {
+            assert!(tokio::time::Instant::now() < until, "no log-in");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Sends bytes as a first message; whether the connection is closed for it.
+    pub(super) async fn sends_and_is_closed(&self, bytes: &[u8]) -> bool {
+        let mut stream = tokio::net::TcpStream::connect(self.handle().address()).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut rest = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.is_ok()
+    }
+
+    /// Statements of clients that the server is running.
+    pub(super) fn running_statements(&self) -> usize {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
+                   AND query LIKE '%generate_series%' AND pid <> pg_backend_pid()";
+        self.postgres.psql_in("support", sql).unwrap().trim().parse().unwrap()
+    }
+
+    pub(super) async fn wait_for_statements(&self, count: usize) {
+        self.wait_until("statements", |world| world.running_statements() == count).await;
+    }
+
+    pub(super) async fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while !is_so(self) {
+            assert!(tokio::time::Instant::now() < until, "waited in vain for: {what}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let reader = Reader::open(&self.folder.path().join("ledger")).unwrap();
+        reader.map(Result::unwrap).collect()
+    }
+
+    pub(super) fn disclosures(&self) -> Vec<Disclosure> {
+        self.entries().iter().flat_map(Entry::disclosures).collect()
+    }
+
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let notes = self.entries().into_iter().filter_map(|entry| match entry.body {
+            Body::Noted(note) => Some(note),
+            Body::Disclosed(_) => None,
+        });
+        notes.collect()
+    }
+
+    fn config(&self, actor: &str, password: &str) -> tokio_postgres::Config {
+        let address = self.handle().address();
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(address.ip().to_string())
+            .port(address.port())
+            .user(actor)
+            .password(password)
+            .dbname("support");
+        config
+    }
+}
+
+fn people() -> People {
+    let mut people = People::default();
+    for name in ["ana", "ben"] {
+        let iterations = NonZeroU32::new(16).unwrap();
+        let verifier = Verifier::derive(&format!("pw-{name}"), b"0123456789abcdef", iterations);
+        let account = Account {
+            role: "agent".into(),
+            employer: "own".into(),
+            verifier: Some(verifier),
+            ends: None,
+        };
+        people.insert(Actor::new(name), account).unwrap();
+    }
+    people
+}
+
+fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
+    let column = |name: &str, class, lookup| ColumnSettings {
+        name: name.to_owned(),
+        class,
+        lookup,
+        mask: Some("***".to_owned()),
+    };
+    let table = |table: &str, subject: &str, clear: &[&str], columns| TableSettings {
+        schema: "public".to_owned(),
+        table: table.to_owned(),
+        subject: subject.to_owned(),
+        clear: clear.iter().map(ToString::to_string).collect(),
+        columns,
+        insert: table == "tickets",
+    };
+    let customers = vec![
+        column("name", FieldClass::Name, false),
+        column("email", FieldClass::Email, true),
+    ];
+    let all = ["id", "customer_id", "assignee", "opened_by", "status"];
+    Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        workers: 2,
+        tls: None,
+        upstream: Upstream {
+            host: UpstreamHost::Unix {
+                folder: postgres.socket_dir().to_owned(),
+                port: postgres.port(),
+            },
+            database: "support".to_owned(),
+            user: postgres.superuser().to_owned(),
+            password: None,
+            tls: None,
+            search_path: vec!["public".to_owned()],
+        },
+        limits: Limits {
+            connections_max: 100,
+            message_bytes_max: 1 << 20,
+            login_timeout: PATIENCE,
+            drain: Duration::from_millis(100),
+            statement_timeout: Duration::from_secs(60),
+            idle_in_transaction_timeout: Duration::from_secs(60),
+            hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
+        },
+        roles: BTreeMap::from([(
+            "agent".into(),
+            Role { kind: Kind::Restricted, budgets: budgets.into() },
+        )]),
+        tables: vec![
+            table("customers", "id", &["id"], customers),
+            table("tickets", "customer_id", &all, Vec::new()),
+        ],
+        reasons: vec![ReasonSettings {
+            name: "ticket".into(),
+            schema: "public".to_owned(),
+            table: "tickets".to_owned(),
+            subject: "customer_id".to_owned(),
+            actor: "assignee".to_owned(),
+            condition: "status = 'open'".to_owned(),
+            grade: ReasonGrade::StrongWhen("opened_by = 'customer'".to_owned()),
+        }],
+    }
+}

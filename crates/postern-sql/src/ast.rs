@@ -1,0 +1,118 @@
+//! Small constructors for the trees that the rewriting adds.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+pub(crate) fn node(kind: NodeEnum) -> Node {
+    Node { node: Some(kind) }
+}
+
+pub(crate) fn string(text: &str) -> Node {
+    node(NodeEnum::String(pb::String { sval: text.to_owned() }))
+}
+
+/// The text of a list of names, if it is nothing but names.
+pub(crate) fn names(nodes: &[Node]) -> Option<Vec<&str>> {
+    nodes
+        .iter()
+        .map(|node| match &node.node {
+            Some(NodeEnum::String(pb::String { sval })) => Some(sval.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(crate) fn constant(text: &str) -> Node {
+    let val = Some(pb::a_const::Val::Sval(pb::String { sval: text.to_owned() }));
+    node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))
+}
+
+pub(crate) fn null() -> Node {
+    node(NodeEnum::AConst(pb::AConst { isnull: true, location: 0, val: None }))
+}
+
+pub(crate) fn integer(value: i32) -> Node {
+    let val = Some(pb::a_const::Val::Ival(pb::Integer { ival: value }));
+    node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))
+}
+
+pub(crate) fn column(names: &[&str]) -> Node {
+    let fields = names.iter().map(|name| string(name)).collect();
+    node(NodeEnum::ColumnRef(pb::ColumnRef { fields, location: 0 }))
+}
+
+pub(crate) fn target(name: &str, value: Node) -> Node {
+    node(NodeEnum::ResTarget(Box::new(pb::ResTarget {
+        name: name.to_owned(),
+        indirection: Vec::new(),
+        val: Some(Box::new(value)),
+        location: 0,
+    })))
+}
+
+pub(crate) fn type_name(schema: &str, name: &str, modifiers: &[i32], array: bool) -> pb::TypeName {
+    pb::TypeName {
+        names: vec![string(schema), string(name)],
+        type_oid: 0,
+        setof: false,
+        pct_type: false,
+        typmods: modifiers.iter().map(|modifier| integer(*modifier)).collect(),
+        typemod: -1,
+        array_bounds: if array {
+            vec![node(NodeEnum::Integer(pb::Integer { ival: -1 }))]
+        } else {
+            Vec::new()
+        },
+        location: 0,
+    }
+}
+
+pub(crate) fn cast(value: Node, type_name: pb::TypeName) -> Node {
+    node(NodeEnum::TypeCast(Box::new(pb::TypeCast {
+        arg: Some(Box::new(value)),
+        type_name: Some(type_name),
+        location: 0,
+    })))
+}
+
+/// `left OPERATOR(pg_catalog.=) right`, or `… ANY (right)`.
+pub(crate) fn equal(kind: pb::AExprKind, left: Node, right: Node) -> Node {
+    node(NodeEnum::AExpr(Box::new(pb::AExpr {
+        kind: kind as i32,
+        name: vec![string("pg_catalog"), string("=")],
+        lexpr: Some(Box::new(left)),
+        rexpr: Some(Box::new(right)),
+        rexpr_list_start: 0,
+        rexpr_list_end: 0,
+        location: 0,
+    })))
+}
+
+pub(crate) fn case(condition: Node, yes: Node, no: Node) -> Node {
+    let when = pb::CaseWhen {
+        xpr: None,
+        expr: Some(Box::new(condition)),
+        result: Some(Box::new(yes)),
+        location: 0,
+    };
+    node(NodeEnum::CaseExpr(Box::new(pb::CaseExpr {
+        xpr: None,
+        casetype: 0,
+        casecollid: 0,
+        arg: None,
+        args: vec![node(NodeEnum::CaseWhen(Box::new(when)))],
+        defresult: Some(Box::new(no)),
+        location: 0,
+    })))
+}
+
+/// `SELECT targets FROM from [WHERE condition]`.
+pub(crate) fn select(targets: Vec<Node>, from: Node, condition: Option<Node>) -> Node {
+    node(NodeEnum::SelectStmt(Box::new(pb::SelectStmt {
+        target_list: targets,
+        from_clause: vec![from],
+        where_clause: condition.map(Box::new),
+        limit_option: pb::LimitOption::Default as i32,
+        op: pb::SetOperation::SetopNone as i32,
+        ..pb::SelectStmt::default()
+    })))
+}

@@ -1,0 +1,190 @@
+//! The analysis of one statement that reads or writes rows.
+//!
+//! It runs twice over the same tree. The first run finds out which protected columns are used
+//! anywhere but in a result row that carries their record's key, and which equality searches are
+//! lookups; the second builds the leaves with that knowledge. What the second run finds must be what
+//! the first one found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pg_query::{Node, protobuf as pb};
+
+use crate::{
+    KeySet, LookupValue, Mode,
+    refusal::{Judged, not_understood, refuse},
+    resolve::Resolver,
+    taint::{Rows, Taint},
+};
+
+mod call;
+mod expression;
+mod from;
+mod grouping;
+mod leaf;
+mod lookup;
+mod names;
+mod scope;
+mod select;
+mod set_operation;
+mod target;
+mod write;
+
+pub(crate) use leaf::LeafBuild;
+pub(crate) use write::{ProtectedInsert, insert_protected};
+
+/// What the first run finds and the second needs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Facts {
+    /// Protected columns that must be masked for all keys, as (leaf, column number).
+    pub(crate) spoiled: BTreeSet<(usize, i16)>,
+    /// The lookups, by leaf.
+    pub(crate) lookups: BTreeMap<usize, FoundLookup>,
+}
+
+/// `column = constant` on a lookup column.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FoundLookup {
+    pub(crate) attribute: i16,
+    pub(crate) constant: Node,
+    pub(crate) value: LookupValue,
+}
+
+/// A common table in scope.
+#[derive(Debug, Clone)]
+struct CommonTable {
+    name: String,
+    state: CommonState,
+}
+
+#[derive(Debug, Clone)]
+enum CommonState {
+    Known(Rows),
+    /// It is being analysed: a reference is recursive.
+    Itself,
+    /// It comes later in the same `WITH RECURSIVE`.
+    Later,
+}
+
+/// The analysis of one statement, in one run.
+#[derive(Debug)]
+pub(crate) struct Analysis<'a> {
+    pub(crate) resolver: Resolver<'a>,
+    known: Facts,
+    pub(crate) facts: Facts,
+    pub(crate) leaves: Vec<LeafBuild<'a>>,
+    pub(crate) holes: Vec<KeySet>,
+    pub(crate) parameters: usize,
+    /// Leaves that a predicate narrows down by what tells records apart.
+    pinned: BTreeSet<usize>,
+    /// Leaves whose rows are folded without carrying their keys.
+    folded: BTreeSet<usize>,
+    commons: Vec<CommonTable>,
+    recursions: usize,
+    aggregates: Vec<grouping::Aggregate>,
+    pub(crate) locks_rows: bool,
+    pub(crate) writes: bool,
+    names: usize,
+}
+
+impl<'a> Analysis<'a> {
+    pub(crate) fn new(resolver: Resolver<'a>, known: Facts) -> Self {
+        Self {
+            resolver,
+            known,
+            facts: Facts::default(),
+            leaves: Vec::new(),
+            holes: Vec::new(),
+            parameters: 0,
+            pinned: BTreeSet::new(),
+            folded: BTreeSet::new(),
+            commons: Vec::new(),
+            recursions: 0,
+            aggregates: Vec::new(),
+            locks_rows: false,
+            writes: false,
+            names: 0,
+        }
+    }
+
+    /// Analyses and rewrites a whole `SELECT`.
+    pub(crate) fn whole_select(&mut self, select: &mut pb::SelectStmt) -> Judged<Rows> {
+        let rows = self.select(select, None, select::Place::Top)?;
+        self.close(&rows)?;
+        Ok(rows)
+    }
+
+    /// What only the whole statement can tell.
+    pub(crate) fn close(&mut self, rows: &Rows) -> Judged<()> {
+        if self.folded.intersection(&self.pinned).next().is_some() {
+            return refuse(
+                "folded_lookup",
+                "an aggregate, sub-select or set operation that is narrowed down to single \
+                 records is not allowed for this role",
+                "select the records themselves, or count without naming a key",
+            );
+        }
+        if !rows.bare.is_empty() {
+            return not_understood("a result whose records can't be told");
+        }
+        let carried: BTreeSet<usize> = rows.keys.iter().map(|key| key.leaf).collect();
+        if self.facts.lookups.keys().any(|leaf| !carried.contains(leaf)) {
+            return refuse(
+                "lookup",
+                "a search for one record must return that record",
+                "select from the table directly, without aggregate or sub-select",
+            );
+        }
+        if self.facts.lookups.len() > 1 {
+            return refuse(
+                "lookup",
+                "a statement may search for one value only",
+                "send one statement for each value",
+            );
+        }
+        if self.locks_rows && !self.leaves.is_empty() {
+            return refuse(
+                "row_lock",
+                "rows of a protected table can't be locked by this role",
+                "leave FOR UPDATE or FOR SHARE out",
+            );
+        }
+        if self.writes && !self.leaves.is_empty() {
+            return refuse(
+                "write",
+                "a statement that writes can't read a protected table",
+                "read and write in two statements, without copying protected values",
+            );
+        }
+        for column in &rows.columns {
+            let lost: BTreeSet<(usize, i16)> = column
+                .taint
+                .protected
+                .iter()
+                .copied()
+                .filter(|(leaf, _)| !carried.contains(leaf))
+                .collect();
+            self.spoil(&Taint { protected: lost, ..Taint::default() });
+        }
+        Ok(())
+    }
+
+    /// The protected columns of `taint` are used where no row accounts for them: from now on they
+    /// are masked, or, where nothing is masked, narrow their records down.
+    fn spoil(&mut self, taint: &Taint) {
+        match self.resolver.rules.mode {
+            Mode::Restricted => self.facts.spoiled.extend(&taint.protected),
+            Mode::Accounted => self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf)),
+        }
+    }
+
+    /// The value of an expression decides which rows there are.
+    fn predicate(&mut self, taint: &Taint) {
+        self.spoil(taint);
+        self.pinned.extend(&taint.identifiers);
+    }
+
+    fn name(&mut self, kind: char) -> String {
+        self.names += 1;
+        format!("{}{kind}{}", self.resolver.context.prefix, self.names)
+    }
+}

@@ -1,0 +1,239 @@
+//! Function calls.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, expression::is_constant, grouping::Aggregate, scope::Scope};
+use crate::{
+    ast,
+    functions::{Kind, readable_setting, unlisted},
+    refusal::{Judged, not_understood, refuse},
+    taint::Taint,
+};
+
+impl Analysis<'_> {
+    pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
+        let kind = self.function(call)?;
+        let built_in = match ast::names(&call.funcname).as_deref() {
+            Some(["pg_catalog", name]) => (*name).to_owned(),
+            _ => String::new(),
+        };
+        if built_in == "current_setting" {
+            self.setting(call)?;
+        }
+        let windowed = call.over.is_some();
+        let aggregates = !windowed
+            && matches!(kind, Kind::Aggregate | Kind::Collecting | Kind::WindowOrAggregate);
+        if aggregates && !scope.grouped {
+            return not_understood("an aggregate in this place");
+        }
+        if !windowed && kind == Kind::Window {
+            return not_understood("a window function without OVER");
+        }
+        let mut taint = Taint::default();
+        for argument in &mut call.args {
+            match self.star_argument(argument, scope)? {
+                Some(row) => taint.add(&row),
+                None => taint.add(&self.expression(argument, scope)?),
+            }
+        }
+        taint.add(&self.all(&mut call.agg_order, scope)?);
+        if let Some(filter) = call.agg_filter.as_deref_mut() {
+            let filter = self.expression(filter, scope)?;
+            self.predicate(&filter);
+            taint.local |= filter.local;
+            taint.outer |= filter.outer;
+            taint.sublink |= filter.sublink;
+        }
+        if built_in == "count" {
+            // How many, not which.
+            self.spoil(&taint);
+            taint.protected.clear();
+            taint.shown.clear();
+            taint.identifiers.clear();
+        }
+        if aggregates {
+            self.aggregate(&taint, kind, scope)?;
+            return Ok(taint);
+        }
+        if let Some(window) = call.over.as_deref_mut() {
+            return self.windowed(taint, kind, window, scope);
+        }
+        if matches!(kind, Kind::Set | Kind::Record) {
+            // The value decides how many rows there are.
+            self.spoil(&taint);
+        }
+        Ok(taint)
+    }
+
+    fn aggregate(&mut self, taint: &Taint, kind: Kind, scope: &Scope<'_>) -> Judged<()> {
+        if scope.parent.is_some() && (taint.outer && !taint.local || taint.sublink) {
+            return not_understood("an aggregate of an outer query's columns");
+        }
+        self.spoil(taint);
+        self.aggregates
+            .push(Aggregate { arguments: taint.clone(), collects: kind == Kind::Collecting });
+        Ok(())
+    }
+
+    /// A window function puts what other rows hold into a row.
+    fn windowed(
+        &mut self,
+        mut taint: Taint,
+        kind: Kind,
+        window: &mut pb::WindowDef,
+        scope: &Scope<'_>,
+    ) -> Judged<Taint> {
+        self.spoil(&taint);
+        let collects = kind == Kind::Collecting && !taint.leaves.is_empty();
+        if !taint.identifiers.is_empty() || collects {
+            return refuse(
+                "unaccounted",
+                "a window function over keys of a protected table can't be accounted",
+                "use row_number or rank, or select the records themselves",
+            );
+        }
+        taint.protected.clear();
+        self.window(window, scope)?;
+        // It ranks records, so it tells them apart.
+        for item in &scope.items {
+            let leaves = item.whole().leaves;
+            taint.identifiers.extend(&leaves);
+            taint.leaves.extend(leaves);
+        }
+        Ok(taint)
+    }
+
+    pub(super) fn window(&mut self, window: &mut pb::WindowDef, scope: &Scope<'_>) -> Judged<()> {
+        let lists = window.partition_clause.iter_mut().chain(&mut window.order_clause);
+        let offsets = window.start_offset.as_deref_mut().into_iter();
+        let offsets = offsets.chain(window.end_offset.as_deref_mut());
+        let taint = self.all(lists.chain(offsets), scope)?;
+        self.spoil(&taint);
+        Ok(())
+    }
+
+    /// Resolves, checks and qualifies the function's name.
+    fn function(&self, call: &mut pb::FuncCall) -> Judged<Kind> {
+        let Some(kind) = self.kind_of_call(call) else {
+            let name = ast::names(&call.funcname).unwrap_or_default().join(".");
+            return unlisted(&name);
+        };
+        let names = ast::names(&call.funcname).unwrap_or_default();
+        let qualified = match names.as_slice() {
+            [name] if self.resolver.catalogue.built_in().kind(name).is_some() => {
+                Some(("pg_catalog".to_owned(), (*name).to_owned()))
+            }
+            [name] => {
+                let found = self.listed_schema(name);
+                found.map(|schema| (schema.to_owned(), (*name).to_owned()))
+            }
+            _ => None,
+        };
+        if let Some((schema, name)) = qualified {
+            call.funcname = vec![ast::string(&schema), ast::string(&name)];
+        }
+        Ok(kind)
+    }
+
+    pub(super) fn kind_of_call(&self, call: &pb::FuncCall) -> Option<Kind> {
+        let names = ast::names(&call.funcname)?;
+        let catalogue = self.resolver.catalogue;
+        match names.as_slice() {
+            [name] => match catalogue.built_in().kind(name) {
+                Some(kind) => Some(kind),
+                None => self.listed(self.listed_schema(name)?, name),
+            },
+            ["pg_catalog", name] => catalogue.built_in().kind(name),
+            [schema, name] => self.listed(schema, name),
+            _ => None,
+        }
+    }
+
+    /// The first schema of the search path that holds a function of that name.
+    fn listed_schema(&self, name: &str) -> Option<&str> {
+        let mut path = self.resolver.search_path().into_iter();
+        path.find(|schema| self.resolver.catalogue.functions_named(schema, name).next().is_some())
+    }
+
+    /// A user-defined function that the administrator vouches for.
+    fn listed(&self, schema: &str, name: &str) -> Option<Kind> {
+        if !self.resolver.vouches_for(schema, name) {
+            return None;
+        }
+        let mut kinds = self.resolver.catalogue.functions_named(schema, name);
+        let first = kinds.next()?;
+        if kinds.any(|other| other.kind != first.kind) {
+            return None;
+        }
+        match first.kind {
+            'f' if first.set => Some(Kind::Record),
+            'f' => Some(Kind::Scalar),
+            'a' => Some(Kind::Collecting),
+            'w' => Some(Kind::Window),
+            _ => None,
+        }
+    }
+
+    fn setting(&self, call: &pb::FuncCall) -> Judged<()> {
+        let name = call.args.first().and_then(|argument| match &argument.node {
+            Some(NodeEnum::AConst(pb::AConst {
+                val: Some(pb::a_const::Val::Sval(pb::String { sval })),
+                ..
+            })) => Some(sval.as_str()),
+            _ => None,
+        });
+        if name.is_some_and(readable_setting) {
+            return Ok(());
+        }
+        refuse(
+            "setting",
+            "this setting can't be read by this role",
+            "read a setting that describes the session, by its name",
+        )
+    }
+}
+
+/// Whether an aggregate of this level is somewhere in the expression.
+pub(super) fn has_aggregate(node: &Node, kind: &dyn Fn(&pb::FuncCall) -> Option<Kind>) -> bool {
+    let any = |nodes: &[Node]| nodes.iter().any(|node| has_aggregate(node, kind));
+    let one =
+        |node: &Option<Box<Node>>| node.as_deref().is_some_and(|node| has_aggregate(node, kind));
+    match node.node.as_ref() {
+        Some(NodeEnum::FuncCall(n)) => {
+            let aggregate = matches!(
+                kind(n),
+                Some(Kind::Aggregate | Kind::Collecting | Kind::WindowOrAggregate)
+            );
+            let window = n
+                .over
+                .as_deref()
+                .is_some_and(|window| any(&window.partition_clause) || any(&window.order_clause));
+            aggregate && n.over.is_none() || any(&n.args) || one(&n.agg_filter) || window
+        }
+        Some(NodeEnum::ResTarget(n)) => one(&n.val),
+        Some(NodeEnum::SortBy(n)) => one(&n.node),
+        Some(NodeEnum::TypeCast(n)) => one(&n.arg),
+        Some(NodeEnum::CollateClause(n)) => one(&n.arg),
+        Some(NodeEnum::AExpr(n)) => one(&n.lexpr) || one(&n.rexpr),
+        Some(NodeEnum::BoolExpr(n)) => any(&n.args),
+        Some(NodeEnum::NullTest(n)) => one(&n.arg),
+        Some(NodeEnum::BooleanTest(n)) => one(&n.arg),
+        Some(NodeEnum::CaseExpr(n)) => one(&n.arg) || any(&n.args) || one(&n.defresult),
+        Some(NodeEnum::CaseWhen(n)) => one(&n.expr) || one(&n.result),
+        Some(NodeEnum::CoalesceExpr(n)) => any(&n.args),
+        Some(NodeEnum::MinMaxExpr(n)) => any(&n.args),
+        Some(NodeEnum::RowExpr(n)) => any(&n.args),
+        Some(NodeEnum::AArrayExpr(n)) => any(&n.elements),
+        Some(NodeEnum::AIndirection(n)) => one(&n.arg) || any(&n.indirection),
+        Some(NodeEnum::AIndices(n)) => one(&n.lidx) || one(&n.uidx),
+        Some(NodeEnum::NamedArgExpr(n)) => one(&n.arg),
+        Some(NodeEnum::List(n)) => any(&n.items),
+        Some(NodeEnum::SubLink(n)) => one(&n.testexpr),
+        _ => false,
+    }
+}
+
+/// Whether a value is known before the statement runs.
+pub(super) fn constant_or_absent(node: &Option<Box<Node>>) -> bool {
+    is_constant(node.as_deref())
+}

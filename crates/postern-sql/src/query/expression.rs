@@ -1,0 +1,315 @@
+//! Expressions: every node that can stand in one, and what flows through it.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{
+    Analysis,
+    scope::{Scope, row},
+    select::Place,
+};
+use crate::{
+    ast,
+    refusal::{Judged, not_understood, refuse},
+    taint::{Source, Taint},
+};
+
+impl Analysis<'_> {
+    pub(super) fn expression(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
+        match node.node.as_mut() {
+            None => not_understood("an empty expression"),
+            Some(NodeEnum::ColumnRef(n)) => self.reference(n, scope),
+            Some(NodeEnum::ParamRef(n)) => {
+                let number = usize::try_from(n.number).unwrap_or_default();
+                self.parameters = self.parameters.max(number);
+                Ok(Taint::default())
+            }
+            Some(NodeEnum::TypeCast(n)) => self.cast(n, scope),
+            Some(NodeEnum::AExpr(n)) => self.operation(n, scope),
+            Some(NodeEnum::FuncCall(n)) => self.call(n, scope),
+            Some(NodeEnum::SubLink(n)) => self.sublink(n, scope),
+            Some(NodeEnum::AIndirection(n)) => self.indirection(n, scope),
+            Some(NodeEnum::CaseExpr(n)) => {
+                if n.arg.is_some() {
+                    self.equality_by_name()?;
+                }
+                let children = n.arg.as_deref_mut().into_iter().chain(&mut n.args);
+                self.all(children.chain(n.defresult.as_deref_mut()), scope)
+            }
+            Some(other) => self.plain(other, scope),
+        }
+    }
+
+    /// Nodes that do nothing but combine their children.
+    fn plain(&mut self, node: &mut NodeEnum, scope: &Scope<'_>) -> Judged<Taint> {
+        match node {
+            NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::SetToDefault(_) => {
+                Ok(Taint::default())
+            }
+            NodeEnum::CollateClause(n) => self.all(n.arg.as_deref_mut(), scope),
+            NodeEnum::NamedArgExpr(n) => self.all(n.arg.as_deref_mut(), scope),
+            NodeEnum::AArrayExpr(n) => self.all(&mut n.elements, scope),
+            NodeEnum::List(n) => self.all(&mut n.items, scope),
+            NodeEnum::BoolExpr(n) => self.all(&mut n.args, scope),
+            NodeEnum::NullTest(n) => self.all(n.arg.as_deref_mut(), scope),
+            NodeEnum::BooleanTest(n) => self.all(n.arg.as_deref_mut(), scope),
+            NodeEnum::CaseWhen(n) => {
+                self.all(n.expr.as_deref_mut().into_iter().chain(n.result.as_deref_mut()), scope)
+            }
+            NodeEnum::RowExpr(n) => self.all(&mut n.args, scope),
+            NodeEnum::CoalesceExpr(n) => self.all(&mut n.args, scope),
+            NodeEnum::MinMaxExpr(n) => self.all(&mut n.args, scope),
+            NodeEnum::GroupingFunc(n) => self.all(&mut n.args, scope),
+            NodeEnum::SortBy(n) => self.all(n.node.as_deref_mut(), scope),
+            _ => not_understood("this kind of expression"),
+        }
+    }
+
+    pub(super) fn all<'n>(
+        &mut self,
+        nodes: impl IntoIterator<Item = &'n mut Node>,
+        scope: &Scope<'_>,
+    ) -> Judged<Taint> {
+        let mut taint = Taint::default();
+        for node in nodes {
+            taint.add(&self.expression(node, scope)?);
+        }
+        Ok(taint)
+    }
+
+    fn cast(&mut self, cast: &mut pb::TypeCast, scope: &Scope<'_>) -> Judged<Taint> {
+        let taint = self.all(cast.arg.as_deref_mut(), scope)?;
+        let Some(name) = cast.type_name.as_mut() else {
+            return not_understood("a cast without a type");
+        };
+        let looks_up = self.type_name(name)?;
+        if looks_up && !taint.leaves.is_empty() {
+            return refuse(
+                "object_name",
+                "data of a protected table can't be cast to the name of an object",
+                "cast to text",
+            );
+        }
+        Ok(taint)
+    }
+
+    /// Resolves and qualifies a type; whether it is one whose input looks up objects by name.
+    pub(super) fn type_name(&mut self, name: &mut pb::TypeName) -> Judged<bool> {
+        let Some(names) = ast::names(&name.names) else {
+            return not_understood("this kind of type");
+        };
+        let catalogue = self.resolver.catalogue;
+        let found = match names.as_slice() {
+            [name] => {
+                let mut path = self.resolver.search_path().into_iter();
+                path.find_map(|schema| catalogue.type_named(schema, name))
+            }
+            [schema, name] => catalogue.type_named(schema, name),
+            _ => None,
+        };
+        let Some(found) = found else {
+            let text = names.join(".");
+            return refuse(
+                "type",
+                format!("type `{text}` is not known or not allowed for this role"),
+                "use a built-in type, an enum or a domain; row types of tables are not allowed",
+            );
+        };
+        let vouched = found.schema == "pg_catalog" || found.extension;
+        let base = found.kind == 'b' && found.element == 0;
+        if base && !vouched || catalogue.has_user_cast(found.oid) {
+            return refuse(
+                "type",
+                format!("type `{}` runs user-defined code", found.name),
+                "use a built-in type",
+            );
+        }
+        let (schema, type_name) = (found.schema.clone(), found.name.clone());
+        name.names = vec![ast::string(&schema), ast::string(&type_name)];
+        Ok(schema == "pg_catalog" && type_name.trim_start_matches('_').starts_with("reg"))
+    }
+
+    fn operation(&mut self, operation: &mut pb::AExpr, scope: &Scope<'_>) -> Judged<Taint> {
+        self.operator(operation.kind(), &mut operation.name)?;
+        let (left, right) = (operation.lexpr.as_deref_mut(), operation.rexpr.as_deref_mut());
+        let sources = match (&left, &right) {
+            (Some(left), Some(right)) => scope.source(left).zip(scope.source(right)),
+            _ => None,
+        };
+        let mut taint = self.all(left.into_iter().chain(right), scope)?;
+        let equality = operation.kind() == pb::AExprKind::AexprOp
+            && matches!(ast::names(&operation.name).as_deref(), Some([.., "="]));
+        if equality && sources.is_some_and(|(one, two)| self.same_record(one, two)) {
+            taint.identifiers.clear();
+        }
+        Ok(taint)
+    }
+
+    /// Whether an equality of the two columns says no more than that two rows are about the same
+    /// subject, or are the same record.
+    pub(super) fn same_record(&self, one: Source, two: Source) -> bool {
+        let relation = |source: Source| self.leaves.get(source.leaf).map(|leaf| leaf.relation.oid);
+        one.subject && two.subject
+            || one.identifier
+                && two.identifier
+                && one.attribute == two.attribute
+                && relation(one) == relation(two)
+    }
+
+    /// Operators are PostgreSQL's own or an extension's.
+    fn operator(&self, kind: pb::AExprKind, name: &mut Vec<Node>) -> Judged<()> {
+        use pb::AExprKind::{AexprOp, AexprOpAll, AexprOpAny, Undefined};
+        if kind == Undefined {
+            return not_understood("this kind of operator");
+        }
+        let Some(names) = ast::names(name) else { return not_understood("this operator") };
+        let catalogue = self.resolver.catalogue;
+        match names.as_slice() {
+            [symbol] => {
+                if catalogue.operators_named(symbol).all(|operator| operator.extension) {
+                    return Ok(());
+                }
+                if !matches!(kind, AexprOp | AexprOpAll | AexprOpAny) {
+                    return user_operator(symbol);
+                }
+                let symbol = (*symbol).to_owned();
+                *name = vec![ast::string("pg_catalog"), ast::string(&symbol)];
+                Ok(())
+            }
+            ["pg_catalog", _] => Ok(()),
+            [schema, symbol] => {
+                let mut found =
+                    catalogue.operators_named(symbol).filter(|o| o.schema == *schema).peekable();
+                let known = found.peek().is_some();
+                if known && found.all(|operator| operator.extension) {
+                    return Ok(());
+                }
+                user_operator(symbol)
+            }
+            _ => not_understood("this operator"),
+        }
+    }
+
+    /// A construct that looks up `=` by name.
+    pub(super) fn equality_by_name(&self) -> Judged<()> {
+        if self.resolver.catalogue.operators_named("=").all(|operator| operator.extension) {
+            return Ok(());
+        }
+        user_operator("=")
+    }
+
+    fn indirection(&mut self, node: &mut pb::AIndirection, scope: &Scope<'_>) -> Judged<Taint> {
+        let mut taint = self.all(node.arg.as_deref_mut(), scope)?;
+        for step in &mut node.indirection {
+            match step.node.as_mut() {
+                Some(NodeEnum::String(_)) => {}
+                Some(NodeEnum::AIndices(indices)) => {
+                    let bounds = indices.lidx.as_deref_mut().into_iter();
+                    taint.add(&self.all(bounds.chain(indices.uidx.as_deref_mut()), scope)?);
+                }
+                _ => return not_understood("`.*` of an expression"),
+            }
+        }
+        Ok(taint)
+    }
+
+    fn sublink(&mut self, link: &mut pb::SubLink, scope: &Scope<'_>) -> Judged<Taint> {
+        use pb::SubLinkType as Link;
+        let kind = link.sub_link_type();
+        if !link.oper_name.is_empty() {
+            self.operator(pb::AExprKind::AexprOp, &mut link.oper_name)?;
+        } else if kind == Link::AnySublink {
+            self.equality_by_name()?;
+        }
+        let tested = link.testexpr.as_deref_mut();
+        let source = tested.as_ref().and_then(|node| scope.source(node));
+        let mut taint = self.all(tested, scope)?;
+        let Some(NodeEnum::SelectStmt(select)) =
+            link.subselect.as_mut().and_then(|node| node.node.as_mut())
+        else {
+            return not_understood("this kind of sub-select");
+        };
+        // `EXISTS (… LIMIT 1)` is `EXISTS (…)`.
+        let limit = (kind == Link::ExistsSublink && select.limit_offset.is_none())
+            .then(|| select.limit_count.take());
+        let constant = limit.as_ref().is_none_or(|limit| is_constant(limit.as_deref()));
+        let rows = self.select(select, Some(scope), Place::Bare)?;
+        if let Some(limit) = limit {
+            select.limit_count = limit;
+        }
+        if !constant {
+            return not_understood("a computed LIMIT in EXISTS");
+        }
+        let mut inner = rows.open.clone().unwrap_or_default();
+        for column in &rows.columns {
+            inner.add(&column.taint);
+        }
+        let bare: Vec<usize> = rows.bare.iter().copied().collect();
+        match kind {
+            Link::ExistsSublink => {
+                // Whether there is a row: the columns are never looked at.
+                inner.identifiers.retain(|leaf| !bare.contains(leaf));
+            }
+            Link::AnySublink | Link::AllSublink | Link::RowcompareSublink => {
+                let own = rows.columns.first().and_then(|column| column.source);
+                let single = rows.columns.len() == 1 && rows.open.is_none();
+                let same = source.zip(own).is_some_and(|(one, two)| self.same_record(one, two));
+                if kind == Link::AnySublink && link.oper_name.is_empty() && single && same {
+                    inner.identifiers.clear();
+                    taint.identifiers.clear();
+                }
+            }
+            Link::ExprSublink | Link::ArraySublink if bare.is_empty() => {}
+            _ => {
+                return refuse(
+                    "unaccounted",
+                    "a sub-select that returns values of a protected table is not allowed for \
+                     this role",
+                    "join the table in the FROM clause instead",
+                );
+            }
+        }
+        self.folded.extend(&bare);
+        self.fold(bare.iter().copied().collect(), &inner)?;
+        taint.add(&inner);
+        taint.sublink = true;
+        Ok(taint)
+    }
+
+    /// `alias.*` where a row is meant, as in `count(c.*)`.
+    pub(super) fn star_argument(
+        &mut self,
+        node: &mut Node,
+        scope: &Scope<'_>,
+    ) -> Judged<Option<Taint>> {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return Ok(None) };
+        let Some((last, names)) = reference.fields.split_last() else { return Ok(None) };
+        if !matches!(last.node, Some(NodeEnum::AStar(_))) {
+            return Ok(None);
+        }
+        let names = ast::names(names).unwrap_or_default();
+        let [alias] = names.as_slice() else {
+            return not_understood("`*` in an expression");
+        };
+        match scope.items.iter().find(|item| item.alias == *alias) {
+            Some(item) => row(item, true).map(Some),
+            None => not_understood("`*` of an outer table"),
+        }
+    }
+}
+
+pub(super) fn is_constant(node: Option<&Node>) -> bool {
+    match node.and_then(|node| node.node.as_ref()) {
+        None => true,
+        Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)) => true,
+        Some(NodeEnum::TypeCast(cast)) => is_constant(cast.arg.as_deref()),
+        Some(_) => false,
+    }
+}
+
+fn user_operator<T>(symbol: &str) -> Judged<T> {
+    refuse(
+        "operator",
+        format!("operator `{symbol}` may run user-defined code"),
+        format!("write OPERATOR(pg_catalog.{symbol})"),
+    )
+}

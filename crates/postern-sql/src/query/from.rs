@@ -1,0 +1,505 @@
+//! FROM clauses: relations become items of the scope, protected ones become leaves.
+
+use std::collections::BTreeSet;
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{
+    Analysis, CommonState,
+    scope::{Item, Scope},
+    select::Place,
+};
+use crate::{
+    ast,
+    functions::Kind,
+    refusal::{Judged, not_understood, refuse},
+    resolve::Resolved,
+    taint::{Column, Rows, Taint},
+};
+
+/// What `*` stands for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Star {
+    pub(super) columns: Vec<StarColumn>,
+    /// There are columns that are not known.
+    pub(super) open: Option<Taint>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct StarColumn {
+    /// The item's alias; `None` for a column that USING merged.
+    pub(super) alias: Option<String>,
+    pub(super) column: Column,
+}
+
+impl Star {
+    fn of(item: &Item) -> Self {
+        let columns = item
+            .rows
+            .columns
+            .iter()
+            .map(|column| StarColumn { alias: Some(item.alias.clone()), column: column.clone() });
+        Self { columns: columns.collect(), open: item.rows.open.clone() }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.columns.extend(other.columns);
+        if let Some(open) = other.open {
+            self.open.get_or_insert_default().add(&open);
+        }
+    }
+}
+
+impl Analysis<'_> {
+    /// Fills the scope with the relations of a FROM clause.
+    pub(super) fn from_clause(
+        &mut self,
+        from: &mut [Node],
+        scope: &mut Scope<'_>,
+        place: Place,
+    ) -> Judged<Star> {
+        let mut star = Star::default();
+        for node in from {
+            star.join(self.from_item(node, scope, place, false)?);
+        }
+        for (index, item) in scope.items.iter().enumerate() {
+            let same = |other: &Item| other.alias == item.alias;
+            if scope.items.iter().skip(index + 1).any(same) {
+                return refuse(
+                    "alias",
+                    format!("table name \"{}\" is used more than once", item.alias),
+                    "give each table of the FROM clause its own alias",
+                );
+            }
+        }
+        Ok(star)
+    }
+
+    fn from_item(
+        &mut self,
+        node: &mut Node,
+        scope: &mut Scope<'_>,
+        place: Place,
+        nullable: bool,
+    ) -> Judged<Star> {
+        let mut item = match node.node.take() {
+            Some(NodeEnum::RangeVar(range)) => self.table(node, range, None)?,
+            Some(NodeEnum::RangeTableSample(sample)) => self.sample(node, sample, scope)?,
+            Some(NodeEnum::RangeSubselect(mut range)) => {
+                let item = self.subselect(&mut range, scope, place)?;
+                node.node = Some(NodeEnum::RangeSubselect(range));
+                item
+            }
+            Some(NodeEnum::RangeFunction(mut range)) => {
+                let item = self.function_item(&mut range, scope)?;
+                node.node = Some(NodeEnum::RangeFunction(range));
+                item
+            }
+            Some(NodeEnum::JoinExpr(mut join)) => {
+                let star = self.join(&mut join, scope, place, nullable)?;
+                node.node = Some(NodeEnum::JoinExpr(join));
+                return Ok(star);
+            }
+            _ => return not_understood("this kind of FROM item"),
+        };
+        item.nullable = nullable;
+        let star = Star::of(&item);
+        scope.items.push(item);
+        Ok(star)
+    }
+
+    fn table(
+        &mut self,
+        node: &mut Node,
+        mut range: pb::RangeVar,
+        sample: Option<Box<pb::RangeTableSample>>,
+    ) -> Judged<Item> {
+        if range.schemaname.is_empty()
+            && range.catalogname.is_empty()
+            && let Some(item) = self.common(&range)?
+        {
+            if sample.is_some() {
+                return not_understood("TABLESAMPLE of a common table");
+            }
+            node.node = Some(NodeEnum::RangeVar(range));
+            return Ok(item);
+        }
+        let schema = range.alias.is_none().then(|| range.schemaname.clone());
+        let names = alias_columns(range.alias.as_ref())?;
+        let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
+        let mut item = Item {
+            alias,
+            schema: None,
+            rows: Rows::default(),
+            leaf: None,
+            hides: false,
+            system: false,
+            denied: Vec::new(),
+            nullable: false,
+        };
+        let resolved = match self.resolver.relation(&range)? {
+            Resolved::Protected(relation, rule) => {
+                let (leaf, rows, index) = self.leaf(range, sample, relation, rule)?;
+                *node = leaf;
+                (item.rows, item.leaf) = (rows, Some(index));
+                relation.schema.clone()
+            }
+            Resolved::Plain(relation) => {
+                range.schemaname.clone_from(&relation.schema);
+                range.catalogname.clear();
+                item.rows.columns = plain_columns(relation.columns.iter().map(|c| &c.name));
+                item.system = matches!(relation.kind, 'r' | 'p');
+                *node = with_sample(range, sample);
+                relation.schema.clone()
+            }
+            Resolved::Catalogue { schema, denied } => {
+                schema.clone_into(&mut range.schemaname);
+                range.catalogname.clear();
+                item.rows.open = Some(Taint::default());
+                item.denied = denied.to_vec();
+                *node = with_sample(range, sample);
+                schema.to_owned()
+            }
+        };
+        item.schema = schema.map(|_| resolved);
+        rename(&mut item.rows, &names, item.leaf.is_some())?;
+        Ok(item)
+    }
+
+    fn common(&mut self, range: &pb::RangeVar) -> Judged<Option<Item>> {
+        let found = self.commons.iter().rev().find(|common| common.name == range.relname);
+        let Some(common) = found else { return Ok(None) };
+        if !range.inh {
+            return not_understood("ONLY with a common table");
+        }
+        let mut rows = match &common.state {
+            CommonState::Known(rows) => rows.clone(),
+            CommonState::Later => {
+                return not_understood("a reference to a common table that comes later");
+            }
+            CommonState::Itself => {
+                self.recursions += 1;
+                Rows { open: Some(Taint::default()), ..Rows::default() }
+            }
+        };
+        rename(&mut rows, &alias_columns(range.alias.as_ref())?, false)?;
+        let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
+        Ok(Some(derived(alias, rows)))
+    }
+
+    fn sample(
+        &mut self,
+        node: &mut Node,
+        mut sample: Box<pb::RangeTableSample>,
+        scope: &Scope<'_>,
+    ) -> Judged<Item> {
+        let Some(NodeEnum::RangeVar(range)) = sample.relation.take().and_then(|node| node.node)
+        else {
+            return not_understood("this kind of TABLESAMPLE");
+        };
+        match ast::names(&sample.method).as_deref() {
+            Some(["system" | "bernoulli"] | ["pg_catalog", "system" | "bernoulli"]) => {}
+            _ => return not_understood("this TABLESAMPLE method"),
+        }
+        let mut taint = Taint::default();
+        for argument in sample.args.iter_mut().chain(sample.repeatable.as_deref_mut()) {
+            taint.add(&self.expression(argument, scope)?);
+        }
+        if taint != Taint::default() {
+            return not_understood("a TABLESAMPLE that isn't constant");
+        }
+        let item = self.table(node, range, Some(sample))?;
+        self.pinned.extend(item.leaf);
+        Ok(item)
+    }
+
+    fn subselect(
+        &mut self,
+        range: &mut pb::RangeSubselect,
+        scope: &Scope<'_>,
+        place: Place,
+    ) -> Judged<Item> {
+        let Some(NodeEnum::SelectStmt(select)) =
+            range.subquery.as_mut().and_then(|node| node.node.as_mut())
+        else {
+            return not_understood("this kind of sub-select");
+        };
+        let outer = if range.lateral { Some(scope) } else { scope.parent };
+        let mut rows = self.select(select, outer, place.nested())?;
+        let alias = match &range.alias {
+            Some(alias) => alias.clone(),
+            None => pb::Alias { aliasname: self.name('t'), colnames: Vec::new() },
+        };
+        rename(&mut rows, &alias_columns(Some(&alias))?, false)?;
+        let name = alias.aliasname.clone();
+        range.alias = Some(alias);
+        Ok(derived(name, rows))
+    }
+
+    fn function_item(&mut self, range: &mut pb::RangeFunction, scope: &Scope<'_>) -> Judged<Item> {
+        let mut taint = Taint::default();
+        let mut one_column = range.functions.len() == 1 && !range.ordinality;
+        let mut name = None;
+        for function in &mut range.functions {
+            let Some(NodeEnum::List(pair)) = function.node.as_mut() else {
+                return not_understood("this kind of function in FROM");
+            };
+            let mut parts = pair.items.iter_mut();
+            let Some(call) = parts.next() else {
+                return not_understood("this kind of function in FROM");
+            };
+            name.get_or_insert(super::names::figure(call));
+            taint.add(&self.expression(call, scope)?);
+            one_column &= match &call.node {
+                Some(NodeEnum::FuncCall(call)) => {
+                    matches!(self.kind_of_call(call), Some(Kind::Scalar | Kind::Set))
+                }
+                Some(NodeEnum::SqlvalueFunction(_)) => true,
+                _ => return not_understood("this expression in FROM"),
+            };
+            for definition in parts {
+                self.column_definitions(definition)?;
+            }
+        }
+        for definition in &mut range.coldeflist {
+            self.column_definitions(definition)?;
+            one_column = false;
+        }
+        // The value decides how many rows there are.
+        self.spoil(&taint);
+        let names = alias_columns(range.alias.as_ref())?;
+        let alias = range.alias.as_ref().map(|alias| alias.aliasname.clone());
+        let alias = alias.or(name).unwrap_or_default();
+        let mut flows = taint.clone();
+        (flows.local, flows.outer, flows.sublink) = (false, false, false);
+        let column = names.into_iter().next().unwrap_or_else(|| alias.clone());
+        let rows = if one_column {
+            let column = Column { name: column, taint: flows, source: None };
+            Rows { columns: vec![column], ..Rows::default() }
+        } else {
+            Rows { open: Some(flows), ..Rows::default() }
+        };
+        Ok(derived(alias, rows))
+    }
+
+    fn column_definitions(&mut self, node: &mut Node) -> Judged<()> {
+        match node.node.as_mut() {
+            None => Ok(()),
+            Some(NodeEnum::List(list)) => {
+                list.items.iter_mut().try_for_each(|node| self.column_definitions(node))
+            }
+            Some(NodeEnum::ColumnDef(definition)) => match definition.type_name.as_mut() {
+                Some(name) => self.type_name(name).map(|_| ()),
+                None => not_understood("a column without a type"),
+            },
+            Some(_) => not_understood("this kind of column definition"),
+        }
+    }
+
+    fn join(
+        &mut self,
+        join: &mut pb::JoinExpr,
+        scope: &mut Scope<'_>,
+        place: Place,
+        nullable: bool,
+    ) -> Judged<Star> {
+        use pb::JoinType::{JoinFull, JoinInner, JoinLeft, JoinRight};
+        let kind = join.jointype();
+        let (left_null, right_null) = match kind {
+            JoinInner => (nullable, nullable),
+            JoinLeft => (nullable, true),
+            JoinRight => (true, nullable),
+            JoinFull => (true, true),
+            _ => return not_understood("this kind of join"),
+        };
+        let (Some(left), Some(right)) = (join.larg.as_mut(), join.rarg.as_mut()) else {
+            return not_understood("half a join");
+        };
+        let first = scope.items.len();
+        let left = self.from_item(left, scope, place, left_null)?;
+        let right = self.from_item(right, scope, place, right_null)?;
+        let using = if join.is_natural {
+            common_names(&left, &right)
+        } else {
+            let Some(names) = ast::names(&join.using_clause) else {
+                return not_understood("this kind of USING");
+            };
+            Some(names.into_iter().map(str::to_owned).collect())
+        };
+        let star = self.merge(left, right, using, kind)?;
+        if let Some(condition) = join.quals.as_mut() {
+            let taint = self.expression(condition, scope)?;
+            self.predicate(&taint);
+        }
+        match &join.alias {
+            None => Ok(star),
+            Some(alias) => self.aliased_join(alias, star, scope, first),
+        }
+    }
+
+    /// What `*` is over a join; columns that USING names are compared and merged.
+    fn merge(
+        &mut self,
+        left: Star,
+        right: Star,
+        using: Option<Vec<String>>,
+        kind: pb::JoinType,
+    ) -> Judged<Star> {
+        let Some(using) = using else {
+            // NATURAL with columns that aren't known: any of them may be compared.
+            for star in [&left, &right] {
+                for column in &star.columns {
+                    self.predicate(&column.column.taint);
+                }
+            }
+            let mut star = left;
+            star.join(right);
+            star.columns.clear();
+            star.open.get_or_insert_default();
+            return Ok(star);
+        };
+        let mut merged = Vec::new();
+        for name in &using {
+            let named = |star: &Star| {
+                let mut found = star.columns.iter().filter(|c| c.column.name == *name);
+                (found.next().map(|c| c.column.clone()), star.open.clone())
+            };
+            let ((one, one_open), (two, two_open)) = (named(&left), named(&right));
+            self.equality_by_name()?;
+            let sources =
+                one.as_ref().and_then(|c| c.source).zip(two.as_ref().and_then(|c| c.source));
+            let mut taint = Taint::default();
+            for flow in [one.as_ref().map(|c| &c.taint), two.as_ref().map(|c| &c.taint)] {
+                taint.add(flow.unwrap_or(&Taint::default()));
+            }
+            for open in [one_open, two_open].into_iter().flatten() {
+                taint.add(&open);
+            }
+            let mut compared = taint.clone();
+            if sources.is_some_and(|(one, two)| self.same_record(one, two)) {
+                compared.identifiers.clear();
+            }
+            self.predicate(&compared);
+            let kept = if kind == pb::JoinType::JoinRight { two } else { one };
+            let source = kept.and_then(|c| c.source).filter(|_| kind != pb::JoinType::JoinFull);
+            let column = Column { name: name.clone(), taint, source };
+            merged.push(StarColumn { alias: None, column });
+        }
+        let mut star = Star { columns: merged, open: None };
+        for mut side in [left, right] {
+            side.columns.retain(|column| !using.contains(&column.column.name));
+            star.join(side);
+        }
+        Ok(star)
+    }
+
+    /// `(a JOIN b) AS j` hides a and b; a hidden column can't be named through it.
+    fn aliased_join(
+        &mut self,
+        alias: &pb::Alias,
+        star: Star,
+        scope: &mut Scope<'_>,
+        first: usize,
+    ) -> Judged<Star> {
+        let guarded = |item: &Item| item.leaf.is_some() || !item.rows.keys.is_empty();
+        let denied = |item: &Item| !item.denied.is_empty();
+        if scope.items.iter().skip(first).any(|item| guarded(item) || denied(item)) {
+            return not_understood("an alias for a join with a protected table");
+        }
+        scope.items.truncate(first);
+        let mut rows = Rows {
+            columns: star.columns.into_iter().map(|c| c.column).collect(),
+            open: star.open,
+            ..Rows::default()
+        };
+        rename(&mut rows, &alias_columns(Some(alias))?, false)?;
+        let item = derived(alias.aliasname.clone(), rows);
+        let star = Star::of(&item);
+        scope.items.push(item);
+        Ok(star)
+    }
+}
+
+fn with_sample(range: pb::RangeVar, sample: Option<Box<pb::RangeTableSample>>) -> Node {
+    let range = ast::node(NodeEnum::RangeVar(range));
+    match sample {
+        None => range,
+        Some(mut sample) => {
+            sample.relation = Some(Box::new(range));
+            ast::node(NodeEnum::RangeTableSample(sample))
+        }
+    }
+}
+
+pub(super) fn derived(alias: String, rows: Rows) -> Item {
+    Item {
+        alias,
+        schema: None,
+        leaf: None,
+        hides: !rows.keys.is_empty(),
+        rows,
+        system: false,
+        denied: Vec::new(),
+        nullable: false,
+    }
+}
+
+pub(super) fn plain_columns<'n>(names: impl Iterator<Item = &'n String>) -> Vec<Column> {
+    let column =
+        |name: &String| Column { name: name.clone(), taint: Taint::default(), source: None };
+    names.map(column).collect()
+}
+
+fn common_names(left: &Star, right: &Star) -> Option<Vec<String>> {
+    if left.open.is_some() || right.open.is_some() {
+        return None;
+    }
+    let names: BTreeSet<&str> = right.columns.iter().map(|c| c.column.name.as_str()).collect();
+    let shared = left.columns.iter().filter(|c| names.contains(c.column.name.as_str()));
+    Some(shared.map(|c| c.column.name.clone()).collect())
+}
+
+fn alias_columns(alias: Option<&pb::Alias>) -> Judged<Vec<String>> {
+    let Some(alias) = alias else { return Ok(Vec::new()) };
+    match ast::names(&alias.colnames) {
+        Some(names) => Ok(names.into_iter().map(str::to_owned).collect()),
+        None => not_understood("this kind of alias"),
+    }
+}
+
+/// Gives the first columns the names of an alias's column list.
+pub(super) fn rename(rows: &mut Rows, names: &[String], leaf: bool) -> Judged<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    if rows.open.is_none() && names.len() > rows.columns.len()
+        || rows.open.is_some() && !rows.keys.is_empty()
+    {
+        return refuse(
+            "alias",
+            "the alias has more columns than the table",
+            "name as many columns as there are",
+        );
+    }
+    if rows.open.is_some() {
+        // Which column gets which name is not known.
+        let mut open = rows.open.clone().unwrap_or_default();
+        for column in rows.columns.drain(..) {
+            open.add(&column.taint);
+        }
+        rows.open = Some(open);
+        return Ok(());
+    }
+    if leaf {
+        for key in &mut rows.keys {
+            let place = rows.columns.iter().position(|column| column.name == key.column);
+            if let Some(name) = place.and_then(|place| names.get(place)) {
+                key.column.clone_from(name);
+            }
+        }
+    }
+    for (column, name) in rows.columns.iter_mut().zip(names) {
+        column.name.clone_from(name);
+    }
+    Ok(())
+}

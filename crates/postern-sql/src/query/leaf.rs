@@ -1,0 +1,247 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::Analysis;
+use crate::{
+    ColumnRule, KeySet, KeyType, Leaf, Mode, Show, TableRule, ast,
+    catalogue::{Column, Relation},
+    mask::mask,
+    refusal::Judged,
+    taint::{self, Key, Rows, Source, Taint},
+};
+
+/// A reference to a protected table, as the analysis knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct LeafBuild<'a> {
+    pub(crate) relation: &'a Relation,
+    pub(crate) rule: &'a TableRule,
+    pub(crate) key_type: KeyType,
+    key_set: Option<KeySet>,
+}
+
+/// How a column of a protected table is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown<'a> {
+    /// It is not protected.
+    Free,
+    /// Policy shows it for every record.
+    Always,
+    Keyed(KeySet, &'a ColumnRule),
+    Masked(Option<&'a ColumnRule>),
+}
+
+pub(crate) fn shown<'a>(rule: &'a TableRule, column: &Column) -> Shown<'a> {
+    if column.name == rule.subject {
+        return Shown::Free;
+    }
+    let Some(found) = rule.columns.iter().find(|found| found.name == column.name) else {
+        let free = rule.clear.contains(&column.name);
+        return if free { Shown::Free } else { Shown::Masked(None) };
+    };
+    match found.show {
+        Show::Clear => Shown::Always,
+        Show::Keyed(set) => Shown::Keyed(set, found),
+        Show::Masked => Shown::Masked(Some(found)),
+    }
+}
+
+impl LeafBuild<'_> {
+    /// What the ledger needs to know of the leaf, given the columns in the result.
+    pub(crate) fn describe(
+        &self,
+        index: usize,
+        used: &Taint,
+        spoiled: &BTreeSet<(usize, i16)>,
+        mode: Mode,
+    ) -> Leaf {
+        let mut leaf = Leaf {
+            relation: self.full_name(),
+            clear: Vec::new(),
+            shown: Vec::new(),
+            masked: Vec::new(),
+            key_set: self.key_set.filter(|_| mode == Mode::Restricted),
+            key_type: self.key_type,
+        };
+        for column in &self.relation.columns {
+            let place = (index, column.number);
+            let name: Arc<str> = column.name.as_str().into();
+            if used.shown.contains(&place) {
+                leaf.shown.push(name);
+            } else if used.protected.contains(&place) {
+                let clear = match shown(self.rule, column) {
+                    _ if mode == Mode::Accounted => true,
+                    Shown::Keyed(set, _) => Some(set) == self.key_set && !spoiled.contains(&place),
+                    Shown::Free | Shown::Always | Shown::Masked(_) => false,
+                };
+                if clear { leaf.clear.push(name) } else { leaf.masked.push(name) }
+            }
+        }
+        if leaf.clear.is_empty() {
+            leaf.key_set = None;
+        }
+        leaf
+    }
+
+    pub(crate) fn full_name(&self) -> Arc<str> {
+        format!("{}.{}", self.relation.schema, self.relation.name).into()
+    }
+
+    pub(crate) fn column(&self, attribute: i16) -> Option<&Column> {
+        self.relation.columns.iter().find(|column| column.number == attribute)
+    }
+
+    fn subject(&self) -> Option<&Column> {
+        self.relation.columns.iter().find(|column| column.name == self.rule.subject)
+    }
+}
+
+impl<'a> Analysis<'a> {
+    /// The sub-select that stands for a reference to a protected table, and what it gives.
+    pub(super) fn leaf(
+        &mut self,
+        range: pb::RangeVar,
+        sample: Option<Box<pb::RangeTableSample>>,
+        relation: &'a Relation,
+        rule: &'a TableRule,
+    ) -> Judged<(Node, Rows, usize)> {
+        let index = self.leaves.len();
+        let build = LeafBuild {
+            relation,
+            rule,
+            key_type: self.resolver.key_type(relation, rule)?,
+            key_set: relation.columns.iter().find_map(|column| match shown(rule, column) {
+                Shown::Keyed(set, _) => Some(set),
+                Shown::Free | Shown::Always | Shown::Masked(_) => None,
+            }),
+        };
+        let mut targets = Vec::new();
+        for column in &relation.columns {
+            let value = self.leaf_column(index, &build, column)?;
+            targets.push(ast::target(&column.name, value));
+        }
+        let condition = self.leaf_condition(index, &build);
+        let alias = range.alias.clone().unwrap_or_else(|| pb::Alias {
+            aliasname: range.relname.clone(),
+            colnames: Vec::new(),
+        });
+        let base = base_table(range, sample, relation);
+        let rows = leaf_rows(index, &build);
+        self.leaves.push(build);
+        let node = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+            lateral: false,
+            subquery: Some(Box::new(ast::select(targets, base, condition))),
+            alias: Some(alias),
+        })));
+        Ok((node, rows, index))
+    }
+
+    fn leaf_column(
+        &mut self,
+        index: usize,
+        build: &LeafBuild<'a>,
+        column: &Column,
+    ) -> Judged<Node> {
+        let base = ast::column(&["b", &column.name]);
+        if self.resolver.rules.mode == Mode::Accounted {
+            return Ok(base);
+        }
+        let (rule, set) = match shown(build.rule, column) {
+            Shown::Free | Shown::Always => return Ok(base),
+            Shown::Keyed(set, rule) => (Some(rule), Some(set)),
+            Shown::Masked(rule) => (rule, None),
+        };
+        let chosen = rule.and_then(|rule| rule.mask.as_deref());
+        let mask = mask(self.resolver.catalogue, column, rule.map(|rule| rule.class), chosen)?;
+        let spoiled = self.known.spoiled.contains(&(index, column.number));
+        match set {
+            Some(set) if Some(set) == build.key_set && !spoiled => {
+                let subject = ast::column(&["b", &build.rule.subject]);
+                let condition =
+                    ast::equal(pb::AExprKind::AexprOpAny, subject, self.hole(set, build.key_type));
+                Ok(ast::case(condition, base, mask))
+            }
+            _ => Ok(mask),
+        }
+    }
+
+    fn hole(&mut self, set: KeySet, key_type: KeyType) -> Node {
+        let marker = format!("{}h{}", self.resolver.context.prefix, self.holes.len());
+        self.holes.push(set);
+        ast::cast(ast::constant(&marker), ast::type_name("pg_catalog", key_type.name(), &[], true))
+    }
+
+    fn leaf_condition(&self, index: usize, build: &LeafBuild<'_>) -> Option<Node> {
+        let lookup = self.known.lookups.get(&index)?;
+        let column = build.column(lookup.attribute)?;
+        Some(ast::equal(
+            pb::AExprKind::AexprOp,
+            ast::column(&["b", &column.name]),
+            lookup.constant.clone(),
+        ))
+    }
+}
+
+impl KeyType {
+    /// The type that keys are compared as.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Int => "int8",
+            Self::Text => "text",
+            Self::Uuid => "uuid",
+        }
+    }
+}
+
+fn base_table(
+    mut range: pb::RangeVar,
+    sample: Option<Box<pb::RangeTableSample>>,
+    relation: &Relation,
+) -> Node {
+    range.catalogname.clear();
+    range.schemaname.clone_from(&relation.schema);
+    range.alias = Some(pb::Alias { aliasname: "b".to_owned(), colnames: Vec::new() });
+    let range = ast::node(NodeEnum::RangeVar(range));
+    match sample {
+        None => range,
+        Some(mut sample) => {
+            sample.relation = Some(Box::new(range));
+            ast::node(NodeEnum::RangeTableSample(sample))
+        }
+    }
+}
+
+fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
+    let columns = build.relation.columns.iter().map(|column| {
+        let place = (index, column.number);
+        let subject = column.name == build.rule.subject;
+        let identifier = subject || column.unique;
+        let mut taint = Taint::default();
+        taint.leaves.insert(index);
+        match shown(build.rule, column) {
+            Shown::Free => {
+                if identifier {
+                    taint.identifiers.insert(index);
+                }
+            }
+            Shown::Always => {
+                taint.shown.insert(place);
+                if identifier {
+                    taint.identifiers.insert(index);
+                }
+            }
+            Shown::Keyed(..) | Shown::Masked(_) => {
+                taint.protected.insert(place);
+            }
+        }
+        let source = Source { leaf: index, attribute: column.number, subject, identifier };
+        taint::Column { name: column.name.clone(), taint, source: Some(source) }
+    });
+    let keys = build.subject().map(|subject| Key { leaf: index, column: subject.name.clone() });
+    Rows {
+        columns: columns.collect(),
+        open: None,
+        keys: keys.into_iter().collect(),
+        bare: BTreeSet::new(),
+    }
+}

@@ -1,0 +1,146 @@
+//! `column = constant` at the top of a WHERE clause, on a column that may be searched.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, FoundLookup, expression::is_constant, leaf::Shown, scope::Scope};
+use crate::{
+    LookupValue, Mode, ast,
+    refusal::{Judged, refuse},
+};
+
+impl Analysis<'_> {
+    /// Takes the lookups out of a WHERE clause; they go into their leaves.
+    pub(super) fn take_lookups(
+        &mut self,
+        condition: &mut Option<Box<Node>>,
+        scope: &Scope<'_>,
+    ) -> Judged<()> {
+        if self.resolver.rules.mode == Mode::Accounted {
+            return Ok(());
+        }
+        let Some(node) = condition.take() else { return Ok(()) };
+        let mut rest = Vec::new();
+        for conjunct in conjuncts(*node) {
+            match self.as_lookup(&conjunct, scope) {
+                None => rest.push(conjunct),
+                Some((leaf, found)) => {
+                    if let LookupValue::Parameter(number) = found.value {
+                        self.parameters = self.parameters.max(number);
+                    }
+                    if self.facts.lookups.insert(leaf, found).is_some() {
+                        return refuse(
+                            "lookup",
+                            "a statement may search for one value only",
+                            "send one statement for each value",
+                        );
+                    }
+                }
+            }
+        }
+        *condition = conjunction(rest);
+        Ok(())
+    }
+
+    fn as_lookup(&self, node: &Node, scope: &Scope<'_>) -> Option<(usize, FoundLookup)> {
+        let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
+        let equality = comparison.kind() == pb::AExprKind::AexprOp
+            && matches!(ast::names(&comparison.name).as_deref(), Some(["="] | ["pg_catalog", "="]));
+        if !equality || self.equality_by_name().is_err() {
+            return None;
+        }
+        let (left, right) = (comparison.lexpr.as_deref()?, comparison.rexpr.as_deref()?);
+        let (column, constant) =
+            if is_constant(Some(right)) { (left, right) } else { (right, left) };
+        let value = searched_value(constant)?;
+        let (item, column) = scope.column(column)?;
+        let leaf = item.leaf.filter(|_| !item.nullable)?;
+        let attribute = column.source?.attribute;
+        let build = self.leaves.get(leaf)?;
+        let column = build.column(attribute)?;
+        let rule = match super::leaf::shown(build.rule, column) {
+            Shown::Keyed(_, rule) | Shown::Masked(Some(rule)) => rule,
+            Shown::Masked(None) | Shown::Free | Shown::Always => return None,
+        };
+        if !rule.lookup {
+            return None;
+        }
+        let compared = self.compared_type(column.type_oid)?;
+        let constant =
+            ast::cast(constant.clone(), ast::type_name("pg_catalog", compared, &[], false));
+        Some((leaf, FoundLookup { attribute, constant, value }))
+    }
+
+    /// The type that `=` compares a column of the type as; one of those whose equality is that of
+    /// `pg_catalog` and can't fail.
+    fn compared_type(&self, oid: u32) -> Option<&'static str> {
+        let mut kind = self.resolver.catalogue.type_by_oid(oid)?;
+        for _ in 0..32 {
+            if kind.kind != 'd' {
+                break;
+            }
+            kind = self.resolver.catalogue.type_by_oid(kind.base)?;
+        }
+        if kind.schema != "pg_catalog" {
+            return None;
+        }
+        match kind.name.as_str() {
+            "text" | "varchar" => Some("text"),
+            "bpchar" => Some("bpchar"),
+            "int2" | "int4" | "int8" => Some("int8"),
+            "uuid" => Some("uuid"),
+            _ => None,
+        }
+    }
+}
+
+/// What a constant, a parameter or a plain cast of one searches for.
+fn searched_value(node: &Node) -> Option<LookupValue> {
+    match node.node.as_ref()? {
+        NodeEnum::ParamRef(parameter) => {
+            usize::try_from(parameter.number).ok().map(LookupValue::Parameter)
+        }
+        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+            pb::a_const::Val::Sval(pb::String { sval }) => {
+                Some(LookupValue::Constant(sval.clone()))
+            }
+            pb::a_const::Val::Ival(pb::Integer { ival }) => {
+                Some(LookupValue::Constant(ival.to_string()))
+            }
+            pb::a_const::Val::Fval(pb::Float { fval }) => Some(LookupValue::Constant(fval.clone())),
+            pb::a_const::Val::Boolval(_) | pb::a_const::Val::Bsval(_) => None,
+        },
+        NodeEnum::TypeCast(cast) => {
+            let name = cast.type_name.as_ref()?;
+            let names = ast::names(&name.names)?;
+            let plain = matches!(
+                names.as_slice(),
+                ["text" | "varchar" | "uuid" | "int8" | "int4" | "int2"]
+                    | ["pg_catalog", "text" | "varchar" | "uuid" | "int8" | "int4" | "int2"]
+            );
+            let simple = plain && name.typmods.is_empty() && name.array_bounds.is_empty();
+            searched_value(cast.arg.as_deref().filter(|_| simple)?)
+        }
+        _ => None,
+    }
+}
+
+fn conjuncts(node: Node) -> Vec<Node> {
+    match node.node {
+        Some(NodeEnum::BoolExpr(and)) if and.boolop() == pb::BoolExprType::AndExpr => {
+            and.args.into_iter().flat_map(conjuncts).collect()
+        }
+        _ => vec![node],
+    }
+}
+
+fn conjunction(mut nodes: Vec<Node>) -> Option<Box<Node>> {
+    if nodes.len() < 2 {
+        return nodes.pop().map(Box::new);
+    }
+    Some(Box::new(ast::node(NodeEnum::BoolExpr(Box::new(pb::BoolExpr {
+        xpr: None,
+        boolop: pb::BoolExprType::AndExpr as i32,
+        args: nodes,
+        location: 0,
+    })))))
+}

@@ -1,0 +1,289 @@
+//! Which names a select's expressions can use, and what flows in by them.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::Analysis;
+use crate::{
+    Refusal, ast,
+    refusal::{Judged, not_understood, refuse},
+    taint::{Column, Key, Rows, Source, Taint},
+};
+
+/// One relation of a FROM clause.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    /// The name that columns are qualified with.
+    pub(super) alias: String,
+    /// The schema, if a reference may name it too: a table without an alias.
+    pub(super) schema: Option<String>,
+    pub(super) rows: Rows,
+    /// The leaf, if it is one.
+    pub(super) leaf: Option<usize>,
+    /// Behind the visible columns are hidden ones that `*` and whole-row references would show.
+    pub(super) hides: bool,
+    /// It has system columns, and they may be used.
+    pub(super) system: bool,
+    /// Columns of a catalogue relation that may not be used.
+    pub(super) denied: Vec<String>,
+    /// An outer join may leave it without a row.
+    pub(super) nullable: bool,
+}
+
+/// The relations of a select, and the selects around it.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope<'p> {
+    pub(super) items: Vec<Item>,
+    pub(super) parent: Option<&'p Scope<'p>>,
+    /// Aggregates may be used.
+    pub(super) grouped: bool,
+}
+
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+impl<'p> Scope<'p> {
+    pub(super) fn new(parent: Option<&'p Scope<'p>>) -> Self {
+        Self { items: Vec::new(), parent, grouped: false }
+    }
+
+    /// The item and column that an unqualified or qualified name of this level means, if it is
+    /// exactly one and known.
+    pub(super) fn column(&self, node: &Node) -> Option<(&Item, &Column)> {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+        let names = ast::names(&reference.fields)?;
+        let (alias, name) = match names.as_slice() {
+            [name] => (None, *name),
+            [alias, name] => (Some(*alias), *name),
+            [schema, alias, name] => {
+                let named = |item: &&Item| item.schema.as_deref() == Some(*schema);
+                self.items.iter().filter(named).find(|item| item.alias == *alias)?;
+                (Some(*alias), *name)
+            }
+            _ => return None,
+        };
+        if alias.is_none() && self.items.iter().any(|item| item.rows.open.is_some()) {
+            return None;
+        }
+        let mut found = self
+            .items
+            .iter()
+            .filter(|item| alias.is_none_or(|alias| item.alias == alias))
+            .flat_map(|item| item.rows.columns.iter().map(move |column| (item, column)))
+            .filter(|(_, column)| column.name == name);
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+
+    /// The leaf's column that an expression is nothing but a copy of.
+    pub(super) fn source(&self, node: &Node) -> Option<Source> {
+        match self.column(node) {
+            Some((_, column)) => column.source,
+            None => {
+                let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+                let names = ast::names(&reference.fields)?;
+                let alias = if names.len() > 1 { names.first().copied() } else { None };
+                let here =
+                    |item: &Item| item.rows.open.is_some() || Some(item.alias.as_str()) == alias;
+                if self.items.iter().any(here) || self.has_column(names.last()?) {
+                    return None;
+                }
+                self.parent?.source(node)
+            }
+        }
+    }
+
+    fn has_column(&self, name: &str) -> bool {
+        let mut columns = self.items.iter().flat_map(|item| &item.rows.columns);
+        columns.any(|column| column.name == name)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&Item, &Key)> {
+        self.items.iter().flat_map(|item| item.rows.keys.iter().map(move |key| (item, key)))
+    }
+}
+
+impl Item {
+    /// Everything in a row of it.
+    pub(super) fn whole(&self) -> Taint {
+        let mut taint = self.rows.open.clone().unwrap_or_default();
+        for column in &self.rows.columns {
+            taint.add(&column.taint);
+        }
+        taint
+    }
+}
+
+impl Analysis<'_> {
+    /// What flows in by a column reference; rewrites qualified ones to `alias.column`.
+    pub(super) fn reference(
+        &self,
+        reference: &mut pb::ColumnRef,
+        scope: &Scope<'_>,
+    ) -> Judged<Taint> {
+        let Some(names) = ast::names(&reference.fields) else {
+            return not_understood("`*` in an expression");
+        };
+        let (alias, name) = match names.as_slice() {
+            [name] => return self.unqualified(name, scope),
+            [alias, name] => (None, Some((*alias, *name))),
+            [schema, alias, name] => (Some(*schema), Some((*alias, *name))),
+            [database, schema, alias, name] if *database == self.resolver.catalogue.database() => {
+                (Some(*schema), Some((*alias, *name)))
+            }
+            _ => (None, None),
+        };
+        let Some((item, column)) = name else {
+            return not_understood("a reference of that many parts");
+        };
+        let (item, column) = (item.to_owned(), column.to_owned());
+        let taint = qualified(alias, &item, &column, scope)?;
+        reference.fields = vec![ast::string(&item), ast::string(&column)];
+        Ok(taint)
+    }
+
+    fn unqualified(&self, name: &str, scope: &Scope<'_>) -> Judged<Taint> {
+        let mut taint = Taint::default();
+        let mut found = false;
+        let mut level = Some(scope);
+        let mut local = true;
+        while let Some(scope) = level {
+            for item in &scope.items {
+                if item.denied.iter().any(|denied| denied == name) {
+                    return denied(name);
+                }
+                for column in item.rows.columns.iter().filter(|column| column.name == name) {
+                    taint.add(&column.taint);
+                    found = true;
+                }
+                if item.system && SYSTEM_COLUMNS.contains(&name) {
+                    found = true;
+                }
+            }
+            if found {
+                mark(&mut taint, local);
+                return Ok(taint);
+            }
+            // It may be one of the columns that aren't known, or something further out.
+            let open = scope.items.iter().filter_map(|item| item.rows.open.as_ref());
+            let mut any = false;
+            for more in open {
+                taint.add(more);
+                any = true;
+            }
+            if any {
+                mark(&mut taint, local);
+                return self.perhaps_further_out(name, scope, taint);
+            }
+            level = scope.parent;
+            local = false;
+        }
+        whole_row(name, scope)
+    }
+
+    fn perhaps_further_out(
+        &self,
+        name: &str,
+        scope: &Scope<'_>,
+        mut taint: Taint,
+    ) -> Judged<Taint> {
+        if let Ok(row) = whole_row(name, scope) {
+            taint.add(&row);
+        }
+        if let Some(parent) = scope.parent
+            && let Ok(mut outer) = self.unqualified(name, parent)
+        {
+            (outer.local, outer.outer) = (false, true);
+            taint.add(&outer);
+        }
+        Ok(taint)
+    }
+}
+
+fn mark(taint: &mut Taint, local: bool) {
+    taint.local |= local;
+    taint.outer |= !local;
+}
+
+fn denied<T>(name: &str) -> Judged<T> {
+    refuse(
+        "catalogue",
+        format!("catalogue column `{name}` can't be read by this role"),
+        "name the columns that you need",
+    )
+}
+
+/// A name that is no column: the row of the relation with that name.
+fn whole_row(name: &str, scope: &Scope<'_>) -> Judged<Taint> {
+    let mut level = Some(scope);
+    let mut local = true;
+    while let Some(scope) = level {
+        if let Some(item) = scope.items.iter().find(|item| item.alias == name) {
+            return row(item, local);
+        }
+        level = scope.parent;
+        local = false;
+    }
+    unknown_column(name)
+}
+
+pub(super) fn row(item: &Item, local: bool) -> Judged<Taint> {
+    if item.hides || !item.denied.is_empty() {
+        return not_understood(&format!("the whole row of `{}`", item.alias));
+    }
+    let mut taint = item.whole();
+    mark(&mut taint, local);
+    Ok(taint)
+}
+
+fn qualified(schema: Option<&str>, alias: &str, name: &str, scope: &Scope<'_>) -> Judged<Taint> {
+    let mut level = Some(scope);
+    let mut local = true;
+    while let Some(scope) = level {
+        let named = |item: &&Item| {
+            item.alias == alias
+                && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
+        };
+        if let Some(item) = scope.items.iter().find(named) {
+            return item_column(item, name, local);
+        }
+        level = scope.parent;
+        local = false;
+    }
+    Err(Refusal {
+        sqlstate: "42P01",
+        rule: "unknown_relation",
+        message: format!("missing FROM-clause entry for table \"{alias}\""),
+        hint: "qualify the column with a table or alias of the FROM clause".to_owned(),
+    })
+}
+
+fn item_column(item: &Item, name: &str, local: bool) -> Judged<Taint> {
+    if item.denied.iter().any(|denied| denied == name) {
+        return denied(name);
+    }
+    let mut taint = Taint::default();
+    let mut found = false;
+    for column in item.rows.columns.iter().filter(|column| column.name == name) {
+        taint.add(&column.taint);
+        found = true;
+    }
+    if let (false, Some(open)) = (found, &item.rows.open) {
+        taint.add(open);
+        found = true;
+    }
+    if !found && !(item.system && SYSTEM_COLUMNS.contains(&name)) {
+        return unknown_column(name);
+    }
+    mark(&mut taint, local);
+    Ok(taint)
+}
+
+fn unknown_column<T>(name: &str) -> Judged<T> {
+    Err(Refusal {
+        sqlstate: "42703",
+        rule: "unknown_column",
+        message: format!("column \"{name}\" does not exist"),
+        hint: "system columns and functions written as columns are not allowed on protected \
+               tables"
+            .to_owned(),
+    })
+}

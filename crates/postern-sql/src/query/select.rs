@@ -1,0 +1,452 @@
+//! SELECT: what it reads, which keys its rows carry, and what comes out.
+
+use std::{collections::BTreeSet, mem};
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{
+    Analysis, CommonState, CommonTable,
+    call::{constant_or_absent, has_aggregate},
+    from::rename,
+    scope::Scope,
+    target::Outputs,
+};
+use crate::{
+    ast,
+    refusal::{Judged, not_understood},
+    taint::{Column, Key, Rows, Taint},
+};
+
+/// Where a select stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is the statement, or an arm of the UNION ALL that is.
+    Top,
+    /// It gives rows to a FROM clause: keys are carried behind its columns.
+    Nested,
+    /// Its rows are folded by what is around it: no keys are carried.
+    Bare,
+}
+
+impl Place {
+    pub(super) fn nested(self) -> Self {
+        match self {
+            Self::Top | Self::Nested => Self::Nested,
+            Self::Bare => Self::Bare,
+        }
+    }
+}
+
+/// What a select's clauses say, until its keys are decided.
+struct Clauses {
+    grouped: bool,
+    /// Expressions of GROUP BY.
+    groups: Vec<Taint>,
+    /// Alias and column of the group-by columns; empty with grouping sets.
+    group_columns: Vec<(String, String)>,
+    /// DISTINCT without ON.
+    distinct: bool,
+    /// LIMIT, OFFSET or DISTINCT ON picks rows.
+    picks: bool,
+}
+
+impl Analysis<'_> {
+    pub(super) fn select(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        outer: Option<&Scope<'_>>,
+        place: Place,
+    ) -> Judged<Rows> {
+        let mark = self.commons.len();
+        self.with(select.with_clause.as_mut(), outer)?;
+        self.locks_rows |= !select.locking_clause.is_empty();
+        let rows = match select.op() {
+            pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
+                self.plain_select(select, outer, place)
+            }
+            pb::SetOperation::SetopNone => self.values(select, outer),
+            pb::SetOperation::SetopUnion
+            | pb::SetOperation::SetopIntersect
+            | pb::SetOperation::SetopExcept => self.set_operation(select, outer, place),
+            pb::SetOperation::Undefined => not_understood("this kind of set operation"),
+        };
+        self.commons.truncate(mark);
+        rows
+    }
+
+    pub(super) fn with(
+        &mut self,
+        with: Option<&mut pb::WithClause>,
+        outer: Option<&Scope<'_>>,
+    ) -> Judged<()> {
+        let Some(with) = with else { return Ok(()) };
+        let mark = self.commons.len();
+        let mut tables = Vec::new();
+        for node in &mut with.ctes {
+            let Some(NodeEnum::CommonTableExpr(table)) = node.node.as_mut() else {
+                return not_understood("this kind of WITH");
+            };
+            if with.recursive {
+                let name = table.ctename.clone();
+                self.commons.push(CommonTable { name, state: CommonState::Later });
+            }
+            tables.push(table);
+        }
+        for (index, table) in tables.into_iter().enumerate() {
+            if with.recursive
+                && let Some(common) = self.commons.get_mut(mark + index)
+            {
+                common.state = CommonState::Itself;
+            }
+            let rows = self.common_table(table, outer)?;
+            let state = CommonState::Known(rows);
+            match self.commons.get_mut(mark + index) {
+                Some(common) => common.state = state,
+                None => self.commons.push(CommonTable { name: table.ctename.clone(), state }),
+            }
+        }
+        Ok(())
+    }
+
+    fn common_table(
+        &mut self,
+        table: &mut pb::CommonTableExpr,
+        outer: Option<&Scope<'_>>,
+    ) -> Judged<Rows> {
+        let Some(NodeEnum::SelectStmt(select)) =
+            table.ctequery.as_mut().and_then(|node| node.node.as_mut())
+        else {
+            return not_understood("WITH of a statement that writes");
+        };
+        let (recursions, leaves) = (self.recursions, self.leaves.len());
+        let mut rows = self.select(select, outer, Place::Nested)?;
+        if self.recursions > recursions {
+            let mut flows = rows.open.clone().unwrap_or_default();
+            for column in &rows.columns {
+                flows.add(&column.taint);
+            }
+            let guarded = self.leaves.len() > leaves
+                || !rows.keys.is_empty()
+                || !rows.bare.is_empty()
+                || !flows.leaves.is_empty();
+            if guarded {
+                return not_understood("a recursive query over a protected table");
+            }
+        }
+        let names = ast::names(&table.aliascolnames);
+        let names: Vec<String> = names.unwrap_or_default().into_iter().map(str::to_owned).collect();
+        rename(&mut rows, &names, false)?;
+        Ok(rows)
+    }
+
+    fn values(&mut self, select: &mut pb::SelectStmt, outer: Option<&Scope<'_>>) -> Judged<Rows> {
+        let scope = Scope::new(outer);
+        let mut rows = Rows::default();
+        for list in &mut select.values_lists {
+            let Some(NodeEnum::List(list)) = list.node.as_mut() else {
+                return not_understood("this kind of VALUES");
+            };
+            for (index, value) in list.items.iter_mut().enumerate() {
+                let mut taint = self.expression(value, &scope)?;
+                (taint.local, taint.outer, taint.sublink) = (false, false, false);
+                match rows.columns.get_mut(index) {
+                    Some(column) => column.taint.add(&taint),
+                    None => rows.columns.push(Column {
+                        name: format!("column{}", index + 1),
+                        taint,
+                        source: None,
+                    }),
+                }
+            }
+        }
+        let outputs = Outputs::from_columns(&rows.columns);
+        self.order(&mut select.sort_clause, &outputs, &scope)?;
+        self.limits(select, outer)?;
+        Ok(rows)
+    }
+
+    fn plain_select(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        outer: Option<&Scope<'_>>,
+        place: Place,
+    ) -> Judged<Rows> {
+        let mut scope = Scope::new(outer);
+        let star = self.from_clause(&mut select.from_clause, &mut scope, place)?;
+        let outer_aggregates = mem::take(&mut self.aggregates);
+        self.take_lookups(&mut select.where_clause, &scope)?;
+        if let Some(condition) = select.where_clause.as_deref_mut() {
+            let taint = self.expression(condition, &scope)?;
+            self.predicate(&taint);
+        }
+        scope.grouped = self.is_grouped(select);
+        let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
+        let clauses = self.clauses(select, &outputs, &scope)?;
+        let aggregates = mem::replace(&mut self.aggregates, outer_aggregates);
+        self.finish(select, &scope, outputs, &clauses, (place, &aggregates))
+    }
+
+    fn is_grouped(&self, select: &pb::SelectStmt) -> bool {
+        let kind = |call: &pb::FuncCall| self.kind_of_call(call);
+        !select.group_clause.is_empty()
+            || select.having_clause.is_some()
+            || select
+                .target_list
+                .iter()
+                .chain(&select.sort_clause)
+                .chain(&select.distinct_clause)
+                .any(|node| has_aggregate(node, &kind))
+    }
+
+    fn clauses(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+    ) -> Judged<Clauses> {
+        let (groups, group_columns) = self.groups(&mut select.group_clause, outputs, scope)?;
+        if let Some(condition) = select.having_clause.as_deref_mut() {
+            let taint = self.expression(condition, scope)?;
+            self.predicate(&taint);
+        }
+        for node in &mut select.window_clause {
+            match node.node.as_mut() {
+                Some(NodeEnum::WindowDef(window)) => self.window(window, scope)?,
+                _ => return not_understood("this kind of window"),
+            }
+        }
+        self.order(&mut select.sort_clause, outputs, scope)?;
+        let plain = matches!(select.distinct_clause.as_slice(), [Node { node: None }]);
+        if !plain {
+            for node in &mut select.distinct_clause {
+                let taint = self.sort_key(node, outputs, scope, false)?;
+                self.spoil(&taint);
+            }
+        }
+        self.limits(select, scope.parent)?;
+        Ok(Clauses {
+            grouped: scope.grouped,
+            groups,
+            group_columns,
+            distinct: plain,
+            picks: select.limit_count.is_some()
+                || select.limit_offset.is_some()
+                || !plain && !select.distinct_clause.is_empty(),
+        })
+    }
+
+    /// The expressions of GROUP BY, and those of its columns that are plain references.
+    fn groups(
+        &mut self,
+        groups: &mut [Node],
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+    ) -> Judged<(Vec<Taint>, Vec<(String, String)>)> {
+        let mut taints = Vec::new();
+        let mut columns = Vec::new();
+        let mut sets = false;
+        let mut queue: Vec<&mut Node> = groups.iter_mut().collect();
+        while let Some(node) = queue.pop() {
+            if matches!(node.node, Some(NodeEnum::GroupingSet(_))) {
+                sets = true;
+                if let Some(NodeEnum::GroupingSet(set)) = node.node.as_mut() {
+                    queue.extend(&mut set.content);
+                }
+                continue;
+            }
+            if let Some((item, column)) = scope.column(node) {
+                columns.push((item.alias.clone(), column.name.clone()));
+            } else if let Some(output) = outputs.named(node)
+                && let Some(reference) = &output.reference
+            {
+                columns.push(reference.clone());
+            }
+            taints.push(self.sort_key(node, outputs, scope, true)?);
+        }
+        if sets {
+            columns.clear();
+        }
+        Ok((taints, columns))
+    }
+
+    pub(super) fn order(
+        &mut self,
+        sort: &mut [Node],
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+    ) -> Judged<()> {
+        for node in sort {
+            let Some(NodeEnum::SortBy(by)) = node.node.as_mut() else {
+                return not_understood("this kind of ORDER BY");
+            };
+            let Some(key) = by.node.as_deref_mut() else {
+                return not_understood("an empty ORDER BY");
+            };
+            let taint = self.sort_key(key, outputs, scope, false)?;
+            self.spoil(&taint);
+        }
+        Ok(())
+    }
+
+    /// An expression of ORDER BY, GROUP BY or DISTINCT ON, which may name a result column or give
+    /// its number. GROUP BY prefers the columns of the FROM clause, the others the result's.
+    fn sort_key(
+        &mut self,
+        node: &mut Node,
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+        from_first: bool,
+    ) -> Judged<Taint> {
+        if matches!(node.node, Some(NodeEnum::AConst(_))) {
+            return Ok(outputs.numbered(node));
+        }
+        let prefer_from = from_first && scope.column(node).is_some();
+        match outputs.named(node) {
+            Some(output) if !prefer_from => {
+                let mut taint = output.column.taint.clone();
+                if outputs.open.is_some() || scope.items.iter().any(|i| i.rows.open.is_some()) {
+                    taint.add(&self.expression(node, scope).unwrap_or_default());
+                    taint.add(&outputs.whole());
+                }
+                Ok(taint)
+            }
+            _ => self.expression(node, scope),
+        }
+    }
+
+    pub(super) fn limits(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        outer: Option<&Scope<'_>>,
+    ) -> Judged<()> {
+        let scope = Scope::new(outer);
+        for limit in [&mut select.limit_count, &mut select.limit_offset] {
+            if constant_or_absent(limit) && limit.is_none() {
+                continue;
+            }
+            let taint = self.all(limit.as_deref_mut(), &scope)?;
+            self.predicate(&taint);
+        }
+        Ok(())
+    }
+
+    /// Decides which keys the rows carry, and appends them.
+    fn finish(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        scope: &Scope<'_>,
+        outputs: Outputs,
+        clauses: &Clauses,
+        (place, aggregates): (Place, &[super::grouping::Aggregate]),
+    ) -> Judged<Rows> {
+        let mut carried = Vec::new();
+        let mut left: BTreeSet<usize> =
+            scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
+        for (item, key) in scope.keys() {
+            match carrier(item, key, &outputs, clauses).filter(|_| place != Place::Bare) {
+                Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
+                None => {
+                    left.insert(key.leaf);
+                }
+            }
+        }
+        let mut whole = outputs.whole();
+        for group in &clauses.groups {
+            whole.add(group);
+        }
+        if clauses.grouped || clauses.distinct {
+            self.fold(left.clone(), &whole)?;
+            self.fold_aggregates(&left, aggregates)?;
+        }
+        let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf));
+        let lost = lost.copied().collect();
+        self.spoil(&Taint { protected: lost, ..Taint::default() });
+        let folds = clauses.grouped || clauses.distinct;
+        if clauses.picks && place != Place::Top {
+            self.pinned.extend(carried.iter().map(|(_, _, leaf)| *leaf));
+            if !folds {
+                self.pinned.extend(&left);
+            }
+        }
+        let mut keys = Vec::new();
+        for (alias, column, leaf) in carried {
+            let name = self.name('k');
+            let value = ast::column(&[&alias, &column]);
+            select.target_list.push(ast::target(&name, value));
+            keys.push(Key { leaf, column: name });
+        }
+        Ok(Rows {
+            columns: outputs.columns.into_iter().map(|output| output.column).collect(),
+            open: outputs.open,
+            keys,
+            bare: if folds { BTreeSet::new() } else { left },
+        })
+    }
+}
+
+/// The column of the item that carries its key through the select, if one can.
+fn carrier(
+    item: &super::scope::Item,
+    key: &Key,
+    outputs: &Outputs,
+    clauses: &Clauses,
+) -> Option<String> {
+    if !clauses.grouped && !clauses.distinct {
+        return Some(key.column.clone());
+    }
+    // Another column that is a copy of the key, if it can't be that of another row of the leaf.
+    let single = item.rows.keys.iter().filter(|other| other.leaf == key.leaf).count() == 1;
+    let is_key = |alias: &String, name: &String| {
+        let copies = |column: &&Column| {
+            column.name == *name
+                && (column.name == key.column
+                    || single && column.source.is_some_and(|s| s.leaf == key.leaf && s.subject))
+        };
+        item.alias == *alias && item.rows.columns.iter().any(|column| copies(&column))
+    };
+    let grouped = clauses.group_columns.iter().find(|(alias, name)| is_key(alias, name));
+    let shown = || {
+        let mut references = outputs.columns.iter().filter_map(|output| output.reference.as_ref());
+        references.find(|(alias, name)| is_key(alias, name)).map(|(_, name)| name.clone())
+    };
+    match (clauses.grouped, clauses.distinct) {
+        (true, false) => grouped.map(|(_, name)| name.clone()),
+        (false, true) => shown(),
+        // DISTINCT over groups: the key must be in both.
+        (true, true) => grouped.and_then(|_| shown()),
+        (false, false) => None,
+    }
+}
+
+impl Outputs {
+    pub(super) fn from_columns(columns: &[Column]) -> Self {
+        let output =
+            |column: &Column| super::target::Output { column: column.clone(), reference: None };
+        Self { columns: columns.iter().map(output).collect(), open: None }
+    }
+
+    /// The result column that a bare name or a number means.
+    fn named(&self, node: &Node) -> Option<&super::target::Output> {
+        match &node.node {
+            Some(NodeEnum::ColumnRef(reference)) => {
+                let names = ast::names(&reference.fields)?;
+                let [name] = names.as_slice() else { return None };
+                self.columns.iter().find(|output| output.column.name == *name)
+            }
+            Some(NodeEnum::AConst(pb::AConst {
+                val: Some(pb::a_const::Val::Ival(pb::Integer { ival })),
+                ..
+            })) if self.open.is_none() => {
+                self.columns.get(usize::try_from(*ival).ok()?.checked_sub(1)?)
+            }
+            _ => None,
+        }
+    }
+
+    fn numbered(&self, node: &Node) -> Taint {
+        match self.named(node) {
+            Some(output) => output.column.taint.clone(),
+            None => self.whole(),
+        }
+    }
+}

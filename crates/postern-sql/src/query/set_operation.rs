@@ -1,0 +1,144 @@
+//! UNION, INTERSECT and EXCEPT.
+
+use std::collections::BTreeSet;
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, scope::Scope, select::Place, target::Outputs};
+use crate::{
+    KeyType, ast,
+    refusal::{Judged, not_understood},
+    taint::{Column, Key, Rows, Taint},
+};
+
+impl Analysis<'_> {
+    pub(super) fn set_operation(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        outer: Option<&Scope<'_>>,
+        place: Place,
+    ) -> Judged<Rows> {
+        let all = select.op() == pb::SetOperation::SetopUnion && select.all;
+        let arm_place = if all { place } else { Place::Bare };
+        let (Some(left), Some(right)) = (select.larg.as_deref_mut(), select.rarg.as_deref_mut())
+        else {
+            return not_understood("half a set operation");
+        };
+        let one = self.select(left, outer, arm_place)?;
+        let two = self.select(right, outer, arm_place)?;
+        let mut rows = combined(&one, &two);
+        let outputs = Outputs::from_columns(&rows.columns);
+        let mut whole = outputs.whole();
+        whole.add(&rows.open.clone().unwrap_or_default());
+        if all && arm_place != Place::Bare {
+            rows.keys = self.align_keys(left, right, &one, &two)?;
+            rows.bare = one.bare.union(&two.bare).copied().collect();
+        } else if all {
+            rows.bare = one.bare.union(&two.bare).copied().collect();
+        } else {
+            let leaves: BTreeSet<usize> = one.bare.union(&two.bare).copied().collect();
+            self.fold(leaves, &whole)?;
+            self.spoil(&whole);
+        }
+        let sorted = if rows.open.is_some() {
+            self.spoil(&whole);
+            Outputs { columns: outputs.columns, open: rows.open.clone() }
+        } else {
+            outputs
+        };
+        self.order(&mut select.sort_clause, &sorted, &Scope::new(outer))?;
+        self.limits(select, outer)?;
+        if (select.limit_count.is_some() || select.limit_offset.is_some()) && place != Place::Top {
+            self.pinned.extend(rows.keys.iter().map(|key| key.leaf));
+            self.pinned.extend(&rows.bare);
+        }
+        Ok(rows)
+    }
+
+    /// Each arm carries its own keys, and NULLs where the other's are.
+    fn align_keys(
+        &mut self,
+        left: &mut pb::SelectStmt,
+        right: &mut pb::SelectStmt,
+        one: &Rows,
+        two: &Rows,
+    ) -> Judged<Vec<Key>> {
+        let types = |rows: &Rows| -> Vec<KeyType> {
+            let kinds = rows.keys.iter().filter_map(|key| self.leaves.get(key.leaf));
+            kinds.map(|leaf| leaf.key_type).collect()
+        };
+        let (before, after) = (types(one), types(two));
+        let mut keys = one.keys.clone();
+        let mut names = Vec::new();
+        for key in &two.keys {
+            let name = self.name('k');
+            names.push(name.clone());
+            keys.push(Key { leaf: key.leaf, column: name });
+        }
+        pad(left, 0, &[], &after, &names)?;
+        pad(right, two.keys.len(), &before, &[], &[])?;
+        Ok(keys)
+    }
+}
+
+/// Adds NULL columns to every arm: `before` the last `own` columns, and `after` them.
+fn pad(
+    select: &mut pb::SelectStmt,
+    own: usize,
+    before: &[KeyType],
+    after: &[KeyType],
+    names: &[String],
+) -> Judged<()> {
+    if before.is_empty() && after.is_empty() {
+        return Ok(());
+    }
+    if let (Some(left), Some(right)) = (select.larg.as_deref_mut(), select.rarg.as_deref_mut()) {
+        pad(left, own, before, after, names)?;
+        return pad(right, own, before, after, names);
+    }
+    if !select.values_lists.is_empty() {
+        if !names.is_empty() {
+            return not_understood("VALUES before a protected table in a UNION");
+        }
+        for list in &mut select.values_lists {
+            if let Some(NodeEnum::List(list)) = list.node.as_mut() {
+                list.items.extend(before.iter().chain(after).map(|kind| null(*kind)));
+            }
+        }
+        return Ok(());
+    }
+    let place = select.target_list.len().saturating_sub(own);
+    let nulls = before.iter().map(|kind| ast::target("", null(*kind)));
+    select.target_list.splice(place..place, nulls.collect::<Vec<_>>());
+    for (index, kind) in after.iter().enumerate() {
+        let name = names.get(index).map_or("", String::as_str);
+        select.target_list.push(ast::target(name, null(*kind)));
+    }
+    Ok(())
+}
+
+fn null(kind: KeyType) -> Node {
+    ast::cast(ast::null(), ast::type_name("pg_catalog", kind.name(), &[], false))
+}
+
+fn combined(one: &Rows, two: &Rows) -> Rows {
+    let mut rows = Rows::default();
+    let open = one.open.is_some() || two.open.is_some();
+    if open || one.columns.len() != two.columns.len() {
+        let mut taint = Taint::default();
+        for side in [one, two] {
+            taint.add(&side.open.clone().unwrap_or_default());
+            for column in &side.columns {
+                taint.add(&column.taint);
+            }
+        }
+        rows.open = Some(taint);
+        return rows;
+    }
+    for (left, right) in one.columns.iter().zip(&two.columns) {
+        let mut taint = left.taint.clone();
+        taint.add(&right.taint);
+        rows.columns.push(Column { name: left.name.clone(), taint, source: None });
+    }
+    rows
+}

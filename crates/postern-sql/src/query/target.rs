@@ -1,0 +1,200 @@
+//! Target lists: `*` is expanded where hidden columns stand behind it.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{
+    Analysis,
+    from::{Star, StarColumn},
+    names::figure,
+    scope::{Item, Scope},
+    select::Place,
+};
+use crate::{
+    ast,
+    refusal::{Judged, not_understood, refuse},
+    taint::{Column, Taint},
+};
+
+/// The result columns of one select.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    pub(super) columns: Vec<Output>,
+    /// There are columns that are not known.
+    pub(super) open: Option<Taint>,
+}
+
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) column: Column,
+    /// The alias and name of the column that it is nothing but a reference to.
+    pub(super) reference: Option<(String, String)>,
+}
+
+impl Outputs {
+    /// Everything that flows into any of them.
+    pub(super) fn whole(&self) -> Taint {
+        let mut taint = self.open.clone().unwrap_or_default();
+        for output in &self.columns {
+            taint.add(&output.column.taint);
+        }
+        taint
+    }
+
+    fn star(&mut self, star: Star) {
+        for StarColumn { alias, column } in star.columns {
+            let reference = alias.map(|alias| (alias, column.name.clone()));
+            self.columns.push(Output { column, reference });
+        }
+        if let Some(open) = star.open {
+            self.open.get_or_insert_default().add(&open);
+        }
+    }
+}
+
+impl Analysis<'_> {
+    pub(super) fn targets(
+        &mut self,
+        targets: &mut Vec<Node>,
+        star: &Star,
+        scope: &Scope<'_>,
+        place: Place,
+    ) -> Judged<Outputs> {
+        let mut outputs = Outputs::default();
+        let mut kept = Vec::with_capacity(targets.len());
+        for mut node in targets.drain(..) {
+            let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else {
+                return not_understood("this kind of result column");
+            };
+            if !target.indirection.is_empty() {
+                return not_understood("this kind of result column");
+            }
+            let Some(value) = target.val.as_deref_mut() else {
+                return not_understood("an empty result column");
+            };
+            if let Some((prefix, star)) = starred(value, star, scope)? {
+                let expand = scope.items.iter().any(|item| {
+                    item.hides && prefix.as_ref().is_none_or(|prefix| item.alias == *prefix)
+                });
+                if expand {
+                    kept.extend(expanded(&star)?);
+                } else {
+                    if let Some(prefix) = prefix {
+                        *value = star_of(&prefix);
+                    }
+                    kept.push(node);
+                }
+                outputs.star(star);
+                continue;
+            }
+            if let Some(taint) = self.composite_star(value, scope)? {
+                outputs.open.get_or_insert_default().add(&taint);
+                kept.push(node);
+                continue;
+            }
+            let output = self.output(target, scope, place)?;
+            outputs.columns.push(output);
+            kept.push(node);
+        }
+        *targets = kept;
+        Ok(outputs)
+    }
+
+    fn output(
+        &mut self,
+        target: &mut pb::ResTarget,
+        scope: &Scope<'_>,
+        place: Place,
+    ) -> Judged<Output> {
+        let Some(value) = target.val.as_deref_mut() else {
+            return not_understood("an empty result column");
+        };
+        let name = if target.name.is_empty() { figure(value) } else { target.name.clone() };
+        let found = scope.column(value);
+        let reference = found.map(|(item, column)| (item.alias.clone(), column.name.clone()));
+        let source = scope.source(value);
+        let mut taint = self.expression(value, scope)?;
+        (taint.local, taint.outer, taint.sublink) = (false, false, false);
+        if place != Place::Top && target.name.is_empty() {
+            target.name.clone_from(&name);
+        }
+        Ok(Output { column: Column { name, taint, source }, reference })
+    }
+
+    /// `(expression).*`
+    fn composite_star(&mut self, value: &mut Node, scope: &Scope<'_>) -> Judged<Option<Taint>> {
+        let Some(NodeEnum::AIndirection(indirection)) = value.node.as_mut() else {
+            return Ok(None);
+        };
+        let Some(last) = indirection.indirection.last() else { return Ok(None) };
+        if !matches!(last.node, Some(NodeEnum::AStar(_))) {
+            return Ok(None);
+        }
+        if indirection.indirection.len() > 1 {
+            return not_understood("`.*` after a field or subscript");
+        }
+        let mut taint = self.all(indirection.arg.as_deref_mut(), scope)?;
+        (taint.local, taint.outer, taint.sublink) = (false, false, false);
+        Ok(Some(taint))
+    }
+}
+
+/// `*` or `alias.*`: the alias and the columns.
+fn starred(value: &Node, all: &Star, scope: &Scope<'_>) -> Judged<Option<(Option<String>, Star)>> {
+    let Some(NodeEnum::ColumnRef(reference)) = &value.node else { return Ok(None) };
+    let Some((last, prefix)) = reference.fields.split_last() else { return Ok(None) };
+    if !matches!(last.node, Some(NodeEnum::AStar(_))) {
+        return Ok(None);
+    }
+    let prefix = ast::names(prefix).unwrap_or_default();
+    let item = match prefix.as_slice() {
+        [] => {
+            if scope.items.iter().any(|item| !item.denied.is_empty()) {
+                return name_columns();
+            }
+            return Ok(Some((None, all.clone())));
+        }
+        [alias] => scope.items.iter().find(|item| item.alias == *alias),
+        [schema, alias] => scope
+            .items
+            .iter()
+            .find(|item| item.alias == *alias && item.schema.as_deref() == Some(*schema)),
+        _ => None,
+    };
+    match item {
+        None => not_understood("`*` of a table outside the FROM clause"),
+        Some(item) if !item.denied.is_empty() => name_columns(),
+        Some(item) => Ok(Some((Some(item.alias.clone()), star_columns(item)))),
+    }
+}
+
+fn star_columns(item: &Item) -> Star {
+    let columns = item
+        .rows
+        .columns
+        .iter()
+        .map(|column| StarColumn { alias: Some(item.alias.clone()), column: column.clone() });
+    Star { columns: columns.collect(), open: item.rows.open.clone() }
+}
+
+fn star_of(alias: &str) -> Node {
+    let fields = vec![ast::string(alias), ast::node(NodeEnum::AStar(pb::AStar {}))];
+    ast::node(NodeEnum::ColumnRef(pb::ColumnRef { fields, location: 0 }))
+}
+
+fn expanded(star: &Star) -> Judged<Vec<Node>> {
+    if star.open.is_some() {
+        return name_columns();
+    }
+    let columns = star.columns.iter().map(|StarColumn { alias, column }| {
+        let value = match alias {
+            Some(alias) => ast::column(&[alias, &column.name]),
+            None => ast::column(&[&column.name]),
+        };
+        ast::target(&column.name, value)
+    });
+    Ok(columns.collect())
+}
+
+fn name_columns<T>() -> Judged<T> {
+    refuse("star", "`*` can't be used here by this role", "name the columns that you need")
+}

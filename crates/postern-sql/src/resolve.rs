@@ -1,0 +1,229 @@
+//! Names to objects, and which relations are protected: the closure over inheritance, views and
+//! what their definitions call.
+
+use std::collections::BTreeSet;
+
+use pg_query::protobuf as pb;
+
+use crate::{
+    Catalogue, Context, KeyType, Refusal, Rules, TableRule,
+    catalogue::Relation,
+    refusal::{Judged, refuse},
+};
+
+/// What a relation's name stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Resolved<'a> {
+    /// A protected table, or a partition or child of one.
+    Protected(&'a Relation, &'a TableRule),
+    /// A relation that holds nothing protected.
+    Plain(&'a Relation),
+    /// An allowed catalogue relation; the columns listed are not.
+    Catalogue { schema: &'a str, denied: &'a [String] },
+}
+
+/// An allowed catalogue relation.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogueRelation {
+    schema: &'static str,
+    name: &'static str,
+    denied: Vec<String>,
+}
+
+/// Resolves relations for one statement.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resolver<'a> {
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) rules: &'a Rules,
+    pub(crate) context: Context<'a>,
+}
+
+/// The allow-list of catalogue relations.
+pub(crate) fn catalogue_relations() -> Vec<CatalogueRelation> {
+    let lines = include_str!("relations.txt").lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (schema, name) = words.next()?.split_once('.')?;
+            let denied = words.filter_map(|word| word.strip_prefix('-')).map(str::to_owned);
+            Some(CatalogueRelation { schema, name, denied: denied.collect() })
+        })
+        .collect()
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn relation(&self, range: &pb::RangeVar) -> Judged<Resolved<'a>> {
+        if !range.catalogname.is_empty() && range.catalogname != self.catalogue.database() {
+            return refuse("database", "another database can't be named", "leave the name out");
+        }
+        let schemas: Vec<&str> = if range.schemaname.is_empty() {
+            self.search_path()
+        } else {
+            vec![range.schemaname.as_str()]
+        };
+        for schema in schemas {
+            let known = |r: &&CatalogueRelation| r.schema == schema && r.name == range.relname;
+            if let Some(found) = self.catalogue.allowed().iter().find(known) {
+                return Ok(Resolved::Catalogue { schema: found.schema, denied: &found.denied });
+            }
+            if let Some(relation) = self.catalogue.relation_named(schema, &range.relname) {
+                return self.judge(relation);
+            }
+        }
+        self.unknown(range)
+    }
+
+    /// The schemas of an unqualified name, in order.
+    pub(crate) fn search_path(&self) -> Vec<&'a str> {
+        let path = self.context.search_path.iter().map(String::as_str);
+        let explicit = self.context.search_path.iter().any(|schema| schema == "pg_catalog");
+        (!explicit).then_some("pg_catalog").into_iter().chain(path).collect()
+    }
+
+    fn unknown<T>(&self, range: &pb::RangeVar) -> Judged<T> {
+        let catalogue = matches!(range.schemaname.as_str(), "pg_catalog" | "information_schema")
+            || range.relname.starts_with("pg_");
+        if catalogue {
+            return refuse(
+                "catalogue",
+                format!("catalogue relation `{}` can't be read by this role", range.relname),
+                "use the catalogue relations that describe tables, columns, types and constraints",
+            );
+        }
+        let schema = &range.schemaname;
+        let dot = if schema.is_empty() { "" } else { "." };
+        Err(Refusal {
+            sqlstate: "42P01",
+            rule: "unknown_relation",
+            message: format!("relation \"{schema}{dot}{}\" does not exist", range.relname),
+            hint: "if it was created a moment ago, try again".to_owned(),
+        })
+    }
+
+    fn judge(&self, relation: &'a Relation) -> Judged<Resolved<'a>> {
+        if let Some(rule) = self.rule_of(relation.oid) {
+            return match relation.kind {
+                'r' | 'p' => Ok(Resolved::Protected(relation, rule)),
+                _ => self.derived(relation, "is protected and no table"),
+            };
+        }
+        let listed = self.listed(relation);
+        let descends = self.closure(relation.oid, |oid| self.catalogue.children(oid));
+        if descends.iter().any(|oid| self.rule_of(*oid).is_some()) {
+            return self.derived(relation, "has a protected table among its children");
+        }
+        match relation.kind {
+            'r' | 'p' if relation.persistence == 't' => self.derived(relation, "is temporary"),
+            'r' | 'p' if relation.extension && !listed => {
+                self.derived(relation, "belongs to an extension")
+            }
+            'r' | 'p' if self.is_namesake(relation) && !listed => {
+                self.derived(relation, "has the name of a protected table")
+            }
+            'r' | 'p' => Ok(Resolved::Plain(relation)),
+            'v' | 'm' => self.view(relation, listed),
+            'f' if listed => Ok(Resolved::Plain(relation)),
+            'f' => self.derived(relation, "is a foreign table"),
+            _ => self.derived(relation, "is no table or view"),
+        }
+    }
+
+    /// A view is plain if nothing it can reach is protected or unknown.
+    fn view(&self, view: &'a Relation, listed: bool) -> Judged<Resolved<'a>> {
+        let reach = self.closure(view.oid, |oid| self.catalogue.reads(oid));
+        for oid in reach.iter().copied() {
+            let Some(relation) = self.catalogue.relation(oid) else {
+                if listed {
+                    continue;
+                }
+                return self.derived(view, "reads a system catalogue");
+            };
+            let family = self.closure(oid, |oid| self.catalogue.children(oid));
+            if family.iter().chain([&oid]).any(|oid| self.rule_of(*oid).is_some()) {
+                return self.derived(view, "reads a protected table");
+            }
+            let unsafe_kind = !matches!(relation.kind, 'r' | 'p' | 'v' | 'm');
+            if (unsafe_kind || relation.extension) && !listed {
+                return self.derived(view, "reads something that is no plain table");
+            }
+        }
+        for oid in reach.iter().copied().chain([view.oid]) {
+            let vouched = |schema: &str, name: &str| self.vouches_for(schema, name);
+            if self.catalogue.calls(oid).any(|f| !vouched(&f.schema, &f.name)) && !listed {
+                return self.derived(view, "calls a user-defined function");
+            }
+        }
+        if view.extension && !listed {
+            return self.derived(view, "belongs to an extension");
+        }
+        Ok(Resolved::Plain(view))
+    }
+
+    fn derived<T>(&self, relation: &Relation, why: &str) -> Judged<T> {
+        refuse(
+            "relation",
+            format!(
+                "relation `{}.{}` can't be used by this role: it {why}",
+                relation.schema, relation.name
+            ),
+            "use the protected table itself, or ask the administrator to list the relation",
+        )
+    }
+
+    /// The rule of a protected table, its partitions and its children.
+    fn rule_of(&self, oid: u32) -> Option<&'a TableRule> {
+        let ancestors = self.closure(oid, |oid| self.catalogue.parents(oid));
+        [oid].into_iter().chain(ancestors).find_map(|oid| {
+            let relation = self.catalogue.relation(oid)?;
+            let same =
+                |rule: &&TableRule| rule.schema == relation.schema && rule.table == relation.name;
+            self.rules.tables.iter().find(same)
+        })
+    }
+
+    /// The type of a protected table's subject column.
+    pub(crate) fn key_type(&self, relation: &Relation, rule: &TableRule) -> Judged<KeyType> {
+        let column = relation.columns.iter().find(|column| column.name == rule.subject);
+        let kind = column.and_then(|column| self.catalogue.type_by_oid(column.type_oid));
+        let name = kind.filter(|kind| kind.schema == "pg_catalog").map(|kind| kind.name.as_str());
+        match name {
+            Some("int2" | "int4" | "int8") => Ok(KeyType::Int),
+            Some("text" | "varchar") => Ok(KeyType::Text),
+            Some("uuid") => Ok(KeyType::Uuid),
+            _ => refuse(
+                "subject",
+                format!("the subject column of `{}` can't be used as a key", relation.name),
+                "ask the administrator to correct the table's subject column",
+            ),
+        }
+    }
+
+    pub(crate) fn is_protected(&self, oid: u32) -> bool {
+        self.rule_of(oid).is_some()
+    }
+
+    fn is_namesake(&self, relation: &Relation) -> bool {
+        self.rules.tables.iter().any(|rule| rule.table == relation.name)
+    }
+
+    fn listed(&self, relation: &Relation) -> bool {
+        let name = format!("{}.{}", relation.schema, relation.name);
+        self.rules.relations.contains(&name)
+    }
+
+    /// Whether the administrator vouches for a user-defined function.
+    pub(crate) fn vouches_for(&self, schema: &str, name: &str) -> bool {
+        self.rules.functions.contains(&format!("{schema}.{name}"))
+    }
+
+    fn closure(&self, oid: u32, next: impl Fn(u32) -> &'a [u32]) -> BTreeSet<u32> {
+        let mut seen = BTreeSet::new();
+        let mut queue: Vec<u32> = next(oid).to_vec();
+        while let Some(oid) = queue.pop() {
+            if seen.insert(oid) {
+                queue.extend(next(oid));
+            }
+        }
+        seen
+    }
+}

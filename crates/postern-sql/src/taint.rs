@@ -1,0 +1,73 @@
+//! What data flows into an expression.
+
+use std::collections::BTreeSet;
+
+/// Which protected data an expression's value depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Taint {
+    /// Protected columns, as (leaf, column number).
+    pub(crate) protected: BTreeSet<(usize, i16)>,
+    /// Columns that policy shows clear for every record.
+    pub(crate) shown: BTreeSet<(usize, i16)>,
+    /// Leaves of which a column that tells records apart flows in: the subject, a unique column.
+    pub(crate) identifiers: BTreeSet<usize>,
+    /// All leaves of which any column flows in.
+    pub(crate) leaves: BTreeSet<usize>,
+    /// A column of the select that the expression stands in is used.
+    pub(crate) local: bool,
+    /// A column of an enclosing select is used.
+    pub(crate) outer: bool,
+    /// It holds a sub-select.
+    pub(crate) sublink: bool,
+}
+
+impl Taint {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.protected.extend(&other.protected);
+        self.shown.extend(&other.shown);
+        self.identifiers.extend(&other.identifiers);
+        self.leaves.extend(&other.leaves);
+        self.local |= other.local;
+        self.outer |= other.outer;
+        self.sublink |= other.sublink;
+    }
+}
+
+/// A leaf's column that a column is nothing but a copy of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) leaf: usize,
+    pub(crate) attribute: i16,
+    /// It is the column that says whose record a row is.
+    pub(crate) subject: bool,
+    /// It tells records apart.
+    pub(crate) identifier: bool,
+}
+
+/// A column as the select around it sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) taint: Taint,
+    pub(crate) source: Option<Source>,
+}
+
+/// A hidden column that carries a leaf's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) leaf: usize,
+    pub(crate) column: String,
+}
+
+/// What a select, a common table or a FROM item gives to what is around it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rows {
+    /// Its visible columns, in order; names are exact.
+    pub(crate) columns: Vec<Column>,
+    /// There are columns that are not known; this flows into them.
+    pub(crate) open: Option<Taint>,
+    /// Hidden columns behind the visible ones.
+    pub(crate) keys: Vec<Key>,
+    /// Leaves whose rows are in it one by one, but whose keys are not carried.
+    pub(crate) bare: BTreeSet<usize>,
+}

@@ -1,0 +1,240 @@
+//! Statements that neither read nor write rows: transactions, settings, session state.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use crate::{
+    Context, Effect, Local,
+    functions::readable_setting,
+    refusal::{Judged, not_understood, refuse},
+};
+
+/// What is done with a statement of this kind.
+pub(crate) enum Utility {
+    Forward(Effect),
+    Local(Local),
+}
+
+/// Sets the locations of a statement of this kind to zero; `false` if it is of another kind.
+pub(crate) fn clear_locations(node: &mut NodeEnum) -> bool {
+    // Every location is cleared while judging; the judgement itself was made before.
+    let anything = Context { search_path: &[], prefix: "\0" };
+    judge(node, anything).is_some()
+}
+
+/// `None` if the statement is of another kind.
+pub(crate) fn judge(node: &mut NodeEnum, context: Context<'_>) -> Option<Judged<Utility>> {
+    let judged = match node {
+        NodeEnum::TransactionStmt(n) => transaction(n, context),
+        NodeEnum::VariableSetStmt(n) => set(n, context),
+        NodeEnum::VariableShowStmt(n) => show(n),
+        // Nothing that these would drop or close can exist for a restricted role.
+        NodeEnum::DiscardStmt(_) => {
+            let all = matches!(n_target(node), pb::DiscardMode::DiscardAll);
+            Ok(Utility::Local(Local::Tag(if all { "DISCARD ALL" } else { discard_tag(node) })))
+        }
+        NodeEnum::ClosePortalStmt(n) if n.portalname.is_empty() => {
+            Ok(Utility::Local(Local::Tag("CLOSE CURSOR ALL")))
+        }
+        NodeEnum::UnlistenStmt(_) => Ok(Utility::Local(Local::Tag("UNLISTEN"))),
+        NodeEnum::DeallocateStmt(n) if n.isall => Ok(Utility::Local(Local::Tag("DEALLOCATE ALL"))),
+        _ => return None,
+    };
+    Some(judged)
+}
+
+fn n_target(node: &NodeEnum) -> pb::DiscardMode {
+    match node {
+        NodeEnum::DiscardStmt(n) => n.target(),
+        _ => pb::DiscardMode::Undefined,
+    }
+}
+
+fn discard_tag(node: &NodeEnum) -> &'static str {
+    match n_target(node) {
+        pb::DiscardMode::DiscardPlans => "DISCARD PLANS",
+        pb::DiscardMode::DiscardSequences => "DISCARD SEQUENCES",
+        pb::DiscardMode::DiscardTemp => "DISCARD TEMP",
+        pb::DiscardMode::DiscardAll | pb::DiscardMode::Undefined => "DISCARD ALL",
+    }
+}
+
+fn transaction(transaction: &mut pb::TransactionStmt, context: Context<'_>) -> Judged<Utility> {
+    use pb::TransactionStmtKind as Kind;
+    let pb::TransactionStmt { kind: _, options, savepoint_name, gid, chain: _, location } =
+        transaction;
+    *location = 0;
+    if !gid.is_empty() {
+        return not_understood("a two-phase commit");
+    }
+    if savepoint_name.contains(context.prefix) {
+        return refuse("reserved_name", "the savepoint's name is reserved", "use another name");
+    }
+    clear_options(options)?;
+    match transaction.kind() {
+        Kind::TransStmtBegin
+        | Kind::TransStmtStart
+        | Kind::TransStmtCommit
+        | Kind::TransStmtRollback
+        | Kind::TransStmtSavepoint
+        | Kind::TransStmtRelease
+        | Kind::TransStmtRollbackTo => Ok(Utility::Forward(Effect::Transaction)),
+        Kind::TransStmtPrepare
+        | Kind::TransStmtCommitPrepared
+        | Kind::TransStmtRollbackPrepared
+        | Kind::Undefined => not_understood("a two-phase commit"),
+    }
+}
+
+/// Isolation level, read-only, deferrable: nothing else can be written there.
+fn clear_options(options: &mut [Node]) -> Judged<()> {
+    for node in options {
+        let Some(NodeEnum::DefElem(option)) = node.node.as_mut() else {
+            return not_understood("this transaction option");
+        };
+        let pb::DefElem { defnamespace, defname, arg, defaction: _, location, arg_location } =
+            option.as_mut();
+        (*location, *arg_location) = (0, 0);
+        let known = matches!(
+            defname.as_str(),
+            "transaction_isolation" | "transaction_read_only" | "transaction_deferrable"
+        );
+        let Some(NodeEnum::AConst(value)) = arg.as_mut().and_then(|arg| arg.node.as_mut()) else {
+            return not_understood("this transaction option");
+        };
+        value.location = 0;
+        if !known || !defnamespace.is_empty() {
+            return not_understood("this transaction option");
+        }
+    }
+    Ok(())
+}
+
+fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
+    use pb::VariableSetKind as Kind;
+    let kind = set.kind();
+    let pb::VariableSetStmt { kind: _, name, args, jumble_args: _, is_local, location } = set;
+    *location = 0;
+    let lower = name.to_ascii_lowercase();
+    match kind {
+        // It would also reset what the gateway has set.
+        Kind::VarResetAll => return Ok(Utility::Local(Local::Tag("RESET"))),
+        Kind::VarSetMulti if matches!(name.as_str(), "TRANSACTION" | "SESSION CHARACTERISTICS") => {
+            clear_options(args)?;
+            return Ok(Utility::Forward(Effect::Transaction));
+        }
+        Kind::VarSetMulti | Kind::VarSetCurrent | Kind::Undefined => return refused(name),
+        Kind::VarSetValue | Kind::VarSetDefault | Kind::VarReset => {}
+    }
+    let mut values = Vec::new();
+    for argument in args.iter_mut() {
+        values.push(setting_value(argument, context)?);
+    }
+    let value = values.join(",").to_ascii_lowercase();
+    let value = (kind == Kind::VarSetValue).then_some(value.as_str());
+    if lower == "search_path" {
+        // The path is the gateway's; a client may say what it is.
+        let same = value.is_some_and(|value| {
+            let path = context.search_path.join(",").to_ascii_lowercase();
+            value == path
+                || value == format!("\"$user\",{path}")
+                || value == format!("$user,{path}")
+        });
+        return if same && !*is_local {
+            Ok(Utility::Local(Local::Tag("SET")))
+        } else {
+            refused(name)
+        };
+    }
+    let tag = if kind == Kind::VarReset { "RESET" } else { "SET" };
+    let local = |harmless: bool| {
+        if harmless { Ok(Utility::Local(Local::Tag(tag))) } else { refused(name) }
+    };
+    match lower.as_str() {
+        "client_encoding" => local(value.is_none_or(|v| matches!(v, "utf8" | "utf-8" | "unicode"))),
+        "standard_conforming_strings" => {
+            local(value.is_none_or(|v| matches!(v, "on" | "true" | "1" | "yes")))
+        }
+        // Debug messages speak of what the server does with the rewritten statement.
+        "client_min_messages"
+            if value.is_some_and(|v| !matches!(v, "notice" | "warning" | "error")) =>
+        {
+            refused(name)
+        }
+        _ if SETTABLE.contains(&lower.as_str()) => Ok(Utility::Forward(Effect::Setting)),
+        _ => refused(name),
+    }
+}
+
+/// Settings of the session that change how values look or how long things take, nothing else.
+const SETTABLE: [&str; 19] = [
+    "application_name",
+    "bytea_output",
+    "client_min_messages",
+    "datestyle",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "extra_float_digits",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "intervalstyle",
+    "jit",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lock_timeout",
+    "statement_timeout",
+    "timezone",
+    "transaction_read_only",
+    "xmloption",
+];
+
+fn setting_value(node: &mut Node, context: Context<'_>) -> Judged<String> {
+    let mut node = node.node.as_mut();
+    if let Some(NodeEnum::TypeCast(cast)) = node {
+        // SET TIME ZONE INTERVAL '…' HOUR TO MINUTE
+        cast.location = 0;
+        if let Some(name) = cast.type_name.as_mut() {
+            name.location = 0;
+            for modifier in &mut name.typmods {
+                if let Some(NodeEnum::AConst(modifier)) = modifier.node.as_mut() {
+                    modifier.location = 0;
+                }
+            }
+        }
+        node = cast.arg.as_mut().and_then(|arg| arg.node.as_mut());
+    }
+    let Some(NodeEnum::AConst(constant)) = node else {
+        return not_understood("this kind of setting");
+    };
+    constant.location = 0;
+    let text = match &constant.val {
+        Some(pb::a_const::Val::Sval(pb::String { sval })) => sval.clone(),
+        Some(pb::a_const::Val::Ival(pb::Integer { ival })) => ival.to_string(),
+        Some(pb::a_const::Val::Fval(pb::Float { fval })) => fval.clone(),
+        Some(pb::a_const::Val::Boolval(pb::Boolean { boolval })) => boolval.to_string(),
+        Some(pb::a_const::Val::Bsval(_)) | None => String::new(),
+    };
+    if text.contains(context.prefix) {
+        return refuse("reserved_name", "the value is reserved", "use another value");
+    }
+    Ok(text)
+}
+
+fn show(show: &pb::VariableShowStmt) -> Judged<Utility> {
+    if readable_setting(&show.name) {
+        return Ok(Utility::Forward(Effect::Setting));
+    }
+    refuse(
+        "setting",
+        format!("setting `{}` can't be read by this role", show.name),
+        "read a setting that describes the session, by its name",
+    )
+}
+
+fn refused<T>(name: &str) -> Judged<T> {
+    refuse(
+        "setting",
+        format!("setting `{name}` can't be changed by this role"),
+        "the gateway fixes settings on which the reading of statements depends",
+    )
+}
