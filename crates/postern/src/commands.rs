@@ -12,6 +12,7 @@ mod gateway;
 mod ledger;
 pub(crate) mod person;
 mod replay;
+mod trace;
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let config = cli.config.as_path();
@@ -30,6 +31,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Ok(Outcome::Yes)
         }
         Command::Serve => serve::run(config),
-        Command::Trace(_) => anyhow::bail!("this command is not built yet"),
+        Command::Trace(args) => trace::run(config, &args),
     }
 }

@@ -1,6 +1,9 @@
 //! Finds protected values in a stream of bytes, and whose they are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use super::world::World;
 
@@ -44,17 +47,23 @@ impl<'a> Values<'a> {
         Self { by_start }
     }
 
-    /// Every protected value that stands anywhere in the bytes.
+    /// Every protected value that stands anywhere in the bytes, except inside a longer one:
+    /// `1 Elm Road` is no value in `11 Elm Road`.
     pub(super) fn found_in(&self, bytes: &[u8]) -> Found {
-        let mut found = Found::new();
+        let mut places = Vec::new();
         for (at, start) in bytes.windows(KEY).enumerate() {
-            for value in self.by_start.get(start).into_iter().flatten() {
-                let rest = bytes.get(at..).unwrap_or_default();
-                // A longer number or address that goes on is somebody else's.
-                let next = rest.get(value.text.len()).copied().unwrap_or(0);
-                if rest.starts_with(value.text) && !next.is_ascii_alphanumeric() {
-                    found.entry(value.customer).or_default().insert(value.field);
-                }
+            let rest = bytes.get(at..).unwrap_or_default();
+            let here = self.by_start.get(start).into_iter().flatten();
+            let here = here.filter(|value| rest.starts_with(value.text));
+            places.extend(here.map(|value| (at, Reverse(at + value.text.len()), *value)));
+        }
+        places.sort_by_key(|(start, end, _)| (*start, *end));
+        let mut found = Found::new();
+        let mut covered = 0;
+        for (_, Reverse(end), value) in places {
+            if end > covered {
+                covered = end;
+                found.entry(value.customer).or_default().insert(value.field);
             }
         }
         found
@@ -77,6 +86,19 @@ mod tests {
         let expected: Found =
             [(17, ["email"].into()), (19_999, ["phone"].into())].into_iter().collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_value_inside_a_longer_one_is_not_there() {
+        let world = World::new(Timestamp(1_700_000_000_000_000));
+        let values = Values::new(&world);
+        let mut inside = 0;
+        for customer in &world.customers {
+            let found = values.found_in(customer.address.as_bytes());
+            assert_eq!(found.keys().copied().collect::<Vec<_>>(), [customer.id]);
+            inside += usize::from(customer.address.starts_with("11 "));
+        }
+        assert!(inside > 0, "nobody lives at an 11, so that this shows nothing");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(in crate::demo) async fn play(play: &mut Play<'_>) -> anyhow::Result<()> {
     let cut = thief.is_cut() && taken > 0 && taken < WANTED;
     let result = if thief.is_cut() { "the session was cut" } else { "the session goes on" };
     play.stage.check("suspended means out", tried, cut, result)?;
-    recorded(play, taken)?;
+    recorded(play, taken).await?;
     refused(play).await
 }
 
@@ -83,22 +83,18 @@ async fn wait_until_cut(thief: &Person) {
     }
 }
 
-/// What the ledger says of it.
-fn recorded(play: &mut Play<'_>, taken: usize) -> anyhow::Result<()> {
-    let output = play.setting.postern(&["ledger", "show", "--actor", THIEF, "--json"])?;
-    let lines: Vec<Value> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<_, _>>()?;
-    let said = |kind: &str, word: &str| {
-        let what = |line: &Value| line["what"].as_str().unwrap_or_default().to_owned();
-        lines.iter().filter(|line| line["kind"] == kind).map(what).find(|w| w.contains(word))
-    };
-    let found = said("found", "unexplained_share");
+/// What the ledger says of it. The account is suspended first, then the finding is recorded.
+async fn recorded(play: &mut Play<'_>, taken: usize) -> anyhow::Result<()> {
+    let started = tokio::time::Instant::now();
+    let mut found = entry(play, "found", "unexplained_share")?;
+    while found.is_none() && started.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        found = entry(play, "found", "unexplained_share")?;
+    }
     let tried = format!("a finding after {taken} customers");
     let result = found.clone().unwrap_or_else(|| "no finding".to_owned());
     play.stage.check("noticed while it happens", tried, found.is_some(), result)?;
-    let suspended = said("suspended", "");
+    let suspended = entry(play, "suspended", "")?;
     let result = suspended.clone().unwrap_or_else(|| "not in the ledger".to_owned());
     play.stage.check(
         "the watchers are watched",
@@ -106,6 +102,18 @@ fn recorded(play: &mut Play<'_>, taken: usize) -> anyhow::Result<()> {
         suspended.is_some(),
         result,
     )
+}
+
+/// What the first entry of a kind about the thief says, if it contains the word.
+fn entry(play: &Play<'_>, kind: &str, word: &str) -> anyhow::Result<Option<String>> {
+    let output = play.setting.postern(&["ledger", "show", "--actor", THIEF, "--json"])?;
+    let lines: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let of_kind = lines.iter().filter(|line| line["kind"] == kind);
+    let mut said = of_kind.filter_map(|line| line["what"].as_str());
+    Ok(said.find(|what| what.contains(word)).map(str::to_owned))
 }
 
 async fn refused(play: &mut Play<'_>) -> anyhow::Result<()> {
