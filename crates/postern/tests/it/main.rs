@@ -7,3 +7,4 @@ mod cli;
 mod init;
 mod ledger;
 mod person;
+mod trace;
