@@ -1,6 +1,6 @@
 //! Drives one session: reads, writes, records.
 
-use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use postern_ledger::{Note, Receipt, RecordError};
@@ -121,7 +121,7 @@ pub(crate) async fn serve(
     shared: &Arc<Shared>,
     judges: &Rc<RefCell<Judges>>,
     logged_in: LoggedIn,
-    client: String,
+    client: IpAddr,
 ) -> Result<(), ConnectionError> {
     let LoggedIn { actor, role_name, role, server, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
@@ -130,7 +130,7 @@ pub(crate) async fn serve(
     let info = SessionInfo {
         connection: number,
         actor: actor.clone(),
-        client: client.clone(),
+        client,
         since: shared.clock.now(),
     };
     let cancel = server.cancel.clone();
@@ -139,7 +139,7 @@ pub(crate) async fn serve(
     if shared.suspended().contains_key(&actor) {
         return Ok(());
     }
-    shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client: client.into() });
+    shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client: client.to_string().into() });
     login::ready(&mut greeting, number, secret)?;
     let reasons = shared.reasons.activate(&actor).await;
     let (rules, key_sets) = judges.borrow_mut().rules(shared, &actor, &role_name, role.kind);

@@ -140,6 +140,13 @@ impl Handle {
         self.shared.catalogue.borrow().is_some()
     }
 
+    /// Waits until the guarded server could be read, or the gateway has stopped.
+    pub async fn ready(&self) {
+        let mut catalogue = self.shared.catalogue.clone();
+        // An error says that the gateway has stopped: nobody reads any more.
+        let _ = catalogue.wait_for(Option::is_some).await;
+    }
+
     /// Cuts all sessions of an actor and refuses its log-ins from now on; how many sessions there
     /// were. Returns when the ledger has it.
     ///
@@ -326,7 +333,7 @@ async fn connection(
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = connection::serve(&shared, &judges, logged_in, address.to_string());
+    let served = connection::serve(&shared, &judges, logged_in, address.ip());
     if let Err(error) = served.await {
         tracing::info!(
             %address,

@@ -310,7 +310,7 @@ impl<'a> Door<'a> {
     }
 
     fn note_refused(&self, actor: &Actor, why: &str) {
-        let client = self.address.to_string().into();
+        let client = self.address.ip().to_string().into();
         let actor = actor.clone();
         self.shared.note(Note::LoginRefused { actor, client, why: why.into() });
     }
