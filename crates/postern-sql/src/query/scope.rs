@@ -104,6 +104,10 @@ impl<'p> Scope<'p> {
 }
 
 impl Item {
+    fn denies(&self, column: &str) -> bool {
+        self.denied.iter().any(|denied| denied == column)
+    }
+
     /// Everything in a row of it.
     pub(super) fn whole(&self) -> Taint {
         let mut taint = self.rows.open.clone().unwrap_or_default();
@@ -137,7 +141,7 @@ impl Analysis<'_> {
             return not_understood("a reference of that many parts");
         };
         let (item, column) = (item.to_owned(), column.to_owned());
-        let taint = qualified(alias, &item, &column, scope)?;
+        let taint = self.qualified(alias, &item, &column, scope)?;
         reference.fields = vec![ast::string(&item), ast::string(&column)];
         Ok(taint)
     }
@@ -149,7 +153,7 @@ impl Analysis<'_> {
         let mut local = true;
         while let Some(scope) = level {
             for item in &scope.items {
-                if item.denied.iter().any(|denied| denied == name)
+                if item.denies(name) && !self.prints_expression
                     || item.alias == name && !item.denied.is_empty()
                 {
                     return denied(name);
@@ -186,6 +190,37 @@ impl Analysis<'_> {
             local = false;
         }
         whole_row(name, scope)
+    }
+
+    fn qualified(
+        &self,
+        schema: Option<&str>,
+        alias: &str,
+        name: &str,
+        scope: &Scope<'_>,
+    ) -> Judged<Taint> {
+        let mut level = Some(scope);
+        let mut local = true;
+        while let Some(scope) = level {
+            let named = |item: &&Item| {
+                item.alias == alias
+                    && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
+            };
+            if let Some(item) = scope.items.iter().find(named) {
+                if item.denies(name) && !self.prints_expression {
+                    return denied(name);
+                }
+                return item_column(item, name, local);
+            }
+            level = scope.parent;
+            local = false;
+        }
+        Err(Refusal {
+            sqlstate: "42P01",
+            rule: "unknown_relation",
+            message: format!("missing FROM-clause entry for table \"{alias}\""),
+            hint: "qualify the column with a table or alias of the FROM clause".to_owned(),
+        })
     }
 
     fn perhaps_further_out(
@@ -243,32 +278,7 @@ pub(super) fn row(item: &Item, local: bool) -> Judged<Taint> {
     Ok(taint)
 }
 
-fn qualified(schema: Option<&str>, alias: &str, name: &str, scope: &Scope<'_>) -> Judged<Taint> {
-    let mut level = Some(scope);
-    let mut local = true;
-    while let Some(scope) = level {
-        let named = |item: &&Item| {
-            item.alias == alias
-                && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
-        };
-        if let Some(item) = scope.items.iter().find(named) {
-            return item_column(item, name, local);
-        }
-        level = scope.parent;
-        local = false;
-    }
-    Err(Refusal {
-        sqlstate: "42P01",
-        rule: "unknown_relation",
-        message: format!("missing FROM-clause entry for table \"{alias}\""),
-        hint: "qualify the column with a table or alias of the FROM clause".to_owned(),
-    })
-}
-
 fn item_column(item: &Item, name: &str, local: bool) -> Judged<Taint> {
-    if item.denied.iter().any(|denied| denied == name) {
-        return denied(name);
-    }
     let mut taint = Taint::default();
     let mut found = false;
     for column in item.rows.columns.iter().filter(|column| column.name == name) {

@@ -44,6 +44,20 @@ fn what_touches_nothing_protected_is_written_anew() {
 }
 
 #[test]
+fn the_literals_of_definitions_are_blanked() {
+    check(
+        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef",
+        &[
+            "plain SELECT pg_catalog.regexp_replace(\
+             pg_catalog.pg_get_expr(adbin, adrelid)::pg_catalog.text, ",
+            r"E'(''(?:[-a-z_ %.,:()\\[\\]{}*?]|%@%|'''')*'')|''(?:[^'']|'''')*''', ",
+            r"E'\\1', 'g') AS pg_get_expr FROM pg_catalog.pg_attrdef",
+        ]
+        .concat(),
+    );
+}
+
+#[test]
 fn transactions_and_settings_are_forwarded_or_answered() {
     check(
         "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",
