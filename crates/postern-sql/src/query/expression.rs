@@ -247,7 +247,10 @@ impl Analysis<'_> {
         match kind {
             Link::ExistsSublink => {
                 // Whether there is a row: the columns are never looked at.
+                self.spoil(&inner);
                 inner.identifiers.retain(|leaf| !bare.contains(leaf));
+                inner.protected.retain(|(leaf, _)| !bare.contains(leaf));
+                inner.shown.retain(|(leaf, _)| !bare.contains(leaf));
             }
             Link::AnySublink | Link::AllSublink | Link::RowcompareSublink => {
                 let own = rows.columns.first().and_then(|column| column.source);

@@ -81,12 +81,14 @@ impl<'p> Scope<'p> {
                 let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
                 let names = ast::names(&reference.fields)?;
                 let alias = if names.len() > 1 { names.first().copied() } else { None };
-                let here =
-                    |item: &Item| item.rows.open.is_some() || Some(item.alias.as_str()) == alias;
-                if self.items.iter().any(here) || self.has_column(names.last()?) {
-                    return None;
-                }
-                self.parent?.source(node)
+                let here = match alias {
+                    Some(alias) => self.items.iter().any(|item| item.alias == alias),
+                    None => {
+                        let open = self.items.iter().any(|item| item.rows.open.is_some());
+                        open || self.has_column(names.last()?)
+                    }
+                };
+                if here { None } else { self.parent?.source(node) }
             }
         }
     }
@@ -147,7 +149,9 @@ impl Analysis<'_> {
         let mut local = true;
         while let Some(scope) = level {
             for item in &scope.items {
-                if item.denied.iter().any(|denied| denied == name) {
+                if item.denied.iter().any(|denied| denied == name)
+                    || item.alias == name && !item.denied.is_empty()
+                {
                     return denied(name);
                 }
                 for column in item.rows.columns.iter().filter(|column| column.name == name) {
@@ -171,6 +175,11 @@ impl Analysis<'_> {
             }
             if any {
                 mark(&mut taint, local);
+                // The name may also be a row's, with what is hidden in it.
+                let row_of = |item: &Item| item.alias == name && item.hides;
+                if scope.items.iter().any(row_of) {
+                    return not_understood(&format!("the whole row of `{name}`"));
+                }
                 return self.perhaps_further_out(name, scope, taint);
             }
             level = scope.parent;
@@ -270,7 +279,8 @@ fn item_column(item: &Item, name: &str, local: bool) -> Judged<Taint> {
         taint.add(open);
         found = true;
     }
-    if !found && !(item.system && SYSTEM_COLUMNS.contains(&name)) {
+    let system = item.system && SYSTEM_COLUMNS.contains(&name);
+    if !found && !system {
         return unknown_column(name);
     }
     mark(&mut taint, local);
