@@ -44,8 +44,6 @@ pub enum BuildError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("can't start a thread")]
     Thread(#[source] io::Error),
-    #[error("a gateway needs at least one core to serve on")]
-    NoWorkers,
 }
 
 /// A gateway that listens. It serves until its [`Handle`] is told to stop.
@@ -75,18 +73,14 @@ impl Gateway {
     /// # Errors
     /// [`BuildError::Listen`] if the address can't be bound.
     pub fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
+        let at = |source| BuildError::Listen { address: settings.listen, source };
+        let listener = listen(settings.listen).map_err(at)?;
+        let address = listener.local_addr().map_err(at)?;
         let mut listeners = Vec::new();
-        let mut address = settings.listen;
-        for _ in 0..settings.workers {
-            let listener = listen(address);
-            let listener = listener.map_err(|source| BuildError::Listen { address, source })?;
-            address =
-                listener.local_addr().map_err(|source| BuildError::Listen { address, source })?;
-            listeners.push(listener);
+        for _ in 1..settings.workers {
+            listeners.push(listener.try_clone().map_err(at)?);
         }
-        if listeners.is_empty() {
-            return Err(BuildError::NoWorkers);
-        }
+        listeners.push(listener);
         let (reasons, requests) = Reasons::new();
         let (catalogue, present) = watch::channel(None);
         let keeper = Keeper {
@@ -214,8 +208,7 @@ impl Handle {
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    // Each core has its own queue; the kernel spreads connections over them.
-    socket.set_reuse_port(true)?;
+    // Not SO_REUSEPORT: another process of the same account could then take connections.
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -197,12 +197,14 @@ fn tell(effect: &Effect) -> Vec<String> {
         }
         Effect::Release { hold, rows } => vec![format!("release {hold}: {rows}")],
         Effect::Refused(refused) => vec![format!("refused by {}", refused.refusal.rule)],
+        Effect::Wrote(shown) => vec![format!("wrote {}", shown.leaves[0].relation)],
         Effect::ReadReasons => vec!["read reasons".to_owned()],
         Effect::CancelUpstream => vec!["cancel".to_owned()],
         Effect::Close => vec!["close".to_owned()],
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest goes by its name")]
 fn backend(frame: &Frame) -> String {
     match Backend::parse(frame).unwrap() {
         Backend::RowDescription(columns) => {
@@ -225,6 +227,7 @@ fn backend(frame: &Frame) -> String {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest goes by its letter")]
 fn frontend(frame: &Frame) -> String {
     match Frontend::parse(frame).unwrap() {
         Frontend::Query(sql) => format!("query {sql}"),

@@ -109,7 +109,10 @@ fn a_write_that_reasons_may_read_has_them_read_before_the_client_goes_on() {
     let mut table = Table::new();
     table.query("INSERT INTO tickets (id, customer_id, assignee) VALUES (1, 7, 'ana')").told();
     table.completed("INSERT 0 1").ready(TransactionStatus::Idle);
-    assert_eq!(table.told(), ["client < INSERT 0 1", "read reasons", "client < ready I"]);
+    assert_eq!(
+        table.told(),
+        ["wrote public.tickets", "client < INSERT 0 1", "read reasons", "client < ready I"]
+    );
 }
 
 pub(super) fn error(out: &mut BytesMut, sqlstate: &str, message: &str) {
