@@ -23,7 +23,7 @@ use crate::{
     clock::SystemClock,
     config::{self, Settings},
     ledger_options,
-    ui::Outcome,
+    ui::{self, Outcome},
 };
 
 mod control;
@@ -138,6 +138,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
                 .unwrap_or_else(|_| "info".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(!ui::is_plain())
         .init();
     let settings = config::load(config)?.settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,6 +4,10 @@
 
 mod bench;
 mod cli;
+mod crash;
 mod init;
 mod ledger;
 mod person;
+mod raw;
+mod served;
+mod support;
