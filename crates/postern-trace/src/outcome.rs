@@ -74,6 +74,7 @@ pub struct Suspect {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Other {
     pub source: OtherSource,
+    /// The larger of the posteriors under the flat and the sceptical prior.
     pub probability: f64,
 }
 

@@ -170,11 +170,14 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
     /// The leaked records, as CSV with a header naming any of subject, name, email, phone, ticket.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) leak: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "complaints")]
+    pub(crate) leak: Option<PathBuf>,
     /// A feed folder to look through, instead of the ledger.
     #[arg(long, value_name = "DIR")]
     pub(crate) feed: Option<PathBuf>,
+    /// Complaints of customers about calls, as JSON Lines, to be weighed with the list.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) complaints: Option<PathBuf>,
     /// The values that the protected fields had over time, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) values: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use crate::{
     cli::{Cli, Command},
     config::reference,
-    init, serve,
+    demo, init, serve,
     ui::{self, Outcome},
 };
 
@@ -12,10 +12,12 @@ mod gateway;
 mod ledger;
 pub(crate) mod person;
 mod replay;
+mod trace;
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let config = cli.config.as_path();
     match cli.command {
+        Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(config, &args),
         Command::Person(command) => person::run(config, command),
@@ -29,6 +31,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Ok(Outcome::Yes)
         }
         Command::Serve => serve::run(config),
-        Command::Demo(_) | Command::Trace(_) => anyhow::bail!("this command is not built yet"),
+        Command::Trace(args) => trace::run(config, &args),
     }
 }

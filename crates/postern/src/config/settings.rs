@@ -1,5 +1,3 @@
-#![expect(dead_code, reason = "the composition root, which reads the rest, comes next")]
-
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_model::{FieldClass, Secret, Subject};

@@ -42,7 +42,7 @@ budgets = [
 ]
 
 # Those who must see everything, e.g. for an approved export: every record is counted and recorded.
-[roles.accounted]
+[roles.administrator]
 kind = \"accounted\"
 budgets = [{ count = \"clear_subjects\", window = \"1d\", max = 100000 }]
 ";

@@ -48,7 +48,7 @@ fn check_config_explains_a_good_file() {
     let bench = Bench::new().file("postern.toml", GOOD);
     insta::assert_snapshot!(bench.run("check-config").yes(), @r#"
     clients   127.0.0.1:6432, without TLS
-    guards    database support on db.example:5432, as postern, with TLS if the server can
+    guards    database support on db.example:5432, as postern, without TLS
     keeps     DIR/postern-data, 256MiB free at least
     policy    the one that comes with Postern
     watch     0.1 alerts a day per 100 people; suspends on unexplained_share

@@ -93,7 +93,7 @@ fn init_finds_customers_their_tickets_and_what_is_personal() {
     ]
 
     # Those who must see everything, e.g. for an approved export: every record is counted and recorded.
-    [roles.accounted]
+    [roles.administrator]
     kind = "accounted"
     budgets = [{ count = "clear_subjects", window = "1d", max = 100000 }]
 

@@ -11,3 +11,4 @@ mod person;
 mod raw;
 mod served;
 mod support;
+mod trace;

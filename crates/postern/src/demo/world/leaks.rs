@@ -54,9 +54,10 @@ impl World {
     }
 }
 
-/// Somebody who is no customer; the `b2` domain is not among the customers'.
+/// Somebody who is no customer: none of them has a double name or the `b2` domain.
 fn stranger(chance: &mut Chance, csv: &mut String) {
-    let (first, last) = (chance.one_of(&FIRST_NAMES), chance.one_of(&LAST_NAMES));
+    let first = chance.one_of(&FIRST_NAMES);
+    let last = format!("{}-{}", chance.one_of(&LAST_NAMES), chance.one_of(&LAST_NAMES));
     let (number, domain) = (chance.below(100_000), chance.one_of(&DOMAINS));
     let (low, high) = (first.to_lowercase(), last.to_lowercase());
     let _ = writeln!(

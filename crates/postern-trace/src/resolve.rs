@@ -1,0 +1,160 @@
+//! Rows of a list to customers, and what each row says of the version that was taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Leak, LeakRow, field::Field, tracer::Tracer};
+
+/// One field of a resolved row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RowField {
+    pub(crate) bit: u8,
+    /// How many versions the field had.
+    pub(crate) versions: f64,
+    /// When the leaked version was the one that is shown, in microseconds, end excluded; `None`
+    /// if that can't be told.
+    pub(crate) valid: Option<Vec<(i64, i64)>>,
+}
+
+/// A row that belongs to a customer; there is one for each.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) subject: u32,
+    /// Fields whose value is known here, or unknown altogether; one that never had the leaked
+    /// value speaks for no source and is left out.
+    pub(crate) fields: Vec<RowField>,
+    /// Taken before this moment, in microseconds.
+    pub(crate) before: i64,
+}
+
+impl Row {
+    /// The fields that somebody who saw the record at that moment, these fields in clear, could
+    /// have put into the list as they stand there.
+    pub(crate) fn explained(&self, time: i64, shown: u8) -> u8 {
+        let valid = |field: &&RowField| {
+            let at = field.valid.as_ref();
+            at.is_none_or(|spans| spans.iter().any(|(from, to)| (*from..*to).contains(&time)))
+        };
+        self.fields.iter().filter(valid).fold(0, |set, field| set | field.bit) & shown
+    }
+}
+
+/// A list as it can be used.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    /// Rows as given.
+    pub(crate) list: usize,
+    /// By customer, ascending.
+    pub(crate) rows: Vec<Row>,
+    /// Different rows that belong to no customer. Rows that could belong to one whose values are
+    /// not known here say nothing and are not counted.
+    pub(crate) strangers: usize,
+}
+
+/// Resolves a list. The order of its rows has no effect: rows of the same customer are joined,
+/// ordered by what they say.
+pub(crate) fn resolve(tracer: &Tracer, leak: &Leak) -> Resolved {
+    let mut by_subject: BTreeMap<u32, Vec<&LeakRow>> = BTreeMap::new();
+    let mut strangers = BTreeSet::new();
+    let covered = covered(tracer);
+    for row in &leak.rows {
+        if let Some(subject) = subject_of(tracer, row) {
+            by_subject.entry(subject).or_default().push(row);
+        } else if is_stranger(row, &covered) {
+            strangers.insert(key(row));
+        }
+    }
+    let mut rows = Vec::new();
+    for (subject, mut of_subject) in by_subject {
+        of_subject.sort_by_key(|row| (std::cmp::Reverse(row.fields.len()), key(row)));
+        let before = of_subject.iter().filter_map(|row| row.before).min();
+        let fields = of_subject.first().map(|row| fields(tracer, subject, row));
+        rows.push(Row {
+            subject,
+            fields: fields.unwrap_or_default(),
+            before: before.map_or(i64::MAX, |before| before.0),
+        });
+    }
+    // Numbers depend on the order of events; names do not.
+    rows.sort_by(|a, b| tracer.subjects.name(a.subject).cmp(&tracer.subjects.name(b.subject)));
+    Resolved { list: leak.rows.len(), rows, strangers: strangers.len() }
+}
+
+/// The fields of which the values of nearly all customers are known.
+fn covered(tracer: &Tracer) -> BTreeSet<Field> {
+    let mut known: BTreeMap<Field, usize> = BTreeMap::new();
+    for (_, field) in tracer.versions.keys() {
+        *known.entry(*field).or_default() += 1;
+    }
+    let customers = tracer.subjects.names.len();
+    known.retain(|_, count| *count * 10 >= customers * 9);
+    known.into_keys().collect()
+}
+
+/// Whether a row that was not resolved can belong to nobody who was ever read: it names a
+/// customer whom no feed knows, or a value that would have been found.
+fn is_stranger(row: &LeakRow, covered: &BTreeSet<Field>) -> bool {
+    let would_be_found = |name: &str| Field::of(name).is_some_and(|field| covered.contains(&field));
+    let mut values = row.fields.iter().filter(|(_, value)| !value.expose().is_empty());
+    row.subject.is_some() || values.any(|(name, _)| would_be_found(name))
+}
+
+/// What a row says, as something to order by.
+fn key(row: &LeakRow) -> Vec<String> {
+    let mut key: Vec<String> =
+        row.fields.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
+    key.sort();
+    key.extend(row.subject.iter().map(|subject| format!("subject={subject}")));
+    key
+}
+
+/// The customer whom most of the row's fields point to. A name alone is enough only if one
+/// customer has it; two customers that fit as well as each other are none.
+fn subject_of(tracer: &Tracer, row: &LeakRow) -> Option<u32> {
+    let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
+    if let Some(subject) = row.subject.as_ref().and_then(|name| tracer.subjects.find(name)) {
+        *votes.entry(subject).or_default() += 16;
+    }
+    for (name, value) in &row.fields {
+        let Some(field) = Field::of(name) else { continue };
+        let value = field.normalise(value.expose());
+        let worth = if field == Field::Name { 1 } else { 4 };
+        let found = if value.is_empty() { None } else { tracer.by_value.get(&(field, value)) };
+        for subject in found.into_iter().flatten() {
+            *votes.entry(*subject).or_default() += worth;
+        }
+    }
+    let best = *votes.values().max()?;
+    let mut winners = votes.iter().filter(|(_, votes)| **votes == best);
+    let (winner, _) = winners.next()?;
+    winners.next().is_none().then_some(*winner)
+}
+
+fn fields(tracer: &Tracer, subject: u32, row: &LeakRow) -> Vec<RowField> {
+    let mut fields = Vec::new();
+    for (name, value) in &row.fields {
+        let Some(field) = Field::of(name) else { continue };
+        let unknown = RowField { bit: field.bit(), versions: 1.0, valid: None };
+        let value = field.normalise(value.expose());
+        let versions = tracer.versions.get(&(subject, field));
+        let Some(versions) = versions.filter(|_| !value.is_empty()) else {
+            fields.push(unknown);
+            continue;
+        };
+        let mut spans = Vec::new();
+        for (index, (from, version)) in versions.iter().enumerate() {
+            // The first version may be older than its record.
+            let from = if index == 0 { i64::MIN } else { from.0 };
+            let until = versions.get(index + 1).map_or(i64::MAX, |(next, _)| next.0);
+            if *version == value {
+                spans.push((from, until));
+            }
+        }
+        if !spans.is_empty() {
+            let versions = versions.len() as f64;
+            fields.push(RowField { bit: field.bit(), versions, valid: Some(spans) });
+        }
+    }
+    fields.sort_by_key(|field| field.bit);
+    fields.dedup_by_key(|field| field.bit);
+    fields
+}

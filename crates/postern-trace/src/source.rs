@@ -1,0 +1,159 @@
+//! What a source could have taken, and how that looks through windows of time.
+
+/// One record that a source had before its eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seen {
+    pub(crate) subject: u32,
+    /// Microseconds.
+    pub(crate) time: i64,
+    /// The access, by number; `u32::MAX` where there is none.
+    pub(crate) access: u32,
+    /// The fields that were in clear.
+    pub(crate) shown: u8,
+    /// Whether only a weak reason was behind it.
+    pub(crate) weak: bool,
+}
+
+/// All that a source had, ordered by customer and time once sorted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SourceSet {
+    seen: Vec<Seen>,
+    sorted: bool,
+}
+
+impl SourceSet {
+    pub(crate) fn push(&mut self, seen: Seen) {
+        self.seen.push(seen);
+        self.sorted = false;
+    }
+
+    pub(crate) fn sort(&mut self) {
+        if !self.sorted {
+            self.seen.sort_unstable();
+            self.sorted = true;
+        }
+    }
+
+    pub(crate) fn all(&self) -> &[Seen] {
+        &self.seen
+    }
+
+    /// What there is on one customer, in the order of time.
+    pub(crate) fn of(&self, subject: u32) -> &[Seen] {
+        let from = self.seen.partition_point(|seen| seen.subject < subject);
+        let rest = self.seen.get(from..).unwrap_or_default();
+        let many = rest.partition_point(|seen| seen.subject == subject);
+        rest.get(..many).unwrap_or_default()
+    }
+
+    /// The distinct customers that it had for other than weak reasons, ascending.
+    pub(crate) fn worked_with(&self) -> impl Iterator<Item = u32> {
+        let of = self.seen.chunk_by(|a, b| a.subject == b.subject);
+        of.filter(|of| of.iter().any(|seen| !seen.weak)).filter_map(|of| Some(of.first()?.subject))
+    }
+
+    /// The distinct customers, ascending.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = u32> {
+        self.seen.chunk_by(|a, b| a.subject == b.subject).filter_map(|of| Some(of.first()?.subject))
+    }
+}
+
+/// The windows of time in which a theft may lie: all of the time, and halves, quarters and so on of
+/// it, each also moved by half its width.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Windows {
+    from: i64,
+    length: i64,
+    levels: u32,
+}
+
+/// A window by its level, whether it is moved, and its number there.
+pub(crate) type Window = (u32, bool, usize);
+
+impl Windows {
+    /// Narrowest window, in microseconds: below an hour, time says nothing about intent.
+    const NARROWEST: i64 = 3_600_000_000;
+    const LEVELS_MAX: u32 = 9;
+
+    pub(crate) fn over(from: i64, until: i64) -> Self {
+        let length = (until.saturating_sub(from)).saturating_add(1).max(1);
+        let mut levels = 1;
+        while levels < Self::LEVELS_MAX && length >> levels >= Self::NARROWEST {
+            levels += 1;
+        }
+        Self { from, length, levels }
+    }
+
+    /// Every kind of window: level and whether moved.
+    pub(crate) fn kinds(self) -> impl Iterator<Item = (u32, bool)> {
+        let moved = (1..self.levels).map(|level| (level, true));
+        (0..self.levels).map(|level| (level, false)).chain(moved)
+    }
+
+    /// How many windows of this kind there are.
+    pub(crate) fn count(self, (level, moved): (u32, bool)) -> usize {
+        (1_usize << level) + usize::from(moved)
+    }
+
+    /// The prior probability of a window: each level is as probable as any other, the windows of a
+    /// level share it.
+    pub(crate) fn log_prior(self, (level, moved): (u32, bool)) -> f64 {
+        let kinds = if level == 0 { 1.0 } else { 2.0 };
+        -(f64::from(self.levels) * kinds * self.count((level, moved)) as f64).ln()
+    }
+
+    /// The window of this kind that the moment lies in.
+    pub(crate) fn at(self, (level, moved): (u32, bool), time: i64) -> usize {
+        let width = (self.length >> level).max(1);
+        let offset = time.saturating_sub(self.from) + if moved { width / 2 } else { 0 };
+        let number = usize::try_from(offset / width).unwrap_or(0);
+        number.min(self.count((level, moved)) - 1)
+    }
+}
+
+/// How many distinct customers of each stratum a source had in each window.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sizes {
+    strata: usize,
+    /// Per kind of window, in the order of [`Windows::kinds`]: windows times strata.
+    counts: Vec<Vec<u32>>,
+}
+
+impl Sizes {
+    pub(crate) fn of(set: &SourceSet, windows: Windows, stratum_of: &[u16], strata: usize) -> Self {
+        let mut counts = Vec::new();
+        for kind in windows.kinds() {
+            let mut of_kind = vec![0_u32; windows.count(kind) * strata];
+            for of_subject in set.all().chunk_by(|a, b| a.subject == b.subject) {
+                let mut last = usize::MAX;
+                for seen in of_subject {
+                    let window = windows.at(kind, seen.time);
+                    if window == last {
+                        continue;
+                    }
+                    last = window;
+                    let subject = usize::try_from(seen.subject).unwrap_or(usize::MAX);
+                    let stratum = stratum_of.get(subject).copied().unwrap_or(0);
+                    if let Some(count) = of_kind.get_mut(window * strata + usize::from(stratum)) {
+                        *count += 1;
+                    }
+                }
+            }
+            counts.push(of_kind);
+        }
+        Self { strata, counts }
+    }
+
+    /// The size in each window of the kind with that position, over all strata.
+    pub(crate) fn totals(&self, kind: usize) -> impl Iterator<Item = u32> {
+        let counts = self.counts.get(kind).map(Vec::as_slice).unwrap_or_default();
+        counts.chunks(self.strata.max(1)).map(|strata| strata.iter().sum())
+    }
+
+    /// The size in the window of the kind with that position.
+    pub(crate) fn get(&self, kind: usize, window: usize, stratum: u16) -> f64 {
+        let counts = self.counts.get(kind);
+        let count = counts.and_then(|c| c.get(window * self.strata + usize::from(stratum)));
+        count.copied().map_or(0.0, f64::from)
+    }
+}

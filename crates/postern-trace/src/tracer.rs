@@ -1,0 +1,292 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{BuildHasherDefault, DefaultHasher, Hash},
+    sync::Arc,
+};
+
+use postern_model::{
+    Access, AccessDecision, AccessKind, Actor, Complaint, Event, Grade, Subject, Timestamp,
+};
+
+use crate::{
+    Leak, Trace, ValueVersion,
+    field::Field,
+    index::Index,
+    judge,
+    source::{Seen, SourceSet},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceConfig {
+    /// How many customers there are, if more than the feeds tell of.
+    pub customers: Option<usize>,
+    /// Roles whose accounts are used by many people or by programs, so that no one stands behind.
+    pub shared_roles: BTreeSet<Arc<str>>,
+    /// Accounts that are shared, whatever their role.
+    pub shared_accounts: BTreeSet<Actor>,
+    /// The share of fields that were changed on the way from the source into the list.
+    pub field_error: f64,
+    /// The probability that such a changed field is by chance what another source would show.
+    pub field_chance: f64,
+    /// How many innocent leaks are simulated; 999 at least, or nobody is ever named.
+    pub innocent_leaks: usize,
+    /// The seed of these simulations.
+    pub seed: u64,
+    /// Only accesses from this moment on.
+    pub since: Option<Timestamp>,
+    /// Only accesses before this moment.
+    pub until: Option<Timestamp>,
+}
+
+impl Default for TraceConfig {
+    fn default() -> Self {
+        Self {
+            customers: None,
+            shared_roles: BTreeSet::from([Arc::from("service")]),
+            shared_accounts: BTreeSet::new(),
+            field_error: 0.05,
+            field_chance: 1e-3,
+            innocent_leaks: 2_000,
+            seed: 1,
+            since: None,
+            until: None,
+        }
+    }
+}
+
+/// Traces a list in one call: accesses alone, no values, no strata.
+pub fn trace<'a>(
+    leak: &Leak,
+    accesses: impl IntoIterator<Item = &'a Access>,
+    config: TraceConfig,
+) -> Trace {
+    let mut tracer = Tracer::new(config);
+    accesses.into_iter().for_each(|access| tracer.access(access));
+    tracer.trace(leak)
+}
+
+/// Numbers names in the order of their coming. The hasher has no random part, and the table is
+/// never iterated.
+#[derive(Debug)]
+pub(crate) struct Names<K> {
+    numbers: HashMap<K, u32, BuildHasherDefault<DefaultHasher>>,
+    pub(crate) names: Vec<K>,
+}
+
+impl<K> Default for Names<K> {
+    fn default() -> Self {
+        Self { numbers: HashMap::default(), names: Vec::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Names<K> {
+    fn number(&mut self, name: &K) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(name.clone(), number);
+        self.names.push(name.clone());
+        number
+    }
+
+    pub(crate) fn find(&self, name: &K) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
+    pub(crate) fn name(&self, number: u32) -> Option<&K> {
+        self.names.get(usize::try_from(number).ok()?)
+    }
+}
+
+/// A value that a field had from a moment on, normalised.
+pub(crate) type Version = (Timestamp, String);
+
+/// Queue and language of a customer.
+pub(crate) type Segment = (Option<Arc<str>>, Option<Arc<str>>);
+
+/// Everything that a trace rests on.
+#[derive(Debug)]
+pub struct Tracer {
+    pub(crate) config: TraceConfig,
+    pub(crate) subjects: Names<Subject>,
+    pub(crate) segments: BTreeMap<u32, Segment>,
+    pub(crate) accounts: Names<Actor>,
+    /// What each account was shown in clear, by its number.
+    pub(crate) seen: Vec<SourceSet>,
+    roles: BTreeMap<Actor, Arc<str>>,
+    /// The ids of the accesses, by number.
+    pub(crate) accesses: Vec<String>,
+    /// Reports that more than one account ran.
+    reports: BTreeMap<Arc<str>, (BTreeSet<u32>, SourceSet)>,
+    /// The customers who had tickets in a queue, from when on.
+    queues: BTreeMap<Arc<str>, SourceSet>,
+    pub(crate) versions: BTreeMap<(u32, Field), Vec<Version>>,
+    pub(crate) by_value: BTreeMap<(Field, String), BTreeSet<u32>>,
+    complaints: Vec<Complaint>,
+    /// Made by the first trace after the last event.
+    index: Option<Index>,
+}
+
+impl Tracer {
+    /// A tracer that knows nothing yet.
+    pub fn new(config: TraceConfig) -> Self {
+        Self {
+            config,
+            subjects: Names::default(),
+            segments: BTreeMap::new(),
+            accounts: Names::default(),
+            seen: Vec::new(),
+            roles: BTreeMap::new(),
+            accesses: Vec::new(),
+            reports: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            by_value: BTreeMap::new(),
+            complaints: Vec::new(),
+            index: None,
+        }
+    }
+
+    /// Takes an event, in any order.
+    pub fn observe(&mut self, event: &Event) {
+        self.index = None;
+        match event {
+            Event::Access(access) => self.access(access),
+            Event::Person(person) => {
+                if let Some(role) = &person.role {
+                    self.roles.insert(person.actor.clone(), Arc::clone(role));
+                }
+            }
+            Event::Subject(change) => {
+                let subject = self.subjects.number(&change.subject);
+                let segment = self.segments.entry(subject).or_default();
+                segment.0 = change.queue.clone().or_else(|| segment.0.clone());
+                segment.1 = change.language.clone().or_else(|| segment.1.clone());
+            }
+            Event::Ticket(ticket) => {
+                let Some(subject) = &ticket.subject else { return };
+                let subject = self.subjects.number(subject);
+                let value = Field::Ticket.normalise(&ticket.ticket);
+                self.by_value.entry((Field::Ticket, value)).or_default().insert(subject);
+                if let Some(queue) = &ticket.queue {
+                    let pool = self.queues.entry(Arc::clone(queue)).or_default();
+                    let (time, shown) = (ticket.ts.0, Field::ALL_BITS);
+                    pool.push(Seen { subject, access: u32::MAX, time, shown, weak: false });
+                }
+            }
+            Event::Complaint(complaint) => self.complaints.push(complaint.clone()),
+            Event::Call(_) | Event::Approval(_) => {}
+        }
+    }
+
+    /// Takes a value that a field had.
+    pub fn value(&mut self, value: &ValueVersion) {
+        self.index = None;
+        let subject = self.subjects.number(&value.subject);
+        let Some(field) = Field::of(&value.field) else { return };
+        let text = field.normalise(value.value.expose());
+        self.by_value.entry((field, text.clone())).or_default().insert(subject);
+        // A customer has several tickets at a time; they are no versions of each other.
+        if field != Field::Ticket {
+            self.versions.entry((subject, field)).or_default().push((value.ts, text));
+        }
+    }
+
+    /// The complaints among the events, as a leak.
+    pub fn complaints(&self) -> Leak {
+        Leak::from_complaints(&self.complaints)
+    }
+
+    /// Weighs where the list came from.
+    pub fn trace(&mut self, leak: &Leak) -> Trace {
+        let index = self.index.take().unwrap_or_else(|| {
+            self.seen.iter_mut().for_each(SourceSet::sort);
+            self.reports.values_mut().for_each(|(_, set)| set.sort());
+            self.queues.values_mut().for_each(SourceSet::sort);
+            self.versions.values_mut().for_each(|versions| versions.sort());
+            Index::of(self)
+        });
+        let trace = judge::judge(self, &index, leak);
+        self.index = Some(index);
+        trace
+    }
+
+    /// The sources that several people share, by name.
+    pub(crate) fn pools(&self) -> Vec<(Arc<str>, &SourceSet)> {
+        let accounts = self.accounts.names.iter().zip(&self.seen);
+        let shared = accounts
+            .filter(|(actor, _)| self.is_shared(actor))
+            .map(|(actor, set)| (Arc::from(actor.as_str()), set));
+        let queues = self.queues.iter().map(|(queue, set)| (format!("queue {queue}").into(), set));
+        let reports = self
+            .reports
+            .iter()
+            .filter(|(_, (accounts, _))| accounts.len() > 1)
+            .map(|(name, (_, set))| (format!("report {name}").into(), set));
+        shared.chain(queues).chain(reports).collect()
+    }
+
+    /// Whether the account is used by many, so that it is a pool and no suspect.
+    pub(crate) fn is_shared(&self, actor: &Actor) -> bool {
+        let by_role = self.roles.get(actor).is_some_and(|r| self.config.shared_roles.contains(r));
+        by_role || self.config.shared_accounts.contains(actor)
+    }
+
+    /// Only what was shown in clear can have been taken; a source that names no fields is taken
+    /// to have shown them all.
+    fn access(&mut self, access: &Access) {
+        let (since, until) = (self.config.since, self.config.until);
+        if since.is_some_and(|s| access.ts < s) || until.is_some_and(|u| access.ts >= u) {
+            return;
+        }
+        let Some(shown) = shown(access) else { return };
+        let account = self.accounts.number(&access.actor);
+        let number = u32::try_from(self.accesses.len()).unwrap_or(u32::MAX);
+        self.accesses.push(access.id.clone());
+        let index = usize::try_from(account).unwrap_or(usize::MAX);
+        if self.seen.len() <= index {
+            self.seen.resize_with(index + 1, SourceSet::default);
+        }
+        let is_report = matches!(access.kind, Some(AccessKind::Report | AccessKind::Export));
+        let mut report = is_report.then(|| {
+            let report = self.reports.entry(Arc::clone(&access.statement)).or_default();
+            report.0.insert(account);
+            &mut report.1
+        });
+        let weak = access.grade == Some(Grade::Weak);
+        for subject in &access.subjects {
+            let subject = self.subjects.number(subject);
+            let seen = Seen { subject, access: number, time: access.ts.0, shown, weak };
+            if let Some(set) = self.seen.get_mut(index) {
+                set.push(seen);
+            }
+            if let Some(report) = &mut report {
+                report.push(seen);
+            }
+        }
+    }
+}
+
+/// The fields that an access showed in clear; `None` if it showed nothing in clear.
+fn shown(access: &Access) -> Option<u8> {
+    let bits = |columns: &[Arc<str>]| {
+        columns.iter().filter_map(|column| Field::of(column)).fold(0, |set, f| set | f.bit())
+    };
+    if access.decision == AccessDecision::Deny {
+        return None;
+    }
+    if access.clear.is_empty() {
+        let unknown = access.masked.is_empty() && access.decision != AccessDecision::Mask;
+        return unknown.then_some(Field::ALL_BITS);
+    }
+    match bits(&access.clear) {
+        // Fields whose names say nothing: all but those that were certainly masked.
+        0 => Some(Field::ALL_BITS & !bits(&access.masked)),
+        known => Some(known),
+    }
+}

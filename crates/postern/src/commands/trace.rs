@@ -1,0 +1,111 @@
+//! Where leaked records came from: the ledger, or a feed, against the list.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use comfy_table::{Table as Grid, presets};
+use postern_feed::{Folder, Options, read_leak, read_values, write_trace};
+use postern_ledger::Reader;
+use postern_trace::{Leak, Trace, TraceConfig, Tracer, Verdict};
+
+use super::replay;
+use crate::{
+    cli::TraceArgs,
+    config, events,
+    ui::{self, Outcome},
+};
+
+/// How many suspects a person is shown.
+const SHOWN: usize = 5;
+
+pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
+    let mut tracer = Tracer::new(TraceConfig::default());
+    match &args.feed {
+        Some(feed) => observe_feed(&mut tracer, feed)?,
+        None => observe_ledger(&mut tracer, config)?,
+    }
+    if let Some(path) = &args.values {
+        let (values, problems) = read_values(path)?;
+        values.iter().for_each(|value| tracer.value(value));
+        replay::report(&problems)?;
+    }
+    let mut leak = match &args.leak {
+        Some(path) => read_leak(path)?,
+        None => Leak::default(),
+    };
+    if let Some(path) = &args.complaints {
+        leak = leak.and(complaints(path)?);
+    }
+    let trace = tracer.trace(&leak);
+    if args.json {
+        let mut object = Vec::new();
+        write_trace(&trace, &mut object)?;
+        ui::result(String::from_utf8_lossy(&object).trim_end())?;
+    } else {
+        ui::result(text(&trace))?;
+    }
+    Ok(Outcome::Yes)
+}
+
+fn observe_ledger(tracer: &mut Tracer, config: &Path) -> anyhow::Result<()> {
+    let settings = config::load(config)?.settings;
+    for entry in Reader::open(&settings.data.ledger())? {
+        events::of_entry(&entry?).iter().for_each(|event| tracer.observe(event));
+    }
+    Ok(())
+}
+
+fn observe_feed(tracer: &mut Tracer, feed: &Path) -> anyhow::Result<()> {
+    let mut folder = Folder::open(feed, Options::default())?;
+    for arrival in &mut folder {
+        tracer.observe(&arrival?.event);
+    }
+    replay::report(folder.problems()).map(|_| ())
+}
+
+/// Complaints from a file of their own, in the form that a feed has them.
+fn complaints(path: &Path) -> anyhow::Result<Leak> {
+    // The reader of feeds takes a folder, and knows its files by their names.
+    let folder = tempfile::tempdir()?;
+    fs::copy(path, folder.path().join("complaints.jsonl"))
+        .with_context(|| format!("can't read `{}`", path.display()))?;
+    let mut complaining = Tracer::new(TraceConfig::default());
+    observe_feed(&mut complaining, folder.path())?;
+    Ok(complaining.complaints())
+}
+
+fn text(trace: &Trace) -> String {
+    let accounts: Vec<&str> = trace.actors.iter().map(postern_model::Actor::as_str).collect();
+    let verdict = match trace.verdict {
+        Verdict::Attributed => format!("attributed to the account {}", accounts.join(", ")),
+        Verdict::Coalition => {
+            format!("attributed to the accounts {} together", accounts.join(", "))
+        }
+        Verdict::Narrowed => "narrowed to a few accounts".to_owned(),
+        Verdict::Outside => "from outside".to_owned(),
+        Verdict::CannotTell => "cannot tell".to_owned(),
+    };
+    let rows = trace.rows;
+    let mut text = format!(
+        "{verdict}\n{}\n\n{} rows in the list, {} customers among them, {} of these seen by the \
+         first suspect",
+        trace.why, rows.list, rows.resolved, rows.matched
+    );
+    if let Some((from, to)) = trace.window {
+        text.push_str(&format!("\nprobably taken between {from} and {to}"));
+    }
+    let mut grid = Grid::new();
+    grid.load_style(presets::NOTHING).set_header(["source", "probability", "matched"]);
+    for suspect in trace.suspects.iter().take(SHOWN) {
+        let probability = format!("{:.4}", suspect.probability);
+        grid.add_row([suspect.actor.to_string(), probability, suspect.matched.to_string()]);
+    }
+    for other in trace.others.iter().take(SHOWN) {
+        let probability = format!("{:.4}", other.probability);
+        grid.add_row([other.source.to_string(), probability, String::new()]);
+    }
+    grid.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 3));
+    });
+    format!("{text}\n\n{}", grid.trim_fmt())
+}
