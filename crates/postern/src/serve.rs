@@ -65,7 +65,9 @@ impl Running {
             let _ = hook_sender.send(watching::Told::Entries(entries.to_vec()));
         });
         let folder = settings.data.ledger();
-        let ledger = Ledger::open(&folder, ledger_options(), hook)
+        let min_free_bytes = settings.data.min_free_bytes;
+        let options = postern_ledger::Options { min_free_bytes, ..ledger_options() };
+        let ledger = Ledger::open(&folder, options, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
         let parts = Parts {
