@@ -5,7 +5,9 @@ use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use postern_ledger::{Note, Receipt, RecordError};
 use postern_model::Actor;
-use postern_session::{Effect, Failure, Hold, Input, Judge, Profile, Session, Stopped, View};
+use postern_session::{
+    Effect, Failure, Hold, Input, Judge, Profile, Session, Stopped, Unrecorded, View,
+};
 use postern_sql::{Catalogue, Rules};
 use postern_wire::{FrameReader, encode};
 use thiserror::Error;
@@ -353,7 +355,9 @@ impl Connection<'_> {
                     error = &error as &dyn std::error::Error,
                     "a disclosure could not be recorded; nothing of it was released"
                 );
-                return self.handle(Input::NotRecorded { hold }).await;
+                let is_full = matches!(error, RecordError::Full { .. });
+                let why = if is_full { Unrecorded::Full } else { Unrecorded::Failed };
+                return self.handle(Input::NotRecorded { hold, why }).await;
             }
             (Ok(_), None) => return Ok(()),
         };

@@ -154,7 +154,8 @@ impl Receipt {
 /// Why something was not recorded. Whatever it is: the rows must not leave.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RecordError {
-    /// There is no room for a new segment. It is tried again with the next request.
+    /// There is no room, or less would stay free than must. It is tried again with the next
+    /// request.
     #[error("no space for the ledger")]
     Full {
         /// What the system said.

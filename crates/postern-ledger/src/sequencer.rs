@@ -98,6 +98,24 @@ impl Sequencer {
         Ok(recorded)
     }
 
+    /// Whether a disclosure that takes at most `needed` leaves as much free on the disk as must
+    /// stay free. Preallocated room counts as used, so that this holds for all that is to come.
+    pub(crate) fn check_reserve(&self, needed: Room) -> Result<(), RecordError> {
+        self.check_poison()?;
+        let reserve = self.options.min_free_bytes;
+        if reserve == 0 {
+            return Ok(());
+        }
+        let claim = self.segment.claim(needed.frames_bytes, self.options.segment_bytes)
+            + self.rows.claim(needed.rows_bytes, self.options.dictionary_step_bytes);
+        let free = self.disk.free_bytes().map_err(full)?;
+        if free >= reserve.saturating_add(claim) {
+            return Ok(());
+        }
+        let text = format!("{free} bytes are free, {claim} are needed and {reserve} must stay");
+        Err(full(io::Error::new(io::ErrorKind::StorageFull, text)))
+    }
+
     fn check_poison(&self) -> Result<(), RecordError> {
         match &self.poison {
             Some(source) => Err(RecordError::Poisoned { source: source.clone() }),
@@ -128,10 +146,7 @@ impl Sequencer {
             });
         match made {
             Ok(()) => Ok(()),
-            Err(error) if is_full(&error) => {
-                tracing::warn!(%error, "no space for the ledger");
-                Err(RecordError::Full { source: Arc::new(error) })
-            }
+            Err(error) if is_full(&error) => Err(full(error)),
             Err(error) => Err(self.poisoned(error)),
         }
     }
@@ -228,6 +243,11 @@ impl Sequencer {
             Err(error) => Err(self.poisoned(error)),
         }
     }
+}
+
+fn full(error: io::Error) -> RecordError {
+    tracing::warn!(%error, "no space for the ledger");
+    RecordError::Full { source: Arc::new(error) }
 }
 
 /// Signs a tree and puts the checkpoint in its place.

@@ -67,6 +67,8 @@ pub enum Failure {
     ReasonEnded,
     #[error("the disclosure could not be recorded, so nothing was released")]
     NotRecorded,
+    #[error("the ledger is full, so nothing was released")]
+    LedgerFull,
     #[error("prepared statement `{0}` does not exist")]
     NoStatement(String),
     #[error("portal `{0}` does not exist")]
@@ -97,6 +99,7 @@ impl ClientFacing for Failure {
             Self::BudgetSpent { .. } => SqlState::CONFIGURATION_LIMIT_EXCEEDED,
             Self::ReasonEnded => SqlState::SERIALIZATION_FAILURE,
             Self::NotRecorded => SqlState::IO_ERROR,
+            Self::LedgerFull => SqlState::DISK_FULL,
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
             Self::NoPortal(_) => SqlState::INVALID_CURSOR_NAME,
             Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
@@ -118,6 +121,9 @@ impl ClientFacing for Failure {
             Self::BudgetSpent { .. } => "wait until the window has passed, or ask for an approval",
             Self::ReasonEnded => "run the statement again",
             Self::NotRecorded => "tell the administrator: the ledger needs attention",
+            Self::LedgerFull => {
+                "tell the administrator to make room on the ledger's disk; it then goes on by itself"
+            }
             Self::RowTooLarge(_) => "select fewer or smaller columns",
             Self::PlanChanged => "prepare the statement again",
             Self::NoStatement(_)
@@ -139,6 +145,7 @@ impl ClientFacing for Failure {
             Self::BudgetSpent { .. }
             | Self::ReasonEnded
             | Self::NotRecorded
+            | Self::LedgerFull
             | Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
@@ -154,7 +161,9 @@ impl ClientFacing for Failure {
         match self {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
             Self::ReasonEnded | Self::Suspended => ErrorKind::Refused,
-            Self::NotRecorded | Self::RowTooLarge(_) | Self::ShuttingDown => ErrorKind::Internal,
+            Self::NotRecorded | Self::LedgerFull | Self::RowTooLarge(_) | Self::ShuttingDown => {
+                ErrorKind::Internal
+            }
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)

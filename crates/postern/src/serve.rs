@@ -23,7 +23,7 @@ use crate::{
     clock::SystemClock,
     config::{self, Settings},
     ledger_options,
-    ui::Outcome,
+    ui::{self, Outcome},
 };
 
 mod control;
@@ -65,7 +65,9 @@ impl Running {
             let _ = hook_sender.send(watching::Told::Entries(entries.to_vec()));
         });
         let folder = settings.data.ledger();
-        let ledger = Ledger::open(&folder, ledger_options(), hook)
+        let min_free_bytes = settings.data.min_free_bytes;
+        let options = postern_ledger::Options { min_free_bytes, ..ledger_options() };
+        let ledger = Ledger::open(&folder, options, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
         let parts = Parts {
@@ -138,6 +140,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
                 .unwrap_or_else(|_| "info".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(!ui::is_plain())
         .init();
     let settings = config::load(config)?.settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
