@@ -77,6 +77,7 @@ impl Gateway {
     pub fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
         let mut listeners = Vec::new();
         let mut address = settings.listen;
+        check_free(address).map_err(|source| BuildError::Listen { address, source })?;
         for _ in 0..settings.workers {
             let listener = listen(address);
             let listener = listener.map_err(|source| BuildError::Listen { address, source })?;
@@ -204,9 +205,22 @@ impl Handle {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// Whether nobody listens there. Sockets that share a port share it with those of another gateway
+/// too, which would get half of the clients without a word.
+fn check_free(address: SocketAddr) -> io::Result<()> {
+    let socket = socket(address)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket(address)?;
     // Each core has its own queue; the kernel spreads connections over them.
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
@@ -304,6 +318,10 @@ async fn connection(
     address: SocketAddr,
 ) {
     let limits = shared.settings.limits;
+    if shared.registry.is_draining() {
+        let message = "Postern is shutting down";
+        return turn_away(stream, SqlState::CANNOT_CONNECT_NOW, message).await;
+    }
     if shared.registry.len() >= limits.connections_max {
         return turn_away(stream, SqlState::TOO_MANY_CONNECTIONS, "too many connections").await;
     }

@@ -18,3 +18,4 @@ mod raw;
 mod served;
 mod support;
 mod trace;
+mod trouble;
