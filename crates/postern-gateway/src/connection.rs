@@ -187,6 +187,10 @@ pub(crate) async fn serve(
     };
     connection.client.output = greeting;
     let result = connection.run().await;
+    if let Err(ConnectionError::Server(_) | ConnectionError::ServerFrame(_)) = &result {
+        // The connection ends with this error either way.
+        let _ = connection.last_word(&Failure::UpstreamLost).await;
+    }
     connection.end().await;
     drop(registered);
     shared.note(Note::LoggedOut { actor, connection: number });
@@ -228,7 +232,7 @@ impl Connection<'_> {
                 }
                 read = read(&mut server.reader, &mut server.input), if reads_server => {
                     if read.map_err(ConnectionError::Server)? == 0 {
-                        self.last_word(&Failure::Upstream).await?;
+                        self.last_word(&Failure::UpstreamLost).await?;
                     }
                 }
                 read = read(&mut client.reader, &mut client.input), if reads_client => {

@@ -322,6 +322,10 @@ async fn connection(
     address: SocketAddr,
 ) {
     let limits = shared.settings.limits;
+    if shared.registry.is_draining() {
+        let message = "Postern is shutting down";
+        return turn_away(stream, SqlState::CANNOT_CONNECT_NOW, message).await;
+    }
     if shared.open.load(Ordering::Relaxed) > limits.connections_max {
         return turn_away(stream, SqlState::TOO_MANY_CONNECTIONS, "too many connections").await;
     }

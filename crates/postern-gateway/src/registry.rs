@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -61,6 +61,8 @@ struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     next: AtomicU64,
+    /// Set once, with the lock held, so that each session is told by `drain` or by `register`.
+    draining: AtomicBool,
     sessions: Mutex<HashMap<u64, Session>>,
 }
 
@@ -91,7 +93,12 @@ impl Registry {
         commands: UnboundedSender<Command>,
     ) -> Registered<'_> {
         let connection = info.connection;
-        self.lock().insert(connection, Session { info, secret, upstream, commands });
+        let mut sessions = self.lock();
+        if self.is_draining() {
+            // A log-in that was under way when the others were told. Its receiver is the caller's.
+            let _ = commands.send(Command::Drain);
+        }
+        sessions.insert(connection, Session { info, secret, upstream, commands });
         Registered { registry: self, connection }
     }
 
@@ -117,8 +124,15 @@ impl Registry {
         theirs.filter(|session| session.commands.send(Command::Suspend).is_ok()).count()
     }
 
+    /// Whether the gateway stops.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn drain(&self) {
-        for session in self.lock().values() {
+        let sessions = self.lock();
+        self.draining.store(true, Ordering::Relaxed);
+        for session in sessions.values() {
             // A connection that is gone already needs no telling.
             let _ = session.commands.send(Command::Drain);
         }

@@ -87,6 +87,8 @@ pub enum Failure {
     Suspended,
     #[error("the database server sent something that was not expected")]
     Upstream,
+    #[error("the connection to the database server was lost")]
+    UpstreamLost,
     #[error("Postern is shutting down")]
     ShuttingDown,
 }
@@ -106,7 +108,7 @@ impl ClientFacing for Failure {
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
-            Self::Upstream => SqlState::CONNECTION_FAILURE,
+            Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
         }
     }
 
@@ -120,7 +122,7 @@ impl ClientFacing for Failure {
             Self::ReasonEnded => "run the statement again",
             Self::NotRecorded => "tell the administrator: the ledger needs attention",
             Self::LedgerFull => {
-                "tell the administrator to make room on the ledger's disk; it then goes on by itself"
+                "the administrator must make room on the ledger's disk; it then goes on by itself"
             }
             Self::PlanChanged => "prepare the statement again",
             Self::NoStatement(_)
@@ -131,6 +133,7 @@ impl ClientFacing for Failure {
             | Self::TooManyNames
             | Self::Suspended
             | Self::Upstream
+            | Self::UpstreamLost
             | Self::ShuttingDown => return None,
         };
         Some(hint.into())
@@ -138,7 +141,9 @@ impl ClientFacing for Failure {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Suspended | Self::Upstream | Self::ShuttingDown => Severity::Fatal,
+            Self::Suspended | Self::Upstream | Self::UpstreamLost | Self::ShuttingDown => {
+                Severity::Fatal
+            }
             Self::BudgetSpent { .. }
             | Self::ReasonEnded
             | Self::NotRecorded
@@ -165,7 +170,7 @@ impl ClientFacing for Failure {
             | Self::PlanChanged
             | Self::Protocol(_)
             | Self::TooManyNames => ErrorKind::Client,
-            Self::Upstream => ErrorKind::Upstream,
+            Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
         }
     }
 }

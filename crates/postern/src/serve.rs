@@ -202,6 +202,11 @@ fn policy(settings: &Settings) -> anyhow::Result<Policy> {
 /// Reads the whole ledger: who is suspended, and what the detectors know.
 fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
     let folder = settings.data.ledger();
+    anyhow::ensure!(
+        folder.exists(),
+        "there is no ledger in `{}`; put it back, or begin a new one with `postern init`",
+        folder.display()
+    );
     let reader = Reader::open(&folder)
         .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
     let mut watch = watching::watch(settings, now);
