@@ -30,11 +30,14 @@ pub(crate) fn judge(node: &mut NodeEnum, context: Context<'_>) -> Option<Judged<
         // The settings that the reading of statements depends on are given at start-up, so that
         // they are what a reset comes back to.
         NodeEnum::DiscardStmt(_) => Ok(Utility::Forward(Effect::Setting)),
-        // Nothing that these would close can exist for a restricted role.
+        // Pools say these, together with others. No cursor but the protocol's and no listening
+        // can exist for a restricted role, so they close no more than DISCARD does.
         NodeEnum::ClosePortalStmt(n) if n.portalname.is_empty() => {
-            Ok(Utility::Local(Local::Tag("CLOSE CURSOR ALL")))
+            Ok(Utility::Forward(Effect::Setting))
         }
-        NodeEnum::UnlistenStmt(_) => Ok(Utility::Local(Local::Tag("UNLISTEN"))),
+        NodeEnum::UnlistenStmt(n) if n.conditionname.is_empty() => {
+            Ok(Utility::Forward(Effect::Setting))
+        }
         NodeEnum::DeallocateStmt(n) if n.isall => {
             n.location = 0;
             Ok(Utility::Forward(Effect::Setting))

@@ -14,6 +14,9 @@ impl Analysis<'_> {
     pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
         if switches_jit(call) {
             call.funcname = vec![ast::string("pg_catalog"), ast::string("set_config")];
+            for argument in &mut call.args {
+                self.expression(argument, scope)?;
+            }
             return Ok(Taint::default());
         }
         let kind = self.function(call)?;
@@ -218,7 +221,7 @@ fn switches_jit(call: &pb::FuncCall) -> bool {
     };
     named
         && text(setting, &["jit"])
-        && text(value, &["on", "off"])
+        && (text(value, &["on", "off"]) || matches!(value.node, Some(NodeEnum::ParamRef(_))))
         && matches!(constant(local), Some(Val::Boolval(_)))
         && call.agg_order.is_empty()
         && call.agg_filter.is_none()

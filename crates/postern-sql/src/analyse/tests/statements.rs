@@ -76,7 +76,7 @@ fn transactions_and_settings_are_forwarded_or_answered() {
     check("SET statement_timeout TO DEFAULT", "plain SET statement_timeout TO DEFAULT");
     check("DISCARD ALL", "plain DISCARD ALL");
     check("DEALLOCATE ALL", "plain DEALLOCATE ALL");
-    check("CLOSE ALL", r#"Tag("CLOSE CURSOR ALL")"#);
+    check("CLOSE ALL", "plain CLOSE ALL");
     check("RESET ALL", "plain RESET ALL");
 }
 
@@ -90,7 +90,11 @@ fn what_drivers_and_pools_ask_on_their_own_goes_through() {
     check(
         "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL",
         "plain SELECT pg_catalog.pg_advisory_unlock_all()\n\
-         Tag(\"CLOSE CURSOR ALL\")\nTag(\"UNLISTEN\")\nplain RESET ALL",
+         plain CLOSE ALL\nplain UNLISTEN *\nplain RESET ALL",
+    );
+    check(
+        "SELECT set_config('jit', $1, false)",
+        "plain SELECT pg_catalog.set_config('jit', $1, false)",
     );
     refused(
         "function",
