@@ -1,6 +1,6 @@
 //! Drives one session: reads, writes, records.
 
-use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use postern_ledger::{Note, Receipt, RecordError};
@@ -123,25 +123,25 @@ pub(crate) async fn serve(
     shared: &Arc<Shared>,
     judges: &Rc<RefCell<Judges>>,
     logged_in: LoggedIn,
-    client: String,
+    client: IpAddr,
 ) -> Result<(), ConnectionError> {
     let LoggedIn { actor, role_name, role, server, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
     let number = shared.registry.connection();
     let secret = login::cancel_secret();
-    let info = SessionInfo {
-        connection: number,
-        actor: actor.clone(),
-        client: client.clone(),
-        since: shared.clock.now(),
-    };
+    let info =
+        SessionInfo { connection: number, actor: actor.clone(), client, since: shared.clock.now() };
     let cancel = server.cancel.clone();
     let registered = shared.registry.register(info, secret, cancel.clone(), sender.clone());
     // Whoever was suspended between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) {
         return Ok(());
     }
-    shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client: client.into() });
+    shared.note(Note::LoggedIn {
+        actor: actor.clone(),
+        connection: number,
+        client: client.to_string().into(),
+    });
     login::ready(&mut greeting, number, secret)?;
     let reasons = shared.reasons.activate(&actor).await;
     let (rules, key_sets) = judges.borrow_mut().rules(shared, &actor, &role_name, role.kind);
@@ -298,6 +298,17 @@ impl Connection<'_> {
                 statement: refused.statement,
                 rule: refused.refusal.rule.into(),
             }),
+            Effect::Wrote(shown) => {
+                let Some(leaf) = shown.leaves.first() else { return Ok(()) };
+                self.shared.note(Note::Opened {
+                    actor: self.actor.clone(),
+                    connection: self.number,
+                    relation: leaf.relation.clone(),
+                    subject: None,
+                    fingerprint: shown.fingerprint,
+                    statement: shown.statement.clone(),
+                });
+            }
             Effect::ReadReasons => self.reasons.refresh().await,
             Effect::CancelUpstream => self.cancel_upstream(),
             Effect::Close => {

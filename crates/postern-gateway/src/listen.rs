@@ -44,8 +44,6 @@ pub enum BuildError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("can't start a thread")]
     Thread(#[source] io::Error),
-    #[error("a gateway needs at least one core to serve on")]
-    NoWorkers,
 }
 
 /// A gateway that listens. It serves until its [`Handle`] is told to stop.
@@ -75,19 +73,14 @@ impl Gateway {
     /// # Errors
     /// [`BuildError::Listen`] if the address can't be bound.
     pub fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
+        let at = |source| BuildError::Listen { address: settings.listen, source };
+        let listener = listen(settings.listen).map_err(at)?;
+        let address = listener.local_addr().map_err(at)?;
         let mut listeners = Vec::new();
-        let mut address = settings.listen;
-        check_free(address).map_err(|source| BuildError::Listen { address, source })?;
-        for _ in 0..settings.workers {
-            let listener = listen(address);
-            let listener = listener.map_err(|source| BuildError::Listen { address, source })?;
-            address =
-                listener.local_addr().map_err(|source| BuildError::Listen { address, source })?;
-            listeners.push(listener);
+        for _ in 1..settings.workers {
+            listeners.push(listener.try_clone().map_err(at)?);
         }
-        if listeners.is_empty() {
-            return Err(BuildError::NoWorkers);
-        }
+        listeners.push(listener);
         let (reasons, requests) = Reasons::new();
         let (catalogue, present) = watch::channel(None);
         let keeper = Keeper {
@@ -139,6 +132,13 @@ impl Handle {
     /// Whether the guarded server could be read, so that log-ins are possible.
     pub fn is_ready(&self) -> bool {
         self.shared.catalogue.borrow().is_some()
+    }
+
+    /// Waits until the guarded server could be read, or the gateway has stopped.
+    pub async fn ready(&self) {
+        let mut catalogue = self.shared.catalogue.clone();
+        // An error says that the gateway has stopped: nobody reads any more.
+        let _ = catalogue.wait_for(Option::is_some).await;
     }
 
     /// Cuts all sessions of an actor and refuses its log-ins from now on; how many sessions there
@@ -205,24 +205,10 @@ impl Handle {
     }
 }
 
-/// Whether nobody listens there. Sockets that share a port share it with those of another gateway
-/// too, which would get half of the clients without a word.
-fn check_free(address: SocketAddr) -> io::Result<()> {
-    let socket = socket(address)?;
-    socket.bind(&address.into())?;
-    socket.listen(1)
-}
-
-fn socket(address: SocketAddr) -> io::Result<Socket> {
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    Ok(socket)
-}
-
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = socket(address)?;
-    // Each core has its own queue; the kernel spreads connections over them.
-    socket.set_reuse_port(true)?;
+    // Not SO_REUSEPORT: another process of the same account could then take connections.
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -344,7 +330,7 @@ async fn connection(
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = connection::serve(&shared, &judges, logged_in, address.to_string());
+    let served = connection::serve(&shared, &judges, logged_in, address.ip());
     if let Err(error) = served.await {
         tracing::info!(
             %address,

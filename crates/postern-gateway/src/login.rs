@@ -268,10 +268,10 @@ impl<'a> Door<'a> {
         encode::authentication(&mut out, &postern_wire::Authentication::Sasl { mechanisms })?;
         self.stream.write_all(&out).await?;
         let frame = self.frame().await?;
-        let initial = match Frontend::parse(&frame)? {
-            Frontend::Password(body) => SaslInitial::parse(body)?,
-            _ => return Err(refused(SqlState::PROTOCOL_VIOLATION, "expected a SASL response")),
+        let Frontend::Password(body) = Frontend::parse(&frame)? else {
+            return Err(refused(SqlState::PROTOCOL_VIOLATION, "expected a SASL response"));
         };
+        let initial = SaslInitial::parse(body)?;
         let (Some(data), "SCRAM-SHA-256") = (initial.data, initial.mechanism) else {
             return Err(refused(SqlState::PROTOCOL_VIOLATION, "unknown SASL mechanism"));
         };
@@ -310,7 +310,7 @@ impl<'a> Door<'a> {
     }
 
     fn note_refused(&self, actor: &Actor, why: &str) {
-        let client = self.address.to_string().into();
+        let client = self.address.ip().to_string().into();
         let actor = actor.clone();
         self.shared.note(Note::LoginRefused { actor, client, why: why.into() });
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -38,7 +39,8 @@ pub struct SessionInfo {
     /// Counts connections since the gateway started.
     pub connection: u64,
     pub actor: Actor,
-    pub client: String,
+    /// Where it comes from.
+    pub client: IpAddr,
     pub since: Timestamp,
 }
 

@@ -11,6 +11,7 @@ use self::world::World;
 mod raw;
 mod world;
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open; only rows are wanted")]
 fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
     let cells = |row: &tokio_postgres::SimpleQueryRow| {
         (0..row.len()).map(|i| row.get(i).unwrap_or("NULL").to_owned()).collect()
@@ -68,23 +69,16 @@ async fn every_record_that_left_is_in_the_ledger_with_its_reason() {
 
 #[tokio::test]
 async fn a_spent_budget_cuts_at_the_exact_record() {
-    let limit = Limit {
-        counter: Counter::MaskedSubjects,
-        window: Duration::from_secs(3_600),
-        max: 25,
-    };
+    let limit =
+        Limit { counter: Counter::MaskedSubjects, window: Duration::from_secs(3_600), max: 25 };
     let world = World::start(&[limit]);
     let mut raw = world.raw("ben").await;
     let sql = "SELECT id, name FROM customers ORDER BY id";
     let answer = raw.query(sql).await;
     assert_eq!(answer.rows.len(), 25);
     assert_eq!(answer.error.as_deref(), Some("53400"));
-    let recorded: BTreeSet<String> = world
-        .disclosures()
-        .iter()
-        .flat_map(|d| &d.subjects)
-        .map(ToString::to_string)
-        .collect();
+    let recorded: BTreeSet<String> =
+        world.disclosures().iter().flat_map(|d| &d.subjects).map(ToString::to_string).collect();
     let left: BTreeSet<String> = answer.rows.iter().map(|row| row[0].clone()).collect();
     assert_eq!(left, recorded);
     // Another session finds it spent, for new records but not for those already counted.
@@ -215,7 +209,8 @@ async fn a_cancel_request_reaches_the_query_and_nobody_elses() {
 async fn an_error_about_protected_data_quotes_nothing() {
     let world = World::start(&[]);
     let ana = world.client("ana").await;
-    let error = ana.simple_query("SELECT email::int FROM customers WHERE id = 1").await.unwrap_err();
+    let error =
+        ana.simple_query("SELECT email::int FROM customers WHERE id = 1").await.unwrap_err();
     let error = error.as_db_error().unwrap();
     assert_eq!(error.code().code(), "22P02");
     assert!(!error.to_string().contains("one@"), "{error}");

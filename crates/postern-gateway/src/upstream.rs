@@ -126,6 +126,7 @@ impl Start {
         Ok(self.stream.write_all(out).await?)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes is refused")]
     async fn authenticate(&mut self, upstream: &Upstream) -> Result<(), ConnectError> {
         let mut scram: Option<ScramSha256> = None;
         loop {
@@ -167,6 +168,7 @@ impl Start {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes is refused")]
     async fn until_ready(mut self) -> Result<Connected, ConnectError> {
         let mut parameters = Vec::new();
         let mut cancel = CancelKey { process_id: 0, secret: Vec::new() };

@@ -15,7 +15,7 @@ pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
 const ROW_PAYLOAD_MAX: usize = TEXT_BYTES_MAX + 22;
 
 const ROW: u8 = 1;
-const ERASED: u8 = 2;
+pub(crate) const ERASED: u8 = 2;
 
 /// What a row's number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Dictionary {
     }
 }
 
-fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
+pub(crate) fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes();
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&length), payload);
     out.extend_from_slice(&checksum.to_le_bytes());
@@ -158,10 +158,10 @@ fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
 /// One row as it is on disk.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StoredRow {
-    kind: Kind,
-    number: u32,
+    pub(crate) kind: Kind,
+    pub(crate) number: u32,
     /// `None`: erased.
-    text: Option<Arc<str>>,
+    pub(crate) text: Option<Arc<str>>,
     pub(crate) commitment: [u8; 32],
 }
 

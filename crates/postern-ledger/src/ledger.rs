@@ -192,8 +192,9 @@ fn write(
     hook: &Hook,
 ) -> Result<(), RecordError> {
     let interval = sequencer.options.checkpoint_interval;
-    // When the first entry came that no checkpoint covers.
-    let mut unsigned_since: Option<Instant> = None;
+    // Since when there are entries that no checkpoint covers.
+    let unsigned = sequencer.signed < sequencer.edge.size();
+    let mut unsigned_since = unsigned.then(Instant::now);
     loop {
         let first = match unsigned_since {
             None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -217,7 +217,7 @@ fn settle_dictionary(
 
 /// Writes `from..to` once more, zeroes what follows, and syncs. What was read may be in the page
 /// cache only, and clean there after a failed sync: written again it is dirty, so that the sync
-/// covers it.
+/// covers it. The same goes for zeros, so they are written whether they are read as zeros or not.
 fn settle(file: &mut dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     let mut bytes = read_from(file, from)?;
     let kept = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(bytes.len());
@@ -227,7 +227,7 @@ fn settle(file: &mut dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     }
     if let Some(last) = rest.iter().rposition(|&byte| byte != 0) {
         tracing::warn!(bytes = last + 1, "an unfinished write at the ledger's end is removed");
-        zero(file, to, to + last as u64 + 1)?;
     }
+    zero(file, to, to + rest.len() as u64)?;
     file.sync()
 }

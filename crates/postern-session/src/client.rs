@@ -1,6 +1,6 @@
 //! What the client asks for.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
 use postern_sql::{KeySet, Refusal};
@@ -141,12 +141,17 @@ impl Session {
                 return Ok(());
             }
         };
-        let sql = match &*plan {
-            Planned::Plain(plain) => &plain.sql,
-            Planned::Local(_) => "",
-            Planned::Guarded(plan) => &plan.sql,
+        let sql: Cow<'_, str> = match &*plan {
+            Planned::Plain(plain) => (&*plain.sql).into(),
+            Planned::Local(_) => "".into(),
+            // Hidden parameters come after all that the client declares, used or not.
+            Planned::Guarded(plan) if parse.types.len() > plan.guarded.client_parameters => {
+                plan.guarded.sql.render_parameters(parse.types.len()).0.into()
+            }
+            Planned::Guarded(plan) => (&*plan.sql).into(),
         };
-        let upstream = Parse { name: &statement_name(name), sql, types: parse.types.clone() };
+        let types = parse.types.clone();
+        let upstream = Parse { name: &statement_name(name), sql: &sql, types };
         let mut bytes = BytesMut::new();
         encode::parse(&mut bytes, &upstream)?;
         to_server(&bytes, effects);

@@ -24,6 +24,8 @@ mod profile;
 mod scrub;
 mod server;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     entitled::{Entitled, ReasonSet},

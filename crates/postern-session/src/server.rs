@@ -272,8 +272,11 @@ impl Session {
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
         let run = self.finish_rows(effects)?;
-        if matches!(&*run.portal.plan, Planned::Guarded(_)) && !tag.starts_with("SELECT") {
+        if let Planned::Guarded(plan) = &*run.portal.plan
+            && !tag.starts_with("SELECT")
+        {
             self.wrote = true;
+            effects.push(Effect::Wrote(plan.shown.clone()));
         }
         if matches!(tag, "DISCARD ALL" | "DEALLOCATE ALL") {
             self.statements.clear();

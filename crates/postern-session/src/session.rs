@@ -10,7 +10,7 @@ use postern_model::{Secret, Timestamp};
 use postern_wire::{Frame, Parse, TransactionStatus, encode};
 
 use crate::{
-    ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile,
+    ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
     hold::{Held, Relied},
     judge::{Planned, Refused},
     outbox::Outbox,
@@ -64,7 +64,9 @@ pub enum Effect {
     Release { hold: u64, rows: usize },
     /// Tell the ledger that a statement was refused.
     Refused(Refused),
-    /// A write went through that a reason may read: read the actor's reasons again.
+    /// A write to a protected table went through; tell the ledger.
+    Wrote(Arc<Shown>),
+    /// The transaction of such a write has ended: read the actor's reasons again.
     ReadReasons,
     /// Cancel what the server is doing for this session, then [`Input::Cancelled`].
     CancelUpstream,

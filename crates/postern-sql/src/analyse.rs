@@ -1,6 +1,6 @@
 //! From a text to verdicts: split, bound, parse, judge.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, thread};
 
 use pg_query::{
     Node, NodeEnum,
@@ -26,17 +26,46 @@ pub fn analyse(
     rules: &Rules,
     context: Context<'_>,
 ) -> Result<Vec<Statement>, SyntaxError> {
-    // A text without any token makes `scan_tokens` read a null pointer, so one is added.
-    let tokens =
-        pg_query::scan_tokens(&format!("{sql}\n;")).map_err(|error| syntax_error(&error))?;
-    nesting::check(sql, &tokens)?;
+    // A text without any token makes `scan_tokens` read a null pointer.
+    if sql.bytes().all(|byte| byte.is_ascii_whitespace() || byte == 0x0b) {
+        return Ok(empty());
+    }
+    let tokens = pg_query::scan_tokens(sql).map_err(|error| syntax_error(&error))?;
+    let judge = || judge(sql, &tokens, catalogue, rules, context);
+    if nesting::depth(sql, &tokens)? <= nesting::DEPTH_SHALLOW {
+        return judge();
+    }
+    thread::scope(|scope| {
+        let worker = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, judge);
+        // Without a thread, or if the analysis stops unexpectedly, nothing is sent.
+        match worker.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(statements)) => statements,
+            Ok(Err(_)) | Err(_) => Err(nesting::too_deep()),
+        }
+    })
+}
+
+fn empty() -> Vec<Statement> {
+    vec![Statement {
+        verdict: Verdict::Local(Local::Empty),
+        fingerprint: StatementFingerprint(0),
+        normalized: String::new(),
+    }]
+}
+
+/// Enough for the deepest tree that `pg_query` decodes, unoptimised. Only what is touched is used.
+const STACK_BYTES: usize = 64 << 20;
+
+fn judge(
+    sql: &str,
+    tokens: &[ScanToken],
+    catalogue: &Catalogue,
+    rules: &Rules,
+    context: Context<'_>,
+) -> Result<Vec<Statement>, SyntaxError> {
     let parsed = pg_query::parse(sql, 0).map_err(|error| syntax_error(&error))?;
     if parsed.protobuf.stmts.is_empty() {
-        return Ok(vec![Statement {
-            verdict: Verdict::Local(Local::Empty),
-            fingerprint: StatementFingerprint(0),
-            normalized: String::new(),
-        }]);
+        return Ok(empty());
     }
     let statements = parsed.protobuf.stmts;
     Ok(statements
@@ -45,7 +74,7 @@ pub fn analyse(
             let text = slice(sql, &raw);
             let fingerprint = pg_query::fingerprint(text, 0, 0).map_or(0, |found| found.value);
             Statement {
-                normalized: normalized(sql, &tokens, &raw),
+                normalized: normalized(sql, tokens, &raw),
                 fingerprint: StatementFingerprint(fingerprint),
                 verdict: verdict(raw, catalogue, rules, context),
             }
@@ -290,15 +319,16 @@ fn normalized(sql: &str, tokens: &[ScanToken], raw: &RawStmt) -> String {
 
 fn syntax_error(error: &pg_query::Error) -> SyntaxError {
     match error {
-        pg_query::Error::Decode(_) => SyntaxError {
-            sqlstate: "54001",
-            message: "the statement is nested too deeply".to_owned(),
-            position: None,
-        },
+        pg_query::Error::Decode(_) => nesting::too_deep(),
         other => {
             let text = other.to_string();
-            let message = text.strip_prefix("Invalid statement: ").unwrap_or(&text);
+            let prefixes = ["Invalid statement: ", "Error scanning: "];
+            let stripped = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
+            let message = stripped.unwrap_or(&text);
             SyntaxError { sqlstate: "42601", message: message.to_owned(), position: None }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

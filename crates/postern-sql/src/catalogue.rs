@@ -67,8 +67,6 @@ pub(crate) struct Column {
     #[serde(rename = "type")]
     pub(crate) type_oid: u32,
     pub(crate) modifier: i32,
-    pub(crate) generated: String,
-    pub(crate) identity: String,
     pub(crate) unique: bool,
     pub(crate) primary: bool,
 }
@@ -80,7 +78,6 @@ pub(crate) struct Type {
     pub(crate) name: String,
     pub(crate) kind: char,
     pub(crate) base: u32,
-    pub(crate) modifier: i32,
     pub(crate) element: u32,
     pub(crate) category: char,
     pub(crate) checked: bool,
@@ -95,7 +92,6 @@ pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) kind: char,
     pub(crate) set: bool,
-    pub(crate) extension: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -97,3 +97,6 @@ pub(crate) fn unlisted<T>(name: &str) -> Judged<T> {
         "use a built-in function without side effects, or ask the administrator to list it",
     )
 }
+
+#[cfg(test)]
+mod tests;

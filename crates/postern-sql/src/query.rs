@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod call;
+mod definition;
 mod expression;
 mod from;
 mod grouping;
@@ -81,6 +82,8 @@ pub(crate) struct Analysis<'a> {
     commons: Vec<CommonTable>,
     recursions: usize,
     aggregates: Vec<grouping::Aggregate>,
+    /// The argument of `pg_get_expr` is being analysed.
+    prints_expression: bool,
     pub(crate) locks_rows: bool,
     pub(crate) writes: bool,
     names: usize,
@@ -100,6 +103,7 @@ impl<'a> Analysis<'a> {
             commons: Vec::new(),
             recursions: 0,
             aggregates: Vec::new(),
+            prints_expression: false,
             locks_rows: false,
             writes: false,
             names: 0,

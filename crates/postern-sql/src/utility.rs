@@ -27,35 +27,21 @@ pub(crate) fn judge(node: &mut NodeEnum, context: Context<'_>) -> Option<Judged<
         NodeEnum::TransactionStmt(n) => transaction(n, context),
         NodeEnum::VariableSetStmt(n) => set(n, context),
         NodeEnum::VariableShowStmt(n) => show(n),
-        // Nothing that these would drop or close can exist for a restricted role.
-        NodeEnum::DiscardStmt(_) => {
-            let all = matches!(n_target(node), pb::DiscardMode::DiscardAll);
-            Ok(Utility::Local(Local::Tag(if all { "DISCARD ALL" } else { discard_tag(node) })))
-        }
+        // The settings that the reading of statements depends on are given at start-up, so that
+        // they are what a reset comes back to.
+        NodeEnum::DiscardStmt(_) => Ok(Utility::Forward(Effect::Setting)),
+        // Nothing that these would close can exist for a restricted role.
         NodeEnum::ClosePortalStmt(n) if n.portalname.is_empty() => {
             Ok(Utility::Local(Local::Tag("CLOSE CURSOR ALL")))
         }
         NodeEnum::UnlistenStmt(_) => Ok(Utility::Local(Local::Tag("UNLISTEN"))),
-        NodeEnum::DeallocateStmt(n) if n.isall => Ok(Utility::Local(Local::Tag("DEALLOCATE ALL"))),
+        NodeEnum::DeallocateStmt(n) if n.isall => {
+            n.location = 0;
+            Ok(Utility::Forward(Effect::Setting))
+        }
         _ => return None,
     };
     Some(judged)
-}
-
-fn n_target(node: &NodeEnum) -> pb::DiscardMode {
-    match node {
-        NodeEnum::DiscardStmt(n) => n.target(),
-        _ => pb::DiscardMode::Undefined,
-    }
-}
-
-fn discard_tag(node: &NodeEnum) -> &'static str {
-    match n_target(node) {
-        pb::DiscardMode::DiscardPlans => "DISCARD PLANS",
-        pb::DiscardMode::DiscardSequences => "DISCARD SEQUENCES",
-        pb::DiscardMode::DiscardTemp => "DISCARD TEMP",
-        pb::DiscardMode::DiscardAll | pb::DiscardMode::Undefined => "DISCARD ALL",
-    }
 }
 
 fn transaction(transaction: &mut pb::TransactionStmt, context: Context<'_>) -> Judged<Utility> {
@@ -116,8 +102,8 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
     *location = 0;
     let lower = name.to_ascii_lowercase();
     match kind {
-        // It would also reset what the gateway has set.
-        Kind::VarResetAll => return Ok(Utility::Local(Local::Tag("RESET"))),
+        // As with DISCARD.
+        Kind::VarResetAll => return Ok(Utility::Forward(Effect::Setting)),
         Kind::VarSetMulti if matches!(name.as_str(), "TRANSACTION" | "SESSION CHARACTERISTICS") => {
             clear_options(args)?;
             return Ok(Utility::Forward(Effect::Transaction));

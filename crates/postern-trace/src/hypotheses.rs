@@ -55,6 +55,11 @@ impl Background {
                 span = (span.0.min(seen.time), span.1.max(seen.time));
             }
         }
+        if !tracer.graded {
+            // Nothing tells work from wants here, and what one account alone has read may be just
+            // what it took: popular is what at least two have read.
+            readers.iter_mut().for_each(|readers| *readers = readers.saturating_sub(1));
+        }
         let (mut sizes, mut readings) = (vec![0.0; strata], vec![0.0; strata]);
         for (stratum, readers) in stratum_of.iter().zip(&readers) {
             add(&mut sizes, *stratum, 1.0);

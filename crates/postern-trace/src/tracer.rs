@@ -128,6 +128,8 @@ pub struct Tracer {
     pub(crate) versions: BTreeMap<(u32, Field), Vec<Version>>,
     pub(crate) by_value: BTreeMap<(Field, String), BTreeSet<u32>>,
     complaints: Vec<Complaint>,
+    /// Whether any access says how well it was reasoned.
+    pub(crate) graded: bool,
     /// Made by the first trace after the last event.
     index: Option<Index>,
 }
@@ -148,6 +150,7 @@ impl Tracer {
             versions: BTreeMap::new(),
             by_value: BTreeMap::new(),
             complaints: Vec::new(),
+            graded: false,
             index: None,
         }
     }
@@ -258,6 +261,7 @@ impl Tracer {
             report.0.insert(account);
             &mut report.1
         });
+        self.graded |= access.grade.is_some();
         let weak = access.grade == Some(Grade::Weak);
         for subject in &access.subjects {
             let subject = self.subjects.number(subject);

@@ -83,7 +83,9 @@ fn keep(play: &mut Play<'_>, json: bool) -> anyhow::Result<()> {
         ui::result(format!("as the thief          {}", psql(THIEF)))?;
         ui::result(format!("as an administrator   {}", psql("admin")))?;
         let configuration = play.setting.configuration();
-        ui::result(format!("the gateway           postern -c {} status", configuration.display()))?;
+        let postern = std::env::current_exe()?;
+        let status = format!("{} -c {} status", postern.display(), configuration.display());
+        ui::result(format!("the gateway           {status}"))?;
         ui::result("\nInput or Ctrl-D ends it and removes everything.")?;
     }
     std::io::stdin().read_line(&mut String::new())?;

@@ -87,14 +87,14 @@ impl Running {
             handle: handle.clone(),
             suspend_on: settings.watch.suspend_on.iter().cloned().collect(),
         };
-        let findings = watching::Findings::default();
-        let counter = findings.clone();
+        let counts = watching::Counts::default();
+        let counting = counts.clone();
         let watching = thread::Builder::new()
             .name("postern-watch".to_owned())
-            .spawn(move || watching.run(&told, &counter))?;
+            .spawn(move || watching.run(&told, &counting))?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
-            control::Answering::new(handle.clone(), findings, history.entries),
+            control::Answering::new(handle.clone(), counts, history.entries),
         )?;
         let following = people::Following::start(settings.data.people(), handle.clone())?;
         let version = env!("CARGO_PKG_VERSION");
@@ -147,9 +147,19 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     // Installed before anything runs, so that no signal is missed.
     let signals = runtime.block_on(async { Signals::install() })?;
     let running = Running::start(&settings)?;
-    let address = running.handle().address();
-    tracing::info!(%address, database = settings.upstream.database, "ready for connections");
-    let signal = runtime.block_on(signals.wait());
+    let (address, database) = (running.handle().address(), &settings.upstream.database);
+    tracing::info!(%address, database, "listening");
+    let signal = runtime.block_on(async {
+        let announce = async {
+            running.handle().ready().await;
+            tracing::info!(%address, database, "ready for log-ins");
+            std::future::pending().await
+        };
+        tokio::select! {
+            signal = signals.wait() => signal,
+            () = announce => "",
+        }
+    });
     tracing::info!(signal, "stopping");
     running.stop()?;
     Ok(Outcome::Yes)

@@ -120,9 +120,9 @@ impl World {
     pub(super) async fn wait_for_login(&self, actor: &str) {
         let config = self.config(actor, &format!("pw-{actor}"));
         let until = tokio::time::Instant::now() + PATIENCE;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
         while config.connect(tokio_postgres::NoTls).await.is_err() {
-            assert!(tokio::time::Instant::now() < until, "no log-in");
-            tokio::time::sleep(LOOK_EVERY).await;
+            assert!(looks.tick().await < until, "no log-in");
         }
     }
 
@@ -147,9 +147,9 @@ impl World {
 
     pub(super) async fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let until = tokio::time::Instant::now() + PATIENCE;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
         while !is_so(self) {
-            assert!(tokio::time::Instant::now() < until, "waited in vain for: {what}");
-            tokio::time::sleep(LOOK_EVERY).await;
+            assert!(looks.tick().await < until, "waited in vain for: {what}");
         }
     }
 
@@ -214,10 +214,8 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
         columns,
         insert: table == "tickets",
     };
-    let customers = vec![
-        column("name", FieldClass::Name, false),
-        column("email", FieldClass::Email, true),
-    ];
+    let customers =
+        vec![column("name", FieldClass::Name, false), column("email", FieldClass::Email, true)];
     let all = ["id", "customer_id", "assignee", "opened_by", "status"];
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),

@@ -151,6 +151,13 @@ impl SimDisk {
         disk
     }
 
+    /// Changes what is on the disk and not what is read, as after a sync that failed.
+    pub(crate) fn change_below_the_cache(&self, name: &str, offset: usize, bytes: &[u8]) {
+        let mut state = self.state();
+        let file = state.names[name];
+        state.files[file].durable[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
     /// The process is started again on the same machine: caches are kept.
     pub(crate) fn restart(&self) -> Self {
         let mut state = self.state();

@@ -197,6 +197,20 @@ fn what_a_failed_sync_dropped_is_written_again_when_opening() {
 }
 
 #[test]
+fn zeros_that_only_the_cache_has_are_written_again_when_opening() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(HandClock::default());
+    create_on(&disk, &tiny(&clock), &[5; 32]).unwrap();
+    commit(&mut open(&disk).unwrap(), &batch(0)).unwrap();
+    let segment = crate::frame::segment_name(0);
+    disk.change_below_the_cache(&segment, 1000, &[1; 10]);
+    disk.change_below_the_cache(crate::frame::DICTIONARY_NAME, 500, &[1; 10]);
+    drop(open(&disk).unwrap());
+    let entries = check_ledger(&disk);
+    assert_eq!(check_ledger(&disk.lose_power(1)), entries);
+}
+
+#[test]
 fn a_crash_while_recovering_loses_nothing() {
     for operation in 0..operations_of_a_whole_run() {
         for second in 0..5 * patience() {
@@ -206,6 +220,28 @@ fn a_crash_while_recovering_loses_nothing() {
             let disk = disk.lose_power(operation);
             disk.fail_at(second, Fault::Killed);
             drop(open(&disk));
+            check_recovery(&disk.lose_power(second), &run);
+        }
+    }
+}
+
+#[test]
+fn an_error_while_recovering_loses_nothing() {
+    for operation in 0..operations_of_a_whole_run() {
+        for second in 0..4 * patience() {
+            let disk = SimDisk::new(second);
+            disk.fail_at(operation, Fault::Killed);
+            let mut run = run(&disk, STEPS);
+            // The first opening fails, the second finds what the first left in the cache.
+            let disk = disk.lose_power(operation + 1000 * second);
+            disk.fail_at(second % 5, Fault::Broken);
+            drop(open(&disk));
+            let disk = disk.restart();
+            let Ok(mut sequencer) = open(&disk) else { continue };
+            run.acknowledged = check_ledger(&disk);
+            let recorded = commit(&mut sequencer, &batch(0)).unwrap();
+            run.acknowledged.extend(recorded.into_iter().map(|one| one.entry));
+            drop(sequencer);
             check_recovery(&disk.lose_power(second), &run);
         }
     }
@@ -286,6 +322,31 @@ fn below_the_reserve_disclosures_are_refused_and_notes_are_not() {
 /// The same as for a ledger at rest: nothing unfinished may stand in it between two batches.
 fn check_while_open(disk: &SimDisk) -> Vec<Entry> {
     check_ledger(disk)
+}
+
+#[test]
+fn what_a_crash_left_unsigned_is_signed_after_opening() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(HandClock::default());
+    create_on(&disk, &tiny(&clock), &[5; 32]).unwrap();
+    let mut sequencer = open(&disk).unwrap();
+    commit(&mut sequencer, &batch(0)).unwrap();
+    drop(sequencer);
+    let signed = |disk: &SimDisk| {
+        let disk = Arc::new(disk.clone());
+        verify_on(disk, &VerifyOptions::default(), &mut |_| {}).unwrap().signed
+    };
+    assert_eq!(signed(&disk), 0);
+    let mut sequencer = open(&disk).unwrap();
+    sequencer.options.checkpoint_interval = std::time::Duration::ZERO;
+    let ledger = crate::Ledger::start(sequencer, Arc::new(|_| {})).unwrap();
+    // The writer's thread does it by itself.
+    let start = std::time::Instant::now();
+    while signed(&disk) < 1 {
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "nothing was signed");
+        std::thread::yield_now();
+    }
+    ledger.close().unwrap();
 }
 
 #[test]

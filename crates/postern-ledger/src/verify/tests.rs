@@ -7,7 +7,7 @@ use postern_model::{Actor, Grade};
 
 use super::*;
 use crate::{
-    Note, OpenError, Options,
+    Note, OpenError, Options, dictionary,
     disk::sim::SimDisk,
     frame::{self, DICTIONARY_NAME, FRAME_BYTES, Found, HEADER_BYTES, segment_name},
     identity::{CHECKPOINT, KEY, KEY_PUB},
@@ -275,6 +275,81 @@ fn a_whole_other_ledger_is_noticed_by_who_trusts_a_key() {
     let options = VerifyOptions { key: Some(trusted), ..VerifyOptions::default() };
     let found = verify_on(Arc::new(SimDisk::holding(&files)), &options, &mut |_| {});
     assert_eq!(kind_of(found), format!("Key in {KEY_PUB}"));
+}
+
+/// The same dictionary with the row of one text erased.
+fn erase(dictionary: &[u8], erased: &str) -> Vec<u8> {
+    let (header, mut rest) = dictionary.split_at(HEADER_BYTES);
+    let mut new = header.to_vec();
+    while let Some((row, length)) = dictionary::decode_frame(rest) {
+        let (frame, behind) = rest.split_at(length);
+        rest = behind;
+        if row.text.as_deref() == Some(erased) {
+            let mut payload = vec![dictionary::ERASED, row.kind as u8];
+            payload.extend_from_slice(&row.number.to_le_bytes());
+            payload.extend_from_slice(&row.commitment);
+            dictionary::encode_frame(&mut new, &payload);
+        } else {
+            new.extend_from_slice(frame);
+        }
+    }
+    new
+}
+
+#[test]
+fn with_a_row_erased_every_proof_holds_and_the_text_is_gone() {
+    let mut files = ledger(1, 3, "c");
+    let root = verify_files(&files, None).unwrap().root;
+    let erased = erase(&files[DICTIONARY_NAME], "c1");
+    assert!(!erased.windows(2).any(|bytes| bytes == b"c1"));
+    files.insert(DICTIONARY_NAME.into(), erased);
+    assert_eq!(verify_files(&files, Some(checkpoint_of(&files))).unwrap().root, root);
+    // The ledger goes on, and the same customer, should they come back, is a new one.
+    let disk = SimDisk::holding(&files);
+    grow(&disk, 1..2, "c");
+    verify_files(&disk.contents(), None).unwrap();
+    let entries = crate::Reader::open_on(Arc::new(disk)).unwrap().map(Result::unwrap);
+    let subjects: Vec<_> = entries
+        .flat_map(|entry| entry.disclosures().collect::<Vec<_>>())
+        .filter(|disclosure| disclosure.reason == strong())
+        .flat_map(|disclosure| disclosure.subjects)
+        .map(|subject| subject.to_string())
+        .collect();
+    assert_eq!(subjects, ["c0", "erased 2", "c2", "c1"]);
+}
+
+#[test]
+fn behind_the_checkpoint_only_the_last_batch_can_pass_for_an_unfinished_write() {
+    let signed = ledger(1, 0, "c");
+    let mut files = ledger(1, 3, "c");
+    files.insert(CHECKPOINT.into(), signed[CHECKPOINT].clone());
+    let all = frames(&files);
+    assert_eq!(all.len(), 6);
+    // Entries 2 and 3 are the last batch of the first segment, 4 and 5 that of the ledger.
+    for (entry, (name, bytes)) in all.iter().enumerate() {
+        let mut changed = files.clone();
+        changed.get_mut(name).unwrap()[bytes.start + 20] ^= 4;
+        let kind = if entry < 4 { "Frame" } else { "TornTail" };
+        let expected = format!("{kind} in {name} at {entry}");
+        assert_eq!(kind_of(verify_files(&changed, None)), expected);
+        let disk = Arc::new(SimDisk::holding(&changed));
+        let opened = open_on(disk, small(), Box::new(|| [9; 16]));
+        assert_eq!(opened.is_ok(), entry >= 4, "entry {entry}");
+    }
+    // Of two batches in one segment, the later one tells too.
+    let one = Options { segment_bytes: 4096, ..small() };
+    let disk = SimDisk::new(0);
+    create_on(&disk, &one, &[1; 32]).unwrap();
+    grow(&disk, 0..3, "c");
+    let mut files = disk.contents();
+    files.insert(CHECKPOINT.into(), signed[CHECKPOINT].clone());
+    for (entry, (name, bytes)) in frames(&files).iter().enumerate() {
+        let mut changed = files.clone();
+        changed.get_mut(name).unwrap()[bytes.start + 5] ^= 0x20;
+        let kind = if entry < 4 { "Frame" } else { "TornTail" };
+        let expected = format!("{kind} in {name} at {entry}");
+        assert_eq!(kind_of(verify_files(&changed, None)), expected);
+    }
 }
 
 #[test]

@@ -41,7 +41,8 @@ SELECT pg_catalog.json_build_object(
       SELECT DISTINCT r.ev_class::pg_catalog.int8 AS reader, d.refobjid::pg_catalog.int8 AS relation
       FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
       WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class) x),
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
+        AND r.ev_class >= 16384) x),
   'calls', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(x.caller, x.function) ORDER BY x.caller, x.function)
     FROM (

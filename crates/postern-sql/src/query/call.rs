@@ -30,11 +30,14 @@ impl Analysis<'_> {
             return not_understood("a window function without OVER");
         }
         let mut taint = Taint::default();
-        for argument in &mut call.args {
+        for (index, argument) in call.args.iter_mut().enumerate() {
+            let column = matches!(argument.node, Some(NodeEnum::ColumnRef(_)));
+            self.prints_expression = built_in == "pg_get_expr" && index == 0 && column;
             match self.star_argument(argument, scope)? {
                 Some(row) => taint.add(&row),
                 None => taint.add(&self.expression(argument, scope)?),
             }
+            self.prints_expression = false;
         }
         taint.add(&self.all(&mut call.agg_order, scope)?);
         if let Some(filter) = call.agg_filter.as_deref_mut() {

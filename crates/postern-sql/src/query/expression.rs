@@ -4,6 +4,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
+    definition::{blank_literals, prints_definition},
     scope::{Scope, row},
     select::Place,
 };
@@ -25,7 +26,13 @@ impl Analysis<'_> {
             }
             Some(NodeEnum::TypeCast(n)) => self.cast(n, scope),
             Some(NodeEnum::AExpr(n)) => self.operation(n, scope),
-            Some(NodeEnum::FuncCall(n)) => self.call(n, scope),
+            Some(NodeEnum::FuncCall(n)) => {
+                let taint = self.call(n, scope)?;
+                if prints_definition(n) {
+                    blank_literals(node);
+                }
+                Ok(taint)
+            }
             Some(NodeEnum::SubLink(n)) => self.sublink(n, scope),
             Some(NodeEnum::AIndirection(n)) => self.indirection(n, scope),
             Some(NodeEnum::CaseExpr(n)) => {
@@ -247,7 +254,10 @@ impl Analysis<'_> {
         match kind {
             Link::ExistsSublink => {
                 // Whether there is a row: the columns are never looked at.
+                self.spoil(&inner);
                 inner.identifiers.retain(|leaf| !bare.contains(leaf));
+                inner.protected.retain(|(leaf, _)| !bare.contains(leaf));
+                inner.shown.retain(|(leaf, _)| !bare.contains(leaf));
             }
             Link::AnySublink | Link::AllSublink | Link::RowcompareSublink => {
                 let own = rows.columns.first().and_then(|column| column.source);

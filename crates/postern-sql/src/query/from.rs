@@ -52,7 +52,7 @@ impl Star {
 
 impl Analysis<'_> {
     /// Fills the scope with the relations of a FROM clause.
-    pub(super) fn from_clause(
+    pub(super) fn read_from_clause(
         &mut self,
         from: &mut [Node],
         scope: &mut Scope<'_>,
@@ -60,7 +60,7 @@ impl Analysis<'_> {
     ) -> Judged<Star> {
         let mut star = Star::default();
         for node in from {
-            star.join(self.from_item(node, scope, place, false)?);
+            star.join(self.read_from_item(node, scope, place, false)?);
         }
         for (index, item) in scope.items.iter().enumerate() {
             let same = |other: &Item| other.alias == item.alias;
@@ -75,7 +75,7 @@ impl Analysis<'_> {
         Ok(star)
     }
 
-    fn from_item(
+    fn read_from_item(
         &mut self,
         node: &mut Node,
         scope: &mut Scope<'_>,
@@ -161,6 +161,9 @@ impl Analysis<'_> {
                 schema.to_owned()
             }
         };
+        if !names.is_empty() && !item.denied.is_empty() {
+            return not_understood("an alias that renames a catalogue relation's columns");
+        }
         item.schema = schema.map(|_| resolved);
         rename(&mut item.rows, &names, item.leaf.is_some())?;
         Ok(item)
@@ -316,8 +319,8 @@ impl Analysis<'_> {
             return not_understood("half a join");
         };
         let first = scope.items.len();
-        let left = self.from_item(left, scope, place, left_null)?;
-        let right = self.from_item(right, scope, place, right_null)?;
+        let left = self.read_from_item(left, scope, place, left_null)?;
+        let right = self.read_from_item(right, scope, place, right_null)?;
         let using = if join.is_natural {
             common_names(&left, &right)
         } else {

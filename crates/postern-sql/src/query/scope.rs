@@ -81,12 +81,14 @@ impl<'p> Scope<'p> {
                 let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
                 let names = ast::names(&reference.fields)?;
                 let alias = if names.len() > 1 { names.first().copied() } else { None };
-                let here =
-                    |item: &Item| item.rows.open.is_some() || Some(item.alias.as_str()) == alias;
-                if self.items.iter().any(here) || self.has_column(names.last()?) {
-                    return None;
-                }
-                self.parent?.source(node)
+                let here = match alias {
+                    Some(alias) => self.items.iter().any(|item| item.alias == alias),
+                    None => {
+                        let open = self.items.iter().any(|item| item.rows.open.is_some());
+                        open || self.has_column(names.last()?)
+                    }
+                };
+                if here { None } else { self.parent?.source(node) }
             }
         }
     }
@@ -102,6 +104,10 @@ impl<'p> Scope<'p> {
 }
 
 impl Item {
+    fn denies(&self, column: &str) -> bool {
+        self.denied.iter().any(|denied| denied == column)
+    }
+
     /// Everything in a row of it.
     pub(super) fn whole(&self) -> Taint {
         let mut taint = self.rows.open.clone().unwrap_or_default();
@@ -135,7 +141,7 @@ impl Analysis<'_> {
             return not_understood("a reference of that many parts");
         };
         let (item, column) = (item.to_owned(), column.to_owned());
-        let taint = qualified(alias, &item, &column, scope)?;
+        let taint = self.qualified(alias, &item, &column, scope)?;
         reference.fields = vec![ast::string(&item), ast::string(&column)];
         Ok(taint)
     }
@@ -147,7 +153,9 @@ impl Analysis<'_> {
         let mut local = true;
         while let Some(scope) = level {
             for item in &scope.items {
-                if item.denied.iter().any(|denied| denied == name) {
+                if item.denies(name) && !self.prints_expression
+                    || item.alias == name && !item.denied.is_empty()
+                {
                     return denied(name);
                 }
                 for column in item.rows.columns.iter().filter(|column| column.name == name) {
@@ -171,12 +179,48 @@ impl Analysis<'_> {
             }
             if any {
                 mark(&mut taint, local);
+                // The name may also be a row's, with what is hidden in it.
+                let row_of = |item: &Item| item.alias == name && item.hides;
+                if scope.items.iter().any(row_of) {
+                    return not_understood(&format!("the whole row of `{name}`"));
+                }
                 return self.perhaps_further_out(name, scope, taint);
             }
             level = scope.parent;
             local = false;
         }
         whole_row(name, scope)
+    }
+
+    fn qualified(
+        &self,
+        schema: Option<&str>,
+        alias: &str,
+        name: &str,
+        scope: &Scope<'_>,
+    ) -> Judged<Taint> {
+        let mut level = Some(scope);
+        let mut local = true;
+        while let Some(scope) = level {
+            let named = |item: &&Item| {
+                item.alias == alias
+                    && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
+            };
+            if let Some(item) = scope.items.iter().find(named) {
+                if item.denies(name) && !self.prints_expression {
+                    return denied(name);
+                }
+                return item_column(item, name, local);
+            }
+            level = scope.parent;
+            local = false;
+        }
+        Err(Refusal {
+            sqlstate: "42P01",
+            rule: "unknown_relation",
+            message: format!("missing FROM-clause entry for table \"{alias}\""),
+            hint: "qualify the column with a table or alias of the FROM clause".to_owned(),
+        })
     }
 
     fn perhaps_further_out(
@@ -234,32 +278,7 @@ pub(super) fn row(item: &Item, local: bool) -> Judged<Taint> {
     Ok(taint)
 }
 
-fn qualified(schema: Option<&str>, alias: &str, name: &str, scope: &Scope<'_>) -> Judged<Taint> {
-    let mut level = Some(scope);
-    let mut local = true;
-    while let Some(scope) = level {
-        let named = |item: &&Item| {
-            item.alias == alias
-                && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
-        };
-        if let Some(item) = scope.items.iter().find(named) {
-            return item_column(item, name, local);
-        }
-        level = scope.parent;
-        local = false;
-    }
-    Err(Refusal {
-        sqlstate: "42P01",
-        rule: "unknown_relation",
-        message: format!("missing FROM-clause entry for table \"{alias}\""),
-        hint: "qualify the column with a table or alias of the FROM clause".to_owned(),
-    })
-}
-
 fn item_column(item: &Item, name: &str, local: bool) -> Judged<Taint> {
-    if item.denied.iter().any(|denied| denied == name) {
-        return denied(name);
-    }
     let mut taint = Taint::default();
     let mut found = false;
     for column in item.rows.columns.iter().filter(|column| column.name == name) {
@@ -270,7 +289,8 @@ fn item_column(item: &Item, name: &str, local: bool) -> Judged<Taint> {
         taint.add(open);
         found = true;
     }
-    if !found && !(item.system && SYSTEM_COLUMNS.contains(&name)) {
+    let system = item.system && SYSTEM_COLUMNS.contains(&name);
+    if !found && !system {
         return unknown_column(name);
     }
     mark(&mut taint, local);

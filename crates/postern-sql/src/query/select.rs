@@ -37,13 +37,16 @@ impl Place {
     }
 }
 
+/// An alias and a column's name.
+type Reference = (String, String);
+
 /// What a select's clauses say, until its keys are decided.
 struct Clauses {
     grouped: bool,
     /// Expressions of GROUP BY.
     groups: Vec<Taint>,
     /// Alias and column of the group-by columns; empty with grouping sets.
-    group_columns: Vec<(String, String)>,
+    group_columns: Vec<Reference>,
     /// DISTINCT without ON.
     distinct: bool,
     /// LIMIT, OFFSET or DISTINCT ON picks rows.
@@ -172,7 +175,7 @@ impl Analysis<'_> {
         place: Place,
     ) -> Judged<Rows> {
         let mut scope = Scope::new(outer);
-        let star = self.from_clause(&mut select.from_clause, &mut scope, place)?;
+        let star = self.read_from_clause(&mut select.from_clause, &mut scope, place)?;
         let outer_aggregates = mem::take(&mut self.aggregates);
         self.take_lookups(&mut select.where_clause, &scope)?;
         if let Some(condition) = select.where_clause.as_deref_mut() {
@@ -216,6 +219,9 @@ impl Analysis<'_> {
             }
         }
         self.order(&mut select.sort_clause, outputs, scope)?;
+        if !group_columns.is_empty() {
+            self.group_dependents(select, outputs, scope, &group_columns);
+        }
         let plain = matches!(select.distinct_clause.as_slice(), [Node { node: None }]);
         if !plain {
             for node in &mut select.distinct_clause {
@@ -241,7 +247,7 @@ impl Analysis<'_> {
         groups: &mut [Node],
         outputs: &Outputs,
         scope: &Scope<'_>,
-    ) -> Judged<(Vec<Taint>, Vec<(String, String)>)> {
+    ) -> Judged<(Vec<Taint>, Vec<Reference>)> {
         let mut taints = Vec::new();
         let mut columns = Vec::new();
         let mut sets = false;
@@ -267,6 +273,40 @@ impl Analysis<'_> {
             columns.clear();
         }
         Ok((taints, columns))
+    }
+
+    /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key, so
+    /// the ones that are used are grouped by too, which makes no other groups.
+    fn group_dependents(
+        &self,
+        select: &mut pb::SelectStmt,
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+        group_columns: &[Reference],
+    ) {
+        let keyed = |alias: &str| {
+            let item = scope.items.iter().find(|item| item.alias == alias)?;
+            let leaf = self.leaves.get(item.leaf?)?;
+            let is_key = |(group, name): &Reference| {
+                let named = item.rows.columns.iter().find(|column| column.name == *name);
+                let source = named.and_then(|column| column.source);
+                let column = source.and_then(|source| leaf.column(source.attribute));
+                group == alias && column.is_some_and(|column| column.primary)
+            };
+            group_columns.iter().any(is_key).then_some(())
+        };
+        let sorted = select.sort_clause.iter().filter_map(|node| match &node.node {
+            Some(NodeEnum::SortBy(by)) => scope.column(by.node.as_deref()?),
+            _ => None,
+        });
+        let mut used: BTreeSet<Reference> =
+            sorted.map(|(item, column)| (item.alias.clone(), column.name.clone())).collect();
+        used.extend(outputs.columns.iter().filter_map(|output| output.reference.clone()));
+        for (alias, name) in used {
+            if keyed(&alias).is_some() && !group_columns.contains(&(alias.clone(), name.clone())) {
+                select.group_clause.push(ast::column(&[&alias, &name]));
+            }
+        }
     }
 
     pub(super) fn order(

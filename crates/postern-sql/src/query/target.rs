@@ -114,7 +114,9 @@ impl Analysis<'_> {
         let source = scope.source(value);
         let mut taint = self.expression(value, scope)?;
         (taint.local, taint.outer, taint.sublink) = (false, false, false);
-        if place != Place::Top && target.name.is_empty() {
+        // What is written in its place may have another name.
+        let renamed = figure(value) != name;
+        if (place != Place::Top || renamed) && target.name.is_empty() {
             target.name.clone_from(&name);
         }
         Ok(Output { column: Column { name, taint, source }, reference })

@@ -66,7 +66,7 @@ impl<'a> Analysis<'a> {
         let target = self.target_table(update.relation.as_mut(), Change::Update)?;
         let mut scope = Scope::new(None);
         scope.items.push(target);
-        self.from_clause(&mut update.from_clause, &mut scope, Place::Bare)?;
+        self.read_from_clause(&mut update.from_clause, &mut scope, Place::Bare)?;
         self.assignments(&mut update.target_list, &scope)?;
         self.all(update.where_clause.as_deref_mut(), &scope)?;
         self.returning(update.returning_clause.as_mut(), &scope)
@@ -77,7 +77,7 @@ impl<'a> Analysis<'a> {
         let target = self.target_table(delete.relation.as_mut(), Change::Delete)?;
         let mut scope = Scope::new(None);
         scope.items.push(target);
-        self.from_clause(&mut delete.using_clause, &mut scope, Place::Bare)?;
+        self.read_from_clause(&mut delete.using_clause, &mut scope, Place::Bare)?;
         self.all(delete.where_clause.as_deref_mut(), &scope)?;
         self.returning(delete.returning_clause.as_mut(), &scope)
     }
@@ -183,6 +183,15 @@ impl<'a> Analysis<'a> {
         });
         if cascades {
             return unsafe_write("the write would cascade to a protected table");
+        }
+        // Whether a foreign key is satisfied says whether the protected table has the value.
+        let refers = resolver
+            .catalogue
+            .foreign_keys()
+            .iter()
+            .any(|key| key.from == relation.oid && resolver.is_protected(key.to));
+        if refers && change != Change::Delete && !resolver.is_protected(relation.oid) {
+            return unsafe_write("it refers to a protected table");
         }
         Ok(())
     }

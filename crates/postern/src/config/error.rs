@@ -1,3 +1,6 @@
+//! What is wrong in a configuration file: where, and what to do about it. The text that is quoted
+//! is the file's own, so no secret may stand in the file itself.
+
 use std::{
     fmt, io,
     ops::Range,

@@ -1,3 +1,6 @@
+//! A configuration as the rest of the program sees it: typed, absolute, free of contradictions.
+//! Only `check` makes one; start with [`Settings`].
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_model::{FieldClass, Secret, Subject};

@@ -77,7 +77,7 @@ impl Setting {
     pub(super) fn serve(&mut self) -> anyhow::Result<()> {
         let log = File::create(self.path("gateway.log"))?;
         let mut child = self
-            .command(&["serve"])?
+            .command(&["serve"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -101,13 +101,15 @@ impl Setting {
 
     /// Runs a command of this binary on the demo's configuration, as an administrator would.
     pub(super) fn postern(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        Ok(self.command(arguments)?.stdin(Stdio::null()).output()?)
+        let output = self.command(arguments).stdin(Stdio::null()).output();
+        output.with_context(|| format!("can't run `postern {}`", arguments.join(" ")))
     }
 
-    fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
+    fn command(&self, arguments: &[&str]) -> Command {
+        // This very binary, also when another one was put in its place meanwhile.
+        let mut command = Command::new("/proc/self/exe");
         command.arg("-c").arg(self.configuration()).args(arguments);
-        Ok(command)
+        command
     }
 
     /// Asks the gateway to stop, and waits.

@@ -182,7 +182,7 @@ fn write_reason(reason: &Reason, text: &mut String) {
             let _ = writeln!(text, "strong_when = {}", quoted(condition));
         }
         None => text.push_str(
-            "# Nothing says who opened it, so the reason is weak: people could make it themselves.\n\
+            "# Nothing says who opened it, so the reason is weak: anybody could make it.\n\
              # strong_when = \"…\"\n",
         ),
     }

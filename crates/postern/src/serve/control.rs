@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use postern_gateway::Handle;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::watching::Findings;
+use super::watching::Counts;
 use crate::{
     clock::SystemClock,
     control::{LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, encode},
@@ -29,14 +29,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Answers requests.
 pub(super) struct Answering {
     handle: Handle,
-    findings: Findings,
+    counts: Counts,
     entries_before: u64,
     since: Timestamp,
 }
 
 impl Answering {
-    pub(super) fn new(handle: Handle, findings: Findings, entries_before: u64) -> Self {
-        Self { handle, findings, entries_before, since: SystemClock.now() }
+    pub(super) fn new(handle: Handle, counts: Counts, entries_before: u64) -> Self {
+        Self { handle, counts, entries_before, since: SystemClock.now() }
     }
 
     fn answer(&self, request: Request) -> Reply {
@@ -79,8 +79,11 @@ impl Answering {
                     since: suspension.since.to_string(),
                 })
                 .collect(),
-            ledger: LedgerStatus { entries: self.entries_before, witnessed: None },
-            findings: self.findings.count(),
+            ledger: LedgerStatus {
+                entries: self.entries_before + self.counts.entries(),
+                witnessed: None,
+            },
+            findings: self.counts.findings(),
             withheld: (!self.handle.is_ready())
                 .then(|| "the database server can't be read".to_owned()),
         }

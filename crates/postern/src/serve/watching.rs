@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
 };
@@ -28,13 +28,24 @@ pub(super) enum Told {
     End,
 }
 
-/// How many findings there were since the start.
+/// What was counted since the start.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Findings(Arc<AtomicUsize>);
+pub(super) struct Counts(Arc<Counted>);
 
-impl Findings {
-    pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+#[derive(Debug, Default)]
+struct Counted {
+    entries: AtomicU64,
+    findings: AtomicUsize,
+}
+
+impl Counts {
+    /// Entries that are durable.
+    pub(super) fn entries(&self) -> u64 {
+        self.0.entries.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn findings(&self) -> usize {
+        self.0.findings.load(Ordering::Relaxed)
     }
 }
 
@@ -66,11 +77,13 @@ pub(super) fn watch(settings: &Settings, now: Timestamp) -> Watch {
 }
 
 impl Watching {
-    pub(super) fn run(mut self, told: &mpsc::Receiver<Told>, findings: &Findings) {
+    pub(super) fn run(mut self, told: &mpsc::Receiver<Told>, counts: &Counts) {
         while let Ok(Told::Entries(entries)) = told.recv() {
+            let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+            counts.0.entries.fetch_add(added, Ordering::Relaxed);
             for event in entries.iter().flat_map(events::of_entry) {
                 for finding in self.watch.observe(&event) {
-                    findings.0.fetch_add(1, Ordering::Relaxed);
+                    counts.0.findings.fetch_add(1, Ordering::Relaxed);
                     self.act(&finding);
                 }
             }

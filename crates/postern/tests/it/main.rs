@@ -10,6 +10,7 @@
 mod bench;
 mod cli;
 mod crash;
+mod demo;
 mod full;
 mod init;
 mod ledger;

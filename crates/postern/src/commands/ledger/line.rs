@@ -1,3 +1,6 @@
+//! One entry as `ledger show` prints it: a line for a person, an object for a machine. Never a
+//! value of a customer; the ledger has none.
+
 use std::fmt;
 
 use postern_ledger::{Body, Disclosed, Entry, Group, Note};

@@ -19,9 +19,11 @@ pub(in crate::demo) fn play(play: &mut Play<'_>) -> anyhow::Result<()> {
     fs::write(play.setting.path("values.jsonl"), values(play))?;
     fs::write(play.setting.path("complaints.jsonl"), complaints(play, &taken))?;
 
+    let complaining = play.world.complaining(&taken).len();
     let trace = trace(play, "leak.csv", true)?;
     let named = trace["verdict"] == "attributed" && trace["actors"] == serde_json::json!([THIEF]);
-    let tried = format!("a list of {} records and 8 complaints", taken.len() * 9 / 10);
+    let records = taken.len() - taken.len() / 10;
+    let tried = format!("a list of {records} records, {complaining} complaints");
     play.stage.check("the account is named", tried, named, told(&trace))?;
 
     let trace = self::trace(play, "foreign.csv", false)?;

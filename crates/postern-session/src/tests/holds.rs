@@ -1,0 +1,127 @@
+//! Rows of protected statements wait for the ledger.
+
+use super::*;
+
+const LIST: &str = "SELECT id, name FROM customers";
+
+#[test]
+fn rows_leave_after_their_receipt_and_in_order() {
+    let mut table = Table::new();
+    table.query(LIST).told();
+    table.described(&["id", "name", "key"]).rows(&[&["1", "One", "1"], &["2", "***", "2"]]);
+    table.completed("SELECT 2").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < columns id, name", "hold 1 [1:clear 2:masked]"]);
+    table.recorded(1, 2);
+    assert_eq!(table.told(), ["release 1: 2", "client < SELECT 2", "client < ready I"]);
+}
+
+#[test]
+fn the_next_chunk_fills_while_one_is_out() {
+    let mut table = Table::new();
+    table.query(LIST).told();
+    let rows: Vec<[String; 3]> =
+        (10..17).map(|n| [n.to_string(), "***".to_owned(), n.to_string()]).collect();
+    for row in &rows {
+        table.rows(&[&[&row[0], &row[1], &row[2]]]);
+    }
+    assert_eq!(table.told(), ["hold 1 [10:masked 11:masked 12:masked]"]);
+    table.recorded(1, 3);
+    assert_eq!(table.told(), ["release 1: 3", "hold 2 [13:masked 14:masked 15:masked]"]);
+    table.completed("SELECT 7").ready(TransactionStatus::Idle);
+    table.recorded(2, 3);
+    assert_eq!(table.told(), ["release 2: 3", "hold 3 [16:masked]"]);
+    table.recorded(3, 1);
+    assert_eq!(table.told(), ["release 3: 1", "client < SELECT 7", "client < ready I"]);
+}
+
+#[test]
+fn the_server_is_not_read_while_too_much_waits() {
+    let mut table = Table::new();
+    table.query(LIST);
+    let long = "x".repeat(HoldLimits::default().bytes_max);
+    table.rows(&[&["1", &long, "1"], &["2", &long, "2"]]);
+    assert!(!table.session.wants_server());
+    table.recorded(1, 1);
+    assert!(table.session.wants_server());
+}
+
+#[test]
+fn a_receipt_for_another_hold_releases_nothing() {
+    let mut table = Table::new();
+    table.query(LIST).rows(&[&["1", "One", "1"]]).completed("SELECT 1").told();
+    table.recorded(7, 1);
+    assert_eq!(table.told(), Vec::<String>::new());
+    table.recorded(1, 1);
+    table.recorded(1, 1);
+    assert_eq!(table.told(), ["release 1: 1", "client < SELECT 1"]);
+}
+
+#[test]
+fn hidden_parameters_and_columns_do_not_show() {
+    let mut table = Table::new();
+    extended(&mut table, "SELECT name FROM customers WHERE id = $1", &["1"]);
+    let told = table.told();
+    assert!(told[0].starts_with("server < parse \"postern_s_s\" SELECT"), "{told:?}");
+    assert_eq!(told[2], "server < bind \"\" \"postern_s_s\" 2 parameters, last {\"1\",\"3\"}");
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::parameter_description(out, &[20, 1016]).unwrap();
+    });
+    table.described(&["name", "key"]);
+    table.server(encode::bind_complete).rows(&[&["One", "1"]]);
+    table.completed("SELECT 1").ready(TransactionStatus::Idle);
+    assert_eq!(
+        table.told(),
+        [
+            "client < ParseComplete",
+            "client < parameters 1",
+            "client < columns name",
+            "client < BindComplete",
+            "hold 1 [1:clear]",
+        ]
+    );
+}
+
+#[test]
+fn a_lookup_is_told_whether_it_hits_or_misses() {
+    let sql = "SELECT id FROM customers WHERE email = 'a@b.c'";
+    let mut table = Table::new();
+    table.query(sql).rows(&[&["9", "9"]]).completed("SELECT 1").told();
+    let mut other = Table::new();
+    other.query(sql).told();
+    other.completed("SELECT 0");
+    assert_eq!(other.told(), ["hold 1 [] miss"]);
+    other.recorded(1, 0);
+    assert_eq!(other.told(), ["release 1: 0", "client < SELECT 0"]);
+    table.query(sql);
+}
+
+#[test]
+fn a_lookup_that_fails_is_told_as_a_miss() {
+    let mut table = Table::new();
+    table.query("SELECT id FROM customers WHERE email = 'a@b.c'").told();
+    table.server(|out| error(out, "57014", "canceling statement due to statement timeout"));
+    assert_eq!(table.told(), ["hold 1 [] miss"]);
+}
+
+#[test]
+fn a_write_that_reasons_may_read_has_them_read_before_the_client_goes_on() {
+    let mut table = Table::new();
+    table.query("INSERT INTO tickets (id, customer_id, assignee) VALUES (1, 7, 'ana')").told();
+    table.completed("INSERT 0 1").ready(TransactionStatus::Idle);
+    assert_eq!(
+        table.told(),
+        ["wrote public.tickets", "client < INSERT 0 1", "read reasons", "client < ready I"]
+    );
+}
+
+pub(super) fn error(out: &mut BytesMut, sqlstate: &str, message: &str) {
+    use postern_wire::{
+        SqlState,
+        encode::{Report, Severity},
+    };
+    let sqlstate = SqlState::parse(sqlstate).unwrap();
+    let severity = Severity::Error;
+    let report = Report { severity, sqlstate, message, detail: Some("secret"), hint: None };
+    encode::error_response(out, &report);
+}

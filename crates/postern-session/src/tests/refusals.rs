@@ -1,0 +1,87 @@
+//! What may not run, and what a client sees of the server's errors.
+
+use super::{holds::error, *};
+
+#[test]
+fn an_idle_session_refuses_at_once() {
+    let mut table = Table::new();
+    table.query("COPY customers TO STDOUT");
+    let told = table.told();
+    assert!(told[0].starts_with("refused by "), "{told:?}");
+    assert!(told[1].starts_with("client < error 42501"), "{told:?}");
+    assert_eq!(told[2..], ["client < ready I"]);
+}
+
+#[test]
+fn in_a_transaction_the_server_is_made_to_fail_too() {
+    let mut table = Table::new();
+    table.query("BEGIN").completed("BEGIN").ready(TransactionStatus::InTransaction).told();
+    table.query("COPY customers TO STDOUT");
+    let told = table.told();
+    assert_eq!(told[1..], ["server < query postern refused this statement"]);
+    table.server(|out| error(out, "42601", "syntax error at or near \"postern\""));
+    table.ready(TransactionStatus::Failed);
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 42501"), "{told:?}");
+    assert_eq!(told[1..], ["client < ready E"]);
+}
+
+#[test]
+fn a_refused_parse_drops_what_follows_up_to_sync() {
+    let mut table = Table::new();
+    extended(&mut table, "COPY customers TO STDOUT", &[]);
+    let told = table.told();
+    assert_eq!(
+        told[..2],
+        ["server < parse \"postern_refused\" postern refused this statement", told[1].as_str()]
+    );
+    assert_eq!(told.last().map(String::as_str), Some("server < sync"));
+    assert!(!told.iter().any(|line| line.contains("bind")), "{told:?}");
+    table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 42501"), "{told:?}");
+    // The name is free: nothing was prepared under it.
+    extended(&mut table, "SELECT name FROM products", &[]);
+    assert!(table.told()[0].starts_with("server < parse \"postern_s_s\" SELECT"));
+}
+
+#[test]
+fn a_statement_whose_preparation_failed_is_not_there() {
+    let mut table = Table::new();
+    table.client(|out| {
+        let parse = Parse { name: "s", sql: "SELECT name FROM products", types: Vec::new() };
+        encode::parse(out, &parse).unwrap();
+        encode::sync(out);
+    });
+    table.server(|out| error(out, "53200", "out of memory")).ready(TransactionStatus::Idle);
+    table.told();
+    table.client(|out| encode::describe(out, Target::Statement("s")).unwrap());
+    table.client(encode::sync);
+    table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
+    let told = table.told();
+    assert!(
+        told.contains(&"client < error 26000 prepared statement `s` does not exist".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn an_error_about_protected_data_keeps_its_code_only() {
+    let mut table = Table::new();
+    table.query("SELECT email::int FROM customers").told();
+    table.server(|out| error(out, "22P02", "invalid input syntax: \"one@example.org\""));
+    assert_eq!(
+        table.told(),
+        ["client < error 22P02 statement on protected data: invalid text representation"]
+    );
+}
+
+#[test]
+fn several_statements_cannot_be_prepared_as_one() {
+    let mut table = Table::new();
+    extended(&mut table, "SELECT 1; SELECT 2", &[]);
+    table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
+    let told = table.told();
+    let expected = "client < error 42601 can't insert multiple commands into a prepared statement";
+    assert!(told.contains(&expected.to_owned()), "{told:?}");
+}

@@ -1,0 +1,149 @@
+//! What a text is judged as, over the catalogue of `fixture.sql`.
+
+use postern_model::FieldClass;
+
+use super::analyse;
+use crate::{
+    Catalogue, ColumnRule, Context, Guarded, InsertRule, KeySet, LookupValue, Mode, Rules, Show,
+    TableRule, Verdict,
+};
+
+mod guarded;
+mod leaves;
+mod limits;
+mod refused;
+mod statements;
+
+const PREFIX: &str = "pk_";
+
+fn column(name: &str, class: FieldClass, show: Show, lookup: bool) -> ColumnRule {
+    ColumnRule { name: name.to_owned(), class, show, lookup, mask: None }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn table(table: &str, subject: &str, clear: &[&str], columns: Vec<ColumnRule>) -> TableRule {
+    TableRule {
+        schema: "public".to_owned(),
+        table: table.to_owned(),
+        subject: subject.to_owned(),
+        clear: names(clear),
+        columns,
+        insert: InsertRule::Refuse,
+    }
+}
+
+fn rules(mode: Mode) -> Rules {
+    let own = Show::Keyed(KeySet(0));
+    let customers = vec![
+        column("name", FieldClass::Name, own, false),
+        column("email", FieldClass::Email, own, true),
+        column("phone", FieldClass::Phone, Show::Masked, true),
+        column("nick", FieldClass::Name, Show::Clear, false),
+    ];
+    let tickets = vec![
+        column("number", FieldClass::CaseNumber, own, true),
+        column("body", FieldClass::FreeText, own, false),
+    ];
+    let mut tickets = table("tickets", "customer_id", &["id", "status", "assignee"], tickets);
+    tickets.insert = InsertRule::Allow;
+    Rules {
+        mode,
+        tables: vec![
+            table("customers", "id", &["country", "created_at"], customers),
+            tickets,
+            table("accounts", "holder", &[], Vec::new()),
+            table("staff", "id", &[], Vec::new()),
+        ],
+        functions: names(&["public.vouched"]),
+        relations: Vec::new(),
+    }
+}
+
+fn catalogue() -> Catalogue {
+    Catalogue::from_json(include_str!("fixture.json")).unwrap()
+}
+
+/// The verdicts on `sql`, one a line. Leaves are written `<schema.table b ...>`.
+fn judged(sql: &str, mode: Mode) -> String {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    match analyse(sql, &catalogue(), &rules(mode), context) {
+        Err(error) => format!("error {}: {error}", error.sqlstate),
+        Ok(statements) => {
+            let lines = statements.iter().map(|statement| match &statement.verdict {
+                Verdict::Refused(refusal) => format!("{} {}", refusal.sqlstate, refusal.rule),
+                Verdict::Plain(plain) => format!("plain {}", plain.sql),
+                Verdict::Local(local) => format!("{local:?}"),
+                Verdict::Guarded(guarded) => written(guarded),
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn written(guarded: &Guarded) -> String {
+    let sql = folded(&guarded.sql.render_literal(|set| format!("{{set{}}}", set.0)));
+    let keys: Vec<String> = guarded.keys.iter().map(|key| key.leaf.to_string()).collect();
+    let mut text =
+        format!("{sql}\n  {} columns, keys [{}]", guarded.visible_columns, keys.join(" "));
+    for leaf in &guarded.leaves {
+        let set = leaf.key_set.map(|set| format!(" set {}", set.0)).unwrap_or_default();
+        text.push_str(&format!("\n  {}{set}", leaf.relation));
+        for (what, columns) in
+            [("clear", &leaf.clear), ("shown", &leaf.shown), ("masked", &leaf.masked)]
+        {
+            if !columns.is_empty() {
+                text.push_str(&format!(" {what} {}", columns.join(" ")));
+            }
+        }
+    }
+    for lookup in &guarded.lookups {
+        let value = match &lookup.value {
+            LookupValue::Constant(text) => format!("{text:?}"),
+            LookupValue::Parameter(number) => format!("${number}"),
+        };
+        text.push_str(&format!("\n  lookup {}.{} = {value}", lookup.relation, lookup.column));
+    }
+    text
+}
+
+/// The text with each leaf's sub-select shortened to what it reads.
+fn folded(sql: &str) -> String {
+    let Some(start) = sql.find("(SELECT b.") else { return sql.to_owned() };
+    let mut depth = 0;
+    let mut end = sql.len();
+    for (place, letter) in sql[start..].char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            end = start + place;
+            break;
+        }
+    }
+    let from = sql[start..end].find(" FROM ").map_or(start, |place| start + place + 6);
+    format!("{}<{}>{}", &sql[..start], &sql[from..end], folded(&sql[end + 1..]))
+}
+
+#[track_caller]
+fn check(sql: &str, expected: &str) {
+    assert_eq!(judged(sql, Mode::Restricted), expected, "{sql}");
+}
+
+#[track_caller]
+fn check_accounted(sql: &str, expected: &str) {
+    assert_eq!(judged(sql, Mode::Accounted), expected, "{sql}");
+}
+
+/// Each of the statements is refused by the rule.
+#[track_caller]
+fn refused(rule: &str, statements: &[&str]) {
+    for sql in statements {
+        assert_eq!(judged(sql, Mode::Restricted), format!("42501 {rule}"), "{sql}");
+    }
+}

@@ -1,0 +1,79 @@
+use super::*;
+
+/// The first leaf of a statement, as it is sent.
+fn leaf(sql: &str, mode: Mode) -> String {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    let statements = analyse(sql, &catalogue(), &rules(mode), context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else {
+        panic!("not guarded: {statements:?}");
+    };
+    let text = guarded.sql.render_literal(|_| "{5,7}".to_owned());
+    text[text.find("(SELECT b.").unwrap()..].to_owned()
+}
+
+#[test]
+fn an_own_clear_leaf_has_masks_of_each_columns_type() {
+    let own = |column: &str, mask: &str| {
+        format!(
+            "CASE WHEN b.id OPERATOR(pg_catalog.=) ANY('{{5,7}}'::bigint[]) \
+             THEN b.{column} ELSE '{mask} END AS {column}"
+        )
+    };
+    let expected = [
+        "(SELECT b.id AS id",
+        &own("name", "***'::varchar(60)"),
+        &own("email", "***@***'::pg_catalog.text"),
+        "'***'::pg_catalog.text AS phone",
+        "'1970-01-01'::pg_catalog.date AS born",
+        "'0'::numeric(10",
+        "2) AS balance",
+        "'{}'::pg_catalog.text[] AS tags",
+        "'bronze'::public.tier AS level",
+        "b.nick AS nick",
+        "'{}'::pg_catalog.jsonb AS meta",
+        "b.country AS country",
+        "b.created_at AS created_at FROM public.customers b) customers",
+    ];
+    assert_eq!(leaf("SELECT name FROM customers", Mode::Restricted), expected.join(", "));
+}
+
+#[test]
+fn a_spoiled_column_is_masked_for_all_keys() {
+    let text = leaf("SELECT body, number FROM tickets WHERE body > 'a'", Mode::Restricted);
+    assert!(text.contains(", '***'::pg_catalog.text AS body,"), "{text}");
+    assert!(text.contains("THEN b.number ELSE"), "{text}");
+}
+
+#[test]
+fn an_accounted_leaf_is_clear() {
+    assert_eq!(
+        leaf("SELECT body FROM tickets", Mode::Accounted),
+        "(SELECT b.id AS id, b.customer_id AS customer_id, b.number AS number, b.body AS body, \
+         b.status AS status, b.assignee AS assignee FROM public.tickets b) tickets"
+    );
+}
+
+#[test]
+fn a_sample_moves_into_the_leaf() {
+    let text = leaf("SELECT id FROM tickets TABLESAMPLE SYSTEM (1)", Mode::Restricted);
+    assert!(text.ends_with(" FROM public.tickets b TABLESAMPLE system(1)) tickets"), "{text}");
+}
+
+#[test]
+fn key_sets_are_literals_or_one_parameter_each() {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    let sql = "SELECT body, number FROM tickets WHERE id = $2";
+    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else {
+        panic!("not guarded: {statements:?}");
+    };
+    assert_eq!(guarded.client_parameters, 2);
+    let (text, sets) = guarded.sql.render_parameters(guarded.client_parameters);
+    assert_eq!(sets, [KeySet(0)]);
+    assert_eq!(text.matches("ANY($3::bigint[])").count(), 2);
+    assert!(!text.contains("pk_h"));
+    let text = guarded.sql.render_literal(|_| "{'}".to_owned());
+    assert_eq!(text.matches("ANY('{''}'::bigint[])").count(), 2);
+}

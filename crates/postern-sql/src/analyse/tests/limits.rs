@@ -1,0 +1,82 @@
+use super::*;
+
+#[test]
+fn deep_nesting_is_an_error_and_no_crash() {
+    for depth in [300, 10_000, 100_000] {
+        for (open, close) in
+            [("(", ")"), ("SELECT * FROM (", ") a"), ("CASE WHEN true THEN ", " END")]
+        {
+            let inner = if open.starts_with("SELECT") { "SELECT 1" } else { "1" };
+            let text = format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
+            let sql = if open.starts_with("SELECT") { text } else { format!("SELECT {text}") };
+            let judged = judged(&sql, Mode::Restricted);
+            // Parentheses alone leave nothing in the tree.
+            assert!(judged.starts_with("error 5400") || judged == "plain SELECT 1", "{judged}");
+        }
+    }
+    for chain in ["- ", "NOT ", "1 + ", "x || ", "x::", "ARRAY[1] || "] {
+        let sql = format!("SELECT {}1", chain.repeat(20_000));
+        let judged = judged(&sql, Mode::Restricted);
+        assert!(judged.starts_with("error "), "{chain}: {}", &judged[..judged.len().min(200)]);
+    }
+}
+
+#[test]
+fn a_long_statement_is_an_error() {
+    let sql = format!("SELECT '{}'", "x".repeat(3 << 20));
+    check(&sql, "error 54000: the statement is longer than 2097152 bytes");
+}
+
+#[test]
+fn a_long_list_is_no_deep_nesting() {
+    let sql = format!("SELECT id FROM products WHERE id IN (1{})", ", -7".repeat(20_000));
+    assert!(judged(&sql, Mode::Restricted).starts_with("plain "));
+}
+
+#[test]
+fn an_empty_text_is_answered_as_empty() {
+    for sql in ["", " ", ";", "-- nothing", "/* */ ;;"] {
+        check(sql, "Empty");
+    }
+}
+
+#[test]
+fn a_syntax_error_has_postgresqls_own_words() {
+    check("SELEC 1", r#"error 42601: syntax error at or near "SELEC""#);
+    check("SELECT 'a", r#"error 42601: unterminated quoted string at or near "'a""#);
+}
+
+#[test]
+fn each_statement_of_a_text_is_judged() {
+    check(
+        "SELECT 1; SELECT name FROM customers; DROP TABLE customers",
+        "plain SELECT 1\n\
+         SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers\n  1 columns, keys [0]\n  \
+         public.customers set 0 clear name\n42501 not_understood",
+    );
+}
+
+#[test]
+fn the_normalized_text_has_no_literal_and_no_comment() {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    let sql =
+        "SELECT /* 5 */ id,name FROM products WHERE id = 5 AND name = E'x' -- y\n;  SELECT $1";
+    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    let texts: Vec<&str> = statements.iter().map(|s| s.normalized.as_str()).collect();
+    assert_eq!(texts, ["SELECT id, name FROM products WHERE id = ? AND name = ?", "SELECT $1"]);
+    let again = sql.replace('5', "6").replace('x', "z");
+    let again = analyse(&again, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    assert_eq!(statements[0].fingerprint, again[0].fingerprint);
+    assert_ne!(statements[0].fingerprint, statements[1].fingerprint);
+}
+
+#[test]
+fn a_snapshot_says_its_version_and_bad_ones_are_refused() {
+    let json = include_str!("../fixture.json");
+    assert_eq!(catalogue().version(), catalogue().version());
+    let other = Catalogue::from_json(&json.replace("150020", "160001")).unwrap();
+    assert_ne!(other.version(), catalogue().version());
+    assert!(Catalogue::from_json(&json.replace("150020", "120001")).is_err());
+    assert!(Catalogue::from_json("{}").is_err());
+}

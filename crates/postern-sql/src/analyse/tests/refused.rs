@@ -1,0 +1,274 @@
+use super::{check, refused};
+
+#[test]
+fn functions_are_refused_unless_listed() {
+    refused(
+        "function",
+        &[
+            "SELECT c.name() FROM customers c",
+            "SELECT peek(name) FROM customers",
+            "SELECT public.peek('x')",
+            "SELECT current_query()",
+            "SELECT pg_sleep(1)",
+            "SELECT set_config('a.b', 'c', false)",
+            "SELECT nextval('s')",
+            "SELECT query_to_xml('select 1', true, true, '')",
+            "SELECT lo_get(1)",
+            "SELECT pg_read_file('x')",
+        ],
+    );
+}
+
+#[test]
+fn an_alias_names_no_hidden_column() {
+    refused("alias", &["SELECT s.b FROM (SELECT id FROM customers) s(a, b)"]);
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    refused(
+        "not_understood",
+        &[
+            "SELECT s FROM (SELECT id FROM customers) s",
+            "SELECT to_json(s) FROM (SELECT id FROM customers) s",
+            "SELECT j.* FROM (customers c JOIN tickets t ON t.customer_id = c.id) j",
+            "SELECT ROW(c.*) FROM customers c",
+            "SELECT (SELECT max(c.email)) FROM customers c",
+            "VALUES (1, 'a') UNION ALL SELECT id, name FROM customers",
+            "SELECT id INTO x FROM customers",
+            "SELECT c.x FROM pg_constraint c(a, b, x)",
+            "SELECT XMLELEMENT(NAME a, email) FROM customers",
+            "SELECT JSON_OBJECT('a': email) FROM customers",
+            "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a int PATH '$')) j",
+            "SELECT 0xfffffffffffffffff",
+            "WITH RECURSIVE w AS (SELECT id, name FROM customers UNION ALL SELECT id, substr(name, 2) FROM w WHERE name <> '') SELECT * FROM w",
+            "WITH x AS (DELETE FROM products RETURNING *) SELECT * FROM x",
+            "EXPLAIN SELECT 1",
+            "COPY customers TO STDOUT",
+            "DECLARE c CURSOR FOR SELECT 1",
+            "PREPARE p AS SELECT 1",
+            "EXECUTE p",
+            "LISTEN x",
+            "NOTIFY x, 'y'",
+            "LOCK TABLE products",
+            "DO $$ BEGIN END $$",
+            "CALL p()",
+            "CREATE TABLE x (a int)",
+            "CREATE VIEW v AS SELECT 1",
+            "TRUNCATE products",
+            "GRANT SELECT ON products TO public",
+            "PREPARE TRANSACTION 'x'",
+            "MERGE INTO products p USING agents a ON true WHEN MATCHED THEN DELETE",
+        ],
+    );
+}
+
+#[test]
+fn a_star_shows_no_hidden_or_unknown_column() {
+    refused("star", &["SELECT (c).* FROM customers c", "SELECT * FROM pg_constraint"]);
+}
+
+#[test]
+fn what_would_hide_records_is_refused() {
+    refused(
+        "unaccounted",
+        &[
+            "SELECT id, count(*) FROM customers GROUP BY ROLLUP (id)",
+            "SELECT count(*) FROM customers HAVING max(created_at) > now() AND count(id) > 1 AND min(id) = 5",
+            "SELECT (SELECT country FROM customers WHERE created_at < now())",
+            "SELECT ARRAY(SELECT id FROM customers)",
+            "SELECT p.id FROM products p WHERE p.id IN (SELECT id FROM customers)",
+            "SELECT string_agg(email, ',') FROM customers",
+            "SELECT array_agg(country) FROM customers",
+            "SELECT min(id) FROM customers",
+            "SELECT count(*) FROM customers GROUP BY name",
+            "SELECT nick, count(*) FROM customers GROUP BY nick",
+            "SELECT id FROM customers UNION SELECT id FROM products",
+            "SELECT id FROM products EXCEPT SELECT id FROM customers",
+            "SELECT DISTINCT name FROM customers",
+            "SELECT id, lag(id) OVER (ORDER BY id) FROM customers",
+            "SELECT id, array_agg(country) OVER () FROM customers",
+            "UPDATE products SET name = (SELECT country FROM customers LIMIT 1)",
+        ],
+    );
+}
+
+#[test]
+fn a_fold_over_one_record_is_refused() {
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT count(*) FROM customers WHERE id = 5",
+            "SELECT count(*) FILTER (WHERE id = 5) FROM customers",
+            "SELECT count(*) FROM (SELECT * FROM customers WHERE id = 5) s",
+            "SELECT max(country) FROM (SELECT country FROM customers ORDER BY id LIMIT 1) s",
+            "SELECT max(country) FILTER (WHERE r = 7) FROM (SELECT country, row_number() OVER (ORDER BY id) r FROM customers) s",
+            "WITH a AS (SELECT * FROM customers) SELECT (SELECT count(*) FROM a), id FROM a WHERE id = 5",
+            "SELECT count(*) FROM customers c JOIN (VALUES (5)) v(i) ON v.i = c.id",
+            "SELECT count(*) FROM customers TABLESAMPLE BERNOULLI (1) REPEATABLE (7)",
+            "SELECT EXISTS (SELECT 1 FROM customers WHERE id = 5 AND country = 'DE')",
+            "SELECT p.id FROM products p WHERE EXISTS (SELECT 1 FROM customers c WHERE c.id = p.id)",
+            "SELECT c.id FROM customers c WHERE EXISTS (SELECT 1 FROM tickets t WHERE t.id = c.id)",
+        ],
+    );
+}
+
+#[test]
+fn a_lookup_returns_its_record_and_comes_alone() {
+    refused(
+        "lookup",
+        &[
+            "SELECT count(*) FROM customers WHERE email = 'a'",
+            "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a')",
+            "SELECT id FROM customers WHERE email = 'a' AND phone = 'b'",
+            "SELECT id FROM customers WHERE email = 'a' AND email = 'b'",
+            "SELECT a.id FROM customers a, customers b WHERE a.email = 'a' AND b.email = 'b'",
+            "INSERT INTO tickets (customer_id, number) VALUES (5, 'a'), (5, 'b')",
+        ],
+    );
+}
+
+#[test]
+fn protected_rows_are_not_locked() {
+    refused("row_lock", &["SELECT * FROM customers FOR UPDATE"]);
+}
+
+#[test]
+fn user_defined_operators_are_refused() {
+    refused("operator", &["SELECT name IN ('a') FROM products WHERE id OPERATOR(public.===) 1"]);
+}
+
+#[test]
+fn settings_that_change_what_is_read_are_refused() {
+    refused(
+        "setting",
+        &[
+            "SELECT current_setting('a.b', true)",
+            "SET ROLE postgres",
+            "SET SESSION AUTHORIZATION postgres",
+            "SET search_path = archive",
+            "SET standard_conforming_strings = off",
+            "SET client_encoding = 'SJIS'",
+            "SET client_min_messages = debug5",
+            "SET plan_cache_mode = force_generic_plan",
+            "SET a.b = 'c'",
+            "SHOW data_directory",
+            "SHOW ALL",
+        ],
+    );
+}
+
+#[test]
+fn catalogue_relations_are_refused_unless_listed() {
+    refused(
+        "catalogue",
+        &[
+            "SELECT * FROM pg_stats",
+            "SELECT query FROM pg_stat_activity",
+            "SELECT rolpassword FROM pg_authid",
+            "SELECT conbin FROM pg_constraint",
+            "SELECT c FROM pg_constraint c",
+            "SELECT prosrc FROM pg_proc",
+        ],
+    );
+}
+
+#[test]
+fn row_types_are_refused() {
+    refused("type", &["SELECT NULL::customers"]);
+}
+
+#[test]
+fn protected_data_names_no_object() {
+    refused("object_name", &["SELECT email::regclass FROM customers"]);
+}
+
+#[test]
+fn what_derives_from_a_protected_table_is_refused() {
+    refused(
+        "relation",
+        &[
+            "SELECT * FROM archive.customers",
+            "SELECT * FROM directory",
+            "SELECT * FROM directory_of_directory",
+            "SELECT * FROM copies",
+            "SELECT * FROM everybody",
+            "SELECT * FROM peeking",
+        ],
+    );
+}
+
+#[test]
+fn other_databases_are_refused() {
+    refused("database", &["SELECT * FROM elsewhere.public.customers"]);
+}
+
+#[test]
+fn the_gateways_names_are_refused() {
+    refused(
+        "reserved_name",
+        &[
+            "SELECT pk_k1 FROM customers",
+            "SELECT 'pk_h0' FROM customers",
+            r#"SELECT U&"p\006b_k1" FROM customers"#,
+            "SAVEPOINT pk_1",
+        ],
+    );
+}
+
+#[test]
+fn writes_read_nothing_protected() {
+    refused(
+        "write",
+        &[
+            "UPDATE products SET name = c.email FROM customers c",
+            "DELETE FROM products USING customers c WHERE c.id = products.id",
+            "INSERT INTO products (id, name) SELECT id, name FROM customers",
+            "INSERT INTO products (id, name) VALUES (1, 'a') ON CONFLICT (id) DO UPDATE SET name = (SELECT max(country) FROM customers)",
+            "INSERT INTO logged (id) VALUES (1)",
+            "INSERT INTO orders (id, customer_id) VALUES (1, 5)",
+            "DELETE FROM agents",
+        ],
+    );
+}
+
+#[test]
+fn protected_tables_are_written_only_by_allowed_inserts() {
+    refused(
+        "protected_write",
+        &[
+            "UPDATE customers SET country = 'DE'",
+            "DELETE FROM customers",
+            "INSERT INTO customers (id) VALUES (1)",
+            "INSERT INTO tickets VALUES (1, 2, 'n', 'b', 's', 'a')",
+            "INSERT INTO tickets (customer_id, body) SELECT id, email FROM customers",
+            "INSERT INTO tickets (customer_id, body) VALUES (5, (SELECT max(country) FROM customers))",
+            "INSERT INTO tickets (customer_id, number) VALUES (5, 'a') ON CONFLICT (number) DO NOTHING",
+        ],
+    );
+}
+
+#[test]
+fn returning_shows_no_protected_column() {
+    refused(
+        "returning",
+        &[
+            "INSERT INTO tickets (customer_id) VALUES (5) RETURNING body",
+            "INSERT INTO tickets (customer_id) VALUES (5) RETURNING *",
+        ],
+    );
+}
+
+#[test]
+fn a_column_without_a_mask_refuses_its_table() {
+    refused("no_mask", &["SELECT iban FROM accounts_0", "SELECT holder FROM accounts"]);
+}
+
+#[test]
+fn names_that_do_not_exist_have_postgresqls_own_codes() {
+    check("SELECT c.row_to_json FROM customers c", "42703 unknown_column");
+    check("SELECT ctid FROM customers", "42703 unknown_column");
+    check("SELECT c.xmin, c.tableoid FROM customers c", "42703 unknown_column");
+    check("SELECT x.id FROM customers c", "42P01 unknown_relation");
+    check("SELECT 1 FROM nowhere", "42P01 unknown_relation");
+}

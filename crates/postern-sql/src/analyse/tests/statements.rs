@@ -1,0 +1,78 @@
+use super::check;
+
+#[test]
+fn what_touches_nothing_protected_is_written_anew() {
+    check(
+        "WITH customers AS (SELECT 1 AS id) SELECT id FROM customers",
+        "plain WITH customers AS (SELECT 1 AS id) SELECT id FROM customers",
+    );
+    check("SELECT name FROM cheap", "plain SELECT name FROM public.cheap");
+    check(
+        "SELECT name FROM products WHERE id = 1 FOR UPDATE",
+        "plain SELECT name FROM public.products WHERE id = 1 FOR UPDATE",
+    );
+    check(
+        "SELECT 'x'::tier, 'y'::short_text",
+        "plain SELECT 'x'::public.tier, 'y'::public.short_text",
+    );
+    check("SELECT 1 OPERATOR(pg_catalog.+) 1", "plain SELECT 1 OPERATOR(pg_catalog.+) 1");
+    check(
+        "SELECT a FROM generate_series(1, 3) a",
+        "plain SELECT a FROM pg_catalog.generate_series(1, 3) a",
+    );
+    check(
+        "INSERT INTO products (id, name, price) VALUES (1, 'a', 2) ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING *",
+        "plain INSERT INTO public.products (id, name, price) VALUES (1, 'a', 2) ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING *",
+    );
+    check(
+        "UPDATE products SET price = price + 1 WHERE id = $1",
+        "plain UPDATE public.products SET price = price + 1 WHERE id = $1",
+    );
+    check(
+        "DELETE FROM products USING agents WHERE name = login",
+        "plain DELETE FROM public.products USING public.agents WHERE name = login",
+    );
+    check(
+        "SELECT relname FROM pg_class WHERE oid = 'customers'::regclass",
+        "plain SELECT relname FROM pg_catalog.pg_class WHERE oid = 'customers'::pg_catalog.regclass",
+    );
+    check(
+        "SELECT table_name FROM information_schema.tables",
+        "plain SELECT table_name FROM information_schema.tables",
+    );
+    check("SELECT 1 === 1", "plain SELECT 1 OPERATOR(pg_catalog.===) 1");
+}
+
+#[test]
+fn the_literals_of_definitions_are_blanked() {
+    check(
+        "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef",
+        &[
+            "plain SELECT pg_catalog.regexp_replace(\
+             pg_catalog.pg_get_expr(adbin, adrelid)::pg_catalog.text, ",
+            r"E'(''(?:[-a-z_ %.,:()\\[\\]{}*?]|%@%|'''')*'')|''(?:[^'']|'''')*''', ",
+            r"E'\\1', 'g') AS pg_get_expr FROM pg_catalog.pg_attrdef",
+        ]
+        .concat(),
+    );
+}
+
+#[test]
+fn transactions_and_settings_are_forwarded_or_answered() {
+    check(
+        "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",
+        "plain BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+    );
+    check("SAVEPOINT a", "plain SAVEPOINT a");
+    check("ROLLBACK TO SAVEPOINT a", "plain ROLLBACK TO SAVEPOINT a");
+    check("SET extra_float_digits = 3", "plain SET extra_float_digits TO 3");
+    check("SET client_encoding TO 'UTF8'", r#"Tag("SET")"#);
+    check("SET standard_conforming_strings = on", r#"Tag("SET")"#);
+    check("SET search_path = public", r#"Tag("SET")"#);
+    check("SET TIME ZONE 'UTC'", r#"plain SET TIME ZONE "UTC""#);
+    check("SHOW server_version", "plain SHOW server_version");
+    check("SHOW TRANSACTION ISOLATION LEVEL", "plain SHOW TRANSACTION ISOLATION LEVEL");
+    check("DISCARD ALL", r#"Tag("DISCARD ALL")"#);
+    check("CLOSE ALL", r#"Tag("CLOSE CURSOR ALL")"#);
+    check("RESET ALL", r#"Tag("RESET")"#);
+}
