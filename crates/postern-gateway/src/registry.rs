@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Recorded { hold: u64, result: Result<Receipt, RecordError> },
     /// A cancel request of the session's own has been delivered.
     Cancelled,
+    /// The reasons have been read anew.
+    ReasonsRead,
     /// The actor is suspended: end now.
     Suspend,
     /// The gateway stops: end when idle.
@@ -39,6 +41,8 @@ pub struct SessionInfo {
     /// Counts connections since the gateway started.
     pub connection: u64,
     pub actor: Actor,
+    /// The role that it had at log-in.
+    pub role: Arc<str>,
     /// Where it comes from.
     pub client: IpAddr,
     pub since: Timestamp,
@@ -96,10 +100,6 @@ impl Registry {
         }
         sessions.insert(connection, Session { info, secret, upstream, commands });
         Registered { registry: self, connection }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
     }
 
     pub(crate) fn sessions(&self) -> Vec<SessionInfo> {

@@ -89,8 +89,6 @@ pub enum Failure {
     Upstream,
     #[error("the connection to the database server was lost")]
     UpstreamLost,
-    #[error("the row is larger than {0} bytes, which is the most that is held for recording")]
-    RowTooLarge(usize),
     #[error("Postern is shutting down")]
     ShuttingDown,
 }
@@ -108,7 +106,7 @@ impl ClientFacing for Failure {
             Self::ManyStatements => SqlState::SYNTAX_ERROR,
             Self::PlanChanged => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
-            Self::TooManyNames | Self::RowTooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
         }
@@ -126,7 +124,6 @@ impl ClientFacing for Failure {
             Self::LedgerFull => {
                 "the administrator must make room on the ledger's disk; it then goes on by itself"
             }
-            Self::RowTooLarge(_) => "select fewer or smaller columns",
             Self::PlanChanged => "prepare the statement again",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -157,8 +154,7 @@ impl ClientFacing for Failure {
             | Self::ManyStatements
             | Self::PlanChanged
             | Self::Protocol(_)
-            | Self::TooManyNames
-            | Self::RowTooLarge(_) => Severity::Error,
+            | Self::TooManyNames => Severity::Error,
         }
     }
 
@@ -166,9 +162,7 @@ impl ClientFacing for Failure {
         match self {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
             Self::ReasonEnded | Self::Suspended => ErrorKind::Refused,
-            Self::NotRecorded | Self::LedgerFull | Self::RowTooLarge(_) | Self::ShuttingDown => {
-                ErrorKind::Internal
-            }
+            Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
