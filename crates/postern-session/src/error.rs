@@ -122,7 +122,8 @@ impl ClientFacing for Failure {
             Self::ReasonEnded => "run the statement again",
             Self::NotRecorded => "tell the administrator: the ledger needs attention",
             Self::LedgerFull => {
-                "tell the administrator to make room on the ledger's disk; it then goes on by itself"
+                "tell the administrator to make room on the ledger's disk; \
+                 it then goes on by itself"
             }
             Self::RowTooLarge(_) => "select fewer or smaller columns",
             Self::PlanChanged => "prepare the statement again",
