@@ -40,6 +40,8 @@ pub struct DraftLeaf {
     pub relation: Arc<str>,
     /// Columns that are clear where a row has a reason, and masked where it has none.
     pub clear: Vec<Arc<str>>,
+    /// Columns that are clear whether or not there is a reason.
+    pub shown: Vec<Arc<str>>,
     /// Columns that are masked in any case.
     pub masked: Vec<Arc<str>>,
 }

@@ -87,8 +87,8 @@ pub enum Failure {
     Suspended,
     #[error("the database server sent something that was not expected")]
     Upstream,
-    #[error("the row is larger than {0} bytes, which is the most that is held for recording")]
-    RowTooLarge(usize),
+    #[error("the connection to the database server was lost")]
+    UpstreamLost,
     #[error("Postern is shutting down")]
     ShuttingDown,
 }
@@ -106,9 +106,9 @@ impl ClientFacing for Failure {
             Self::ManyStatements => SqlState::SYNTAX_ERROR,
             Self::PlanChanged => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
-            Self::TooManyNames | Self::RowTooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
-            Self::Upstream => SqlState::CONNECTION_FAILURE,
+            Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
         }
     }
 
@@ -122,10 +122,8 @@ impl ClientFacing for Failure {
             Self::ReasonEnded => "run the statement again",
             Self::NotRecorded => "tell the administrator: the ledger needs attention",
             Self::LedgerFull => {
-                "tell the administrator to make room on the ledger's disk; \
-                 it then goes on by itself"
+                "the administrator must make room on the ledger's disk; it then goes on by itself"
             }
-            Self::RowTooLarge(_) => "select fewer or smaller columns",
             Self::PlanChanged => "prepare the statement again",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -135,6 +133,7 @@ impl ClientFacing for Failure {
             | Self::TooManyNames
             | Self::Suspended
             | Self::Upstream
+            | Self::UpstreamLost
             | Self::ShuttingDown => return None,
         };
         Some(hint.into())
@@ -142,7 +141,9 @@ impl ClientFacing for Failure {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Suspended | Self::Upstream | Self::ShuttingDown => Severity::Fatal,
+            Self::Suspended | Self::Upstream | Self::UpstreamLost | Self::ShuttingDown => {
+                Severity::Fatal
+            }
             Self::BudgetSpent { .. }
             | Self::ReasonEnded
             | Self::NotRecorded
@@ -153,8 +154,7 @@ impl ClientFacing for Failure {
             | Self::ManyStatements
             | Self::PlanChanged
             | Self::Protocol(_)
-            | Self::TooManyNames
-            | Self::RowTooLarge(_) => Severity::Error,
+            | Self::TooManyNames => Severity::Error,
         }
     }
 
@@ -162,9 +162,7 @@ impl ClientFacing for Failure {
         match self {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
             Self::ReasonEnded | Self::Suspended => ErrorKind::Refused,
-            Self::NotRecorded | Self::LedgerFull | Self::RowTooLarge(_) | Self::ShuttingDown => {
-                ErrorKind::Internal
-            }
+            Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
@@ -172,7 +170,7 @@ impl ClientFacing for Failure {
             | Self::PlanChanged
             | Self::Protocol(_)
             | Self::TooManyNames => ErrorKind::Client,
-            Self::Upstream => ErrorKind::Upstream,
+            Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
         }
     }
 }

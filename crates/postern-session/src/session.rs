@@ -203,7 +203,11 @@ impl Session {
 
     /// Whether nothing is under way, so that the session can be ended without loss.
     pub fn is_idle(&self) -> bool {
-        self.expected.is_empty() && self.outbox.is_empty() && self.status == TransactionStatus::Idle
+        // What a pass-through session is doing is not looked at.
+        self.profile.kind != Kind::PassThrough
+            && self.expected.is_empty()
+            && self.outbox.is_empty()
+            && self.status == TransactionStatus::Idle
     }
 
     /// Moves the session by one input.

@@ -25,8 +25,7 @@ fn check_refused(answer: Option<Answer>) {
     let report = answer.error.unwrap();
     assert_eq!(report.sqlstate, "53100");
     assert_eq!(report.message, "the ledger is full, so nothing was released");
-    let hint =
-        "tell the administrator to make room on the ledger's disk; it then goes on by itself";
+    let hint = "the administrator must make room on the ledger's disk; it then goes on by itself";
     assert_eq!(report.hint, hint);
 }
 

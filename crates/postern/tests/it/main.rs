@@ -19,3 +19,4 @@ mod raw;
 mod served;
 mod support;
 mod trace;
+mod trouble;

@@ -96,6 +96,23 @@ impl Served {
         }
     }
 
+    /// Asks it to stop, as service managers do.
+    pub(crate) fn terminate(&self) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        let mut status = None;
+        let has_ended = || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        };
+        wait_until(PATIENCE, "the gateway ends", has_ended).unwrap();
+        status.unwrap().code()
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
