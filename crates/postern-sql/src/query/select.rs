@@ -275,8 +275,8 @@ impl Analysis<'_> {
         Ok((taints, columns))
     }
 
-    /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key, so
-    /// the ones that are used are grouped by too, which makes no other groups.
+    /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key,
+    /// so the ones that are used are grouped by too, which makes no other groups.
     fn group_dependents(
         &self,
         select: &mut pb::SelectStmt,
