@@ -51,9 +51,11 @@ impl Keeper {
                 Ok(()) => return,
                 Err(error) => error,
             };
+            // What the old one says may not be true any more, so that nothing is judged by it.
+            self.catalogue.send_replace(None);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "everything protected is masked until this is mended"
+                "no statement of a judged role runs until the database can be read again"
             );
             if self.catalogue.is_closed() {
                 return;

@@ -1,11 +1,15 @@
 //! Drives one session: reads, writes, records.
 
-use std::{cell::RefCell, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, collections::VecDeque, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration,
+};
 
 use bytes::BytesMut;
 use postern_ledger::{Note, Receipt, RecordError};
 use postern_model::Actor;
-use postern_session::{Effect, Failure, Hold, Input, Judge, Profile, Session, Stopped, View};
+use postern_session::{
+    Effect, Failure, Hold, Input, Judge, Profile, Session, Stopped, Unrecorded, View,
+};
 use postern_sql::{Catalogue, Rules};
 use postern_wire::{FrameReader, encode};
 use thiserror::Error;
@@ -94,6 +98,9 @@ struct Connection<'a> {
     cancel: CancelKey,
     judging: Judging,
     reasons: Active,
+    /// What is still to be done; waits while reasons are being read.
+    effects: VecDeque<Effect>,
+    reading: bool,
     draining: bool,
     ending: bool,
 }
@@ -108,10 +115,9 @@ struct Judging {
 
 impl Judging {
     fn renew(&mut self) {
-        if self.catalogue.has_changed().unwrap_or(false)
-            && let Some(catalogue) = self.catalogue.borrow_and_update().clone()
-        {
-            self.judge = self.judges.borrow_mut().judge(&catalogue, &self.rules);
+        if self.catalogue.has_changed().unwrap_or(false) {
+            let catalogue = self.catalogue.borrow_and_update().clone();
+            self.judge = self.judges.borrow_mut().judge(catalogue.as_ref(), &self.rules);
         }
     }
 }
@@ -127,12 +133,17 @@ pub(crate) async fn serve(
     let (sender, commands) = mpsc::unbounded_channel();
     let number = shared.registry.connection();
     let secret = login::cancel_secret();
-    let info =
-        SessionInfo { connection: number, actor: actor.clone(), client, since: shared.clock.now() };
+    let info = SessionInfo {
+        connection: number,
+        actor: actor.clone(),
+        role: role_name.clone(),
+        client,
+        since: shared.clock.now(),
+    };
     let cancel = server.cancel.clone();
     let registered = shared.registry.register(info, secret, cancel.clone(), sender.clone());
-    // Whoever was suspended between the check at log-in and the registration is not let in.
-    if shared.suspended().contains_key(&actor) {
+    // Whoever was put out between the check at log-in and the registration is not let in.
+    if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
     }
     shared.note(Note::LoggedIn {
@@ -145,8 +156,7 @@ pub(crate) async fn serve(
     let (rules, key_sets) = judges.borrow_mut().rules(shared, &actor, &role_name, role.kind);
     let mut catalogue = shared.catalogue.clone();
     let present = catalogue.borrow_and_update().clone();
-    let Some(present) = present else { return Ok(()) };
-    let judge = judges.borrow_mut().judge(&present, &rules);
+    let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
     let profile = Profile {
         actor: actor.clone(),
         role: role_name,
@@ -170,11 +180,17 @@ pub(crate) async fn serve(
         cancel,
         judging: Judging { judges: judges.clone(), rules, catalogue, judge },
         reasons,
+        effects: VecDeque::new(),
+        reading: false,
         draining: false,
         ending: false,
     };
     connection.client.output = greeting;
     let result = connection.run().await;
+    if let Err(ConnectionError::Server(_) | ConnectionError::ServerFrame(_)) = &result {
+        // The connection ends with this error either way.
+        let _ = connection.last_word(&Failure::UpstreamLost).await;
+    }
     connection.end().await;
     drop(registered);
     shared.note(Note::LoggedOut { actor, connection: number });
@@ -190,10 +206,12 @@ impl Connection<'_> {
             }
             self.client.shrink();
             self.server.shrink();
-            let reads_client =
-                self.session.wants_client() && self.server.output.len() < WAITING_BYTES_MAX;
-            let reads_server =
-                self.session.wants_server() && self.client.output.len() < WAITING_BYTES_MAX;
+            let reads_client = !self.reading
+                && self.session.wants_client()
+                && self.server.output.len() < WAITING_BYTES_MAX;
+            let reads_server = !self.reading
+                && self.session.wants_server()
+                && self.client.output.len() < WAITING_BYTES_MAX;
             let (client, server) = (&mut self.client, &mut self.server);
             tokio::select! {
                 biased;
@@ -214,7 +232,7 @@ impl Connection<'_> {
                 }
                 read = read(&mut server.reader, &mut server.input), if reads_server => {
                     if read.map_err(ConnectionError::Server)? == 0 {
-                        self.last_word(&Failure::Upstream).await?;
+                        self.last_word(&Failure::UpstreamLost).await?;
                     }
                 }
                 read = read(&mut client.reader, &mut client.input), if reads_client => {
@@ -228,7 +246,7 @@ impl Connection<'_> {
 
     /// Handles whole messages as long as the session wants them.
     async fn handle_buffered(&mut self) -> Result<(), ConnectionError> {
-        loop {
+        while !self.reading {
             let mut input = None;
             if self.session.wants_server() && self.client.output.len() < WAITING_BYTES_MAX {
                 let frame = self.frames.next(&mut self.server.input);
@@ -252,7 +270,7 @@ impl Connection<'_> {
                 return Ok(());
             }
         }
-        if self.draining && self.session.is_idle() {
+        if self.draining && !self.reading && self.session.is_idle() {
             self.last_word(&Failure::ShuttingDown).await?;
         }
         Ok(())
@@ -269,7 +287,15 @@ impl Connection<'_> {
             let mut view = View { judge: &mut judge, entitled: &entitled, now };
             self.session.handle(input, &mut view, &mut effects);
         }
-        for effect in effects {
+        self.effects.extend(effects);
+        self.go_on().await
+    }
+
+    /// Does what is to be done, up to a reading of the reasons.
+    async fn go_on(&mut self) -> Result<(), ConnectionError> {
+        while !self.reading
+            && let Some(effect) = self.effects.pop_front()
+        {
             self.apply(effect).await?;
         }
         Ok(())
@@ -303,7 +329,14 @@ impl Connection<'_> {
                     statement: shown.statement.clone(),
                 });
             }
-            Effect::ReadReasons => self.reasons.refresh().await,
+            Effect::ReadReasons => {
+                self.reading = true;
+                let (refresh, sender) = (self.reasons.refresh(), self.sender.clone());
+                tokio::task::spawn_local(async move {
+                    refresh.await;
+                    let _ = sender.send(Command::ReasonsRead);
+                });
+            }
             Effect::CancelUpstream => self.cancel_upstream(),
             Effect::Close => {
                 self.flush_client().await;
@@ -332,6 +365,10 @@ impl Connection<'_> {
         match command {
             Command::Recorded { hold, result } => self.recorded(hold, result).await,
             Command::Cancelled => self.handle(Input::Cancelled).await,
+            Command::ReasonsRead => {
+                self.reading = false;
+                self.go_on().await
+            }
             Command::Suspend => self.suspend().await,
             Command::Drain => {
                 self.draining = true;
@@ -353,7 +390,9 @@ impl Connection<'_> {
                     error = &error as &dyn std::error::Error,
                     "a disclosure could not be recorded; nothing of it was released"
                 );
-                return self.handle(Input::NotRecorded { hold }).await;
+                let is_full = matches!(error, RecordError::Full { .. });
+                let why = if is_full { Unrecorded::Full } else { Unrecorded::Failed };
+                return self.handle(Input::NotRecorded { hold, why }).await;
             }
             (Ok(_), None) => return Ok(()),
         };
@@ -371,6 +410,7 @@ impl Connection<'_> {
     async fn suspend(&mut self) -> Result<(), ConnectionError> {
         self.held = None;
         self.receipt = None;
+        self.effects.clear();
         if !self.session.is_idle() {
             self.cancel_upstream();
         }

@@ -27,6 +27,7 @@ pub(crate) fn draft(
             .map(|leaf| DraftLeaf {
                 relation: leaf.relation.clone(),
                 clear: leaf.clear.clone(),
+                shown: leaf.shown.clone(),
                 masked: leaf.masked.clone(),
             })
             .collect(),

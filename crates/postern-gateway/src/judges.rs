@@ -13,6 +13,7 @@ pub(crate) struct Judges {
     /// Begins every name that a rewriting makes; not guessable.
     prefix: Arc<str>,
     search_path: Arc<[String]>,
+    /// Of the catalogue that the judges know; `None` while there is none.
     version: Option<[u8; 32]>,
     planned: Vec<Planned>,
     judges: Vec<(Arc<Rules>, Rc<RefCell<Judge>>)>,
@@ -70,19 +71,19 @@ impl Judges {
     /// The judge by these rules under this catalogue. A new catalogue ends all judges before it.
     pub(crate) fn judge(
         &mut self,
-        catalogue: &Arc<Catalogue>,
+        catalogue: Option<&Arc<Catalogue>>,
         rules: &Arc<Rules>,
     ) -> Rc<RefCell<Judge>> {
-        let version = catalogue.version();
-        if self.version != Some(version) {
+        let version = catalogue.map(|catalogue| catalogue.version());
+        if self.version != version {
             self.judges.clear();
-            self.version = Some(version);
+            self.version = version;
         }
         if let Some((_, judge)) = self.judges.iter().find(|(known, _)| **known == **rules) {
             return judge.clone();
         }
         let judge = Judge::new(
-            catalogue.clone(),
+            catalogue.cloned(),
             rules.clone(),
             self.search_path.clone(),
             self.prefix.clone(),

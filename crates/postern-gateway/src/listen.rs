@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::{Arc, mpsc::sync_channel},
+    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
     thread,
     time::Duration,
 };
@@ -179,17 +179,30 @@ impl Handle {
     /// Uses another list of people for the log-ins from now on, and cuts the sessions of those who
     /// are no longer in it.
     pub fn replace_people(&self, people: Arc<People>) {
+        self.shared.replace_people(people);
+        self.enforce_people();
+    }
+
+    /// Cuts the sessions of whoever may not work any more: removed, past the last day, in another
+    /// role than at log-in. Called from time to time, because days end by themselves.
+    pub fn enforce_people(&self) {
         for session in self.sessions() {
-            if people.account(session.actor.as_str()).is_none() {
+            if !self.shared.may_work(&session.actor, &session.role) {
                 self.shared.registry.suspend(&session.actor);
             }
         }
-        self.shared.replace_people(people);
     }
 
     /// Stops accepting, lets running statements end within the configured time, then ends.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Waits until the gateway has been told to stop.
+    pub async fn stopping(&self) {
+        let mut stop = self.stop.subscribe();
+        // An error says that it is gone already.
+        let _ = stop.wait_for(|stop| *stop).await;
     }
 
     fn note(&self, note: Note) -> Result<(), RecordError> {
@@ -250,7 +263,7 @@ async fn serve(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    let open = Open::new(&mine);
+                    let open = Open::new(&mine, &shared);
                     let connection = connection(shared.clone(), judges.clone(), stream, address);
                     tokio::task::spawn_local(async move {
                         connection.await;
@@ -282,18 +295,23 @@ async fn serve(
 }
 
 /// Counts a core's open connections.
-struct Open(Rc<Cell<usize>>);
+struct Open {
+    mine: Rc<Cell<usize>>,
+    shared: Arc<Shared>,
+}
 
 impl Open {
-    fn new(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Self(count.clone())
+    fn new(mine: &Rc<Cell<usize>>, shared: &Arc<Shared>) -> Self {
+        mine.set(mine.get() + 1);
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Self { mine: mine.clone(), shared: shared.clone() }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.mine.set(self.mine.get() - 1);
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -304,7 +322,11 @@ async fn connection(
     address: SocketAddr,
 ) {
     let limits = shared.settings.limits;
-    if shared.registry.len() >= limits.connections_max {
+    if shared.registry.is_draining() {
+        let message = "Postern is shutting down";
+        return turn_away(stream, SqlState::CANNOT_CONNECT_NOW, message).await;
+    }
+    if shared.open.load(Ordering::Relaxed) > limits.connections_max {
         return turn_away(stream, SqlState::TOO_MANY_CONNECTIONS, "too many connections").await;
     }
     if shared.catalogue.borrow().is_none() {

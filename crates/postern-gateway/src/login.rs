@@ -125,6 +125,16 @@ impl<'a> Door<'a> {
                     self.cancel(process_id, &secret).await;
                     return Ok(None);
                 }
+                FirstMessage::Startup { .. }
+                    if !encrypted
+                        && self.shared.settings.tls.is_some()
+                        && !self.address.ip().is_loopback() =>
+                {
+                    let message = "this server takes encrypted connections only";
+                    let error = refused(SqlState::INVALID_AUTHORIZATION, message);
+                    self.tell(&error).await;
+                    return Err(error);
+                }
                 FirstMessage::Startup { minor, parameters } => {
                     self.negotiate(minor, &parameters).await?;
                     return Ok(Some((self, parameters)));

@@ -58,12 +58,15 @@ impl Active {
 
     /// Has the actor read anew and waits for it, for a moment at most: what the server says then is
     /// at least as new as the call.
-    pub(crate) async fn refresh(&self) {
+    pub(crate) fn refresh(&self) -> impl Future<Output = ()> + use<> {
         let (done, read) = oneshot::channel();
         let request = Request { actor: self.actor.clone(), done };
-        if self.reasons.requests.send(request).is_ok() {
-            // Without an answer the last reading runs out by itself.
-            let _ = tokio::time::timeout(WAIT_MAX, read).await;
+        let asked = self.reasons.requests.send(request).is_ok();
+        async move {
+            if asked {
+                // Without an answer the last reading runs out by itself.
+                let _ = tokio::time::timeout(WAIT_MAX, read).await;
+            }
         }
     }
 }

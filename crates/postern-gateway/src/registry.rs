@@ -4,8 +4,8 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Recorded { hold: u64, result: Result<Receipt, RecordError> },
     /// A cancel request of the session's own has been delivered.
     Cancelled,
+    /// The reasons have been read anew.
+    ReasonsRead,
     /// The actor is suspended: end now.
     Suspend,
     /// The gateway stops: end when idle.
@@ -39,6 +41,8 @@ pub struct SessionInfo {
     /// Counts connections since the gateway started.
     pub connection: u64,
     pub actor: Actor,
+    /// The role that it had at log-in.
+    pub role: Arc<str>,
     /// Where it comes from.
     pub client: IpAddr,
     pub since: Timestamp,
@@ -57,6 +61,8 @@ struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     next: AtomicU64,
+    /// Set once, with the lock held, so that each session is told by `drain` or by `register`.
+    draining: AtomicBool,
     sessions: Mutex<HashMap<u64, Session>>,
 }
 
@@ -87,12 +93,13 @@ impl Registry {
         commands: UnboundedSender<Command>,
     ) -> Registered<'_> {
         let connection = info.connection;
-        self.lock().insert(connection, Session { info, secret, upstream, commands });
+        let mut sessions = self.lock();
+        if self.is_draining() {
+            // A log-in that was under way when the others were told. Its receiver is the caller's.
+            let _ = commands.send(Command::Drain);
+        }
+        sessions.insert(connection, Session { info, secret, upstream, commands });
         Registered { registry: self, connection }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
     }
 
     pub(crate) fn sessions(&self) -> Vec<SessionInfo> {
@@ -117,8 +124,15 @@ impl Registry {
         theirs.filter(|session| session.commands.send(Command::Suspend).is_ok()).count()
     }
 
+    /// Whether the gateway stops.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn drain(&self) {
-        for session in self.lock().values() {
+        let sessions = self.lock();
+        self.draining.store(true, Ordering::Relaxed);
+        for session in sessions.values() {
             // A connection that is gone already needs no telling.
             let _ = session.commands.send(Command::Drain);
         }

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
 };
 
 use postern_ledger::{Ledger, Note};
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) mock_secret: [u8; 32],
     pub(crate) search_key: [u8; 32],
     pub(crate) registry: Registry,
+    /// Connections of all cores, those included that have not logged in.
+    pub(crate) open: AtomicUsize,
     pub(crate) reasons: Reasons,
     /// The present catalogue; `None` until the server was first reached.
     pub(crate) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
@@ -74,6 +76,7 @@ impl Shared {
             mock_secret: parts.mock_secret,
             search_key: parts.search_key,
             registry: Registry::default(),
+            open: AtomicUsize::new(0),
             reasons,
             catalogue,
             people: RwLock::new(parts.people),
@@ -83,6 +86,13 @@ impl Shared {
 
     pub(crate) fn people(&self) -> Arc<People> {
         self.people.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the account is there, has not ended and still has this role.
+    pub(crate) fn may_work(&self, actor: &Actor, role: &str) -> bool {
+        let people = self.people();
+        let account = people.account(actor.as_str());
+        account.is_some_and(|account| &*account.role == role && account.works_at(self.clock.now()))
     }
 
     pub(crate) fn replace_people(&self, people: Arc<People>) {

@@ -1,6 +1,6 @@
 //! Connections to the guarded server under the gateway's own account.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::BytesMut;
 use postern_model::Secret;
@@ -202,8 +202,18 @@ fn refused(fields: &postern_wire::ReportFields<'_>) -> ConnectError {
     ConnectError::Refused { sqlstate: fields.sqlstate(), message }
 }
 
+/// How long the delivery of a cancel request may take.
+const CANCEL_MAX: Duration = Duration::from_secs(5);
+
 /// Asks the server to cancel what a connection is doing, and waits until it has been told.
 pub(crate) async fn cancel(upstream: &Upstream, key: &CancelKey) -> Result<(), ConnectError> {
+    match tokio::time::timeout(CANCEL_MAX, deliver_cancel(upstream, key)).await {
+        Ok(delivered) => delivered,
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+    }
+}
+
+async fn deliver_cancel(upstream: &Upstream, key: &CancelKey) -> Result<(), ConnectError> {
     let mut stream = open(upstream).await?;
     let mut out = BytesMut::new();
     encode::cancel_request(&mut out, key.process_id, &key.secret)?;

@@ -27,6 +27,8 @@ pub(crate) trait Disk: Send + Sync {
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Makes creations, renames and removals in a folder durable.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
+    /// How much more can be written, by an account without privileges.
+    fn free_bytes(&self) -> io::Result<u64>;
     /// Takes the writer's lock; `WouldBlock` if another has it. It lasts as long as the value.
     fn lock(&self) -> io::Result<Box<dyn Any + Send>>;
 }
@@ -153,6 +155,11 @@ impl Disk for Folder {
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         File::open(self.path(folder))?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     fn lock(&self) -> io::Result<Box<dyn Any + Send>> {

@@ -33,6 +33,8 @@ pub struct DraftLeaf {
     pub relation: Arc<str>,
     /// Columns that are clear where a row has a reason, and masked where it has none.
     pub clear: Vec<Arc<str>>,
+    /// Columns that are clear whether or not there is a reason.
+    pub shown: Vec<Arc<str>>,
     /// Columns that are masked in any case.
     pub masked: Vec<Arc<str>>,
 }
@@ -154,7 +156,8 @@ impl Receipt {
 /// Why something was not recorded. Whatever it is: the rows must not leave.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RecordError {
-    /// There is no room for a new segment. It is tried again with the next request.
+    /// There is no room, or less would stay free than must. It is tried again with the next
+    /// request.
     #[error("no space for the ledger")]
     Full {
         /// What the system said.

@@ -57,7 +57,7 @@ pub struct Disclosed {
 pub struct Group {
     /// As `schema.table`.
     pub relation: Arc<str>,
-    /// Columns shown in clear; empty without a reason.
+    /// Columns shown in clear; without a reason those that policy shows for every record.
     pub clear: Vec<Arc<str>>,
     /// Protected columns shown masked.
     pub masked: Vec<Arc<str>>,
@@ -180,5 +180,18 @@ impl Group {
     /// The grade of the reason, if there was one.
     pub fn grade(&self) -> Option<Grade> {
         self.reason.as_ref().map(|reason| reason.grade)
+    }
+
+    /// As what the budgets count it: what policy shows for every record counts as clear.
+    pub(crate) fn charged(&self) -> Option<Grade> {
+        charged(self.reason.as_ref(), !self.clear.is_empty())
+    }
+}
+
+/// The grade under which a record is charged; `None` is masked.
+pub(crate) fn charged(reason: Option<&Reason>, anything_clear: bool) -> Option<Grade> {
+    match reason {
+        Some(reason) => Some(reason.grade),
+        None => anything_clear.then_some(Grade::Strong),
     }
 }

@@ -231,7 +231,25 @@ fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
     batch
 }
 
+/// Refuses the disclosures of a batch if they would use up what must stay free; what else happens
+/// can still be recorded then.
+fn keep_reserve(sequencer: &Sequencer, mut batch: Vec<Request>) -> Vec<Request> {
+    let is_draft = |request: &Request| matches!(request.work, Work::Draft(_));
+    if batch.iter().any(is_draft) {
+        let room = batch.iter().map(|request| request.room).sum();
+        if let Err(error) = sequencer.check_reserve(room) {
+            let drafts = batch.extract_if(.., |request| is_draft(request));
+            drafts.for_each(|draft| draft.done.refuse(error.clone()));
+        }
+    }
+    batch
+}
+
 fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook) {
+    let batch = keep_reserve(sequencer, batch);
+    if batch.is_empty() {
+        return;
+    }
     let room = batch.iter().map(|request| request.room).sum();
     match sequencer.commit(batch.iter().map(|request| &request.work), room) {
         Ok(recorded) => {

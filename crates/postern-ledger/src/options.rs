@@ -16,6 +16,9 @@ pub struct Options {
     pub dictionary_step_bytes: u64,
     /// How often a checkpoint is signed while entries come.
     pub checkpoint_interval: Duration,
+    /// How much space disclosures leave free on the ledger's disk. With less they are refused with
+    /// [`RecordError::Full`](crate::RecordError::Full); notes may use it up.
+    pub min_free_bytes: u64,
     /// How many requests may wait; more are refused with
     /// [`RecordError::Busy`](crate::RecordError::Busy).
     pub queue_len_max: usize,
@@ -32,6 +35,7 @@ impl Options {
             segment_bytes: 32 << 20,
             dictionary_step_bytes: 1 << 20,
             checkpoint_interval: Duration::from_secs(1),
+            min_free_bytes: 0,
             queue_len_max: 4096,
             horizon: Duration::from_secs(31 * 86_400),
         }
@@ -53,6 +57,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("origin", &self.origin)
             .field("segment_bytes", &self.segment_bytes)
+            .field("min_free_bytes", &self.min_free_bytes)
             .field("checkpoint_interval", &self.checkpoint_interval)
             .field("horizon", &self.horizon)
             .finish_non_exhaustive()

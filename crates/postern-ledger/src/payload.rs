@@ -167,8 +167,9 @@ impl Decoder<'_> {
         let numbers = set::decode(&mut self.cursor)?;
         let subject = |&number| Ok(Subject::new(self.rows.text(Kind::Subject, number)?));
         let subjects = numbers.iter().map(subject).collect::<Result<_, _>>()?;
-        charges.subjects.push((reason.as_ref().map(|reason| reason.grade), numbers));
-        Ok(Group { relation, clear, masked, reason, subjects })
+        let group = Group { relation, clear, masked, reason, subjects };
+        charges.subjects.push((group.charged(), numbers));
+        Ok(group)
     }
 
     fn looked_up(&mut self) -> Result<LookedUp, DecodeError> {

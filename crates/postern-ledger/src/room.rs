@@ -156,6 +156,14 @@ impl Segment {
         }
     }
 
+    /// How much space making room takes.
+    pub(crate) fn claim(&self, needed: u64, length: u64) -> u64 {
+        if self.offset + needed <= self.length {
+            return 0;
+        }
+        length.max(needed + HEADER_BYTES as u64)
+    }
+
     /// Goes on to a new segment if `needed` bytes may not fit into this one.
     pub(crate) fn make_room(
         &mut self,
@@ -164,11 +172,10 @@ impl Segment {
         first: u64,
         length: u64,
     ) -> io::Result<()> {
-        if self.offset + needed <= self.length {
-            return Ok(());
+        let claim = self.claim(needed, length);
+        if claim > 0 {
+            *self = Self::make(disk, self.id, self.ordinal + 1, first, claim)?;
         }
-        let length = length.max(needed + HEADER_BYTES as u64);
-        *self = Self::make(disk, self.id, self.ordinal + 1, first, length)?;
         Ok(())
     }
 
@@ -194,14 +201,19 @@ pub(crate) struct RowsLog {
 }
 
 impl RowsLog {
+    /// How much space making room takes.
+    pub(crate) fn claim(&self, needed: u64, step: u64) -> u64 {
+        let end = self.offset + needed;
+        if end <= self.length { 0 } else { step.max(end - self.length) }
+    }
+
     /// Lengthens the file by zeros if `needed` bytes may not fit.
     pub(crate) fn make_room(&mut self, needed: u64, step: u64) -> io::Result<()> {
-        let end = self.offset + needed;
-        if end <= self.length {
+        let claim = self.claim(needed, step);
+        if claim == 0 {
             return Ok(());
         }
-        let length = self.length + step.max(end - self.length);
-        let lengthened = self.lengthen(length);
+        let lengthened = self.lengthen(self.length + claim);
         if lengthened.as_ref().is_err_and(is_full) {
             // Nothing stands there yet, so the space can be given back and asked for again.
             self.file.set_len(self.length)?;

@@ -7,10 +7,11 @@ use postern_model::{Grade, Reason, Subject, Timestamp};
 
 use crate::{
     Body, Disclosed, Draft, DraftLookup, DraftRow, Entry, Group, LookedUp, Note, Options, Receipt,
-    RecordError,
+    RecordError, Touch,
     budget::{Budgets, RowTouch},
     dictionary::Dictionary,
     disk::{Disk, is_full, replace},
+    entry::charged,
     frame,
     identity::CHECKPOINT,
     payload::{Encoder, lookups_are_charged},
@@ -98,6 +99,24 @@ impl Sequencer {
         Ok(recorded)
     }
 
+    /// Whether a disclosure that takes at most `needed` leaves as much free on the disk as must
+    /// stay free. Preallocated room counts as used, so that this holds for all that is to come.
+    pub(crate) fn check_reserve(&self, needed: Room) -> Result<(), RecordError> {
+        self.check_poison()?;
+        let reserve = self.options.min_free_bytes;
+        if reserve == 0 {
+            return Ok(());
+        }
+        let claim = self.segment.claim(needed.frames_bytes, self.options.segment_bytes)
+            + self.rows.claim(needed.rows_bytes, self.options.dictionary_step_bytes);
+        let free = self.disk.free_bytes().map_err(full)?;
+        if free >= reserve.saturating_add(claim) {
+            return Ok(());
+        }
+        let text = format!("{free} bytes are free, {claim} are needed and {reserve} must stay");
+        Err(full(io::Error::new(io::ErrorKind::StorageFull, text)))
+    }
+
     fn check_poison(&self) -> Result<(), RecordError> {
         match &self.poison {
             Some(source) => Err(RecordError::Poisoned { source: source.clone() }),
@@ -128,10 +147,7 @@ impl Sequencer {
             });
         match made {
             Ok(()) => Ok(()),
-            Err(error) if is_full(&error) => {
-                tracing::warn!(%error, "no space for the ledger");
-                Err(RecordError::Full { source: Arc::new(error) })
-            }
+            Err(error) if is_full(&error) => Err(full(error)),
             Err(error) => Err(self.poisoned(error)),
         }
     }
@@ -178,14 +194,14 @@ impl Sequencer {
         let mut allowed = 0;
         let rows = if stopped.is_none() { draft.rows.as_slice() } else { &[] };
         for row in rows {
-            let touches = touches(row, &self.dictionary);
+            let touches = touches(draft, row, &self.dictionary);
             stopped = budget.stop_row(&draft.limits, &touches);
             if stopped.is_some() {
                 break;
             }
             for touch in &row.touches {
                 let number = self.dictionary.subject(touch.subject.as_str());
-                budget.touch(number, touch.reason.as_ref().map(|reason| reason.grade));
+                budget.touch(number, charged_for(draft, touch));
                 let group = groups.entry((touch.leaf, touch.reason.as_ref())).or_default();
                 group.push((number, &touch.subject));
             }
@@ -230,6 +246,11 @@ impl Sequencer {
     }
 }
 
+fn full(error: io::Error) -> RecordError {
+    tracing::warn!(%error, "no space for the ledger");
+    RecordError::Full { source: Arc::new(error) }
+}
+
 /// Signs a tree and puts the checkpoint in its place.
 pub(crate) fn write_checkpoint(
     disk: &dyn Disk,
@@ -245,13 +266,17 @@ pub(crate) fn write_checkpoint(
 /// Subjects by the leaf and the reason under which they were seen.
 type Groups<'a> = BTreeMap<(u16, Option<&'a Reason>), Vec<(u32, &'a Subject)>>;
 
-fn touches<'a>(row: &'a DraftRow, dictionary: &Dictionary) -> Vec<RowTouch<'a>> {
-    let one = |touch: &'a crate::Touch| {
+fn touches<'a>(draft: &Draft, row: &'a DraftRow, dictionary: &Dictionary) -> Vec<RowTouch<'a>> {
+    let one = |touch: &'a Touch| {
         let number = dictionary.known_subject(touch.subject.as_str());
-        let grade: Option<Grade> = touch.reason.as_ref().map(|reason| reason.grade);
-        (number, &touch.subject, grade)
+        (number, &touch.subject, charged_for(draft, touch))
     };
     row.touches.iter().map(one).collect()
+}
+
+fn charged_for(draft: &Draft, touch: &Touch) -> Option<Grade> {
+    let leaf = draft.leaves.get(usize::from(touch.leaf));
+    charged(touch.reason.as_ref(), leaf.is_some_and(|leaf| !leaf.shown.is_empty()))
 }
 
 fn finish_groups(draft: &Draft, groups: Groups<'_>) -> (Vec<Group>, Vec<Vec<u32>>) {
@@ -265,8 +290,13 @@ fn finish_groups(draft: &Draft, groups: Groups<'_>) -> (Vec<Group>, Vec<Vec<u32>
         subjects.sort_unstable_by_key(|&(number, _)| number);
         subjects.dedup_by_key(|&mut (number, _)| number);
         let (clear, masked) = match reason {
-            Some(_) => (leaf.clear.clone(), leaf.masked.clone()),
-            None => (Vec::new(), leaf.clear.iter().chain(&leaf.masked).cloned().collect()),
+            Some(_) => {
+                (leaf.clear.iter().chain(&leaf.shown).cloned().collect(), leaf.masked.clone())
+            }
+            None => {
+                let masked = leaf.clear.iter().chain(&leaf.masked).cloned().collect();
+                (leaf.shown.clone(), masked)
+            }
         };
         finished.push(Group {
             relation: leaf.relation.clone(),

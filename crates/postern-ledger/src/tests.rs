@@ -67,6 +67,7 @@ pub(crate) fn draft(actor: &str, rows: &[(&str, Option<Reason>)], limits: &[Limi
         leaves: vec![DraftLeaf {
             relation: "public.customer".into(),
             clear: vec!["name".into(), "email".into()],
+            shown: Vec::new(),
             masked: vec!["phone".into()],
         }],
         rows: rows.iter().map(row).collect(),

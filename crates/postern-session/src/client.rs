@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
+use postern_model::StatementFingerprint;
 use postern_sql::{KeySet, Refusal};
 use postern_wire::{
     Bind, Execute, Frame, Frontend, Parse, Target, TransactionStatus, encode,
@@ -45,7 +46,7 @@ impl Session {
                 to_server(frame.raw(), effects);
                 Ok(())
             }
-            Frontend::FunctionCall => self.refuse_query(&function_call(), effects),
+            Frontend::FunctionCall => self.refuse_unread(function_call(), effects),
             // Outside of COPY these are ignored by the server too; COPY is refused.
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
             Frontend::Password(_) => {
@@ -81,7 +82,7 @@ impl Session {
                 }
                 // Stands for an empty statement, which says nothing between others.
                 Planned::Local(_) if planned.len() > 1 => {
-                    return self.refuse_query(&local_among_others(), effects);
+                    return self.refuse_unread(local_among_others(), effects);
                 }
                 Planned::Local(_) => {}
             }
@@ -95,6 +96,14 @@ impl Session {
         to_server(&bytes, effects);
         self.expected.push_back(Expect::Simple(runs));
         self.expected.push_back(Expect::Ready);
+        Ok(())
+    }
+
+    /// Refuses what was not judged as a statement.
+    fn refuse_unread(&mut self, refusal: Refusal, effects: &mut Vec<Effect>) -> Sent {
+        let fingerprint = StatementFingerprint::default();
+        self.refuse_query(&refusal, effects)?;
+        effects.push(Effect::Refused(Refused { refusal, fingerprint, statement: "".into() }));
         Ok(())
     }
 

@@ -67,6 +67,8 @@ pub enum Failure {
     ReasonEnded,
     #[error("the disclosure could not be recorded, so nothing was released")]
     NotRecorded,
+    #[error("the ledger is full, so nothing was released")]
+    LedgerFull,
     #[error("prepared statement `{0}` does not exist")]
     NoStatement(String),
     #[error("portal `{0}` does not exist")]
@@ -85,8 +87,8 @@ pub enum Failure {
     Suspended,
     #[error("the database server sent something that was not expected")]
     Upstream,
-    #[error("the row is larger than {0} bytes, which is the most that is held for recording")]
-    RowTooLarge(usize),
+    #[error("the connection to the database server was lost")]
+    UpstreamLost,
     #[error("Postern is shutting down")]
     ShuttingDown,
 }
@@ -97,15 +99,16 @@ impl ClientFacing for Failure {
             Self::BudgetSpent { .. } => SqlState::CONFIGURATION_LIMIT_EXCEEDED,
             Self::ReasonEnded => SqlState::SERIALIZATION_FAILURE,
             Self::NotRecorded => SqlState::IO_ERROR,
+            Self::LedgerFull => SqlState::DISK_FULL,
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
             Self::NoPortal(_) => SqlState::INVALID_CURSOR_NAME,
             Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
             Self::ManyStatements => SqlState::SYNTAX_ERROR,
             Self::PlanChanged => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
-            Self::TooManyNames | Self::RowTooLarge(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
-            Self::Upstream => SqlState::CONNECTION_FAILURE,
+            Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
         }
     }
 
@@ -118,7 +121,9 @@ impl ClientFacing for Failure {
             Self::BudgetSpent { .. } => "wait until the window has passed, or ask for an approval",
             Self::ReasonEnded => "run the statement again",
             Self::NotRecorded => "tell the administrator: the ledger needs attention",
-            Self::RowTooLarge(_) => "select fewer or smaller columns",
+            Self::LedgerFull => {
+                "the administrator must make room on the ledger's disk; it then goes on by itself"
+            }
             Self::PlanChanged => "prepare the statement again",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -128,6 +133,7 @@ impl ClientFacing for Failure {
             | Self::TooManyNames
             | Self::Suspended
             | Self::Upstream
+            | Self::UpstreamLost
             | Self::ShuttingDown => return None,
         };
         Some(hint.into())
@@ -135,18 +141,20 @@ impl ClientFacing for Failure {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Suspended | Self::Upstream | Self::ShuttingDown => Severity::Fatal,
+            Self::Suspended | Self::Upstream | Self::UpstreamLost | Self::ShuttingDown => {
+                Severity::Fatal
+            }
             Self::BudgetSpent { .. }
             | Self::ReasonEnded
             | Self::NotRecorded
+            | Self::LedgerFull
             | Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
             | Self::ManyStatements
             | Self::PlanChanged
             | Self::Protocol(_)
-            | Self::TooManyNames
-            | Self::RowTooLarge(_) => Severity::Error,
+            | Self::TooManyNames => Severity::Error,
         }
     }
 
@@ -154,7 +162,7 @@ impl ClientFacing for Failure {
         match self {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
             Self::ReasonEnded | Self::Suspended => ErrorKind::Refused,
-            Self::NotRecorded | Self::RowTooLarge(_) | Self::ShuttingDown => ErrorKind::Internal,
+            Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
@@ -162,7 +170,7 @@ impl ClientFacing for Failure {
             | Self::PlanChanged
             | Self::Protocol(_)
             | Self::TooManyNames => ErrorKind::Client,
-            Self::Upstream => ErrorKind::Upstream,
+            Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct ShownLeaf {
     pub relation: Arc<str>,
     /// Protected columns that are in clear where a reason holds.
     pub clear: Vec<Arc<str>>,
+    /// Protected columns that policy shows in clear for every record.
+    pub shown: Vec<Arc<str>>,
     /// Protected columns that are masked whatever holds.
     pub masked: Vec<Arc<str>>,
 }

@@ -16,7 +16,8 @@ use crate::{LookupTouch, Shown, hold::ShownLeaf};
 /// judge. A judge is thrown away when the catalogue or the policy changes.
 #[derive(Debug)]
 pub struct Judge {
-    catalogue: Arc<Catalogue>,
+    /// `None` while the server's catalogue can't be read: nothing may run then.
+    catalogue: Option<Arc<Catalogue>>,
     rules: Arc<Rules>,
     search_path: Arc<[String]>,
     prefix: Arc<str>,
@@ -134,7 +135,7 @@ impl Judge {
     /// `search_path` is what the server's is pinned to; `prefix` begins every name that a rewriting
     /// makes and must not be guessable.
     pub fn new(
-        catalogue: Arc<Catalogue>,
+        catalogue: Option<Arc<Catalogue>>,
         rules: Arc<Rules>,
         search_path: Arc<[String]>,
         prefix: Arc<str>,
@@ -160,8 +161,9 @@ impl Judge {
     }
 
     fn analyse(&self, sql: &str) -> Judged {
+        let Some(catalogue) = &self.catalogue else { return Judged::Refused(blind()) };
         let context = Context { search_path: &self.search_path, prefix: &self.prefix };
-        let statements = match analyse(sql, &self.catalogue, &self.rules, context) {
+        let statements = match analyse(sql, catalogue, &self.rules, context) {
             Ok(statements) => statements,
             Err(error) => {
                 let refusal = Refusal {
@@ -200,6 +202,7 @@ impl Judge {
                             .map(|leaf| ShownLeaf {
                                 relation: (*leaf.relation).into(),
                                 clear: leaf.clear.clone(),
+                                shown: leaf.shown.clone(),
                                 masked: leaf.masked.clone(),
                             })
                             .collect(),
@@ -211,5 +214,18 @@ impl Judge {
             }));
         }
         Judged::Statements(planned)
+    }
+}
+
+fn blind() -> Refused {
+    Refused {
+        refusal: Refusal {
+            sqlstate: "57P03",
+            rule: "no_catalogue",
+            message: "the database's catalogue can't be read at the moment".to_owned(),
+            hint: "try again soon".to_owned(),
+        },
+        fingerprint: StatementFingerprint::default(),
+        statement: "".into(),
     }
 }

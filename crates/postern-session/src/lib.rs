@@ -33,5 +33,5 @@ pub use self::{
     hold::{HeldRow, Hold, LookupTouch, Shown, ShownLeaf, Touch},
     judge::{Judge, Judged, Planned, PlannedGuarded, Refused},
     profile::{ColumnSettings, HoldLimits, Kind, Profile, TableSettings, plan_rules},
-    session::{Effect, Input, Session, Stopped, View},
+    session::{Effect, Input, Session, Stopped, Unrecorded, View},
 };

@@ -307,7 +307,8 @@ impl Session {
 
     /// An error: what was expected up to the next ReadyForQuery does not come any more.
     fn failed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
-        let mut guarded = false;
+        // A constraint that is checked late speaks of what was written before.
+        let mut guarded = self.wrote;
         let mut refusal = None;
         let mut first = true;
         while let Some(expect) = self.expected.front() {
@@ -363,7 +364,9 @@ impl Session {
     }
 
     fn noticed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
-        let guarded = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
+        let bound = matches!(self.expected.front(), Some(Expect::Bind { guarded: true }));
+        let ran = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
+        let guarded = bound || ran || self.wrote;
         let mut bytes = BytesMut::new();
         scrub(b'N', fields, guarded, &mut bytes)?;
         self.outbox.bytes(&bytes, effects);

@@ -26,9 +26,18 @@ pub enum Input {
     /// The ledger has recorded the rows of a hold; the first `allowed` of them may leave.
     Recorded { hold: u64, allowed: usize, stopped: Option<Stopped> },
     /// The ledger could not record them.
-    NotRecorded { hold: u64 },
+    NotRecorded { hold: u64, why: Unrecorded },
     /// The cancel request that an effect asked for has been delivered.
     Cancelled,
+}
+
+/// Why the ledger could not record a hold, as far as it concerns a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unrecorded {
+    /// There is no room; it goes on by itself when there is.
+    Full,
+    /// Anything else.
+    Failed,
 }
 
 /// The budget that cut a hold.
@@ -194,7 +203,11 @@ impl Session {
 
     /// Whether nothing is under way, so that the session can be ended without loss.
     pub fn is_idle(&self) -> bool {
-        self.expected.is_empty() && self.outbox.is_empty() && self.status == TransactionStatus::Idle
+        // What a pass-through session is doing is not looked at.
+        self.profile.kind != Kind::PassThrough
+            && self.expected.is_empty()
+            && self.outbox.is_empty()
+            && self.status == TransactionStatus::Idle
     }
 
     /// Moves the session by one input.
@@ -214,7 +227,12 @@ impl Session {
             Input::Recorded { hold, allowed, stopped } => {
                 self.recorded((hold, allowed, stopped), view, effects);
             }
-            Input::NotRecorded { .. } => self.cut(&Failure::NotRecorded, effects),
+            Input::NotRecorded { why: Unrecorded::Full, .. } => {
+                self.cut(&Failure::LedgerFull, effects);
+            }
+            Input::NotRecorded { why: Unrecorded::Failed, .. } => {
+                self.cut(&Failure::NotRecorded, effects);
+            }
             Input::Cancelled => self.cancelling = false,
         }
     }

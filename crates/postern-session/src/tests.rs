@@ -14,7 +14,7 @@ use postern_wire::{
 
 use crate::{
     ColumnSettings, Effect, Entitled, HoldLimits, Input, Judge, Kind, Profile, ReasonSet, Session,
-    Stopped, TableSettings, View, plan_rules,
+    Stopped, TableSettings, Unrecorded, View, plan_rules,
 };
 
 mod cuts;
@@ -49,7 +49,7 @@ impl Table {
         let path: Arc<[String]> = Arc::from(["public".to_owned()]);
         Self {
             session: Session::new(Arc::new(profile)),
-            judge: Judge::new(Arc::new(catalogue), Arc::new(rules), path, "pk_".into()),
+            judge: Judge::new(Some(Arc::new(catalogue)), Arc::new(rules), path, "pk_".into()),
             entitled: Arc::new(entitled(&["1", "3"])),
             now: Timestamp(0),
             effects: Vec::new(),

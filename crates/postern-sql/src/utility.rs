@@ -146,13 +146,24 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
         {
             refused(name)
         }
+        // Bounds may be set, not taken away; without a unit they count milliseconds.
+        "statement_timeout" | "idle_in_transaction_session_timeout" => {
+            let millis = value.map(str::parse::<u32>);
+            match millis {
+                None | Some(Ok(1..=TIMEOUT_MS_MAX)) => Ok(Utility::Forward(Effect::Setting)),
+                Some(Ok(_) | Err(_)) => refused(name),
+            }
+        }
         _ if SETTABLE.contains(&lower.as_str()) => Ok(Utility::Forward(Effect::Setting)),
         _ => refused(name),
     }
 }
 
+/// The longest time-out that a client may set.
+const TIMEOUT_MS_MAX: u32 = 3_600_000;
+
 /// Settings of the session that change how values look or how long things take, nothing else.
-const SETTABLE: [&str; 19] = [
+const SETTABLE: [&str; 17] = [
     "application_name",
     "bytea_output",
     "client_min_messages",
@@ -160,7 +171,6 @@ const SETTABLE: [&str; 19] = [
     "default_transaction_isolation",
     "default_transaction_read_only",
     "extra_float_digits",
-    "idle_in_transaction_session_timeout",
     "idle_session_timeout",
     "intervalstyle",
     "jit",
@@ -168,7 +178,6 @@ const SETTABLE: [&str; 19] = [
     "lc_numeric",
     "lc_time",
     "lock_timeout",
-    "statement_timeout",
     "timezone",
     "transaction_read_only",
     "xmloption",

@@ -98,11 +98,11 @@ fn access(id: String, ts: Timestamp, actor: &Actor, connection: u64) -> Access {
     }
 }
 
-/// A lookup is by value; beyond one customer a statement is a list.
+/// One customer is a lookup, by value or by key; several are what a search or a list brought.
 fn kind(disclosed: &Disclosed, subjects: usize) -> AccessKind {
     match (disclosed.lookups.is_empty(), subjects) {
+        (true, 0) | (_, 1) => AccessKind::Lookup,
         (false, _) => AccessKind::Search,
-        (true, 0 | 1) => AccessKind::Lookup,
         (true, _) => AccessKind::List,
     }
 }

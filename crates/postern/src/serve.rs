@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use postern_gateway::{Gateway, Handle, Parts, Suspension};
 use postern_ledger::{Body, Entry, Ledger, Note, Reader};
-use postern_model::{Actor, Clock as _, Timestamp};
+use postern_model::{Actor, Clock as _, Finding, Timestamp};
 use postern_policy::Policy;
 use postern_watch::Watch;
 
@@ -23,7 +23,7 @@ use crate::{
     clock::SystemClock,
     config::{self, Settings},
     ledger_options,
-    ui::Outcome,
+    ui::{self, Outcome},
 };
 
 mod control;
@@ -47,6 +47,8 @@ pub(crate) struct Running {
 struct History {
     suspended: BTreeMap<Actor, Suspension>,
     watch: Watch,
+    /// Raised by what is in the ledger, but not in it themselves: a crash came between.
+    unrecorded: Vec<Finding>,
     entries: u64,
 }
 
@@ -65,7 +67,9 @@ impl Running {
             let _ = hook_sender.send(watching::Told::Entries(entries.to_vec()));
         });
         let folder = settings.data.ledger();
-        let ledger = Ledger::open(&folder, ledger_options(), hook)
+        let min_free_bytes = settings.data.min_free_bytes;
+        let options = postern_ledger::Options { min_free_bytes, ..ledger_options() };
+        let ledger = Ledger::open(&folder, options, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
         let parts = Parts {
@@ -84,6 +88,7 @@ impl Running {
             ledger: ledger.clone(),
             handle: handle.clone(),
             suspend_on: settings.watch.suspend_on.iter().cloned().collect(),
+            unrecorded: history.unrecorded,
         };
         let counts = watching::Counts::default();
         let counting = counts.clone();
@@ -119,13 +124,13 @@ impl Running {
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         self.handle.stop();
         self.gateway.wait();
+        // The detectors see all that was disclosed before the ledger closes. The hook's sender is
+        // still there, so that the end must be said.
+        let _ = self.entries.send(watching::Told::End);
+        let watched = self.watching.join();
         note(&self.ledger, Note::Stopped)?;
         self.ledger.close().context("the ledger's last entries have no checkpoint")?;
-        // The hook's sender is still there, so that the end must be said.
-        let _ = self.entries.send(watching::Told::End);
-        if self.watching.join().is_err() {
-            anyhow::bail!("the detectors have panicked");
-        }
+        anyhow::ensure!(watched.is_ok(), "the detectors have panicked");
         Ok(())
     }
 }
@@ -138,6 +143,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
                 .unwrap_or_else(|_| "info".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(!ui::is_plain())
         .init();
     let settings = config::load(config)?.settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -154,6 +160,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
         };
         tokio::select! {
             signal = signals.wait() => signal,
+            () = running.handle().stopping() => "the gateway's own decision",
             () = announce => "",
         }
     });
@@ -195,10 +202,16 @@ fn policy(settings: &Settings) -> anyhow::Result<Policy> {
 /// Reads the whole ledger: who is suspended, and what the detectors know.
 fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
     let folder = settings.data.ledger();
+    anyhow::ensure!(
+        folder.exists(),
+        "there is no ledger in `{}`; put it back, or begin a new one with `postern init`",
+        folder.display()
+    );
     let reader = Reader::open(&folder)
         .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
     let mut watch = watching::watch(settings, now);
     let mut suspended = BTreeMap::new();
+    let mut unrecorded: Vec<Finding> = Vec::new();
     let mut count = 0;
     for entry in reader {
         let entry = entry.context("the ledger is damaged")?;
@@ -211,14 +224,18 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             Body::Noted(Note::Resumed { actor, .. }) => {
                 suspended.remove(actor);
             }
+            // What an earlier start left unrecorded was its own to record; since then the
+            // configuration may have changed, so only the newest run is made up for.
+            Body::Noted(Note::Started { .. }) => unrecorded.clear(),
+            Body::Noted(Note::Found(found)) => unrecorded
+                .retain(|finding| finding.kind != &*found.kind || finding.actors != found.actors),
             Body::Noted(_) | Body::Disclosed(_) => {}
         }
         for event in crate::events::of_entry(&entry) {
-            // What it raises is in the ledger already.
-            watch.observe(&event);
+            unrecorded.extend(watch.observe(&event));
         }
     }
-    Ok(History { suspended, watch, entries: count })
+    Ok(History { suspended, watch, unrecorded, entries: count })
 }
 
 fn note(ledger: &Ledger, note: Note) -> anyhow::Result<()> {

@@ -103,11 +103,15 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Whether what goes to stderr is to be without colours.
+pub(crate) fn is_plain() -> bool {
+    !io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some()
+}
+
 /// Shows one thing that is wrong in a configuration, with the place.
 pub(crate) fn problem(problem: &Problem) {
-    let plain = !io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some();
     let mut theme =
-        if plain { GraphicalTheme::unicode_nocolor() } else { GraphicalTheme::unicode() };
+        if is_plain() { GraphicalTheme::unicode_nocolor() } else { GraphicalTheme::unicode() };
     theme.characters.error = "error:".to_owned();
     theme.characters.warning = "warning:".to_owned();
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);

@@ -301,6 +301,11 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        let used = self.used();
+        Ok(self.state().capacity.saturating_sub(used))
+    }
+
     fn lock(&self) -> io::Result<Box<dyn Any + Send>> {
         let state = self.state();
         if Arc::strong_count(&state.lock) > 1 {

@@ -171,7 +171,7 @@ proptest! {
             .groups
             .iter()
             .zip(numbers)
-            .map(|(group, numbers)| (group.grade(), numbers))
+            .map(|(group, numbers)| (group.charged(), numbers))
             .collect();
         prop_assert_eq!(decoded.charges.unwrap().subjects, charged);
         let body = Body::Disclosed(disclosed);

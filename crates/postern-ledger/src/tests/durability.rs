@@ -3,9 +3,10 @@
 
 use postern_model::Timestamp;
 
-use super::{HandClock, commit, draft, options, strong};
+use super::{HandClock, commit, draft, options, record, strong};
 use crate::{
-    Body, DamageKind, Entry, Note, OpenError, Options, Reader, RecordError, Tail, VerifyOptions,
+    Body, DamageKind, Entry, Ledger, Note, OpenError, Options, Reader, RecordError, Tail,
+    VerifyOptions,
     disk::sim::{Fault, SimDisk},
     recover::{create_on, open_on},
     sequencer::{Sequencer, Work},
@@ -275,6 +276,47 @@ fn a_full_disk_refuses_and_resumes_by_itself() {
     assert_eq!(refused, 5);
     sequencer.sign().unwrap();
     assert_eq!(check_ledger(&disk), acknowledged);
+}
+
+#[test]
+fn below_the_reserve_disclosures_are_refused_and_notes_are_not() {
+    let reserve = 5_000;
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(HandClock::default());
+    let options = Options { min_free_bytes: reserve, ..options(clock) };
+    create_on(&disk, &options, &[5; 32]).unwrap();
+    let opened = open_on(Arc::new(disk.clone()), options, Box::new(|| [1; 16])).unwrap();
+    let ledger = Ledger::start(opened, Arc::new(|_| {})).unwrap();
+    let show = |subject| record(&ledger, draft("ana", &[(subject, strong())], &[]));
+    let note = || {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        ledger.note(Note::Stopped, Box::new(move |done| sender.send(done.is_ok()).unwrap()));
+        receiver.recv().unwrap()
+    };
+    show("1").unwrap();
+
+    disk.limit_capacity(disk.used() + reserve - 1);
+    assert!(matches!(show("2"), Err(RecordError::Full { .. })));
+    assert!(note());
+
+    // Exactly the reserve is enough for what has room already, not for what needs more.
+    disk.limit_capacity(disk.used() + reserve);
+    show("3").unwrap();
+    let many: Vec<String> = (100..1_000).map(|n| n.to_string()).collect();
+    let many: Vec<_> = many.iter().map(|subject| (subject.as_str(), strong())).collect();
+    assert!(matches!(record(&ledger, draft("ana", &many, &[])), Err(RecordError::Full { .. })));
+    assert!(note());
+
+    disk.limit_capacity(u64::MAX);
+    show("2").unwrap();
+    ledger.close().unwrap();
+    let shown: Vec<_> = check_ledger(&disk)
+        .iter()
+        .flat_map(Entry::disclosures)
+        .flat_map(|disclosure| disclosure.subjects)
+        .map(|subject| subject.to_string())
+        .collect();
+    assert_eq!(shown, ["1", "3", "2"]);
 }
 
 /// The same as for a ledger at rest: nothing unfinished may stand in it between two batches.

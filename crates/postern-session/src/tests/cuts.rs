@@ -73,7 +73,7 @@ fn what_cannot_be_recorded_does_not_leave() {
     let mut table = Table::new();
     table.query(LIST).rows(&[&["1", "One", "1"]]).completed("SELECT 1");
     table.ready(TransactionStatus::InTransaction).told();
-    table.input(Input::NotRecorded { hold: 1 });
+    table.input(Input::NotRecorded { hold: 1, why: Unrecorded::Failed });
     let told = table.told();
     assert!(told[0].starts_with("client < error 58030"), "{told:?}");
     assert_eq!(told[1..], ["client < ready T"]);

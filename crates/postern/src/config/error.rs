@@ -31,7 +31,8 @@ impl ConfigError {
     pub(super) fn syntax(source: &Source, error: &toml::de::Error) -> Self {
         let message = in_words(&error.message().trim().replace('\n', ", "));
         let help = help_for(&message);
-        let problem = source.problem(error.span().unwrap_or(0..0), message, help);
+        let span = error.span().map_or(0..0, |span| source.visible(span));
+        let problem = source.problem(span, message, help);
         Self::Wrong { path: source.path.clone(), problems: vec![problem] }
     }
 }
@@ -108,6 +109,15 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(path: &Path, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// Where something is missing there is nothing to point at but what stands before.
+    fn visible(&self, span: Range<usize>) -> Range<usize> {
+        let before = self.text.get(..span.start).unwrap_or_default();
+        match before.char_indices().next_back() {
+            Some((last, _)) if span.is_empty() => last..span.start,
+            _ => span,
+        }
     }
 
     pub(super) fn problem(&self, span: Range<usize>, message: String, help: String) -> Problem {

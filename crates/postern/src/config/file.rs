@@ -154,7 +154,8 @@ pub(crate) enum TlsFile {
 pub(crate) struct DataFile {
     /// The folder. Only the account that runs Postern should be able to read it.
     pub(crate) folder: String,
-    /// How much space must be free there. With less, protected data is no longer shown.
+    /// How much space must stay free there. With less, protected data is no longer shown until
+    /// there is room again; everything else goes on.
     pub(crate) min_free: String,
 }
 

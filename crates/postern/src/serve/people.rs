@@ -34,6 +34,7 @@ impl Following {
         let follow = move || {
             let mut seen = modified(&path);
             while ended.recv_timeout(LOOK_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                handle.enforce_people();
                 let now = modified(&path);
                 if now == seen {
                     continue;

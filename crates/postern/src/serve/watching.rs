@@ -56,6 +56,20 @@ pub(super) struct Watching {
     pub(super) handle: Handle,
     /// Kinds of finding that suspend by themselves.
     pub(super) suspend_on: BTreeSet<String>,
+    /// Findings of the last run that it did not get to act on.
+    pub(super) unrecorded: Vec<Finding>,
+}
+
+/// Stops the gateway when the detectors' thread panics: unwatched, nothing may leave.
+struct Guard(Handle);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the detectors have panicked; the gateway stops");
+            self.0.stop();
+        }
+    }
 }
 
 /// Detectors that know the configured decoys and have seen nothing yet.
@@ -78,6 +92,10 @@ pub(super) fn watch(settings: &Settings, now: Timestamp) -> Watch {
 
 impl Watching {
     pub(super) fn run(mut self, told: &mpsc::Receiver<Told>, counts: &Counts) {
+        let _guard = Guard(self.handle.clone());
+        for finding in std::mem::take(&mut self.unrecorded) {
+            self.act(&finding);
+        }
         while let Ok(Told::Entries(entries)) = told.recv() {
             let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
             counts.0.entries.fetch_add(added, Ordering::Relaxed);

@@ -37,6 +37,7 @@ fn disclosure() -> Draft {
         leaves: vec![DraftLeaf {
             relation: "public.customers".into(),
             clear: vec!["email".into()],
+            shown: Vec::new(),
             masked: vec!["name".into()],
         }],
         rows: vec![DraftRow { touches: vec![touch("1201", Grade::Strong)] }],

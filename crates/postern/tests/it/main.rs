@@ -1,11 +1,22 @@
 //! The command line, tried with the real binary in a folder of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on fails"
+)]
 
 mod bench;
 mod cli;
+mod crash;
 mod demo;
+mod full;
 mod init;
 mod ledger;
 mod person;
+mod raw;
+mod served;
+mod support;
 mod trace;
+mod trouble;

@@ -89,7 +89,10 @@ fn transactions_and_settings_are_forwarded_or_answered() {
     check("SET TIME ZONE 'UTC'", r#"plain SET TIME ZONE "UTC""#);
     check("SHOW server_version", "plain SHOW server_version");
     check("SHOW TRANSACTION ISOLATION LEVEL", "plain SHOW TRANSACTION ISOLATION LEVEL");
-    check("DISCARD ALL", r#"Tag("DISCARD ALL")"#);
+    check("SET statement_timeout = 5000", "plain SET statement_timeout TO 5000");
+    check("SET statement_timeout TO DEFAULT", "plain SET statement_timeout TO DEFAULT");
+    check("DISCARD ALL", "plain DISCARD ALL");
+    check("DEALLOCATE ALL", "plain DEALLOCATE ALL");
     check("CLOSE ALL", r#"Tag("CLOSE CURSOR ALL")"#);
-    check("RESET ALL", r#"Tag("RESET")"#);
+    check("RESET ALL", "plain RESET ALL");
 }

@@ -17,7 +17,12 @@ use super::{
 const WINDOW_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 impl Checker<'_> {
-    pub(super) fn roles(&mut self, roles: BTreeMap<String, RoleFile>) -> Vec<Role> {
+    /// All roles share the upstream account, so where a table is protected none may be let through.
+    pub(super) fn roles(
+        &mut self,
+        roles: BTreeMap<String, RoleFile>,
+        tables: &[TableFile],
+    ) -> Vec<Role> {
         let section = Place::section("roles");
         if roles.is_empty() {
             self.warn(
@@ -30,6 +35,13 @@ impl Checker<'_> {
         for (name, role) in roles {
             let place = section.key(&name);
             self.identifier(&place, "role", &name);
+            if role.kind == RoleKind::PassThrough && !tables.is_empty() {
+                self.wrong(
+                    &place.key("kind"),
+                    format!("role `{name}` would see the protected tables in clear, unrecorded"),
+                    "make it `accounted`: everything is clear and every record is recorded",
+                );
+            }
             let budgets = self.budgets(&place.key("budgets"), role.kind, &role.budgets);
             if role.kind == RoleKind::Restricted && budgets.is_empty() {
                 self.warn(
