@@ -55,7 +55,7 @@ fn fields_of_rows_stay_fields() {
     );
     check(
         "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT r.n + 1 FROM r WHERE r.n < 9) SELECT r.n FROM r",
-        "plain WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT r.n + 1 FROM r WHERE r.n < 9) SELECT r.n FROM r",
+        "plain WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT r.n + 1 AS \"?column?\" FROM r WHERE r.n < 9) SELECT r.n FROM r",
     );
     check("SELECT (p).name FROM products p", "plain SELECT (p).name FROM public.products p");
 }
