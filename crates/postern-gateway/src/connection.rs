@@ -208,6 +208,7 @@ impl Connection<'_> {
             self.server.shrink();
             let reads_client = !self.reading
                 && self.session.wants_client()
+                && (self.session.takes_client() || self.client.input.len() < WAITING_BYTES_MAX)
                 && self.server.output.len() < WAITING_BYTES_MAX;
             let reads_server = !self.reading
                 && self.session.wants_server()
@@ -253,7 +254,7 @@ impl Connection<'_> {
                 input = frame.map_err(ConnectionError::ServerFrame)?.map(Input::Server);
             }
             if input.is_none()
-                && self.session.wants_client()
+                && self.session.takes_client()
                 && self.server.output.len() < WAITING_BYTES_MAX
             {
                 match self.frames.next(&mut self.client.input) {

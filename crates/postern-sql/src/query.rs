@@ -19,6 +19,7 @@ use crate::{
 mod call;
 mod definition;
 mod expression;
+mod field;
 mod from;
 mod grouping;
 mod leaf;
@@ -54,6 +55,8 @@ pub(crate) struct FoundLookup {
 #[derive(Debug, Clone)]
 struct CommonTable {
     name: String,
+    /// The columns' names as far as the query says them before its text.
+    names: Vec<String>,
     state: CommonState,
 }
 

@@ -249,6 +249,7 @@ fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
     Rows {
         columns: columns.collect(),
         open: None,
+        names: BTreeSet::new(),
         keys: keys.into_iter().collect(),
         bare: BTreeSet::new(),
     }
