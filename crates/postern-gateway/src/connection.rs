@@ -8,7 +8,8 @@ use bytes::BytesMut;
 use postern_ledger::{Note, Receipt, RecordError};
 use postern_model::Actor;
 use postern_session::{
-    Effect, Failure, Hold, Input, Judge, Profile, Session, Stopped, Unrecorded, View,
+    Effect, Failure, Hold, Input, Judge, Kind, Profile, ReasonSet, Session, Stopped, Unrecorded,
+    View,
 };
 use postern_sql::{Catalogue, Rules};
 use postern_wire::{FrameReader, encode};
@@ -114,6 +115,20 @@ struct Judging {
 }
 
 impl Judging {
+    /// By the actor's rules, with the reasons behind their key sets.
+    fn new(
+        shared: &Shared,
+        judges: &Rc<RefCell<Judges>>,
+        actor: &Actor,
+        (role, kind): (&Arc<str>, Kind),
+    ) -> (Self, Arc<[ReasonSet]>) {
+        let (rules, key_sets) = judges.borrow_mut().rules(shared, actor, role, kind);
+        let mut catalogue = shared.catalogue.clone();
+        let present = catalogue.borrow_and_update().clone();
+        let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
+        (Self { judges: judges.clone(), rules, catalogue, judge }, key_sets)
+    }
+
     fn renew(&mut self) {
         if self.catalogue.has_changed().unwrap_or(false) {
             let catalogue = self.catalogue.borrow_and_update().clone();
@@ -153,10 +168,7 @@ pub(crate) async fn serve(
     });
     login::ready(&mut greeting, number, secret)?;
     let reasons = shared.reasons.activate(&actor).await;
-    let (rules, key_sets) = judges.borrow_mut().rules(shared, &actor, &role_name, role.kind);
-    let mut catalogue = shared.catalogue.clone();
-    let present = catalogue.borrow_and_update().clone();
-    let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
+    let (judging, key_sets) = Judging::new(shared, judges, &actor, (&role_name, role.kind));
     let profile = Profile {
         actor: actor.clone(),
         role: role_name,
@@ -178,7 +190,7 @@ pub(crate) async fn serve(
         commands,
         sender,
         cancel,
-        judging: Judging { judges: judges.clone(), rules, catalogue, judge },
+        judging,
         reasons,
         effects: VecDeque::new(),
         reading: false,
