@@ -418,7 +418,7 @@ impl Connection<'_> {
         let stopped = receipt.stopped().map(|limit| Stopped {
             counter: limit.counter.as_str(),
             max: limit.max,
-            window: format!("{:?}", limit.window),
+            window: limit.window_text(),
         });
         self.receipt = Some((held, receipt));
         self.handle(Input::Recorded { hold, allowed, stopped }).await

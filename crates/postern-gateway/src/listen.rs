@@ -162,6 +162,9 @@ impl Handle {
     /// # Errors
     /// The ledger's, when it can't be recorded; the actor then stays out.
     pub fn resume(&self, actor: &Actor, by: &Actor, why: &str) -> Result<bool, RecordError> {
+        if !self.shared.suspended().contains_key(actor) {
+            return Ok(false);
+        }
         self.note(Note::Resumed { actor: actor.clone(), by: by.clone(), why: why.into() })?;
         Ok(self.shared.suspended().remove(actor).is_some())
     }

@@ -123,6 +123,7 @@ async fn a_suspended_actor_is_cut_in_mid_query_and_kept_out() {
     assert_eq!(world.login_error("ana", "pw-ana").await, "28P01");
     assert_eq!(world.running_statements(), 0, "the running query was cancelled");
     assert!(world.handle().resume(&Actor::new("ana"), &by, "test").unwrap());
+    assert!(!world.handle().resume(&Actor::new("ana"), &by, "test").unwrap());
     world.client("ana").await;
 }
 

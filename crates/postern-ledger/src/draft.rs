@@ -110,9 +110,21 @@ pub struct Limit {
     pub max: u64,
 }
 
+impl Limit {
+    /// The window as the configuration writes it, in the largest unit that holds it exactly.
+    pub fn window_text(&self) -> String {
+        let micros = self.window.as_micros();
+        let units = [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000)];
+        match units.into_iter().find(|(_, size)| micros > 0 && micros.is_multiple_of(*size)) {
+            Some((unit, size)) => format!("{}{unit}", micros / size),
+            None => format!("{:?}", self.window),
+        }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} in {:?}", self.max, self.counter.as_str(), self.window)
+        write!(f, "{} {} in {}", self.max, self.counter.as_str(), self.window_text())
     }
 }
 

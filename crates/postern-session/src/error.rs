@@ -118,7 +118,9 @@ impl ClientFacing for Failure {
 
     fn hint(&self) -> Option<Cow<'_, str>> {
         let hint = match self {
-            Self::BudgetSpent { .. } => "wait until the window has passed, or ask for an approval",
+            Self::BudgetSpent { .. } => {
+                "wait until the window has passed, or ask the administrator"
+            }
             Self::ReasonEnded => "run the statement again",
             Self::NotRecorded => "tell the administrator: the ledger needs attention",
             Self::LedgerFull => {

@@ -1,7 +1,8 @@
 //! What a client may see of the server's errors and notices.
 //!
 //! A message about a statement that protected data took part in keeps its severity, its SQLSTATE
-//! and the condition's name; everything else can quote a value (`Failing row contains (...)`).
+//! and the condition's name, or its message if that is one that says nothing but why the server gave
+//! up; everything else can quote a value (`Failing row contains (...)`).
 //! Other messages lose only their positions, which count in the rewritten text.
 
 use bytes::BytesMut;
@@ -18,12 +19,25 @@ pub(crate) fn scrub(
         return encode::report_fields(out, tag, &ReportFields(kept.copied().collect()));
     }
     let sqlstate = fields.field(b'C').unwrap_or("XX000");
-    let message = format!("statement on protected data: {}", condition(sqlstate));
+    let why = fields.field(b'M').and_then(|sent| GAVE_UP.into_iter().find(|known| *known == sent));
+    let message = why.map_or_else(
+        || format!("statement on protected data: {}", condition(sqlstate)),
+        str::to_owned,
+    );
     let mut kept: Vec<(u8, &str)> =
         fields.0.iter().filter(|(code, _)| matches!(code, b'S' | b'V' | b'C')).copied().collect();
     kept.push((b'M', &message));
     encode::report_fields(out, tag, &ReportFields(kept))
 }
+
+/// Messages that hold no value, by which a person tells a limit from their own Ctrl-C.
+const GAVE_UP: [&str; 5] = [
+    "canceling statement due to lock timeout",
+    "canceling statement due to statement timeout",
+    "canceling statement due to user request",
+    "terminating connection due to administrator command",
+    "terminating connection due to idle-in-transaction timeout",
+];
 
 /// The condition's name, from PostgreSQL documentation, appendix A; the class's where the
 /// condition is a rare one.

@@ -12,7 +12,7 @@ use crate::{
     Catalogue, Context, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, Origin, Plain, Rules,
     Statement, SyntaxError, Template, Verdict, nesting,
     query::{Analysis, Facts, ProtectedInsert, insert_protected},
-    refusal::{Judged, not_understood, refuse},
+    refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
     shape::Shape,
     taint::{Rows, Taint},
@@ -110,7 +110,7 @@ fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> 
             | NodeEnum::DeleteStmt(_)
     );
     if !known {
-        return not_understood("this kind of statement");
+        return Err(unknown_kind(&node));
     }
     shape(&mut node, resolver.context.prefix)?;
     if let NodeEnum::InsertStmt(insert) = &mut node {
@@ -142,7 +142,7 @@ fn run(analysis: &mut Analysis<'_>, node: &mut NodeEnum) -> Judged<Rows> {
         NodeEnum::InsertStmt(insert) => analysis.insert(insert)?,
         NodeEnum::UpdateStmt(update) => analysis.update(update)?,
         NodeEnum::DeleteStmt(delete) => analysis.delete(delete)?,
-        _ => return not_understood("this kind of statement"),
+        _ => return Err(unknown_kind(node)),
     };
     analysis.close(&rows)?;
     Ok(rows)

@@ -56,7 +56,7 @@ pub(crate) fn readable_setting(name: &str) -> bool {
     SETTINGS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-const SETTINGS: [&str; 30] = [
+const SETTINGS: [&str; 31] = [
     "application_name",
     "bytea_output",
     "client_encoding",
@@ -69,6 +69,7 @@ const SETTINGS: [&str; 30] = [
     "integer_datetimes",
     "intervalstyle",
     "is_superuser",
+    "jit",
     "lc_collate",
     "lc_ctype",
     "lc_monetary",

@@ -1,3 +1,5 @@
+use pg_query::NodeEnum;
+
 use crate::Refusal;
 
 /// The result of a step of the analysis; an error refuses the statement.
@@ -27,4 +29,36 @@ pub(crate) fn not_understood<T>(what: &str) -> Judged<T> {
         format!("{what} is not allowed for this role"),
         "write the statement without it",
     )
+}
+
+/// A statement of a kind that is not analysed.
+pub(crate) fn unknown_kind(node: &NodeEnum) -> Refusal {
+    let (kind, hint) = match node {
+        NodeEnum::CopyStmt(_) => {
+            ("COPY", r"use SELECT or INSERT; psql writes a result to a file with `\g FILE`")
+        }
+        NodeEnum::DeclareCursorStmt(_) | NodeEnum::FetchStmt(_) | NodeEnum::ClosePortalStmt(_) => (
+            "a cursor in SQL",
+            "let the driver fetch in portions, or use LIMIT and a WHERE on the key",
+        ),
+        NodeEnum::PrepareStmt(_) | NodeEnum::ExecuteStmt(_) | NodeEnum::DeallocateStmt(_) => {
+            ("PREPARE in SQL", "let the driver prepare the statement by the protocol")
+        }
+        NodeEnum::ExplainStmt(_) => ("EXPLAIN", "ask the administrator for the plan"),
+        NodeEnum::MergeStmt(_) => ("MERGE", "use INSERT with ON CONFLICT, or UPDATE"),
+        NodeEnum::TruncateStmt(_) => ("TRUNCATE", "use DELETE"),
+        NodeEnum::LockStmt(_) => ("LOCK", "write the statement without it"),
+        NodeEnum::ListenStmt(_) | NodeEnum::NotifyStmt(_) => {
+            ("LISTEN or NOTIFY", "ask for what has changed instead")
+        }
+        NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) => {
+            ("running a procedure", "write out the statements that it would run")
+        }
+        NodeEnum::CreateStmt(_) | NodeEnum::CreateTableAsStmt(_) => (
+            "creating a table",
+            "use WITH for what one statement needs; changes of the schema go past the gateway",
+        ),
+        _ => ("this kind of statement", "SELECT, INSERT, UPDATE and DELETE are understood"),
+    };
+    refusal("not_understood", format!("{kind} is not allowed for this role"), hint)
 }

@@ -58,7 +58,9 @@ type Seen = (Upstream, Option<String>, Vec<scan::Table>, bool);
 
 /// Connects, and looks at everything.
 async fn look(url: &str) -> anyhow::Result<Seen> {
-    let mut config: Config = url.parse().context("the upstream URL can't be read")?;
+    let mut config: Config = url
+        .parse()
+        .context("the upstream URL can't be read; it is postgres://USER@HOST/DATABASE")?;
     if config.get_password().is_none()
         && let Ok(password) = std::env::var("PGPASSWORD")
     {

@@ -44,3 +44,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_limit_is_printed_as_the_configuration_writes_it() {
+    let check = |seconds: u64, expected: &str| {
+        let window = Duration::from_secs(seconds);
+        let limit = Limit { counter: Counter::ClearSubjects, window, max: 60 };
+        assert_eq!(limit.to_string(), format!("60 clear_subjects in {expected}"));
+    };
+    check(86_400, "1d");
+    check(5_400, "90m");
+    check(10, "10s");
+}

@@ -77,6 +77,18 @@ fn an_error_about_protected_data_keeps_its_code_only() {
 }
 
 #[test]
+fn a_timeout_on_protected_data_is_told_from_a_cancel() {
+    let mut table = Table::new();
+    table.query("SELECT email FROM customers").told();
+    table.server(|out| error(out, "57014", "canceling statement due to statement timeout"));
+    assert_eq!(table.told(), ["client < error 57014 canceling statement due to statement timeout"]);
+    let mut table = Table::new();
+    table.query("SELECT email FROM customers").told();
+    table.server(|out| error(out, "57014", "canceling statement due to one@example.org"));
+    assert_eq!(table.told(), ["client < error 57014 statement on protected data: query canceled"]);
+}
+
+#[test]
 fn several_statements_cannot_be_prepared_as_one() {
     let mut table = Table::new();
     extended(&mut table, "SELECT 1; SELECT 2", &[]);

@@ -4,8 +4,8 @@ use postern_model::FieldClass;
 
 use super::analyse;
 use crate::{
-    Catalogue, ColumnRule, Context, Guarded, InsertRule, KeySet, LookupValue, Mode, Rules, Show,
-    TableRule, Verdict,
+    Catalogue, ColumnRule, Context, Guarded, InsertRule, KeySet, LookupValue, Mode, Refusal, Rules,
+    Show, TableRule, Verdict,
 };
 
 mod guarded;
@@ -145,5 +145,17 @@ fn check_accounted(sql: &str, expected: &str) {
 fn refused(rule: &str, statements: &[&str]) {
     for sql in statements {
         assert_eq!(judged(sql, Mode::Restricted), format!("42501 {rule}"), "{sql}");
+    }
+}
+
+/// What a person is told of a statement that is refused.
+#[track_caller]
+fn refusal_of(sql: &str) -> Refusal {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    match &statements.first().unwrap().verdict {
+        Verdict::Refused(refusal) => refusal.clone(),
+        verdict => panic!("{verdict:?}"),
     }
 }

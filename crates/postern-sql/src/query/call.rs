@@ -12,6 +12,10 @@ use crate::{
 
 impl Analysis<'_> {
     pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
+        if switches_jit(call) {
+            call.funcname = vec![ast::string("pg_catalog"), ast::string("set_config")];
+            return Ok(Taint::default());
+        }
         let kind = self.function(call)?;
         let built_in = match ast::names(&call.funcname).as_deref() {
             Some(["pg_catalog", name]) => (*name).to_owned(),
@@ -200,6 +204,31 @@ impl Analysis<'_> {
             "read a setting that describes the session, by its name",
         )
     }
+}
+
+/// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they read
+/// the catalogue. It changes how fast a statement is and nothing else.
+fn switches_jit(call: &pb::FuncCall) -> bool {
+    use pb::a_const::Val;
+    let named = ast::names(&call.funcname).is_some_and(|names| {
+        matches!(names.as_slice(), ["set_config"] | ["pg_catalog", "set_config"])
+    });
+    let [setting, value, local] = call.args.as_slice() else { return false };
+    let constant = |node: &Node| match &node.node {
+        Some(NodeEnum::AConst(pb::AConst { val, .. })) => val.clone(),
+        _ => None,
+    };
+    let text = |node: &Node, allowed: &[&str]| match constant(node) {
+        Some(Val::Sval(pb::String { sval })) => allowed.contains(&sval.as_str()),
+        _ => false,
+    };
+    named
+        && text(setting, &["jit"])
+        && text(value, &["on", "off"])
+        && matches!(constant(local), Some(Val::Boolval(_)))
+        && call.agg_order.is_empty()
+        && call.agg_filter.is_none()
+        && call.over.is_none()
 }
 
 /// Whether an aggregate of this level is somewhere in the expression.

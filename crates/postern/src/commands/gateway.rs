@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::person::people;
 use crate::{
     cli::{JsonArgs, ResumeArgs, SuspendArgs},
     config,
@@ -11,6 +12,11 @@ use crate::{
 
 pub(crate) fn suspend(config: &Path, args: SuspendArgs) -> anyhow::Result<Outcome> {
     let actor = args.actor.clone();
+    let settings = config::load(config)?.settings;
+    // A slip of the pen would leave the one who was meant inside.
+    if people(&settings).is_ok_and(|people| people.account(&actor).is_none()) {
+        ui::warning(format!("there is no account `{actor}`; `postern person list` shows them"));
+    }
     let request = Request::Suspend { actor: args.actor, why: args.why, by: os_user() };
     let reply = ask(config, &request)?;
     let Reply::Suspended { sessions_cut } = reply else { return no(reply) };

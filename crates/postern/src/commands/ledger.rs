@@ -89,9 +89,11 @@ fn text(folder: &Path, summary: &Summary) -> String {
     if let Some(last) = summary.last {
         text.push_str(&format!(", the last of {last}"));
     }
-    text.push_str(&format!("\nsigned up to entry {}", summary.signed));
+    text.push_str(&format!("\nits checkpoint signs the first {} of them", summary.signed));
     if let Some(kept) = summary.kept {
-        text.push_str(&format!("\nthe checkpoint kept elsewhere covers {kept} and agrees"));
+        text.push_str(&format!(
+            "\nthe checkpoint kept elsewhere covers the first {kept} and agrees"
+        ));
     }
     text.push_str(&format!("\nroot {}", summary.root));
     if summary.torn {

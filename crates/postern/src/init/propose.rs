@@ -104,7 +104,7 @@ pub(super) struct LeftOut {
 /// A wish that can't be granted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WishError {
-    #[error("the database has no table `{0}` that can be read")]
+    #[error("the database has no table `{0}` that can be read; name it as SCHEMA.TABLE")]
     Table(String),
     #[error("table `{table}` has no column `{column}`")]
     Column { table: String, column: String },

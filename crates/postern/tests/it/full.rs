@@ -71,6 +71,8 @@ fn with_less_free_than_must_be_only_unprotected_work_goes_on() {
     // What is left is for what must be recorded of other things.
     let suspended = support.bench.run("suspend ana --why leaver").yes();
     assert_eq!(suspended, "ana is suspended; sessions cut: 1\n");
+    let slip = support.bench.run("suspend anna --why leaver");
+    assert!(slip.stderr.starts_with("warning: there is no account `anna`"), "{slip:#?}");
     let (disclosures, notes) = entries(&support.ledger());
     assert_eq!(disclosures, 0);
     let is_suspension =

@@ -198,7 +198,7 @@ fn init_says_why_it_can_not_look() {
     insta::assert_snapshot!(bench.run(&format!("init --upstream {url}")).ended(2), @r#"
     error: can't connect to the upstream database: db error: FATAL: password authentication failed for user "postgres"
     "#);
-    insta::assert_snapshot!(bench.run("init --upstream nonsense").ended(2), @"error: the upstream URL can't be read: invalid connection string: unexpected EOF");
+    insta::assert_snapshot!(bench.run("init --upstream nonsense").ended(2), @"error: the upstream URL can't be read; it is postgres://USER@HOST/DATABASE: invalid connection string: unexpected EOF");
     insta::assert_snapshot!(
         bench.run("init --upstream postgres://a@127.0.0.1:1/x").ended(2), @"error: can't connect to the upstream database: error connecting to server: Connection refused (os error 111)");
     assert!(!bench.path("postern.toml").exists());

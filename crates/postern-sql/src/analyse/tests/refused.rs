@@ -1,4 +1,4 @@
-use super::{check, refused};
+use super::{check, refusal_of, refused};
 
 #[test]
 fn functions_are_refused_unless_listed() {
@@ -299,4 +299,18 @@ fn names_that_do_not_exist_have_postgresqls_own_codes() {
     check("SELECT c.xmin, c.tableoid FROM customers c", "42703 unknown_column");
     check("SELECT x.id FROM customers c", "42P01 unknown_relation");
     check("SELECT 1 FROM nowhere", "42P01 unknown_relation");
+}
+
+#[test]
+fn a_refusal_names_the_kind_of_statement() {
+    let check = |sql: &str, message: &str| {
+        let refusal = refusal_of(sql);
+        assert_eq!(refusal.message, format!("{message} is not allowed for this role"), "{sql}");
+    };
+    check("COPY customers TO STDOUT", "COPY");
+    check("DECLARE c CURSOR FOR SELECT 1", "a cursor in SQL");
+    check("EXPLAIN SELECT 1", "EXPLAIN");
+    check("PREPARE p AS SELECT 1", "PREPARE in SQL");
+    check("CREATE TEMP TABLE t AS SELECT 1", "creating a table");
+    check("VACUUM", "this kind of statement");
 }

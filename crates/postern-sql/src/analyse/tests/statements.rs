@@ -1,4 +1,4 @@
-use super::check;
+use super::{check, refused};
 
 #[test]
 fn what_touches_nothing_protected_is_written_anew() {
@@ -95,4 +95,29 @@ fn transactions_and_settings_are_forwarded_or_answered() {
     check("DEALLOCATE ALL", "plain DEALLOCATE ALL");
     check("CLOSE ALL", r#"Tag("CLOSE CURSOR ALL")"#);
     check("RESET ALL", "plain RESET ALL");
+}
+
+#[test]
+fn what_drivers_and_pools_ask_on_their_own_goes_through() {
+    check(
+        "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new",
+        "plain SELECT pg_catalog.current_setting('jit') AS cur, \
+         pg_catalog.set_config('jit', 'off', false) AS new",
+    );
+    check(
+        "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL",
+        "plain SELECT pg_catalog.pg_advisory_unlock_all()\n\
+         Tag(\"CLOSE CURSOR ALL\")\nTag(\"UNLISTEN\")\nplain RESET ALL",
+    );
+    refused(
+        "function",
+        &[
+            "SELECT set_config('search_path', 'x', false)",
+            "SELECT set_config('jit', name, false) FROM customers",
+            "SELECT set_config(name, 'off', false) FROM customers",
+            "SELECT public.set_config('jit', 'off', false)",
+            "SELECT set_config('jit', 'off')",
+            "SELECT set_config('jit', 'off', false) OVER ()",
+        ],
+    );
 }
