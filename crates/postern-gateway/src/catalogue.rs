@@ -5,19 +5,23 @@ use std::{sync::Arc, time::Duration};
 use postern_model::Clock;
 use postern_sql::{Catalogue, SNAPSHOT_SQL};
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
-use tokio_postgres::Client;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_postgres::{Client, NoTls};
 
 use crate::{
-    Settings, UpstreamHost,
+    Settings,
     reasons::{READ_EVERY, Reader, Reasons, Request},
+    upstream::{self, ConnectError},
 };
 
 /// How often the catalogue is read.
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a lost connection is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// A query on the keeper's connection that takes longer has failed.
+/// What takes longer on the keeper's connection has failed.
 const QUERY_MAX: Duration = Duration::from_secs(5);
 
 /// What the keeper works with.
@@ -33,8 +37,8 @@ pub(crate) struct Keeper {
 enum KeepError {
     #[error("the database server can't be used")]
     Database(#[from] tokio_postgres::Error),
-    #[error("TLS to the database server can't be set up")]
-    Tls(#[source] std::io::Error),
+    #[error("no connection to the database server")]
+    Connect(#[from] ConnectError),
     #[error("the query of reason `{reason}` is not accepted by the database server")]
     Reason { reason: Arc<str>, source: tokio_postgres::Error },
     #[error("the catalogue can't be understood")]
@@ -65,8 +69,8 @@ impl Keeper {
     }
 
     async fn keep(&mut self) -> Result<(), KeepError> {
-        let client = self.connect().await?;
-        tokio::time::timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
+        let client = timeout(QUERY_MAX, self.connect()).await??;
+        timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
         let (settings, clock) = (self.settings.clone(), self.clock.clone());
         let reader = Reader::prepare(&client, &settings.reasons, &*clock).await;
         let reader = reader.map_err(|(reason, source)| KeepError::Reason { reason, source })?;
@@ -83,14 +87,14 @@ impl Keeper {
                         asked.push(request);
                     }
                     let read = reader.read_asked(&self.reasons, asked);
-                    tokio::time::timeout(QUERY_MAX, read).await??;
+                    timeout(QUERY_MAX, read).await??;
                 }
                 _ = read_reasons.tick() => {
                     let read = reader.read_all(&self.reasons);
-                    tokio::time::timeout(QUERY_MAX, read).await??;
+                    timeout(QUERY_MAX, read).await??;
                 }
                 _ = read_catalogue.tick() => {
-                    tokio::time::timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
+                    timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
                 }
                 () = self.catalogue.closed() => return Ok(()),
             }
@@ -104,35 +108,17 @@ impl Keeper {
             .user(&upstream.user)
             .dbname(&upstream.database)
             .application_name("postern")
-            .connect_timeout(QUERY_MAX)
             .options("-c search_path=pg_catalog -c statement_timeout=5s");
         if let Some(password) = &upstream.password {
             config.password(password.expose());
         }
-        match &upstream.host {
-            UpstreamHost::Tcp { host, port } => config.host(host).port(*port),
-            UpstreamHost::Unix { folder, port } => config.host_path(folder).port(*port),
-        };
-        let client = match &upstream.tls {
-            None => {
-                let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
-                tokio::task::spawn_local(async move {
-                    // Its end shows in the client's next query.
-                    let _ = connection.await;
-                });
-                client
-            }
-            Some(_) => {
-                let stream = crate::upstream::open(upstream).await;
-                let stream = stream.map_err(|e| KeepError::Tls(std::io::Error::other(e)))?;
-                let connected = config.connect_raw(stream, tokio_postgres::NoTls).await?;
-                let (client, connection) = connected;
-                tokio::task::spawn_local(async move {
-                    let _ = connection.await;
-                });
-                client
-            }
-        };
+        let stream = upstream::open(upstream).await?;
+        // TLS, where it is wanted, is a matter of the stream.
+        let (client, connection) = config.connect_raw(stream, NoTls).await?;
+        tokio::task::spawn_local(async move {
+            // Its end shows in the client's next query.
+            let _ = connection.await;
+        });
         Ok(client)
     }
 

@@ -8,7 +8,8 @@ use bytes::BytesMut;
 use postern_ledger::{Note, Receipt, RecordError};
 use postern_model::Actor;
 use postern_session::{
-    Effect, Failure, Hold, Input, Judge, Profile, Session, Stopped, Unrecorded, View,
+    Effect, Failure, Hold, Input, Judge, Kind, Profile, ReasonSet, Session, Stopped, Unrecorded,
+    View,
 };
 use postern_sql::{Catalogue, Rules};
 use postern_wire::{FrameReader, encode};
@@ -100,8 +101,11 @@ struct Connection<'a> {
     reasons: Active,
     /// What is still to be done; waits while reasons are being read.
     effects: VecDeque<Effect>,
+    /// Reasons are being read: nothing else is handled until then.
     reading: bool,
+    /// The gateway stops: the connection ends when it is idle.
     draining: bool,
+    /// Nothing more is handled.
     ending: bool,
 }
 
@@ -114,6 +118,20 @@ struct Judging {
 }
 
 impl Judging {
+    /// By the rules for an actor and the present catalogue; with the reasons that the rules' key
+    /// sets stand for.
+    fn new(
+        shared: &Shared,
+        judges: &Rc<RefCell<Judges>>,
+        (actor, role_name, kind): (&Actor, &Arc<str>, Kind),
+    ) -> (Self, Arc<[ReasonSet]>) {
+        let (rules, key_sets) = judges.borrow_mut().rules(shared, actor, role_name, kind);
+        let mut catalogue = shared.catalogue.clone();
+        let present = catalogue.borrow_and_update().clone();
+        let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
+        (Self { judges: judges.clone(), rules, catalogue, judge }, key_sets)
+    }
+
     fn renew(&mut self) {
         if self.catalogue.has_changed().unwrap_or(false) {
             let catalogue = self.catalogue.borrow_and_update().clone();
@@ -146,17 +164,14 @@ pub(crate) async fn serve(
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
     }
+    login::ready(&mut greeting, number, secret)?;
     shared.note(Note::LoggedIn {
         actor: actor.clone(),
         connection: number,
         client: client.to_string().into(),
     });
-    login::ready(&mut greeting, number, secret)?;
     let reasons = shared.reasons.activate(&actor).await;
-    let (rules, key_sets) = judges.borrow_mut().rules(shared, &actor, &role_name, role.kind);
-    let mut catalogue = shared.catalogue.clone();
-    let present = catalogue.borrow_and_update().clone();
-    let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
+    let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
     let profile = Profile {
         actor: actor.clone(),
         role: role_name,
@@ -178,7 +193,7 @@ pub(crate) async fn serve(
         commands,
         sender,
         cancel,
-        judging: Judging { judges: judges.clone(), rules, catalogue, judge },
+        judging,
         reasons,
         effects: VecDeque::new(),
         reading: false,
@@ -188,8 +203,7 @@ pub(crate) async fn serve(
     connection.client.output = greeting;
     let result = connection.run().await;
     if let Err(ConnectionError::Server(_) | ConnectionError::ServerFrame(_)) = &result {
-        // The connection ends with this error either way.
-        let _ = connection.last_word(&Failure::UpstreamLost).await;
+        connection.last_word(&Failure::UpstreamLost).await;
     }
     connection.end().await;
     drop(registered);
@@ -208,6 +222,7 @@ impl Connection<'_> {
             self.server.shrink();
             let reads_client = !self.reading
                 && self.session.wants_client()
+                && (self.session.takes_client() || self.client.input.len() < WAITING_BYTES_MAX)
                 && self.server.output.len() < WAITING_BYTES_MAX;
             let reads_server = !self.reading
                 && self.session.wants_server()
@@ -232,7 +247,7 @@ impl Connection<'_> {
                 }
                 read = read(&mut server.reader, &mut server.input), if reads_server => {
                     if read.map_err(ConnectionError::Server)? == 0 {
-                        self.last_word(&Failure::UpstreamLost).await?;
+                        self.last_word(&Failure::UpstreamLost).await;
                     }
                 }
                 read = read(&mut client.reader, &mut client.input), if reads_client => {
@@ -253,13 +268,13 @@ impl Connection<'_> {
                 input = frame.map_err(ConnectionError::ServerFrame)?.map(Input::Server);
             }
             if input.is_none()
-                && self.session.wants_client()
+                && self.session.takes_client()
                 && self.server.output.len() < WAITING_BYTES_MAX
             {
                 match self.frames.next(&mut self.client.input) {
                     Ok(frame) => input = frame.map(Input::Client),
                     Err(error) => {
-                        self.last_word(&Failure::Protocol("malformed message")).await?;
+                        self.last_word(&Failure::Protocol("malformed message")).await;
                         return Err(ConnectionError::ClientFrame(error));
                     }
                 }
@@ -271,7 +286,7 @@ impl Connection<'_> {
             }
         }
         if self.draining && !self.reading && self.session.is_idle() {
-            self.last_word(&Failure::ShuttingDown).await?;
+            self.last_word(&Failure::ShuttingDown).await;
         }
         Ok(())
     }
@@ -369,7 +384,10 @@ impl Connection<'_> {
                 self.reading = false;
                 self.go_on().await
             }
-            Command::Suspend => self.suspend().await,
+            Command::Suspend => {
+                self.suspend().await;
+                Ok(())
+            }
             Command::Drain => {
                 self.draining = true;
                 Ok(())
@@ -407,7 +425,7 @@ impl Connection<'_> {
     }
 
     /// Out at once: what has not been written yet is not written any more.
-    async fn suspend(&mut self) -> Result<(), ConnectionError> {
+    async fn suspend(&mut self) {
         self.held = None;
         self.receipt = None;
         self.effects.clear();
@@ -415,13 +433,13 @@ impl Connection<'_> {
             self.cancel_upstream();
         }
         if self.client.output.is_empty() {
-            self.last_word(&Failure::Suspended).await?;
+            self.last_word(&Failure::Suspended).await;
         }
         self.ending = true;
-        Ok(())
     }
 
-    async fn last_word(&mut self, failure: &Failure) -> Result<(), ConnectionError> {
+    /// Ends the connection; the client is told why as far as it listens.
+    async fn last_word(&mut self, failure: &Failure) {
         let mut effects = Vec::new();
         self.session.close(failure, &mut effects);
         for effect in effects {
@@ -431,7 +449,6 @@ impl Connection<'_> {
         }
         self.flush_client().await;
         self.ending = true;
-        Ok(())
     }
 
     /// Writes what waits for the client, as far as it takes it within a moment.

@@ -14,10 +14,7 @@ use postern_wire::{
     first_message,
 };
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     Role,
@@ -109,7 +106,7 @@ impl<'a> Door<'a> {
         let mut encrypted = false;
         loop {
             let Some(message) = first_message(&mut self.buffer)? else {
-                self.fill().await?;
+                upstream::fill(&mut self.stream, &mut self.buffer).await?;
                 continue;
             };
             match message {
@@ -141,13 +138,6 @@ impl<'a> Door<'a> {
                 }
             }
         }
-    }
-
-    async fn fill(&mut self) -> Result<(), LoginError> {
-        if self.stream.read_buf(&mut self.buffer).await? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        Ok(())
     }
 
     async fn encrypt(mut self) -> Result<Self, LoginError> {
@@ -188,7 +178,10 @@ impl<'a> Door<'a> {
     async fn cancel(&self, process_id: i32, secret: &[u8]) {
         let Some(key) = self.shared.registry.cancel_key(process_id, secret) else { return };
         if let Err(error) = upstream::cancel(&self.shared.settings.upstream, &key).await {
-            tracing::warn!(error = %error, "a cancel request could not be passed on");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a cancel request could not be passed on"
+            );
         }
     }
 
@@ -306,12 +299,7 @@ impl<'a> Door<'a> {
     }
 
     async fn frame(&mut self) -> Result<Frame, LoginError> {
-        loop {
-            if let Some(frame) = self.reader.next(&mut self.buffer)? {
-                return Ok(frame);
-            }
-            self.fill().await?;
-        }
+        upstream::frame(&mut self.stream, &mut self.buffer, &self.reader).await
     }
 
     fn no_entry(&self, actor: &Actor, why: &str) -> LoginError {

@@ -111,7 +111,10 @@ impl Shared {
             note,
             Box::new(|result| {
                 if let Err(error) = result {
-                    tracing::error!(error = %error, "a note could not be recorded");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a note could not be recorded"
+                    );
                 }
             }),
         );

@@ -4,7 +4,10 @@ use std::{io, time::Duration};
 
 use bytes::BytesMut;
 use postern_model::Secret;
-use postern_wire::{Authentication, Backend, Frame, FrameReader, SqlState, encode};
+use postern_wire::{
+    Authentication, Backend, Frame, FrameError, FrameReader, MessageError, ReportFields, SqlState,
+    encode,
+};
 use postgres_protocol::authentication::{
     md5_hash,
     sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
@@ -25,25 +28,51 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 pub(crate) type BoxedStream = Box<dyn Stream>;
 
+/// The next message from the other side; an error where it ends before.
+pub(crate) async fn frame<E: From<io::Error> + From<FrameError>>(
+    stream: &mut BoxedStream,
+    buffer: &mut BytesMut,
+    reader: &FrameReader,
+) -> Result<Frame, E> {
+    loop {
+        if let Some(frame) = reader.next(buffer)? {
+            return Ok(frame);
+        }
+        fill(stream, buffer).await?;
+    }
+}
+
+/// Reads what is there, at least a byte.
+pub(crate) async fn fill(stream: &mut BoxedStream, buffer: &mut BytesMut) -> io::Result<()> {
+    if stream.read_buf(buffer).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
+}
+
 /// Why there is no connection to the server.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
     #[error("can't reach the database server")]
     Io(#[from] io::Error),
     #[error("the database server sent a malformed message")]
-    Frame(#[from] postern_wire::FrameError),
+    Frame(#[from] FrameError),
     #[error("the database server sent a malformed message")]
-    Message(#[from] postern_wire::MessageError),
+    Message(#[from] MessageError),
     #[error("a message to the database server can't be made")]
     Encode(#[from] encode::EncodeError),
-    #[error("the database server refused the gateway with {sqlstate:?}: {message}")]
-    Refused { sqlstate: Option<SqlState>, message: String },
+    #[error("the database server refused the gateway with {sqlstate}: {message}")]
+    Refused { sqlstate: SqlState, message: String },
     #[error("the database server wants a password and none is configured")]
     NoPassword,
     #[error("the database server asks for an authentication that is not known")]
     Authentication,
+    #[error("the database server does not prove that it knows the password")]
+    Scram(#[source] io::Error),
     #[error("the database server does not speak TLS")]
     NoTls,
+    #[error("the TLS handshake with the database server failed")]
+    Tls(#[source] io::Error),
     #[error("`{0}` is not a server name for TLS")]
     ServerName(String),
     #[error("the database server sent something that was not expected")]
@@ -101,7 +130,7 @@ pub(crate) async fn open(upstream: &Upstream) -> Result<BoxedStream, ConnectErro
     let name =
         ServerName::try_from(host.clone()).map_err(|_| ConnectError::ServerName(host.clone()))?;
     let connector = tokio_rustls::TlsConnector::from(tls.clone());
-    Ok(Box::new(connector.connect(name, stream).await?))
+    Ok(Box::new(connector.connect(name, stream).await.map_err(ConnectError::Tls)?))
 }
 
 struct Start {
@@ -112,14 +141,7 @@ struct Start {
 
 impl Start {
     async fn frame(&mut self) -> Result<Frame, ConnectError> {
-        loop {
-            if let Some(frame) = self.reader.next(&mut self.buffer)? {
-                return Ok(frame);
-            }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-        }
+        frame(&mut self.stream, &mut self.buffer, &self.reader).await
     }
 
     async fn send(&mut self, out: &BytesMut) -> Result<(), ConnectError> {
@@ -153,11 +175,12 @@ impl Start {
                 }
                 Backend::Authentication(Authentication::SaslContinue(data)) => {
                     let client = scram.as_mut().ok_or(ConnectError::Unexpected)?;
-                    client.update(data)?;
+                    client.update(data).map_err(ConnectError::Scram)?;
                     encode::sasl_response(&mut out, client.message())?;
                 }
                 Backend::Authentication(Authentication::SaslFinal(data)) => {
-                    scram.as_mut().ok_or(ConnectError::Unexpected)?.finish(data)?;
+                    let client = scram.as_mut().ok_or(ConnectError::Unexpected)?;
+                    client.finish(data).map_err(ConnectError::Scram)?;
                     continue;
                 }
                 Backend::ErrorResponse(fields) => return Err(refused(&fields)),
@@ -197,9 +220,10 @@ fn password(upstream: &Upstream) -> Result<&Secret<String>, ConnectError> {
     upstream.password.as_ref().ok_or(ConnectError::NoPassword)
 }
 
-fn refused(fields: &postern_wire::ReportFields<'_>) -> ConnectError {
+fn refused(fields: &ReportFields<'_>) -> ConnectError {
+    let sqlstate = fields.sqlstate().unwrap_or(SqlState::INTERNAL_ERROR);
     let message = fields.message().unwrap_or("no message").to_owned();
-    ConnectError::Refused { sqlstate: fields.sqlstate(), message }
+    ConnectError::Refused { sqlstate, message }
 }
 
 /// How long the delivery of a cancel request may take.
@@ -209,7 +233,7 @@ const CANCEL_MAX: Duration = Duration::from_secs(5);
 pub(crate) async fn cancel(upstream: &Upstream, key: &CancelKey) -> Result<(), ConnectError> {
     match tokio::time::timeout(CANCEL_MAX, deliver_cancel(upstream, key)).await {
         Ok(delivered) => delivered,
-        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        Err(_) => Err(ConnectError::Io(io::ErrorKind::TimedOut.into())),
     }
 }
 

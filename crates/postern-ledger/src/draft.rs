@@ -1,3 +1,10 @@
+//! What the ledger is asked to record before rows leave, and what it answers.
+//!
+//! A [`Draft`] says whose data one hold of rows has, and the [`Limit`]s that bound the actor; the
+//! answer is a [`Receipt`] or a [`RecordError`]. A draft's fields are open, since what is wrong
+//! with one is refused when it is recorded; a receipt's are closed, since it is a proof: there is
+//! no public way to make one.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use postern_model::{Actor, Reason, StatementFingerprint, Subject};

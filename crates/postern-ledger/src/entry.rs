@@ -1,3 +1,9 @@
+//! What a reader of the ledger gets: entries with names in place of the dictionary's numbers.
+//!
+//! An [`Entry`] is either a disclosure or a [`Note`] of something else. It holds the names of
+//! columns, never what stood in them, and a lookup's value as a keyed hash only. The bytes of an
+//! entry are the business of `payload` and `frame`; nothing here knows the format.
+
 use std::sync::Arc;
 
 use postern_model::{

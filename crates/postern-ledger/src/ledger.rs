@@ -1,3 +1,13 @@
+//! The ledger as its callers see it: a queue in front of the one thread that writes.
+//!
+//! [`Ledger::record`] and [`Ledger::note`] never wait. They check what can be checked without the
+//! disk, and refuse at once what is too large, looks back too far, or finds the queue full. The
+//! writer takes all that waits as one batch, so that one sync serves many connections, and calls
+//! back when the batch is durable. While the disk is nearly full it refuses disclosures, so that
+//! notes still find room.
+//!
+//! What a batch does to the disk, step by step, is in `sequencer`. Where to start: `write`.
+
 use std::{
     fmt,
     path::Path,

@@ -2,8 +2,8 @@
 //!
 //! [`Ledger::record`] takes what is about to be disclosed, charges the actor's budgets, writes and
 //! syncs an entry, and hands out a [`Receipt`]; rows may leave only for a receipt, and nothing but
-//! this crate can make one. When writing fails the ledger stops, and with it disclosure. A ledger is
-//! made by [`Ledger::create`] only. [`Reader`] and [`verify()`] are the reading half.
+//! this crate can make one. When writing fails the ledger stops, and with it disclosure. A ledger
+//! is made by [`Ledger::create`] only. [`Reader`] and [`verify()`] are the reading half.
 //!
 //! The format is `docs/design/ledger.md`. Where to start: `sequencer` has the critical sequence,
 //! `recover` what happens after a crash, `scan` the one pass that checks everything.

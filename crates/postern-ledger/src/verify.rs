@@ -1,3 +1,10 @@
+//! Verification: whether a folder holds the ledger that its checkpoints promise, all of it.
+//!
+//! It reads and never mends. The checks of frames, order and dictionary are those of `scan`, which
+//! the writer too goes through when it opens a ledger; here the checkpoints come on top, the
+//! ledger's own and one that somebody else kept. Only the latter, or a trusted key, shows more than
+//! that the folder agrees with itself. The first damage ends it. Where to start: [`verify`].
+
 use std::{path::Path, sync::Arc};
 
 use postern_merkle::{Checkpoint, Edge, Hash, VerifyingKey};

@@ -1,3 +1,10 @@
+//! Checkpoints: a tree's size and root under a name, signed, as text that anybody can keep.
+//!
+//! The text is a C2SP tlog-checkpoint in a C2SP signed-note. A [`Checkpoint`] that came from
+//! [`Checkpoint::verify`] was signed by the given key and speaks of the ledger that this key names;
+//! other signatures, such as those of witnesses, are neither needed nor looked at. That one
+//! checkpoint continues another is not said here but by the trees of both.
+
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};

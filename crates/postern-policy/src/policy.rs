@@ -1,3 +1,10 @@
+//! Cedar rules, read and checked once, and the one function that answers with them.
+//!
+//! [`Policy::parse`] is strict: what Cedar warns of is an error, and so are templates and two rules
+//! with one id. [`Policy::decide`] fails closed: an incomplete request, or an error in any rule,
+//! means no. The types that rules can name are those of `schema.cedarschema`; the rules that a new
+//! installation begins with are in `default.cedar`.
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     str::FromStr,

@@ -13,7 +13,7 @@ use postern_wire::{
 use crate::{
     ClientFacing, Effect, Failure, Judged, Session, View,
     judge::{Planned, Refused},
-    session::{Expect, Portal, Prepared, REFUSED_SQL, Run, to_server},
+    session::{Expect, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
 };
 
 impl Session {
@@ -31,7 +31,7 @@ impl Session {
             Frontend::Sync => {
                 self.skipping = false;
                 to_server(frame.raw(), effects);
-                self.expected.push_back(Expect::Ready);
+                self.expected.push_back(Expect::SyncReady);
                 Ok(())
             }
             // After an error everything up to Sync is dropped, as the server does.
@@ -86,16 +86,18 @@ impl Session {
                 }
                 Planned::Local(_) => {}
             }
-            runs.push_back(Run::new(Portal::new(plan.clone(), &[], view)));
+            let unnamed = UpstreamName(None);
+            runs.push_back(Run::new(Portal::new(unnamed, plan.clone(), &[], view)));
         }
         if runs.is_empty() {
-            runs.push_back(Run::new(Portal::new(Arc::new(Planned::empty()), &[], view)));
+            let (unnamed, empty) = (UpstreamName(None), Arc::new(Planned::empty()));
+            runs.push_back(Run::new(Portal::new(unnamed, empty, &[], view)));
         }
         let mut bytes = BytesMut::new();
         encode::query(&mut bytes, &text)?;
         to_server(&bytes, effects);
         self.expected.push_back(Expect::Simple(runs));
-        self.expected.push_back(Expect::Ready);
+        self.expected.push_back(Expect::QueryReady);
         Ok(())
     }
 
@@ -126,8 +128,8 @@ impl Session {
         let mut bytes = BytesMut::new();
         encode::query(&mut bytes, REFUSED_SQL)?;
         to_server(&bytes, effects);
-        self.expected.push_back(Expect::Refusal(error));
-        self.expected.push_back(Expect::Ready);
+        self.expected.push_back(Expect::Refusal { error, query: true });
+        self.expected.push_back(Expect::QueryReady);
         Ok(())
     }
 
@@ -160,11 +162,13 @@ impl Session {
             Planned::Guarded(plan) => (&*plan.sql).into(),
         };
         let types = parse.types.clone();
-        let upstream = Parse { name: &statement_name(name), sql: &sql, types };
+        let upstream = self.upstream_name(name);
+        let message = Parse { name: &upstream.statement(), sql: &sql, types };
         let mut bytes = BytesMut::new();
-        encode::parse(&mut bytes, &upstream)?;
+        encode::parse(&mut bytes, &message)?;
         to_server(&bytes, effects);
-        self.statements.insert(name.to_owned(), Prepared { sql: parse.sql.into(), plan });
+        let prepared = Prepared { upstream, sql: parse.sql.into(), plan };
+        self.statements.insert(name.to_owned(), prepared);
         self.expected.push_back(Expect::Parse { name: name.to_owned() });
         Ok(())
     }
@@ -183,7 +187,11 @@ impl Session {
             Ok(plan) if plan.is_same(&prepared.plan) => plan,
             Ok(_) | Err(_) => return self.refuse_in_order(&Failure::PlanChanged, effects),
         };
-        let (portal, statement) = (portal_name(bind.portal), statement_name(bind.statement));
+        let statement = prepared.upstream.statement();
+        // A portal that is still there makes the server refuse the same name.
+        let name = self.portals.get(bind.portal).map(|portal| portal.upstream);
+        let name = name.unwrap_or_else(|| self.upstream_name(bind.portal));
+        let portal = name.portal();
         let upstream = Bind { portal: &portal, statement: &statement, ..bind.clone() };
         let mut bytes = BytesMut::new();
         match &*plan {
@@ -204,8 +212,9 @@ impl Session {
         }
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
-        self.portals.insert(bind.portal.to_owned(), Portal::new(plan, &bind.parameters, view));
-        self.expected.push_back(Expect::Bind { guarded });
+        let portal = Portal::new(name, plan, &bind.parameters, view);
+        self.portals.insert(bind.portal.to_owned(), portal);
+        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded });
         Ok(())
     }
 
@@ -217,7 +226,8 @@ impl Session {
                     let failure = Failure::NoStatement(name.to_owned());
                     return self.refuse_in_order(&failure, effects);
                 };
-                encode::describe(&mut bytes, Target::Statement(&statement_name(name)))?;
+                let name = prepared.upstream.statement();
+                encode::describe(&mut bytes, Target::Statement(&name))?;
                 Expect::DescribeStatement(prepared.plan.clone())
             }
             Target::Portal(name) => {
@@ -225,7 +235,8 @@ impl Session {
                     let failure = Failure::NoPortal(name.to_owned());
                     return self.refuse_in_order(&failure, effects);
                 };
-                encode::describe(&mut bytes, Target::Portal(&portal_name(name)))?;
+                let name = portal.upstream.portal();
+                encode::describe(&mut bytes, Target::Portal(&name))?;
                 Expect::DescribePortal(portal.clone())
             }
         };
@@ -240,7 +251,7 @@ impl Session {
         };
         let run = Run::new(portal.clone());
         let mut bytes = BytesMut::new();
-        let upstream = Execute { portal: &portal_name(execute.portal), ..*execute };
+        let upstream = Execute { portal: &portal.upstream.portal(), ..*execute };
         encode::execute(&mut bytes, &upstream)?;
         to_server(&bytes, effects);
         self.expected.push_back(Expect::Execute(run));
@@ -249,19 +260,32 @@ impl Session {
 
     fn close_name(&mut self, target: Target<'_>, effects: &mut Vec<Effect>) -> Sent {
         let mut bytes = BytesMut::new();
-        match target {
+        let expect = match target {
             Target::Statement(name) => {
-                self.statements.remove(name);
-                encode::close(&mut bytes, Target::Statement(&statement_name(name)))?;
+                let known = self.statements.remove_entry(name);
+                let upstream = known.as_ref().map_or(NOTHING, |(_, known)| known.upstream);
+                encode::close(&mut bytes, Target::Statement(&upstream.statement()))?;
+                Expect::CloseStatement(known)
             }
             Target::Portal(name) => {
-                self.portals.remove(name);
-                encode::close(&mut bytes, Target::Portal(&portal_name(name)))?;
+                let known = self.portals.remove_entry(name);
+                let upstream = known.as_ref().map_or(NOTHING, |(_, known)| known.upstream);
+                encode::close(&mut bytes, Target::Portal(&upstream.portal()))?;
+                Expect::ClosePortal(known)
             }
-        }
+        };
         to_server(&bytes, effects);
-        self.expected.push_back(Expect::Close);
+        self.expected.push_back(expect);
         Ok(())
+    }
+
+    /// A name for the server that was never used before.
+    fn upstream_name(&mut self, name: &str) -> UpstreamName {
+        if name.is_empty() {
+            return UpstreamName(None);
+        }
+        self.names += 1;
+        UpstreamName(Some(self.names))
     }
 }
 
@@ -280,14 +304,8 @@ fn single(judged: &Judged) -> Result<Arc<Planned>, Option<Refused>> {
     }
 }
 
-/// The client's names are kept apart from all that SQL can name.
-fn statement_name(name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!("postern_s_{name}") }
-}
-
-fn portal_name(name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!("postern_p_{name}") }
-}
+/// Names no statement and no portal; names are counted from 1.
+const NOTHING: UpstreamName = UpstreamName(Some(0));
 
 fn function_call() -> Refusal {
     Refusal {

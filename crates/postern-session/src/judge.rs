@@ -123,7 +123,7 @@ impl Planned {
 }
 
 /// What a remembered analysis costs beside its texts; an estimate of the maps' and trees' share.
-const JUDGED_BYTES: usize = 2_048;
+const JUDGED_BYTES: usize = 16 * 1024;
 /// Past this a judge forgets all that it remembers.
 const KNOWN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A longer text is analysed each time.
@@ -154,7 +154,7 @@ impl Judge {
                 self.known.clear();
                 self.known_bytes = 0;
             }
-            self.known_bytes += sql.len() * 4 + JUDGED_BYTES;
+            self.known_bytes += sql.len() * 8 + JUDGED_BYTES;
             self.known.insert(sql.into(), judged.clone());
         }
         judged
@@ -181,7 +181,7 @@ impl Judge {
         };
         let mut planned = Vec::with_capacity(statements.len());
         for statement in statements {
-            let normalized: Arc<str> = statement.normalized.into();
+            let normalized = recorded_text(&statement.normalized);
             planned.push(Arc::new(match statement.verdict {
                 Verdict::Refused(refusal) => {
                     return Judged::Refused(Refused {
@@ -215,6 +215,17 @@ impl Judge {
         }
         Judged::Statements(planned)
     }
+}
+
+/// The ledger keeps each text for good, so that a long one is kept in part; the fingerprint is of
+/// the whole.
+fn recorded_text(normalized: &str) -> Arc<str> {
+    const TEXT_BYTES_MAX: usize = 1_000;
+    if normalized.len() <= TEXT_BYTES_MAX {
+        return normalized.into();
+    }
+    let end = normalized.floor_char_boundary(TEXT_BYTES_MAX);
+    format!("{}…", normalized.get(..end).unwrap_or_default()).into()
 }
 
 fn blind() -> Refused {

@@ -63,7 +63,9 @@ impl Session {
                 self.pass(frame, effects)
             }
             Backend::CloseComplete => {
-                self.expect(|expect| matches!(expect, Expect::Close))?;
+                self.expect(|expect| {
+                    matches!(expect, Expect::CloseStatement(_) | Expect::ClosePortal(_))
+                })?;
                 self.pass(frame, effects)
             }
             Backend::CommandComplete(tag) => self.complete(frame, tag, effects),
@@ -112,9 +114,11 @@ impl Session {
                 | Expect::Bind { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
-                | Expect::Close
-                | Expect::Refusal(_)
-                | Expect::Ready,
+                | Expect::CloseStatement(_)
+                | Expect::ClosePortal(_)
+                | Expect::Refusal { .. }
+                | Expect::QueryReady
+                | Expect::SyncReady,
             )
             | None => Err(Unexpected),
         }
@@ -196,9 +200,11 @@ impl Session {
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
                 | Expect::Execute(_)
-                | Expect::Close
-                | Expect::Refusal(_)
-                | Expect::Ready,
+                | Expect::CloseStatement(_)
+                | Expect::ClosePortal(_)
+                | Expect::Refusal { .. }
+                | Expect::QueryReady
+                | Expect::SyncReady,
             )
             | None => return Err(Unexpected),
         };
@@ -310,43 +316,32 @@ impl Session {
         // A constraint that is checked late speaks of what was written before.
         let mut guarded = self.wrote;
         let mut refusal = None;
-        let mut first = true;
-        while let Some(expect) = self.expected.front() {
-            match expect {
-                Expect::Ready => break,
-                Expect::Refusal(error) if first => refusal = Some(error.clone()),
-                Expect::Parse { name } => {
-                    let name = name.clone();
-                    let removed = self.statements.remove(&name);
-                    guarded |= first && removed.is_some_and(|p| p.plan.is_guarded());
-                }
-                Expect::Simple(runs) if first => {
-                    // The server plans statement by statement, so the failing one is the first.
-                    guarded |= runs.iter().any(|run| run.portal.plan.is_guarded());
-                }
-                Expect::Execute(run) if first => guarded |= run.portal.plan.is_guarded(),
-                Expect::DescribePortal(portal) if first => guarded |= portal.plan.is_guarded(),
-                Expect::DescribeStatement(plan) if first => guarded |= plan.is_guarded(),
-                // A Bind evaluates what the planner folds.
-                Expect::Bind { guarded: bound } if first => guarded |= *bound,
-                Expect::Bind { .. }
-                | Expect::Refusal(_)
-                | Expect::Simple(_)
-                | Expect::Execute(_)
-                | Expect::DescribePortal(_)
-                | Expect::DescribeStatement(_)
-                | Expect::Close => {}
-            }
-            let dropped = self.expected.pop_front();
-            // What failed has been searched for all the same.
-            match dropped {
-                Some(Expect::Execute(run)) if first => self.tell_misses(&run),
-                Some(Expect::Simple(runs)) if first => {
+        let mut dropped = self.drop_failed();
+        if let Some(failed) = dropped.first() {
+            guarded |= is_guarded(failed);
+            match failed {
+                Expect::Refusal { error, .. } => refusal = Some(error.clone()),
+                // What failed has been searched for all the same.
+                Expect::Execute(run) => self.tell_misses(run),
+                Expect::Simple(runs) => {
                     runs.front().into_iter().for_each(|run| self.tell_misses(run));
                 }
-                Some(_) | None => {}
+                Expect::Parse { .. }
+                | Expect::Bind { .. }
+                | Expect::DescribeStatement(_)
+                | Expect::DescribePortal(_)
+                | Expect::CloseStatement(_)
+                | Expect::ClosePortal(_)
+                | Expect::QueryReady
+                | Expect::SyncReady => {}
             }
-            first = false;
+            if let Expect::Parse { name } = failed {
+                let prepared = self.statements.get(name);
+                guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
+            }
+        }
+        while let Some(expect) = dropped.pop() {
+            self.undo(expect);
         }
         self.flush(effects);
         let mut bytes = BytesMut::new();
@@ -363,8 +358,66 @@ impl Session {
         Ok(())
     }
 
+    /// What the server does not answer any more because of an error in its first message: up to
+    /// the end of a Query message, or up to the next Sync, which may be still to come.
+    fn drop_failed(&mut self) -> Vec<Expect> {
+        let mut dropped = Vec::new();
+        let query = match self.expected.front() {
+            // At the end of a transaction, or out of nowhere.
+            None | Some(Expect::QueryReady | Expect::SyncReady) => return dropped,
+            Some(Expect::Simple(_) | Expect::Refusal { query: true, .. }) => true,
+            Some(
+                Expect::Parse { .. }
+                | Expect::Bind { .. }
+                | Expect::DescribeStatement(_)
+                | Expect::DescribePortal(_)
+                | Expect::Execute(_)
+                | Expect::CloseStatement(_)
+                | Expect::ClosePortal(_)
+                | Expect::Refusal { query: false, .. },
+            ) => false,
+        };
+        while let Some(expect) = self.expected.pop_front() {
+            if matches!(expect, Expect::SyncReady) || query && expect.is_ready() {
+                self.expected.push_front(expect);
+                return dropped;
+            }
+            dropped.push(expect);
+        }
+        self.skipping = true;
+        dropped
+    }
+
+    /// Takes back what was assumed of a message that failed or was skipped: a name that is not
+    /// sure to be the server's is nobody's.
+    fn undo(&mut self, expect: Expect) {
+        match expect {
+            Expect::Parse { name } => {
+                self.statements.remove(&name);
+            }
+            Expect::Bind { portal, .. } => {
+                self.portals.remove(&portal);
+            }
+            Expect::CloseStatement(Some((name, statement))) => {
+                self.statements.insert(name, statement);
+            }
+            Expect::ClosePortal(Some((name, portal))) => {
+                self.portals.insert(name, portal);
+            }
+            Expect::CloseStatement(None)
+            | Expect::ClosePortal(None)
+            | Expect::DescribeStatement(_)
+            | Expect::DescribePortal(_)
+            | Expect::Execute(_)
+            | Expect::Simple(_)
+            | Expect::Refusal { .. }
+            | Expect::QueryReady
+            | Expect::SyncReady => {}
+        }
+    }
+
     fn noticed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
-        let bound = matches!(self.expected.front(), Some(Expect::Bind { guarded: true }));
+        let bound = matches!(self.expected.front(), Some(Expect::Bind { guarded: true, .. }));
         let ran = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
         let guarded = bound || ran || self.wrote;
         let mut bytes = BytesMut::new();
@@ -385,7 +438,7 @@ impl Session {
         {
             self.expected.pop_front();
         }
-        self.expect(|expect| matches!(expect, Expect::Ready))?;
+        self.expect(Expect::is_ready)?;
         self.flush(effects);
         self.status = status;
         if status == TransactionStatus::Idle {
@@ -396,6 +449,24 @@ impl Session {
         }
         self.outbox.ready(frame.raw(), effects);
         Ok(())
+    }
+}
+
+fn is_guarded(expect: &Expect) -> bool {
+    match expect {
+        // The server plans statement by statement, so the failing one is the first.
+        Expect::Simple(runs) => runs.iter().any(|run| run.portal.plan.is_guarded()),
+        Expect::Execute(run) => run.portal.plan.is_guarded(),
+        Expect::DescribePortal(portal) => portal.plan.is_guarded(),
+        Expect::DescribeStatement(plan) => plan.is_guarded(),
+        // A Bind evaluates what the planner folds.
+        Expect::Bind { guarded, .. } => *guarded,
+        Expect::Parse { .. }
+        | Expect::CloseStatement(_)
+        | Expect::ClosePortal(_)
+        | Expect::Refusal { .. }
+        | Expect::QueryReady
+        | Expect::SyncReady => false,
     }
 }
 

@@ -88,6 +88,8 @@ pub struct View<'a> {
 /// A prepared statement of the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
+    /// Its name on the server.
+    pub(crate) upstream: UpstreamName,
     /// As the client wrote it.
     pub(crate) sql: Arc<str>,
     pub(crate) plan: Arc<Planned>,
@@ -96,6 +98,8 @@ pub(crate) struct Prepared {
 /// A portal of the client: a statement with the entitlements that were bound with it.
 #[derive(Debug, Clone)]
 pub(crate) struct Portal {
+    /// Its name on the server.
+    pub(crate) upstream: UpstreamName,
     pub(crate) plan: Arc<Planned>,
     pub(crate) bound: Arc<Entitled>,
     pub(crate) bound_at: Timestamp,
@@ -104,12 +108,33 @@ pub(crate) struct Portal {
 }
 
 impl Portal {
-    pub(crate) fn new(plan: Arc<Planned>, parameters: &[Option<&[u8]>], view: &View<'_>) -> Self {
+    pub(crate) fn new(
+        upstream: UpstreamName,
+        plan: Arc<Planned>,
+        parameters: &[Option<&[u8]>],
+        view: &View<'_>,
+    ) -> Self {
         let searched = match &*plan {
             Planned::Guarded(plan) => plan.searched(parameters),
             Planned::Plain(_) | Planned::Local(_) => Vec::new(),
         };
-        Self { plan, bound: view.entitled.clone(), bound_at: view.now, searched }
+        Self { upstream, plan, bound: view.entitled.clone(), bound_at: view.now, searched }
+    }
+}
+
+/// The server's name of a statement or portal: numbered, because the server takes names that are
+/// equal in their first 63 bytes for one, and because no name may come to mean another object than
+/// the one that was judged. `None` is the unnamed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UpstreamName(pub(crate) Option<u64>);
+
+impl UpstreamName {
+    pub(crate) fn statement(self) -> String {
+        self.0.map_or_else(String::new, |number| format!("postern_s_{number}"))
+    }
+
+    pub(crate) fn portal(self) -> String {
+        self.0.map_or_else(String::new, |number| format!("postern_p_{number}"))
     }
 }
 
@@ -134,17 +159,33 @@ pub(crate) enum Expect {
         name: String,
     },
     Bind {
+        portal: String,
         guarded: bool,
     },
     DescribeStatement(Arc<Planned>),
     DescribePortal(Portal),
     Execute(Run),
-    Close,
+    /// With what is forgotten by it.
+    CloseStatement(Option<(String, Prepared)>),
+    ClosePortal(Option<(String, Portal)>),
     /// Statements of one Query message.
     Simple(VecDeque<Run>),
     /// An error that the server is made to raise; the client gets this one instead.
-    Refusal(BytesMut),
-    Ready,
+    Refusal {
+        error: BytesMut,
+        /// By a Query message.
+        query: bool,
+    },
+    /// What ends a Query message.
+    QueryReady,
+    /// What answers a Sync message.
+    SyncReady,
+}
+
+impl Expect {
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self, Self::QueryReady | Self::SyncReady)
+    }
 }
 
 /// Messages that may be on their way to the server before the client has to wait.
@@ -161,7 +202,9 @@ pub struct Session {
     /// Rows of the running statement that are not yet a hold.
     pub(crate) filling: Option<Held>,
     pub(crate) holds: u64,
-    /// A message was refused: what follows is dropped up to the next Sync.
+    /// Counts the names that were given to the server.
+    pub(crate) names: u64,
+    /// A message was refused or has failed: what follows is dropped up to the next Sync.
     pub(crate) skipping: bool,
     /// A statement was cut; nothing may reach the server before the cancel request has.
     pub(crate) cancelling: bool,
@@ -183,6 +226,7 @@ impl Session {
             outbox: Outbox::default(),
             filling: None,
             holds: 0,
+            names: 0,
             skipping: false,
             cancelling: false,
             status: TransactionStatus::Idle,
@@ -191,9 +235,16 @@ impl Session {
         }
     }
 
-    /// Whether a message of the client may be handled now.
+    /// Whether messages of the client may be read now.
     pub fn wants_client(&self) -> bool {
         !self.cancelling && !self.closed && self.expected.len() < EXPECTED_MAX
+    }
+
+    /// Whether a message of the client may be handled now. Up to a Sync or Query message whatever
+    /// follows an error is skipped by the server; what comes after it waits for the answer, so
+    /// that it is known which statements and portals there are.
+    pub fn takes_client(&self) -> bool {
+        self.wants_client() && !self.expected.back().is_some_and(Expect::is_ready)
     }
 
     /// Whether a message of the server may be handled now; what waits is bounded.
@@ -316,7 +367,7 @@ impl Session {
         let parse = Parse { name: REFUSED_NAME, sql: REFUSED_SQL, types: Vec::new() };
         encode::parse(&mut bytes, &parse)?;
         to_server(&bytes, effects);
-        self.expected.push_back(Expect::Refusal(error));
+        self.expected.push_back(Expect::Refusal { error, query: false });
         self.skipping = true;
         Ok(())
     }

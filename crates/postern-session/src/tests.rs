@@ -19,6 +19,7 @@ use crate::{
 
 mod cuts;
 mod holds;
+mod names;
 mod refusals;
 
 /// One session with all around it.

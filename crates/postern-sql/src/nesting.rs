@@ -1,11 +1,11 @@
 //! Limits that are checked before the text is parsed: its size, and how deep its tree can be.
 //!
 //! PostgreSQL's grammar needs no stack for nesting, but what comes after it (writing the tree down,
-//! reading it, walking it) recurses. A tree is nowhere deeper, but for a small factor, than the open
-//! parentheses, brackets and `CASE`s around a token, plus in each of them the tokens since the last
-//! separator, which can make left- or right-deep chains, plus its joins and set operations. That
-//! sum is bounded here, and says whether the caller's stack is enough. `pg_query` itself gives up,
-//! with an error, at a tree of 100 messages.
+//! reading it, walking it) recurses. A tree is nowhere deeper, but for a small factor, than the
+//! open parentheses, brackets and `CASE`s around a token, plus in each of them the tokens since the
+//! last separator, which can make left- or right-deep chains, plus its joins and set operations.
+//! That sum is bounded here, and says whether the caller's stack is enough. `pg_query` itself gives
+//! up, with an error, at a tree of 100 messages.
 
 use pg_query::protobuf::{ScanToken, Token};
 

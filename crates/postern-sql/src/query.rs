@@ -2,8 +2,8 @@
 //!
 //! It runs twice over the same tree. The first run finds out which protected columns are used
 //! anywhere but in a result row that carries their record's key, and which equality searches are
-//! lookups; the second builds the leaves with that knowledge. What the second run finds must be what
-//! the first one found.
+//! lookups; the second builds the leaves with that knowledge. What the second run finds must be
+//! what the first one found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,7 @@ use crate::{
 mod call;
 mod definition;
 mod expression;
+mod field;
 mod from;
 mod grouping;
 mod leaf;
@@ -54,6 +55,8 @@ pub(crate) struct FoundLookup {
 #[derive(Debug, Clone)]
 struct CommonTable {
     name: String,
+    /// The columns' names as far as the query says them before its text.
+    names: Vec<String>,
     state: CommonState,
 }
 

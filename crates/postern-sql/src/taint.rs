@@ -66,6 +66,8 @@ pub(crate) struct Rows {
     pub(crate) columns: Vec<Column>,
     /// There are columns that are not known; this flows into them.
     pub(crate) open: Option<Taint>,
+    /// Names that those not known have for certain.
+    pub(crate) names: BTreeSet<String>,
     /// Hidden columns behind the visible ones.
     pub(crate) keys: Vec<Key>,
     /// Leaves whose rows are in it one by one, but whose keys are not carried.

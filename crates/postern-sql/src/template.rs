@@ -15,8 +15,8 @@ enum Piece {
 }
 
 impl Template {
-    /// Cuts `sql` at each `'<marker><n>'`, where `n` is an index into `holes`. `None` if a marker is
-    /// left over or one of the holes is missing: then the text is not what was built.
+    /// Cuts `sql` at each `'<marker><n>'`, where `n` is an index into `holes`. `None` if a marker
+    /// is left over or one of the holes is missing: then the text is not what was built.
     pub(crate) fn cut(sql: &str, marker: &str, holes: &[KeySet]) -> Option<Self> {
         let quoted = format!("'{marker}");
         let mut pieces = Vec::new();

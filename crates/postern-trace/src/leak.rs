@@ -30,9 +30,9 @@ pub struct ValueVersion {
 }
 
 impl Leak {
-    /// Complaints as a leak: each says of one customer that a stranger knew something of them. It is
-    /// a weak and noisy list; that many of the callers may have their knowledge from elsewhere is
-    /// what the tracer's mixture weight is for.
+    /// Complaints as a leak: each says of one customer that a stranger knew something of them. It
+    /// is a weak and noisy list; that many of the callers may have their knowledge from elsewhere
+    /// is what the tracer's mixture weight is for.
     pub fn from_complaints<'a>(complaints: impl IntoIterator<Item = &'a Complaint>) -> Self {
         let row = |complaint: &Complaint| LeakRow {
             subject: Some(complaint.subject.clone()),

@@ -1,3 +1,11 @@
+//! What a trace rests on: who was shown what in clear, and what is known of the customers.
+//!
+//! A [`Tracer`] takes events in any order and keeps of each what a source could have leaked: the
+//! customers, the fields that were clear, and when. Masked and refused accesses are no source. It
+//! judges nothing: [`Tracer::trace`] sorts, builds the index and hands over to `judge`. Names
+//! become numbers in the order of their coming and no hash table is iterated, so that equal events
+//! in equal order give equal traces.
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::{BuildHasherDefault, DefaultHasher, Hash},

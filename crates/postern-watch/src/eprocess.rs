@@ -1,11 +1,11 @@
 //! A sequential test of "the share of ones is at most what is usual" against "it has risen".
 //!
-//! Every trial multiplies an e-value, the likelihood ratio of a raised share to the usual one, whose
-//! expectation is at most one while the true share is at most the usual one. The Shiryaev–Roberts
-//! form `M = (M + w) · L` sums over all moments at which the rise could have begun; with weights
-//! that add up to at most one a day, the expected number of days until `M ≥ A` is at least `A`,
-//! whatever the dependence between trials and between days. The CUSUM form `C = max(1, C) · L`
-//! tells since when.
+//! Every trial multiplies an e-value, the likelihood ratio of a raised share to the usual one,
+//! whose expectation is at most one while the true share is at most the usual one. The
+//! Shiryaev–Roberts form `M = (M + w) · L` sums over all moments at which the rise could have
+//! begun; with weights that add up to at most one a day, the expected number of days until
+//! `M ≥ A` is at least `A`, whatever the dependence between trials and between days. The CUSUM form
+//! `C = max(1, C) · L` tells since when.
 //!
 //! Sources: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for sequential change
 //! detection" (2022); Moustakides, Polunchenko, Tartakovsky, "A numerical approach to performance

@@ -9,13 +9,14 @@
 //! in [`world::World`]. A finding says what is *unexplained*; whether it is *suspicious* is for
 //! people to judge.
 //!
-//! | detector | sees | fooled by |
-//! |---|---|---|
-//! | `unexplained_share` | more accesses without a reason than this account and its peers have | reasons forged in the customer's name; a start that was never honest |
-//! | `decoy_read` | a planted customer opened | a thief who knows the decoys |
-//! | `leaver_session` | an account used after its owner left | a feed that says so late |
-//! | `refused_attempts` | several refusals in a short time | patience |
-//! | `budget_stop` | a budget spent | staying under it |
+//! What each detector sees, and what fools it:
+//!
+//! - `unexplained_share`: more accesses without a reason than this account and its peers have.
+//!   Fooled by reasons forged in the customer's name, and by a start that was never honest.
+//! - `decoy_read`: a planted customer opened. Fooled by a thief who knows the decoys.
+//! - `leaver_session`: an account used after its owner left. Fooled by a feed that says so late.
+//! - `refused_attempts`: several refusals in a short time. Fooled by patience.
+//! - `budget_stop`: a budget spent. Fooled by staying under it.
 
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 #![cfg_attr(

@@ -2,10 +2,10 @@
 //! day, how many no strong reason explains, against what is usual for the account and its peers.
 //!
 //! A trial is one customer on one day: looking at the same customer ten times proves nothing more.
-//! What is usual is in [`usual`]. Unexplained accesses come in clumps for innocent causes (a backlog,
-//! a late connector), so the trial's predictive is beta-binomial: it rises with what the account did
-//! today and just before, as far as the peers' days vary too, and with what the peers show today.
-//! Days are learned from with a delay, and not at all while the evidence is high.
+//! What is usual is in [`usual`]. Unexplained accesses come in clumps for innocent causes (a
+//! backlog, a late connector), so the trial's predictive is beta-binomial: it rises with what the
+//! account did today and just before, as far as the peers' days vary too, and with what the peers
+//! show today. Days are learned from with a delay, and not at all while the evidence is high.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

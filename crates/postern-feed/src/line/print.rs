@@ -1,3 +1,10 @@
+//! Typed events as lines of FEEDS.md: the way out to the forms of `form`, and the only writer of
+//! them.
+//!
+//! Matches are written out for every kind, so that a new one does not compile until it has its word
+//! in a file. What the files have no word for (a list without elements, a `seen` that equals the
+//! `ts`) is left out and reads back as the same event. Where to start: [`print()`].
+
 use std::sync::Arc;
 
 use postern_model::{

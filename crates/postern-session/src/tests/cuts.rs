@@ -70,13 +70,17 @@ fn a_reading_that_is_too_old_entitles_to_nothing() {
 
 #[test]
 fn what_cannot_be_recorded_does_not_leave() {
-    let mut table = Table::new();
-    table.query(LIST).rows(&[&["1", "One", "1"]]).completed("SELECT 1");
-    table.ready(TransactionStatus::InTransaction).told();
-    table.input(Input::NotRecorded { hold: 1, why: Unrecorded::Failed });
-    let told = table.told();
-    assert!(told[0].starts_with("client < error 58030"), "{told:?}");
-    assert_eq!(told[1..], ["client < ready T"]);
+    let check = |why, said: &str| {
+        let mut table = Table::new();
+        table.query(LIST).rows(&[&["1", "One", "1"]]).completed("SELECT 1");
+        table.ready(TransactionStatus::InTransaction).told();
+        table.input(Input::NotRecorded { hold: 1, why });
+        let told = table.told();
+        assert!(told[0].starts_with(&format!("client < error {said}")), "{told:?}");
+        assert_eq!(told[1..], ["client < ready T"]);
+    };
+    check(Unrecorded::Failed, "58030 the disclosure could not be recorded");
+    check(Unrecorded::Full, "53100 the ledger is full");
 }
 
 #[test]

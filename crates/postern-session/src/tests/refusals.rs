@@ -42,7 +42,7 @@ fn a_refused_parse_drops_what_follows_up_to_sync() {
     assert!(told[0].starts_with("client < error 42501"), "{told:?}");
     // The name is free: nothing was prepared under it.
     extended(&mut table, "SELECT name FROM products", &[]);
-    assert!(table.told()[0].starts_with("server < parse \"postern_s_s\" SELECT"));
+    assert!(table.told()[0].starts_with("server < parse \"postern_s_1\" SELECT"));
 }
 
 #[test]

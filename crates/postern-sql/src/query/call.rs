@@ -55,8 +55,14 @@ impl Analysis<'_> {
             taint.sublink |= filter.sublink;
         }
         if built_in == "count" {
-            // How many, not which.
-            self.spoil(&taint);
+            // How many, not which: a column is counted where it is not NULL. What is computed of
+            // keys picks records.
+            let plain = |node: &Node| matches!(node.node, None | Some(NodeEnum::ColumnRef(_)));
+            if call.args.iter().all(plain) {
+                self.spoil(&taint);
+            } else {
+                self.predicate(&taint);
+            }
             taint.protected.clear();
             taint.shown.clear();
             taint.identifiers.clear();
@@ -70,7 +76,7 @@ impl Analysis<'_> {
         }
         if matches!(kind, Kind::Set | Kind::Record) {
             // The value decides how many rows there are.
-            self.spoil(&taint);
+            self.predicate(&taint);
         }
         Ok(taint)
     }

@@ -1,7 +1,9 @@
-//! Definitions of constraints, indexes, views and the like, as the catalogue's functions print them.
+//! Definitions of constraints, indexes, views and the like, as the catalogue's functions print
+//! them.
 //!
-//! An administrator may have written a customer's data into one, as a literal. So a literal is blanked
-//! unless it looks like none: lower-case letters, blanks and punctuation, and `@` only between `%`.
+//! An administrator may have written a customer's data into one, as a literal. So a literal is
+//! blanked unless it looks like none: lower-case letters, blanks and punctuation, and `@` only
+//! between `%`.
 
 use std::mem;
 

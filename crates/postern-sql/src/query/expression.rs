@@ -205,10 +205,15 @@ impl Analysis<'_> {
     }
 
     fn indirection(&mut self, node: &mut pb::AIndirection, scope: &Scope<'_>) -> Judged<Taint> {
+        let mut whole_row = node.arg.as_deref().is_some_and(|arg| self.is_row_of(arg, scope));
+        let row = node.arg.as_deref().cloned().filter(|_| whole_row);
         let mut taint = self.all(node.arg.as_deref_mut(), scope)?;
         for step in &mut node.indirection {
             match step.node.as_mut() {
-                Some(NodeEnum::String(_)) => {}
+                Some(NodeEnum::String(pb::String { sval })) => {
+                    self.selected_field(row.as_ref().filter(|_| whole_row), sval, scope)?;
+                    whole_row = false;
+                }
                 Some(NodeEnum::AIndices(indices)) => {
                     let bounds = indices.lidx.as_deref_mut().into_iter();
                     taint.add(&self.all(bounds.chain(indices.uidx.as_deref_mut()), scope)?);

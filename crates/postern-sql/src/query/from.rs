@@ -136,6 +136,7 @@ impl Analysis<'_> {
             system: false,
             denied: Vec::new(),
             nullable: false,
+            function: false,
         };
         let resolved = match self.resolver.relation(&range)? {
             Resolved::Protected(relation, rule) => {
@@ -182,7 +183,8 @@ impl Analysis<'_> {
             }
             CommonState::Itself => {
                 self.recursions += 1;
-                Rows { open: Some(Taint::default()), ..Rows::default() }
+                let names = common.names.iter().cloned().collect();
+                Rows { open: Some(Taint::default()), names, ..Rows::default() }
             }
         };
         rename(&mut rows, &alias_columns(range.alias.as_ref())?, false)?;
@@ -243,6 +245,7 @@ impl Analysis<'_> {
         let mut taint = Taint::default();
         let mut one_column = range.functions.len() == 1 && !range.ordinality;
         let mut name = None;
+        let mut defined = BTreeSet::new();
         for function in &mut range.functions {
             let Some(NodeEnum::List(pair)) = function.node.as_mut() else {
                 return not_understood("this kind of function in FROM");
@@ -261,40 +264,44 @@ impl Analysis<'_> {
                 _ => return not_understood("this expression in FROM"),
             };
             for definition in parts {
-                self.column_definitions(definition)?;
+                self.column_definitions(definition, &mut defined)?;
             }
         }
         for definition in &mut range.coldeflist {
-            self.column_definitions(definition)?;
+            self.column_definitions(definition, &mut defined)?;
             one_column = false;
         }
         // The value decides how many rows there are.
-        self.spoil(&taint);
+        self.predicate(&taint);
         let names = alias_columns(range.alias.as_ref())?;
         let alias = range.alias.as_ref().map(|alias| alias.aliasname.clone());
         let alias = alias.or(name).unwrap_or_default();
         let mut flows = taint.clone();
         (flows.local, flows.outer, flows.sublink) = (false, false, false);
-        let column = names.into_iter().next().unwrap_or_else(|| alias.clone());
+        let column = names.first().unwrap_or(&alias).clone();
         let rows = if one_column {
             let column = Column { name: column, taint: flows, source: None };
             Rows { columns: vec![column], ..Rows::default() }
         } else {
-            Rows { open: Some(flows), ..Rows::default() }
+            defined.extend(names.into_iter().chain([column]));
+            Rows { open: Some(flows), names: defined, ..Rows::default() }
         };
-        Ok(derived(alias, rows))
+        Ok(Item { function: true, ..derived(alias, rows) })
     }
 
-    fn column_definitions(&mut self, node: &mut Node) -> Judged<()> {
+    fn column_definitions(&mut self, node: &mut Node, names: &mut BTreeSet<String>) -> Judged<()> {
         match node.node.as_mut() {
             None => Ok(()),
             Some(NodeEnum::List(list)) => {
-                list.items.iter_mut().try_for_each(|node| self.column_definitions(node))
+                list.items.iter_mut().try_for_each(|node| self.column_definitions(node, names))
             }
-            Some(NodeEnum::ColumnDef(definition)) => match definition.type_name.as_mut() {
-                Some(name) => self.type_name(name).map(|_| ()),
-                None => not_understood("a column without a type"),
-            },
+            Some(NodeEnum::ColumnDef(definition)) => {
+                names.insert(definition.colname.clone());
+                match definition.type_name.as_mut() {
+                    Some(name) => self.type_name(name).map(|_| ()),
+                    None => not_understood("a column without a type"),
+                }
+            }
             Some(_) => not_understood("this kind of column definition"),
         }
     }
@@ -444,6 +451,7 @@ pub(super) fn derived(alias: String, rows: Rows) -> Item {
         system: false,
         denied: Vec::new(),
         nullable: false,
+        function: false,
     }
 }
 
@@ -489,7 +497,9 @@ pub(super) fn rename(rows: &mut Rows, names: &[String], leaf: bool) -> Judged<()
         let mut open = rows.open.clone().unwrap_or_default();
         for column in rows.columns.drain(..) {
             open.add(&column.taint);
+            rows.names.insert(column.name);
         }
+        rows.names.extend(names.iter().cloned());
         rows.open = Some(open);
         return Ok(());
     }

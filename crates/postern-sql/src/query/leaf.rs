@@ -1,3 +1,11 @@
+//! The leaf: the sub-select that stands in a statement where a protected table was named.
+//!
+//! Protected columns are masked in it, so that nothing above it in the statement can reach a clear
+//! value. A column is clear only for the keys of a set that the gateway fills in, and only if the
+//! first run of the analysis found no use of it that would carry the value away from its key; in
+//! doubt it is masked. Where to start: `leaf` builds the sub-select, [`shown`] decides a column,
+//! and [`LeafBuild::describe`] says what the ledger must record.
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
@@ -241,6 +249,7 @@ fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
     Rows {
         columns: columns.collect(),
         open: None,
+        names: BTreeSet::new(),
         keys: keys.into_iter().collect(),
         bare: BTreeSet::new(),
     }

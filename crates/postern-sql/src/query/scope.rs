@@ -27,6 +27,8 @@ pub(crate) struct Item {
     pub(super) denied: Vec<String>,
     /// An outer join may leave it without a row.
     pub(super) nullable: bool,
+    /// It is a function's: its whole row may be a plain value.
+    pub(super) function: bool,
 }
 
 /// The relations of a select, and the selects around it.
@@ -210,6 +212,7 @@ impl Analysis<'_> {
                 if item.denies(name) && !self.prints_expression {
                     return denied(name);
                 }
+                self.known_field(item, name)?;
                 return item_column(item, name, local);
             }
             level = scope.parent;

@@ -7,6 +7,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Analysis, CommonState, CommonTable,
     call::{constant_or_absent, has_aggregate},
+    field::written_names,
     from::rename,
     scope::Scope,
     target::Outputs,
@@ -91,7 +92,8 @@ impl Analysis<'_> {
             };
             if with.recursive {
                 let name = table.ctename.clone();
-                self.commons.push(CommonTable { name, state: CommonState::Later });
+                let names = written_names(table);
+                self.commons.push(CommonTable { name, names, state: CommonState::Later });
             }
             tables.push(table);
         }
@@ -105,7 +107,11 @@ impl Analysis<'_> {
             let state = CommonState::Known(rows);
             match self.commons.get_mut(mark + index) {
                 Some(common) => common.state = state,
-                None => self.commons.push(CommonTable { name: table.ctename.clone(), state }),
+                None => self.commons.push(CommonTable {
+                    name: table.ctename.clone(),
+                    names: Vec::new(),
+                    state,
+                }),
             }
         }
         Ok(())
@@ -275,8 +281,8 @@ impl Analysis<'_> {
         Ok((taints, columns))
     }
 
-    /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key, so
-    /// the ones that are used are grouped by too, which makes no other groups.
+    /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key,
+    /// so the ones that are used are grouped by too, which makes no other groups.
     fn group_dependents(
         &self,
         select: &mut pb::SelectStmt,
@@ -418,6 +424,7 @@ impl Analysis<'_> {
         Ok(Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),
             open: outputs.open,
+            names: BTreeSet::new(),
             keys,
             bare: if folds { BTreeSet::new() } else { left },
         })

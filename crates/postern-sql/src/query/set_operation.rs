@@ -133,6 +133,8 @@ fn combined(one: &Rows, two: &Rows) -> Rows {
             }
         }
         rows.open = Some(taint);
+        rows.names.clone_from(&one.names);
+        rows.names.extend(one.columns.iter().map(|column| column.name.clone()));
         return rows;
     }
     for (left, right) in one.columns.iter().zip(&two.columns) {

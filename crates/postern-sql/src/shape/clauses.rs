@@ -1,3 +1,8 @@
+//! The clauses and statements that are understood: which nodes, and every field of each.
+//!
+//! A field that the analysis does not look at must be unset or harmless here; see the parent module
+//! for why no pattern has a `..`. Where to start: `clause`.
+
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::{Shape, unset};

@@ -1,3 +1,8 @@
+//! The expressions that are understood: which nodes, and every field of each.
+//!
+//! Nodes that only a planner makes are refused, as are the fields that only it sets. Where to
+//! start: `expression`.
+
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::{Shape, unset};

@@ -139,6 +139,8 @@ fn contradictions_in_roles_and_reasons_are_refused() {
         "[roles.app]\nkind = \"pass_through\"\n\
          budgets = [{ count = \"lookups\", window = \"1h\", max = 1 }]"
     ), @r#"
+    23: role `app` would see the protected tables in clear, unrecorded
+       make it `accounted`: everything is clear and every record is recorded
     24: a pass-through role has budgets, but nothing of it is counted
        leave the budgets out, or make the role `accounted`
     "#);

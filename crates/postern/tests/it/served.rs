@@ -59,8 +59,8 @@ impl Served {
         });
         let log = Mutex::new(Log { lines, said: String::new() });
         let mut served = Self { child, log, address: ([127, 0, 0, 1], 0).into() };
-        let ready = served.wait_for("ready for connections");
-        let address = ready.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
+        let listening = served.wait_for("listening");
+        let address = listening.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
         served.address = address.unwrap().parse().unwrap();
         served
     }

@@ -20,6 +20,27 @@ fn functions_are_refused_unless_listed() {
 }
 
 #[test]
+fn a_field_that_is_none_is_no_call() {
+    let sql = "'select to_tsvector(email) from public.customers'";
+    for statement in [
+        format!("SELECT ({sql}::text).ts_stat"),
+        format!("SELECT (({sql}::text).ts_stat).word"),
+        format!("SELECT x.ts_stat FROM unnest(ARRAY[{sql}]) x"),
+        format!("SELECT (f).ts_stat FROM lower({sql}) f(ts_stat)"),
+        format!("SELECT (s).ts_stat FROM (SELECT {sql} AS s, 1 AS ts_stat) s"),
+        format!("SELECT (SELECT (s).ts_stat FROM products s) FROM (SELECT {sql} AS s) t"),
+        "SELECT (5::float8).pg_sleep".to_owned(),
+        "SELECT a.to_jsonb FROM pg_attrdef a".to_owned(),
+        "SELECT a.xml FROM pg_attrdef a".to_owned(),
+        "SELECT s.to_jsonb FROM (SELECT c.id, c.email, j.* FROM customers c, json_each('{}') j) s"
+            .to_owned(),
+        "SELECT (c).to_jsonb FROM customers c".to_owned(),
+    ] {
+        refused("function", &[&statement]);
+    }
+}
+
+#[test]
 fn an_alias_names_no_hidden_column() {
     refused("alias", &["SELECT s.b FROM (SELECT id FROM customers) s(a, b)"]);
 }
@@ -100,6 +121,10 @@ fn a_fold_over_one_record_is_refused() {
         &[
             "SELECT count(*) FROM customers WHERE id = 5",
             "SELECT count(*) FILTER (WHERE id = 5) FROM customers",
+            "SELECT count(NULLIF(id, 5)) FROM customers",
+            "SELECT count(CASE WHEN id = 5 AND country = 'DE' THEN 1 END) FROM customers",
+            "SELECT count(*) FROM customers c, generate_series(1, CASE WHEN c.id = 5 THEN 9 END)",
+            "SELECT count(*) FROM (SELECT generate_series(1, CASE id WHEN 5 THEN 9 END) FROM customers) s",
             "SELECT count(*) FROM (SELECT * FROM customers WHERE id = 5) s",
             "SELECT max(country) FROM (SELECT country FROM customers ORDER BY id LIMIT 1) s",
             "SELECT max(country) FILTER (WHERE r = 7) FROM (SELECT country, row_number() OVER (ORDER BY id) r FROM customers) s",

@@ -44,6 +44,23 @@ fn what_touches_nothing_protected_is_written_anew() {
 }
 
 #[test]
+fn fields_of_rows_stay_fields() {
+    check(
+        "SELECT c.relname, x.key, (x).value FROM pg_class c, json_each('{}') x",
+        "plain SELECT c.relname, x.key, (x).value FROM pg_catalog.pg_class c, pg_catalog.json_each('{}') x",
+    );
+    check(
+        "SELECT x.a, y.i FROM json_to_recordset('[]') x(a int), unnest(ARRAY[1]) WITH ORDINALITY y(v, i)",
+        "plain SELECT x.a, y.i FROM pg_catalog.json_to_recordset('[]') x (a int), pg_catalog.unnest(ARRAY[1]) WITH ORDINALITY y(v, i)",
+    );
+    check(
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT r.n + 1 FROM r WHERE r.n < 9) SELECT r.n FROM r",
+        "plain WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT r.n + 1 AS \"?column?\" FROM r WHERE r.n < 9) SELECT r.n FROM r",
+    );
+    check("SELECT (p).name FROM products p", "plain SELECT (p).name FROM public.products p");
+}
+
+#[test]
 fn the_literals_of_definitions_are_blanked() {
     check(
         "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef",

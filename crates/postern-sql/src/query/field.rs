@@ -1,0 +1,121 @@
+//! Fields of rows. PostgreSQL reads `x.f` and `(x).f`, where `x` has no field `f`, as the call
+//! `f(x)` of any function at all, or as a cast to a type `f`. So a field must be known to be one.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{
+    Analysis,
+    names::figure,
+    scope::{Item, Scope},
+};
+use crate::{ast, functions::unlisted, refusal::Judged};
+
+impl Analysis<'_> {
+    /// Checks `alias.name` for an item whose columns are not all known.
+    pub(super) fn known_field(&self, item: &Item, name: &str) -> Judged<()> {
+        let listed = item.rows.columns.iter().any(|column| column.name == name)
+            || item.rows.names.contains(name);
+        if listed || item.rows.open.is_none() || self.is_field(name) {
+            return Ok(());
+        }
+        unlisted(name)
+    }
+
+    /// Whether an expression is the whole row of an item that has columns, whatever they are.
+    pub(super) fn is_row_of(&self, node: &Node, scope: &Scope<'_>) -> bool {
+        row_of(node, scope).is_some()
+    }
+
+    /// Checks `(…).name`; `row` is what it is taken from if that is the whole row of an item.
+    pub(super) fn selected_field(
+        &self,
+        row: Option<&Node>,
+        name: &str,
+        scope: &Scope<'_>,
+    ) -> Judged<()> {
+        let item = row.and_then(|row| row_of(row, scope));
+        let column =
+            item.is_some_and(|item| item.rows.columns.iter().any(|column| column.name == name));
+        if column || FIELDS.contains(&name) && self.is_field(name) {
+            return Ok(());
+        }
+        unlisted(name)
+    }
+
+    /// Whether a name is that of a field or a column of the system's own, and of nothing that
+    /// could be called or cast to with an effect.
+    fn is_field(&self, name: &str) -> bool {
+        let known = FIELDS.contains(&name) || catalogue_columns().any(|column| column == name);
+        let catalogue = self.resolver.catalogue;
+        let mut path = self.resolver.search_path().into_iter();
+        known && !path.any(|schema| catalogue.functions_named(schema, name).next().is_some())
+    }
+}
+
+/// The item whose whole row a name means. A function's may be a plain value instead.
+fn row_of<'s>(node: &Node, scope: &'s Scope<'_>) -> Option<&'s Item> {
+    let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+    let names = ast::names(&reference.fields)?;
+    let [name] = names.as_slice() else { return None };
+    let mut level = Some(scope);
+    while let Some(scope) = level {
+        let column = |item: &Item| {
+            item.rows.open.is_some() || item.rows.columns.iter().any(|column| column.name == *name)
+        };
+        if scope.items.iter().any(column) {
+            return None;
+        }
+        level = scope.parent;
+    }
+    let mut level = Some(scope);
+    while let Some(scope) = level {
+        if let Some(item) = scope.items.iter().find(|item| item.alias == *name) {
+            return (!item.function).then_some(item);
+        }
+        level = scope.parent;
+    }
+    None
+}
+
+/// The names of a common table's columns, as far as its text says them.
+pub(super) fn written_names(table: &pb::CommonTableExpr) -> Vec<String> {
+    let renamed = ast::names(&table.aliascolnames).unwrap_or_default();
+    let mut names: Vec<String> = renamed.into_iter().map(str::to_owned).collect();
+    let query = table.ctequery.as_deref().and_then(|node| node.node.as_ref());
+    let Some(NodeEnum::SelectStmt(select)) = query else { return names };
+    let mut select = select.as_ref();
+    while let Some(left) = select.larg.as_deref() {
+        select = left;
+    }
+    for node in select.target_list.iter().skip(names.len()) {
+        let Some(NodeEnum::ResTarget(target)) = &node.node else { continue };
+        match target.val.as_deref() {
+            Some(value) if target.name.is_empty() => names.push(figure(value)),
+            _ => names.push(target.name.clone()),
+        }
+    }
+    names
+}
+
+/// Fields of the rows that built-in functions return. None is a function's or a type's name.
+const FIELDS: [&str; 14] = [
+    "barelabel",
+    "baredesc",
+    "catcode",
+    "catdesc",
+    "f1",
+    "f2",
+    "f3",
+    "key",
+    "lexeme",
+    "ordinality",
+    "positions",
+    "value",
+    "weights",
+    "word",
+];
+
+fn catalogue_columns() -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("../columns.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.flat_map(str::split_whitespace)
+}
