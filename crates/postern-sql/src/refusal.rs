@@ -28,3 +28,13 @@ pub(crate) fn not_understood<T>(what: &str) -> Judged<T> {
         "write the statement without it",
     )
 }
+
+/// More of something than is looked at.
+pub(crate) fn too_many<T>(sqlstate: &'static str, what: &str, max: usize) -> Judged<T> {
+    Err(Refusal {
+        sqlstate,
+        rule: "too_many",
+        message: format!("a statement can have at most {max} {what}"),
+        hint: "split the statement".to_owned(),
+    })
+}
