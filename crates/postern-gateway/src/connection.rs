@@ -481,6 +481,13 @@ impl Connection<'_> {
         if !self.session.is_idle() {
             self.cancel_upstream();
         }
+        let mut last = Vec::new();
+        self.session.abandon(&mut last);
+        for effect in last {
+            if let Effect::Hold(hold) = effect {
+                self.record(hold);
+            }
+        }
         self.server.output.clear();
         encode::terminate(&mut self.server.output);
         let server = &mut self.server;

@@ -276,6 +276,28 @@ impl Session {
         }
     }
 
+    /// The client is gone: what its statements searched for is told all the same, so that nobody
+    /// asks for nothing by hanging up. No row leaves any more.
+    pub fn abandon(&mut self, effects: &mut Vec<Effect>) {
+        self.filling = None;
+        for expect in std::mem::take(&mut self.expected) {
+            match expect {
+                Expect::Execute(run) => self.tell_misses(&run),
+                Expect::Simple(runs) => runs.iter().for_each(|run| self.tell_misses(run)),
+                Expect::Parse { .. }
+                | Expect::Bind { .. }
+                | Expect::DescribeStatement(_)
+                | Expect::DescribePortal(_)
+                | Expect::CloseStatement(_)
+                | Expect::ClosePortal(_)
+                | Expect::Refusal { .. }
+                | Expect::QueryReady
+                | Expect::SyncReady => {}
+            }
+        }
+        effects.extend(self.filling.take().map(|held| Effect::Hold(held.hold)));
+    }
+
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
         let run = self.finish_rows(effects)?;
         if let Planned::Guarded(plan) = &*run.portal.plan

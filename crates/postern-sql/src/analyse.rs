@@ -289,12 +289,14 @@ fn bounds(sql: &str, raw: &RawStmt) -> (usize, usize) {
 fn normalized(sql: &str, tokens: &[ScanToken], raw: &RawStmt) -> String {
     let (start, end) = bounds(sql, raw);
     let mut text = String::new();
-    for token in tokens {
+    let first =
+        tokens.partition_point(|token| usize::try_from(token.start).is_ok_and(|at| at < start));
+    for token in tokens.iter().skip(first) {
         let (Ok(from), Ok(to)) = (usize::try_from(token.start), usize::try_from(token.end)) else {
             continue;
         };
-        if from < start || to > end {
-            continue;
+        if to > end {
+            break;
         }
         let word = match token.token() {
             Token::SqlComment | Token::CComment => continue,

@@ -14,6 +14,11 @@ use crate::SyntaxError;
 /// The longest text that is looked at, in bytes.
 const BYTES_MAX: usize = 2 << 20;
 
+/// The most tokens of a text, and the most statements. What comes after takes time and memory for
+/// each of them.
+const TOKENS_MAX: usize = 200_000;
+const STATEMENTS_MAX: usize = 1_000;
+
 /// The greatest estimate of a tree's depth.
 const DEPTH_MAX: usize = 1_000;
 
@@ -34,6 +39,14 @@ struct Frame {
 pub(crate) fn depth(sql: &str, tokens: &[ScanToken]) -> Result<usize, SyntaxError> {
     if sql.len() > BYTES_MAX {
         return Err(limit("54000", format!("the statement is longer than {BYTES_MAX} bytes")));
+    }
+    if tokens.len() > TOKENS_MAX {
+        return Err(limit("54000", format!("the statement has more than {TOKENS_MAX} words")));
+    }
+    let ends = tokens.iter().filter(|token| token.token() == Token::Ascii59).count();
+    if ends > STATEMENTS_MAX {
+        let message = format!("the text has more than {STATEMENTS_MAX} statements");
+        return Err(limit("54000", message));
     }
     let mut outer: Vec<Frame> = Vec::new();
     let mut frame = Frame::default();

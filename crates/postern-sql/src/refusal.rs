@@ -62,3 +62,13 @@ pub(crate) fn unknown_kind(node: &NodeEnum) -> Refusal {
     };
     refusal("not_understood", format!("{kind} is not allowed for this role"), hint)
 }
+
+/// More of something than is looked at.
+pub(crate) fn too_many<T>(sqlstate: &'static str, what: &str, max: usize) -> Judged<T> {
+    Err(Refusal {
+        sqlstate,
+        rule: "too_many",
+        message: format!("a statement can have at most {max} {what}"),
+        hint: "split the statement".to_owned(),
+    })
+}

@@ -105,6 +105,14 @@ fn a_lookup_that_fails_is_told_as_a_miss() {
 }
 
 #[test]
+fn a_lookup_whose_client_hangs_up_is_told_as_a_miss() {
+    let mut table = Table::new();
+    table.query("SELECT id FROM customers WHERE email = 'a@b.c'").told();
+    table.session.abandon(&mut table.effects);
+    assert_eq!(table.told(), ["hold 1 [] miss"]);
+}
+
+#[test]
 fn a_write_that_reasons_may_read_has_them_read_before_the_client_goes_on() {
     let mut table = Table::new();
     table.query("INSERT INTO tickets (id, customer_id, assignee) VALUES (1, 7, 'ana')").told();

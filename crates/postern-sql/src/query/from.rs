@@ -12,10 +12,13 @@ use super::{
 use crate::{
     ast,
     functions::Kind,
-    refusal::{Judged, not_understood, refuse},
+    refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolved,
     taint::{Column, Rows, Taint},
 };
+
+/// Far beyond what the server can plan in useful time.
+const ITEMS_MAX: usize = 200;
 
 /// What `*` stands for.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +64,9 @@ impl Analysis<'_> {
         let mut star = Star::default();
         for node in from {
             star.join(self.read_from_item(node, scope, place, false)?);
+        }
+        if scope.items.len() > ITEMS_MAX {
+            return too_many("54001", "tables of a FROM clause", ITEMS_MAX);
         }
         for (index, item) in scope.items.iter().enumerate() {
             let same = |other: &Item| other.alias == item.alias;

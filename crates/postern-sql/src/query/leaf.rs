@@ -15,7 +15,7 @@ use crate::{
     ColumnRule, KeySet, KeyType, Leaf, Mode, Show, TableRule, ast,
     catalogue::{Column, Relation},
     mask::mask,
-    refusal::Judged,
+    refusal::{Judged, too_many},
     taint::{self, Key, Rows, Source, Taint},
 };
 
@@ -27,6 +27,9 @@ pub(crate) struct LeafBuild<'a> {
     pub(crate) key_type: KeyType,
     key_set: Option<KeySet>,
 }
+
+/// Each becomes a sub-select over all columns of its table.
+const LEAVES_MAX: usize = 100;
 
 /// How a column of a protected table is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +117,9 @@ impl<'a> Analysis<'a> {
         rule: &'a TableRule,
     ) -> Judged<(Node, Rows, usize)> {
         let index = self.leaves.len();
+        if index >= LEAVES_MAX {
+            return too_many("54001", "references to protected tables", LEAVES_MAX);
+        }
         let build = LeafBuild {
             relation,
             rule,

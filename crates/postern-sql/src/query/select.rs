@@ -14,9 +14,12 @@ use super::{
 };
 use crate::{
     ast,
-    refusal::{Judged, not_understood},
+    refusal::{Judged, not_understood, too_many},
     taint::{Column, Key, Rows, Taint},
 };
+
+/// PostgreSQL's own limit.
+const LIST_MAX: usize = 1_664;
 
 /// Where a select stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +183,10 @@ impl Analysis<'_> {
         outer: Option<&Scope<'_>>,
         place: Place,
     ) -> Judged<Rows> {
+        let lists = [&select.target_list, &select.sort_clause, &select.group_clause];
+        if lists.iter().any(|list| list.len() > LIST_MAX) {
+            return too_many("54011", "result columns or sort keys", LIST_MAX);
+        }
         let mut scope = Scope::new(outer);
         let star = self.read_from_clause(&mut select.from_clause, &mut scope, place)?;
         let outer_aggregates = mem::take(&mut self.aggregates);

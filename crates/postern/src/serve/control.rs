@@ -26,6 +26,9 @@ use crate::{
 /// How long somebody who is connected may say nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long to wait when no connection could be accepted.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// Answers requests.
 pub(super) struct Answering {
     handle: Handle,
@@ -120,7 +123,16 @@ impl Listening {
         let answering = Arc::new(answering);
         thread::Builder::new().name("postern-control".to_owned()).spawn(move || {
             for stream in listener.incoming() {
-                let Ok(stream) = stream else { return };
+                let stream = match stream {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        // Out of descriptors, most likely. It must go on: this is how accounts
+                        // are suspended.
+                        tracing::error!(%error, "a control connection could not be accepted");
+                        thread::sleep(ACCEPT_AGAIN_AFTER);
+                        continue;
+                    }
+                };
                 let answering = answering.clone();
                 // A thread each: administrators are few.
                 thread::spawn(move || {

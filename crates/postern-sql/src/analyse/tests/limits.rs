@@ -80,3 +80,17 @@ fn a_snapshot_says_its_version_and_bad_ones_are_refused() {
     assert!(Catalogue::from_json(&json.replace("150020", "120001")).is_err());
     assert!(Catalogue::from_json("{}").is_err());
 }
+
+#[test]
+fn what_takes_too_long_to_judge_is_an_error() {
+    let many = |count: usize, item: &str| vec![item; count].join(",");
+    let numbered = |count: usize, item: &str| {
+        (0..count).map(|n| format!("{item}{n}")).collect::<Vec<_>>().join(",")
+    };
+    let error = |sql: &str| judged(sql, Mode::Restricted).chars().take(11).collect::<String>();
+    assert_eq!(error(&format!("SELECT {}", many(200_000, "1"))), "error 54000");
+    assert_eq!(error(&"SELECT 1;".repeat(2_000)), "error 54000");
+    assert_eq!(error(&format!("SELECT {}", many(1_700, "1"))), "54011 too_m");
+    assert_eq!(error(&format!("SELECT 1 FROM {}", numbered(201, "products p"))), "54001 too_m");
+    assert_eq!(error(&format!("SELECT 1 FROM {}", numbered(101, "customers c"))), "54001 too_m");
+}
