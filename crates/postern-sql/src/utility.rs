@@ -149,21 +149,35 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
         {
             refused(name)
         }
-        // Bounds may be set, not taken away; without a unit they count milliseconds.
-        "statement_timeout" | "idle_in_transaction_session_timeout" => {
-            let millis = value.map(str::parse::<u32>);
-            match millis {
-                None | Some(Ok(1..=TIMEOUT_MS_MAX)) => Ok(Utility::Forward(Effect::Setting)),
-                Some(Ok(_) | Err(_)) => refused(name),
-            }
-        }
+        // Bounds may be set, not taken away.
+        "statement_timeout" | "idle_in_transaction_session_timeout" => match value.map(millis) {
+            None | Some(Some(1..=TIMEOUT_MS_MAX)) => Ok(Utility::Forward(Effect::Setting)),
+            Some(_) => refuse(
+                "setting",
+                format!("setting `{name}` can't be changed to this by this role"),
+                "a time-out is a whole number with ms, s or min, from 1ms to 60min",
+            ),
+        },
         _ if SETTABLE.contains(&lower.as_str()) => Ok(Utility::Forward(Effect::Setting)),
         _ => refused(name),
     }
 }
 
+/// A time-out as PostgreSQL reads it; without a unit it counts milliseconds.
+fn millis(value: &str) -> Option<u64> {
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at_checked(end)?;
+    let unit = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 /// The longest time-out that a client may set.
-const TIMEOUT_MS_MAX: u32 = 3_600_000;
+const TIMEOUT_MS_MAX: u64 = 3_600_000;
 
 /// Settings of the session that change how values look or how long things take, nothing else.
 const SETTABLE: [&str; 17] = [

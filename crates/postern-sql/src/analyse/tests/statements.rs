@@ -90,6 +90,8 @@ fn transactions_and_settings_are_forwarded_or_answered() {
     check("SHOW server_version", "plain SHOW server_version");
     check("SHOW TRANSACTION ISOLATION LEVEL", "plain SHOW TRANSACTION ISOLATION LEVEL");
     check("SET statement_timeout = 5000", "plain SET statement_timeout TO 5000");
+    check("SET statement_timeout = '30s'", r#"plain SET statement_timeout TO "30s""#);
+    check("SET statement_timeout = '60 min'", r#"plain SET statement_timeout TO "60 min""#);
     check("SET statement_timeout TO DEFAULT", "plain SET statement_timeout TO DEFAULT");
     check("DISCARD ALL", "plain DISCARD ALL");
     check("DEALLOCATE ALL", "plain DEALLOCATE ALL");
