@@ -299,7 +299,7 @@ name = "public.pgbench_accounts"
 subject = "aid"
 clear = ["aid", "bid"]
 [tables.columns.abalance]
-class = "secret"
+class = "identifier"
 
 [[tables]]
 name = "public.assignments"
