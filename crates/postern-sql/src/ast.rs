@@ -87,6 +87,14 @@ pub(crate) fn equal(kind: pb::AExprKind, left: Node, right: Node) -> Node {
     })))
 }
 
+pub(crate) fn collate(text: Node, collation: [&str; 2]) -> Node {
+    node(NodeEnum::CollateClause(Box::new(pb::CollateClause {
+        arg: Some(Box::new(text)),
+        collname: collation.map(string).to_vec(),
+        location: 0,
+    })))
+}
+
 pub(crate) fn case(condition: Node, yes: Node, no: Node) -> Node {
     let when = pb::CaseWhen {
         xpr: None,

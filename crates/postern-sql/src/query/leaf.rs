@@ -170,7 +170,11 @@ impl<'a> Analysis<'a> {
         let spoiled = self.known.spoiled.contains(&(index, column.number));
         match set {
             Some(set) if Some(set) == build.key_set && !spoiled => {
-                let subject = ast::column(&["b", &build.rule.subject]);
+                let mut subject = ast::column(&["b", &build.rule.subject]);
+                if build.key_type == KeyType::Text {
+                    // A collation can take different texts for equal; the gateway doesn't.
+                    subject = ast::collate(subject, ["pg_catalog", "C"]);
+                }
                 let condition =
                     ast::equal(pb::AExprKind::AexprOpAny, subject, self.hole(set, build.key_type));
                 Ok(ast::case(condition, base, mask))

@@ -13,6 +13,22 @@ fn leaf(sql: &str, mode: Mode) -> String {
 }
 
 #[test]
+fn a_text_key_is_compared_byte_by_byte() {
+    let mut by_number = rules(Mode::Restricted);
+    by_number.tables.retain(|table| table.table == "tickets");
+    by_number.tables[0].subject = "number".to_owned();
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    let statements =
+        analyse("SELECT body FROM tickets", &catalogue(), &by_number, context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+    let text = guarded.sql.render_literal(|_| "{A}".to_owned());
+    let condition = "CASE WHEN b.number COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) \
+                     ANY('{A}'::pg_catalog.text[]) THEN b.body";
+    assert!(text.contains(condition), "{text}");
+}
+
+#[test]
 fn an_own_clear_leaf_has_masks_of_each_columns_type() {
     let own = |column: &str, mask: &str| {
         format!(
