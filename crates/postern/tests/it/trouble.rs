@@ -126,7 +126,7 @@ fn with_the_database_down_people_are_told_and_let_in_when_it_is_up() {
     support.postgres.shut_down().unwrap();
     let served = Served::start(&support.bench);
     let said = served.wait_for("ERROR");
-    assert!(said.contains("can't be used") && said.contains("Connection refused"), "{said}");
+    assert!(said.contains("can't reach") && said.contains("Connection refused"), "{said}");
     let report = check_refused_log_in(&served, "57P03");
     assert_eq!(report.message, "the database server can't be reached");
     let status = support.bench.run("status").yes();
