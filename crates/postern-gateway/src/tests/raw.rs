@@ -12,10 +12,12 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::upstream::BoxedStream;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) struct Raw {
-    stream: TcpStream,
+    stream: BoxedStream,
     buffer: BytesMut,
 }
 
@@ -36,6 +38,16 @@ impl Raw {
         database: &str,
     ) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
+        Self::log_in(Box::new(stream), user, password, database).await
+    }
+
+    /// Logs in over a connection that is there.
+    pub(super) async fn log_in(
+        stream: BoxedStream,
+        user: &str,
+        password: &str,
+        database: &str,
+    ) -> Self {
         let mut raw = Self { stream, buffer: BytesMut::new() };
         let mut out = BytesMut::new();
         encode::startup(&mut out, 0, &[("user", user), ("database", database)]).unwrap();

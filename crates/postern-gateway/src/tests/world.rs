@@ -63,6 +63,11 @@ impl Drop for World {
 impl World {
     /// Everybody is an agent with these budgets.
     pub(super) fn start(budgets: &[Limit]) -> Self {
+        Self::start_with(budgets, None)
+    }
+
+    /// The same, with TLS for clients.
+    pub(super) fn start_with(budgets: &[Limit], tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let postgres = PostgresServer::start(postern_testkit::Options::default()).unwrap();
         postgres.psql("CREATE DATABASE support").unwrap();
         postgres.psql_in("support", SCHEMA).unwrap();
@@ -80,7 +85,8 @@ impl World {
             mock_secret: [1; 32],
             search_key: [2; 32],
         };
-        let gateway = Gateway::build(settings(&postgres, budgets), parts).unwrap();
+        let settings = Settings { tls, ..settings(&postgres, budgets) };
+        let gateway = Gateway::build(settings, parts).unwrap();
         let handle = gateway.handle();
         postern_testkit::wait_until(PATIENCE, "the catalogue to be read", || handle.is_ready())
             .unwrap();
