@@ -9,8 +9,8 @@ use pg_query::{
 use postern_model::StatementFingerprint;
 
 use crate::{
-    Catalogue, Context, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, Origin, Plain, Rules,
-    Statement, SyntaxError, Template, Verdict, nesting,
+    Catalogue, Context, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, Plain, Rules, Statement,
+    SyntaxError, Template, Verdict, nesting,
     query::{Analysis, Facts, ProtectedInsert, insert_protected},
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
@@ -32,7 +32,12 @@ pub fn analyse(
     }
     let tokens = pg_query::scan_tokens(sql).map_err(|error| syntax_error(&error))?;
     let judge = || judge(sql, &tokens, catalogue, rules, context);
-    if nesting::depth(sql, &tokens)? <= nesting::DEPTH_SHALLOW {
+    let word = |token: &ScanToken| {
+        let (start, end) = (usize::try_from(token.start), usize::try_from(token.end));
+        start.ok().zip(end.ok()).and_then(|(start, end)| sql.get(start..end)).unwrap_or("U&")
+    };
+    let names_view = || tokens.iter().any(|token| catalogue.may_name_view(word(token)));
+    if nesting::depth(sql, &tokens)? <= nesting::DEPTH_SHALLOW && !names_view() {
         return judge();
     }
     thread::scope(|scope| {
@@ -169,16 +174,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
     let leaves = leaves
         .map(|(index, leaf)| leaf.describe(index, &used, &analysis.facts.spoiled, mode))
         .collect();
-    let origins = rows.columns.iter().map(|column| {
-        let source = column.source?;
-        let leaf = analysis.leaves.get(source.leaf)?;
-        let column = leaf.column(source.attribute)?;
-        Some(Origin {
-            table_oid: leaf.relation.oid,
-            attribute: column.number,
-            type_modifier: column.modifier,
-        })
-    });
+    let origins = rows.columns.iter().map(|column| column.origin);
     let lookups = analysis.facts.lookups.iter().filter_map(|(index, lookup)| {
         let leaf = analysis.leaves.get(*index)?;
         Some(Lookup {

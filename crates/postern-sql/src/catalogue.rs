@@ -1,11 +1,16 @@
 //! A snapshot of the system catalogues: all that names in a statement are resolved against.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
+use pg_query::{NodeEnum, protobuf as pb};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     functions::Functions,
+    nesting,
     resolve::{CatalogueRelation, catalogue_relations},
 };
 
@@ -20,6 +25,8 @@ pub struct Catalogue {
     database: String,
     relations: BTreeMap<u32, Relation>,
     names: BTreeMap<(String, String), u32>,
+    /// The names of views, in lower case.
+    views: BTreeSet<String>,
     parents: BTreeMap<u32, Vec<u32>>,
     children: BTreeMap<u32, Vec<u32>>,
     reads: BTreeMap<u32, Vec<u32>>,
@@ -58,6 +65,43 @@ pub(crate) struct Relation {
     pub(crate) rules: bool,
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) columns: Vec<Column>,
+    /// A view's query, with all names qualified that are not `pg_catalog`'s.
+    #[serde(default)]
+    pub(crate) definition: Option<String>,
+    /// The same as a tree, read when it is needed first.
+    #[serde(skip)]
+    parsed: OnceLock<Option<Definition>>,
+}
+
+/// A view's query.
+#[derive(Debug, Clone)]
+pub(crate) struct Definition {
+    pub(crate) query: Box<pb::SelectStmt>,
+    /// How deep it is nested, as `nesting` estimates it.
+    pub(crate) depth: usize,
+}
+
+impl Relation {
+    /// What a view stands for; `None` if that can't be understood.
+    pub(crate) fn definition(&self) -> Option<&Definition> {
+        let text = self.definition.as_deref()?;
+        self.parsed.get_or_init(|| Definition::parse(text)).as_ref()
+    }
+}
+
+impl Definition {
+    fn parse(text: &str) -> Option<Self> {
+        let tokens = pg_query::scan_tokens(text).ok()?;
+        let depth = nesting::depth(text, &tokens).ok()?;
+        let mut statements = pg_query::parse(text, 0).ok()?.protobuf.stmts.into_iter();
+        let (Some(statement), None) = (statements.next(), statements.next()) else {
+            return None;
+        };
+        match statement.stmt?.node? {
+            NodeEnum::SelectStmt(query) => Some(Self { query, depth }),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -69,6 +113,9 @@ pub(crate) struct Column {
     pub(crate) modifier: i32,
     pub(crate) unique: bool,
     pub(crate) primary: bool,
+    /// The columns that a generated column is computed from.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) reads: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -155,6 +202,28 @@ fn grouped<K: Ord, V>(pairs: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, Ve
     map
 }
 
+/// A column that a child generates is so for who reads the parent.
+fn inherit_reads(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMap<u32, Vec<u32>>) {
+    let generated = relations.values().flat_map(|relation| {
+        let columns = relation.columns.iter().filter(|column| !column.reads.is_empty());
+        columns.map(|column| (relation.oid, column.name.clone(), column.reads.clone()))
+    });
+    for (oid, name, reads) in generated.collect::<Vec<_>>() {
+        let mut seen = BTreeSet::new();
+        let mut queue = parents.get(&oid).cloned().unwrap_or_default();
+        while let Some(parent) = queue.pop() {
+            if !seen.insert(parent) {
+                continue;
+            }
+            queue.extend(parents.get(&parent).into_iter().flatten());
+            let columns = relations.get_mut(&parent).into_iter().flat_map(|r| &mut r.columns);
+            for column in columns.filter(|column| column.name == name) {
+                column.reads.extend(reads.iter().cloned());
+            }
+        }
+    }
+}
+
 impl Catalogue {
     /// Reads what [`SNAPSHOT_SQL`] returned.
     pub fn from_json(json: &str) -> Result<Self, CatalogueError> {
@@ -162,19 +231,26 @@ impl Catalogue {
         if !(130_000..190_000).contains(&snapshot.server) {
             return Err(CatalogueError::Version(snapshot.server));
         }
-        let relations: BTreeMap<u32, Relation> =
+        let mut relations: BTreeMap<u32, Relation> =
             snapshot.relations.into_iter().map(|relation| (relation.oid, relation)).collect();
+        let parents = grouped(snapshot.inherits.iter().copied());
+        inherit_reads(&mut relations, &parents);
         let types: BTreeMap<u32, Type> =
             snapshot.types.into_iter().map(|kind| (kind.oid, kind)).collect();
         Ok(Self {
             version: *blake3::hash(json.as_bytes()).as_bytes(),
             database: snapshot.database,
+            views: relations
+                .values()
+                .filter(|relation| relation.definition.is_some())
+                .map(|relation| relation.name.to_lowercase())
+                .collect(),
             names: relations
                 .values()
                 .map(|r| ((r.schema.clone(), r.name.clone()), r.oid))
                 .collect(),
             relations,
-            parents: grouped(snapshot.inherits.iter().copied()),
+            parents,
             children: grouped(snapshot.inherits.iter().map(|(child, parent)| (*parent, *child))),
             reads: grouped(snapshot.reads),
             calls: grouped(snapshot.calls),
@@ -219,6 +295,14 @@ impl Catalogue {
     pub(crate) fn relation_named(&self, schema: &str, name: &str) -> Option<&Relation> {
         let oid = self.names.get(&(schema.to_owned(), name.to_owned()))?;
         self.relations.get(oid)
+    }
+
+    /// Whether a word of a text may be the name of a view, whose definition may be nested deeply.
+    pub(crate) fn may_name_view(&self, word: &str) -> bool {
+        // An identifier with Unicode escapes can be any name.
+        let escaped = word.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("u&"));
+        let name = word.trim_matches('"').replace("\"\"", "\"").to_lowercase();
+        escaped || self.views.contains(&name)
     }
 
     pub(crate) fn parents(&self, oid: u32) -> &[u32] {

@@ -39,6 +39,7 @@ mod statement;
 mod taint;
 mod template;
 mod utility;
+mod verdicts;
 
 pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL};

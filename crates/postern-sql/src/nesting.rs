@@ -20,7 +20,7 @@ const TOKENS_MAX: usize = 200_000;
 const STATEMENTS_MAX: usize = 1_000;
 
 /// The greatest estimate of a tree's depth.
-const DEPTH_MAX: usize = 1_000;
+pub(crate) const DEPTH_MAX: usize = 1_000;
 
 /// The greatest estimate for which the two megabytes of a usual thread are plenty: the tests pass
 /// with 0.75, unoptimised.

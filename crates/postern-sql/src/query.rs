@@ -29,6 +29,8 @@ mod scope;
 mod select;
 mod set_operation;
 mod target;
+mod view;
+mod window;
 mod write;
 
 pub(crate) use leaf::LeafBuild;
@@ -62,7 +64,7 @@ struct CommonTable {
 
 #[derive(Debug, Clone)]
 enum CommonState {
-    Known(Rows),
+    Known(Box<Rows>),
     /// It is being analysed: a reference is recursive.
     Itself,
     /// It comes later in the same `WITH RECURSIVE`.
@@ -83,8 +85,10 @@ pub(crate) struct Analysis<'a> {
     /// Leaves whose rows are folded without carrying their keys.
     folded: BTreeSet<usize>,
     commons: Vec<CommonTable>,
+    views: view::Views,
     recursions: usize,
     aggregates: Vec<grouping::Aggregate>,
+    windows: window::Windows,
     /// The argument of `pg_get_expr` is being analysed.
     prints_expression: bool,
     pub(crate) locks_rows: bool,
@@ -104,8 +108,10 @@ impl<'a> Analysis<'a> {
             pinned: BTreeSet::new(),
             folded: BTreeSet::new(),
             commons: Vec::new(),
+            views: view::Views::default(),
             recursions: 0,
             aggregates: Vec::new(),
+            windows: window::Windows::default(),
             prints_expression: false,
             locks_rows: false,
             writes: false,

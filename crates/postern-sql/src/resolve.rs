@@ -18,6 +18,8 @@ pub(crate) enum Resolved<'a> {
     Protected(&'a Relation, &'a TableRule),
     /// A relation that holds nothing protected.
     Plain(&'a Relation),
+    /// A view that reads a protected table: its definition stands for it.
+    View(&'a Relation),
     /// An allowed catalogue relation; the columns listed are not.
     Catalogue { schema: &'a str, denied: &'a [String] },
 }
@@ -103,8 +105,8 @@ impl<'a> Resolver<'a> {
     fn judge(&self, relation: &'a Relation) -> Judged<Resolved<'a>> {
         if let Some(rule) = self.rule_of(relation.oid) {
             return match relation.kind {
-                'r' | 'p' => Ok(Resolved::Protected(relation, rule)),
-                _ => self.derived(relation, "is protected and no table"),
+                'r' | 'p' | 'm' | 'f' => Ok(Resolved::Protected(relation, rule)),
+                _ => self.derived(relation, "is protected and holds no records"),
             };
         }
         let listed = self.listed(relation);
@@ -128,7 +130,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// A view is plain if nothing it can reach is protected or unknown.
+    /// A view is plain if nothing it can reach is protected or unknown. If something is protected,
+    /// its definition is judged as if the client had written it, with all else that it reads.
     fn view(&self, view: &'a Relation, listed: bool) -> Judged<Resolved<'a>> {
         let reach = self.closure(view.oid, |oid| self.catalogue.reads(oid));
         for oid in reach.iter().copied() {
@@ -140,7 +143,11 @@ impl<'a> Resolver<'a> {
             };
             let family = self.closure(oid, |oid| self.catalogue.children(oid));
             if family.iter().chain([&oid]).any(|oid| self.rule_of(*oid).is_some()) {
-                return self.derived(view, "reads a protected table");
+                return match view.kind {
+                    'v' if view.definition.is_some() => Ok(Resolved::View(view)),
+                    'v' => self.derived(view, "is being changed, try again"),
+                    _ => self.derived(view, "holds copies of a protected table's records"),
+                };
             }
             let unsafe_kind = !matches!(relation.kind, 'r' | 'p' | 'v' | 'm');
             if (unsafe_kind || relation.extension) && !listed {

@@ -6,7 +6,10 @@
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use crate::refusal::{Judged, not_understood, refuse};
+use crate::{
+    refusal::{Judged, not_understood, refuse},
+    verdicts::{NodeVerdict, verdict},
+};
 
 mod clauses;
 mod expressions;
@@ -29,13 +32,21 @@ impl Shape<'_> {
     }
 
     fn kind(&self, node: &mut NodeEnum) -> Judged<()> {
-        if let Some(judged) = self.expression(node) {
-            return judged;
-        }
-        if let Some(judged) = self.clause(node) {
-            return judged;
-        }
-        not_understood(&kind_name(node))
+        let judged = match verdict(node) {
+            NodeVerdict::Expression => self.expression(node),
+            NodeVerdict::Clause => self.clause(node),
+            NodeVerdict::Utility
+            | NodeVerdict::Inside
+            | NodeVerdict::Planned
+            | NodeVerdict::JsonOrXml
+            | NodeVerdict::Definition
+            | NodeVerdict::Privilege
+            | NodeVerdict::Administration
+            | NodeVerdict::Code
+            | NodeVerdict::Session
+            | NodeVerdict::Form => None,
+        };
+        judged.unwrap_or_else(|| not_understood(&kind_name(node)))
     }
 
     fn child(&self, child: &mut Child) -> Judged<()> {

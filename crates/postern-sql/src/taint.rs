@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::Origin;
+
 /// Which protected data an expression's value depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Taint {
@@ -50,6 +52,15 @@ pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) taint: Taint,
     pub(crate) source: Option<Source>,
+    /// What the result says of where it comes from, unless the server says it right.
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Column {
+    /// A column that is more than a copy of another.
+    pub(crate) fn computed(name: &str, taint: Taint) -> Self {
+        Self { name: name.to_owned(), taint, source: None, origin: None }
+    }
 }
 
 /// A hidden column that carries a leaf's key.
@@ -72,4 +83,6 @@ pub(crate) struct Rows {
     pub(crate) keys: Vec<Key>,
     /// Leaves whose rows are in it one by one, but whose keys are not carried.
     pub(crate) bare: BTreeSet<usize>,
+    /// Leaves into which a condition on one of the columns can be moved without a change.
+    pub(crate) searchable: BTreeSet<usize>,
 }

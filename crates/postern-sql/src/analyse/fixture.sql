@@ -1,5 +1,6 @@
 -- The database that fixture.json is a snapshot of. To make it anew: load this into an empty
--- database, run ../catalogue/snapshot.sql, and keep of `types` what the tables use.
+-- database, run ../catalogue/snapshot.sql with `search_path = pg_catalog`, keep of `types` what the tables
+-- use, and leave out what is null.
 CREATE SCHEMA archive;
 CREATE DOMAIN short_text AS varchar(40);
 CREATE DOMAIN checked_text AS text CHECK (value LIKE 'x%');
@@ -31,3 +32,17 @@ CREATE TRIGGER log_it BEFORE INSERT ON logged FOR EACH ROW EXECUTE FUNCTION log_
 CREATE TABLE orders (id int PRIMARY KEY, customer_id bigint REFERENCES customers (id));
 CREATE TABLE agents (login text PRIMARY KEY);
 ALTER TABLE tickets ADD FOREIGN KEY (assignee) REFERENCES agents (login) ON DELETE SET NULL;
+CREATE VIEW own_directory AS SELECT d.id, d.name, c.email, t.status
+  FROM directory d JOIN customers c ON c.id = d.id LEFT JOIN tickets t ON t.customer_id = c.id;
+CREATE VIEW by_country (country, customers) AS SELECT country, count(*) FROM customers GROUP BY country;
+CREATE VIEW names_only AS SELECT DISTINCT name FROM customers;
+CREATE VIEW newest AS SELECT id, email FROM customers ORDER BY created_at DESC LIMIT 10;
+CREATE VIEW peeking_at_customers AS SELECT peek(email) FROM customers;
+CREATE VIEW shared AS SELECT id, email FROM customers WHERE country = 'DE'
+  UNION ALL SELECT customer_id, number FROM tickets;
+CREATE VIEW overview AS WITH open AS (SELECT customer_id FROM tickets WHERE status = 'open')
+  SELECT c.*, lower(c.email) AS mail FROM customers c JOIN open ON open.customer_id = c.id;
+CREATE VIEW of_a_copy AS SELECT email FROM copies;
+CREATE VIEW whole AS SELECT c AS customer FROM customers c;
+CREATE TABLE people (id bigint PRIMARY KEY, email text, plan text, initial text GENERATED ALWAYS AS (substr(email, 1, 1)) STORED,
+  label text GENERATED ALWAYS AS (upper(plan)) STORED);

@@ -13,6 +13,8 @@ mod leaves;
 mod limits;
 mod refused;
 mod statements;
+mod views;
+mod windows;
 
 const PREFIX: &str = "pk_";
 
@@ -56,6 +58,7 @@ fn rules(mode: Mode) -> Rules {
             tickets,
             table("accounts", "holder", &[], Vec::new()),
             table("staff", "id", &[], Vec::new()),
+            table("people", "id", &["plan", "initial", "label"], Vec::new()),
         ],
         functions: names(&["public.vouched"]),
         relations: Vec::new(),

@@ -14,6 +14,14 @@ SELECT pg_catalog.json_build_object(
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'),
       'rules', EXISTS (
         SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
+      -- It is read under a lock on what it names, so not while somebody holds that exclusively.
+      'definition', CASE WHEN c.relkind = 'v' AND NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+          AND (l.relation = c.oid OR l.relation IN (
+            SELECT d.refobjid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid
+            WHERE r.ev_class = c.oid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass)))
+        THEN pg_catalog.pg_get_viewdef(c.oid) END,
       'columns', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
           'number', a.attnum, 'name', a.attname, 'type', a.atttypid::pg_catalog.int8, 'modifier', a.atttypmod,
@@ -24,7 +32,18 @@ SELECT pg_catalog.json_build_object(
             WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
           'primary', EXISTS (
             SELECT 1 FROM pg_catalog.pg_index i
-            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indnkeyatts = 1 AND a.attnum = i.indkey[0])
+            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indnkeyatts = 1 AND a.attnum = i.indkey[0]),
+          'reads', CASE WHEN a.attgenerated <> '' THEN (
+            SELECT pg_catalog.json_agg(DISTINCT s.attname)
+            FROM pg_catalog.pg_depend d
+            JOIN pg_catalog.pg_attribute s ON s.attrelid = d.refobjid AND s.attnum = d.refobjsubid
+            LEFT JOIN pg_catalog.pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+            WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = a.attrelid
+              AND d.refobjsubid <> a.attnum
+              -- Before PostgreSQL 15 it is the column itself that depends, since then its expression.
+              AND (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid
+                  AND d.objsubid = a.attnum
+                OR d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = e.oid)) END
         ) ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
     ) ORDER BY c.oid)

@@ -1,5 +1,7 @@
 //! Function calls.
 
+use std::collections::BTreeSet;
+
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{Analysis, expression::is_constant, grouping::Aggregate, scope::Scope};
@@ -47,12 +49,13 @@ impl Analysis<'_> {
             self.prints_expression = false;
         }
         taint.add(&self.all(&mut call.agg_order, scope)?);
+        let mut filters = BTreeSet::new();
         if let Some(filter) = call.agg_filter.as_deref_mut() {
             let filter = self.expression(filter, scope)?;
             self.predicate(&filter);
-            taint.local |= filter.local;
-            taint.outer |= filter.outer;
+            taint.add(&Taint { local: filter.local, outer: filter.outer, ..Taint::default() });
             taint.sublink |= filter.sublink;
+            filters = filter.leaves;
         }
         if built_in == "count" {
             // How many, not which: a column is counted where it is not NULL. What is computed of
@@ -72,7 +75,7 @@ impl Analysis<'_> {
             return Ok(taint);
         }
         if let Some(window) = call.over.as_deref_mut() {
-            return self.windowed(taint, kind, window, scope);
+            return self.windowed(taint, filters, kind, (window, scope));
         }
         if matches!(kind, Kind::Set | Kind::Record) {
             // The value decides how many rows there are.
@@ -88,43 +91,6 @@ impl Analysis<'_> {
         self.spoil(taint);
         self.aggregates
             .push(Aggregate { arguments: taint.clone(), collects: kind == Kind::Collecting });
-        Ok(())
-    }
-
-    /// A window function puts what other rows hold into a row.
-    fn windowed(
-        &mut self,
-        mut taint: Taint,
-        kind: Kind,
-        window: &mut pb::WindowDef,
-        scope: &Scope<'_>,
-    ) -> Judged<Taint> {
-        self.spoil(&taint);
-        let collects = kind == Kind::Collecting && !taint.leaves.is_empty();
-        if !taint.identifiers.is_empty() || collects {
-            return refuse(
-                "unaccounted",
-                "a window function over keys of a protected table can't be accounted",
-                "use row_number or rank, or select the records themselves",
-            );
-        }
-        taint.protected.clear();
-        self.window(window, scope)?;
-        // It ranks records, so it tells them apart.
-        for item in &scope.items {
-            let leaves = item.whole().leaves;
-            taint.identifiers.extend(&leaves);
-            taint.leaves.extend(leaves);
-        }
-        Ok(taint)
-    }
-
-    pub(super) fn window(&mut self, window: &mut pb::WindowDef, scope: &Scope<'_>) -> Judged<()> {
-        let lists = window.partition_clause.iter_mut().chain(&mut window.order_clause);
-        let offsets = window.start_offset.as_deref_mut().into_iter();
-        let offsets = offsets.chain(window.end_offset.as_deref_mut());
-        let taint = self.all(lists.chain(offsets), scope)?;
-        self.spoil(&taint);
         Ok(())
     }
 

@@ -89,8 +89,8 @@ impl Analysis<'_> {
         nullable: bool,
     ) -> Judged<Star> {
         let mut item = match node.node.take() {
-            Some(NodeEnum::RangeVar(range)) => self.table(node, range, None)?,
-            Some(NodeEnum::RangeTableSample(sample)) => self.sample(node, sample, scope)?,
+            Some(NodeEnum::RangeVar(range)) => self.table(node, range, None, place)?,
+            Some(NodeEnum::RangeTableSample(sample)) => self.sample(node, sample, scope, place)?,
             Some(NodeEnum::RangeSubselect(mut range)) => {
                 let item = self.subselect(&mut range, scope, place)?;
                 node.node = Some(NodeEnum::RangeSubselect(range));
@@ -119,6 +119,7 @@ impl Analysis<'_> {
         node: &mut Node,
         mut range: pb::RangeVar,
         sample: Option<Box<pb::RangeTableSample>>,
+        place: Place,
     ) -> Judged<Item> {
         if range.schemaname.is_empty()
             && range.catalogname.is_empty()
@@ -130,26 +131,26 @@ impl Analysis<'_> {
             node.node = Some(NodeEnum::RangeVar(range));
             return Ok(item);
         }
-        let schema = range.alias.is_none().then(|| range.schemaname.clone());
+        let unaliased = range.alias.is_none();
         let names = alias_columns(range.alias.as_ref())?;
         let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
-        let mut item = Item {
-            alias,
-            schema: None,
-            rows: Rows::default(),
-            leaf: None,
-            hides: false,
-            system: false,
-            denied: Vec::new(),
-            nullable: false,
-            function: false,
-        };
-        let resolved = match self.resolver.relation(&range)? {
+        let mut item = derived(alias, Rows::default());
+        let schema = match self.resolver.relation(&range)? {
             Resolved::Protected(relation, rule) => {
                 let (leaf, rows, index) = self.leaf(range, sample, relation, rule)?;
                 *node = leaf;
                 (item.rows, item.leaf) = (rows, Some(index));
+                rename(&mut item.rows, &names, true)?;
                 relation.schema.clone()
+            }
+            Resolved::View(view) => {
+                if sample.is_some() {
+                    return not_understood("TABLESAMPLE of a view");
+                }
+                let (expanded, rows) = self.view(&range, view, &names, place)?;
+                *node = expanded;
+                (item.hides, item.rows) = (!rows.keys.is_empty(), rows);
+                view.schema.clone()
             }
             Resolved::Plain(relation) => {
                 range.schemaname.clone_from(&relation.schema);
@@ -157,22 +158,23 @@ impl Analysis<'_> {
                 item.rows.columns = plain_columns(relation.columns.iter().map(|c| &c.name));
                 item.system = matches!(relation.kind, 'r' | 'p');
                 *node = with_sample(range, sample);
+                rename(&mut item.rows, &names, false)?;
                 relation.schema.clone()
             }
             Resolved::Catalogue { schema, denied } => {
+                if !names.is_empty() && !denied.is_empty() {
+                    return not_understood("an alias that renames a catalogue relation's columns");
+                }
                 schema.clone_into(&mut range.schemaname);
                 range.catalogname.clear();
                 item.rows.open = Some(Taint::default());
                 item.denied = denied.to_vec();
                 *node = with_sample(range, sample);
+                rename(&mut item.rows, &names, false)?;
                 schema.to_owned()
             }
         };
-        if !names.is_empty() && !item.denied.is_empty() {
-            return not_understood("an alias that renames a catalogue relation's columns");
-        }
-        item.schema = schema.map(|_| resolved);
-        rename(&mut item.rows, &names, item.leaf.is_some())?;
+        item.schema = unaliased.then_some(schema);
         Ok(item)
     }
 
@@ -183,7 +185,10 @@ impl Analysis<'_> {
             return not_understood("ONLY with a common table");
         }
         let mut rows = match &common.state {
-            CommonState::Known(rows) => rows.clone(),
+            // Another reference to it must not be narrowed down too.
+            CommonState::Known(rows) => {
+                Rows { searchable: BTreeSet::new(), ..rows.as_ref().clone() }
+            }
             CommonState::Later => {
                 return not_understood("a reference to a common table that comes later");
             }
@@ -203,6 +208,7 @@ impl Analysis<'_> {
         node: &mut Node,
         mut sample: Box<pb::RangeTableSample>,
         scope: &Scope<'_>,
+        place: Place,
     ) -> Judged<Item> {
         let Some(NodeEnum::RangeVar(range)) = sample.relation.take().and_then(|node| node.node)
         else {
@@ -219,7 +225,7 @@ impl Analysis<'_> {
         if taint != Taint::default() {
             return not_understood("a TABLESAMPLE that isn't constant");
         }
-        let item = self.table(node, range, Some(sample))?;
+        let item = self.table(node, range, Some(sample), place)?;
         self.pinned.extend(item.leaf);
         Ok(item)
     }
@@ -286,8 +292,7 @@ impl Analysis<'_> {
         (flows.local, flows.outer, flows.sublink) = (false, false, false);
         let column = names.first().unwrap_or(&alias).clone();
         let rows = if one_column {
-            let column = Column { name: column, taint: flows, source: None };
-            Rows { columns: vec![column], ..Rows::default() }
+            Rows { columns: vec![Column::computed(&column, flows)], ..Rows::default() }
         } else {
             defined.extend(names.into_iter().chain([column]));
             Rows { open: Some(flows), names: defined, ..Rows::default() }
@@ -397,8 +402,12 @@ impl Analysis<'_> {
             }
             self.predicate(&compared);
             let kept = if kind == pb::JoinType::JoinRight { two } else { one };
-            let source = kept.and_then(|c| c.source).filter(|_| kind != pb::JoinType::JoinFull);
-            let column = Column { name: name.clone(), taint, source };
+            let kept = kept.filter(|_| kind != pb::JoinType::JoinFull);
+            let column = Column {
+                source: kept.as_ref().and_then(|c| c.source),
+                origin: kept.and_then(|c| c.origin),
+                ..Column::computed(name, taint)
+            };
             merged.push(StarColumn { alias: None, column });
         }
         let mut star = Star { columns: merged, open: None };
@@ -462,9 +471,7 @@ pub(super) fn derived(alias: String, rows: Rows) -> Item {
 }
 
 pub(super) fn plain_columns<'n>(names: impl Iterator<Item = &'n String>) -> Vec<Column> {
-    let column =
-        |name: &String| Column { name: name.clone(), taint: Taint::default(), source: None };
-    names.map(column).collect()
+    names.map(|name| Column::computed(name, Taint::default())).collect()
 }
 
 fn common_names(left: &Star, right: &Star) -> Option<Vec<String>> {

@@ -45,7 +45,7 @@ impl Analysis<'_> {
     }
 }
 
-fn unaccounted<T>() -> Judged<T> {
+pub(super) fn unaccounted<T>() -> Judged<T> {
     refuse(
         "unaccounted",
         "an aggregate, DISTINCT, set operation or sub-select over keys or protected columns can't \

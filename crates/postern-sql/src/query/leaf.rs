@@ -12,7 +12,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::Analysis;
 use crate::{
-    ColumnRule, KeySet, KeyType, Leaf, Mode, Show, TableRule, ast,
+    ColumnRule, KeySet, KeyType, Leaf, Mode, Origin, Show, TableRule, ast,
     catalogue::{Column, Relation},
     mask::mask,
     refusal::{Judged, too_many},
@@ -47,7 +47,9 @@ pub(crate) fn shown<'a>(rule: &'a TableRule, column: &Column) -> Shown<'a> {
         return Shown::Free;
     }
     let Some(found) = rule.columns.iter().find(|found| found.name == column.name) else {
-        let free = rule.clear.contains(&column.name);
+        let free = |name: &String| rule.clear.contains(name) || *name == rule.subject;
+        // What a generated column is computed from shows in it.
+        let free = free(&column.name) && column.reads.iter().all(free);
         return if free { Shown::Free } else { Shown::Masked(None) };
     };
     match found.show {
@@ -233,7 +235,11 @@ fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
     let columns = build.relation.columns.iter().map(|column| {
         let place = (index, column.number);
         let subject = column.name == build.rule.subject;
-        let identifier = subject || column.unique;
+        let tells = |name: &String| {
+            let read = build.relation.columns.iter().find(|other| other.name == *name);
+            *name == build.rule.subject || read.is_some_and(|read| read.unique)
+        };
+        let identifier = subject || column.unique || column.reads.iter().any(tells);
         let mut taint = Taint::default();
         taint.leaves.insert(index);
         match shown(build.rule, column) {
@@ -253,7 +259,17 @@ fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
             }
         }
         let source = Source { leaf: index, attribute: column.number, subject, identifier };
-        taint::Column { name: column.name.clone(), taint, source: Some(source) }
+        let origin = Origin {
+            table_oid: build.relation.oid,
+            attribute: column.number,
+            type_modifier: column.modifier,
+        };
+        taint::Column {
+            name: column.name.clone(),
+            taint,
+            source: Some(source),
+            origin: Some(origin),
+        }
     });
     let keys = build.subject().map(|subject| Key { leaf: index, column: subject.name.clone() });
     Rows {
@@ -262,5 +278,6 @@ fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
         names: BTreeSet::new(),
         keys: keys.into_iter().collect(),
         bare: BTreeSet::new(),
+        searchable: BTreeSet::from([index]),
     }
 }

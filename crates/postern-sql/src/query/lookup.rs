@@ -53,8 +53,11 @@ impl Analysis<'_> {
             if is_constant(Some(right)) { (left, right) } else { (right, left) };
         let value = searched_value(constant)?;
         let (item, column) = scope.column(column)?;
-        let leaf = item.leaf.filter(|_| !item.nullable)?;
-        let attribute = column.source?.attribute;
+        let source = column.source?;
+        let (leaf, attribute) = (source.leaf, source.attribute);
+        if item.nullable || !item.rows.searchable.contains(&leaf) {
+            return None;
+        }
         let build = self.leaves.get(leaf)?;
         let column = build.column(attribute)?;
         let rule = match super::leaf::shown(build.rule, column) {

@@ -38,13 +38,15 @@ pub(crate) struct Scope<'p> {
     pub(super) parent: Option<&'p Scope<'p>>,
     /// Aggregates may be used.
     pub(super) grouped: bool,
+    /// The rows that window functions see are records, or groups that tell records apart.
+    pub(super) records: bool,
 }
 
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 impl<'p> Scope<'p> {
     pub(super) fn new(parent: Option<&'p Scope<'p>>) -> Self {
-        Self { items: Vec::new(), parent, grouped: false }
+        Self { items: Vec::new(), parent, grouped: false, records: true }
     }
 
     /// The item and column that an unqualified or qualified name of this level means, if it is
@@ -77,8 +79,13 @@ impl<'p> Scope<'p> {
 
     /// The leaf's column that an expression is nothing but a copy of.
     pub(super) fn source(&self, node: &Node) -> Option<Source> {
+        self.copied(node).and_then(|column| column.source)
+    }
+
+    /// The column, of this level or further out, that an expression is nothing but a copy of.
+    pub(super) fn copied(&self, node: &Node) -> Option<&Column> {
         match self.column(node) {
-            Some((_, column)) => column.source,
+            Some((_, column)) => Some(column),
             None => {
                 let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
                 let names = ast::names(&reference.fields)?;
@@ -90,7 +97,7 @@ impl<'p> Scope<'p> {
                         open || self.has_column(names.last()?)
                     }
                 };
-                if here { None } else { self.parent?.source(node) }
+                if here { None } else { self.parent?.copied(node) }
             }
         }
     }

@@ -9,8 +9,10 @@ use super::{
     call::{constant_or_absent, has_aggregate},
     field::written_names,
     from::rename,
+    grouping::Aggregate,
     scope::Scope,
     target::Outputs,
+    window::WindowUse,
 };
 use crate::{
     ast,
@@ -107,7 +109,7 @@ impl Analysis<'_> {
                 common.state = CommonState::Itself;
             }
             let rows = self.common_table(table, outer)?;
-            let state = CommonState::Known(rows);
+            let state = CommonState::Known(Box::new(rows));
             match self.commons.get_mut(mark + index) {
                 Some(common) => common.state = state,
                 None => self.commons.push(CommonTable {
@@ -163,11 +165,10 @@ impl Analysis<'_> {
                 (taint.local, taint.outer, taint.sublink) = (false, false, false);
                 match rows.columns.get_mut(index) {
                     Some(column) => column.taint.add(&taint),
-                    None => rows.columns.push(Column {
-                        name: format!("column{}", index + 1),
-                        taint,
-                        source: None,
-                    }),
+                    None => {
+                        let name = format!("column{}", index + 1);
+                        rows.columns.push(Column::computed(&name, taint));
+                    }
                 }
             }
         }
@@ -196,10 +197,13 @@ impl Analysis<'_> {
             self.predicate(&taint);
         }
         scope.grouped = self.is_grouped(select);
+        scope.records = !scope.grouped || self.groups_records(select, &scope);
+        let outer_windows = self.windows.enter(&select.window_clause);
         let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
         let clauses = self.clauses(select, &outputs, &scope)?;
         let aggregates = mem::replace(&mut self.aggregates, outer_aggregates);
-        self.finish(select, &scope, outputs, &clauses, (place, &aggregates))
+        let windows = mem::replace(&mut self.windows, outer_windows);
+        self.finish(select, &scope, outputs, &clauses, (place, &aggregates, windows.uses()))
     }
 
     fn is_grouped(&self, select: &pb::SelectStmt) -> bool {
@@ -390,7 +394,7 @@ impl Analysis<'_> {
         scope: &Scope<'_>,
         outputs: Outputs,
         clauses: &Clauses,
-        (place, aggregates): (Place, &[super::grouping::Aggregate]),
+        (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
         let mut carried = Vec::new();
         let mut left: BTreeSet<usize> =
@@ -411,6 +415,9 @@ impl Analysis<'_> {
             self.fold(left.clone(), &whole)?;
             self.fold_aggregates(&left, aggregates)?;
         }
+        let rowwise = carried.iter().map(|(_, _, leaf)| *leaf);
+        let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped)).collect();
+        self.fold_windows(&rowwise, windows)?;
         let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf));
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
@@ -434,6 +441,12 @@ impl Analysis<'_> {
             names: BTreeSet::new(),
             keys,
             bare: if folds { BTreeSet::new() } else { left },
+            searchable: scope
+                .items
+                .iter()
+                .filter(|item| !folds && !clauses.picks && windows.is_empty() && !item.nullable)
+                .flat_map(|item| item.rows.searchable.iter().copied())
+                .collect(),
         })
     }
 }

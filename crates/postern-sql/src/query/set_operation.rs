@@ -140,7 +140,7 @@ fn combined(one: &Rows, two: &Rows) -> Rows {
     for (left, right) in one.columns.iter().zip(&two.columns) {
         let mut taint = left.taint.clone();
         taint.add(&right.taint);
-        rows.columns.push(Column { name: left.name.clone(), taint, source: None });
+        rows.columns.push(Column::computed(&left.name, taint));
     }
     rows
 }

@@ -111,7 +111,9 @@ impl Analysis<'_> {
         let name = if target.name.is_empty() { figure(value) } else { target.name.clone() };
         let found = scope.column(value);
         let reference = found.map(|(item, column)| (item.alias.clone(), column.name.clone()));
-        let source = scope.source(value);
+        let copied = scope.copied(value);
+        let (source, origin) =
+            (copied.and_then(|column| column.source), copied.and_then(|column| column.origin));
         let mut taint = self.expression(value, scope)?;
         (taint.local, taint.outer, taint.sublink) = (false, false, false);
         // What is written in its place may have another name.
@@ -119,7 +121,7 @@ impl Analysis<'_> {
         if (place != Place::Top || renamed) && target.name.is_empty() {
             target.name.clone_from(&name);
         }
-        Ok(Output { column: Column { name, taint, source }, reference })
+        Ok(Output { column: Column { name, taint, source, origin }, reference })
     }
 
     /// `(expression).*`

@@ -133,6 +133,7 @@ impl<'a> Analysis<'a> {
         let relation = match self.resolver.relation(range)? {
             Resolved::Plain(relation) => relation,
             Resolved::Protected(relation, _) => return protected_write(relation),
+            Resolved::View(relation) => return protected_write(relation),
             Resolved::Catalogue { .. } => return not_understood("a write to a system catalogue"),
         };
         self.writable(relation, change)?;

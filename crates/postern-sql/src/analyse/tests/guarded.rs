@@ -151,12 +151,6 @@ fn a_column_used_beside_the_result_is_masked() {
   1 columns, keys [0]
   public.customers masked email",
     );
-    check(
-        "SELECT id, lag(email) OVER (ORDER BY id) FROM customers",
-        "SELECT id, pg_catalog.lag(email) OVER (ORDER BY id), customers.id AS pk_k1 FROM <public.customers b> customers
-  2 columns, keys [0]
-  public.customers",
-    );
 }
 
 #[test]

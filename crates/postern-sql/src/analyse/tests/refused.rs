@@ -222,9 +222,8 @@ fn what_derives_from_a_protected_table_is_refused() {
         "relation",
         &[
             "SELECT * FROM archive.customers",
-            "SELECT * FROM directory",
-            "SELECT * FROM directory_of_directory",
             "SELECT * FROM copies",
+            "SELECT * FROM of_a_copy",
             "SELECT * FROM everybody",
             "SELECT * FROM peeking",
         ],

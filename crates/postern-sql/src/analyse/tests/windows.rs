@@ -1,0 +1,104 @@
+//! Window functions: what they may take from other rows.
+
+use super::*;
+
+#[test]
+fn a_row_shows_no_other_record() {
+    refused(
+        "unaccounted",
+        &[
+            "SELECT id, lag(country) OVER (ORDER BY id) FROM customers",
+            "SELECT id, lag(email) OVER (ORDER BY id) FROM customers",
+            "SELECT id, lead(created_at, 2) OVER (PARTITION BY country ORDER BY id) FROM customers",
+            "SELECT id, first_value(country) OVER (ORDER BY id) FROM customers",
+            "SELECT id, nth_value(country, 7) OVER () FROM customers",
+            "SELECT id, max(country) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) FROM customers",
+            "SELECT id, max(country) OVER (ORDER BY id ROWS 2 PRECEDING EXCLUDE CURRENT ROW) FROM customers",
+            "SELECT id, max(country) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING EXCLUDE TIES) FROM customers",
+            "SELECT id, count(*) FILTER (WHERE country = 'DE') OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING) FROM customers",
+            "SELECT id, count(country) OVER (ORDER BY id ROWS BETWEEN 1 FOLLOWING AND 1 FOLLOWING) FROM customers",
+            "SELECT id, max(country) OVER w FROM customers WINDOW w AS (ORDER BY id ROWS 1 PRECEDING)",
+            "SELECT id, max(country) OVER (v) FROM customers WINDOW w AS (PARTITION BY nick), v AS (w ORDER BY id ROWS 1 PRECEDING)",
+            "SELECT id, lag(c) OVER (ORDER BY id) FROM customers c",
+            "SELECT id, max(id) OVER () FROM customers",
+            "SELECT id, max(nick) OVER () FROM customers",
+            "SELECT t.id, lag(c.country) OVER (PARTITION BY t.customer_id ORDER BY t.id) FROM tickets t JOIN customers c ON c.id = t.customer_id",
+            "SELECT id, lag(status) OVER (PARTITION BY id ORDER BY id) FROM tickets",
+            "WITH a AS (SELECT id, country FROM customers) SELECT x.id, lag(y.country) OVER (PARTITION BY x.id ORDER BY y.id) FROM a x, a y",
+            "SELECT s.v FROM (SELECT id, lag(country) OVER (ORDER BY id) AS v FROM customers) s WHERE s.id < 9",
+            "SELECT id, lag(country) OVER (ORDER BY id), count(*) FROM customers GROUP BY id, country",
+            "SELECT lag(min(id)) OVER (ORDER BY country) FROM customers GROUP BY country",
+            "SELECT DISTINCT lag(country) OVER (ORDER BY id) FROM customers",
+        ],
+    );
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT id, sum(length(country)) OVER (ORDER BY created_at) FROM customers WHERE id IN (5, 7)",
+            "SELECT id, max(country) OVER (PARTITION BY id IN (5, 7)) FROM customers ORDER BY id = 5 DESC LIMIT 1",
+            "SELECT id, sum(length(country)) OVER (ORDER BY id = 7 DESC, id = 5 DESC) FROM customers LIMIT 1",
+        ],
+    );
+}
+
+#[test]
+fn ranks_and_folds_and_a_subjects_own_rows_are_free() {
+    check(
+        "SELECT id, row_number() OVER (PARTITION BY country ORDER BY created_at DESC) FROM customers",
+        "SELECT id, pg_catalog.row_number() OVER (PARTITION BY country ORDER BY created_at DESC), customers.id AS pk_k1 FROM <public.customers b> customers
+  2 columns, keys [0]
+  public.customers",
+    );
+    check(
+        "SELECT id, count(*) OVER () FROM tickets WHERE customer_id = 5 ORDER BY id LIMIT 20",
+        "SELECT id, pg_catalog.count(*) OVER (), tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE customer_id = 5 ORDER BY id LIMIT 20
+  2 columns, keys [0]
+  public.tickets",
+    );
+    check(
+        "SELECT id, created_at - lag(created_at) OVER (PARTITION BY id ORDER BY created_at) FROM customers",
+        "SELECT id, created_at - pg_catalog.lag(created_at) OVER (PARTITION BY id ORDER BY created_at), customers.id AS pk_k1 FROM <public.customers b> customers
+  2 columns, keys [0]
+  public.customers",
+    );
+    check(
+        "SELECT t.id, first_value(t.status) OVER w FROM tickets t WINDOW w AS (PARTITION BY t.customer_id ORDER BY t.id)",
+        "SELECT t.id, pg_catalog.first_value(t.status) OVER w, t.customer_id AS pk_k1 FROM <public.tickets b> t WINDOW w AS (PARTITION BY t.customer_id ORDER BY t.id)
+  2 columns, keys [0]
+  public.tickets",
+    );
+    check(
+        "SELECT id, max(length(status)) OVER (PARTITION BY status) FROM tickets",
+        "SELECT id, pg_catalog.max(pg_catalog.length(status)) OVER (PARTITION BY status), tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets
+  2 columns, keys [0]
+  public.tickets",
+    );
+    check(
+        "SELECT status, count(*), rank() OVER (ORDER BY count(*) DESC) FROM tickets GROUP BY status",
+        "SELECT status, pg_catalog.count(*), pg_catalog.rank() OVER (ORDER BY pg_catalog.count(*) DESC) FROM <public.tickets b> tickets GROUP BY status
+  3 columns, keys []
+  public.tickets",
+    );
+    check(
+        "SELECT date_trunc('day', created_at) d, count(*), sum(count(*)) OVER (ORDER BY date_trunc('day', created_at)), count(*) - lag(count(*)) OVER (ORDER BY date_trunc('day', created_at)) FROM customers GROUP BY 1",
+        "SELECT pg_catalog.date_trunc('day', created_at) AS d, pg_catalog.count(*), pg_catalog.sum(pg_catalog.count(*)) OVER (ORDER BY pg_catalog.date_trunc('day', created_at)), pg_catalog.count(*) - pg_catalog.lag(pg_catalog.count(*)) OVER (ORDER BY pg_catalog.date_trunc('day', created_at)) FROM <public.customers b> customers GROUP BY 1
+  4 columns, keys []
+  public.customers",
+    );
+    check(
+        "SELECT d, avg(n) OVER (ORDER BY d ROWS BETWEEN 6 PRECEDING AND CURRENT ROW) FROM (SELECT created_at::date AS d, count(id) AS n FROM customers GROUP BY 1) s",
+        "SELECT d, pg_catalog.avg(n) OVER (ORDER BY d ROWS BETWEEN 6 PRECEDING AND CURRENT ROW) FROM (SELECT created_at::pg_catalog.date AS d, pg_catalog.count(id) AS n FROM <public.customers b> customers GROUP BY 1) s
+  2 columns, keys []
+  public.customers",
+    );
+    check(
+        "SELECT * FROM (SELECT c.id, c.name, row_number() OVER (ORDER BY c.id) AS r FROM customers c) s WHERE r BETWEEN 11 AND 20",
+        "SELECT s.id AS id, s.name AS name, s.r AS r, s.pk_k1 AS pk_k2 FROM (SELECT c.id AS id, c.name AS name, pg_catalog.row_number() OVER (ORDER BY c.id) AS r, c.id AS pk_k1 FROM <public.customers b> c) s WHERE r BETWEEN 11 AND 20
+  3 columns, keys [0]
+  public.customers set 0 clear name",
+    );
+    check(
+        "SELECT name, lag(price) OVER (ORDER BY id) FROM products",
+        "plain SELECT name, pg_catalog.lag(price) OVER (ORDER BY id) FROM public.products",
+    );
+}

@@ -1,0 +1,116 @@
+//! Views over protected tables: the definition stands where the view is named, and is judged as if
+//! the client had written it.
+//!
+//! The server never sees the view's name: a view that is replaced meanwhile changes nothing.
+//! Names in a definition are resolved as the server printed them: qualified, or `pg_catalog`'s.
+
+use std::mem;
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, from::rename, select::Place};
+use crate::{
+    Origin, Refusal, ast,
+    catalogue::{Definition, Relation},
+    nesting::DEPTH_MAX,
+    refusal::{Judged, not_understood, too_many},
+    shape::Shape,
+    taint::Rows,
+};
+
+/// Views in views in views.
+const VIEWS_DEEP_MAX: usize = 16;
+/// Definitions that one statement may stand for.
+const VIEWS_MAX: usize = 100;
+
+/// The definitions that a statement stands for.
+#[derive(Debug, Default)]
+pub(super) struct Views {
+    /// Those being analysed, outermost first, with the depth of each.
+    open: Vec<(u32, usize)>,
+    expanded: usize,
+}
+
+impl<'a> Analysis<'a> {
+    /// The sub-select that stands for a view, its columns named as the view's, or as `names` says.
+    pub(super) fn view(
+        &mut self,
+        range: &pb::RangeVar,
+        view: &'a Relation,
+        names: &[String],
+        place: Place,
+    ) -> Judged<(Node, Rows)> {
+        if !range.inh {
+            return not_understood("ONLY with a view");
+        }
+        let mut query = self.open_view(view).map_err(|refusal| about(view, refusal))?;
+        // Nothing of the statement around it can be named in a definition.
+        let commons = mem::take(&mut self.commons);
+        let path = mem::take(&mut self.resolver.context.search_path);
+        let rows = self.select(&mut query, None, place.nested());
+        self.resolver.context.search_path = path;
+        self.commons = commons;
+        self.views.open.pop();
+        let mut rows = rows.map_err(|refusal| about(view, refusal))?;
+        if rows.open.is_some() || rows.columns.len() != view.columns.len() {
+            return not_understood("a view whose columns can't be told");
+        }
+        for (column, attribute) in rows.columns.iter_mut().zip(&view.columns) {
+            column.origin = Some(Origin {
+                table_oid: view.oid,
+                attribute: attribute.number,
+                type_modifier: attribute.modifier,
+            });
+        }
+        let own = view.columns.iter().skip(names.len()).map(|column| column.name.clone());
+        let names: Vec<String> = names.iter().cloned().chain(own).collect();
+        rename(&mut rows, &names, false)?;
+        let name = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname);
+        let alias = pb::Alias {
+            aliasname: name.clone(),
+            colnames: names.iter().map(|name| ast::string(name)).collect(),
+        };
+        let node = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+            lateral: false,
+            subquery: Some(Box::new(ast::node(NodeEnum::SelectStmt(query)))),
+            alias: Some(alias),
+        })));
+        Ok((node, rows))
+    }
+
+    /// The definition, within the limits.
+    fn open_view(&mut self, view: &Relation) -> Judged<Box<pb::SelectStmt>> {
+        let Some(Definition { query, depth }) = view.definition() else {
+            return not_understood("its definition");
+        };
+        let deep: usize = self.views.open.iter().map(|(_, depth)| depth).sum();
+        let inside = self.views.open.iter().any(|(oid, _)| *oid == view.oid);
+        if inside || self.views.open.len() >= VIEWS_DEEP_MAX || deep + depth > DEPTH_MAX {
+            return too_many("54001", "views that read each other", VIEWS_DEEP_MAX);
+        }
+        self.views.expanded += 1;
+        if self.views.expanded > VIEWS_MAX {
+            return too_many("54001", "views over protected tables", VIEWS_MAX);
+        }
+        let mut whole = ast::node(NodeEnum::SelectStmt(query.clone()));
+        Shape { forbidden: self.resolver.context.prefix }.node(&mut whole)?;
+        match whole.node {
+            Some(NodeEnum::SelectStmt(query)) => {
+                self.views.open.push((view.oid, *depth));
+                Ok(query)
+            }
+            _ => not_understood("its definition"),
+        }
+    }
+}
+
+/// Says which view a refusal is about.
+fn about(view: &Relation, refusal: Refusal) -> Refusal {
+    let Refusal { sqlstate, rule, message, hint: _ } = refusal;
+    Refusal {
+        sqlstate,
+        rule,
+        message: format!("view `{}.{}` can't be used: {message}", view.schema, view.name),
+        hint: "select from the tables that the view reads".to_owned(),
+    }
+}

@@ -1,0 +1,230 @@
+//! Window functions, which put what other rows hold into a row.
+//!
+//! A row carries the keys of its own records only. So a value of another record may come in by what
+//! an aggregate could show as well (a sum, a count: folded, see [`super::grouping`]), or from rows
+//! of the same subject: where the window is partitioned by the subject's column. What would pick
+//! another record's value (`lag`, `first_value`, a frame that ends before or after the row) is
+//! refused.
+
+use std::{collections::BTreeSet, mem};
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, grouping::unaccounted, scope::Scope};
+use crate::{
+    KeyType, ast,
+    functions::Kind,
+    refusal::{Judged, not_understood},
+    taint::Taint,
+};
+
+/// The window functions of one select.
+#[derive(Debug, Default)]
+pub(super) struct Windows {
+    /// What its WINDOW clause defines.
+    named: Vec<pb::WindowDef>,
+    uses: Vec<WindowUse>,
+}
+
+/// A use of a window function, until it is known which leaves' rows it sees one by one.
+#[derive(Debug)]
+pub(super) struct WindowUse {
+    values: Taint,
+    /// Leaves that decide which rows count.
+    filters: BTreeSet<usize>,
+    /// Leaves whose rows it sees of one subject at a time.
+    own: BTreeSet<usize>,
+    /// Its value is one other row's, or can be told from a few.
+    picks: bool,
+}
+
+impl Windows {
+    /// Begins a select; the return value is what was.
+    pub(super) fn enter(&mut self, clause: &[Node]) -> Self {
+        let named = clause.iter().filter_map(|node| match &node.node {
+            Some(NodeEnum::WindowDef(window)) => Some(window.as_ref().clone()),
+            _ => None,
+        });
+        mem::replace(self, Self { named: named.collect(), uses: Vec::new() })
+    }
+
+    pub(super) fn uses(&self) -> &[WindowUse] {
+        &self.uses
+    }
+
+    /// The definitions that make up a window, itself first.
+    fn parts<'w>(&'w self, window: &'w pb::WindowDef) -> Option<Vec<&'w pb::WindowDef>> {
+        let mut parts = vec![window];
+        // `OVER w` has the name there, `OVER (w …)` and `WINDOW v AS (w …)` as a reference.
+        let mut base = if window.name.is_empty() { &window.refname } else { &window.name };
+        while !base.is_empty() {
+            let next = self.named.iter().find(|named| named.name == *base)?;
+            if parts.len() > self.named.len() {
+                return None;
+            }
+            parts.push(next);
+            base = &next.refname;
+        }
+        Some(parts)
+    }
+}
+
+// PostgreSQL's FRAMEOPTION_* bits.
+const START_UNBOUNDED_PRECEDING: i32 = 0x20;
+const END_UNBOUNDED_FOLLOWING: i32 = 0x100;
+const START_CURRENT_ROW: i32 = 0x200;
+const END_CURRENT_ROW: i32 = 0x400;
+const EXCLUDE: i32 = 0x38000;
+
+/// Whether a frame's ends are the partition's or the row itself.
+fn whole_frame(options: i32) -> bool {
+    let has = |bits: i32| options & bits != 0;
+    has(START_UNBOUNDED_PRECEDING | START_CURRENT_ROW)
+        && has(END_UNBOUNDED_FOLLOWING | END_CURRENT_ROW)
+        && !has(EXCLUDE)
+}
+
+impl Analysis<'_> {
+    pub(super) fn windowed(
+        &mut self,
+        mut taint: Taint,
+        filters: BTreeSet<usize>,
+        kind: Kind,
+        (window, scope): (&mut pb::WindowDef, &Scope<'_>),
+    ) -> Judged<Taint> {
+        self.spoil(&taint);
+        self.window(window, scope)?;
+        let Some(parts) = self.windows.parts(window) else {
+            return not_understood("a window that is not defined");
+        };
+        let partition = parts.iter().flat_map(|part| &part.partition_clause);
+        let own = partition.filter_map(|node| self.subject_of(node, scope)).collect();
+        let framed = parts.iter().any(|part| !whole_frame(part.frame_options));
+        let picks = framed || matches!(kind, Kind::Window | Kind::Collecting);
+        let values = taint.clone();
+        self.windows.uses.push(WindowUse { values, filters, own, picks });
+        // It ranks the rows, so it tells them apart.
+        if scope.records {
+            for item in &scope.items {
+                let leaves = item.whole().leaves;
+                taint.identifiers.extend(&leaves);
+                taint.leaves.extend(leaves);
+            }
+        }
+        Ok(taint)
+    }
+
+    /// The leaf whose subject column an expression is a copy of, if that is so for all rows.
+    fn subject_of(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
+        let (_, column) = scope.column(node)?;
+        let source = column.source.filter(|source| source.subject)?;
+        let single = scope.keys().filter(|(_, key)| key.leaf == source.leaf).count() == 1;
+        // A collation can take different texts for equal.
+        let exact = self.leaves.get(source.leaf)?.key_type != KeyType::Text;
+        (single && exact).then_some(source.leaf)
+    }
+
+    pub(super) fn window(&mut self, window: &mut pb::WindowDef, scope: &Scope<'_>) -> Judged<()> {
+        for node in window.partition_clause.iter_mut().chain(&mut window.order_clause) {
+            let plain = scope.column(sorted(node)).is_some();
+            let taint = self.expression(node, scope)?;
+            self.spoil(&taint);
+            if !plain {
+                // What is computed of keys can put any two records together.
+                self.pinned.extend(&taint.identifiers);
+            }
+        }
+        let offsets = window.start_offset.as_deref_mut().into_iter();
+        let taint = self.all(offsets.chain(window.end_offset.as_deref_mut()), scope)?;
+        self.predicate(&taint);
+        Ok(())
+    }
+
+    /// Checks the window functions of a select that sees the rows of `leaves` one by one.
+    pub(super) fn fold_windows(
+        &mut self,
+        leaves: &BTreeSet<usize>,
+        uses: &[WindowUse],
+    ) -> Judged<()> {
+        for used in uses {
+            let read = used.values.leaves.union(&used.filters);
+            let others = |leaf: &&usize| leaves.contains(leaf) && !used.own.contains(leaf);
+            let moved: BTreeSet<usize> = read.filter(others).copied().collect();
+            if used.picks && !moved.is_empty() {
+                return unaccounted();
+            }
+            self.fold(moved, &used.values)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the groups of a select may be single records.
+    pub(super) fn groups_records(&mut self, select: &pb::SelectStmt, scope: &Scope<'_>) -> bool {
+        let mut queue: Vec<&Node> = select.group_clause.iter().collect();
+        while let Some(node) = queue.pop() {
+            if let Some(NodeEnum::GroupingSet(set)) = &node.node {
+                queue.extend(&set.content);
+                continue;
+            }
+            let target = target_of(node, select).filter(|_| scope.column(node).is_none());
+            let Some(
+                NodeEnum::ColumnRef(_)
+                | NodeEnum::FuncCall(_)
+                | NodeEnum::TypeCast(_)
+                | NodeEnum::CoalesceExpr(_)
+                | NodeEnum::CaseExpr(_)
+                | NodeEnum::AExpr(_),
+            ) = target.unwrap_or(node).node.as_ref()
+            else {
+                return true;
+            };
+            // It is analysed again in its place.
+            match self.expression(&mut target.unwrap_or(node).clone(), scope) {
+                Ok(taint) if taint.identifiers.is_empty() && !taint.sublink => {}
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        false
+    }
+}
+
+/// What an element of ORDER BY sorts by.
+fn sorted(node: &Node) -> &Node {
+    match &node.node {
+        Some(NodeEnum::SortBy(by)) => by.node.as_deref().unwrap_or(node),
+        _ => node,
+    }
+}
+
+/// The result column that an element of GROUP BY names or numbers.
+fn target_of<'s>(node: &Node, select: &'s pb::SelectStmt) -> Option<&'s Node> {
+    let targets = select.target_list.iter().map(|target| match &target.node {
+        Some(NodeEnum::ResTarget(target)) => Some(target.as_ref()),
+        _ => None,
+    });
+    let mut targets = targets.flatten();
+    let target = match &node.node {
+        Some(NodeEnum::ColumnRef(reference)) => {
+            let names = ast::names(&reference.fields)?;
+            targets.find(|target| names.as_slice() == [target.name.as_str()])
+        }
+        Some(NodeEnum::AConst(pb::AConst {
+            val: Some(pb::a_const::Val::Ival(pb::Integer { ival })),
+            ..
+        })) if !select.target_list.iter().any(is_star) => {
+            targets.nth(usize::try_from(*ival).ok()?.checked_sub(1)?)
+        }
+        _ => None,
+    }?;
+    target.val.as_deref()
+}
+
+fn is_star(target: &Node) -> bool {
+    let Some(NodeEnum::ResTarget(target)) = &target.node else { return true };
+    let last = match target.val.as_deref().and_then(|value| value.node.as_ref()) {
+        Some(NodeEnum::ColumnRef(reference)) => reference.fields.last(),
+        Some(NodeEnum::AIndirection(indirection)) => indirection.indirection.last(),
+        _ => None,
+    };
+    last.is_some_and(|last| matches!(last.node, Some(NodeEnum::AStar(_))))
+}
