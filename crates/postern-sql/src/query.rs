@@ -43,6 +43,13 @@ pub(crate) struct Facts {
     pub(crate) spoiled: BTreeSet<(usize, i16)>,
     /// The lookups, by leaf.
     pub(crate) lookups: BTreeMap<usize, FoundLookup>,
+    /// Protected columns that flow into the result, as (leaf, column number).
+    pub(crate) result: BTreeSet<(usize, i16)>,
+    /// Leaves of which a predicate leaves a few records, told by what tells records apart. Only
+    /// the cost hangs on it, as on the next.
+    pub(crate) points: BTreeSet<usize>,
+    /// Leaves among so many relations that the server should not have to join more.
+    pub(crate) crowded: BTreeSet<usize>,
 }
 
 /// `column = constant` on a lookup column.
@@ -169,6 +176,7 @@ impl<'a> Analysis<'a> {
             );
         }
         for column in &rows.columns {
+            self.facts.result.extend(&column.taint.protected);
             let lost: BTreeSet<(usize, i16)> = column
                 .taint
                 .protected

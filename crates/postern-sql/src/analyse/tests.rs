@@ -130,7 +130,13 @@ fn folded(sql: &str) -> String {
         }
     }
     let from = sql[start..end].find(" FROM ").map_or(start, |place| start + place + 6);
-    format!("{}<{}>{}", &sql[..start], &sql[from..end], folded(&sql[end + 1..]))
+    let read = &sql[from..end];
+    // How the actor's own records are told is not what most tests are about.
+    let joins = [" LEFT JOIN (SELECT DISTINCT k.k", " CROSS JOIN LATERAL (SELECT b."];
+    let join = joins.iter().find_map(|join| read.find(join));
+    let after = |join: usize| read[join..].find(" WHERE ").map_or("", |at| &read[join + at..]);
+    let read = join.map_or(read.to_owned(), |join| format!("{}{}", &read[..join], after(join)));
+    format!("{}<{read}>{}", &sql[..start], folded(&sql[end + 1..]))
 }
 
 #[track_caller]

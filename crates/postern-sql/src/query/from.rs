@@ -68,6 +68,8 @@ impl Analysis<'_> {
         if scope.items.len() > ITEMS_MAX {
             return too_many("54001", "tables of a FROM clause", ITEMS_MAX);
         }
+        let leaves: Vec<usize> = scope.items.iter().filter_map(|item| item.leaf).collect();
+        self.note_crowd(&leaves, scope.items.len());
         for (index, item) in scope.items.iter().enumerate() {
             let same = |other: &Item| other.alias == item.alias;
             if scope.items.iter().skip(index + 1).any(same) {

@@ -19,6 +19,10 @@ use crate::{
     taint::{self, Key, Rows, Source, Taint},
 };
 
+mod keys;
+
+use keys::Own;
+
 /// A reference to a protected table, as the analysis knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct LeafBuild<'a> {
@@ -131,9 +135,10 @@ impl<'a> Analysis<'a> {
                 Shown::Free | Shown::Always | Shown::Masked(_) => None,
             }),
         };
+        let own = self.own(index, &build);
         let mut targets = Vec::new();
         for column in &relation.columns {
-            let value = self.leaf_column(index, &build, column)?;
+            let value = self.leaf_column(index, &build, column, own)?;
             targets.push(ast::target(&column.name, value));
         }
         let condition = self.leaf_condition(index, &build);
@@ -141,7 +146,11 @@ impl<'a> Analysis<'a> {
             aliasname: range.relname.clone(),
             colnames: Vec::new(),
         });
-        let base = base_table(range, sample, relation);
+        let mut base = base_table(range, sample, relation);
+        if let Some(Own { set, test }) = own {
+            let subject = keys::subject(&rule.subject, build.key_type);
+            base = keys::beside(test, base, subject, || self.hole(set, build.key_type));
+        }
         let rows = leaf_rows(index, &build);
         self.leaves.push(build);
         let node = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
@@ -152,43 +161,53 @@ impl<'a> Analysis<'a> {
         Ok((node, rows, index))
     }
 
+    /// How the leaf shows the actor's own records, if any column of it hangs on that.
+    fn own(&self, index: usize, build: &LeafBuild<'a>) -> Option<Own> {
+        let set = build.key_set.filter(|_| self.resolver.rules.mode == Mode::Restricted)?;
+        let columns = build.relation.columns.iter();
+        let columns = columns.filter(|column| self.is_own(index, build, column)).count();
+        (columns > 0).then(|| Own { set, test: self.own_test(index, columns) })
+    }
+
+    /// Whether the column is clear for the actor's own records. Only a column that the first run
+    /// saw in the result is: in any other place a mask does as well.
+    fn is_own(&self, index: usize, build: &LeafBuild<'a>, column: &Column) -> bool {
+        let place = (index, column.number);
+        matches!(shown(build.rule, column), Shown::Keyed(set, _) if Some(set) == build.key_set)
+            && self.known.result.contains(&place)
+            && !self.known.spoiled.contains(&place)
+    }
+
     fn leaf_column(
         &mut self,
         index: usize,
         build: &LeafBuild<'a>,
         column: &Column,
+        own: Option<Own>,
     ) -> Judged<Node> {
         let base = ast::column(&["b", &column.name]);
         if self.resolver.rules.mode == Mode::Accounted {
             return Ok(base);
         }
-        let (rule, set) = match shown(build.rule, column) {
+        let rule = match shown(build.rule, column) {
             Shown::Free | Shown::Always => return Ok(base),
-            Shown::Keyed(set, rule) => (Some(rule), Some(set)),
-            Shown::Masked(rule) => (rule, None),
+            Shown::Keyed(_, rule) => Some(rule),
+            Shown::Masked(rule) => rule,
         };
         let chosen = rule.and_then(|rule| rule.mask.as_deref());
         let mask = mask(self.resolver.catalogue, column, rule.map(|rule| rule.class), chosen)?;
-        let spoiled = self.known.spoiled.contains(&(index, column.number));
-        match set {
-            Some(set) if Some(set) == build.key_set && !spoiled => {
-                let mut subject = ast::column(&["b", &build.rule.subject]);
-                if build.key_type == KeyType::Text {
-                    // A collation can take different texts for equal; the gateway doesn't.
-                    subject = ast::collate(subject, ["pg_catalog", "C"]);
-                }
-                let condition =
-                    ast::equal(pb::AExprKind::AexprOpAny, subject, self.hole(set, build.key_type));
-                Ok(ast::case(condition, base, mask))
-            }
-            _ => Ok(mask),
-        }
+        let Some(Own { set, test }) = own.filter(|_| self.is_own(index, build, column)) else {
+            return Ok(mask);
+        };
+        let subject = keys::subject(&build.rule.subject, build.key_type);
+        let condition = keys::condition(test, &subject, || self.hole(set, build.key_type));
+        Ok(ast::case(condition, base, mask))
     }
 
     fn hole(&mut self, set: KeySet, key_type: KeyType) -> Node {
         let marker = format!("{}h{}", self.resolver.context.prefix, self.holes.len());
         self.holes.push(set);
-        ast::cast(ast::constant(&marker), ast::type_name("pg_catalog", key_type.name(), &[], true))
+        keys::array(&marker, key_type)
     }
 
     fn leaf_condition(&self, index: usize, build: &LeafBuild<'_>) -> Option<Node> {

@@ -23,6 +23,13 @@ fn a_text_key_is_compared_byte_by_byte() {
         analyse("SELECT body FROM tickets", &catalogue(), &by_number, context).unwrap();
     let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
     let text = guarded.sql.render_literal(|_| "{A}".to_owned());
+    let condition = "FROM pg_catalog.unnest('{A}'::pg_catalog.text[]) k) k \
+                     ON b.number COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) k.k";
+    assert!(text.contains(condition), "{text}");
+    let one = "SELECT body FROM tickets WHERE number = 'A'";
+    let statements = analyse(one, &catalogue(), &by_number, context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+    let text = guarded.sql.render_literal(|_| "{A}".to_owned());
     let condition = "CASE WHEN b.number COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) \
                      ANY('{A}'::pg_catalog.text[]) THEN b.body";
     assert!(text.contains(condition), "{text}");
@@ -31,10 +38,7 @@ fn a_text_key_is_compared_byte_by_byte() {
 #[test]
 fn an_own_clear_leaf_has_masks_of_each_columns_type() {
     let own = |column: &str, mask: &str| {
-        format!(
-            "CASE WHEN b.id OPERATOR(pg_catalog.=) ANY('{{5,7}}'::bigint[]) \
-             THEN b.{column} ELSE '{mask} END AS {column}"
-        )
+        format!("CASE WHEN k.k IS NOT NULL THEN b.{column} ELSE '{mask} END AS {column}")
     };
     let expected = [
         "(SELECT b.id AS id",
@@ -49,9 +53,56 @@ fn an_own_clear_leaf_has_masks_of_each_columns_type() {
         "b.nick AS nick",
         "'{}'::pg_catalog.jsonb AS meta",
         "b.country AS country",
-        "b.created_at AS created_at FROM public.customers b) customers",
+        "b.created_at AS created_at FROM public.customers b LEFT JOIN (SELECT DISTINCT k.k AS k \
+         FROM pg_catalog.unnest('{5,7}'::bigint[]) k) k ON b.id OPERATOR(pg_catalog.=) k.k) \
+         customers",
     ];
-    assert_eq!(leaf("SELECT name FROM customers", Mode::Restricted), expected.join(", "));
+    assert_eq!(leaf("SELECT * FROM customers", Mode::Restricted), expected.join(", "));
+}
+
+#[test]
+fn a_column_that_does_not_reach_the_result_is_masked() {
+    let text = leaf("SELECT name FROM customers", Mode::Restricted);
+    assert!(text.contains("THEN b.name ELSE"), "{text}");
+    assert!(text.contains(", '***@***'::pg_catalog.text AS email,"), "{text}");
+    // Without any such column there are no keys to send.
+    let text = leaf("SELECT count(*) FROM customers", Mode::Restricted);
+    assert!(text.ends_with(" FROM public.customers b) customers"), "{text}");
+    assert!(!text.contains("b.name"), "{text}");
+}
+
+#[test]
+fn few_records_are_told_by_an_array_and_many_by_a_join() {
+    const INLINE: &str = "CASE WHEN b.id OPERATOR(pg_catalog.=) ANY('{5,7}'::bigint[]) THEN";
+    const ONCE: &str = "FROM public.customers b CROSS JOIN LATERAL (SELECT b.id \
+                        OPERATOR(pg_catalog.=) ANY('{5,7}'::bigint[]) AS k OFFSET 0) k";
+    const JOINED: &str = "LEFT JOIN (SELECT DISTINCT k.k AS k FROM pg_catalog.unnest(";
+    let form = |sql: &str| {
+        let text = leaf(sql, Mode::Restricted);
+        let found: Vec<&str> =
+            [INLINE, ONCE, JOINED].into_iter().filter(|form| text.contains(form)).collect();
+        assert_eq!(found.len(), 1, "{text}");
+        found[0]
+    };
+    for few in ["id = 5", "id = $1", "5 = id AND country = 'DE'", "id IN (5, 6)", "email = 'x'"] {
+        let from = format!("FROM customers WHERE {few}");
+        assert_eq!(form(&format!("SELECT id, name {from}")), INLINE, "{few}");
+        assert_eq!(form(&format!("SELECT id, name, email {from}")), ONCE, "{few}");
+        let derived = format!("SELECT name, email FROM (SELECT * FROM customers) c WHERE {few}");
+        assert_eq!(form(&derived), if few.contains("email") { JOINED } else { ONCE }, "{few}");
+    }
+    for many in ["id > 5", "id = 5 OR id > 7", "country = 'DE'", "NOT id = 5"] {
+        assert_eq!(form(&format!("SELECT name FROM customers WHERE {many}")), JOINED, "{many}");
+    }
+    let list = vec!["5"; 21].join(", ");
+    assert_eq!(form(&format!("SELECT name FROM customers WHERE id IN ({list})")), JOINED);
+    // A server reorders eight joined relations; the keys must not be one of them too many.
+    let joins = |count: usize| {
+        let joins = (0..count).map(|n| format!(" JOIN products p{n} ON true")).collect::<String>();
+        format!("SELECT c.name, c.email FROM customers c{joins}")
+    };
+    assert_eq!(form(&joins(6)), JOINED);
+    assert_eq!(form(&joins(7)), INLINE);
 }
 
 #[test]
@@ -88,8 +139,8 @@ fn key_sets_are_literals_or_one_parameter_each() {
     assert_eq!(guarded.client_parameters, 2);
     let (text, sets) = guarded.sql.render_parameters(guarded.client_parameters);
     assert_eq!(sets, [KeySet(0)]);
-    assert_eq!(text.matches("ANY($3::bigint[])").count(), 2);
+    assert_eq!(text.matches("ANY($3::bigint[])").count(), 1);
     assert!(!text.contains("pk_h"));
     let text = guarded.sql.render_literal(|_| "{'}".to_owned());
-    assert_eq!(text.matches("ANY('{''}'::bigint[])").count(), 2);
+    assert_eq!(text.matches("ANY('{''}'::bigint[])").count(), 1);
 }

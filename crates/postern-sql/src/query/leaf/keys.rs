@@ -1,0 +1,155 @@
+//! How a leaf tells whether a record is the actor's own: three forms of the same test.
+//!
+//! They differ in cost only. Evaluated once for each of many columns the test is dear for many
+//! rows; as a join with the keys it is cheap for many rows, also where a server before PostgreSQL
+//! 14 or a generic plan would search the array from front to back, and dear for one row. None of
+//! them changes which rows there are: the joined keys are distinct, and a key that is NULL is
+//! nobody's. All names are qualified by the aliases `b` and `k`, which nothing outside can see.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use crate::{KeySet, KeyType, ast, query::Analysis};
+
+/// Where the test stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Test {
+    /// In each column, against an array.
+    Inline,
+    /// Once for each row, against an array: for few rows.
+    Once,
+    /// In a join with the keys: for many rows.
+    Joined,
+}
+
+/// The server reorders the joins of a FROM clause of at most this many relations (its default of
+/// `join_collapse_limit`); the test must not make it more.
+const REORDERED_MAX: usize = 8;
+
+impl Analysis<'_> {
+    /// The cheapest form for a leaf with that many columns that hang on the keys.
+    pub(super) fn own_test(&self, leaf: usize, columns: usize) -> Test {
+        let few = self.known.points.contains(&leaf);
+        match (self.known.crowded.contains(&leaf), few) {
+            (true, _) => Test::Inline,
+            (false, true) if columns == 1 => Test::Inline,
+            (false, true) => Test::Once,
+            (false, false) => Test::Joined,
+        }
+    }
+
+    /// Notes which leaves stand among so many relations that none should be added.
+    pub(in crate::query) fn note_crowd(&mut self, leaves: &[usize], relations: usize) {
+        if relations + leaves.len() > REORDERED_MAX {
+            self.facts.crowded.extend(leaves);
+        }
+    }
+}
+
+/// The condition in a column; `keys` is the array, needed by the first form only.
+pub(super) fn condition(test: Test, subject: &Node, keys: impl FnOnce() -> Node) -> Node {
+    match test {
+        Test::Inline => is_any(subject.clone(), keys()),
+        Test::Once => ast::column(&["k", "k"]),
+        Test::Joined => ast::node(NodeEnum::NullTest(Box::new(pb::NullTest {
+            xpr: None,
+            arg: Some(Box::new(ast::column(&["k", "k"]))),
+            nulltesttype: pb::NullTestType::IsNotNull as i32,
+            argisrow: false,
+            location: 0,
+        }))),
+    }
+}
+
+/// The table of a leaf together with what the condition looks at.
+pub(super) fn beside(test: Test, base: Node, subject: Node, keys: impl FnOnce() -> Node) -> Node {
+    let (kind, lateral, select, on) = match test {
+        Test::Inline => return base,
+        Test::Once => (pb::JoinType::JoinInner, true, once(is_any(subject, keys())), None),
+        Test::Joined => {
+            let same = ast::equal(pb::AExprKind::AexprOp, subject, ast::column(&["k", "k"]));
+            (pb::JoinType::JoinLeft, false, distinct(keys()), Some(Box::new(same)))
+        }
+    };
+    let right = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+        lateral,
+        subquery: Some(Box::new(select)),
+        alias: Some(alias()),
+    })));
+    ast::node(NodeEnum::JoinExpr(Box::new(pb::JoinExpr {
+        jointype: kind as i32,
+        is_natural: false,
+        larg: Some(Box::new(base)),
+        rarg: Some(Box::new(right)),
+        using_clause: Vec::new(),
+        join_using_alias: None,
+        quals: on,
+        alias: None,
+        rtindex: 0,
+    })))
+}
+
+fn is_any(subject: Node, keys: Node) -> Node {
+    ast::equal(pb::AExprKind::AexprOpAny, subject, keys)
+}
+
+fn alias() -> pb::Alias {
+    pb::Alias { aliasname: "k".to_owned(), colnames: Vec::new() }
+}
+
+/// `SELECT … AS k OFFSET 0`, which the server does not merge into the query around it and so does
+/// not evaluate for each column.
+fn once(test: Node) -> Node {
+    ast::node(NodeEnum::SelectStmt(Box::new(pb::SelectStmt {
+        target_list: vec![ast::target("k", test)],
+        limit_offset: Some(Box::new(ast::integer(0))),
+        limit_option: pb::LimitOption::Count as i32,
+        op: pb::SetOperation::SetopNone as i32,
+        ..pb::SelectStmt::default()
+    })))
+}
+
+/// `SELECT DISTINCT k.k AS k FROM unnest(…) k`: that no key comes twice is for the planner, too,
+/// which leaves the join out where no column needs it.
+fn distinct(keys: Node) -> Node {
+    let call = ast::node(NodeEnum::FuncCall(Box::new(pb::FuncCall {
+        funcname: vec![ast::string("pg_catalog"), ast::string("unnest")],
+        args: vec![keys],
+        funcformat: pb::CoercionForm::CoerceExplicitCall as i32,
+        ..pb::FuncCall::default()
+    })));
+    let items = vec![call, Node { node: None }];
+    let function = ast::node(NodeEnum::RangeFunction(pb::RangeFunction {
+        functions: vec![ast::node(NodeEnum::List(pb::List { items }))],
+        alias: Some(alias()),
+        ..pb::RangeFunction::default()
+    }));
+    let targets = vec![ast::target("k", ast::column(&["k", "k"]))];
+    let mut select = ast::select(targets, function, None);
+    if let Some(NodeEnum::SelectStmt(select)) = select.node.as_mut() {
+        select.distinct_clause.push(Node { node: None });
+    }
+    select
+}
+
+/// The array of keys, to be filled in.
+pub(super) fn array(marker: &str, key_type: KeyType) -> Node {
+    ast::cast(ast::constant(marker), ast::type_name("pg_catalog", key_type.name(), &[], true))
+}
+
+/// The column that the keys are compared with.
+pub(super) fn subject(column: &str, key_type: KeyType) -> Node {
+    let subject = ast::column(&["b", column]);
+    if key_type == KeyType::Text {
+        // A collation can take different texts for equal; the gateway doesn't.
+        ast::collate(subject, ["pg_catalog", "C"])
+    } else {
+        subject
+    }
+}
+
+/// The column of a leaf that hangs on a set of keys and shows in the result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own {
+    pub(super) set: KeySet,
+    pub(super) test: Test,
+}
