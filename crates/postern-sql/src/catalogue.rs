@@ -187,7 +187,7 @@ impl Catalogue {
             types,
             functions: snapshot.functions.into_iter().map(|f| (f.oid, f)).collect(),
             operators: snapshot.operators,
-            built_in: Functions::load(),
+            built_in: Functions::of_version(snapshot.server / 10_000),
             allowed: catalogue_relations(),
             cast_types: snapshot.casts.iter().flat_map(|(from, to)| [*from, *to]).collect(),
         })

@@ -4,12 +4,13 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
-    definition::{blank_literals, prints_definition},
+    definition::{blank_literals, never},
     scope::{Scope, row},
     select::Place,
 };
 use crate::{
     ast,
+    functions::Class,
     refusal::{Judged, not_understood, refuse},
     taint::{Source, Taint},
 };
@@ -28,8 +29,10 @@ impl Analysis<'_> {
             Some(NodeEnum::AExpr(n)) => self.operation(n, scope),
             Some(NodeEnum::FuncCall(n)) => {
                 let taint = self.call(n, scope)?;
-                if prints_definition(n) {
-                    blank_literals(node);
+                match self.class_of_call(n) {
+                    Class::Definition => blank_literals(node),
+                    Class::Size => never(node),
+                    Class::Free | Class::Setting | Class::Refused(_) => {}
                 }
                 Ok(taint)
             }
