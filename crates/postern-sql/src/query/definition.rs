@@ -9,7 +9,7 @@ use std::mem;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use crate::ast;
+use crate::{ast, relations::Cover};
 
 /// The first alternative captures a literal that stays, the second any other.
 const LITERALS: &str = r"('(?:[-a-z_ %.,:()\[\]{}*?]|%@%|'')*')|'(?:[^']|'')*'|\m\d{6,}\M";
@@ -25,6 +25,16 @@ pub(super) fn blank_literals(node: &mut Node) {
         funcformat: pb::CoercionForm::CoerceExplicitCall as i32,
         ..pb::FuncCall::default()
     })));
+}
+
+/// Puts what stands for a catalogue column in the place of a reference to it.
+pub(super) fn covered(node: &mut Node, cover: Cover) {
+    match cover {
+        Cover::Literals => blank_literals(node),
+        Cover::Null(name) => {
+            *node = ast::cast(ast::null(), ast::type_name("pg_catalog", name, &[], false));
+        }
+    }
 }
 
 /// Puts `CASE WHEN false THEN … END` around the call: NULL of its type, and never called.

@@ -4,7 +4,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
-    definition::{blank_literals, never},
+    definition::{blank_literals, covered, never},
     scope::{Scope, row},
     select::Place,
 };
@@ -12,6 +12,7 @@ use crate::{
     ast,
     functions::Class,
     refusal::{Judged, not_understood, refuse},
+    relations::Cover,
     taint::{Source, Taint},
 };
 
@@ -19,7 +20,15 @@ impl Analysis<'_> {
     pub(super) fn expression(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
         match node.node.as_mut() {
             None => not_understood("an empty expression"),
-            Some(NodeEnum::ColumnRef(n)) => self.reference(n, scope),
+            Some(NodeEnum::ColumnRef(n)) => {
+                let taint = self.reference(n, scope)?;
+                match self.cover(node, scope)? {
+                    Some(Cover::Null("pg_node_tree")) if self.prints_expression => {}
+                    Some(cover) => covered(node, cover),
+                    None => {}
+                }
+                Ok(taint)
+            }
             Some(NodeEnum::ParamRef(n)) => {
                 let number = usize::try_from(n.number).unwrap_or_default();
                 self.parameters = self.parameters.max(number);

@@ -140,7 +140,7 @@ impl Analysis<'_> {
             leaf: None,
             hides: false,
             system: false,
-            denied: Vec::new(),
+            covers: Vec::new(),
             nullable: false,
             function: false,
         };
@@ -159,16 +159,18 @@ impl Analysis<'_> {
                 *node = with_sample(range, sample);
                 relation.schema.clone()
             }
-            Resolved::Catalogue { schema, denied } => {
+            Resolved::Catalogue { schema, columns } => {
                 schema.clone_into(&mut range.schemaname);
                 range.catalogname.clear();
-                item.rows.open = Some(Taint::default());
-                item.denied = denied.to_vec();
+                let names: Vec<String> = columns.iter().map(|c| c.name.to_owned()).collect();
+                item.rows.columns = plain_columns(names.iter());
+                item.covers = columns.iter().filter(|c| c.cover.is_some()).copied().collect();
+                item.system = true;
                 *node = with_sample(range, sample);
                 schema.to_owned()
             }
         };
-        if !names.is_empty() && !item.denied.is_empty() {
+        if !names.is_empty() && !item.covers.is_empty() {
             return not_understood("an alias that renames a catalogue relation's columns");
         }
         item.schema = schema.map(|_| resolved);
@@ -342,6 +344,11 @@ impl Analysis<'_> {
             };
             Some(names.into_iter().map(str::to_owned).collect())
         };
+        let covers =
+            |name: &String| scope.items.iter().skip(first).any(|i| i.cover(name).is_some());
+        if using.iter().flatten().any(covers) {
+            return not_understood("a join by a catalogue column that is not shown");
+        }
         let star = self.merge(left, right, using, kind)?;
         if let Some(condition) = join.quals.as_mut() {
             let taint = self.expression(condition, scope)?;
@@ -418,8 +425,8 @@ impl Analysis<'_> {
         first: usize,
     ) -> Judged<Star> {
         let guarded = |item: &Item| item.leaf.is_some() || !item.rows.keys.is_empty();
-        let denied = |item: &Item| !item.denied.is_empty();
-        if scope.items.iter().skip(first).any(|item| guarded(item) || denied(item)) {
+        let covers = |item: &Item| !item.covers.is_empty();
+        if scope.items.iter().skip(first).any(|item| guarded(item) || covers(item)) {
             return not_understood("an alias for a join with a protected table");
         }
         scope.items.truncate(first);
@@ -455,7 +462,7 @@ pub(super) fn derived(alias: String, rows: Rows) -> Item {
         hides: !rows.keys.is_empty(),
         rows,
         system: false,
-        denied: Vec::new(),
+        covers: Vec::new(),
         nullable: false,
         function: false,
     }

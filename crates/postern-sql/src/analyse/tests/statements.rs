@@ -83,6 +83,36 @@ fn the_literals_of_definitions_are_blanked() {
 }
 
 #[test]
+fn something_else_stands_for_a_covered_column_wherever_it_is_named() {
+    check(
+        "SELECT proname, p.prosrc FROM pg_proc p WHERE prosrc LIKE 'a%' ORDER BY p.prosrc",
+        "plain SELECT proname, NULL::pg_catalog.text AS prosrc FROM pg_catalog.pg_proc p \
+         WHERE NULL::pg_catalog.text LIKE 'a%' ORDER BY NULL::pg_catalog.text",
+    );
+    check(
+        "SELECT x.* FROM (SELECT * FROM pg_attrdef) x",
+        "plain SELECT x.* FROM (SELECT pg_attrdef.oid AS oid, pg_attrdef.adrelid AS adrelid, \
+         pg_attrdef.adnum AS adnum, NULL::pg_catalog.pg_node_tree AS adbin \
+         FROM pg_catalog.pg_attrdef) x",
+    );
+    let detour = "SELECT pg_get_expr(CASE WHEN true THEN adbin END, adrelid) FROM pg_attrdef";
+    let detour = judged(detour, Mode::Restricted);
+    assert!(detour.contains("CASE WHEN true THEN NULL::pg_catalog.pg_node_tree END"), "{detour}");
+    check(
+        "SELECT (SELECT prosrc) FROM pg_catalog.pg_proc GROUP BY pg_catalog.pg_proc.prosrc",
+        "plain SELECT (SELECT NULL::pg_catalog.text AS prosrc) FROM pg_catalog.pg_proc \
+         GROUP BY NULL::pg_catalog.text",
+    );
+    for literal in [
+        "SELECT column_default FROM information_schema.columns",
+        "SELECT v.* FROM information_schema.views v",
+        "SELECT indexdef FROM pg_indexes",
+    ] {
+        assert!(judged(literal, Mode::Restricted).contains("regexp_replace("), "{literal}");
+    }
+}
+
+#[test]
 fn sizes_are_answered_by_null_and_never_looked_at() {
     check(
         "SELECT pg_size_pretty(pg_table_size(c.oid)) AS size FROM pg_class c WHERE c.oid = $1",
