@@ -11,7 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     functions::Functions,
     nesting,
-    resolve::{CatalogueRelation, catalogue_relations},
+    relations::{self, CatalogueRelation},
 };
 
 /// One statement that returns one text, for [`Catalogue::from_json`]. Runs on PostgreSQL 13 to 18
@@ -39,7 +39,7 @@ pub struct Catalogue {
     operators: Vec<Operator>,
     cast_types: BTreeSet<u32>,
     built_in: Functions,
-    allowed: Vec<CatalogueRelation>,
+    system: Vec<CatalogueRelation>,
 }
 
 /// Why a snapshot can't be used.
@@ -263,8 +263,8 @@ impl Catalogue {
             types,
             functions: snapshot.functions.into_iter().map(|f| (f.oid, f)).collect(),
             operators: snapshot.operators,
-            built_in: Functions::load(),
-            allowed: catalogue_relations(),
+            built_in: Functions::of_version(snapshot.server / 10_000),
+            system: relations::of_version(snapshot.server / 10_000),
             cast_types: snapshot.casts.iter().flat_map(|(from, to)| [*from, *to]).collect(),
         })
     }
@@ -279,9 +279,9 @@ impl Catalogue {
         &self.built_in
     }
 
-    /// The catalogue relations that may be read.
-    pub(crate) fn allowed(&self) -> &[CatalogueRelation] {
-        &self.allowed
+    /// The relations of the system catalogues.
+    pub(crate) fn system(&self) -> &[CatalogueRelation] {
+        &self.system
     }
 
     pub(crate) fn database(&self) -> &str {

@@ -1,4 +1,5 @@
-//! The curated list of built-in functions.
+//! What may be called of PostgreSQL's own functions: `functions.txt`, which has a decision for
+//! every one of them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ pub(crate) enum Kind {
     Scalar,
     /// Returns a set of one unnamed column.
     Set,
-    /// Returns a set of columns that are not known here.
+    /// Returns rows of columns that are not known here.
     Record,
     Aggregate,
     /// An aggregate whose result holds all of its input.
@@ -20,35 +21,198 @@ pub(crate) enum Kind {
     WindowOrAggregate,
 }
 
-/// Built-in functions by name.
+/// How many arguments a call has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arity {
+    Exactly(usize),
+    /// `VARIADIC array`, or what is not worth telling apart.
+    Unknown,
+}
+
+/// What is done with a function, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// It may be called.
+    Free,
+    /// It prints a definition, whose literals are blanked.
+    Definition,
+    /// It reads a setting; only of some.
+    Setting,
+    /// It is answered by NULL.
+    Size,
+    /// It is refused; the words say what it does.
+    Refused(&'static str),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Signature {
+    kind: Kind,
+    class: Class,
+    least: usize,
+    most: Option<usize>,
+}
+
+/// The functions of schema `pg_catalog` of one major version of PostgreSQL, by name.
 #[derive(Debug, Clone)]
 pub(crate) struct Functions {
-    kinds: BTreeMap<&'static str, Kind>,
+    named: BTreeMap<&'static str, Vec<Signature>>,
+}
+
+/// What the calls of a name with so many arguments can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BuiltIn {
+    Allowed(Kind, Class),
+    Refused(&'static str),
 }
 
 impl Functions {
-    pub(crate) fn load() -> Self {
-        let lines = include_str!("functions.txt").lines().filter(|line| !line.starts_with('#'));
-        let kinds = lines.filter_map(|line| {
-            let (name, kind) = line.split_once(' ')?;
-            let kind = match kind {
-                "f" => Kind::Scalar,
-                "s" => Kind::Set,
-                "r" => Kind::Record,
-                "a" => Kind::Aggregate,
-                "c" => Kind::Collecting,
-                "w" => Kind::Window,
-                "wa" => Kind::WindowOrAggregate,
-                _ => return None,
-            };
-            Some((name, kind))
-        });
-        Self { kinds: kinds.collect() }
+    pub(crate) fn of_version(major: i64) -> Self {
+        let mut named: BTreeMap<&'static str, Vec<Signature>> = BTreeMap::new();
+        for line in lines(include_str!("functions.txt")) {
+            if let Some((name, signature)) = parse(line, major) {
+                named.entry(name).or_default().push(signature);
+            }
+        }
+        Self { named }
     }
 
-    pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
-        self.kinds.get(name).copied()
+    /// What is done with a call; `None` if there is no function of that name. Which of several
+    /// functions is called depends on types that are not looked at, so all must be allowed.
+    pub(crate) fn find(&self, name: &str, arity: Arity) -> Option<BuiltIn> {
+        let all = self.named.get(name)?;
+        let fits = |signature: &&Signature| match arity {
+            Arity::Exactly(count) => {
+                count >= signature.least && signature.most.is_none_or(|most| count <= most)
+            }
+            Arity::Unknown => true,
+        };
+        let mut found: Vec<Signature> = all.iter().filter(fits).copied().collect();
+        if found.is_empty() {
+            // The server says that there is no such function.
+            found.clone_from(all);
+        }
+        found.into_iter().map(decision).reduce(both)
     }
+}
+
+/// The lines of a list that are no comments.
+pub(crate) fn lines(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
+}
+
+/// Whether a range such as `13-18` or `17` holds the version.
+pub(crate) fn holds(versions: &str, major: i64) -> bool {
+    let (first, last) = versions.split_once('-').unwrap_or((versions, versions));
+    let bound = |text: &str| text.parse::<i64>().ok();
+    bound(first).is_some_and(|first| first <= major)
+        && bound(last).is_some_and(|last| major <= last)
+}
+
+/// A line; what is not understood is refused.
+fn parse(line: &'static str, major: i64) -> Option<(&'static str, Signature)> {
+    let mut words = line.split(' ');
+    let (name, arguments) = words.next()?.strip_suffix(')')?.split_once('(')?;
+    let (kind, versions, class) = (words.next()?, words.next()?, words.next()?);
+    if !holds(versions, major) {
+        return None;
+    }
+    let arguments: Vec<&str> = arguments.split(',').filter(|a| !a.is_empty()).collect();
+    let variadic = arguments.last().is_some_and(|last| last.ends_with("..."));
+    let optional = arguments.iter().filter(|a| a.ends_with('=')).count();
+    let count = arguments.len();
+    let kind_known = kind_of(kind);
+    let class = if kind_known.is_some() { class_of(class) } else { Class::Refused("acts") };
+    Some((
+        name,
+        Signature {
+            kind: kind_known.unwrap_or(Kind::Record),
+            class,
+            least: count.saturating_sub(optional).saturating_sub(usize::from(variadic)),
+            most: (!variadic).then_some(count),
+        },
+    ))
+}
+
+fn kind_of(word: &str) -> Option<Kind> {
+    match word {
+        "f" => Some(Kind::Scalar),
+        "s" => Some(Kind::Set),
+        "r" => Some(Kind::Record),
+        "a" => Some(Kind::Aggregate),
+        "c" => Some(Kind::Collecting),
+        "w" => Some(Kind::Window),
+        _ => None,
+    }
+}
+
+fn class_of(word: &str) -> Class {
+    match word {
+        "pure" | "clock" | "random" | "session" | "catalogue" | "aggregate" | "window"
+        | "nothing" => Class::Free,
+        "definition" => Class::Definition,
+        "setting" => Class::Setting,
+        "size" => Class::Size,
+        _ => Class::Refused(refused_because(word).unwrap_or("is not known to be safe")),
+    }
+}
+
+/// What a refused function does, for the person who called it.
+fn refused_because(class: &str) -> Option<&'static str> {
+    Some(match class {
+        "sql" => "it runs SQL or reads a table that it is given as text",
+        "rows" => "it reads rows of a table by itself",
+        "type_by_name" => "it converts to a type that a value names",
+        "source" => "it prints source code",
+        "query_text" => "it shows statements",
+        "statistics" => "it is about statistics",
+        "physical" => "it is about how rows are stored",
+        "file" => "it reads the server's files",
+        "sequence" => "it reads or moves a sequence",
+        "lock" => "it takes or shows locks",
+        "large_object" => "it is about large objects",
+        "sleep" => "it waits",
+        "notify" => "it sends or shows notifications",
+        "sessions" => "it is about other sessions",
+        "configuration" => "it is about the configuration",
+        "state" => "it changes the session",
+        "transaction" => "it is about transaction numbers",
+        "wal" => "it is about the write-ahead log",
+        "replication" => "it replicates",
+        "backup" => "it makes backups",
+        "administration" => "it is for administrators",
+        "text_form" => "a cast does the same",
+        "internal" => "it is for the server's own use",
+        "unneeded" => "it is not on the list of those that are allowed",
+        _ => return None,
+    })
+}
+
+fn decision(signature: Signature) -> BuiltIn {
+    match signature.class {
+        Class::Refused(why) => BuiltIn::Refused(why),
+        class => BuiltIn::Allowed(signature.kind, class),
+    }
+}
+
+/// The stricter of two, as far as one call may be either.
+fn both(one: BuiltIn, two: BuiltIn) -> BuiltIn {
+    let (BuiltIn::Allowed(one, class), BuiltIn::Allowed(two, other)) = (one, two) else {
+        return if matches!(one, BuiltIn::Refused(_)) { one } else { two };
+    };
+    if class != other {
+        return BuiltIn::Refused("it is one of several with the name");
+    }
+    use Kind::{Aggregate, Collecting, Record, Scalar, Set, Window, WindowOrAggregate};
+    let kind = match (one, two) {
+        (one, two) if one == two => one,
+        (Aggregate | Window | WindowOrAggregate, Aggregate | Window | WindowOrAggregate) => {
+            WindowOrAggregate
+        }
+        (Aggregate | Collecting, Aggregate | Collecting) => Collecting,
+        (Scalar | Set | Record, Scalar | Set | Record) => Record,
+        _ => return BuiltIn::Refused("it is one of several with the name"),
+    };
+    BuiltIn::Allowed(kind, class)
 }
 
 /// Settings that may be read by name.
@@ -90,12 +254,21 @@ const SETTINGS: [&str; 31] = [
     "in_hot_standby",
 ];
 
-/// Refuses a function.
+/// Refuses a function that is no built-in, or not one that is known.
 pub(crate) fn unlisted<T>(name: &str) -> Judged<T> {
     refuse(
         "function",
         format!("function `{name}` is not allowed for this role"),
         "use a built-in function without side effects, or ask the administrator to list it",
+    )
+}
+
+/// Refuses a function of PostgreSQL's own.
+pub(crate) fn refused<T>(name: &str, why: &str) -> Judged<T> {
+    refuse(
+        "function",
+        format!("function `{name}` is not allowed for this role: {why}"),
+        "use a function that computes on its arguments or describes the schema",
     )
 }
 

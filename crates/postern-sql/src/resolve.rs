@@ -9,6 +9,7 @@ use crate::{
     Catalogue, Context, KeyType, Refusal, Rules, TableRule,
     catalogue::Relation,
     refusal::{Judged, refuse},
+    relations::{CatalogueColumn, CatalogueRelation},
 };
 
 /// What a relation's name stands for.
@@ -20,16 +21,8 @@ pub(crate) enum Resolved<'a> {
     Plain(&'a Relation),
     /// A view that reads a protected table: its definition stands for it.
     View(&'a Relation),
-    /// An allowed catalogue relation; the columns listed are not.
-    Catalogue { schema: &'a str, denied: &'a [String] },
-}
-
-/// An allowed catalogue relation.
-#[derive(Debug, Clone)]
-pub(crate) struct CatalogueRelation {
-    schema: &'static str,
-    name: &'static str,
-    denied: Vec<String>,
+    /// A catalogue relation that may be read, and its columns.
+    Catalogue { schema: &'a str, columns: &'a [CatalogueColumn] },
 }
 
 /// Resolves relations for one statement.
@@ -38,19 +31,6 @@ pub(crate) struct Resolver<'a> {
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) rules: &'a Rules,
     pub(crate) context: Context<'a>,
-}
-
-/// The allow-list of catalogue relations.
-pub(crate) fn catalogue_relations() -> Vec<CatalogueRelation> {
-    let lines = include_str!("relations.txt").lines().filter(|line| !line.starts_with('#'));
-    lines
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let (schema, name) = words.next()?.split_once('.')?;
-            let denied = words.filter_map(|word| word.strip_prefix('-')).map(str::to_owned);
-            Some(CatalogueRelation { schema, name, denied: denied.collect() })
-        })
-        .collect()
 }
 
 impl<'a> Resolver<'a> {
@@ -65,8 +45,11 @@ impl<'a> Resolver<'a> {
         };
         for schema in schemas {
             let known = |r: &&CatalogueRelation| r.schema == schema && r.name == range.relname;
-            if let Some(found) = self.catalogue.allowed().iter().find(known) {
-                return Ok(Resolved::Catalogue { schema: found.schema, denied: &found.denied });
+            if let Some(found) = self.catalogue.system().iter().find(known) {
+                return match &found.columns {
+                    Some(columns) => Ok(Resolved::Catalogue { schema: found.schema, columns }),
+                    None => refused_catalogue(range),
+                };
             }
             if let Some(relation) = self.catalogue.relation_named(schema, &range.relname) {
                 return self.judge(relation);
@@ -86,11 +69,7 @@ impl<'a> Resolver<'a> {
         let catalogue = matches!(range.schemaname.as_str(), "pg_catalog" | "information_schema")
             || range.relname.starts_with("pg_");
         if catalogue {
-            return refuse(
-                "catalogue",
-                format!("catalogue relation `{}` can't be read by this role", range.relname),
-                "use the catalogue relations that describe tables, columns, types and constraints",
-            );
+            return refused_catalogue(range);
         }
         let schema = &range.schemaname;
         let dot = if schema.is_empty() { "" } else { "." };
@@ -233,4 +212,12 @@ impl<'a> Resolver<'a> {
         }
         seen
     }
+}
+
+fn refused_catalogue<T>(range: &pb::RangeVar) -> Judged<T> {
+    refuse(
+        "catalogue",
+        format!("catalogue relation `{}` can't be read by this role", range.relname),
+        "use the catalogue relations that describe tables, columns, types and constraints",
+    )
 }

@@ -112,7 +112,7 @@ SELECT pg_catalog.json_build_object(
         ORDER BY e.extname LIMIT 1)
     ) ORDER BY p.oid)
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')),
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') OR p.oid >= 16384),
   'operators', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
       'schema', n.nspname, 'name', o.oprname,
@@ -121,7 +121,7 @@ SELECT pg_catalog.json_build_object(
         WHERE d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND d.objid = o.oid AND d.deptype = 'e')
     ) ORDER BY o.oid)
     FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-    WHERE n.nspname <> 'pg_catalog'),
+    WHERE n.nspname <> 'pg_catalog' OR o.oid >= 16384),
   'casts', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
       c.castsource::pg_catalog.int8, c.casttarget::pg_catalog.int8) ORDER BY c.oid)

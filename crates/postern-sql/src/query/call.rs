@@ -7,7 +7,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{Analysis, expression::is_constant, grouping::Aggregate, scope::Scope};
 use crate::{
     ast,
-    functions::{Kind, readable_setting, unlisted},
+    functions::{Arity, BuiltIn, Class, Kind, readable_setting, refused, unlisted},
     refusal::{Judged, not_understood, refuse},
     taint::Taint,
 };
@@ -26,7 +26,7 @@ impl Analysis<'_> {
             Some(["pg_catalog", name]) => (*name).to_owned(),
             _ => String::new(),
         };
-        if built_in == "current_setting" {
+        if self.class_of_call(call) == Class::Setting {
             self.setting(call)?;
         }
         let windowed = call.over.is_some();
@@ -96,21 +96,21 @@ impl Analysis<'_> {
 
     /// Resolves, checks and qualifies the function's name.
     fn function(&self, call: &mut pb::FuncCall) -> Judged<Kind> {
-        let Some(kind) = self.kind_of_call(call) else {
-            let name = ast::names(&call.funcname).unwrap_or_default().join(".");
-            return unlisted(&name);
-        };
         let names = ast::names(&call.funcname).unwrap_or_default();
-        let qualified = match names.as_slice() {
-            [name] if self.resolver.catalogue.built_in().kind(name).is_some() => {
-                Some(("pg_catalog".to_owned(), (*name).to_owned()))
-            }
-            [name] => {
+        let built_in = match names.as_slice() {
+            [name] | ["pg_catalog", name] => self.built_in(name, call),
+            _ => None,
+        };
+        let qualified = match (names.as_slice(), built_in) {
+            ([.., name], Some(BuiltIn::Refused(why))) => return refused(name, why),
+            ([name], Some(_)) => Some(("pg_catalog".to_owned(), (*name).to_owned())),
+            ([name], None) => {
                 let found = self.listed_schema(name);
                 found.map(|schema| (schema.to_owned(), (*name).to_owned()))
             }
             _ => None,
         };
+        let Some(kind) = self.kind_of_call(call) else { return unlisted(&names.join(".")) };
         if let Some((schema, name)) = qualified {
             call.funcname = vec![ast::string(&schema), ast::string(&name)];
         }
@@ -119,16 +119,47 @@ impl Analysis<'_> {
 
     pub(super) fn kind_of_call(&self, call: &pb::FuncCall) -> Option<Kind> {
         let names = ast::names(&call.funcname)?;
-        let catalogue = self.resolver.catalogue;
-        match names.as_slice() {
-            [name] => match catalogue.built_in().kind(name) {
-                Some(kind) => Some(kind),
-                None => self.listed(self.listed_schema(name)?, name),
-            },
-            ["pg_catalog", name] => catalogue.built_in().kind(name),
-            [schema, name] => self.listed(schema, name),
+        let built_in = match names.as_slice() {
+            [name] | ["pg_catalog", name] => self.built_in(name, call),
+            _ => None,
+        };
+        match (names.as_slice(), built_in) {
+            (_, Some(BuiltIn::Allowed(kind, _))) => Some(kind),
+            (_, Some(BuiltIn::Refused(_))) => None,
+            ([name], None) => self.listed(self.listed_schema(name)?, name),
+            ([schema, name], None) => self.listed(schema, name),
             _ => None,
         }
+    }
+
+    /// What is done with the call of a function of PostgreSQL's own, by its qualified name.
+    pub(super) fn class_of_call(&self, call: &pb::FuncCall) -> Class {
+        let found = match ast::names(&call.funcname).as_deref() {
+            Some(["pg_catalog", name]) => self.built_in(name, call),
+            _ => None,
+        };
+        match found {
+            Some(BuiltIn::Allowed(_, class)) => class,
+            Some(BuiltIn::Refused(_)) | None => Class::Free,
+        }
+    }
+
+    /// The decision on a name of `pg_catalog`. What an administrator or an extension has added to
+    /// that schema is none of PostgreSQL's own: if it may be what is called, nothing of that name
+    /// is built in.
+    fn built_in(&self, name: &str, call: &pb::FuncCall) -> Option<BuiltIn> {
+        let catalogue = self.resolver.catalogue;
+        let arity = if call.func_variadic || call.agg_within_group {
+            Arity::Unknown
+        } else {
+            Arity::Exactly(call.args.len())
+        };
+        let found = catalogue.built_in().find(name, arity)?;
+        let added = catalogue.functions_named("pg_catalog", name).next().is_some();
+        if added && !self.resolver.vouches_for("pg_catalog", name) {
+            return Some(BuiltIn::Refused("the database has added another of that name"));
+        }
+        Some(found)
     }
 
     /// The first schema of the search path that holds a function of that name.

@@ -3,36 +3,16 @@
 //!
 //! An administrator may have written a customer's data into one, as a literal. So a literal is
 //! blanked unless it looks like none: lower-case letters, blanks and punctuation, and `@` only
-//! between `%`.
+//! between `%`; so is a number of six digits or more.
 
 use std::mem;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use crate::ast;
+use crate::{ast, relations::Cover};
 
 /// The first alternative captures a literal that stays, the second any other.
-const LITERALS: &str = r"('(?:[-a-z_ %.,:()\[\]{}*?]|%@%|'')*')|'(?:[^']|'')*'";
-
-/// Whether the call prints a definition.
-pub(super) fn prints_definition(call: &pb::FuncCall) -> bool {
-    let name = match ast::names(&call.funcname).as_deref() {
-        Some(["pg_catalog", name]) => (*name).to_owned(),
-        _ => return false,
-    };
-    matches!(
-        name.as_str(),
-        "pg_get_constraintdef"
-            | "pg_get_expr"
-            | "pg_get_function_arguments"
-            | "pg_get_indexdef"
-            | "pg_get_partkeydef"
-            | "pg_get_ruledef"
-            | "pg_get_statisticsobjdef"
-            | "pg_get_triggerdef"
-            | "pg_get_viewdef"
-    )
-}
+const LITERALS: &str = r"('(?:[-a-z_ %.,:()\[\]{}*?]|%@%|'')*')|'(?:[^']|'')*'|\m\d{6,}\M";
 
 /// Puts `regexp_replace(…)` around the call, which blanks its literals.
 pub(super) fn blank_literals(node: &mut Node) {
@@ -44,5 +24,35 @@ pub(super) fn blank_literals(node: &mut Node) {
         args: arguments,
         funcformat: pb::CoercionForm::CoerceExplicitCall as i32,
         ..pb::FuncCall::default()
+    })));
+}
+
+/// Puts what stands for a catalogue column in the place of a reference to it.
+pub(super) fn covered(node: &mut Node, cover: Cover) {
+    match cover {
+        Cover::Literals => blank_literals(node),
+        Cover::Null(name) => {
+            *node = ast::cast(ast::null(), ast::type_name("pg_catalog", name, &[], false));
+        }
+    }
+}
+
+/// Puts `CASE WHEN false THEN … END` around the call: NULL of its type, and never called.
+pub(super) fn never(node: &mut Node) {
+    let call = mem::take(node);
+    let no = ast::node(NodeEnum::AConst(pb::AConst {
+        isnull: false,
+        location: 0,
+        val: Some(pb::a_const::Val::Boolval(pb::Boolean { boolval: false })),
+    }));
+    let when = ast::node(NodeEnum::CaseWhen(Box::new(pb::CaseWhen {
+        xpr: None,
+        expr: Some(Box::new(no)),
+        result: Some(Box::new(call)),
+        location: 0,
+    })));
+    *node = ast::node(NodeEnum::CaseExpr(Box::new(pb::CaseExpr {
+        args: vec![when],
+        ..pb::CaseExpr::default()
     })));
 }

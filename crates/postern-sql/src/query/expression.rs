@@ -4,13 +4,15 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
-    definition::{blank_literals, prints_definition},
+    definition::{blank_literals, covered, never},
     scope::{Scope, row},
     select::Place,
 };
 use crate::{
     ast,
+    functions::Class,
     refusal::{Judged, not_understood, refuse},
+    relations::Cover,
     taint::{Source, Taint},
 };
 
@@ -18,7 +20,15 @@ impl Analysis<'_> {
     pub(super) fn expression(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
         match node.node.as_mut() {
             None => not_understood("an empty expression"),
-            Some(NodeEnum::ColumnRef(n)) => self.reference(n, scope),
+            Some(NodeEnum::ColumnRef(n)) => {
+                let taint = self.reference(n, scope)?;
+                match self.cover(node, scope)? {
+                    Some(Cover::Null("pg_node_tree")) if self.prints_expression => {}
+                    Some(cover) => covered(node, cover),
+                    None => {}
+                }
+                Ok(taint)
+            }
             Some(NodeEnum::ParamRef(n)) => {
                 let number = usize::try_from(n.number).unwrap_or_default();
                 self.parameters = self.parameters.max(number);
@@ -28,8 +38,10 @@ impl Analysis<'_> {
             Some(NodeEnum::AExpr(n)) => self.operation(n, scope),
             Some(NodeEnum::FuncCall(n)) => {
                 let taint = self.call(n, scope)?;
-                if prints_definition(n) {
-                    blank_literals(node);
+                match self.class_of_call(n) {
+                    Class::Definition => blank_literals(node),
+                    Class::Size => never(node),
+                    Class::Free | Class::Setting | Class::Refused(_) => {}
                 }
                 Ok(taint)
             }

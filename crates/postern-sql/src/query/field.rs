@@ -45,8 +45,9 @@ impl Analysis<'_> {
     /// Whether a name is that of a field or a column of the system's own, and of nothing that
     /// could be called or cast to with an effect.
     fn is_field(&self, name: &str) -> bool {
-        let known = FIELDS.contains(&name) || catalogue_columns().any(|column| column == name);
         let catalogue = self.resolver.catalogue;
+        let mut columns = catalogue.system().iter().flat_map(|r| r.columns.iter().flatten());
+        let known = FIELDS.contains(&name) || columns.any(|column| column.name == name);
         let mut path = self.resolver.search_path().into_iter();
         known && !path.any(|schema| catalogue.functions_named(schema, name).next().is_some())
     }
@@ -114,8 +115,3 @@ const FIELDS: [&str; 14] = [
     "weights",
     "word",
 ];
-
-fn catalogue_columns() -> impl Iterator<Item = &'static str> {
-    let lines = include_str!("../columns.txt").lines().filter(|line| !line.starts_with('#'));
-    lines.flat_map(str::split_whitespace)
-}

@@ -163,14 +163,16 @@ impl Analysis<'_> {
                 rename(&mut item.rows, &names, false)?;
                 relation.schema.clone()
             }
-            Resolved::Catalogue { schema, denied } => {
-                if !names.is_empty() && !denied.is_empty() {
-                    return not_understood("an alias that renames a catalogue relation's columns");
-                }
+            Resolved::Catalogue { schema, columns } => {
                 schema.clone_into(&mut range.schemaname);
                 range.catalogname.clear();
-                item.rows.open = Some(Taint::default());
-                item.denied = denied.to_vec();
+                let known: Vec<String> = columns.iter().map(|c| c.name.to_owned()).collect();
+                item.rows.columns = plain_columns(known.iter());
+                item.covers = columns.iter().filter(|c| c.cover.is_some()).copied().collect();
+                if !names.is_empty() && !item.covers.is_empty() {
+                    return not_understood("an alias that renames a catalogue relation's columns");
+                }
+                item.system = true;
                 *node = with_sample(range, sample);
                 rename(&mut item.rows, &names, false)?;
                 schema.to_owned()
@@ -349,6 +351,11 @@ impl Analysis<'_> {
             };
             Some(names.into_iter().map(str::to_owned).collect())
         };
+        let covers =
+            |name: &String| scope.items.iter().skip(first).any(|i| i.cover(name).is_some());
+        if using.iter().flatten().any(covers) {
+            return not_understood("a join by a catalogue column that is not shown");
+        }
         let star = self.merge(left, right, using, kind)?;
         if let Some(condition) = join.quals.as_mut() {
             let taint = self.expression(condition, scope)?;
@@ -429,8 +436,8 @@ impl Analysis<'_> {
         first: usize,
     ) -> Judged<Star> {
         let guarded = |item: &Item| item.leaf.is_some() || !item.rows.keys.is_empty();
-        let denied = |item: &Item| !item.denied.is_empty();
-        if scope.items.iter().skip(first).any(|item| guarded(item) || denied(item)) {
+        let covers = |item: &Item| !item.covers.is_empty();
+        if scope.items.iter().skip(first).any(|item| guarded(item) || covers(item)) {
             return not_understood("an alias for a join with a protected table");
         }
         scope.items.truncate(first);
@@ -466,7 +473,7 @@ pub(super) fn derived(alias: String, rows: Rows) -> Item {
         hides: !rows.keys.is_empty(),
         rows,
         system: false,
-        denied: Vec::new(),
+        covers: Vec::new(),
         nullable: false,
         function: false,
     }

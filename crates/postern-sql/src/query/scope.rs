@@ -6,6 +6,7 @@ use super::Analysis;
 use crate::{
     Refusal, ast,
     refusal::{Judged, not_understood, refuse},
+    relations::{CatalogueColumn, Cover},
     taint::{Column, Key, Rows, Source, Taint},
 };
 
@@ -23,8 +24,8 @@ pub(crate) struct Item {
     pub(super) hides: bool,
     /// It has system columns, and they may be used.
     pub(super) system: bool,
-    /// Columns of a catalogue relation that may not be used.
-    pub(super) denied: Vec<String>,
+    /// Columns of a catalogue relation for whose values something else stands.
+    pub(super) covers: Vec<CatalogueColumn>,
     /// An outer join may leave it without a row.
     pub(super) nullable: bool,
     /// It is a function's: its whole row may be a plain value.
@@ -113,8 +114,9 @@ impl<'p> Scope<'p> {
 }
 
 impl Item {
-    fn denies(&self, column: &str) -> bool {
-        self.denied.iter().any(|denied| denied == column)
+    /// What stands for a column's value.
+    pub(super) fn cover(&self, column: &str) -> Option<Cover> {
+        self.covers.iter().find(|covered| covered.name == column)?.cover
     }
 
     /// Everything in a row of it.
@@ -162,11 +164,6 @@ impl Analysis<'_> {
         let mut local = true;
         while let Some(scope) = level {
             for item in &scope.items {
-                if item.denies(name) && !self.prints_expression
-                    || item.alias == name && !item.denied.is_empty()
-                {
-                    return denied(name);
-                }
                 for column in item.rows.columns.iter().filter(|column| column.name == name) {
                     taint.add(&column.taint);
                     found = true;
@@ -189,7 +186,8 @@ impl Analysis<'_> {
             if any {
                 mark(&mut taint, local);
                 // The name may also be a row's, with what is hidden in it.
-                let row_of = |item: &Item| item.alias == name && item.hides;
+                let row_of =
+                    |item: &Item| item.alias == name && (item.hides || !item.covers.is_empty());
                 if scope.items.iter().any(row_of) {
                     return not_understood(&format!("the whole row of `{name}`"));
                 }
@@ -216,9 +214,6 @@ impl Analysis<'_> {
                     && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
             };
             if let Some(item) = scope.items.iter().find(named) {
-                if item.denies(name) && !self.prints_expression {
-                    return denied(name);
-                }
                 self.known_field(item, name)?;
                 return item_column(item, name, local);
             }
@@ -233,17 +228,51 @@ impl Analysis<'_> {
         })
     }
 
+    /// What stands for the value of the column that a reference means. It is looked for as
+    /// PostgreSQL does; where columns aren't known on the way, what it means is not known either.
+    pub(super) fn cover(&self, node: &Node, scope: &Scope<'_>) -> Judged<Option<Cover>> {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return Ok(None) };
+        let names = ast::names(&reference.fields).unwrap_or_default();
+        let (alias, name) = match names.as_slice() {
+            [name] => (None, *name),
+            [alias, name] => (Some(*alias), *name),
+            _ => return Ok(None),
+        };
+        let mut level = Some(scope);
+        let mut certain = true;
+        while let Some(scope) = level {
+            let meant = |item: &&Item| match alias {
+                Some(alias) => item.alias == alias,
+                None => item.rows.columns.iter().any(|column| column.name == name),
+            };
+            if let Some(item) = scope.items.iter().find(meant) {
+                let cover = item.cover(name);
+                if cover.is_some() && !certain {
+                    return refuse(
+                        "catalogue",
+                        format!("it is not certain which column `{name}` is meant"),
+                        "qualify the column with a table or alias of the FROM clause",
+                    );
+                }
+                return Ok(cover);
+            }
+            certain &= alias.is_some() || scope.items.iter().all(|item| item.rows.open.is_none());
+            level = scope.parent;
+        }
+        Ok(None)
+    }
+
     fn perhaps_further_out(
         &self,
         name: &str,
         scope: &Scope<'_>,
         mut taint: Taint,
     ) -> Judged<Taint> {
-        if let Ok(row) = whole_row(name, scope) {
+        if let Some(row) = known(whole_row(name, scope))? {
             taint.add(&row);
         }
         if let Some(parent) = scope.parent
-            && let Ok(mut outer) = self.unqualified(name, parent)
+            && let Some(mut outer) = known(self.unqualified(name, parent))?
         {
             (outer.local, outer.outer) = (false, true);
             taint.add(&outer);
@@ -257,12 +286,13 @@ fn mark(taint: &mut Taint, local: bool) {
     taint.outer |= !local;
 }
 
-fn denied<T>(name: &str) -> Judged<T> {
-    refuse(
-        "catalogue",
-        format!("catalogue column `{name}` can't be read by this role"),
-        "name the columns that you need",
-    )
+/// What a name is, if it is anything; what must not be used is still refused.
+fn known(judged: Judged<Taint>) -> Judged<Option<Taint>> {
+    match judged {
+        Ok(taint) => Ok(Some(taint)),
+        Err(refusal) if refusal.rule == "unknown_column" => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// A name that is no column: the row of the relation with that name.
@@ -280,7 +310,7 @@ fn whole_row(name: &str, scope: &Scope<'_>) -> Judged<Taint> {
 }
 
 pub(super) fn row(item: &Item, local: bool) -> Judged<Taint> {
-    if item.hides || !item.denied.is_empty() {
+    if item.hides || !item.covers.is_empty() {
         return not_understood(&format!("the whole row of `{}`", item.alias));
     }
     let mut taint = item.whole();

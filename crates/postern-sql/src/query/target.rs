@@ -4,6 +4,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
+    definition::covered,
     from::{Star, StarColumn},
     names::figure,
     scope::{Item, Scope},
@@ -73,10 +74,11 @@ impl Analysis<'_> {
             };
             if let Some((prefix, star)) = starred(value, star, scope)? {
                 let expand = scope.items.iter().any(|item| {
-                    item.hides && prefix.as_ref().is_none_or(|prefix| item.alias == *prefix)
+                    (item.hides || !item.covers.is_empty())
+                        && prefix.as_ref().is_none_or(|prefix| item.alias == *prefix)
                 });
                 if expand {
-                    kept.extend(expanded(&star)?);
+                    kept.extend(expanded(&star, scope)?);
                 } else {
                     if let Some(prefix) = prefix {
                         *value = star_of(&prefix);
@@ -151,12 +153,7 @@ fn starred(value: &Node, all: &Star, scope: &Scope<'_>) -> Judged<Option<(Option
     }
     let prefix = ast::names(prefix).unwrap_or_default();
     let item = match prefix.as_slice() {
-        [] => {
-            if scope.items.iter().any(|item| !item.denied.is_empty()) {
-                return name_columns();
-            }
-            return Ok(Some((None, all.clone())));
-        }
+        [] => return Ok(Some((None, all.clone()))),
         [alias] => scope.items.iter().find(|item| item.alias == *alias),
         [schema, alias] => scope
             .items
@@ -166,7 +163,6 @@ fn starred(value: &Node, all: &Star, scope: &Scope<'_>) -> Judged<Option<(Option
     };
     match item {
         None => not_understood("`*` of a table outside the FROM clause"),
-        Some(item) if !item.denied.is_empty() => name_columns(),
         Some(item) => Ok(Some((Some(item.alias.clone()), star_columns(item)))),
     }
 }
@@ -185,15 +181,19 @@ fn star_of(alias: &str) -> Node {
     ast::node(NodeEnum::ColumnRef(pb::ColumnRef { fields, location: 0 }))
 }
 
-fn expanded(star: &Star) -> Judged<Vec<Node>> {
+fn expanded(star: &Star, scope: &Scope<'_>) -> Judged<Vec<Node>> {
     if star.open.is_some() {
         return name_columns();
     }
     let columns = star.columns.iter().map(|StarColumn { alias, column }| {
-        let value = match alias {
+        let mut value = match alias {
             Some(alias) => ast::column(&[alias, &column.name]),
             None => ast::column(&[&column.name]),
         };
+        let item = scope.items.iter().find(|item| Some(&item.alias) == alias.as_ref());
+        if let Some(cover) = item.and_then(|item| item.cover(&column.name)) {
+            covered(&mut value, cover);
+        }
         ast::target(&column.name, value)
     });
     Ok(columns.collect())

@@ -30,8 +30,6 @@ fn a_field_that_is_none_is_no_call() {
         format!("SELECT (s).ts_stat FROM (SELECT {sql} AS s, 1 AS ts_stat) s"),
         format!("SELECT (SELECT (s).ts_stat FROM products s) FROM (SELECT {sql} AS s) t"),
         "SELECT (5::float8).pg_sleep".to_owned(),
-        "SELECT a.to_jsonb FROM pg_attrdef a".to_owned(),
-        "SELECT a.xml FROM pg_attrdef a".to_owned(),
         "SELECT s.to_jsonb FROM (SELECT c.id, c.email, j.* FROM customers c, json_each('{}') j) s"
             .to_owned(),
         "SELECT (c).to_jsonb FROM customers c".to_owned(),
@@ -86,7 +84,10 @@ fn what_is_not_understood_is_refused() {
 
 #[test]
 fn a_star_shows_no_hidden_or_unknown_column() {
-    refused("star", &["SELECT (c).* FROM customers c", "SELECT * FROM pg_constraint"]);
+    refused(
+        "star",
+        &["SELECT (c).* FROM customers c", "SELECT * FROM pg_constraint, unnest(ARRAY[1])"],
+    );
 }
 
 #[test]
@@ -199,9 +200,31 @@ fn catalogue_relations_are_refused_unless_listed() {
             "SELECT * FROM pg_stats",
             "SELECT query FROM pg_stat_activity",
             "SELECT rolpassword FROM pg_authid",
-            "SELECT conbin FROM pg_constraint",
+            "SELECT 1 FROM pg_statistic_ext_data",
+            "SELECT 1 FROM information_schema.user_mapping_options",
+            "SELECT (SELECT prosrc FROM unnest(ARRAY[1]) x LIMIT 1) FROM pg_proc p",
+        ],
+    );
+    for sql in ["SELECT a.to_jsonb FROM pg_attrdef a", "SELECT a.xml FROM pg_attrdef a"] {
+        assert_eq!(refusal_of(sql).rule, "unknown_column", "{sql}");
+    }
+}
+
+#[test]
+fn a_covered_column_is_reached_by_no_detour() {
+    refused(
+        "not_understood",
+        &[
             "SELECT c FROM pg_constraint c",
-            "SELECT prosrc FROM pg_proc",
+            "SELECT to_jsonb(c) FROM pg_constraint c",
+            "SELECT count(c.*) FROM pg_constraint c",
+            "SELECT (SELECT p FROM unnest(ARRAY[1]) x LIMIT 1) FROM pg_proc p",
+            "SELECT 1 FROM pg_proc NATURAL JOIN pg_proc q",
+            "SELECT 1 FROM pg_proc p JOIN pg_proc q USING (prosrc)",
+            "SELECT j.prosrc FROM (pg_proc p JOIN pg_language l ON true) j",
+            "SELECT p.x FROM pg_proc p(x)",
+            "SELECT (SELECT d FROM unnest(ARRAY[1]) x LIMIT 1) FROM (SELECT id, name FROM \
+             customers) d",
         ],
     );
 }

@@ -1,4 +1,5 @@
-use super::{check, refused};
+use super::{analyse, check, judged, refused};
+use crate::{Catalogue, Context, Mode, Rules, Verdict};
 
 #[test]
 fn what_touches_nothing_protected_is_written_anew() {
@@ -67,11 +68,83 @@ fn the_literals_of_definitions_are_blanked() {
         &[
             "plain SELECT pg_catalog.regexp_replace(\
              pg_catalog.pg_get_expr(adbin, adrelid)::pg_catalog.text, ",
-            r"E'(''(?:[-a-z_ %.,:()\\[\\]{}*?]|%@%|'''')*'')|''(?:[^'']|'''')*''', ",
+            r"E'(''(?:[-a-z_ %.,:()\\[\\]{}*?]|%@%|'''')*'')|''(?:[^'']|'''')*''|\\m\\d{6,}\\M', ",
             r"E'\\1', 'g') AS pg_get_expr FROM pg_catalog.pg_attrdef",
         ]
         .concat(),
     );
+    for prints in [
+        "SELECT pg_get_statisticsobjdef_columns(oid) FROM pg_statistic_ext",
+        "SELECT pg_get_partition_constraintdef(oid) FROM pg_class",
+        "SELECT pg_get_function_arg_default(oid, 1) FROM pg_proc",
+    ] {
+        assert!(judged(prints, Mode::Restricted).contains("regexp_replace"), "{prints}");
+    }
+}
+
+#[test]
+fn something_else_stands_for_a_covered_column_wherever_it_is_named() {
+    check(
+        "SELECT proname, p.prosrc FROM pg_proc p WHERE prosrc LIKE 'a%' ORDER BY p.prosrc",
+        "plain SELECT proname, NULL::pg_catalog.text AS prosrc FROM pg_catalog.pg_proc p \
+         WHERE NULL::pg_catalog.text LIKE 'a%' ORDER BY NULL::pg_catalog.text",
+    );
+    check(
+        "SELECT x.* FROM (SELECT * FROM pg_attrdef) x",
+        "plain SELECT x.* FROM (SELECT pg_attrdef.oid AS oid, pg_attrdef.adrelid AS adrelid, \
+         pg_attrdef.adnum AS adnum, NULL::pg_catalog.pg_node_tree AS adbin \
+         FROM pg_catalog.pg_attrdef) x",
+    );
+    let detour = "SELECT pg_get_expr(CASE WHEN true THEN adbin END, adrelid) FROM pg_attrdef";
+    let detour = judged(detour, Mode::Restricted);
+    assert!(detour.contains("CASE WHEN true THEN NULL::pg_catalog.pg_node_tree END"), "{detour}");
+    check(
+        "SELECT (SELECT prosrc) FROM pg_catalog.pg_proc GROUP BY pg_catalog.pg_proc.prosrc",
+        "plain SELECT (SELECT NULL::pg_catalog.text AS prosrc) FROM pg_catalog.pg_proc \
+         GROUP BY NULL::pg_catalog.text",
+    );
+    for literal in [
+        "SELECT column_default FROM information_schema.columns",
+        "SELECT v.* FROM information_schema.views v",
+        "SELECT indexdef FROM pg_indexes",
+    ] {
+        assert!(judged(literal, Mode::Restricted).contains("regexp_replace("), "{literal}");
+    }
+}
+
+#[test]
+fn sizes_are_answered_by_null_and_never_looked_at() {
+    check(
+        "SELECT pg_size_pretty(pg_table_size(c.oid)) AS size FROM pg_class c WHERE c.oid = $1",
+        "plain SELECT pg_catalog.pg_size_pretty(CASE WHEN false THEN \
+         pg_catalog.pg_table_size(c.oid) END) AS size FROM pg_catalog.pg_class c WHERE c.oid = $1",
+    );
+    check(
+        "SELECT pg_total_relation_size($1)",
+        "plain SELECT CASE WHEN false THEN pg_catalog.pg_total_relation_size($1) END \
+         AS pg_total_relation_size",
+    );
+}
+
+#[test]
+fn a_function_of_the_name_of_a_built_in_one_is_not_called() {
+    let json = include_str!("../fixture.json");
+    let added = r#""functions": [{"oid": 20000, "schema": "pg_catalog", "name": "lower",
+        "kind": "f", "set": false, "extension": null}, "#;
+    let json = json.replacen("\"functions\": [", added, 1);
+    let catalogue = Catalogue::from_json(&json).unwrap();
+    let path = [];
+    let context = Context { search_path: &path, prefix: "pk_" };
+    let rules = Rules {
+        mode: Mode::Restricted,
+        tables: Vec::new(),
+        functions: Vec::new(),
+        relations: Vec::new(),
+    };
+    for (sql, allowed) in [("SELECT lower('X')", false), ("SELECT upper('x')", true)] {
+        let judged = analyse(sql, &catalogue, &rules, context).unwrap();
+        assert_eq!(matches!(judged[0].verdict, Verdict::Plain(_)), allowed, "{sql}");
+    }
 }
 
 #[test]

@@ -1,0 +1,109 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use postern_testkit::{Options, PostgresServer};
+
+use super::{Cover, of_version};
+use crate::{
+    Catalogue, Context, Mode, Rules, SNAPSHOT_SQL, Verdict, analyse,
+    functions::{Arity, BuiltIn, Functions, lines},
+};
+
+const LIST: &str = include_str!("../relations.txt");
+
+/// Each relation with its columns, as the list has them.
+const ALL: &str = "
+    SELECT n.nspname || '.' || c.relname, string_agg(a.attname, ' ' ORDER BY a.attnum)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE n.nspname IN ('pg_catalog', 'information_schema') AND c.relkind IN ('r', 'v', 'm', 'f')
+    GROUP BY 1";
+
+#[test]
+fn every_relation_of_the_server_has_a_decision_and_its_columns_in_order() {
+    let server = PostgresServer::start(Options::default()).unwrap();
+    let version = server.psql("SHOW server_version_num").unwrap();
+    let major = version.trim().parse::<i64>().unwrap() / 10_000;
+    let listed: BTreeMap<String, _> = of_version(major)
+        .into_iter()
+        .map(|relation| (format!("{}.{}", relation.schema, relation.name), relation.columns))
+        .collect();
+    let rows = server.psql(ALL).unwrap();
+    let mut there = BTreeSet::new();
+    for row in rows.lines() {
+        let (relation, columns) = row.split_once('|').unwrap();
+        let decided = listed.get(relation);
+        assert!(decided.is_some(), "PostgreSQL {major} has {relation}, which is undecided");
+        if let Some(Some(decided)) = decided {
+            let decided: Vec<&str> = decided.iter().map(|column| column.name).collect();
+            assert_eq!(decided.join(" "), columns, "{relation} of PostgreSQL {major}");
+        }
+        there.insert(relation);
+    }
+    let gone: Vec<_> = listed.keys().filter(|name| !there.contains(name.as_str())).collect();
+    assert!(gone.is_empty(), "PostgreSQL {major} has no such relations: {gone:?}");
+}
+
+/// What is sent for `*` of each relation that may be read, is something that the server can run.
+#[test]
+fn every_readable_relation_can_be_read_whole() {
+    let server = PostgresServer::start(Options::default()).unwrap();
+    let version = server.psql("SHOW server_version_num").unwrap();
+    let major = version.trim().parse::<i64>().unwrap() / 10_000;
+    let catalogue = Catalogue::from_json(&server.psql(SNAPSHOT_SQL).unwrap()).unwrap();
+    let rules = Rules {
+        mode: Mode::Restricted,
+        tables: Vec::new(),
+        functions: Vec::new(),
+        relations: Vec::new(),
+    };
+    let context = Context { search_path: &[], prefix: "pk_" };
+    let mut read = Vec::new();
+    for relation in of_version(major).iter().filter(|relation| relation.columns.is_some()) {
+        let sql = format!("SELECT * FROM {}.{} LIMIT 1", relation.schema, relation.name);
+        let judged = analyse(&sql, &catalogue, &rules, context).unwrap();
+        let Verdict::Plain(plain) = &judged[0].verdict else { panic!("{sql}: {judged:?}") };
+        read.push(plain.sql.clone());
+    }
+    assert!(read.len() > 100, "{read:?}");
+    server.psql(&read.join(";\n")).unwrap();
+}
+
+#[test]
+fn each_decision_is_explained_and_no_literal_is_shown_in_another_form() {
+    for line in lines(LIST).filter(|line| !line.starts_with(' ')) {
+        let decision = line.split(' ').nth(2).unwrap();
+        let explained = LIST.contains(&format!("\n#   {decision} "));
+        assert!(decision == "read" || explained, "{line}");
+    }
+    assert!(!LIST.contains(" ?"), "something is undecided");
+    for relation in of_version(18) {
+        for column in relation.columns.into_iter().flatten() {
+            let tree = ["bin", "qual", "expr", "exprs", "options", "prosrc", "definition"];
+            let suspect = tree.iter().any(|end| column.name.ends_with(end));
+            let others = ["reloptions", "attoptions", "spcoptions", "probin"];
+            let covered = column.cover.is_some() || others.contains(&column.name);
+            assert!(!suspect || covered, "{}.{}", relation.name, column.name);
+        }
+    }
+}
+
+/// `x.column` of something whose columns aren't known may be the call `column(x)`.
+#[test]
+fn no_column_has_the_name_of_a_function_that_is_refused() {
+    for major in 13..19 {
+        let functions = Functions::of_version(major);
+        for relation in of_version(major) {
+            for column in relation.columns.into_iter().flatten() {
+                let called = functions.find(column.name, Arity::Exactly(1));
+                assert!(!matches!(called, Some(BuiltIn::Refused(_))), "{}", column.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_undecided_is_not_shown() {
+    let column = super::column("?new@18", 18).unwrap();
+    assert_eq!((column.name, column.cover), ("new", Some(Cover::Null("text"))));
+    assert_eq!(super::column("name@14-18", 13), None);
+}
