@@ -15,6 +15,8 @@ pub(crate) struct Taint {
     pub(crate) identifiers: BTreeSet<usize>,
     /// All leaves of which any column flows in.
     pub(crate) leaves: BTreeSet<usize>,
+    /// Columns of recursive common tables that are being analysed, as (recursion, index).
+    pub(crate) recursive: BTreeSet<(usize, usize)>,
     /// A column of the select that the expression stands in is used.
     pub(crate) local: bool,
     /// A column of an enclosing select is used.
@@ -29,6 +31,7 @@ impl Taint {
         self.shown.extend(&other.shown);
         self.identifiers.extend(&other.identifiers);
         self.leaves.extend(&other.leaves);
+        self.recursive.extend(&other.recursive);
         self.local |= other.local;
         self.outer |= other.outer;
         self.sublink |= other.sublink;

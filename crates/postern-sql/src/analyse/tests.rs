@@ -11,6 +11,7 @@ use crate::{
 mod guarded;
 mod leaves;
 mod limits;
+mod recursion;
 mod refused;
 mod statements;
 mod views;

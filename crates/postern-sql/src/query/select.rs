@@ -67,6 +67,7 @@ impl Analysis<'_> {
         place: Place,
     ) -> Judged<Rows> {
         let mark = self.commons.len();
+        let recursion = self.pending.take();
         self.with(select.with_clause.as_mut(), outer)?;
         self.locks_rows |= !select.locking_clause.is_empty();
         let rows = match select.op() {
@@ -76,7 +77,7 @@ impl Analysis<'_> {
             pb::SetOperation::SetopNone => self.values(select, outer),
             pb::SetOperation::SetopUnion
             | pb::SetOperation::SetopIntersect
-            | pb::SetOperation::SetopExcept => self.set_operation(select, outer, place),
+            | pb::SetOperation::SetopExcept => self.set_operation(select, outer, place, recursion),
             pb::SetOperation::Undefined => not_understood("this kind of set operation"),
         };
         self.commons.truncate(mark);
@@ -98,7 +99,9 @@ impl Analysis<'_> {
             if with.recursive {
                 let name = table.ctename.clone();
                 let names = written_names(table);
-                self.commons.push(CommonTable { name, names, state: CommonState::Later });
+                let renamed = ast::names(&table.aliascolnames).unwrap_or_default();
+                let renamed = renamed.into_iter().map(str::to_owned).collect();
+                self.commons.push(CommonTable { name, names, renamed, state: CommonState::Later });
             }
             tables.push(table);
         }
@@ -106,7 +109,8 @@ impl Analysis<'_> {
             if with.recursive
                 && let Some(common) = self.commons.get_mut(mark + index)
             {
-                common.state = CommonState::Itself;
+                common.state = CommonState::Begun;
+                self.pending = Some(mark + index);
             }
             let rows = self.common_table(table, outer)?;
             let state = CommonState::Known(Box::new(rows));
@@ -115,6 +119,7 @@ impl Analysis<'_> {
                 None => self.commons.push(CommonTable {
                     name: table.ctename.clone(),
                     names: Vec::new(),
+                    renamed: Vec::new(),
                     state,
                 }),
             }
@@ -127,26 +132,16 @@ impl Analysis<'_> {
         table: &mut pb::CommonTableExpr,
         outer: Option<&Scope<'_>>,
     ) -> Judged<Rows> {
-        let Some(NodeEnum::SelectStmt(select)) =
-            table.ctequery.as_mut().and_then(|node| node.node.as_mut())
-        else {
-            return not_understood("WITH of a statement that writes");
+        let mark = self.commons.len();
+        let mut rows = match table.ctequery.as_mut().and_then(|node| node.node.as_mut()) {
+            Some(NodeEnum::SelectStmt(select)) => self.select(select, outer, Place::Nested)?,
+            Some(NodeEnum::InsertStmt(insert)) => self.insert(insert)?,
+            Some(NodeEnum::UpdateStmt(update)) => self.update(update)?,
+            Some(NodeEnum::DeleteStmt(delete)) => self.delete(delete)?,
+            _ => return not_understood("this kind of WITH"),
         };
-        let (recursions, leaves) = (self.recursions, self.leaves.len());
-        let mut rows = self.select(select, outer, Place::Nested)?;
-        if self.recursions > recursions {
-            let mut flows = rows.open.clone().unwrap_or_default();
-            for column in &rows.columns {
-                flows.add(&column.taint);
-            }
-            let guarded = self.leaves.len() > leaves
-                || !rows.keys.is_empty()
-                || !rows.bare.is_empty()
-                || !flows.leaves.is_empty();
-            if guarded {
-                return not_understood("a recursive query over a protected table");
-            }
-        }
+        self.commons.truncate(mark);
+        self.pending = None;
         let names = ast::names(&table.aliascolnames);
         let names: Vec<String> = names.unwrap_or_default().into_iter().map(str::to_owned).collect();
         rename(&mut rows, &names, false)?;
@@ -193,8 +188,7 @@ impl Analysis<'_> {
         let outer_aggregates = mem::take(&mut self.aggregates);
         self.take_lookups(&mut select.where_clause, &scope)?;
         if let Some(condition) = select.where_clause.as_deref_mut() {
-            let taint = self.expression(condition, &scope)?;
-            self.predicate(&taint);
+            self.condition(condition, &scope)?;
         }
         scope.grouped = self.is_grouped(select);
         scope.records = !scope.grouped || self.groups_records(select, &scope);

@@ -5,8 +5,8 @@ use std::mem;
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis, CommonState,
-    from::{derived, plain_columns},
+    Analysis,
+    from::{Star, derived, plain_columns},
     leaf::{Shown, shown},
     scope::{Item, Scope},
     select::Place,
@@ -109,7 +109,7 @@ impl<'a> Analysis<'a> {
         scope: &Scope<'_>,
     ) -> Judged<Rows> {
         let Some(returning) = returning else { return Ok(Rows::default()) };
-        let star = super::from::Star::default();
+        let star = Star::of_all(&scope.items);
         let mut targets = mem::take(&mut returning.exprs);
         let outputs = self.targets(&mut targets, &star, scope, Place::Top)?;
         returning.exprs = targets;
@@ -124,9 +124,7 @@ impl<'a> Analysis<'a> {
     fn target_table(&mut self, range: Option<&mut pb::RangeVar>, change: Change) -> Judged<Item> {
         self.writes = true;
         let Some(range) = range else { return not_understood("a write without a table") };
-        let shadowed = self.commons.iter().any(|common| {
-            common.name == range.relname && matches!(common.state, CommonState::Known(_))
-        });
+        let shadowed = self.commons.iter().any(|common| common.name == range.relname);
         if shadowed && range.schemaname.is_empty() {
             return not_understood("a target with the name of a common table");
         }

@@ -60,8 +60,6 @@ fn what_is_not_understood_is_refused() {
             "SELECT JSON_OBJECT('a': email) FROM customers",
             "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a int PATH '$')) j",
             "SELECT 0xfffffffffffffffff",
-            "WITH RECURSIVE w AS (SELECT id, name FROM customers UNION ALL SELECT id, substr(name, 2) FROM w WHERE name <> '') SELECT * FROM w",
-            "WITH x AS (DELETE FROM products RETURNING *) SELECT * FROM x",
             "EXPLAIN SELECT 1",
             "COPY customers TO STDOUT",
             "DECLARE c CURSOR FOR SELECT 1",
@@ -283,6 +281,10 @@ fn writes_read_nothing_protected() {
             "INSERT INTO logged (id) VALUES (1)",
             "INSERT INTO orders (id, customer_id) VALUES (1, 5)",
             "DELETE FROM agents",
+            "WITH x AS (INSERT INTO products (id, name) SELECT id, name FROM customers RETURNING id) SELECT id FROM x",
+            "WITH x AS (DELETE FROM products RETURNING id) SELECT c.id FROM customers c JOIN x ON x.id = c.id",
+            "WITH x AS (SELECT id, name FROM customers) UPDATE products SET name = x.name FROM x",
+            "WITH x AS (UPDATE products SET price = 0 WHERE EXISTS (SELECT 1 FROM customers WHERE country = 'DE') RETURNING id) SELECT id FROM x",
         ],
     );
 }
@@ -294,6 +296,9 @@ fn protected_tables_are_written_only_by_allowed_inserts() {
         &[
             "UPDATE customers SET country = 'DE'",
             "DELETE FROM customers",
+            "WITH x AS (DELETE FROM customers RETURNING *) SELECT * FROM x",
+            "WITH x AS (UPDATE tickets SET assignee = 'me' RETURNING id) SELECT id FROM x",
+            "WITH x AS (INSERT INTO tickets (customer_id, status) VALUES (5, 'open') RETURNING id) SELECT id FROM x",
             "INSERT INTO customers (id) VALUES (1)",
             "INSERT INTO tickets VALUES (1, 2, 'n', 'b', 's', 'a')",
             "INSERT INTO tickets (customer_id, body) SELECT id, email FROM customers",

@@ -200,3 +200,27 @@ fn what_drivers_and_pools_ask_on_their_own_goes_through() {
         ],
     );
 }
+
+#[test]
+fn common_tables_may_write_what_is_unprotected() {
+    check(
+        "WITH gone AS (DELETE FROM products WHERE price = 0 RETURNING *) INSERT INTO products (id, name) SELECT id, name FROM gone",
+        "plain WITH gone AS (DELETE FROM public.products WHERE price = 0 RETURNING *) INSERT INTO public.products (id, name) SELECT id AS id, name AS name FROM gone",
+    );
+    check(
+        "WITH x AS (UPDATE products SET price = 0 FROM agents a WHERE a.login = products.name RETURNING *) SELECT id, login FROM x",
+        "plain WITH x AS (UPDATE public.products SET price = 0 FROM public.agents a WHERE a.login = products.name RETURNING *) SELECT id, login FROM x",
+    );
+    check(
+        "WITH x (number) AS (INSERT INTO products (id, name, price) VALUES (1, 'a', 2) RETURNING id, upper(name)) SELECT number, upper FROM x",
+        "plain WITH x(number) AS (INSERT INTO public.products (id, name, price) VALUES (1, 'a', 2) RETURNING id, pg_catalog.upper(name)) SELECT number, upper FROM x",
+    );
+    check(
+        "WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM x",
+        "plain WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM public.products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM x",
+    );
+    check(
+        "WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM y",
+        "42P01 unknown_relation",
+    );
+}
