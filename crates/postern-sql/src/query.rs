@@ -101,6 +101,8 @@ pub(crate) struct Analysis<'a> {
     recursions: usize,
     /// References to recursive common tables in their own recursive arms.
     references: usize,
+    /// The next select is in FROM of one that only counts its rows.
+    counted: bool,
     /// The common table whose first set operation comes next.
     pending: Option<usize>,
     /// Columns of recursive common tables that decide something in their recursive arms.
@@ -131,6 +133,7 @@ impl<'a> Analysis<'a> {
             views: view::Views::default(),
             recursions: 0,
             references: 0,
+            counted: false,
             pending: None,
             recursive_uses: BTreeSet::new(),
             recursive_links: BTreeSet::new(),

@@ -86,6 +86,8 @@ pub(crate) struct Rows {
     pub(crate) keys: Vec<Key>,
     /// Leaves whose rows are in it one by one, but whose keys are not carried.
     pub(crate) bare: BTreeSet<usize>,
+    /// Leaves whose rows a LIMIT or the like picked, where all that becomes of them is a count.
+    pub(crate) picked: BTreeSet<usize>,
     /// Leaves into which a condition on one of the columns can be moved without a change.
     pub(crate) searchable: BTreeSet<usize>,
 }

@@ -13,6 +13,7 @@ mod leaves;
 mod limits;
 mod recursion;
 mod refused;
+mod shapes;
 mod statements;
 mod views;
 mod windows;

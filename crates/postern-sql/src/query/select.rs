@@ -32,13 +32,15 @@ pub(super) enum Place {
     Nested,
     /// Its rows are folded by what is around it: no keys are carried.
     Bare,
+    /// The same, and nothing becomes of them but their number.
+    Counted,
 }
 
 impl Place {
     pub(super) fn nested(self) -> Self {
         match self {
             Self::Top | Self::Nested => Self::Nested,
-            Self::Bare => Self::Bare,
+            Self::Bare | Self::Counted => Self::Bare,
         }
     }
 }
@@ -68,11 +70,12 @@ impl Analysis<'_> {
     ) -> Judged<Rows> {
         let mark = self.commons.len();
         let recursion = self.pending.take();
+        let counted = mem::take(&mut self.counted);
         self.with(select.with_clause.as_mut(), outer)?;
         self.locks_rows |= !select.locking_clause.is_empty();
         let rows = match select.op() {
             pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
-                self.plain_select(select, outer, place)
+                self.plain_select(select, outer, if counted { Place::Counted } else { place })
             }
             pb::SetOperation::SetopNone => self.values(select, outer),
             pb::SetOperation::SetopUnion
@@ -184,7 +187,9 @@ impl Analysis<'_> {
             return too_many("54011", "result columns or sort keys", LIST_MAX);
         }
         let mut scope = Scope::new(outer);
+        self.counted = only_counts(select);
         let star = self.read_from_clause(&mut select.from_clause, &mut scope, place)?;
+        self.counted = false;
         let outer_aggregates = mem::take(&mut self.aggregates);
         self.take_lookups(&mut select.where_clause, &scope)?;
         if let Some(condition) = select.where_clause.as_deref_mut() {
@@ -194,6 +199,10 @@ impl Analysis<'_> {
         scope.records = !scope.grouped || self.groups_records(select, &scope);
         let outer_windows = self.windows.enter(&select.window_clause);
         let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
+        if !outputs.whole().leaves.is_empty() {
+            // Whether a value is NULL is counted.
+            self.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
+        }
         let clauses = self.clauses(select, &outputs, &scope)?;
         let aggregates = mem::replace(&mut self.aggregates, outer_aggregates);
         let windows = mem::replace(&mut self.windows, outer_windows);
@@ -390,11 +399,12 @@ impl Analysis<'_> {
         clauses: &Clauses,
         (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
+        let carries = !matches!(place, Place::Bare | Place::Counted);
         let mut carried = Vec::new();
         let mut left: BTreeSet<usize> =
             scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
         for (item, key) in scope.keys() {
-            match carrier(item, key, &outputs, clauses).filter(|_| place != Place::Bare) {
+            match carrier(item, key, &outputs, clauses).filter(|_| carries) {
                 Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
                 None => {
                     left.insert(key.leaf);
@@ -405,7 +415,11 @@ impl Analysis<'_> {
         for group in &clauses.groups {
             whole.add(group);
         }
-        if clauses.grouped || clauses.distinct {
+        if place == Place::Counted && clauses.distinct && !clauses.grouped {
+            // How many different ones there are, as `count(DISTINCT …)` says it.
+            self.spoil(&whole);
+            self.folded.extend(&left);
+        } else if clauses.grouped || clauses.distinct {
             self.fold(left.clone(), &whole)?;
             self.fold_aggregates(&left, aggregates)?;
         }
@@ -416,11 +430,11 @@ impl Analysis<'_> {
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
         let folds = clauses.grouped || clauses.distinct;
-        if clauses.picks && place != Place::Top {
+        let counted = place == Place::Counted && !folds;
+        let picked = if clauses.picks && counted { left.clone() } else { BTreeSet::new() };
+        if clauses.picks && !counted && place != Place::Top {
             self.pinned.extend(carried.iter().map(|(_, _, leaf)| *leaf));
-            if !folds {
-                self.pinned.extend(&left);
-            }
+            self.pinned.extend(left.iter().filter(|_| !folds));
         }
         let mut keys = Vec::new();
         for (alias, column, leaf) in carried {
@@ -434,6 +448,7 @@ impl Analysis<'_> {
             open: outputs.open,
             names: BTreeSet::new(),
             keys,
+            picked,
             bare: if folds { BTreeSet::new() } else { left },
             searchable: scope
                 .items
@@ -443,6 +458,33 @@ impl Analysis<'_> {
                 .collect(),
         })
     }
+}
+
+/// `SELECT count(…) FROM (SELECT …)` and nothing else, as page counters say it.
+fn only_counts(select: &pb::SelectStmt) -> bool {
+    let bare = select.where_clause.is_none()
+        && select.group_clause.is_empty()
+        && select.having_clause.is_none()
+        && select.distinct_clause.is_empty()
+        && select.window_clause.is_empty()
+        && select.sort_clause.is_empty();
+    let [Node { node: Some(NodeEnum::RangeSubselect(from)) }] = select.from_clause.as_slice()
+    else {
+        return false;
+    };
+    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else {
+        return false;
+    };
+    let Some(NodeEnum::FuncCall(call)) = target.val.as_deref().and_then(|val| val.node.as_ref())
+    else {
+        return false;
+    };
+    let counts =
+        matches!(ast::names(&call.funcname).as_deref(), Some(["count"] | ["pg_catalog", "count"]));
+    let plain = call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct;
+    // What is counted may be a constant that the sub-select gives, see `Rows::picked`.
+    let argument = |node: &Node| matches!(node.node, Some(NodeEnum::ColumnRef(_)));
+    bare && counts && plain && call.args.iter().all(argument) && !from.lateral
 }
 
 /// The column of the item that carries its key through the select, if one can.

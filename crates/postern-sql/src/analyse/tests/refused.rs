@@ -48,8 +48,16 @@ fn what_is_not_understood_is_refused() {
     refused(
         "not_understood",
         &[
-            "SELECT s FROM (SELECT id FROM customers) s",
-            "SELECT to_json(s) FROM (SELECT id FROM customers) s",
+            "SELECT to_json(s) FROM products p LEFT JOIN (SELECT id FROM customers) s ON s.id = p.id",
+            "SELECT to_json(s) FROM (SELECT id, id FROM customers) s",
+            "SELECT (s).id FROM (SELECT id FROM customers) s",
+            "SELECT (s).to_json FROM (SELECT id FROM customers) s",
+            "SELECT (SELECT to_json(s) FROM products) FROM (SELECT id FROM customers) s",
+            "SELECT c.*::text FROM customers c",
+            "SELECT id FROM customers ORDER BY email USING >",
+            "SELECT email IS JSON FROM customers",
+            "SELECT xmlforest(email) FROM customers",
+            "SELECT x.* FROM XMLTABLE('/a' PASSING xml '<a/>' COLUMNS b text PATH 'b') x",
             "SELECT j.* FROM (customers c JOIN tickets t ON t.customer_id = c.id) j",
             "SELECT ROW(c.*) FROM customers c",
             "SELECT (SELECT max(c.email)) FROM customers c",
