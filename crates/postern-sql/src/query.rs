@@ -24,6 +24,7 @@ mod from;
 mod grouping;
 mod leaf;
 mod lookup;
+mod merge;
 mod names;
 mod recursion;
 mod scope;
@@ -109,6 +110,8 @@ pub(crate) struct Analysis<'a> {
     recursive_uses: BTreeSet<(usize, usize)>,
     /// Those that are compared with another column.
     recursive_links: BTreeSet<(usize, usize)>,
+    /// Leaves whose columns decide which rows there are, but for such comparisons.
+    filtered: BTreeSet<usize>,
     aggregates: Vec<grouping::Aggregate>,
     windows: window::Windows,
     /// The argument of `pg_get_expr` is being analysed.
@@ -137,6 +140,7 @@ impl<'a> Analysis<'a> {
             pending: None,
             recursive_uses: BTreeSet::new(),
             recursive_links: BTreeSet::new(),
+            filtered: BTreeSet::new(),
             aggregates: Vec::new(),
             windows: window::Windows::default(),
             prints_expression: false,
@@ -223,6 +227,7 @@ impl<'a> Analysis<'a> {
     fn predicate(&mut self, taint: &Taint) {
         self.spoil(taint);
         self.pinned.extend(&taint.identifiers);
+        self.filtered.extend(&taint.leaves);
     }
 
     fn name(&mut self, kind: char) -> String {

@@ -1,9 +1,10 @@
 //! Recursive common tables over protected tables.
 //!
 //! A row of the recursive arm carries the keys of the row that the recursion began with, and those
-//! of the arm's own tables. The records on the way are carried by nothing. So what the common table
-//! gives to its own recursive arm may say which rows are linked (`child.parent = w.id`) and no
-//! more, and the arm's own tables count as folded: no condition may narrow them down to records.
+//! of the arm's own tables. The records on the way are carried by nothing, so that nothing but the
+//! link itself may be told of them: the common table may give its own recursive arm one column that
+//! links rows (`child.parent = w.id`), and no other condition may hang on a column of the arm's
+//! tables. They count as folded, too.
 
 use std::{collections::BTreeSet, mem};
 
@@ -30,6 +31,7 @@ pub(super) struct Recursion {
     references: usize,
     outer_uses: BTreeSet<(usize, usize)>,
     outer_links: BTreeSet<(usize, usize)>,
+    outer_filtered: BTreeSet<usize>,
 }
 
 impl Analysis<'_> {
@@ -58,6 +60,7 @@ impl Analysis<'_> {
             references: self.references,
             outer_uses: mem::take(&mut self.recursive_uses),
             outer_links: mem::take(&mut self.recursive_links),
+            outer_filtered: mem::take(&mut self.filtered),
         })
     }
 
@@ -75,6 +78,8 @@ impl Analysis<'_> {
         let links = mem::replace(&mut self.recursive_links, recursion.outer_links);
         self.recursive_uses.extend(uses.iter().filter(|of| !own(of)));
         self.recursive_links.extend(links.iter().filter(|of| !own(of)));
+        let filters = self.filtered.iter().any(|leaf| *leaf >= recursion.leaves);
+        self.filtered.extend(recursion.outer_filtered);
         let leafy = passed_on(recursion.id, one, two);
         let flows = two.columns.iter_mut().map(|column| &mut column.taint);
         flows.chain(two.open.as_mut()).for_each(|taint| taint.recursive.retain(|of| !own(of)));
@@ -90,7 +95,12 @@ impl Analysis<'_> {
         }
         let two = &*two;
         let plain = all && right.larg.is_none() && one.open.is_none() && two.open.is_none();
-        if !plain || !one.bare.is_empty() || !two.bare.is_empty() {
+        let folds = !right.distinct_clause.is_empty()
+            || !right.group_clause.is_empty()
+            || right.having_clause.is_some();
+        let linked = links.iter().filter(|of| own(of)).count();
+        if !plain || folds || filters || linked > 1 || !one.bare.is_empty() || !two.bare.is_empty()
+        {
             return unaccounted();
         }
         let leafy = leafy?;
@@ -149,6 +159,7 @@ impl Analysis<'_> {
         if link && !taint.recursive.is_empty() {
             self.recursive_links.append(&mut taint.recursive);
             taint.identifiers.clear();
+            taint.leaves.clear();
         }
         self.predicate(&taint);
         Ok(())
@@ -185,7 +196,7 @@ fn unaccounted<T>() -> Judged<T> {
     refuse(
         "unaccounted",
         "a recursive query that passes a protected table's values on can't be accounted",
-        "use UNION ALL, take from the recursive table what links rows (child.parent = w.id) and a \
-         depth, and all else from the table itself",
+        "use UNION ALL; take from the recursive table one column that links rows (child.parent = \
+         w.id) and a depth, all else from the table itself; put other conditions behind WITH",
     )
 }

@@ -224,3 +224,15 @@ fn common_tables_may_write_what_is_unprotected() {
         "42P01 unknown_relation",
     );
 }
+
+#[test]
+fn unprotected_tables_can_be_merged_into() {
+    check(
+        "MERGE INTO products AS p USING (VALUES (1, 'a', 2)) AS v(id, name, price) ON v.id = p.id WHEN MATCHED AND v.price > p.price THEN UPDATE SET price = v.price, name = upper(v.name) WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN INSERT (id, name, price) VALUES (v.id, v.name, v.price)",
+        "plain MERGE INTO public.products p USING (VALUES (1, 'a', 2)) v(id, name, price) ON v.id = p.id WHEN MATCHED AND v.price > p.price THEN UPDATE SET price = v.price, name = pg_catalog.upper(v.name) WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN INSERT (id, name, price) VALUES (v.id, v.name, v.price)",
+    );
+    check(
+        "WITH s AS (SELECT login FROM agents) MERGE INTO products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
+        "plain WITH s AS (SELECT login AS login FROM public.agents) MERGE INTO public.products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
+    );
+}
