@@ -10,6 +10,7 @@ use self::world::World;
 
 mod encrypted;
 mod raw;
+mod views;
 mod world;
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open; only rows are wanted")]

@@ -113,6 +113,7 @@ fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> 
             | NodeEnum::InsertStmt(_)
             | NodeEnum::UpdateStmt(_)
             | NodeEnum::DeleteStmt(_)
+            | NodeEnum::MergeStmt(_)
     );
     if !known {
         return Err(unknown_kind(&node));
@@ -147,6 +148,7 @@ fn run(analysis: &mut Analysis<'_>, node: &mut NodeEnum) -> Judged<Rows> {
         NodeEnum::InsertStmt(insert) => analysis.insert(insert)?,
         NodeEnum::UpdateStmt(update) => analysis.update(update)?,
         NodeEnum::DeleteStmt(delete) => analysis.delete(delete)?,
+        NodeEnum::MergeStmt(merge) => analysis.merge_rows(merge)?,
         _ => return Err(unknown_kind(node)),
     };
     analysis.close(&rows)?;

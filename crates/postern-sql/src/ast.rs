@@ -113,11 +113,11 @@ pub(crate) fn case(condition: Node, yes: Node, no: Node) -> Node {
     })))
 }
 
-/// `SELECT targets FROM from [WHERE condition]`.
-pub(crate) fn select(targets: Vec<Node>, from: Node, condition: Option<Node>) -> Node {
+/// `SELECT targets [FROM from] [WHERE condition]`.
+pub(crate) fn select(targets: Vec<Node>, from: Vec<Node>, condition: Option<Node>) -> Node {
     node(NodeEnum::SelectStmt(Box::new(pb::SelectStmt {
         target_list: targets,
-        from_clause: vec![from],
+        from_clause: from,
         where_clause: condition.map(Box::new),
         limit_option: pb::LimitOption::Default as i32,
         op: pb::SetOperation::SetopNone as i32,

@@ -24,7 +24,9 @@ mod from;
 mod grouping;
 mod leaf;
 mod lookup;
+mod merge;
 mod names;
+mod recursion;
 mod scope;
 mod select;
 mod set_operation;
@@ -66,14 +68,18 @@ struct CommonTable {
     name: String,
     /// The columns' names as far as the query says them before its text.
     names: Vec<String>,
+    /// Those of them that it gives in parentheses.
+    renamed: Vec<String>,
     state: CommonState,
 }
 
 #[derive(Debug, Clone)]
 enum CommonState {
     Known(Box<Rows>),
-    /// It is being analysed: a reference is recursive.
-    Itself,
+    /// Its first arm is being analysed.
+    Begun,
+    /// Its recursive arm is being analysed: a reference gives what the first arm gives.
+    Itself(Box<Rows>),
     /// It comes later in the same `WITH RECURSIVE`.
     Later,
 }
@@ -94,6 +100,18 @@ pub(crate) struct Analysis<'a> {
     commons: Vec<CommonTable>,
     views: view::Views,
     recursions: usize,
+    /// References to recursive common tables in their own recursive arms.
+    references: usize,
+    /// The next select is in FROM of one that only counts its rows.
+    counted: bool,
+    /// The common table whose first set operation comes next.
+    pending: Option<usize>,
+    /// Columns of recursive common tables that decide something in their recursive arms.
+    recursive_uses: BTreeSet<(usize, usize)>,
+    /// Those that are compared with another column.
+    recursive_links: BTreeSet<(usize, usize)>,
+    /// Leaves whose columns decide which rows there are, but for such comparisons.
+    filtered: BTreeSet<usize>,
     aggregates: Vec<grouping::Aggregate>,
     windows: window::Windows,
     /// The argument of `pg_get_expr` is being analysed.
@@ -117,6 +135,12 @@ impl<'a> Analysis<'a> {
             commons: Vec::new(),
             views: view::Views::default(),
             recursions: 0,
+            references: 0,
+            counted: false,
+            pending: None,
+            recursive_uses: BTreeSet::new(),
+            recursive_links: BTreeSet::new(),
+            filtered: BTreeSet::new(),
             aggregates: Vec::new(),
             windows: window::Windows::default(),
             prints_expression: false,
@@ -192,6 +216,7 @@ impl<'a> Analysis<'a> {
     /// The protected columns of `taint` are used where no row accounts for them: from now on they
     /// are masked, or, where nothing is masked, narrow their records down.
     fn spoil(&mut self, taint: &Taint) {
+        self.recursive_uses.extend(&taint.recursive);
         match self.resolver.rules.mode {
             Mode::Restricted => self.facts.spoiled.extend(&taint.protected),
             Mode::Accounted => self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf)),
@@ -202,6 +227,7 @@ impl<'a> Analysis<'a> {
     fn predicate(&mut self, taint: &Taint) {
         self.spoil(taint);
         self.pinned.extend(&taint.identifiers);
+        self.filtered.extend(&taint.leaves);
     }
 
     fn name(&mut self, kind: char) -> String {

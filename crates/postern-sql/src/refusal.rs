@@ -45,7 +45,6 @@ pub(crate) fn unknown_kind(node: &NodeEnum) -> Refusal {
             ("PREPARE in SQL", "let the driver prepare the statement by the protocol")
         }
         NodeEnum::ExplainStmt(_) => ("EXPLAIN", "ask the administrator for the plan"),
-        NodeEnum::MergeStmt(_) => ("MERGE", "use INSERT with ON CONFLICT, or UPDATE"),
         NodeEnum::TruncateStmt(_) => ("TRUNCATE", "use DELETE"),
         NodeEnum::LockStmt(_) => ("LOCK", "write the statement without it"),
         NodeEnum::ListenStmt(_) | NodeEnum::NotifyStmt(_) => {
@@ -58,7 +57,7 @@ pub(crate) fn unknown_kind(node: &NodeEnum) -> Refusal {
             "creating a table",
             "use WITH for what one statement needs; changes of the schema go past the gateway",
         ),
-        _ => ("this kind of statement", "SELECT, INSERT, UPDATE and DELETE are understood"),
+        _ => ("this kind of statement", "SELECT, INSERT, UPDATE, DELETE and MERGE are understood"),
     };
     refusal("not_understood", format!("{kind} is not allowed for this role"), hint)
 }

@@ -15,6 +15,8 @@ pub(crate) struct Taint {
     pub(crate) identifiers: BTreeSet<usize>,
     /// All leaves of which any column flows in.
     pub(crate) leaves: BTreeSet<usize>,
+    /// Columns of recursive common tables that are being analysed, as (recursion, index).
+    pub(crate) recursive: BTreeSet<(usize, usize)>,
     /// A column of the select that the expression stands in is used.
     pub(crate) local: bool,
     /// A column of an enclosing select is used.
@@ -29,6 +31,7 @@ impl Taint {
         self.shown.extend(&other.shown);
         self.identifiers.extend(&other.identifiers);
         self.leaves.extend(&other.leaves);
+        self.recursive.extend(&other.recursive);
         self.local |= other.local;
         self.outer |= other.outer;
         self.sublink |= other.sublink;
@@ -83,6 +86,8 @@ pub(crate) struct Rows {
     pub(crate) keys: Vec<Key>,
     /// Leaves whose rows are in it one by one, but whose keys are not carried.
     pub(crate) bare: BTreeSet<usize>,
+    /// Leaves whose rows a LIMIT or the like picked, where all that becomes of them is a count.
+    pub(crate) picked: BTreeSet<usize>,
     /// Leaves into which a condition on one of the columns can be moved without a change.
     pub(crate) searchable: BTreeSet<usize>,
 }

@@ -57,7 +57,8 @@ verdicts! {
         Integer List MinMaxExpr NamedArgExpr NullTest ParamRef RowExpr SetToDefault
         SqlvalueFunction String SubLink TypeCast TypeName;
     Clause: ColumnDef CommonTableExpr DeleteStmt GroupingSet IndexElem InsertStmt JoinExpr
-        LockingClause MultiAssignRef RangeFunction RangeSubselect RangeTableSample RangeVar
+        LockingClause MergeStmt MergeWhenClause MultiAssignRef RangeFunction
+        RangeSubselect RangeTableSample RangeVar
         ResTarget SelectStmt SortBy UpdateStmt WindowDef;
     Utility: ClosePortalStmt DeallocateStmt DiscardStmt TransactionStmt UnlistenStmt
         VariableSetStmt VariableShowStmt;
@@ -103,7 +104,7 @@ verdicts! {
         InlineCodeBlock LoadStmt ReturnStmt PlassignStmt RuleStmt TriggerTransition;
     Session: ConstraintsSetStmt CopyStmt CurrentOfExpr DeclareCursorStmt ExecuteStmt ExplainStmt
         FetchStmt ListenStmt LockStmt NotifyStmt PrepareStmt;
-    Form: CtecycleClause CtesearchClause MergeStmt MergeWhenClause ReturningOption;
+    Form: CtecycleClause CtesearchClause ReturningOption;
 }
 
 #[cfg(test)]

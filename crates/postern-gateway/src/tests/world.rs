@@ -32,6 +32,9 @@ const SCHEMA: &str = "
         assignee text, opened_by text, status text);
     INSERT INTO tickets (customer_id, assignee, opened_by, status)
         VALUES (1, 'ana', 'customer', 'open'), (3, 'ana', 'customer', 'open');
+    CREATE VIEW directory (number, mail) AS SELECT id, email FROM customers;
+    CREATE VIEW open_cases AS SELECT d.number, d.mail, t.status, upper(t.opened_by) AS opened_by
+        FROM directory d JOIN tickets t ON t.customer_id = d.number WHERE t.status <> 'closed';
     ANALYZE;";
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);

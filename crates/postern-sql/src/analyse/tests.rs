@@ -11,7 +11,9 @@ use crate::{
 mod guarded;
 mod leaves;
 mod limits;
+mod recursion;
 mod refused;
+mod shapes;
 mod statements;
 mod views;
 mod windows;

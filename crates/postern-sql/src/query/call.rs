@@ -49,14 +49,7 @@ impl Analysis<'_> {
             self.prints_expression = false;
         }
         taint.add(&self.all(&mut call.agg_order, scope)?);
-        let mut filters = BTreeSet::new();
-        if let Some(filter) = call.agg_filter.as_deref_mut() {
-            let filter = self.expression(filter, scope)?;
-            self.predicate(&filter);
-            taint.add(&Taint { local: filter.local, outer: filter.outer, ..Taint::default() });
-            taint.sublink |= filter.sublink;
-            filters = filter.leaves;
-        }
+        let filters = self.filter(call, &mut taint, scope)?;
         if built_in == "count" {
             // How many, not which: a column is counted where it is not NULL. What is computed of
             // keys picks records.
@@ -71,7 +64,9 @@ impl Analysis<'_> {
             taint.identifiers.clear();
         }
         if aggregates {
-            self.aggregate(&taint, kind, scope)?;
+            // Of different values it collects what DISTINCT would show.
+            let collects = kind == Kind::Collecting && !call.agg_distinct;
+            self.aggregate(&taint, collects, scope)?;
             return Ok(taint);
         }
         if let Some(window) = call.over.as_deref_mut() {
@@ -84,13 +79,28 @@ impl Analysis<'_> {
         Ok(taint)
     }
 
-    fn aggregate(&mut self, taint: &Taint, kind: Kind, scope: &Scope<'_>) -> Judged<()> {
+    /// FILTER: the leaves that decide in it.
+    fn filter(
+        &mut self,
+        call: &mut pb::FuncCall,
+        taint: &mut Taint,
+        scope: &Scope<'_>,
+    ) -> Judged<BTreeSet<usize>> {
+        let Some(filter) = call.agg_filter.as_deref_mut() else { return Ok(BTreeSet::new()) };
+        let filter = self.expression(filter, scope)?;
+        self.predicate(&filter);
+        taint.local |= filter.local;
+        taint.outer |= filter.outer;
+        taint.sublink |= filter.sublink;
+        Ok(filter.leaves)
+    }
+
+    fn aggregate(&mut self, taint: &Taint, collects: bool, scope: &Scope<'_>) -> Judged<()> {
         if scope.parent.is_some() && (taint.outer && !taint.local || taint.sublink) {
             return not_understood("an aggregate of an outer query's columns");
         }
         self.spoil(taint);
-        self.aggregates
-            .push(Aggregate { arguments: taint.clone(), collects: kind == Kind::Collecting });
+        self.aggregates.push(Aggregate { arguments: taint.clone(), collects });
         Ok(())
     }
 

@@ -18,6 +18,10 @@ use crate::{
 
 impl Analysis<'_> {
     pub(super) fn expression(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
+        if let Some((row, taint)) = self.visible_row(node, scope) {
+            *node = row;
+            return Ok(taint);
+        }
         match node.node.as_mut() {
             None => not_understood("an empty expression"),
             Some(NodeEnum::ColumnRef(n)) => {
@@ -219,6 +223,11 @@ impl Analysis<'_> {
     fn indirection(&mut self, node: &mut pb::AIndirection, scope: &Scope<'_>) -> Judged<Taint> {
         let mut whole_row = node.arg.as_deref().is_some_and(|arg| self.is_row_of(arg, scope));
         let row = node.arg.as_deref().cloned().filter(|_| whole_row);
+        if let Some(arg) = node.arg.as_deref()
+            && self.visible_row(arg, scope).is_some()
+        {
+            return not_understood("a field of a whole row");
+        }
         let mut taint = self.all(node.arg.as_deref_mut(), scope)?;
         for step in &mut node.indirection {
             match step.node.as_mut() {

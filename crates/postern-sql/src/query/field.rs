@@ -1,6 +1,8 @@
 //! Fields of rows. PostgreSQL reads `x.f` and `(x).f`, where `x` has no field `f`, as the call
 //! `f(x)` of any function at all, or as a cast to a type `f`. So a field must be known to be one.
 
+use std::collections::BTreeSet;
+
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     names::figure,
     scope::{Item, Scope},
 };
-use crate::{ast, functions::unlisted, refusal::Judged};
+use crate::{ast, functions::unlisted, refusal::Judged, taint::Taint};
 
 impl Analysis<'_> {
     /// Checks `alias.name` for an item whose columns are not all known.
@@ -24,6 +26,38 @@ impl Analysis<'_> {
     /// Whether an expression is the whole row of an item that has columns, whatever they are.
     pub(super) fn is_row_of(&self, node: &Node, scope: &Scope<'_>) -> bool {
         row_of(node, scope).is_some()
+    }
+
+    /// What stands for the whole row of an item behind whose columns there are hidden ones.
+    pub(super) fn visible_row(&mut self, node: &Node, scope: &Scope<'_>) -> Option<(Node, Taint)> {
+        let Some(NodeEnum::ColumnRef(_)) = &node.node else { return None };
+        let item = row_of(node, scope)?;
+        let here = scope.items.iter().any(|other| other.alias == item.alias);
+        let names: BTreeSet<&str> =
+            item.rows.columns.iter().map(|column| column.name.as_str()).collect();
+        let plain = !names.is_empty() && names.len() == item.rows.columns.len();
+        // Where an outer join left no row, there is no row of NULLs either.
+        if !item.hides || item.nullable || !item.covers.is_empty() || !here || !plain {
+            return None;
+        }
+        let columns = item
+            .rows
+            .columns
+            .iter()
+            .map(|column| ast::target(&column.name, ast::column(&[&item.alias, &column.name])));
+        let name = self.name('r');
+        let from = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+            lateral: false,
+            subquery: Some(Box::new(ast::select(columns.collect(), Vec::new(), None))),
+            alias: Some(pb::Alias { aliasname: name.clone(), colnames: Vec::new() }),
+        })));
+        let target = ast::target("", ast::column(&[&name]));
+        let row = ast::node(NodeEnum::SubLink(Box::new(pb::SubLink {
+            sub_link_type: pb::SubLinkType::ExprSublink as i32,
+            subselect: Some(Box::new(ast::select(vec![target], vec![from], None))),
+            ..pb::SubLink::default()
+        })));
+        Some((row, Taint { local: true, ..item.whole() }))
     }
 
     /// Checks `(…).name`; `row` is what it is taken from if that is the whole row of an item.

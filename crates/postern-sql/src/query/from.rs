@@ -36,6 +36,13 @@ pub(super) struct StarColumn {
 }
 
 impl Star {
+    /// What `*` stands for over relations side by side.
+    pub(super) fn of_all(items: &[Item]) -> Self {
+        let mut star = Self::default();
+        items.iter().for_each(|item| star.join(Self::of(item)));
+        star
+    }
+
     fn of(item: &Item) -> Self {
         let columns = item
             .rows
@@ -196,15 +203,20 @@ impl Analysis<'_> {
             CommonState::Later => {
                 return not_understood("a reference to a common table that comes later");
             }
-            CommonState::Itself => {
-                self.recursions += 1;
-                let names = common.names.iter().cloned().collect();
-                Rows { open: Some(Taint::default()), names, ..Rows::default() }
+            CommonState::Begun => {
+                return not_understood("a recursive reference outside the second arm of a UNION");
+            }
+            CommonState::Itself(rows) => {
+                self.references += 1;
+                rows.as_ref().clone()
             }
         };
+        // Its second arm may yet bring hidden columns.
+        let hides = matches!(common.state, CommonState::Itself(_)) && rows.open.is_none();
         rename(&mut rows, &alias_columns(range.alias.as_ref())?, false)?;
         let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
-        Ok(Some(derived(alias, rows)))
+        let item = derived(alias, rows);
+        Ok(Some(Item { hides: hides || item.hides, ..item }))
     }
 
     fn sample(
@@ -358,8 +370,7 @@ impl Analysis<'_> {
         }
         let star = self.merge(left, right, using, kind)?;
         if let Some(condition) = join.quals.as_mut() {
-            let taint = self.expression(condition, scope)?;
-            self.predicate(&taint);
+            self.condition(condition, scope)?;
         }
         match &join.alias {
             None => Ok(star),

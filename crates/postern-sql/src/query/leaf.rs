@@ -155,7 +155,7 @@ impl<'a> Analysis<'a> {
         self.leaves.push(build);
         let node = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
             lateral: false,
-            subquery: Some(Box::new(ast::select(targets, base, condition))),
+            subquery: Some(Box::new(ast::select(targets, vec![base], condition))),
             alias: Some(alias),
         })));
         Ok((node, rows, index))
@@ -297,6 +297,7 @@ fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
         names: BTreeSet::new(),
         keys: keys.into_iter().collect(),
         bare: BTreeSet::new(),
+        picked: BTreeSet::new(),
         searchable: BTreeSet::from([index]),
     }
 }

@@ -32,13 +32,15 @@ pub(super) enum Place {
     Nested,
     /// Its rows are folded by what is around it: no keys are carried.
     Bare,
+    /// The same, and nothing becomes of them but their number.
+    Counted,
 }
 
 impl Place {
     pub(super) fn nested(self) -> Self {
         match self {
             Self::Top | Self::Nested => Self::Nested,
-            Self::Bare => Self::Bare,
+            Self::Bare | Self::Counted => Self::Bare,
         }
     }
 }
@@ -67,16 +69,18 @@ impl Analysis<'_> {
         place: Place,
     ) -> Judged<Rows> {
         let mark = self.commons.len();
+        let recursion = self.pending.take();
+        let counted = mem::take(&mut self.counted);
         self.with(select.with_clause.as_mut(), outer)?;
         self.locks_rows |= !select.locking_clause.is_empty();
         let rows = match select.op() {
             pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
-                self.plain_select(select, outer, place)
+                self.plain_select(select, outer, if counted { Place::Counted } else { place })
             }
             pb::SetOperation::SetopNone => self.values(select, outer),
             pb::SetOperation::SetopUnion
             | pb::SetOperation::SetopIntersect
-            | pb::SetOperation::SetopExcept => self.set_operation(select, outer, place),
+            | pb::SetOperation::SetopExcept => self.set_operation(select, outer, place, recursion),
             pb::SetOperation::Undefined => not_understood("this kind of set operation"),
         };
         self.commons.truncate(mark);
@@ -98,7 +102,9 @@ impl Analysis<'_> {
             if with.recursive {
                 let name = table.ctename.clone();
                 let names = written_names(table);
-                self.commons.push(CommonTable { name, names, state: CommonState::Later });
+                let renamed = ast::names(&table.aliascolnames).unwrap_or_default();
+                let renamed = renamed.into_iter().map(str::to_owned).collect();
+                self.commons.push(CommonTable { name, names, renamed, state: CommonState::Later });
             }
             tables.push(table);
         }
@@ -106,7 +112,8 @@ impl Analysis<'_> {
             if with.recursive
                 && let Some(common) = self.commons.get_mut(mark + index)
             {
-                common.state = CommonState::Itself;
+                common.state = CommonState::Begun;
+                self.pending = Some(mark + index);
             }
             let rows = self.common_table(table, outer)?;
             let state = CommonState::Known(Box::new(rows));
@@ -115,6 +122,7 @@ impl Analysis<'_> {
                 None => self.commons.push(CommonTable {
                     name: table.ctename.clone(),
                     names: Vec::new(),
+                    renamed: Vec::new(),
                     state,
                 }),
             }
@@ -127,26 +135,16 @@ impl Analysis<'_> {
         table: &mut pb::CommonTableExpr,
         outer: Option<&Scope<'_>>,
     ) -> Judged<Rows> {
-        let Some(NodeEnum::SelectStmt(select)) =
-            table.ctequery.as_mut().and_then(|node| node.node.as_mut())
-        else {
-            return not_understood("WITH of a statement that writes");
+        let mark = self.commons.len();
+        let mut rows = match table.ctequery.as_mut().and_then(|node| node.node.as_mut()) {
+            Some(NodeEnum::SelectStmt(select)) => self.select(select, outer, Place::Nested)?,
+            Some(NodeEnum::InsertStmt(insert)) => self.insert(insert)?,
+            Some(NodeEnum::UpdateStmt(update)) => self.update(update)?,
+            Some(NodeEnum::DeleteStmt(delete)) => self.delete(delete)?,
+            _ => return not_understood("this kind of WITH"),
         };
-        let (recursions, leaves) = (self.recursions, self.leaves.len());
-        let mut rows = self.select(select, outer, Place::Nested)?;
-        if self.recursions > recursions {
-            let mut flows = rows.open.clone().unwrap_or_default();
-            for column in &rows.columns {
-                flows.add(&column.taint);
-            }
-            let guarded = self.leaves.len() > leaves
-                || !rows.keys.is_empty()
-                || !rows.bare.is_empty()
-                || !flows.leaves.is_empty();
-            if guarded {
-                return not_understood("a recursive query over a protected table");
-            }
-        }
+        self.commons.truncate(mark);
+        self.pending = None;
         let names = ast::names(&table.aliascolnames);
         let names: Vec<String> = names.unwrap_or_default().into_iter().map(str::to_owned).collect();
         rename(&mut rows, &names, false)?;
@@ -189,17 +187,22 @@ impl Analysis<'_> {
             return too_many("54011", "result columns or sort keys", LIST_MAX);
         }
         let mut scope = Scope::new(outer);
+        self.counted = only_counts(select);
         let star = self.read_from_clause(&mut select.from_clause, &mut scope, place)?;
+        self.counted = false;
         let outer_aggregates = mem::take(&mut self.aggregates);
         self.take_lookups(&mut select.where_clause, &scope)?;
         if let Some(condition) = select.where_clause.as_deref_mut() {
-            let taint = self.expression(condition, &scope)?;
-            self.predicate(&taint);
+            self.condition(condition, &scope)?;
         }
         scope.grouped = self.is_grouped(select);
         scope.records = !scope.grouped || self.groups_records(select, &scope);
         let outer_windows = self.windows.enter(&select.window_clause);
         let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
+        if !outputs.whole().leaves.is_empty() {
+            // Whether a value is NULL is counted.
+            self.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
+        }
         let clauses = self.clauses(select, &outputs, &scope)?;
         let aggregates = mem::replace(&mut self.aggregates, outer_aggregates);
         let windows = mem::replace(&mut self.windows, outer_windows);
@@ -396,11 +399,12 @@ impl Analysis<'_> {
         clauses: &Clauses,
         (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
+        let carries = !matches!(place, Place::Bare | Place::Counted);
         let mut carried = Vec::new();
         let mut left: BTreeSet<usize> =
             scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
         for (item, key) in scope.keys() {
-            match carrier(item, key, &outputs, clauses).filter(|_| place != Place::Bare) {
+            match carrier(item, key, &outputs, clauses).filter(|_| carries) {
                 Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
                 None => {
                     left.insert(key.leaf);
@@ -411,7 +415,11 @@ impl Analysis<'_> {
         for group in &clauses.groups {
             whole.add(group);
         }
-        if clauses.grouped || clauses.distinct {
+        if place == Place::Counted && clauses.distinct && !clauses.grouped {
+            // How many different ones there are, as `count(DISTINCT …)` says it.
+            self.spoil(&whole);
+            self.folded.extend(&left);
+        } else if clauses.grouped || clauses.distinct {
             self.fold(left.clone(), &whole)?;
             self.fold_aggregates(&left, aggregates)?;
         }
@@ -422,11 +430,11 @@ impl Analysis<'_> {
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
         let folds = clauses.grouped || clauses.distinct;
-        if clauses.picks && place != Place::Top {
+        let counted = place == Place::Counted && !folds;
+        let picked = if clauses.picks && counted { left.clone() } else { BTreeSet::new() };
+        if clauses.picks && !counted && place != Place::Top {
             self.pinned.extend(carried.iter().map(|(_, _, leaf)| *leaf));
-            if !folds {
-                self.pinned.extend(&left);
-            }
+            self.pinned.extend(left.iter().filter(|_| !folds));
         }
         let mut keys = Vec::new();
         for (alias, column, leaf) in carried {
@@ -440,6 +448,7 @@ impl Analysis<'_> {
             open: outputs.open,
             names: BTreeSet::new(),
             keys,
+            picked,
             bare: if folds { BTreeSet::new() } else { left },
             searchable: scope
                 .items
@@ -449,6 +458,33 @@ impl Analysis<'_> {
                 .collect(),
         })
     }
+}
+
+/// `SELECT count(…) FROM (SELECT …)` and nothing else, as page counters say it.
+fn only_counts(select: &pb::SelectStmt) -> bool {
+    let bare = select.where_clause.is_none()
+        && select.group_clause.is_empty()
+        && select.having_clause.is_none()
+        && select.distinct_clause.is_empty()
+        && select.window_clause.is_empty()
+        && select.sort_clause.is_empty();
+    let [Node { node: Some(NodeEnum::RangeSubselect(from)) }] = select.from_clause.as_slice()
+    else {
+        return false;
+    };
+    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else {
+        return false;
+    };
+    let Some(NodeEnum::FuncCall(call)) = target.val.as_deref().and_then(|val| val.node.as_ref())
+    else {
+        return false;
+    };
+    let counts =
+        matches!(ast::names(&call.funcname).as_deref(), Some(["count"] | ["pg_catalog", "count"]));
+    let plain = call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct;
+    // What is counted may be a constant that the sub-select gives, see `Rows::picked`.
+    let argument = |node: &Node| matches!(node.node, Some(NodeEnum::ColumnRef(_)));
+    bare && counts && plain && call.args.iter().all(argument) && !from.lateral
 }
 
 /// The column of the item that carries its key through the select, if one can.

@@ -17,6 +17,7 @@ impl Analysis<'_> {
         select: &mut pb::SelectStmt,
         outer: Option<&Scope<'_>>,
         place: Place,
+        recursive: Option<usize>,
     ) -> Judged<Rows> {
         let all = select.op() == pb::SetOperation::SetopUnion && select.all;
         let arm_place = if all { place } else { Place::Bare };
@@ -25,13 +26,23 @@ impl Analysis<'_> {
             return not_understood("half a set operation");
         };
         let one = self.select(left, outer, arm_place)?;
-        let two = self.select(right, outer, arm_place)?;
+        let recursion = recursive.map(|common| self.begin_recursion(common, &one)).transpose()?;
+        let mut two = self.select(right, outer, arm_place)?;
+        let keys = match recursion {
+            Some(recursion) => {
+                self.end_recursion(recursion, (left, right), (&one, &mut two), all)?
+            }
+            None => None,
+        };
         let mut rows = combined(&one, &two);
         let outputs = Outputs::from_columns(&rows.columns);
         let mut whole = outputs.whole();
         whole.add(&rows.open.clone().unwrap_or_default());
         if all && arm_place != Place::Bare {
-            rows.keys = self.align_keys(left, right, &one, &two)?;
+            rows.keys = match keys {
+                Some(keys) => keys,
+                None => self.align_keys(left, right, &one, &two)?,
+            };
             rows.bare = one.bare.union(&two.bare).copied().collect();
         } else if all {
             rows.bare = one.bare.union(&two.bare).copied().collect();
@@ -82,7 +93,7 @@ impl Analysis<'_> {
 }
 
 /// Adds NULL columns to every arm: `before` the last `own` columns, and `after` them.
-fn pad(
+pub(super) fn pad(
     select: &mut pb::SelectStmt,
     own: usize,
     before: &[KeyType],

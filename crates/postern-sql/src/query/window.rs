@@ -130,8 +130,10 @@ impl Analysis<'_> {
             let taint = self.expression(node, scope)?;
             self.spoil(&taint);
             if !plain {
-                // What is computed of keys can put any two records together.
+                // What is computed of keys can put any two records together: even a count says
+                // something of the other.
                 self.pinned.extend(&taint.identifiers);
+                self.folded.extend(&taint.identifiers);
             }
         }
         let offsets = window.start_offset.as_deref_mut().into_iter();

@@ -5,8 +5,8 @@ use std::mem;
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis, CommonState,
-    from::{derived, plain_columns},
+    Analysis,
+    from::{Star, derived, plain_columns},
     leaf::{Shown, shown},
     scope::{Item, Scope},
     select::Place,
@@ -21,7 +21,7 @@ use crate::{
 
 /// Which foreign-key action a write can set off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
+pub(super) enum Change {
     Insert,
     Update,
     Delete,
@@ -30,7 +30,11 @@ enum Change {
 impl<'a> Analysis<'a> {
     pub(crate) fn insert(&mut self, insert: &mut pb::InsertStmt) -> Judged<Rows> {
         self.with(insert.with_clause.as_mut(), None)?;
-        let target = self.target_table(insert.relation.as_mut(), Change::Insert)?;
+        let changes: &[Change] = match insert.on_conflict_clause {
+            None => &[Change::Insert],
+            Some(_) => &[Change::Insert, Change::Update],
+        };
+        let target = self.target_table(insert.relation.as_mut(), changes)?;
         let mut scope = Scope::new(None);
         self.assignments(&mut insert.cols, &scope)?;
         match insert.select_stmt.as_mut().map(|node| node.node.as_mut()) {
@@ -63,7 +67,7 @@ impl<'a> Analysis<'a> {
 
     pub(crate) fn update(&mut self, update: &mut pb::UpdateStmt) -> Judged<Rows> {
         self.with(update.with_clause.as_mut(), None)?;
-        let target = self.target_table(update.relation.as_mut(), Change::Update)?;
+        let target = self.target_table(update.relation.as_mut(), &[Change::Update])?;
         let mut scope = Scope::new(None);
         scope.items.push(target);
         self.read_from_clause(&mut update.from_clause, &mut scope, Place::Bare)?;
@@ -74,7 +78,7 @@ impl<'a> Analysis<'a> {
 
     pub(crate) fn delete(&mut self, delete: &mut pb::DeleteStmt) -> Judged<Rows> {
         self.with(delete.with_clause.as_mut(), None)?;
-        let target = self.target_table(delete.relation.as_mut(), Change::Delete)?;
+        let target = self.target_table(delete.relation.as_mut(), &[Change::Delete])?;
         let mut scope = Scope::new(None);
         scope.items.push(target);
         self.read_from_clause(&mut delete.using_clause, &mut scope, Place::Bare)?;
@@ -82,7 +86,7 @@ impl<'a> Analysis<'a> {
         self.returning(delete.returning_clause.as_mut(), &scope)
     }
 
-    fn assignments(&mut self, targets: &mut [Node], scope: &Scope<'_>) -> Judged<()> {
+    pub(super) fn assignments(&mut self, targets: &mut [Node], scope: &Scope<'_>) -> Judged<()> {
         for node in targets {
             let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else {
                 return not_understood("this kind of assignment");
@@ -103,13 +107,13 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
-    fn returning(
+    pub(super) fn returning(
         &mut self,
         returning: Option<&mut pb::ReturningClause>,
         scope: &Scope<'_>,
     ) -> Judged<Rows> {
         let Some(returning) = returning else { return Ok(Rows::default()) };
-        let star = super::from::Star::default();
+        let star = Star::of_all(&scope.items);
         let mut targets = mem::take(&mut returning.exprs);
         let outputs = self.targets(&mut targets, &star, scope, Place::Top)?;
         returning.exprs = targets;
@@ -121,12 +125,14 @@ impl<'a> Analysis<'a> {
     }
 
     /// The target, if it is an unprotected table whose writes run nothing unknown.
-    fn target_table(&mut self, range: Option<&mut pb::RangeVar>, change: Change) -> Judged<Item> {
+    pub(super) fn target_table(
+        &mut self,
+        range: Option<&mut pb::RangeVar>,
+        changes: &[Change],
+    ) -> Judged<Item> {
         self.writes = true;
         let Some(range) = range else { return not_understood("a write without a table") };
-        let shadowed = self.commons.iter().any(|common| {
-            common.name == range.relname && matches!(common.state, CommonState::Known(_))
-        });
+        let shadowed = self.commons.iter().any(|common| common.name == range.relname);
         if shadowed && range.schemaname.is_empty() {
             return not_understood("a target with the name of a common table");
         }
@@ -136,7 +142,7 @@ impl<'a> Analysis<'a> {
             Resolved::View(relation) => return protected_write(relation),
             Resolved::Catalogue { .. } => return not_understood("a write to a system catalogue"),
         };
-        self.writable(relation, change)?;
+        changes.iter().try_for_each(|change| self.writable(relation, *change))?;
         let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
         let schema = range.alias.is_none().then(|| relation.schema.clone());
         range.schemaname.clone_from(&relation.schema);

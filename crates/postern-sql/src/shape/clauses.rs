@@ -16,6 +16,8 @@ impl Shape<'_> {
             NodeEnum::InsertStmt(n) => self.insert(n),
             NodeEnum::UpdateStmt(n) => self.update(n),
             NodeEnum::DeleteStmt(n) => self.delete(n),
+            NodeEnum::MergeStmt(n) => self.merge(n),
+            NodeEnum::MergeWhenClause(n) => self.merge_when(n),
             NodeEnum::RangeVar(n) => self.relation(n),
             NodeEnum::RangeSubselect(n) => {
                 let pb::RangeSubselect { lateral: _, subquery, alias } = n.as_mut();
@@ -313,5 +315,36 @@ impl Shape<'_> {
         self.list(using_clause)?;
         self.child(where_clause)?;
         self.returning(returning_clause)
+    }
+
+    fn merge(&self, merge: &mut pb::MergeStmt) -> Judged<()> {
+        let pb::MergeStmt {
+            relation,
+            source_relation,
+            join_condition,
+            merge_when_clauses,
+            returning_clause,
+            with_clause,
+        } = merge;
+        relation.as_mut().map_or(Ok(()), |relation| self.relation(relation))?;
+        self.with(with_clause)?;
+        self.child(source_relation)?;
+        self.child(join_condition)?;
+        self.list(merge_when_clauses)?;
+        self.returning(returning_clause)
+    }
+
+    fn merge_when(&self, when: &mut pb::MergeWhenClause) -> Judged<()> {
+        let pb::MergeWhenClause {
+            match_kind: _,
+            command_type: _,
+            r#override: _,
+            condition,
+            target_list,
+            values,
+        } = when;
+        self.child(condition)?;
+        self.list(target_list)?;
+        self.list(values)
     }
 }

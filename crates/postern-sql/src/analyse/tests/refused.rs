@@ -1,4 +1,4 @@
-use super::{check, refusal_of, refused};
+use super::*;
 
 #[test]
 fn functions_are_refused_unless_listed() {
@@ -48,8 +48,16 @@ fn what_is_not_understood_is_refused() {
     refused(
         "not_understood",
         &[
-            "SELECT s FROM (SELECT id FROM customers) s",
-            "SELECT to_json(s) FROM (SELECT id FROM customers) s",
+            "SELECT to_json(s) FROM products p LEFT JOIN (SELECT id FROM customers) s ON s.id = p.id",
+            "SELECT to_json(s) FROM (SELECT id, id FROM customers) s",
+            "SELECT (s).id FROM (SELECT id FROM customers) s",
+            "SELECT (s).to_json FROM (SELECT id FROM customers) s",
+            "SELECT (SELECT to_json(s) FROM products) FROM (SELECT id FROM customers) s",
+            "SELECT c.*::text FROM customers c",
+            "SELECT id FROM customers ORDER BY email USING >",
+            "SELECT email IS JSON FROM customers",
+            "SELECT xmlforest(email) FROM customers",
+            "SELECT x.* FROM XMLTABLE('/a' PASSING xml '<a/>' COLUMNS b text PATH 'b') x",
             "SELECT j.* FROM (customers c JOIN tickets t ON t.customer_id = c.id) j",
             "SELECT ROW(c.*) FROM customers c",
             "SELECT (SELECT max(c.email)) FROM customers c",
@@ -60,8 +68,6 @@ fn what_is_not_understood_is_refused() {
             "SELECT JSON_OBJECT('a': email) FROM customers",
             "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a int PATH '$')) j",
             "SELECT 0xfffffffffffffffff",
-            "WITH RECURSIVE w AS (SELECT id, name FROM customers UNION ALL SELECT id, substr(name, 2) FROM w WHERE name <> '') SELECT * FROM w",
-            "WITH x AS (DELETE FROM products RETURNING *) SELECT * FROM x",
             "EXPLAIN SELECT 1",
             "COPY customers TO STDOUT",
             "DECLARE c CURSOR FOR SELECT 1",
@@ -77,7 +83,8 @@ fn what_is_not_understood_is_refused() {
             "TRUNCATE products",
             "GRANT SELECT ON products TO public",
             "PREPARE TRANSACTION 'x'",
-            "MERGE INTO products p USING agents a ON true WHEN MATCHED THEN DELETE",
+            "WITH x AS (MERGE INTO products p USING agents a ON true WHEN MATCHED THEN DELETE RETURNING p.id) SELECT * FROM x",
+            "MERGE INTO products p USING agents a ON true WHEN MATCHED THEN UPDATE SET price = 0 RETURNING WITH (old AS o) o.price",
         ],
     );
 }
@@ -283,6 +290,17 @@ fn writes_read_nothing_protected() {
             "INSERT INTO logged (id) VALUES (1)",
             "INSERT INTO orders (id, customer_id) VALUES (1, 5)",
             "DELETE FROM agents",
+            "MERGE INTO products p USING customers c ON c.id = p.id WHEN MATCHED THEN UPDATE SET name = c.email",
+            "MERGE INTO products p USING directory d ON d.id = p.id WHEN NOT MATCHED THEN INSERT (id, name) VALUES (d.id, d.name)",
+            "MERGE INTO products p USING agents a ON a.login = p.name WHEN MATCHED AND EXISTS (SELECT 1 FROM customers WHERE country = 'DE') THEN DELETE",
+            "MERGE INTO agents a USING products p ON a.login = p.name WHEN MATCHED THEN DELETE",
+            "MERGE INTO agents a USING products p ON a.login = p.name WHEN NOT MATCHED THEN DO NOTHING WHEN MATCHED THEN DELETE",
+            "MERGE INTO logged l USING products p ON l.id = p.id WHEN NOT MATCHED THEN INSERT (id) VALUES (p.id)",
+            "MERGE INTO orders o USING products p ON o.id = p.id WHEN MATCHED THEN UPDATE SET customer_id = 5",
+            "WITH x AS (INSERT INTO products (id, name) SELECT id, name FROM customers RETURNING id) SELECT id FROM x",
+            "WITH x AS (DELETE FROM products RETURNING id) SELECT c.id FROM customers c JOIN x ON x.id = c.id",
+            "WITH x AS (SELECT id, name FROM customers) UPDATE products SET name = x.name FROM x",
+            "WITH x AS (UPDATE products SET price = 0 WHERE EXISTS (SELECT 1 FROM customers WHERE country = 'DE') RETURNING id) SELECT id FROM x",
         ],
     );
 }
@@ -294,6 +312,12 @@ fn protected_tables_are_written_only_by_allowed_inserts() {
         &[
             "UPDATE customers SET country = 'DE'",
             "DELETE FROM customers",
+            "MERGE INTO tickets t USING products p ON t.id = p.id WHEN MATCHED THEN UPDATE SET assignee = 'me'",
+            "MERGE INTO customers c USING products p ON c.id = p.id WHEN MATCHED THEN DELETE",
+            "MERGE INTO directory d USING products p ON d.id = p.id WHEN MATCHED THEN UPDATE SET name = 'x'",
+            "WITH x AS (DELETE FROM customers RETURNING *) SELECT * FROM x",
+            "WITH x AS (UPDATE tickets SET assignee = 'me' RETURNING id) SELECT id FROM x",
+            "WITH x AS (INSERT INTO tickets (customer_id, status) VALUES (5, 'open') RETURNING id) SELECT id FROM x",
             "INSERT INTO customers (id) VALUES (1)",
             "INSERT INTO tickets VALUES (1, 2, 'n', 'b', 's', 'a')",
             "INSERT INTO tickets (customer_id, body) SELECT id, email FROM customers",
@@ -340,4 +364,31 @@ fn a_refusal_names_the_kind_of_statement() {
     check("PREPARE p AS SELECT 1", "PREPARE in SQL");
     check("CREATE TEMP TABLE t AS SELECT 1", "creating a table");
     check("VACUUM", "this kind of statement");
+}
+
+#[test]
+fn an_upsert_cascades_no_less_than_an_update() {
+    let json = include_str!("../fixture.json");
+    let from = r#""on_update": "a", "on_delete": "n""#;
+    assert!(json.contains(from));
+    let json = json.replace(from, r#""on_update": "c", "on_delete": "n""#);
+    let catalogue = Catalogue::from_json(&json).unwrap();
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    for (sql, refused) in [
+        ("INSERT INTO agents (login) VALUES ('a')", false),
+        (
+            "INSERT INTO agents (login) VALUES ('a') ON CONFLICT (login) DO UPDATE SET login = 'b'",
+            true,
+        ),
+        ("UPDATE agents SET login = 'b'", true),
+        (
+            "MERGE INTO agents a USING products p ON a.login = p.name WHEN MATCHED THEN UPDATE SET login = 'b'",
+            true,
+        ),
+    ] {
+        let statements = analyse(sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
+        let verdict = &statements[0].verdict;
+        assert_eq!(matches!(verdict, Verdict::Refused(_)), refused, "{sql}: {verdict:?}");
+    }
 }

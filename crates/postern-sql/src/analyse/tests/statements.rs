@@ -200,3 +200,39 @@ fn what_drivers_and_pools_ask_on_their_own_goes_through() {
         ],
     );
 }
+
+#[test]
+fn common_tables_may_write_what_is_unprotected() {
+    check(
+        "WITH gone AS (DELETE FROM products WHERE price = 0 RETURNING *) INSERT INTO products (id, name) SELECT id, name FROM gone",
+        "plain WITH gone AS (DELETE FROM public.products WHERE price = 0 RETURNING *) INSERT INTO public.products (id, name) SELECT id AS id, name AS name FROM gone",
+    );
+    check(
+        "WITH x AS (UPDATE products SET price = 0 FROM agents a WHERE a.login = products.name RETURNING *) SELECT id, login FROM x",
+        "plain WITH x AS (UPDATE public.products SET price = 0 FROM public.agents a WHERE a.login = products.name RETURNING *) SELECT id, login FROM x",
+    );
+    check(
+        "WITH x (number) AS (INSERT INTO products (id, name, price) VALUES (1, 'a', 2) RETURNING id, upper(name)) SELECT number, upper FROM x",
+        "plain WITH x(number) AS (INSERT INTO public.products (id, name, price) VALUES (1, 'a', 2) RETURNING id, pg_catalog.upper(name)) SELECT number, upper FROM x",
+    );
+    check(
+        "WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM x",
+        "plain WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM public.products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM x",
+    );
+    check(
+        "WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM y",
+        "42P01 unknown_relation",
+    );
+}
+
+#[test]
+fn unprotected_tables_can_be_merged_into() {
+    check(
+        "MERGE INTO products AS p USING (VALUES (1, 'a', 2)) AS v(id, name, price) ON v.id = p.id WHEN MATCHED AND v.price > p.price THEN UPDATE SET price = v.price, name = upper(v.name) WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN INSERT (id, name, price) VALUES (v.id, v.name, v.price)",
+        "plain MERGE INTO public.products p USING (VALUES (1, 'a', 2)) v(id, name, price) ON v.id = p.id WHEN MATCHED AND v.price > p.price THEN UPDATE SET price = v.price, name = pg_catalog.upper(v.name) WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN INSERT (id, name, price) VALUES (v.id, v.name, v.price)",
+    );
+    check(
+        "WITH s AS (SELECT login FROM agents) MERGE INTO products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
+        "plain WITH s AS (SELECT login AS login FROM public.agents) MERGE INTO public.products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
+    );
+}

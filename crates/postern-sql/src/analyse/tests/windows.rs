@@ -36,6 +36,8 @@ fn a_row_shows_no_other_record() {
         &[
             "SELECT id, sum(length(country)) OVER (ORDER BY created_at) FROM customers WHERE id IN (5, 7)",
             "SELECT id, max(country) OVER (PARTITION BY id IN (5, 7)) FROM customers ORDER BY id = 5 DESC LIMIT 1",
+            "SELECT id, count(*) OVER (PARTITION BY id IN (5, 7), country) FROM customers WHERE id = 5",
+            "SELECT id, rank() OVER w FROM customers WINDOW w AS (ORDER BY CASE WHEN id IN (5, 7) THEN country END)",
             "SELECT id, sum(length(country)) OVER (ORDER BY id = 7 DESC, id = 5 DESC) FROM customers LIMIT 1",
         ],
     );

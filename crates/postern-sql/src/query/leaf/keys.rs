@@ -124,7 +124,7 @@ fn distinct(keys: Node) -> Node {
         ..pb::RangeFunction::default()
     }));
     let targets = vec![ast::target("k", ast::column(&["k", "k"]))];
-    let mut select = ast::select(targets, function, None);
+    let mut select = ast::select(targets, vec![function], None);
     if let Some(NodeEnum::SelectStmt(select)) = select.node.as_mut() {
         select.distinct_clause.push(Node { node: None });
     }

@@ -1,0 +1,202 @@
+//! Recursive common tables over protected tables.
+//!
+//! A row of the recursive arm carries the keys of the row that the recursion began with, and those
+//! of the arm's own tables. The records on the way are carried by nothing, so that nothing but the
+//! link itself may be told of them: the common table may give its own recursive arm one column that
+//! links rows (`child.parent = w.id`), and no other condition may hang on a column of the arm's
+//! tables. They count as folded, too.
+
+use std::{collections::BTreeSet, mem};
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{
+    Analysis, CommonState,
+    from::rename,
+    scope::{Item, Scope},
+    set_operation::pad,
+};
+use crate::{
+    KeyType, ast,
+    refusal::{Judged, refuse},
+    taint::{Key, Rows, Taint},
+};
+
+/// A recursive common table whose recursive arm is being analysed.
+#[derive(Debug)]
+pub(super) struct Recursion {
+    id: usize,
+    /// Leaves from this one on are the recursive arm's.
+    leaves: usize,
+    references: usize,
+    outer_uses: BTreeSet<(usize, usize)>,
+    outer_links: BTreeSet<(usize, usize)>,
+    outer_filtered: BTreeSet<usize>,
+}
+
+impl Analysis<'_> {
+    /// The first arm of the common table is known: the second may refer to it.
+    pub(super) fn begin_recursion(&mut self, common: usize, first: &Rows) -> Judged<Recursion> {
+        self.recursions += 1;
+        let id = self.recursions;
+        let mut rows = Rows { searchable: BTreeSet::new(), ..first.clone() };
+        for (index, column) in rows.columns.iter_mut().enumerate() {
+            column.taint.recursive.insert((id, index));
+            (column.source, column.origin) = (None, None);
+        }
+        if let Some(open) = rows.open.as_mut() {
+            open.recursive.insert((id, usize::MAX));
+        }
+        if let Some(common) = self.commons.get_mut(common) {
+            rows.names.extend(common.names.iter().cloned());
+            if rows.open.is_none() {
+                rename(&mut rows, &common.renamed, false)?;
+            }
+            common.state = CommonState::Itself(Box::new(rows));
+        }
+        Ok(Recursion {
+            id,
+            leaves: self.leaves.len(),
+            references: self.references,
+            outer_uses: mem::take(&mut self.recursive_uses),
+            outer_links: mem::take(&mut self.recursive_links),
+            outer_filtered: mem::take(&mut self.filtered),
+        })
+    }
+
+    /// Both arms are known: checks what the second takes from the first, and aligns their keys.
+    /// `None` if nothing protected takes part.
+    pub(super) fn end_recursion(
+        &mut self,
+        recursion: Recursion,
+        (left, right): (&mut pb::SelectStmt, &mut pb::SelectStmt),
+        (one, two): (&Rows, &mut Rows),
+        all: bool,
+    ) -> Judged<Option<Vec<Key>>> {
+        let own = |of: &(usize, usize)| of.0 == recursion.id;
+        let uses = mem::replace(&mut self.recursive_uses, recursion.outer_uses);
+        let links = mem::replace(&mut self.recursive_links, recursion.outer_links);
+        self.recursive_uses.extend(uses.iter().filter(|of| !own(of)));
+        self.recursive_links.extend(links.iter().filter(|of| !own(of)));
+        let filters = self.filtered.iter().any(|leaf| *leaf >= recursion.leaves);
+        self.filtered.extend(recursion.outer_filtered);
+        let leafy = passed_on(recursion.id, one, two);
+        let flows = two.columns.iter_mut().map(|column| &mut column.taint);
+        flows.chain(two.open.as_mut()).for_each(|taint| taint.recursive.retain(|of| !own(of)));
+        let referenced = self.references > recursion.references;
+        let guarded = |rows: &Rows| {
+            let open = rows.open.as_ref().is_some_and(|open| !open.leaves.is_empty());
+            let leafy = rows.columns.iter().any(|column| !column.taint.leaves.is_empty());
+            open || leafy || !rows.keys.is_empty() || !rows.bare.is_empty()
+        };
+        let leaves = self.leaves.len() > recursion.leaves;
+        if !referenced || !guarded(one) && !guarded(two) && !leaves {
+            return Ok(None);
+        }
+        let two = &*two;
+        let plain = all && right.larg.is_none() && one.open.is_none() && two.open.is_none();
+        let folds = !right.distinct_clause.is_empty()
+            || !right.group_clause.is_empty()
+            || right.having_clause.is_some();
+        let linked = links.iter().filter(|of| own(of)).count();
+        if !plain || folds || filters || linked > 1 || !one.bare.is_empty() || !two.bare.is_empty()
+        {
+            return unaccounted();
+        }
+        let leafy = leafy?;
+        for (_, index) in uses.iter().chain(&links).filter(|of| own(of)) {
+            if leafy.contains(index) && uses.contains(&(recursion.id, *index)) {
+                return unaccounted();
+            }
+            for column in [one, two].iter().filter_map(|rows| rows.columns.get(*index)) {
+                self.spoil(&column.taint);
+            }
+        }
+        self.folded.extend(recursion.leaves..self.leaves.len());
+        self.align_recursion((left, right), (one, two)).map(Some)
+    }
+
+    /// The keys that the first arm carries stay in their places; the second arm's own come behind.
+    fn align_recursion(
+        &mut self,
+        (left, right): (&mut pb::SelectStmt, &mut pb::SelectStmt),
+        (one, two): (&Rows, &Rows),
+    ) -> Judged<Vec<Key>> {
+        let place = right.target_list.len().saturating_sub(two.keys.len());
+        let mut hidden: Vec<Option<Node>> =
+            right.target_list.split_off(place).into_iter().map(Some).collect();
+        let mut keys = one.keys.clone();
+        for key in &one.keys {
+            let mut found =
+                two.keys.iter().zip(&mut hidden).filter(|(two, _)| two.leaf == key.leaf);
+            let (Some((_, node)), None) = (found.next(), found.next()) else {
+                return unaccounted();
+            };
+            right.target_list.extend(node.take());
+        }
+        let (mut names, mut types) = (Vec::new(), Vec::<KeyType>::new());
+        for (key, node) in two.keys.iter().zip(hidden) {
+            let Some(node) = node else { continue };
+            right.target_list.push(node);
+            let name = self.name('k');
+            keys.push(Key { leaf: key.leaf, column: name.clone() });
+            names.push(name);
+            types.extend(self.leaves.get(key.leaf).map(|leaf| leaf.key_type));
+        }
+        pad(left, 0, &[], &types, &names)?;
+        Ok(keys)
+    }
+
+    /// A condition of WHERE or ON: each conjunct decides which rows there are.
+    pub(super) fn condition(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<()> {
+        if let Some(NodeEnum::BoolExpr(and)) = node.node.as_mut()
+            && and.boolop() == pb::BoolExprType::AndExpr
+        {
+            return and.args.iter_mut().try_for_each(|node| self.condition(node, scope));
+        }
+        let link = is_link(node, scope);
+        let mut taint = self.expression(node, scope)?;
+        if link && !taint.recursive.is_empty() {
+            self.recursive_links.append(&mut taint.recursive);
+            taint.identifiers.clear();
+            taint.leaves.clear();
+        }
+        self.predicate(&taint);
+        Ok(())
+    }
+}
+
+/// `one = two`, both columns.
+fn is_link(node: &Node, scope: &Scope<'_>) -> bool {
+    let Some(NodeEnum::AExpr(comparison)) = &node.node else { return false };
+    let equality = comparison.kind() == pb::AExprKind::AexprOp
+        && matches!(ast::names(&comparison.name).as_deref(), Some(["="] | ["pg_catalog", "="]));
+    let column = |side: Option<&Node>| side.and_then(|node| scope.column(node));
+    let of = |item: &Item| item.alias.clone();
+    let sides = column(comparison.lexpr.as_deref()).zip(column(comparison.rexpr.as_deref()));
+    equality && sides.is_some_and(|((one, _), (two, _))| of(one) != of(two))
+}
+
+/// The columns that hold a record's values, none of which the second arm may pass on.
+fn passed_on(id: usize, one: &Rows, two: &Rows) -> Judged<BTreeSet<usize>> {
+    let holds = |taint: &Taint| !taint.leaves.is_empty();
+    let columns = one.columns.iter().zip(&two.columns).enumerate();
+    let leafy: BTreeSet<usize> = columns
+        .filter(|(_, (one, two))| holds(&one.taint) || holds(&two.taint))
+        .map(|(index, _)| index)
+        .collect();
+    let taken = two.columns.iter().flat_map(|column| &column.taint.recursive);
+    if taken.filter(|(of, _)| *of == id).any(|(_, index)| leafy.contains(index)) {
+        return unaccounted();
+    }
+    Ok(leafy)
+}
+
+fn unaccounted<T>() -> Judged<T> {
+    refuse(
+        "unaccounted",
+        "a recursive query that passes a protected table's values on can't be accounted",
+        "use UNION ALL; take from the recursive table one column that links rows (child.parent = \
+         w.id) and a depth, all else from the table itself; put other conditions behind WITH",
+    )
+}
