@@ -9,12 +9,12 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Connection, NoTls, tls::NoTlsStream};
 
 use crate::{
-    Settings,
+    Settings, Upstream,
     reasons::{READ_EVERY, Reader, Reasons, Request},
-    upstream::{self, ConnectError},
+    upstream::{self, BoxedStream, ConnectError},
 };
 
 /// How often the catalogue is read.
@@ -43,6 +43,8 @@ enum KeepError {
     Reason { reason: Arc<str>, source: tokio_postgres::Error },
     #[error("the catalogue can't be understood")]
     Catalogue(#[from] postern_sql::CatalogueError),
+    #[error("the database server closed the connection")]
+    Closed,
     #[error("the database server does not answer in time")]
     Late(#[from] tokio::time::error::Elapsed),
 }
@@ -102,19 +104,7 @@ impl Keeper {
     }
 
     async fn connect(&self) -> Result<Client, KeepError> {
-        let upstream = &self.settings.upstream;
-        let mut config = tokio_postgres::Config::new();
-        config
-            .user(&upstream.user)
-            .dbname(&upstream.database)
-            .application_name("postern")
-            .options("-c search_path=pg_catalog -c statement_timeout=5s");
-        if let Some(password) = &upstream.password {
-            config.password(password.expose());
-        }
-        let stream = upstream::open(upstream).await?;
-        // TLS, where it is wanted, is a matter of the stream.
-        let (client, connection) = config.connect_raw(stream, NoTls).await?;
+        let (client, connection) = open(&self.settings.upstream).await?;
         tokio::task::spawn_local(async move {
             // Its end shows in the client's next query.
             let _ = connection.await;
@@ -124,9 +114,7 @@ impl Keeper {
 
     /// Replaces the catalogue if it has changed.
     async fn read_catalogue(&self, client: &Client) -> Result<(), KeepError> {
-        let row = client.query_one(SNAPSHOT_SQL, &[]).await?;
-        let json: &str = row.try_get(0)?;
-        let read = Catalogue::from_json(json)?;
+        let read = read(client).await?;
         self.catalogue.send_if_modified(|present| {
             let changed =
                 present.as_ref().is_none_or(|present| present.version() != read.version());
@@ -137,4 +125,46 @@ impl Keeper {
         });
         Ok(())
     }
+}
+
+/// The catalogue of a database could not be read.
+#[derive(Debug, Error)]
+#[error("the database's catalogue can't be read")]
+pub struct ReadCatalogueError(#[source] KeepError);
+
+/// Reads the catalogue of a database once, as a gateway does all the time.
+pub async fn read_catalogue(upstream: &Upstream) -> Result<Catalogue, ReadCatalogueError> {
+    let reading = async {
+        let (client, connection) = open(upstream).await?;
+        tokio::select! {
+            read = read(&client) => read,
+            ended = connection => Err(ended.err().map_or(KeepError::Closed, KeepError::Database)),
+        }
+    };
+    match timeout(QUERY_MAX, reading).await {
+        Ok(read) => read.map_err(ReadCatalogueError),
+        Err(late) => Err(ReadCatalogueError(late.into())),
+    }
+}
+
+async fn read(client: &Client) -> Result<Catalogue, KeepError> {
+    let row = client.query_one(SNAPSHOT_SQL, &[]).await?;
+    Ok(Catalogue::from_json(row.try_get(0)?)?)
+}
+
+async fn open(
+    upstream: &Upstream,
+) -> Result<(Client, Connection<BoxedStream, NoTlsStream>), KeepError> {
+    let mut config = tokio_postgres::Config::new();
+    config
+        .user(&upstream.user)
+        .dbname(&upstream.database)
+        .application_name("postern")
+        .options("-c search_path=pg_catalog -c statement_timeout=5s");
+    if let Some(password) = &upstream.password {
+        config.password(password.expose());
+    }
+    let stream = upstream::open(upstream).await?;
+    // TLS, where it is wanted, is a matter of the stream.
+    Ok(config.connect_raw(stream, NoTls).await?)
 }

@@ -24,6 +24,7 @@ mod tests;
 mod upstream;
 
 pub use self::{
+    catalogue::{ReadCatalogueError, read_catalogue},
     listen::{BuildError, Gateway, Handle},
     registry::SessionInfo,
     settings::{Limits, ReasonGrade, ReasonSettings, Role, Settings, Upstream, UpstreamHost},

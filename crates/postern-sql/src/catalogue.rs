@@ -129,6 +129,9 @@ pub(crate) struct Type {
     pub(crate) category: char,
     pub(crate) checked: bool,
     pub(crate) label: Option<String>,
+    /// The functions that a domain's checks call, as `schema.name`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) runs: Vec<String>,
     pub(crate) extension: bool,
 }
 

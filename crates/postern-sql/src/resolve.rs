@@ -7,7 +7,8 @@ use pg_query::protobuf as pb;
 
 use crate::{
     Catalogue, Context, KeyType, Refusal, Rules, TableRule,
-    catalogue::Relation,
+    catalogue::{Relation, Type},
+    functions::{Arity, BuiltIn},
     refusal::{Judged, refuse},
     relations::{CatalogueColumn, CatalogueRelation},
 };
@@ -200,6 +201,33 @@ impl<'a> Resolver<'a> {
     /// Whether the administrator vouches for a user-defined function.
     pub(crate) fn vouches_for(&self, schema: &str, name: &str) -> bool {
         self.rules.functions.contains(&format!("{schema}.{name}"))
+    }
+
+    /// Whether the checks of a domain, or of what it or an array is made of, call a function that a
+    /// statement may not call: they run on whatever is cast to it.
+    pub(crate) fn runs_unlisted(&self, kind: &Type) -> bool {
+        let unlisted = |function: &String| {
+            let Some((schema, name)) = function.split_once('.') else { return true };
+            let found = self.catalogue.built_in().find(name, Arity::Unknown);
+            let built_in = schema == "pg_catalog" && matches!(found, Some(BuiltIn::Allowed(..)));
+            !built_in && !self.vouches_for(schema, name)
+        };
+        let parts = self.closure_of_type(kind.oid);
+        parts.iter().filter_map(|oid| self.catalogue.type_by_oid(*oid)).any(|part| {
+            part.runs.iter().any(unlisted)
+        })
+    }
+
+    fn closure_of_type(&self, oid: u32) -> BTreeSet<u32> {
+        let mut seen = BTreeSet::new();
+        let mut queue = vec![oid];
+        while let Some(oid) = queue.pop() {
+            if seen.insert(oid) {
+                let kind = self.catalogue.type_by_oid(oid);
+                queue.extend(kind.into_iter().flat_map(|kind| [kind.base, kind.element]));
+            }
+        }
+        seen
     }
 
     fn closure(&self, oid: u32, next: impl Fn(u32) -> &'a [u32]) -> BTreeSet<u32> {

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
     Replay(ReplayArgs),
+    /// Says what would happen to a person's SQL and why; changes nothing.
+    ExplainPolicy(ExplainPolicyArgs),
     /// Prints the reference of the configuration file.
     #[command(hide = true)]
     ConfigReference,
@@ -181,6 +183,21 @@ pub(crate) struct TraceArgs {
     /// The values that the protected fields had over time, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) values: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainPolicyArgs {
+    /// The account that would send it.
+    #[arg(long = "as", value_name = "ACTOR")]
+    pub(crate) actor: String,
+    /// The statements; `-` reads them from the standard input.
+    pub(crate) sql: String,
+    /// Prints what would be sent to the database, too.
+    #[arg(long = "sql")]
+    pub(crate) rewritten: bool,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod check_config;
+mod explain_policy;
 mod gateway;
 mod ledger;
 pub(crate) mod person;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Suspend(args) => gateway::suspend(config, args),
         Command::Resume(args) => gateway::resume(config, args),
         Command::Status(args) => gateway::status(config, &args),
+        Command::ExplainPolicy(args) => explain_policy::run(config, &args),
         Command::ConfigReference => {
             ui::result(reference::markdown().trim_end())?;
             Ok(Outcome::Yes)

@@ -13,9 +13,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use postern_gateway::{Gateway, Handle, Parts, Suspension};
+use postern_gateway::{Gateway, Handle, Parts, Settings as GatewaySettings, Suspension};
 use postern_ledger::{Body, Entry, Ledger, Note, Reader};
 use postern_model::{Actor, Clock as _, Finding, Timestamp};
+use postern_people::People;
 use postern_policy::Policy;
 use postern_watch::Watch;
 
@@ -56,9 +57,7 @@ impl Running {
     /// Builds and starts everything that the settings describe.
     pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock);
-        let people = people::read(&settings.data.people())?;
-        let policy = policy(settings)?;
-        let gateway_settings = settings::gateway(settings)?;
+        let Basis { people, policy, gateway: gateway_settings } = basis(settings)?;
         let history = history(settings, clock.now())?;
         let (sender, told) = mpsc::channel();
         let hook_sender = sender.clone();
@@ -187,6 +186,21 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// What statements are judged by, read as a gateway that starts reads it.
+pub(crate) struct Basis {
+    pub(crate) people: People,
+    pub(crate) policy: Policy,
+    pub(crate) gateway: GatewaySettings,
+}
+
+pub(crate) fn basis(settings: &Settings) -> anyhow::Result<Basis> {
+    Ok(Basis {
+        people: people::read(&settings.data.people())?,
+        policy: policy(settings)?,
+        gateway: settings::gateway(settings)?,
+    })
 }
 
 fn policy(settings: &Settings) -> anyhow::Result<Policy> {

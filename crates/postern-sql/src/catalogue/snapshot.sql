@@ -93,6 +93,14 @@ SELECT pg_catalog.json_build_object(
       'element', CASE WHEN t.typlen = -1 THEN t.typelem::pg_catalog.int8 ELSE 0 END,
       'checked', t.typnotnull OR EXISTS (
         SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid),
+      'runs', (
+        SELECT pg_catalog.json_agg(DISTINCT pn.nspname || '.' || p.proname)
+        FROM pg_catalog.pg_constraint k
+        CROSS JOIN LATERAL pg_catalog.regexp_matches(
+          k.conbin::pg_catalog.text, ':(?:op)?funcid ([0-9]+)', 'g') AS m(found)
+        JOIN pg_catalog.pg_proc p ON p.oid = m.found[1]::pg_catalog.oid
+        JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+        WHERE k.contypid = t.oid),
       'label', (
         SELECT e.enumlabel FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder LIMIT 1),
       'extension', EXISTS (

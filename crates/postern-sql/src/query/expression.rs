@@ -139,7 +139,8 @@ impl Analysis<'_> {
         };
         let vouched = found.schema == "pg_catalog" || found.extension;
         let base = found.kind == 'b' && found.element == 0;
-        if base && !vouched || catalogue.has_user_cast(found.oid) {
+        let runs = base && !vouched || self.resolver.runs_unlisted(found);
+        if runs || catalogue.has_user_cast(found.oid) {
             return refuse(
                 "type",
                 format!("type `{}` runs user-defined code", found.name),

@@ -68,6 +68,38 @@ fn every_readable_relation_can_be_read_whole() {
     server.psql(&read.join(";\n")).unwrap();
 }
 
+/// A domain's check is called with what a statement casts to it.
+#[test]
+fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
+    let server = PostgresServer::start(Options::default()).unwrap();
+    let schema = "CREATE FUNCTION known(text) RETURNS bool LANGUAGE sql AS 'SELECT true';
+        CREATE DOMAIN plain AS text CHECK (VALUE ~ '^a' AND lower(VALUE) <> 'x');
+        CREATE DOMAIN asks AS text CHECK (known(VALUE));
+        CREATE DOMAIN asks_too AS asks CHECK (VALUE <> '');
+        CREATE DOMAIN runs AS text CHECK (query_to_xml(VALUE, true, true, '') IS NULL);";
+    server.psql(schema).unwrap();
+    let catalogue = Catalogue::from_json(&server.psql(SNAPSHOT_SQL).unwrap()).unwrap();
+    let path = ["public".to_owned()];
+    let context = Context { search_path: &path, prefix: "pk_" };
+    let mut rules = Rules {
+        mode: Mode::Restricted,
+        tables: Vec::new(),
+        functions: Vec::new(),
+        relations: Vec::new(),
+    };
+    let refused = |rules: &Rules, sql: &str| {
+        let judged = analyse(sql, &catalogue, rules, context).unwrap();
+        matches!(&judged[0].verdict, Verdict::Refused(refusal) if refusal.rule == "type")
+    };
+    assert!(!refused(&rules, "SELECT 'a'::plain"));
+    for name in ["asks", "asks_too", "runs", "asks[]", "_asks_too"] {
+        assert!(refused(&rules, &format!("SELECT CAST(NULL AS {name})")), "{name}");
+    }
+    rules.functions.push("public.known".to_owned());
+    assert!(!refused(&rules, "SELECT 'a'::asks_too"));
+    assert!(refused(&rules, "SELECT 'a'::runs"));
+}
+
 #[test]
 fn each_decision_is_explained_and_no_literal_is_shown_in_another_form() {
     for line in lines(LIST).filter(|line| !line.starts_with(' ')) {

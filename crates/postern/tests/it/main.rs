@@ -11,6 +11,7 @@ mod bench;
 mod cli;
 mod crash;
 mod demo;
+mod explain_policy;
 mod full;
 mod init;
 mod ledger;
