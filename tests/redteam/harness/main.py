@@ -117,9 +117,21 @@ class Runner:
         said = None if show else subprocess.DEVNULL
         done = subprocess.run([str(word) for word in argv], stdout=said)
         if not report.exists():
-            raise Failed(f"the runner ended with status {done.returncode} in `{folder}`")
+            raise Failed(f"the runner ended with status {done.returncode} at `{folder}`")
         results = json.loads(report.read_text())["results"]
         return [result | {"folder": str(folder)} for result in results]
+
+    def run_all(self, folder, how):
+        """Runs a folder; if a file of it is too much for the runner, then each by itself."""
+        try:
+            return self.run(folder, how)
+        except Failed as error:
+            if folder.is_file():
+                return [{"verdict": "error", "id": folder.stem, "file": str(folder),
+                         "folder": str(folder), "why": str(error)}]
+            say(f"{error}; now each file by itself")
+        return [result for path in sorted(folder.rglob("*.yaml"))
+                for result in self.run_all(path, how)]
 
 
 def wrong(result):
@@ -148,7 +160,7 @@ def guarded(options, own, postgres, version):
         results = []
         for folder in options.folders:
             say(f"{folder} through Postern, on PostgreSQL {version}")
-            results += runner.run(folder, runner.gateway)
+            results += runner.run_all(folder, runner.gateway)
         results = without_inapplicable(runner, results, version)
     if options.keep_log:
         shutil.copy(postern.log, options.keep_log)
@@ -171,7 +183,7 @@ def summary(results, troubles, version):
 
 def plain(options, own, postgres):
     runner = Runner(own, postgres, options)
-    results = [r for folder in options.folders for r in runner.run(folder, runner.plain)]
+    results = [r for folder in options.folders for r in runner.run_all(folder, runner.plain)]
     dull = [r["id"] for r in results if r["verdict"] not in ("LEAKED", "ok")]
     for name in dull:
         say(f"neither leaks nor runs: {name}")
