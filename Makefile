@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check
+.PHONY: help demo test redteam sqlmap bench check
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,6 +15,16 @@ demo: ## Play the theft of a customer database and its capture; ARGS=--keep leav
 test: ## Run all tests
 	@scripts/setup test
 	@scripts/test
+
+redteam: ## Attack Postern as tests/redteam says; CORPUS="DIR DIR" runs other attacks
+	@scripts/setup redteam
+	cargo build --release --locked --package postern
+	@python3 tests/redteam/harness/main.py $(ARGS) $(CORPUS)
+
+sqlmap: ## Give a page with an SQL injection, behind Postern, to sqlmap for half an hour
+	@scripts/setup sqlmap
+	cargo build --release --locked --package postern
+	@python3 tests/redteam/harness/injection.py $(ARGS)
 
 bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
 	@scripts/setup bench
