@@ -136,7 +136,7 @@ fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> 
     }
     let sql = written(&node)?;
     if analysis.leaves.is_empty() {
-        let effect = Effect::Query;
+        let effect = if analysis.changes() { Effect::Write } else { Effect::Query };
         return Ok(Verdict::Plain(Plain { sql, effect, client_parameters: analysis.parameters }));
     }
     guarded(&sql, &rows, &analysis).map(Verdict::Guarded)
@@ -194,6 +194,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         origins: origins.collect(),
         lookups: lookups.collect(),
         client_parameters: analysis.parameters,
+        writes: analysis.changes(),
     })
 }
 
@@ -229,6 +230,7 @@ fn inserted(
         }],
         origins: found.rows.columns.iter().map(|_| None).collect(),
         client_parameters: parameters,
+        writes: true,
     }))
 }
 

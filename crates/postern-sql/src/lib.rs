@@ -43,7 +43,7 @@ mod utility;
 mod verdicts;
 
 pub use analyse::analyse;
-pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL};
+pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use rules::{ColumnRule, Context, InsertRule, KeySet, Mode, Rules, Show, TableRule};
 pub use statement::{
     Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup, LookupValue, Origin, Plain, Refusal,

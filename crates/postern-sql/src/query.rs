@@ -5,7 +5,10 @@
 //! lookups; the second builds the leaves with that knowledge. What the second run finds must be
 //! what the first one found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use pg_query::{Node, protobuf as pb};
 
@@ -118,6 +121,8 @@ pub(crate) struct Analysis<'a> {
     prints_expression: bool,
     pub(crate) locks_rows: bool,
     pub(crate) writes: bool,
+    /// A function that is not PostgreSQL's own is called: it can do anything.
+    calls_listed: Cell<bool>,
     names: usize,
 }
 
@@ -146,8 +151,14 @@ impl<'a> Analysis<'a> {
             prints_expression: false,
             locks_rows: false,
             writes: false,
+            calls_listed: Cell::new(false),
             names: 0,
         }
+    }
+
+    /// Whether the statement may do more than read.
+    pub(crate) fn changes(&self) -> bool {
+        self.writes || self.calls_listed.get()
     }
 
     /// Analyses and rewrites a whole `SELECT`.
