@@ -9,6 +9,7 @@ use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 use self::world::World;
 
 mod encrypted;
+mod fresh;
 mod raw;
 mod views;
 mod world;

@@ -14,6 +14,7 @@ use crate::{
     ClientFacing, Effect, Failure, Judged, Session, View,
     judge::{Planned, Refused},
     session::{Expect, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
+    steps::Step,
 };
 
 impl Session {
@@ -22,6 +23,9 @@ impl Session {
             Ok(message) => message,
             Err(_) => return self.close(&Failure::Protocol("malformed message"), effects),
         };
+        if self.waits(frame, &message) {
+            return;
+        }
         let done = match message {
             Frontend::Terminate => {
                 self.closed = true;
@@ -29,9 +33,7 @@ impl Session {
                 Ok(())
             }
             Frontend::Sync => {
-                self.skipping = false;
-                to_server(frame.raw(), effects);
-                self.expected.push_back(Expect::SyncReady);
+                self.synced(frame.raw(), effects);
                 Ok(())
             }
             // After an error everything up to Sync is dropped, as the server does.
@@ -68,24 +70,23 @@ impl Session {
             }
             Judged::Statements(planned) => planned,
         };
+        // Stands for an empty statement, which says nothing between others.
+        let is_local = |plan: &Arc<Planned>| matches!(**plan, Planned::Local(_));
+        if planned.len() > 1 && planned.iter().any(is_local) {
+            return self.refuse_unread(local_among_others(), effects);
+        }
+        if self.profile.proves && planned.iter().any(|plan| plan.writes()) {
+            self.steps.extend(planned.iter().cloned().map(Step::Statement));
+            self.steps.push_back(Step::End);
+            return Ok(());
+        }
         let mut text = String::new();
         let mut runs = VecDeque::with_capacity(planned.len());
         for plan in planned {
             if !text.is_empty() {
                 text.push_str(";\n");
             }
-            match &**plan {
-                Planned::Plain(plain) => text.push_str(&plain.sql),
-                Planned::Guarded(plan) => {
-                    let keys = |set: KeySet| self.array(set, view);
-                    text.push_str(&plan.guarded.sql.render_literal(keys));
-                }
-                // Stands for an empty statement, which says nothing between others.
-                Planned::Local(_) if planned.len() > 1 => {
-                    return self.refuse_unread(local_among_others(), effects);
-                }
-                Planned::Local(_) => {}
-            }
+            text.push_str(&self.literal(plan, view));
             let unnamed = UpstreamName(None);
             runs.push_back(Run::new(Portal::new(unnamed, plan.clone(), &[], view)));
         }
@@ -107,6 +108,17 @@ impl Session {
         self.refuse_query(&refusal, effects)?;
         effects.push(Effect::Refused(Refused { refusal, fingerprint, statement: "".into() }));
         Ok(())
+    }
+
+    /// A statement's text with the actor's keys in it.
+    pub(crate) fn literal(&self, plan: &Planned, view: &View<'_>) -> String {
+        match plan {
+            Planned::Plain(plain) => plain.sql.clone(),
+            Planned::Guarded(plan) => {
+                plan.guarded.sql.render_literal(|set: KeySet| self.array(set, view))
+            }
+            Planned::Local(_) => String::new(),
+        }
     }
 
     /// The actor's keys of a set, as an array's text.
@@ -213,8 +225,9 @@ impl Session {
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
         let portal = Portal::new(name, plan, &bind.parameters, view);
+        let open = self.unproven(&portal);
         self.portals.insert(bind.portal.to_owned(), portal);
-        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded });
+        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
         Ok(())
     }
 
@@ -249,12 +262,13 @@ impl Session {
         let Some(portal) = self.portals.get(execute.portal) else {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
-        let run = Run::new(portal.clone());
+        let portal = portal.clone();
         let mut bytes = BytesMut::new();
         let upstream = Execute { portal: &portal.upstream.portal(), ..*execute };
         encode::execute(&mut bytes, &upstream)?;
         to_server(&bytes, effects);
-        self.expected.push_back(Expect::Execute(run));
+        self.sends(&portal);
+        self.expected.push_back(Expect::Execute(Run::new(portal)));
         Ok(())
     }
 

@@ -79,6 +79,10 @@ pub enum Failure {
     ManyStatements,
     #[error("cached plan must not change result type")]
     PlanChanged,
+    #[error("definitions in the database have changed while this statement ran")]
+    CatalogueChanged,
+    #[error("the database's definitions can't be checked at the moment, so nothing was released")]
+    CatalogueUnknown,
     #[error("{0}")]
     Protocol(&'static str),
     #[error("too many prepared statements or portals are open in this session")]
@@ -105,6 +109,8 @@ impl ClientFacing for Failure {
             Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
             Self::ManyStatements => SqlState::SYNTAX_ERROR,
             Self::PlanChanged => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::CatalogueChanged => SqlState::SERIALIZATION_FAILURE,
+            Self::CatalogueUnknown => SqlState::CANNOT_CONNECT_NOW,
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
@@ -127,6 +133,8 @@ impl ClientFacing for Failure {
                 "the administrator must make room on the ledger's disk; it then goes on by itself"
             }
             Self::PlanChanged => "prepare the statement again",
+            Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
+            Self::CatalogueUnknown => "try again soon",
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
@@ -155,6 +163,8 @@ impl ClientFacing for Failure {
             | Self::StatementExists(_)
             | Self::ManyStatements
             | Self::PlanChanged
+            | Self::CatalogueChanged
+            | Self::CatalogueUnknown
             | Self::Protocol(_)
             | Self::TooManyNames => Severity::Error,
         }
@@ -170,9 +180,10 @@ impl ClientFacing for Failure {
             | Self::StatementExists(_)
             | Self::ManyStatements
             | Self::PlanChanged
+            | Self::CatalogueChanged
             | Self::Protocol(_)
             | Self::TooManyNames => ErrorKind::Client,
-            Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
+            Self::CatalogueUnknown | Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
         }
     }
 }

@@ -107,6 +107,32 @@ impl Planned {
         Self::Plain(Plain { sql: String::new(), effect: Effect::Query, client_parameters: 0 })
     }
 
+    /// Whether it may do more than read.
+    pub(crate) fn writes(&self) -> bool {
+        match self {
+            Self::Plain(plain) => plain.effect == Effect::Write,
+            Self::Guarded(plan) => plan.guarded.writes,
+            Self::Local(_) => false,
+        }
+    }
+
+    /// Whether it can end a transaction.
+    pub(crate) fn is_transaction(&self) -> bool {
+        matches!(self, Self::Plain(plain) if plain.effect == Effect::Transaction)
+    }
+
+    /// Whether what it means depends on the catalogue.
+    pub(crate) fn depends(&self) -> bool {
+        match self {
+            Self::Plain(plain) => match plain.effect {
+                Effect::Query | Effect::Write => !plain.sql.is_empty(),
+                Effect::Transaction | Effect::Setting => false,
+            },
+            Self::Guarded(_) => true,
+            Self::Local(_) => false,
+        }
+    }
+
     pub(crate) fn is_guarded(&self) -> bool {
         matches!(self, Self::Guarded(_))
     }

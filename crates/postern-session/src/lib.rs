@@ -21,9 +21,11 @@ mod hold;
 mod judge;
 mod outbox;
 mod profile;
+mod proof;
 mod scrub;
 mod server;
 mod session;
+mod steps;
 #[cfg(test)]
 mod tests;
 

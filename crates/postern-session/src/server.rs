@@ -54,13 +54,16 @@ impl Session {
             Backend::RowDescription(columns) => self.described(frame, &columns, effects),
             Backend::ParameterDescription(types) => self.parameters(frame, &types, effects),
             Backend::NoData => self.no_data(frame, effects),
-            Backend::ParseComplete => {
-                self.expect(|expect| matches!(expect, Expect::Parse { .. }))?;
-                self.pass(frame, effects)
-            }
+            Backend::ParseComplete => self
+                .answered(|expect| matches!(expect, Expect::Parse { .. }), false)?
+                .map_or(Ok(()), |()| self.pass(frame, effects)),
             Backend::BindComplete => {
-                self.expect(|expect| matches!(expect, Expect::Bind { .. }))?;
-                self.pass(frame, effects)
+                // Notices of the planning don't wait for an execution that may never come.
+                if !self.early.is_empty() {
+                    self.gate(effects);
+                }
+                self.answered(|expect| matches!(expect, Expect::Bind { .. }), true)?
+                    .map_or(Ok(()), |()| self.pass(frame, effects))
             }
             Backend::CloseComplete => {
                 self.expect(|expect| {
@@ -104,6 +107,20 @@ impl Session {
         }
     }
 
+    /// A Parse or Bind is done; `None` if it was the gateway's own, which the client isn't told of.
+    fn answered(
+        &mut self,
+        is: impl FnOnce(&Expect) -> bool,
+        bound: bool,
+    ) -> Result<Option<()>, Unexpected> {
+        let own = |expect: &Expect| matches!(expect, Expect::Own { bind, .. } if *bind == bound);
+        if self.expected.front().is_some_and(own) {
+            self.expected.pop_front();
+            return Ok(None);
+        }
+        self.expect(is).map(Some)
+    }
+
     /// The execution that the server is answering.
     fn run(&mut self) -> Result<&mut Run, Unexpected> {
         match self.expected.front_mut() {
@@ -112,8 +129,10 @@ impl Session {
             Some(
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
                 | Expect::Refusal { .. }
@@ -125,6 +144,7 @@ impl Session {
     }
 
     fn row(&mut self, frame: &Frame, row: &DataRow<'_>, effects: &mut Vec<Effect>) -> Handled {
+        self.gate(effects);
         let key_sets = self.profile.key_sets.clone();
         let accounted = self.profile.accounted_reason();
         let run = self.run()?;
@@ -194,11 +214,14 @@ impl Session {
     ) -> Handled {
         let plan = match self.expected.front() {
             Some(Expect::DescribeStatement(plan)) => plan.clone(),
-            Some(Expect::DescribePortal(portal)) => portal.plan.clone(),
+            Some(Expect::DescribePortal(portal) | Expect::DescribeOwn(portal)) => {
+                portal.plan.clone()
+            }
             Some(Expect::Simple(runs)) => runs.front().ok_or(Unexpected)?.portal.plan.clone(),
             Some(
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::Execute(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
@@ -243,6 +266,10 @@ impl Session {
     }
 
     fn no_data(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        if let Some(Expect::DescribeOwn(_)) = self.expected.front() {
+            self.expected.pop_front();
+            return Ok(());
+        }
         self.expect(|expect| {
             matches!(expect, Expect::DescribeStatement(_) | Expect::DescribePortal(_))
         })?;
@@ -286,8 +313,10 @@ impl Session {
                 Expect::Simple(runs) => runs.iter().for_each(|run| self.tell_misses(run)),
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
                 | Expect::Refusal { .. }
@@ -299,6 +328,7 @@ impl Session {
     }
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
+        self.gate(effects);
         let run = self.finish_rows(effects)?;
         if let Planned::Guarded(plan) = &*run.portal.plan
             && !tag.starts_with("SELECT")
@@ -314,6 +344,7 @@ impl Session {
     }
 
     fn empty(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        self.gate(effects);
         let run = self.finish_rows(effects)?;
         let Planned::Local(local) = &*run.portal.plan else { return self.pass(frame, effects) };
         let mut bytes = BytesMut::new();
@@ -329,12 +360,17 @@ impl Session {
         if !matches!(self.expected.front(), Some(Expect::Execute(_))) {
             return Err(Unexpected);
         }
+        self.gate(effects);
         self.finish_rows(effects)?;
         self.pass(frame, effects)
     }
 
     /// An error: what was expected up to the next ReadyForQuery does not come any more.
     fn failed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
+        let is_fatal = matches!(fields.severity(), Some("FATAL" | "PANIC"));
+        if !is_fatal {
+            self.gate(effects);
+        }
         // A constraint that is checked late speaks of what was written before.
         let mut guarded = self.wrote;
         let mut refusal = None;
@@ -350,8 +386,10 @@ impl Session {
                 }
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
                 | Expect::QueryReady
@@ -373,7 +411,7 @@ impl Session {
         }
         self.outbox.bytes(&bytes, effects);
         // The server closes after a fatal error; so does the session.
-        if matches!(fields.severity(), Some("FATAL" | "PANIC")) {
+        if is_fatal {
             self.closed = true;
             effects.push(Effect::Close);
         }
@@ -391,8 +429,10 @@ impl Session {
             Some(
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::Execute(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
@@ -428,8 +468,10 @@ impl Session {
             }
             Expect::CloseStatement(None)
             | Expect::ClosePortal(None)
+            | Expect::Own { .. }
             | Expect::DescribeStatement(_)
             | Expect::DescribePortal(_)
+            | Expect::DescribeOwn(_)
             | Expect::Execute(_)
             | Expect::Simple(_)
             | Expect::Refusal { .. }
@@ -439,12 +481,15 @@ impl Session {
     }
 
     fn noticed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
-        let bound = matches!(self.expected.front(), Some(Expect::Bind { guarded: true, .. }));
+        let bound = matches!(
+            self.expected.front(),
+            Some(Expect::Bind { guarded: true, .. } | Expect::Own { guarded: true, .. })
+        );
         let ran = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
         let guarded = bound || ran || self.wrote;
         let mut bytes = BytesMut::new();
         scrub(b'N', fields, guarded, &mut bytes)?;
-        self.outbox.bytes(&bytes, effects);
+        self.notice(&bytes, effects);
         Ok(())
     }
 
@@ -479,10 +524,10 @@ fn is_guarded(expect: &Expect) -> bool {
         // The server plans statement by statement, so the failing one is the first.
         Expect::Simple(runs) => runs.iter().any(|run| run.portal.plan.is_guarded()),
         Expect::Execute(run) => run.portal.plan.is_guarded(),
-        Expect::DescribePortal(portal) => portal.plan.is_guarded(),
+        Expect::DescribePortal(portal) | Expect::DescribeOwn(portal) => portal.plan.is_guarded(),
         Expect::DescribeStatement(plan) => plan.is_guarded(),
         // A Bind evaluates what the planner folds.
-        Expect::Bind { guarded, .. } => *guarded,
+        Expect::Bind { guarded, .. } | Expect::Own { guarded, .. } => *guarded,
         Expect::Parse { .. }
         | Expect::CloseStatement(_)
         | Expect::ClosePortal(_)

@@ -14,6 +14,8 @@ use crate::{
     hold::{Held, Relied},
     judge::{Planned, Refused},
     outbox::Outbox,
+    proof::Judgement,
+    steps::Step,
 };
 
 /// What happened to a session.
@@ -27,6 +29,9 @@ pub enum Input {
     Recorded { hold: u64, allowed: usize, stopped: Option<Stopped> },
     /// The ledger could not record them.
     NotRecorded { hold: u64, why: Unrecorded },
+    /// The answer to a request for proof: the generation of the catalogue that was the present one at
+    /// some moment after the request; `None` if that could not be found out.
+    Proven { proof: u64, generation: Option<u64> },
     /// The cancel request that an effect asked for has been delivered.
     Cancelled,
 }
@@ -60,6 +65,9 @@ pub enum Effect {
     ToClient(BytesMut),
     /// Record these rows and come back with [`Input::Recorded`].
     Hold(Hold),
+    /// Find out which generation of the catalogue is the present one, from now on, and come back with
+    /// [`Input::Proven`].
+    Prove { proof: u64 },
     /// The first rows of the hold that was recorded go to the client, by its receipt.
     Release { hold: u64, rows: usize },
     /// Tell the ledger that a statement was refused.
@@ -79,6 +87,8 @@ pub enum Effect {
 pub struct View<'a> {
     /// Judges statements under the present catalogue and policy.
     pub judge: &'a mut Judge,
+    /// The generation of that catalogue.
+    pub generation: u64,
     /// Whom the actor may see now.
     pub entitled: &'a Arc<Entitled>,
     /// The present moment.
@@ -103,6 +113,7 @@ pub(crate) struct Portal {
     pub(crate) plan: Arc<Planned>,
     pub(crate) bound: Arc<Entitled>,
     pub(crate) bound_at: Timestamp,
+    pub(crate) judged: Arc<Judgement>,
     /// What its lookups search for.
     pub(crate) searched: Vec<Secret<Vec<u8>>>,
 }
@@ -118,7 +129,8 @@ impl Portal {
             Planned::Guarded(plan) => plan.searched(parameters),
             Planned::Plain(_) | Planned::Local(_) => Vec::new(),
         };
-        Self { upstream, plan, bound: view.entitled.clone(), bound_at: view.now, searched }
+        let judged = Judgement::new(view.generation);
+        Self { upstream, plan, bound: view.entitled.clone(), bound_at: view.now, judged, searched }
     }
 }
 
@@ -144,11 +156,13 @@ pub(crate) struct Run {
     pub(crate) portal: Portal,
     pub(crate) rows: u64,
     pub(crate) lookups_told: bool,
+    /// A gate stands before its answer.
+    pub(crate) gated: bool,
 }
 
 impl Run {
     pub(crate) fn new(portal: Portal) -> Self {
-        Self { portal, rows: 0, lookups_told: false }
+        Self { portal, rows: 0, lookups_told: false, gated: false }
     }
 }
 
@@ -161,7 +175,17 @@ pub(crate) enum Expect {
     Bind {
         portal: String,
         guarded: bool,
+        /// What must be proven before its error may leave.
+        open: Option<Arc<Judgement>>,
     },
+    /// A Parse or Bind of the gateway's own, for a statement that came in a Query message.
+    Own {
+        bind: bool,
+        guarded: bool,
+        open: Option<Arc<Judgement>>,
+    },
+    /// A Describe of the same.
+    DescribeOwn(Portal),
     DescribeStatement(Arc<Planned>),
     DescribePortal(Portal),
     Execute(Run),
@@ -208,6 +232,14 @@ pub struct Session {
     pub(crate) skipping: bool,
     /// A statement was cut; nothing may reach the server before the cancel request has.
     pub(crate) cancelling: bool,
+    /// What of the client waits until the statements before it are proven.
+    pub(crate) steps: VecDeque<Step>,
+    /// Statements that write, sent and not known to be proven.
+    pub(crate) writes: Vec<Arc<Judgement>>,
+    /// The server has been told to answer them.
+    pub(crate) flushed: bool,
+    /// Notices that came before the gate of their statement.
+    pub(crate) early: BytesMut,
     /// The transaction status of the last ReadyForQuery.
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
@@ -229,6 +261,10 @@ impl Session {
             names: 0,
             skipping: false,
             cancelling: false,
+            steps: VecDeque::new(),
+            writes: Vec::new(),
+            flushed: false,
+            early: BytesMut::new(),
             status: TransactionStatus::Idle,
             wrote: false,
             closed: false,
@@ -242,9 +278,12 @@ impl Session {
 
     /// Whether a message of the client may be handled now. Up to a Sync or Query message whatever
     /// follows an error is skipped by the server; what comes after it waits for the answer, so
-    /// that it is known which statements and portals there are.
+    /// that it is known which statements and portals there are. So does what comes after a message
+    /// that waits itself.
     pub fn takes_client(&self) -> bool {
-        self.wants_client() && !self.expected.back().is_some_and(Expect::is_ready)
+        self.wants_client()
+            && self.steps.is_empty()
+            && !self.expected.back().is_some_and(Expect::is_ready)
     }
 
     /// Whether a message of the server may be handled now; what waits is bounded.
@@ -258,6 +297,7 @@ impl Session {
         self.profile.kind != Kind::PassThrough
             && self.expected.is_empty()
             && self.outbox.is_empty()
+            && self.steps.is_empty()
             && self.status == TransactionStatus::Idle
     }
 
@@ -276,8 +316,9 @@ impl Session {
             Input::Client(frame) => self.client(&frame, view, effects),
             Input::Server(frame) => self.server(&frame, effects),
             Input::Recorded { hold, allowed, stopped } => {
-                self.recorded((hold, allowed, stopped), view, effects);
+                self.outbox.recorded(hold, allowed, stopped);
             }
+            Input::Proven { proof, generation } => self.outbox.proven(proof, generation, effects),
             Input::NotRecorded { why: Unrecorded::Full, .. } => {
                 self.cut(&Failure::LedgerFull, effects);
             }
@@ -286,6 +327,8 @@ impl Session {
             }
             Input::Cancelled => self.cancelling = false,
         }
+        self.let_out(view, effects);
+        self.step(view, effects);
     }
 
     /// Ends the session with a last word to the client.
@@ -300,18 +343,12 @@ impl Session {
         effects.push(Effect::Close);
     }
 
-    /// The ledger's word on the hold that is out. The reasons are asked once more: one that ended
-    /// while the rows waited has ended.
-    fn recorded(
-        &mut self,
-        (hold, allowed, stopped): (u64, usize, Option<Stopped>),
-        view: &View<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(waiting) = self.outbox.waiting().filter(|waiting| waiting.hold == hold) else {
-            return;
-        };
-        let rows = waiting.rows;
+    /// The hold that is out is recorded, and no gate is before it. The reasons are asked once more:
+    /// one that ended while the rows waited has ended.
+    pub(crate) fn leave(&mut self, view: &View<'_>, effects: &mut Vec<Effect>) {
+        let Some(waiting) = self.outbox.waiting() else { return };
+        let Some((allowed, stopped)) = waiting.recorded.clone() else { return };
+        let (hold, rows) = (waiting.hold, waiting.rows);
         let mut leaving = allowed.min(rows);
         let ended = waiting.relied.iter().find(|relied| !self.still_holds(relied, view));
         let ended = ended.map(|relied| relied.row).filter(|row| *row < leaving);
@@ -326,7 +363,7 @@ impl Session {
         } else if leaving < rows {
             self.cut(&Failure::NotRecorded, effects);
         } else {
-            self.outbox.recorded(effects);
+            self.outbox.released();
         }
     }
 
@@ -363,6 +400,15 @@ impl Session {
     ) -> Result<(), encode::EncodeError> {
         let mut error = BytesMut::new();
         failure.encode(&mut error);
+        self.raise(error, effects)
+    }
+
+    /// Has the server raise an error, for which the client gets this one.
+    pub(crate) fn raise(
+        &mut self,
+        error: BytesMut,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), encode::EncodeError> {
         let mut bytes = BytesMut::new();
         let parse = Parse { name: REFUSED_NAME, sql: REFUSED_SQL, types: Vec::new() };
         encode::parse(&mut bytes, &parse)?;
