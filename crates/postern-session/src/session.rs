@@ -29,8 +29,8 @@ pub enum Input {
     Recorded { hold: u64, allowed: usize, stopped: Option<Stopped> },
     /// The ledger could not record them.
     NotRecorded { hold: u64, why: Unrecorded },
-    /// The answer to a request for proof: the generation of the catalogue that was the present one at
-    /// some moment after the request; `None` if that could not be found out.
+    /// The answer to a request for proof: the generation of the catalogue that was the present one
+    /// at some moment after the request; `None` if that could not be found out.
     Proven { proof: u64, generation: Option<u64> },
     /// The cancel request that an effect asked for has been delivered.
     Cancelled,
@@ -65,8 +65,8 @@ pub enum Effect {
     ToClient(BytesMut),
     /// Record these rows and come back with [`Input::Recorded`].
     Hold(Hold),
-    /// Find out which generation of the catalogue is the present one, from now on, and come back with
-    /// [`Input::Proven`].
+    /// Find out, from now on, which generation of the catalogue is the present one, and come back
+    /// with [`Input::Proven`].
     Prove { proof: u64 },
     /// The first rows of the hold that was recorded go to the client, by its receipt.
     Release { hold: u64, rows: usize },
