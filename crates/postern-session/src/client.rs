@@ -76,7 +76,9 @@ impl Session {
             return self.refuse_unread(local_among_others(), effects);
         }
         if self.profile.proves && planned.iter().any(|plan| plan.writes()) {
-            self.steps.extend(planned.iter().cloned().map(Step::Statement));
+            let generation = view.generation;
+            let steps = planned.iter().cloned();
+            self.steps.extend(steps.map(|plan| Step::Statement { plan, generation }));
             self.steps.push_back(Step::End);
             return Ok(());
         }

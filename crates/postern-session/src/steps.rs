@@ -12,6 +12,7 @@ use postern_wire::{Bind, Execute, Frame, Frontend, Parse, Target, encode};
 use crate::{
     Effect, Failure, Session, View,
     judge::Planned,
+    proof::Judgement,
     session::{Expect, Portal, Run, UpstreamName, to_server},
 };
 
@@ -20,8 +21,9 @@ use crate::{
 pub(crate) enum Step {
     /// A message of the client.
     Message(Frame),
-    /// A statement of a Query message.
-    Statement(Arc<Planned>),
+    /// A statement of a Query message, and by which generation of the catalogue it was judged:
+    /// that of the message, however long it waits.
+    Statement { plan: Arc<Planned>, generation: u64 },
     /// The end of that message.
     End,
 }
@@ -57,7 +59,7 @@ impl Session {
     pub(crate) fn step(&mut self, view: &mut View<'_>, effects: &mut Vec<Effect>) {
         while !self.cancelling && !self.closed {
             let may_commit = match self.steps.front() {
-                Some(Step::Statement(plan)) => plan.is_transaction(),
+                Some(Step::Statement { plan, .. }) => plan.is_transaction(),
                 Some(Step::Message(_) | Step::End) => true,
                 None => return,
             };
@@ -70,8 +72,10 @@ impl Session {
                     Ok(())
                 }
                 // What follows an error is dropped, as the server would.
-                Some(Step::Statement(_)) if self.skipping => Ok(()),
-                Some(Step::Statement(plan)) => self.run_own(plan, view, effects),
+                Some(Step::Statement { .. }) if self.skipping => Ok(()),
+                Some(Step::Statement { plan, generation }) => {
+                    self.run_own((plan, generation), view, effects)
+                }
                 Some(Step::End) => {
                     let mut bytes = BytesMut::new();
                     encode::sync(&mut bytes);
@@ -96,13 +100,14 @@ impl Session {
 
     fn run_own(
         &mut self,
-        plan: Arc<Planned>,
+        (plan, generation): (Arc<Planned>, u64),
         view: &View<'_>,
         effects: &mut Vec<Effect>,
     ) -> Result<(), encode::EncodeError> {
         let sql = self.literal(&plan, view);
         let guarded = plan.is_guarded();
-        let portal = Portal::new(UpstreamName(None), plan, &[], view);
+        let mut portal = Portal::new(UpstreamName(None), plan, &[], view);
+        portal.judged = Judgement::new(generation);
         let mut bytes = BytesMut::new();
         encode::parse(&mut bytes, &Parse { name: "", sql: &sql, types: Vec::new() })?;
         let bind = Bind {

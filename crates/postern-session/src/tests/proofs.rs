@@ -246,6 +246,30 @@ fn a_commit_in_the_same_text_waits_for_the_proof() {
 }
 
 #[test]
+fn what_waits_is_proven_by_the_catalogue_that_it_was_judged_by() {
+    let mut table = table();
+    table.query("BEGIN; DELETE FROM products; COMMIT; DELETE FROM products").told();
+    let answer = |table: &mut Table, tag: &str| {
+        table.server(|out| {
+            encode::parse_complete(out);
+            encode::bind_complete(out);
+            encode::no_data(out);
+        });
+        table.completed(tag);
+    };
+    answer(&mut table, "BEGIN");
+    answer(&mut table, "DELETE 1");
+    // The rest is sent under another generation than the one by which it was judged.
+    table.generation = 2;
+    table.proven(1, 1);
+    answer(&mut table, "COMMIT");
+    answer(&mut table, "DELETE 1");
+    table.told();
+    table.proven(2, 2);
+    assert_eq!(table.told()[0], CHANGED);
+}
+
+#[test]
 fn a_query_behind_an_unproven_write_waits() {
     let mut table = table();
     table.client(|out| {
