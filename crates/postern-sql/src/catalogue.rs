@@ -69,6 +69,9 @@ pub(crate) struct Column {
     pub(crate) modifier: i32,
     pub(crate) unique: bool,
     pub(crate) primary: bool,
+    /// How the column is computed from others; empty if it is not.
+    #[serde(default)]
+    pub(crate) generated: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

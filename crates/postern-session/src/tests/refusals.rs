@@ -5,7 +5,7 @@ use super::{holds::error, *};
 #[test]
 fn an_idle_session_refuses_at_once() {
     let mut table = Table::new();
-    table.query("COPY customers TO STDOUT");
+    table.query("LOCK customers");
     let told = table.told();
     assert!(told[0].starts_with("refused by "), "{told:?}");
     assert!(told[1].starts_with("client < error 42501"), "{told:?}");
@@ -16,7 +16,7 @@ fn an_idle_session_refuses_at_once() {
 fn in_a_transaction_the_server_is_made_to_fail_too() {
     let mut table = Table::new();
     table.query("BEGIN").completed("BEGIN").ready(TransactionStatus::InTransaction).told();
-    table.query("COPY customers TO STDOUT");
+    table.query("LOCK customers");
     let told = table.told();
     assert_eq!(told[1..], ["server < query postern refused this statement"]);
     table.server(|out| error(out, "42601", "syntax error at or near \"postern\""));
@@ -29,7 +29,7 @@ fn in_a_transaction_the_server_is_made_to_fail_too() {
 #[test]
 fn a_refused_parse_drops_what_follows_up_to_sync() {
     let mut table = Table::new();
-    extended(&mut table, "COPY customers TO STDOUT", &[]);
+    extended(&mut table, "LOCK customers", &[]);
     let told = table.told();
     assert_eq!(
         told[..2],

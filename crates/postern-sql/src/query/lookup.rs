@@ -94,7 +94,7 @@ impl Analysis<'_> {
 }
 
 /// What a constant, a parameter or a plain cast of one searches for.
-fn searched_value(node: &Node) -> Option<LookupValue> {
+pub(crate) fn searched_value(node: &Node) -> Option<LookupValue> {
     match node.node.as_ref()? {
         NodeEnum::ParamRef(parameter) => {
             usize::try_from(parameter.number).ok().map(LookupValue::Parameter)
