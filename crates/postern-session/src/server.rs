@@ -14,6 +14,7 @@ use crate::{
     entitled::ReasonSet,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
+    named::About,
     scrub::scrub,
     session::{Expect, Portal, Run},
 };
@@ -73,6 +74,12 @@ impl Session {
             Backend::ErrorResponse(fields) => self.failed(&fields, effects),
             Backend::NoticeResponse(fields) => self.noticed(&fields, effects),
             Backend::ReadyForQuery(status) => self.ready(frame, status, effects),
+            // A setting that changes while protected data is read may hold some of it.
+            Backend::ParameterStatus { .. }
+                if self.run().is_ok_and(|run| run.portal.plan.is_guarded()) =>
+            {
+                Ok(())
+            }
             Backend::ParameterStatus { .. } => self.pass(frame, effects),
             // LISTEN is refused; a notification that comes anyway is nobody's to see.
             Backend::NotificationResponse { .. } => Ok(()),
@@ -243,6 +250,40 @@ impl Session {
         }
     }
 
+    /// What failed has been searched for all the same. And whether a statement on protected data
+    /// fails can hang on the data: it is told as a search that found nothing, one for each table,
+    /// before the client learns of it. Gives what is known by name of the statement's object.
+    fn tell_failure(&mut self, run: &Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
+        self.tell_misses(run);
+        let sqlstate = fields.field(b'C').unwrap_or_default();
+        let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
+        let plan = match &*run.portal.plan {
+            Planned::Guarded(plan) => Some(&**plan),
+            Planned::Copy(copy) => Some(&copy.query),
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => None,
+        };
+        if let Some(plan) = plan
+            && !ends
+            && !self.outbox.is_discarding()
+            && may_hang_on_data(sqlstate)
+        {
+            let mut relations: Vec<_> =
+                plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
+            relations.sort();
+            relations.dedup();
+            let column: Arc<str> = format!("failed {sqlstate}").into();
+            let value = postern_model::Secret::new(sqlstate.as_bytes().to_vec());
+            let told = relations.into_iter().map(|relation| LookupTouch {
+                relation,
+                column: column.clone(),
+                hit: false,
+                value: value.clone(),
+            });
+            self.hold_row(plan, told.collect());
+        }
+        run.portal.about.clone()
+    }
+
     pub(crate) fn tell(&mut self, plan: &PlannedGuarded, portal: &Portal, hit: bool) {
         if !plan.guarded.lookups.is_empty() && !self.outbox.is_discarding() {
             let lookups = plan.lookups(&portal.searched, hit);
@@ -326,14 +367,9 @@ impl Session {
             guarded |= is_guarded(failed);
             match failed {
                 Expect::Refusal { error, .. } => refusal = Some(error.clone()),
-                // What failed has been searched for all the same.
-                Expect::Execute(run) => {
-                    self.tell_misses(run);
-                    missing = run.portal.about.clone();
-                }
+                Expect::Execute(run) => missing = self.tell_failure(run, fields),
                 Expect::Simple(runs) => {
-                    runs.front().into_iter().for_each(|run| self.tell_misses(run));
-                    missing = runs.front().and_then(|run| run.portal.about.clone());
+                    missing = runs.front().and_then(|run| self.tell_failure(run, fields));
                 }
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
@@ -490,6 +526,13 @@ fn is_guarded(expect: &Expect) -> bool {
         | Expect::QueryReady
         | Expect::SyncReady => false,
     }
+}
+
+/// Whether an error with that code can say anything of the data: not one that the client, the
+/// administrator, a lock or the state of the session brought about.
+fn may_hang_on_data(sqlstate: &str) -> bool {
+    let class = sqlstate.get(..2).unwrap_or_default();
+    !matches!(class, "08" | "25" | "26" | "34" | "40" | "53" | "55" | "57" | "58")
 }
 
 impl Run {

@@ -1,6 +1,7 @@
 //! Prepared statements and cursors in SQL, against a real server.
 
 use bytes::BytesMut;
+use postern_ledger::Body;
 use postern_wire::{Bind, Execute, Parse, Target, encode};
 
 use super::{code, rows, world::World};
@@ -150,4 +151,20 @@ async fn a_function_call_message_fails_the_transaction_as_an_error_would() {
     assert_eq!(ana.query("ROLLBACK").await.status, b'I');
     ana.send(&[b'F', 0, 0, 0, 14, 0, 0, 4, 0xd2, 0, 0, 0, 0, 0, 0]).await;
     assert_eq!(ana.answer().await.status, b'I');
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_over_protected_data_is_in_the_ledger() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    let probe = "SELECT 1 / (CASE WHEN email LIKE 'o%' THEN 0 ELSE 1 END) FROM customers \
+                 WHERE id = 1";
+    assert_eq!(ana.query(probe).await.error.as_deref(), Some("22012"));
+    let probes = world.entries().into_iter().filter_map(|entry| match entry.body {
+        Body::Disclosed(disclosed) => Some(disclosed.lookups),
+        Body::Noted(_) => None,
+    });
+    let probes: Vec<_> =
+        probes.flatten().map(|probe| (probe.column.to_string(), probe.hit)).collect();
+    assert_eq!(probes, [("failed 22012".to_owned(), false)]);
 }
