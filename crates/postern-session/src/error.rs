@@ -75,6 +75,14 @@ pub enum Failure {
     NoPortal(String),
     #[error("prepared statement `{0}` already exists")]
     StatementExists(String),
+    #[error("cursor `{0}` already exists")]
+    CursorExists(String),
+    #[error("wrong number of parameters for prepared statement `{0}`")]
+    ArgumentCount(String),
+    #[error("what a look-up searches for must be a constant in EXECUTE")]
+    LookupArgument,
+    #[error("only a query that was prepared can be executed by EXECUTE")]
+    NotExecutable,
     #[error("can't insert multiple commands into a prepared statement")]
     ManyStatements,
     #[error("cached plan must not change result type")]
@@ -103,8 +111,10 @@ impl ClientFacing for Failure {
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
             Self::NoPortal(_) => SqlState::INVALID_CURSOR_NAME,
             Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
-            Self::ManyStatements => SqlState::SYNTAX_ERROR,
-            Self::PlanChanged => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::CursorExists(_) => SqlState::DUPLICATE_CURSOR,
+            Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
+            Self::LookupArgument => SqlState::INSUFFICIENT_PRIVILEGE,
+            Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
@@ -127,9 +137,13 @@ impl ClientFacing for Failure {
                 "the administrator must make room on the ledger's disk; it then goes on by itself"
             }
             Self::PlanChanged => "prepare the statement again",
+            Self::LookupArgument => "write the value itself, without a function or an operator",
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
+            | Self::CursorExists(_)
+            | Self::ArgumentCount(_)
+            | Self::NotExecutable
             | Self::ManyStatements
             | Self::Protocol(_)
             | Self::TooManyNames
@@ -153,6 +167,10 @@ impl ClientFacing for Failure {
             | Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
+            | Self::CursorExists(_)
+            | Self::ArgumentCount(_)
+            | Self::LookupArgument
+            | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
             | Self::Protocol(_)
@@ -168,6 +186,10 @@ impl ClientFacing for Failure {
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
+            | Self::CursorExists(_)
+            | Self::ArgumentCount(_)
+            | Self::LookupArgument
+            | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
             | Self::Protocol(_)

@@ -11,8 +11,10 @@ use postern_wire::{Frame, Parse, TransactionStatus, encode};
 
 use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
+    copy::CopyIn,
     hold::{Held, Relied},
     judge::{Planned, Refused},
+    named::{About, Undo},
     outbox::Outbox,
 };
 
@@ -93,6 +95,26 @@ pub(crate) struct Prepared {
     /// As the client wrote it.
     pub(crate) sql: Arc<str>,
     pub(crate) plan: Arc<Planned>,
+    /// How many parameters of the client it has.
+    pub(crate) parameters: usize,
+    /// Their types, as far as the client declared them by the protocol.
+    pub(crate) types: Vec<u32>,
+    /// What it came to when it was parsed, where that is found out anew at each Bind.
+    pub(crate) resolved: Option<Box<Portal>>,
+}
+
+impl Prepared {
+    pub(crate) fn described(&self) -> Described {
+        if let Some(portal) = &self.resolved {
+            let (plan, moves) = (portal.plan.clone(), portal.moves());
+            return Described { plan, hidden_parameters: 0, moves };
+        }
+        let hidden_parameters = match &*self.plan {
+            Planned::Guarded(plan) => plan.parameters.len(),
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => 0,
+        };
+        Described { plan: self.plan.clone(), hidden_parameters, moves: false }
+    }
 }
 
 /// A portal of the client: a statement with the entitlements that were bound with it.
@@ -105,6 +127,10 @@ pub(crate) struct Portal {
     pub(crate) bound_at: Timestamp,
     /// What its lookups search for.
     pub(crate) searched: Vec<Secret<Vec<u8>>>,
+    /// What it has to do with things that are kept by name.
+    pub(crate) about: Option<Arc<About>>,
+    /// A savepoint may have been rolled back since, and the portal with it.
+    pub(crate) unsure: bool,
 }
 
 impl Portal {
@@ -114,11 +140,21 @@ impl Portal {
         parameters: &[Option<&[u8]>],
         view: &View<'_>,
     ) -> Self {
-        let searched = match &*plan {
-            Planned::Guarded(plan) => plan.searched(parameters),
-            Planned::Plain(_) | Planned::Local(_) => Vec::new(),
-        };
-        Self { upstream, plan, bound: view.entitled.clone(), bound_at: view.now, searched }
+        let searched = plan.guarded().map(|plan| plan.searched(parameters)).unwrap_or_default();
+        Self {
+            upstream,
+            plan,
+            bound: view.entitled.clone(),
+            bound_at: view.now,
+            searched,
+            about: None,
+            unsure: false,
+        }
+    }
+
+    /// Whether its rows are counted and do not leave.
+    pub(crate) fn moves(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.moves)
     }
 }
 
@@ -138,17 +174,26 @@ impl UpstreamName {
     }
 }
 
+/// Names no statement and no portal; names are counted from 1.
+pub(crate) const NOTHING: UpstreamName = UpstreamName(Some(0));
+
 /// One execution whose answer is awaited.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) portal: Portal,
     pub(crate) rows: u64,
     pub(crate) lookups_told: bool,
+    /// The server has said that it copies rows to the client.
+    pub(crate) copies_out: bool,
+    /// Some of them have come.
+    pub(crate) copy_began: bool,
+    /// What is put back if it fails.
+    pub(crate) undo: Undo,
 }
 
 impl Run {
-    pub(crate) fn new(portal: Portal) -> Self {
-        Self { portal, rows: 0, lookups_told: false }
+    pub(crate) fn new(portal: Portal, undo: Undo) -> Self {
+        Self { portal, rows: 0, lookups_told: false, copies_out: false, copy_began: false, undo }
     }
 }
 
@@ -162,12 +207,16 @@ pub(crate) enum Expect {
         portal: String,
         guarded: bool,
     },
-    DescribeStatement(Arc<Planned>),
+    DescribeStatement(Described),
     DescribePortal(Portal),
     Execute(Run),
     /// With what is forgotten by it.
     CloseStatement(Option<(String, Prepared)>),
     ClosePortal(Option<(String, Portal)>),
+    /// An answer to a Parse or a Close of the gateway's own; not passed on.
+    Own {
+        guarded: bool,
+    },
     /// Statements of one Query message.
     Simple(VecDeque<Run>),
     /// An error that the server is made to raise; the client gets this one instead.
@@ -180,6 +229,16 @@ pub(crate) enum Expect {
     QueryReady,
     /// What answers a Sync message.
     SyncReady,
+}
+
+/// What a described statement gives.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    /// Whose rows.
+    pub(crate) plan: Arc<Planned>,
+    pub(crate) hidden_parameters: usize,
+    /// They do not leave.
+    pub(crate) moves: bool,
 }
 
 impl Expect {
@@ -212,6 +271,7 @@ pub struct Session {
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
     pub(crate) wrote: bool,
+    pub(crate) copy_in: CopyIn,
     pub(crate) closed: bool,
 }
 
@@ -231,6 +291,7 @@ impl Session {
             cancelling: false,
             status: TransactionStatus::Idle,
             wrote: false,
+            copy_in: CopyIn::No,
             closed: false,
         }
     }
@@ -244,7 +305,12 @@ impl Session {
     /// follows an error is skipped by the server; what comes after it waits for the answer, so
     /// that it is known which statements and portals there are.
     pub fn takes_client(&self) -> bool {
-        self.wants_client() && !self.expected.back().is_some_and(Expect::is_ready)
+        self.wants_client()
+            && match self.copy_in {
+                CopyIn::No => !self.expected.back().is_some_and(Expect::is_ready),
+                CopyIn::Awaited => false,
+                CopyIn::Open => true,
+            }
     }
 
     /// Whether a message of the server may be handled now; what waits is bounded.

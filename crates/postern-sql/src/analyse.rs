@@ -10,7 +10,7 @@ use postern_model::StatementFingerprint;
 
 use crate::{
     Catalogue, Context, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, Plain, Rules, Statement,
-    SyntaxError, Template, Verdict, nesting,
+    SyntaxError, Template, Verdict, copy, explain, named, nesting,
     query::{Analysis, Facts, ProtectedInsert, insert_protected},
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
@@ -81,17 +81,17 @@ fn judge(
             Statement {
                 normalized: normalized(sql, tokens, &raw),
                 fingerprint: StatementFingerprint(fingerprint),
-                verdict: verdict(raw, catalogue, rules, context),
+                verdict: verdict(raw, text, Resolver { catalogue, rules, context }),
             }
         })
         .collect())
 }
 
-fn verdict(raw: RawStmt, catalogue: &Catalogue, rules: &Rules, context: Context<'_>) -> Verdict {
+fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
     let Some(mut node) = raw.stmt.and_then(|node| node.node) else {
         return Verdict::Local(Local::Empty);
     };
-    if let Some(judged) = utility::judge(&mut node, context) {
+    if let Some(judged) = utility::judge(&mut node, resolver.context) {
         return match judged {
             Ok(Utility::Local(local)) => Verdict::Local(local),
             Ok(Utility::Forward(effect)) => match written(&node) {
@@ -101,12 +101,20 @@ fn verdict(raw: RawStmt, catalogue: &Catalogue, rules: &Rules, context: Context<
             Err(refusal) => Verdict::Refused(refusal),
         };
     }
-    let resolver = Resolver { catalogue, rules, context };
-    query_verdict(node, resolver).unwrap_or_else(Verdict::Refused)
+    let judged = if let Some(named) = named::judge(&node, text, resolver) {
+        named.map(Verdict::Named)
+    } else {
+        match &node {
+            NodeEnum::CopyStmt(copy) => copy::judge(copy, resolver),
+            NodeEnum::ExplainStmt(explain) => explain::judge(explain, resolver),
+            _ => query_verdict(node, resolver),
+        }
+    };
+    judged.unwrap_or_else(Verdict::Refused)
 }
 
 /// Statements on rows: two runs of the analysis, then the text.
-fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
+pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
     let known = matches!(
         node,
         NodeEnum::SelectStmt(_)
@@ -232,7 +240,7 @@ fn inserted(
     }))
 }
 
-fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
+pub(crate) fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
     let mut whole = Node { node: Some(mem::replace(node, NodeEnum::AStar(AStar {}))) };
     let judged = Shape { forbidden }.node(&mut whole);
     if let Some(back) = whole.node {
@@ -242,7 +250,7 @@ fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
 }
 
 /// The statement's text, proven to be read as the same tree again.
-fn written(node: &NodeEnum) -> Judged<String> {
+pub(crate) fn written(node: &NodeEnum) -> Judged<String> {
     let Ok(sql) = node.deparse(pg_query::DeparseOptions::default()) else {
         return internal("the statement can't be written");
     };

@@ -116,6 +116,9 @@ pub(crate) struct Column {
     /// The columns that a generated column is computed from.
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) reads: Vec<String>,
+    /// How the column is computed from others; empty if it is not.
+    #[serde(default)]
+    pub(crate) generated: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -27,8 +27,11 @@
 mod analyse;
 mod ast;
 mod catalogue;
+mod copy;
+mod explain;
 mod functions;
 mod mask;
+mod named;
 mod nesting;
 mod query;
 mod refusal;
@@ -46,7 +49,7 @@ pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL};
 pub use rules::{ColumnRule, Context, InsertRule, KeySet, Mode, Rules, Show, TableRule};
 pub use statement::{
-    Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup, LookupValue, Origin, Plain, Refusal,
-    Statement, SyntaxError, Verdict,
+    Act, Argument, Copy, CopyForm, Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup,
+    LookupValue, Named, Origin, Plain, Refusal, Statement, SyntaxError, Verdict,
 };
 pub use template::Template;

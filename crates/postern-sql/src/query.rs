@@ -36,6 +36,7 @@ mod window;
 mod write;
 
 pub(crate) use leaf::LeafBuild;
+pub(crate) use lookup::searched_value;
 pub(crate) use write::{ProtectedInsert, insert_protected};
 
 /// What the first run finds and the second needs.
