@@ -6,8 +6,9 @@
 //! the table is named; no expression above that place can reach a clear value.
 //!
 //! The crate refuses whatever it does not understand completely: a node of the grammar that
-//! [`shape`](self) does not list, a function that `functions.txt` does not allow, a catalogue relation
-//! that `relations.txt` does not let be read. It is pure: no files, sockets, clock or random numbers.
+//! [`shape`](self) does not list, a function that `functions.txt` does not allow, a catalogue
+//! relation that `relations.txt` does not let be read. It is pure: no files, sockets, clock or
+//! random numbers.
 
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 #![cfg_attr(
