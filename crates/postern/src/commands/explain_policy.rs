@@ -43,10 +43,8 @@ pub(crate) fn run(path: &Path, args: &ExplainPolicyArgs) -> anyhow::Result<Outco
 }
 
 fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
-    let account = basis
-        .people
-        .account(name)
-        .with_context(|| format!("there is no account `{name}`"))?;
+    let account =
+        basis.people.account(name).with_context(|| format!("there is no account `{name}`"))?;
     let actor: Actor = Actor::new(name);
     let role_name = account.role.clone();
     let mut report = Report::new(name, &role_name);

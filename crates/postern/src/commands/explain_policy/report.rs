@@ -22,7 +22,7 @@ pub(super) struct Report {
 pub(super) struct Statement {
     /// `refused`, `plain`, `guarded`, `answered` (by the gateway itself), or `forwarded` (for an
     /// account whose statements are not judged).
-    verdict: &'static str,
+    pub(super) verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refusal: Option<Refusal>,
     pub(super) tables: Vec<Table>,
