@@ -97,3 +97,31 @@ fn several_statements_cannot_be_prepared_as_one() {
     let expected = "client < error 42601 can't insert multiple commands into a prepared statement";
     assert!(told.contains(&expected.to_owned()), "{told:?}");
 }
+
+#[test]
+fn text_in_another_encoding_is_an_error_and_no_end() {
+    let mut table = Table::new();
+    let latin = |out: &mut BytesMut, sql: &str| {
+        let start = out.len();
+        encode::query(out, sql).unwrap();
+        let place = out[start..].iter().position(|byte| *byte == b'?').unwrap();
+        out[start + place] = 0xe9;
+    };
+    table.client(|out| latin(out, "SELECT 'Andr?'"));
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 22021"), "{told:?}");
+    assert_eq!(told[1..], ["client < ready I"]);
+    table.client(|out| {
+        let parse = Parse { name: "", sql: "SELECT '?'", types: Vec::new() };
+        let start = out.len();
+        encode::parse(out, &parse).unwrap();
+        let place = out[start..].iter().position(|byte| *byte == b'?').unwrap();
+        out[start + place] = 0xff;
+        encode::sync(out);
+    });
+    table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
+    let told = table.told();
+    assert!(told.iter().any(|line| line.starts_with("client < error 22021")), "{told:?}");
+    table.query("SELECT name FROM products");
+    assert!(table.told()[0].starts_with("server < query SELECT"));
+}
