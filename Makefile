@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redteam sqlmap bench check
+.PHONY: help demo test redteam sqlmap bench bench-guard check
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: ## Play the theft of a customer database and its capture; ARGS=--keep leaves it running
 	@scripts/setup demo
@@ -30,6 +30,13 @@ bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks
 	@scripts/setup bench
 	cargo build --release --locked --package postern
 	python3 bench/run.py $(ARGS)
+
+bench-guard: ## Measure the guard: analysis, hostile texts, the cost of masking in the server
+	@scripts/setup bench
+	cargo bench --locked --package postern-sql --bench analyse -- --noplot
+	cargo bench --locked --package postern-session --bench judge -- --noplot
+	cargo bench --locked --package postern-testkit --bench hostile
+	cargo bench --locked --package postern-testkit --bench leaf
 
 check: ## Check format, lints, the project's own rules and the supply chain
 	@scripts/setup check

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use postern_model::StatementFingerprint;
 use postern_sql::{Effect as Does, KeySet, Refusal};
 use postern_wire::{
-    Bind, Execute, Frame, Frontend, Parse, Target, TransactionStatus, encode,
+    Bind, Execute, Frame, Frontend, MessageError, Parse, Target, TransactionStatus, encode,
     rewrite::{self, HiddenBind},
 };
 
@@ -22,6 +22,7 @@ impl Session {
     pub(crate) fn client(&mut self, frame: &Frame, view: &mut View<'_>, effects: &mut Vec<Effect>) {
         let message = match Frontend::parse(frame) {
             Ok(message) => message,
+            Err(MessageError::Utf8 { .. }) => return self.not_utf8(frame, effects),
             Err(_) => return self.close(&Failure::Protocol("malformed message"), effects),
         };
         let done = match message {
@@ -123,10 +124,29 @@ impl Session {
         Ok(())
     }
 
+    /// Answers a message that holds text in another encoding, as the server would.
+    fn not_utf8(&mut self, frame: &Frame, effects: &mut Vec<Effect>) {
+        let refusal = Refusal {
+            sqlstate: "22021",
+            rule: "encoding",
+            message: "invalid byte sequence for encoding \"UTF8\"".to_owned(),
+            hint: "send UTF-8; the gateway takes no other client encoding".to_owned(),
+        };
+        let done = match frame.tag() {
+            _ if self.skipping => Ok(()),
+            b'Q' => self.refuse_query(&refusal, effects),
+            b'P' | b'B' | b'D' | b'E' | b'C' => self.refuse_in_order(&refusal, effects),
+            _ => return self.close(&Failure::Protocol("malformed message"), effects),
+        };
+        if done.is_err() {
+            self.close(&Failure::Protocol("message can't be passed on"), effects);
+        }
+    }
+
     /// The actor's keys of a set, as an array's text.
-    pub(crate) fn array(&self, set: KeySet, view: &View<'_>) -> String {
+    pub(crate) fn array(&self, set: KeySet, view: &View<'_>) -> Arc<str> {
         let set = self.profile.key_sets.get(usize::from(set.0));
-        set.map_or_else(|| "{}".to_owned(), |set| view.entitled.array(set, view.now))
+        set.map_or_else(|| "{}".into(), |set| view.entitled.array(set, view.now))
     }
 
     /// Refuses a message that is answered by ReadyForQuery, without a Sync of its own.
@@ -229,10 +249,10 @@ impl Session {
                 encode::bind(&mut bytes, &upstream)?;
             }
             Planned::Guarded(plan) => {
-                let arrays: Vec<String> =
+                let arrays: Vec<Arc<str>> =
                     plan.parameters.iter().map(|set| self.array(*set, view)).collect();
                 let hidden = HiddenBind {
-                    parameters: &arrays.iter().map(String::as_str).collect::<Vec<_>>(),
+                    parameters: &arrays.iter().map(|array| &**array).collect::<Vec<_>>(),
                     visible_columns: plan.guarded.visible_columns,
                     hidden_columns: plan.guarded.keys.len(),
                 };

@@ -5,7 +5,10 @@
 //! lookups; the second builds the leaves with that knowledge. What the second run finds must be
 //! what the first one found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use pg_query::{Node, protobuf as pb};
 
@@ -33,6 +36,7 @@ mod set_operation;
 mod target;
 mod view;
 mod window;
+mod work;
 mod write;
 
 pub(crate) use leaf::LeafBuild;
@@ -120,6 +124,8 @@ pub(crate) struct Analysis<'a> {
     pub(crate) locks_rows: bool,
     pub(crate) writes: bool,
     names: usize,
+    /// What was spent of the bound on a statement's cost.
+    steps: Cell<usize>,
 }
 
 impl<'a> Analysis<'a> {
@@ -148,6 +154,7 @@ impl<'a> Analysis<'a> {
             locks_rows: false,
             writes: false,
             names: 0,
+            steps: Cell::new(0),
         }
     }
 

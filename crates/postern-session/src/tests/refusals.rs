@@ -126,3 +126,31 @@ fn a_setting_that_changes_while_protected_data_is_read_is_not_told() {
     table.server(|out| encode::parameter_status(out, "TimeZone", "UTC").unwrap());
     assert_eq!(table.told(), ["client < ParameterStatus"]);
 }
+
+#[test]
+fn text_in_another_encoding_is_an_error_and_no_end() {
+    let mut table = Table::new();
+    let latin = |out: &mut BytesMut, sql: &str| {
+        let start = out.len();
+        encode::query(out, sql).unwrap();
+        let place = out[start..].iter().position(|byte| *byte == b'?').unwrap();
+        out[start + place] = 0xe9;
+    };
+    table.client(|out| latin(out, "SELECT 'Andr?'"));
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 22021"), "{told:?}");
+    assert_eq!(told[1..], ["client < ready I"]);
+    table.client(|out| {
+        let parse = Parse { name: "", sql: "SELECT '?'", types: Vec::new() };
+        let start = out.len();
+        encode::parse(out, &parse).unwrap();
+        let place = out[start..].iter().position(|byte| *byte == b'?').unwrap();
+        out[start + place] = 0xff;
+        encode::sync(out);
+    });
+    table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
+    let told = table.told();
+    assert!(told.iter().any(|line| line.starts_with("client < error 22021")), "{told:?}");
+    table.query("SELECT name FROM products");
+    assert!(table.told()[0].starts_with("server < query SELECT"));
+}

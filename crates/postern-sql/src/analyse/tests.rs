@@ -11,6 +11,7 @@ use crate::{
 mod guarded;
 mod leaves;
 mod limits;
+mod mutations;
 mod named;
 mod recursion;
 mod refused;

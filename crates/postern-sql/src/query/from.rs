@@ -118,6 +118,7 @@ impl Analysis<'_> {
             _ => return not_understood("this kind of FROM item"),
         };
         item.nullable = nullable;
+        self.charge_rows(&item.rows)?;
         let star = Star::of(&item);
         scope.items.push(item);
         Ok(star)
