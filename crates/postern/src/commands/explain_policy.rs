@@ -10,7 +10,7 @@ use postern_ledger::Counter;
 use postern_model::{Actor, Clock as _, Grade, Reason};
 use postern_policy::{Action, Request};
 use postern_session::{Kind, ReasonSet, plan_rules};
-use postern_sql::{Context, Guarded, KeySet, Leaf, Rules, Show, Verdict, analyse};
+use postern_sql::{Act, Context, Guarded, KeySet, Leaf, Rules, Show, Verdict, analyse};
 
 use crate::{
     cli::ExplainPolicyArgs,
@@ -121,6 +121,13 @@ impl Judged<'_> {
             }
             Verdict::Local(_) => Statement::new("answered"),
             Verdict::Guarded(guarded) => self.guarded(guarded),
+            Verdict::Copy(copy) => self.guarded(&copy.query),
+            Verdict::Named(named) => match &named.act {
+                Act::Prepare { query, .. } | Act::Declare { query, .. } => self.statement(query),
+                Act::Execute { .. } | Act::Deallocate | Act::Fetch { .. } | Act::Close => {
+                    Statement::new("kept")
+                }
+            },
         }
     }
 
