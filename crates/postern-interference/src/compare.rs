@@ -70,7 +70,7 @@ fn difference(one: &Transcript, two: &Transcript) -> Option<String> {
 }
 
 /// A message's bytes, as far as a person can read them.
-fn readable(frame: &Frame) -> String {
+pub(crate) fn readable(frame: &Frame) -> String {
     let body = &frame.body()[..frame.body().len().min(300)];
     format!("{} {}", char::from(frame.tag()), body.escape_ascii())
 }

@@ -4,11 +4,13 @@
 //! [`Script::text`]. What the generator found over a random world is written down over this one, so
 //! that a file keeps its meaning when the generator changes.
 
+use std::fmt::Write as _;
+
 use postern_model::FieldClass;
 
 use crate::{
     arena::Arena,
-    compare::{Verdict, judge},
+    compare::{Verdict, judge, readable},
     make,
     schema::{CANARY, Column, Guard, Kind, Table, World},
     script::Script,
@@ -24,9 +26,24 @@ pub fn replay(arena: &Arena, text: &str) -> anyhow::Result<Option<String>> {
     })
 }
 
+/// What comes on both sides for a file of the corpus, message by message.
+pub fn show(arena: &Arena, text: &str) -> anyhow::Result<String> {
+    let script = Script::parse(text)?;
+    let mut stage = arena.stage(&world())?;
+    let sides = stage.play(&script)?;
+    let mut shown = String::new();
+    for (name, side) in ["first", "second"].into_iter().zip(&sides) {
+        let _ = writeln!(shown, "{name}:");
+        for frame in &side.frames {
+            let _ = writeln!(shown, "  {}", readable(frame));
+        }
+    }
+    Ok(shown)
+}
+
 const SETUP: &str = "\
 CREATE TABLE people (id int8 PRIMARY KEY, name text, email text UNIQUE, score int4, born date,
-    note varchar(2000), region text);
+    note text, region text) WITH (toast_tuple_target = 8160);
 CREATE INDEX ON people (name);
 CREATE TABLE tickets (no int4 PRIMARY KEY, customer int8 REFERENCES people (id), assignee text,
     opened_by text, status text);
@@ -46,14 +63,14 @@ pub(crate) fn world() -> World {
     };
     let one = [
         format!("(3, '{CANARY}a', '{CANARY}1', 0, '1970-01-01', '', 'n')"),
-        format!("(4, '12', '{CANARY}2', 1, 'infinity', '{}', 's')", "x".repeat(1_000)),
+        format!("(4, '12', '{CANARY}2', 1, 'infinity', '{}', 's')", "x".repeat(5_000)),
         "(5, NULL, NULL, -1, NULL, NULL, 'n')".to_owned(),
-        format!("(6, '', '{CANARY}4', 2147483647, '2030-02-02', '0', 's')"),
+        format!("(6, '', '{CANARY}4', 2147483647, '2030-02-02', '{}', 's')", "z".repeat(6_000)),
         format!("(7, 'ada', '{CANARY}5', 7, '2030-02-02', '{{}}', 'n')"),
         format!("(8, '***', '{CANARY}6', 7, '2030-02-02', '%', 's')"),
     ];
     let two = [
-        format!("(3, '12', '{CANARY}8', 5, '2030-01-01', '{}', 'n')", "y".repeat(1_500)),
+        format!("(3, '12', '{CANARY}8', 5, '2030-01-01', '{}', 'n')", "y".repeat(3_900)),
         format!("(4, 'abc', '{CANARY}9', 0, NULL, '', 's')"),
         format!("(5, 'ada', '{CANARY}10', NULL, '1970-01-01', '{{\"a\":1}}', 'n')"),
         format!("(6, NULL, '{CANARY}11', -2147483648, '0044-03-15 BC', '(', 's')"),

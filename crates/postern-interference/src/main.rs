@@ -1,12 +1,18 @@
 //! Runs the proof: `cargo run --release -p postern-interference -- --queries 1000000 --seed 1`.
 
 use std::{
+    fs,
     io::{Write as _, stderr, stdout},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Parser;
-use postern_interference::campaign::{self, Plan};
+use postern_interference::{
+    arena::Arena,
+    campaign::{self, Plan},
+    corpus,
+};
 
 /// Plays random queries over two databases that differ only in what the actor may not see, and
 /// compares all that comes back.
@@ -24,6 +30,9 @@ struct Arguments {
     /// Plays only this query of the seed's world and shows it.
     #[arg(long)]
     query: Option<u64>,
+    /// Plays a file of the corpus and shows what comes on both sides.
+    #[arg(long)]
+    script: Option<PathBuf>,
     /// Prints the queries of the seed's world, and what became of each.
     #[arg(long)]
     list: bool,
@@ -42,12 +51,18 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let Arguments { seed, queries, workers, query, list } = *arguments;
-    if let Some(number) = query {
+    let Arguments { seed, queries, workers, query, list, script } = arguments;
+    let (seed, queries, workers) = (*seed, *queries, *workers);
+    if let Some(path) = script {
+        let text = fs::read_to_string(path)?;
+        writeln!(stdout(), "{}", corpus::show(&Arena::start()?, &text)?)?;
+        return Ok(true);
+    }
+    if let Some(number) = *query {
         writeln!(stdout(), "{}", campaign::replay(seed, number)?)?;
         return Ok(true);
     }
-    if list {
+    if *list {
         for line in campaign::survey(seed, queries)? {
             writeln!(stdout(), "{line}")?;
         }

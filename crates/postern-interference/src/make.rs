@@ -47,6 +47,10 @@ const PREAMBLE: &str = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');\n\
 /// The tail of a table whose subjects are in `people`.
 const TO_PEOPLE: &str = "\0, FOREIGN KEY (customer) REFERENCES people (id)";
 
+/// No value is stored beside its row: it would get a number there, and one side's later tables
+/// would have other numbers than the other's.
+const IN_PLACE: &str = " WITH (toast_tuple_target = 8160)";
+
 /// What a subject's key can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
@@ -134,7 +138,9 @@ impl Maker {
             condition: "status = 'open'".to_owned(),
             constants: Vec::new(),
         };
-        Self { dice, key, owners, shows, world, values: Values::default(), indexes: String::new() }
+        // Long texts put rows on other pages of the two tables.
+        let values = Values::new(*dice.pick(&[30, 30, 350, 900]));
+        Self { dice, key, owners, shows, world, values, indexes: String::new() }
     }
 
     fn make(mut self) -> World {
@@ -174,7 +180,7 @@ impl Maker {
                 let _ = writeln!(
                     self.world.setup,
                     "CREATE TABLE people_{part} PARTITION OF people FOR VALUES WITH \
-                     (MODULUS 2, REMAINDER {part});"
+                     (MODULUS 2, REMAINDER {part}){IN_PLACE};"
                 );
             }
             let parts = ["people_0", "people_1"];
@@ -255,7 +261,8 @@ impl Maker {
         self.fill(name, name, &rows);
         if self.dice.chance(30) {
             let child = format!("{name}_old");
-            let _ = writeln!(self.world.setup, "CREATE TABLE {child} () INHERITS ({name});");
+            let _ =
+                writeln!(self.world.setup, "CREATE TABLE {child} () INHERITS ({name}){IN_PLACE};");
             self.relatives(name, &[&child]);
             let rows: Vec<usize> = (0..8).map(|_| self.dice.below(people)).collect();
             self.fill(name, &child, &rows);
@@ -379,7 +386,8 @@ impl Maker {
             lines.push(line);
         }
         let (inside, outside) = match tail.strip_prefix('\0') {
-            Some(inside) => (inside, ""),
+            Some(inside) => (inside, IN_PLACE),
+            None if tail.is_empty() => ("", IN_PLACE),
             None => ("", tail),
         };
         let _ = writeln!(

@@ -6,9 +6,11 @@ use crate::{
 };
 
 /// Makes values, and no unique one twice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Values {
     made: usize,
+    /// How much longer a hidden text can be than it must.
+    room: usize,
 }
 
 const WORDS: [&str; 8] = ["ada", "bo", "Cy", "dee 4", "e_e", "12", "zed@x.org", "0"];
@@ -38,6 +40,10 @@ pub(crate) fn uuid(number: usize) -> String {
 }
 
 impl Values {
+    pub(crate) fn new(room: usize) -> Self {
+        Self { made: 0, room }
+    }
+
     /// A value that both databases have: a query may name it.
     pub(crate) fn open(&mut self, dice: &mut Dice, column: &Column, row: usize) -> String {
         if column.unique {
@@ -91,13 +97,15 @@ impl Values {
         match column.kind {
             Kind::Text if column.sql_type == "mood" => mood(dice),
             Kind::Text => {
-                let room = if column.sql_type == "char(24)" { 0 } else { 30 };
+                let room = if column.sql_type.contains("char") { 30 } else { self.room };
+                let room = if column.sql_type == "char(24)" { 0 } else { room };
                 if careful || dice.chance(50) {
                     let tail = "x".repeat(dice.below(room + 1));
                     return format!("'{CANARY}{made}{tail}'");
                 }
                 format!("'{}'", dice.pick(&TRAPS))
             }
+            Kind::Int if careful && column.sql_type == "int2" => format!("{}", 20_000 + made),
             Kind::Int if careful => format!("{}", 1_000_000_000 + made),
             Kind::Int if column.sql_type == "int2" => {
                 (*dice.pick(&["0", "1", "-1", "32767", "-32768", "77"])).to_owned()

@@ -137,8 +137,11 @@ impl Generator<'_> {
             columns = format!("({})", renamed.collect::<Vec<_>>().join(", "));
         }
         let relation = Relation { alias: alias.clone(), fields: found };
-        let sample =
-            if self.dice.chance(2) { " TABLESAMPLE BERNOULLI (50) REPEATABLE (1)" } else { "" };
+        let sample = match self.dice.below(100) {
+            98 => " TABLESAMPLE SYSTEM (50) REPEATABLE (3)",
+            99 => " TABLESAMPLE BERNOULLI (50) REPEATABLE (1)",
+            _ => "",
+        };
         (relation, format!("{only}{schema}{} AS {alias}{columns}{sample}", table.name))
     }
 
