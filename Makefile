@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redteam sqlmap bench bench-guard check
+.PHONY: help demo test redteam noninterference sqlmap bench bench-guard check
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
+	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 demo: ## Play the theft of a customer database and its capture; ARGS=--keep leaves it running
 	@scripts/setup demo
@@ -25,6 +25,14 @@ sqlmap: ## Give a page with an SQL injection, behind Postern, to sqlmap for half
 	@scripts/setup sqlmap
 	cargo build --release --locked --package postern
 	@python3 tests/redteam/harness/injection.py $(ARGS)
+
+QUERIES ?= 1000000
+SEED ?= 1
+noninterference: ## Try to tell apart two databases by what leaves them; QUERIES=1000000 SEED=1
+	@scripts/setup test
+	cargo build --release --locked --package postern-interference
+	@cargo run --release --locked --quiet --package postern-interference -- \
+	  --queries $(QUERIES) --seed $(SEED)
 
 bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
 	@scripts/setup bench
