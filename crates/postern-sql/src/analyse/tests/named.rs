@@ -26,13 +26,7 @@ fn what_is_prepared_is_judged_as_any_statement() {
 #[test]
 fn nothing_protected_hides_in_what_is_prepared_or_passed() {
     refused("unaccounted", &["EXECUTE p((SELECT email FROM customers LIMIT 1))"]);
-    refused(
-        "not_understood",
-        &[
-            "EXECUTE p($1)",
-            "CREATE TABLE x AS EXECUTE p",
-        ],
-    );
+    refused("not_understood", &["EXECUTE p($1)", "CREATE TABLE x AS EXECUTE p"]);
     refused("function", &["EXECUTE p(peek('x'))", "EXECUTE p(pg_read_file('x'))"]);
     refused("type", &["PREPARE p (customers) AS SELECT 1", "PREPARE p (nowhere.t) AS SELECT 1"]);
     refused("reserved_name", &["PREPARE p AS SELECT 1 AS pk_k1", "EXECUTE p('pk_h0')"]);
