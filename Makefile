@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redteam sqlmap bench check
+.PHONY: help demo test redteam noninterference sqlmap bench bench-guard check
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 demo: ## Play the theft of a customer database and its capture; ARGS=--keep leaves it running
 	@scripts/setup demo
@@ -26,10 +26,25 @@ sqlmap: ## Give a page with an SQL injection, behind Postern, to sqlmap for half
 	cargo build --release --locked --package postern
 	@python3 tests/redteam/harness/injection.py $(ARGS)
 
+QUERIES ?= 1000000
+SEED ?= 1
+noninterference: ## Try to tell apart two databases by what leaves them; QUERIES=1000000 SEED=1
+	@scripts/setup test
+	cargo build --release --locked --package postern-interference
+	@cargo run --release --locked --quiet --package postern-interference -- \
+	  --queries $(QUERIES) --seed $(SEED)
+
 bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
 	@scripts/setup bench
 	cargo build --release --locked --package postern
 	python3 bench/run.py $(ARGS)
+
+bench-guard: ## Measure the guard: analysis, hostile texts, the cost of masking in the server
+	@scripts/setup bench
+	cargo bench --locked --package postern-sql --bench analyse -- --noplot
+	cargo bench --locked --package postern-session --bench judge -- --noplot
+	cargo bench --locked --package postern-testkit --bench hostile
+	cargo bench --locked --package postern-testkit --bench leaf
 
 check: ## Check format, lints, the project's own rules and the supply chain
 	@scripts/setup check

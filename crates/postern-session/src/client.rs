@@ -6,14 +6,16 @@ use bytes::BytesMut;
 use postern_model::StatementFingerprint;
 use postern_sql::{KeySet, Refusal};
 use postern_wire::{
-    Bind, Execute, Frame, Frontend, Parse, Target, TransactionStatus, encode,
+    Bind, Execute, Frame, Frontend, MessageError, Parse, Target, TransactionStatus, encode,
     rewrite::{self, HiddenBind},
 };
 
 use crate::{
     ClientFacing, Effect, Failure, Judged, Session, View,
+    copy::CopyIn,
     judge::{Planned, Refused},
-    session::{Expect, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
+    named::{Undo, rejudged},
+    session::{Expect, NOTHING, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
     steps::Step,
 };
 
@@ -21,12 +23,16 @@ impl Session {
     pub(crate) fn client(&mut self, frame: &Frame, view: &mut View<'_>, effects: &mut Vec<Effect>) {
         let message = match Frontend::parse(frame) {
             Ok(message) => message,
+            Err(MessageError::Utf8 { .. }) => return self.not_utf8(frame, effects),
             Err(_) => return self.close(&Failure::Protocol("malformed message"), effects),
         };
         if self.waits(frame, &message) {
             return;
         }
         let done = match message {
+            ref message if self.copy_in == CopyIn::Open && *message != Frontend::Terminate => {
+                self.copy_in(frame, message, effects)
+            }
             Frontend::Terminate => {
                 self.closed = true;
                 effects.push(Effect::Close);
@@ -49,7 +55,8 @@ impl Session {
                 Ok(())
             }
             Frontend::FunctionCall => self.refuse_unread(function_call(), effects),
-            // Outside of COPY these are ignored by the server too; COPY is refused.
+            // Outside of COPY these are ignored by the server too: a copy may have failed while
+            // the client was still sending.
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
             Frontend::Password(_) => {
                 self.close(&Failure::Protocol("unexpected password message"), effects);
@@ -70,38 +77,48 @@ impl Session {
             }
             Judged::Statements(planned) => planned,
         };
-        // Stands for an empty statement, which says nothing between others.
-        let is_local = |plan: &Arc<Planned>| matches!(**plan, Planned::Local(_));
-        if planned.len() > 1 && planned.iter().any(is_local) {
-            return self.refuse_unread(local_among_others(), effects);
+        let mut sent = Vec::with_capacity(planned.len());
+        for plan in planned {
+            // It stands for an empty statement, which says nothing between others.
+            if matches!(**plan, Planned::Local(_)) && planned.len() > 1 {
+                self.take_back(sent);
+                return self.refuse_unread(local_among_others(), effects);
+            }
+            let (sql, portal) = match self.resolve(plan, &[], view) {
+                Ok(resolved) => resolved,
+                Err(failure) => {
+                    self.take_back(sent);
+                    return self.refuse_query(&failure, effects);
+                }
+            };
+            let undo = self.change(&portal);
+            sent.push((sql, Run::new(portal, undo)));
         }
-        if self.profile.proves && planned.iter().any(|plan| plan.writes()) {
-            let generation = view.generation;
-            let steps = planned.iter().cloned();
-            self.steps.extend(steps.map(|plan| Step::Statement { plan, generation }));
+        if sent.iter().any(|(_, run)| self.uncommitted(&run.portal).is_some()) {
+            let steps = sent.into_iter().map(|(sql, run)| Step::Statement { sql, run });
+            self.steps.extend(steps);
             self.steps.push_back(Step::End);
             return Ok(());
         }
-        let mut text = String::new();
-        let mut runs = VecDeque::with_capacity(planned.len());
-        for plan in planned {
-            if !text.is_empty() {
-                text.push_str(";\n");
-            }
-            text.push_str(&self.literal(plan, view));
-            let unnamed = UpstreamName(None);
-            runs.push_back(Run::new(Portal::new(unnamed, plan.clone(), &[], view)));
-        }
-        if runs.is_empty() {
+        if sent.is_empty() {
             let (unnamed, empty) = (UpstreamName(None), Arc::new(Planned::empty()));
-            runs.push_back(Run::new(Portal::new(unnamed, empty, &[], view)));
+            let portal = Portal::new(unnamed, empty, &[], view);
+            sent.push((String::new(), Run::new(portal, Undo::Nothing)));
         }
+        let (texts, runs): (Vec<String>, VecDeque<Run>) = sent.into_iter().unzip();
         let mut bytes = BytesMut::new();
-        encode::query(&mut bytes, &text)?;
+        encode::query(&mut bytes, &texts.join(";\n"))?;
         to_server(&bytes, effects);
         self.expected.push_back(Expect::Simple(runs));
         self.expected.push_back(Expect::QueryReady);
         Ok(())
+    }
+
+    /// Nothing of what was to be sent has been.
+    fn take_back(&mut self, sent: Vec<(String, Run)>) {
+        for (_, run) in sent.into_iter().rev() {
+            self.put_back(run.undo);
+        }
     }
 
     /// Refuses what was not judged as a statement.
@@ -112,21 +129,29 @@ impl Session {
         Ok(())
     }
 
-    /// A statement's text with the actor's keys in it.
-    pub(crate) fn literal(&self, plan: &Planned, view: &View<'_>) -> String {
-        match plan {
-            Planned::Plain(plain) => plain.sql.clone(),
-            Planned::Guarded(plan) => {
-                plan.guarded.sql.render_literal(|set: KeySet| self.array(set, view))
-            }
-            Planned::Local(_) => String::new(),
+    /// Answers a message that holds text in another encoding, as the server would.
+    fn not_utf8(&mut self, frame: &Frame, effects: &mut Vec<Effect>) {
+        let refusal = Refusal {
+            sqlstate: "22021",
+            rule: "encoding",
+            message: "invalid byte sequence for encoding \"UTF8\"".to_owned(),
+            hint: "send UTF-8; the gateway takes no other client encoding".to_owned(),
+        };
+        let done = match frame.tag() {
+            _ if self.skipping => Ok(()),
+            b'Q' => self.refuse_query(&refusal, effects),
+            b'P' | b'B' | b'D' | b'E' | b'C' => self.refuse_in_order(&refusal, effects),
+            _ => return self.close(&Failure::Protocol("malformed message"), effects),
+        };
+        if done.is_err() {
+            self.close(&Failure::Protocol("message can't be passed on"), effects);
         }
     }
 
     /// The actor's keys of a set, as an array's text.
-    fn array(&self, set: KeySet, view: &View<'_>) -> String {
+    pub(crate) fn array(&self, set: KeySet, view: &View<'_>) -> Arc<str> {
         let set = self.profile.key_sets.get(usize::from(set.0));
-        set.map_or_else(|| "{}".to_owned(), |set| view.entitled.array(set, view.now))
+        set.map_or_else(|| "{}".into(), |set| view.entitled.array(set, view.now))
     }
 
     /// Refuses a message that is answered by ReadyForQuery, without a Sync of its own.
@@ -166,7 +191,15 @@ impl Session {
                 return Ok(());
             }
         };
+        let mut resolved = None;
         let sql: Cow<'_, str> = match &*plan {
+            Planned::Named(_) | Planned::Copy(_) => match self.resolve(&plan, &[], view) {
+                Ok((sql, portal)) => {
+                    resolved = Some(Box::new(portal));
+                    sql.into()
+                }
+                Err(failure) => return self.refuse_in_order(&failure, effects),
+            },
             Planned::Plain(plain) => (&*plain.sql).into(),
             Planned::Local(_) => "".into(),
             // Hidden parameters come after all that the client declares, used or not.
@@ -176,12 +209,20 @@ impl Session {
             Planned::Guarded(plan) => (&*plan.sql).into(),
         };
         let types = parse.types.clone();
+        let used = match &*plan {
+            Planned::Plain(plain) => plain.client_parameters,
+            Planned::Guarded(plan) => plan.guarded.client_parameters,
+            Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => 0,
+        };
+        let parameters = used.max(types.len());
         let upstream = self.upstream_name(name);
         let message = Parse { name: &upstream.statement(), sql: &sql, types };
         let mut bytes = BytesMut::new();
         encode::parse(&mut bytes, &message)?;
         to_server(&bytes, effects);
-        let prepared = Prepared { upstream, sql: parse.sql.into(), plan };
+        let Parse { types, .. } = message;
+        let sql = parse.sql.into();
+        let prepared = Prepared { upstream, sql, plan, parameters, types, resolved };
         self.statements.insert(name.to_owned(), prepared);
         self.expected.push_back(Expect::Parse { name: name.to_owned() });
         Ok(())
@@ -197,24 +238,26 @@ impl Session {
             return self.refuse_in_order(&Failure::TooManyNames, effects);
         }
         // The catalogue or the policy may have changed since the statement was prepared.
-        let plan = match single(&view.judge.judge(&prepared.sql)) {
-            Ok(plan) if plan.is_same(&prepared.plan) => plan,
-            Ok(_) | Err(_) => return self.refuse_in_order(&Failure::PlanChanged, effects),
+        let Some(plan) = rejudged(prepared, view) else {
+            return self.refuse_in_order(&Failure::PlanChanged, effects);
         };
+        if plan.is_late() {
+            return self.bind_late(bind, &plan, view, effects);
+        }
         let statement = prepared.upstream.statement();
-        // A portal that is still there makes the server refuse the same name.
-        let name = self.portals.get(bind.portal).map(|portal| portal.upstream);
-        let name = name.unwrap_or_else(|| self.upstream_name(bind.portal));
+        let name = self.portal_name(bind.portal);
         let portal = name.portal();
         let upstream = Bind { portal: &portal, statement: &statement, ..bind.clone() };
         let mut bytes = BytesMut::new();
         match &*plan {
-            Planned::Plain(_) | Planned::Local(_) => encode::bind(&mut bytes, &upstream)?,
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
+                encode::bind(&mut bytes, &upstream)?;
+            }
             Planned::Guarded(plan) => {
-                let arrays: Vec<String> =
+                let arrays: Vec<Arc<str>> =
                     plan.parameters.iter().map(|set| self.array(*set, view)).collect();
                 let hidden = HiddenBind {
-                    parameters: &arrays.iter().map(String::as_str).collect::<Vec<_>>(),
+                    parameters: &arrays.iter().map(|array| &**array).collect::<Vec<_>>(),
                     visible_columns: plan.guarded.visible_columns,
                     hidden_columns: plan.guarded.keys.len(),
                 };
@@ -233,6 +276,53 @@ impl Session {
         Ok(())
     }
 
+    /// Binds a statement whose text is made when it is sent: it is parsed once more.
+    fn bind_late(
+        &mut self,
+        bind: &Bind<'_>,
+        plan: &Arc<Planned>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
+        let types = self.statements.get(bind.statement).map(|known| known.types.clone());
+        let (sql, mut portal) = match self.resolve(plan, &bind.parameters, view) {
+            Ok(resolved) => resolved,
+            Err(failure) => return self.refuse_in_order(&failure, effects),
+        };
+        portal.upstream = self.portal_name(bind.portal);
+        self.names += 1;
+        let statement = UpstreamName(Some(self.names)).statement();
+        let mut bytes = BytesMut::new();
+        let types = types.unwrap_or_default();
+        encode::parse(&mut bytes, &Parse { name: &statement, sql: &sql, types })?;
+        let upstream = portal.upstream.portal();
+        let upstream = Bind { portal: &upstream, statement: &statement, ..bind.clone() };
+        // Rows come from FETCH and EXECUTE only; a COPY gives none by this protocol's word.
+        let bound = if let Planned::Guarded(plan) = &*portal.plan {
+            let hidden = HiddenBind {
+                parameters: &[],
+                visible_columns: plan.guarded.visible_columns,
+                hidden_columns: plan.guarded.keys.len(),
+            };
+            rewrite::bind(&mut bytes, &upstream, &hidden)
+        } else {
+            encode::bind(&mut bytes, &upstream).map_err(Into::into)
+        };
+        if bound.is_err() {
+            let failure = Failure::Protocol("format codes don't fit the statement");
+            return self.refuse_in_order(&failure, effects);
+        }
+        encode::close(&mut bytes, Target::Statement(&statement))?;
+        to_server(&bytes, effects);
+        let guarded = portal.plan.is_guarded() || plan.is_guarded();
+        let open = self.unproven(&portal);
+        self.portals.insert(bind.portal.to_owned(), portal);
+        self.expected.push_back(Expect::Own { guarded, open: None });
+        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
+        self.expected.push_back(Expect::Own { guarded, open: None });
+        Ok(())
+    }
+
     fn describe(&mut self, target: Target<'_>, effects: &mut Vec<Effect>) -> Sent {
         let mut bytes = BytesMut::new();
         let expect = match target {
@@ -241,9 +331,12 @@ impl Session {
                     let failure = Failure::NoStatement(name.to_owned());
                     return self.refuse_in_order(&failure, effects);
                 };
+                if !self.still_means(prepared) {
+                    return self.refuse_in_order(&Failure::PlanChanged, effects);
+                }
                 let name = prepared.upstream.statement();
                 encode::describe(&mut bytes, Target::Statement(&name))?;
-                Expect::DescribeStatement(prepared.plan.clone())
+                Expect::DescribeStatement(prepared.described())
             }
             Target::Portal(name) => {
                 let Some(portal) = self.portals.get(name) else {
@@ -270,7 +363,9 @@ impl Session {
         encode::execute(&mut bytes, &upstream)?;
         to_server(&bytes, effects);
         self.sends(&portal);
-        self.expected.push_back(Expect::Execute(Run::new(portal)));
+        self.await_copy(&portal);
+        let undo = self.change(&portal);
+        self.expected.push_back(Expect::Execute(Run::new(portal, undo)));
         Ok(())
     }
 
@@ -295,8 +390,16 @@ impl Session {
         Ok(())
     }
 
+    /// A portal that is still there makes the server refuse the same name; one that may be gone is
+    /// given up, so that no name is ever another portal's.
+    fn portal_name(&mut self, name: &str) -> UpstreamName {
+        let known = self.portals.get(name).filter(|portal| !portal.unsure);
+        let known = known.map(|portal| portal.upstream);
+        known.unwrap_or_else(|| self.upstream_name(name))
+    }
+
     /// A name for the server that was never used before.
-    fn upstream_name(&mut self, name: &str) -> UpstreamName {
+    pub(crate) fn upstream_name(&mut self, name: &str) -> UpstreamName {
         if name.is_empty() {
             return UpstreamName(None);
         }
@@ -309,7 +412,7 @@ impl Session {
 type Sent = Result<(), encode::EncodeError>;
 
 /// The one plan of a text to prepare; `Err(None)` where it has several statements.
-fn single(judged: &Judged) -> Result<Arc<Planned>, Option<Refused>> {
+pub(crate) fn single(judged: &Judged) -> Result<Arc<Planned>, Option<Refused>> {
     match judged {
         Judged::Refused(refused) => Err(Some(refused.clone())),
         Judged::Statements(planned) => match &**planned {
@@ -319,9 +422,6 @@ fn single(judged: &Judged) -> Result<Arc<Planned>, Option<Refused>> {
         },
     }
 }
-
-/// Names no statement and no portal; names are counted from 1.
-const NOTHING: UpstreamName = UpstreamName(Some(0));
 
 fn function_call() -> Refusal {
     Refusal {

@@ -1,6 +1,9 @@
 //! What an actor may see in clear now.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use postern_model::{Reason, Subject, Timestamp};
 
@@ -13,7 +16,13 @@ pub struct ReasonSet(pub Vec<Reason>);
 pub struct Entitled {
     reasons: HashMap<Subject, Vec<Reason>>,
     until: Timestamp,
+    /// The arrays that were asked for: a reading lasts for many statements, and all of an actor's
+    /// sessions share it. The lock is held while one array is looked up or written.
+    arrays: Arc<Mutex<Vec<(ReasonSet, Arc<str>)>>>,
 }
+
+/// As many as an actor's rules can have.
+const ARRAYS_MAX: usize = 256;
 
 impl Entitled {
     /// Nobody: what holds before the first reading and after the last one has aged out.
@@ -31,7 +40,7 @@ impl Entitled {
             held.sort_by(|a, b| b.grade.cmp(&a.grade).then_with(|| a.name.cmp(&b.name)));
             held.dedup();
         }
-        Self { reasons, until }
+        Self { reasons, until, arrays: Arc::default() }
     }
 
     /// The best reason of the set that holds for the subject now; strong ones come first.
@@ -43,13 +52,26 @@ impl Entitled {
     }
 
     /// The text of a PostgreSQL array of all subjects for which a reason of the set holds now.
-    pub fn array(&self, set: &ReasonSet, now: Timestamp) -> String {
+    pub fn array(&self, set: &ReasonSet, now: Timestamp) -> Arc<str> {
+        if now > self.until {
+            return "{}".into();
+        }
+        let mut arrays = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = arrays.iter().find(|(known, _)| known == set) {
+            return known.clone();
+        }
+        let array: Arc<str> = self.write_array(set).into();
+        if arrays.len() < ARRAYS_MAX {
+            arrays.push((set.clone(), array.clone()));
+        }
+        array
+    }
+
+    fn write_array(&self, set: &ReasonSet) -> String {
         let mut text = String::from("{");
-        if now <= self.until {
-            for (subject, reasons) in self.sorted() {
-                if reasons.iter().any(|reason| set.0.contains(reason)) {
-                    push_element(&mut text, subject.as_str());
-                }
+        for (subject, reasons) in self.sorted() {
+            if reasons.iter().any(|reason| set.0.contains(reason)) {
+                push_element(&mut text, subject.as_str());
             }
         }
         text.push('}');

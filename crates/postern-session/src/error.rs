@@ -75,6 +75,14 @@ pub enum Failure {
     NoPortal(String),
     #[error("prepared statement `{0}` already exists")]
     StatementExists(String),
+    #[error("cursor `{0}` already exists")]
+    CursorExists(String),
+    #[error("wrong number of parameters for prepared statement `{0}`")]
+    ArgumentCount(String),
+    #[error("what a look-up searches for must be a constant in EXECUTE")]
+    LookupArgument,
+    #[error("only a query that was prepared can be executed by EXECUTE")]
+    NotExecutable,
     #[error("can't insert multiple commands into a prepared statement")]
     ManyStatements,
     #[error("cached plan must not change result type")]
@@ -107,10 +115,12 @@ impl ClientFacing for Failure {
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
             Self::NoPortal(_) => SqlState::INVALID_CURSOR_NAME,
             Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
-            Self::ManyStatements => SqlState::SYNTAX_ERROR,
-            Self::PlanChanged => SqlState::FEATURE_NOT_SUPPORTED,
             Self::CatalogueChanged => SqlState::SERIALIZATION_FAILURE,
             Self::CatalogueUnknown => SqlState::CANNOT_CONNECT_NOW,
+            Self::CursorExists(_) => SqlState::DUPLICATE_CURSOR,
+            Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
+            Self::LookupArgument => SqlState::INSUFFICIENT_PRIVILEGE,
+            Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
@@ -135,9 +145,13 @@ impl ClientFacing for Failure {
             Self::PlanChanged => "prepare the statement again",
             Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
             Self::CatalogueUnknown => "try again soon",
+            Self::LookupArgument => "write the value itself, without a function or an operator",
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
+            | Self::CursorExists(_)
+            | Self::ArgumentCount(_)
+            | Self::NotExecutable
             | Self::ManyStatements
             | Self::Protocol(_)
             | Self::TooManyNames
@@ -161,6 +175,10 @@ impl ClientFacing for Failure {
             | Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
+            | Self::CursorExists(_)
+            | Self::ArgumentCount(_)
+            | Self::LookupArgument
+            | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
             | Self::CatalogueChanged
@@ -178,6 +196,10 @@ impl ClientFacing for Failure {
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
+            | Self::CursorExists(_)
+            | Self::ArgumentCount(_)
+            | Self::LookupArgument
+            | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
             | Self::CatalogueChanged

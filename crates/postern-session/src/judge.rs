@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
-    Catalogue, Context, Effect, Guarded, KeySet, Local, LookupValue, Plain, Refusal, Rules,
-    Verdict, analyse,
+    Act, Catalogue, Context, CopyForm, Effect, Guarded, KeySet, Local, LookupValue, Named, Plain,
+    Refusal, Rules, Verdict, analyse,
 };
 
 use crate::{LookupTouch, Shown, hold::ShownLeaf};
@@ -54,6 +54,30 @@ pub enum Planned {
     Guarded(Box<PlannedGuarded>),
     /// Answered here, never sent.
     Local(Local),
+    /// About a prepared statement or a cursor; its text is made when it is sent.
+    Named(Box<PlannedNamed>),
+    /// Protected rows are copied to the client.
+    Copy(Box<PlannedCopy>),
+}
+
+/// A statement about a prepared statement or a cursor.
+#[derive(Debug)]
+pub struct PlannedNamed {
+    /// What it is about, and what is done.
+    pub named: Named,
+    /// The plan of what is prepared or declared.
+    pub query: Option<Arc<Planned>>,
+}
+
+/// A COPY of protected rows to the client.
+#[derive(Debug)]
+pub struct PlannedCopy {
+    /// What is copied.
+    pub query: PlannedGuarded,
+    /// The options, as they are sent.
+    pub options: String,
+    /// How the rows are written.
+    pub form: CopyForm,
 }
 
 /// A rewritten statement with what it shows.
@@ -107,11 +131,19 @@ impl Planned {
         Self::Plain(Plain { sql: String::new(), effect: Effect::Query, client_parameters: 0 })
     }
 
-    /// Whether it may do more than read.
+    /// Whether it may do more than read. A copy from the client is not counted: it is proven before
+    /// its first row comes.
     pub(crate) fn writes(&self) -> bool {
         match self {
             Self::Plain(plain) => plain.effect == Effect::Write,
             Self::Guarded(plan) => plan.guarded.writes,
+            Self::Copy(copy) => copy.query.guarded.writes,
+            Self::Named(named) => match named.named.act {
+                Act::Declare { .. } => named.query.as_ref().is_some_and(|query| query.writes()),
+                // What they run is the plan of their portal.
+                Act::Execute { .. } | Act::Fetch { .. } => false,
+                Act::Prepare { .. } | Act::Deallocate | Act::Close => false,
+            },
             Self::Local(_) => false,
         }
     }
@@ -125,25 +157,68 @@ impl Planned {
     pub(crate) fn depends(&self) -> bool {
         match self {
             Self::Plain(plain) => match plain.effect {
-                Effect::Query | Effect::Write => !plain.sql.is_empty(),
-                Effect::Transaction | Effect::Setting => false,
+                Effect::Query | Effect::Write | Effect::CopyIn => !plain.sql.is_empty(),
+                Effect::Transaction
+                | Effect::Setting
+                | Effect::Deallocate
+                | Effect::CloseAll
+                | Effect::Discard => false,
             },
-            Self::Guarded(_) => true,
+            Self::Guarded(_) | Self::Copy(_) => true,
+            Self::Named(named) => match named.named.act {
+                Act::Declare { .. } | Act::Fetch { .. } | Act::Execute { .. } => true,
+                // What is prepared is judged again, and proven, when it is executed.
+                Act::Prepare { .. } | Act::Deallocate | Act::Close => false,
+            },
             Self::Local(_) => false,
         }
     }
 
     pub(crate) fn is_guarded(&self) -> bool {
-        matches!(self, Self::Guarded(_))
+        self.guarded().is_some()
+    }
+
+    /// The query on protected tables in it.
+    pub(crate) fn guarded(&self) -> Option<&PlannedGuarded> {
+        match self {
+            Self::Guarded(plan) => Some(plan),
+            Self::Copy(copy) => Some(&copy.query),
+            Self::Named(named) => named.query.as_deref().and_then(Self::guarded),
+            Self::Plain(_) | Self::Local(_) => None,
+        }
+    }
+
+    /// Whether its text is made anew each time that it is sent.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self, Self::Named(_) | Self::Copy(_))
     }
 
     /// Whether another plan sends the same and shows the same.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
+        if std::ptr::eq(self, other) {
+            return true;
+        }
         match (self, other) {
             (Self::Plain(a), Self::Plain(b)) => a == b,
             (Self::Local(a), Self::Local(b)) => a == b,
             (Self::Guarded(a), Self::Guarded(b)) => a.guarded == b.guarded && a.shown == b.shown,
-            (Self::Plain(_) | Self::Local(_) | Self::Guarded(_), _) => false,
+            (Self::Copy(a), Self::Copy(b)) => {
+                a.query.guarded == b.query.guarded
+                    && a.query.shown == b.query.shown
+                    && (&a.options, &a.form) == (&b.options, &b.form)
+            }
+            (Self::Named(a), Self::Named(b)) => {
+                a.named == b.named
+                    && match (&a.query, &b.query) {
+                        (Some(a), Some(b)) => a.is_same(b),
+                        (None, None) => true,
+                        (Some(_), None) | (None, Some(_)) => false,
+                    }
+            }
+            (
+                Self::Plain(_) | Self::Local(_) | Self::Guarded(_) | Self::Copy(_) | Self::Named(_),
+                _,
+            ) => false,
         }
     }
 }
@@ -207,40 +282,62 @@ impl Judge {
         };
         let mut planned = Vec::with_capacity(statements.len());
         for statement in statements {
-            let normalized = recorded_text(&statement.normalized);
-            planned.push(Arc::new(match statement.verdict {
-                Verdict::Refused(refusal) => {
-                    return Judged::Refused(Refused {
-                        refusal,
-                        fingerprint: statement.fingerprint,
-                        statement: normalized,
-                    });
+            let about = (statement.fingerprint, recorded_text(&statement.normalized));
+            match plan(statement.verdict, &about) {
+                Ok(plan) => planned.push(Arc::new(plan)),
+                Err(refusal) => {
+                    let (fingerprint, statement) = about;
+                    return Judged::Refused(Refused { refusal, fingerprint, statement });
                 }
-                Verdict::Plain(plain) => Planned::Plain(plain),
-                Verdict::Local(local) => Planned::Local(local),
-                Verdict::Guarded(guarded) => {
-                    let shown = Arc::new(Shown {
-                        fingerprint: statement.fingerprint,
-                        statement: normalized,
-                        leaves: guarded
-                            .leaves
-                            .iter()
-                            .map(|leaf| ShownLeaf {
-                                relation: (*leaf.relation).into(),
-                                clear: leaf.clear.clone(),
-                                shown: leaf.shown.clone(),
-                                masked: leaf.masked.clone(),
-                            })
-                            .collect(),
-                    });
-                    let (sql, parameters) =
-                        guarded.sql.render_parameters(guarded.client_parameters);
-                    Planned::Guarded(Box::new(PlannedGuarded { guarded, sql, parameters, shown }))
-                }
-            }));
+            }
         }
         Judged::Statements(planned)
     }
+}
+
+/// The plan of a verdict on a statement of this shape and text.
+fn plan(verdict: Verdict, about: &(StatementFingerprint, Arc<str>)) -> Result<Planned, Refusal> {
+    Ok(match verdict {
+        Verdict::Refused(refusal) => return Err(refusal),
+        Verdict::Plain(plain) => Planned::Plain(plain),
+        Verdict::Local(local) => Planned::Local(local),
+        Verdict::Guarded(guarded) => Planned::Guarded(Box::new(planned(guarded, about))),
+        Verdict::Copy(copy) => {
+            let postern_sql::Copy { query, options, form } = copy;
+            Planned::Copy(Box::new(PlannedCopy { query: planned(query, about), options, form }))
+        }
+        Verdict::Named(named) => {
+            let query = match &named.act {
+                Act::Prepare { query, .. } | Act::Declare { query, .. } => {
+                    Some(Arc::new(plan((**query).clone(), about)?))
+                }
+                Act::Execute { .. } | Act::Deallocate | Act::Fetch { .. } | Act::Close => None,
+            };
+            Planned::Named(Box::new(PlannedNamed { named, query }))
+        }
+    })
+}
+
+fn planned(
+    guarded: Guarded,
+    (fingerprint, statement): &(StatementFingerprint, Arc<str>),
+) -> PlannedGuarded {
+    let shown = Arc::new(Shown {
+        fingerprint: *fingerprint,
+        statement: statement.clone(),
+        leaves: guarded
+            .leaves
+            .iter()
+            .map(|leaf| ShownLeaf {
+                relation: (*leaf.relation).into(),
+                clear: leaf.clear.clone(),
+                shown: leaf.shown.clone(),
+                masked: leaf.masked.clone(),
+            })
+            .collect(),
+    });
+    let (sql, parameters) = guarded.sql.render_parameters(guarded.client_parameters);
+    PlannedGuarded { guarded, sql, parameters, shown }
 }
 
 /// The ledger keeps each text for good, so that a long one is kept in part; the fingerprint is of

@@ -15,10 +15,13 @@
 )]
 
 mod client;
+mod copy;
+mod described;
 mod entitled;
 mod error;
 mod hold;
 mod judge;
+mod named;
 mod outbox;
 mod profile;
 mod proof;
@@ -33,7 +36,7 @@ pub use self::{
     entitled::{Entitled, ReasonSet},
     error::{ClientFacing, ErrorKind, Failure},
     hold::{HeldRow, Hold, LookupTouch, Shown, ShownLeaf, Touch},
-    judge::{Judge, Judged, Planned, PlannedGuarded, Refused},
+    judge::{Judge, Judged, Planned, PlannedCopy, PlannedGuarded, PlannedNamed, Refused},
     profile::{ColumnSettings, HoldLimits, Kind, Profile, TableSettings, plan_rules},
     session::{Effect, Input, Session, Stopped, Unrecorded, View},
 };

@@ -119,6 +119,9 @@ impl Session {
         }
         let runs = |expect: &Expect| matches!(expect, Expect::Execute(_) | Expect::Simple(_));
         let is_running = self.expected.iter().any(runs);
+        if self.fail_copy(effects).is_err() {
+            return self.close(&Failure::Upstream, effects);
+        }
         if !self.skipping && !self.expected.iter().any(Expect::is_ready) {
             // The client has its error already; this one is dropped with the rest up to Sync.
             if self.raise(BytesMut::new(), effects).is_err() {
@@ -139,11 +142,14 @@ impl Session {
         self.skipping || self.writes.is_empty()
     }
 
+    /// What has to be proven before what the portal writes may be committed.
+    pub(crate) fn uncommitted(&self, portal: &Portal) -> Option<Arc<Judgement>> {
+        if portal.plan.writes() { self.unproven(portal) } else { None }
+    }
+
     /// A statement is sent; until it is proven nothing that could commit follows.
     pub(crate) fn sends(&mut self, portal: &Portal) {
-        if portal.plan.writes()
-            && let Some(judged) = self.unproven(portal)
-        {
+        if let Some(judged) = self.uncommitted(portal) {
             self.writes.push(judged);
             self.flushed = false;
         }

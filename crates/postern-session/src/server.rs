@@ -5,21 +5,22 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use postern_sql::Local;
 use postern_wire::{
-    Backend, DataRow, Frame, ReportFields, SqlState, TransactionStatus, encode,
-    rewrite::{self, Origin},
+    Backend, DataRow, Frame, ReportFields, SqlState, TransactionStatus, encode, rewrite,
 };
 
 use crate::{
-    Effect, Failure, Hold, Session,
+    ClientFacing, Effect, Failure, Hold, Session,
+    copy::CopyIn,
     entitled::ReasonSet,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
+    named::About,
     scrub::scrub,
     session::{Expect, Portal, Run},
 };
 
 /// The server sent what can't be, or something that can't be passed on: the session ends.
-struct Unexpected;
+pub(crate) struct Unexpected;
 
 impl From<postern_wire::MessageError> for Unexpected {
     fn from(_: postern_wire::MessageError) -> Self {
@@ -39,7 +40,7 @@ impl From<encode::EncodeError> for Unexpected {
     }
 }
 
-type Handled = Result<(), Unexpected>;
+pub(crate) type Handled = Result<(), Unexpected>;
 
 impl Session {
     pub(crate) fn server(&mut self, frame: &Frame, effects: &mut Vec<Effect>) {
@@ -54,22 +55,21 @@ impl Session {
             Backend::RowDescription(columns) => self.described(frame, &columns, effects),
             Backend::ParameterDescription(types) => self.parameters(frame, &types, effects),
             Backend::NoData => self.no_data(frame, effects),
-            Backend::ParseComplete => self
-                .answered(|expect| matches!(expect, Expect::Parse { .. }), false)?
-                .map_or(Ok(()), |()| self.pass(frame, effects)),
+            Backend::ParseComplete => {
+                self.expect_or_own(|expect| matches!(expect, Expect::Parse { .. }), frame, effects)
+            }
             Backend::BindComplete => {
                 // Notices of the planning don't wait for an execution that may never come.
                 if !self.early.is_empty() {
                     self.gate(effects);
                 }
-                self.answered(|expect| matches!(expect, Expect::Bind { .. }), true)?
-                    .map_or(Ok(()), |()| self.pass(frame, effects))
+                self.expect_or_own(|expect| matches!(expect, Expect::Bind { .. }), frame, effects)
             }
             Backend::CloseComplete => {
-                self.expect(|expect| {
+                let closes = |expect: &Expect| {
                     matches!(expect, Expect::CloseStatement(_) | Expect::ClosePortal(_))
-                })?;
-                self.pass(frame, effects)
+                };
+                self.expect_or_own(closes, frame, effects)
             }
             Backend::CommandComplete(tag) => self.complete(frame, tag, effects),
             Backend::EmptyQueryResponse => self.empty(frame, effects),
@@ -77,27 +77,33 @@ impl Session {
             Backend::ErrorResponse(fields) => self.failed(&fields, effects),
             Backend::NoticeResponse(fields) => self.noticed(&fields, effects),
             Backend::ReadyForQuery(status) => self.ready(frame, status, effects),
+            // A setting that changes while protected data is read may hold some of it.
+            Backend::ParameterStatus { .. }
+                if self.run().is_ok_and(|run| run.portal.plan.is_guarded()) =>
+            {
+                Ok(())
+            }
             Backend::ParameterStatus { .. } => self.pass(frame, effects),
             // LISTEN is refused; a notification that comes anyway is nobody's to see.
             Backend::NotificationResponse { .. } => Ok(()),
+            Backend::CopyInResponse(_) => self.copy_in_response(frame, effects),
+            Backend::CopyOutResponse(formats) => self.copy_out_response(frame, &formats, effects),
+            Backend::CopyData(data) => self.copy_data(frame, data, effects),
+            Backend::CopyDone => self.copy_done(frame, effects),
             Backend::Authentication(_)
             | Backend::BackendKeyData { .. }
-            | Backend::CopyInResponse(_)
-            | Backend::CopyOutResponse(_)
             | Backend::CopyBothResponse(_)
-            | Backend::CopyData(_)
-            | Backend::CopyDone
             | Backend::FunctionCallResponse(_)
             | Backend::NegotiateProtocolVersion { .. } => Err(Unexpected),
         }
     }
 
-    fn pass(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+    pub(crate) fn pass(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
         self.outbox.bytes(frame.raw(), effects);
         Ok(())
     }
 
-    fn expect(&mut self, is: impl FnOnce(&Expect) -> bool) -> Handled {
+    pub(crate) fn expect(&mut self, is: impl FnOnce(&Expect) -> bool) -> Handled {
         match self.expected.front() {
             Some(expect) if is(expect) => {
                 self.expected.pop_front();
@@ -107,22 +113,23 @@ impl Session {
         }
     }
 
-    /// A Parse or Bind is done; `None` if it was the gateway's own, which the client isn't told of.
-    fn answered(
+    /// As [`Session::expect`]; what the gateway itself has asked for is not passed on.
+    fn expect_or_own(
         &mut self,
         is: impl FnOnce(&Expect) -> bool,
-        bound: bool,
-    ) -> Result<Option<()>, Unexpected> {
-        let own = |expect: &Expect| matches!(expect, Expect::Own { bind, .. } if *bind == bound);
-        if self.expected.front().is_some_and(own) {
+        frame: &Frame,
+        effects: &mut Vec<Effect>,
+    ) -> Handled {
+        if matches!(self.expected.front(), Some(Expect::Own { .. })) {
             self.expected.pop_front();
-            return Ok(None);
+            return Ok(());
         }
-        self.expect(is).map(Some)
+        self.expect(is)?;
+        self.pass(frame, effects)
     }
 
     /// The execution that the server is answering.
-    fn run(&mut self) -> Result<&mut Run, Unexpected> {
+    pub(crate) fn run(&mut self) -> Result<&mut Run, Unexpected> {
         match self.expected.front_mut() {
             Some(Expect::Execute(run)) => Ok(run),
             Some(Expect::Simple(runs)) => runs.front_mut().ok_or(Unexpected),
@@ -145,8 +152,6 @@ impl Session {
 
     fn row(&mut self, frame: &Frame, row: &DataRow<'_>, effects: &mut Vec<Effect>) -> Handled {
         self.gate(effects);
-        let key_sets = self.profile.key_sets.clone();
-        let accounted = self.profile.accounted_reason();
         let run = self.run()?;
         run.rows += 1;
         let plan = run.portal.plan.clone();
@@ -154,8 +159,21 @@ impl Session {
             Planned::Plain(_) => return self.pass(frame, effects),
             Planned::Guarded(plan) if !plan.is_held() => return self.pass(frame, effects),
             Planned::Guarded(plan) => plan,
-            Planned::Local(_) => return Err(Unexpected),
+            Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => return Err(Unexpected),
         };
+        let hidden = guarded.guarded.keys.len();
+        self.hold(guarded, effects, |out| Ok(row.split_trailing_into(hidden, out)?))
+    }
+
+    /// Holds a row that is written without its keys, which are given back.
+    pub(crate) fn hold<'k, I: Iterator<Item = Option<&'k [u8]>>>(
+        &mut self,
+        guarded: &PlannedGuarded,
+        effects: &mut Vec<Effect>,
+        write: impl FnOnce(&mut BytesMut) -> Result<I, Unexpected>,
+    ) -> Handled {
+        let key_sets = self.profile.key_sets.clone();
+        let accounted = self.profile.accounted_reason();
         let first = self.run()?.tell_lookups(guarded, true);
         if self.outbox.is_discarding() {
             return Ok(());
@@ -164,14 +182,17 @@ impl Session {
         self.hold_row(guarded, first);
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let before = held.hold.bytes.len();
-        let cells = row.split_trailing_into(guarded.guarded.keys.len(), &mut held.hold.bytes)?;
+        let cells = write(&mut held.hold.bytes)?;
+        if portal.moves() {
+            held.hold.bytes.truncate(before);
+        }
         let index = held.hold.rows.len();
         let mut touches = Vec::new();
         for (key, cell) in guarded.guarded.keys.iter().zip(cells) {
             let Some(cell) = cell else { continue };
             let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
             let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
-            let set = leaf.key_set.map(|set| usize::from(set.0));
+            let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !portal.moves());
             let reason = clear_under(&portal, set.and_then(|set| key_sets.get(set)), subject);
             let subject = postern_model::Subject::new(subject);
             if let (Some(_), Some(set)) = (&reason, set) {
@@ -196,7 +217,7 @@ impl Session {
         held.hold.lookups.extend(lookups);
     }
 
-    fn flush_if_full(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn flush_if_full(&mut self, effects: &mut Vec<Effect>) {
         let limits = &self.profile.limits;
         let full = self.filling.as_ref().is_some_and(|held| {
             held.hold.rows.len() >= limits.rows_max || held.hold.bytes.len() >= limits.bytes_max
@@ -204,76 +225,6 @@ impl Session {
         if full {
             self.flush(effects);
         }
-    }
-
-    fn described(
-        &mut self,
-        frame: &Frame,
-        columns: &[postern_wire::Column<'_>],
-        effects: &mut Vec<Effect>,
-    ) -> Handled {
-        let plan = match self.expected.front() {
-            Some(Expect::DescribeStatement(plan)) => plan.clone(),
-            Some(Expect::DescribePortal(portal) | Expect::DescribeOwn(portal)) => {
-                portal.plan.clone()
-            }
-            Some(Expect::Simple(runs)) => runs.front().ok_or(Unexpected)?.portal.plan.clone(),
-            Some(
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Own { .. }
-                | Expect::Execute(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::Refusal { .. }
-                | Expect::QueryReady
-                | Expect::SyncReady,
-            )
-            | None => return Err(Unexpected),
-        };
-        if !matches!(self.expected.front(), Some(Expect::Simple(_))) {
-            self.expected.pop_front();
-        }
-        let Planned::Guarded(plan) = &*plan else { return self.pass(frame, effects) };
-        let origins: Vec<Option<Origin>> = plan
-            .guarded
-            .origins
-            .iter()
-            .map(|origin| {
-                origin.map(|origin| Origin {
-                    table_oid: origin.table_oid,
-                    attribute: origin.attribute,
-                    type_modifier: origin.type_modifier,
-                })
-            })
-            .collect();
-        let mut bytes = BytesMut::new();
-        rewrite::row_description(&mut bytes, columns, plan.guarded.keys.len(), &origins)?;
-        self.outbox.bytes(&bytes, effects);
-        Ok(())
-    }
-
-    fn parameters(&mut self, frame: &Frame, types: &[u32], effects: &mut Vec<Effect>) -> Handled {
-        let Some(Expect::DescribeStatement(plan)) = self.expected.front() else {
-            return Err(Unexpected);
-        };
-        let Planned::Guarded(plan) = &**plan else { return self.pass(frame, effects) };
-        let hidden = plan.parameters.len();
-        let mut bytes = BytesMut::new();
-        rewrite::parameter_description(&mut bytes, types, hidden)?;
-        self.outbox.bytes(&bytes, effects);
-        Ok(())
-    }
-
-    fn no_data(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
-        if let Some(Expect::DescribeOwn(_)) = self.expected.front() {
-            self.expected.pop_front();
-            return Ok(());
-        }
-        self.expect(|expect| {
-            matches!(expect, Expect::DescribeStatement(_) | Expect::DescribePortal(_))
-        })?;
-        self.pass(frame, effects)
     }
 
     /// The execution is over: the rest of its rows goes for recording, and its lookups are told
@@ -293,12 +244,54 @@ impl Session {
     }
 
     fn tell_misses(&mut self, run: &Run) {
-        if let Planned::Guarded(plan) = &*run.portal.plan
-            && !run.lookups_told
-            && !plan.guarded.lookups.is_empty()
+        // What is only prepared or declared has searched for nothing yet.
+        let plan = match &*run.portal.plan {
+            Planned::Guarded(plan) => plan,
+            Planned::Copy(copy) => &copy.query,
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => return,
+        };
+        if !run.lookups_told {
+            self.tell(plan, &run.portal, false);
+        }
+    }
+
+    /// What failed has been searched for all the same. And whether a statement on protected data
+    /// fails can hang on the data: it is told as a search that found nothing, one for each table,
+    /// before the client learns of it. Gives what is known by name of the statement's object.
+    fn tell_failure(&mut self, run: &Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
+        self.tell_misses(run);
+        let sqlstate = fields.field(b'C').unwrap_or_default();
+        let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
+        let plan = match &*run.portal.plan {
+            Planned::Guarded(plan) => Some(&**plan),
+            Planned::Copy(copy) => Some(&copy.query),
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => None,
+        };
+        if let Some(plan) = plan
+            && !ends
             && !self.outbox.is_discarding()
+            && may_hang_on_data(sqlstate)
         {
-            let lookups = plan.lookups(&run.portal.searched, false);
+            let mut relations: Vec<_> =
+                plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
+            relations.sort();
+            relations.dedup();
+            let column: Arc<str> = format!("failed {sqlstate}").into();
+            let value = postern_model::Secret::new(sqlstate.as_bytes().to_vec());
+            let told = relations.into_iter().map(|relation| LookupTouch {
+                relation,
+                column: column.clone(),
+                hit: false,
+                value: value.clone(),
+            });
+            self.hold_row(plan, told.collect());
+        }
+        run.portal.about.clone()
+    }
+
+    pub(crate) fn tell(&mut self, plan: &PlannedGuarded, portal: &Portal, hit: bool) {
+        if !plan.guarded.lookups.is_empty() && !self.outbox.is_discarding() {
+            let lookups = plan.lookups(&portal.searched, hit);
             self.hold_row(plan, lookups);
         }
     }
@@ -330,17 +323,23 @@ impl Session {
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
         self.gate(effects);
         let run = self.finish_rows(effects)?;
+        let writes = ["INSERT", "UPDATE", "DELETE", "MERGE"];
         if let Planned::Guarded(plan) = &*run.portal.plan
-            && !tag.starts_with("SELECT")
+            && writes.iter().any(|verb| tag.starts_with(verb))
         {
             self.wrote = true;
             effects.push(Effect::Wrote(plan.shown.clone()));
         }
-        if matches!(tag, "DISCARD ALL" | "DEALLOCATE ALL") {
-            self.statements.clear();
-            self.portals.clear();
+        if matches!(tag, "ROLLBACK" | "COMMIT") {
+            self.portals.values_mut().for_each(|portal| portal.unsure = true);
         }
-        self.pass(frame, effects)
+        let Some(count) = tag.strip_prefix("FETCH").filter(|_| run.portal.moves()) else {
+            return self.pass(frame, effects);
+        };
+        let mut bytes = BytesMut::new();
+        encode::command_complete(&mut bytes, &format!("MOVE{count}"))?;
+        self.outbox.bytes(&bytes, effects);
+        Ok(())
     }
 
     fn empty(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
@@ -374,15 +373,16 @@ impl Session {
         // A constraint that is checked late speaks of what was written before.
         let mut guarded = self.wrote;
         let mut refusal = None;
+        let mut missing = None;
+        self.copy_in = CopyIn::No;
         let mut dropped = self.drop_failed();
         if let Some(failed) = dropped.first() {
             guarded |= is_guarded(failed);
             match failed {
                 Expect::Refusal { error, .. } => refusal = Some(error.clone()),
-                // What failed has been searched for all the same.
-                Expect::Execute(run) => self.tell_misses(run),
+                Expect::Execute(run) => missing = self.tell_failure(run, fields),
                 Expect::Simple(runs) => {
-                    runs.front().into_iter().for_each(|run| self.tell_misses(run));
+                    missing = runs.front().and_then(|run| self.tell_failure(run, fields));
                 }
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
@@ -400,14 +400,23 @@ impl Session {
                 guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
             }
         }
+        if self.skipping {
+            self.drop_statements();
+        }
         while let Some(expect) = dropped.pop() {
             self.undo(expect);
         }
         self.flush(effects);
         let mut bytes = BytesMut::new();
-        match refusal {
-            Some(error) if fields.sqlstate() == Some(SqlState::SYNTAX_ERROR) => bytes = error,
-            Some(_) | None => scrub(b'E', fields, guarded, &mut bytes)?,
+        let sqlstate = fields.sqlstate();
+        let missing = missing.map(|about| about.missing());
+        match (refusal, missing) {
+            (Some(error), _) if sqlstate == Some(SqlState::SYNTAX_ERROR) => bytes = error,
+            // The server would name it by its number.
+            (_, Some(missing)) if sqlstate == Some(missing.sqlstate()) => {
+                missing.encode(&mut bytes);
+            }
+            _ => scrub(b'E', fields, guarded, &mut bytes)?,
         }
         self.outbox.bytes(&bytes, effects);
         // The server closes after a fatal error; so does the session.
@@ -466,14 +475,18 @@ impl Session {
             Expect::ClosePortal(Some((name, portal))) => {
                 self.portals.insert(name, portal);
             }
+            Expect::Execute(run) => self.put_back(run.undo),
+            Expect::Simple(runs) => {
+                for run in runs.into_iter().rev() {
+                    self.put_back(run.undo);
+                }
+            }
             Expect::CloseStatement(None)
             | Expect::ClosePortal(None)
             | Expect::Own { .. }
             | Expect::DescribeStatement(_)
             | Expect::DescribePortal(_)
             | Expect::DescribeOwn(_)
-            | Expect::Execute(_)
-            | Expect::Simple(_)
             | Expect::Refusal { .. }
             | Expect::QueryReady
             | Expect::SyncReady => {}
@@ -525,7 +538,7 @@ fn is_guarded(expect: &Expect) -> bool {
         Expect::Simple(runs) => runs.iter().any(|run| run.portal.plan.is_guarded()),
         Expect::Execute(run) => run.portal.plan.is_guarded(),
         Expect::DescribePortal(portal) | Expect::DescribeOwn(portal) => portal.plan.is_guarded(),
-        Expect::DescribeStatement(plan) => plan.is_guarded(),
+        Expect::DescribeStatement(described) => described.plan.is_guarded(),
         // A Bind evaluates what the planner folds.
         Expect::Bind { guarded, .. } | Expect::Own { guarded, .. } => *guarded,
         Expect::Parse { .. }
@@ -535,6 +548,13 @@ fn is_guarded(expect: &Expect) -> bool {
         | Expect::QueryReady
         | Expect::SyncReady => false,
     }
+}
+
+/// Whether an error with that code can say anything of the data: not one that the client, the
+/// administrator, a lock or the state of the session brought about.
+fn may_hang_on_data(sqlstate: &str) -> bool {
+    let class = sqlstate.get(..2).unwrap_or_default();
+    !matches!(class, "08" | "25" | "26" | "34" | "40" | "53" | "55" | "57" | "58")
 }
 
 impl Run {

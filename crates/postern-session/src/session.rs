@@ -11,8 +11,10 @@ use postern_wire::{Frame, Parse, TransactionStatus, encode};
 
 use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
+    copy::CopyIn,
     hold::{Held, Relied},
     judge::{Planned, Refused},
+    named::{About, Undo},
     outbox::Outbox,
     proof::Judgement,
     steps::Step,
@@ -103,6 +105,26 @@ pub(crate) struct Prepared {
     /// As the client wrote it.
     pub(crate) sql: Arc<str>,
     pub(crate) plan: Arc<Planned>,
+    /// How many parameters of the client it has.
+    pub(crate) parameters: usize,
+    /// Their types, as far as the client declared them by the protocol.
+    pub(crate) types: Vec<u32>,
+    /// What it came to when it was parsed, where that is found out anew at each Bind.
+    pub(crate) resolved: Option<Box<Portal>>,
+}
+
+impl Prepared {
+    pub(crate) fn described(&self) -> Described {
+        if let Some(portal) = &self.resolved {
+            let (plan, moves) = (portal.plan.clone(), portal.moves());
+            return Described { plan, hidden_parameters: 0, moves };
+        }
+        let hidden_parameters = match &*self.plan {
+            Planned::Guarded(plan) => plan.parameters.len(),
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => 0,
+        };
+        Described { plan: self.plan.clone(), hidden_parameters, moves: false }
+    }
 }
 
 /// A portal of the client: a statement with the entitlements that were bound with it.
@@ -116,6 +138,10 @@ pub(crate) struct Portal {
     pub(crate) judged: Arc<Judgement>,
     /// What its lookups search for.
     pub(crate) searched: Vec<Secret<Vec<u8>>>,
+    /// What it has to do with things that are kept by name.
+    pub(crate) about: Option<Arc<About>>,
+    /// A savepoint may have been rolled back since, and the portal with it.
+    pub(crate) unsure: bool,
 }
 
 impl Portal {
@@ -125,12 +151,22 @@ impl Portal {
         parameters: &[Option<&[u8]>],
         view: &View<'_>,
     ) -> Self {
-        let searched = match &*plan {
-            Planned::Guarded(plan) => plan.searched(parameters),
-            Planned::Plain(_) | Planned::Local(_) => Vec::new(),
-        };
-        let judged = Judgement::new(view.generation);
-        Self { upstream, plan, bound: view.entitled.clone(), bound_at: view.now, judged, searched }
+        let searched = plan.guarded().map(|plan| plan.searched(parameters)).unwrap_or_default();
+        Self {
+            upstream,
+            plan,
+            bound: view.entitled.clone(),
+            bound_at: view.now,
+            judged: Judgement::new(view.generation),
+            searched,
+            about: None,
+            unsure: false,
+        }
+    }
+
+    /// Whether its rows are counted and do not leave.
+    pub(crate) fn moves(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.moves)
     }
 }
 
@@ -150,6 +186,9 @@ impl UpstreamName {
     }
 }
 
+/// Names no statement and no portal; names are counted from 1.
+pub(crate) const NOTHING: UpstreamName = UpstreamName(Some(0));
+
 /// One execution whose answer is awaited.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -158,11 +197,25 @@ pub(crate) struct Run {
     pub(crate) lookups_told: bool,
     /// A gate stands before its answer.
     pub(crate) gated: bool,
+    /// The server has said that it copies rows to the client.
+    pub(crate) copies_out: bool,
+    /// Some of them have come.
+    pub(crate) copy_began: bool,
+    /// What is put back if it fails.
+    pub(crate) undo: Undo,
 }
 
 impl Run {
-    pub(crate) fn new(portal: Portal) -> Self {
-        Self { portal, rows: 0, lookups_told: false, gated: false }
+    pub(crate) fn new(portal: Portal, undo: Undo) -> Self {
+        Self {
+            portal,
+            rows: 0,
+            lookups_told: false,
+            gated: false,
+            copies_out: false,
+            copy_began: false,
+            undo,
+        }
     }
 }
 
@@ -178,15 +231,16 @@ pub(crate) enum Expect {
         /// What must be proven before its error may leave.
         open: Option<Arc<Judgement>>,
     },
-    /// A Parse or Bind of the gateway's own, for a statement that came in a Query message.
+    /// A Parse, Bind or Close of the gateway's own; its answer is not passed on.
     Own {
-        bind: bool,
         guarded: bool,
+        /// What must be proven before its error may leave.
         open: Option<Arc<Judgement>>,
     },
-    /// A Describe of the same.
+    /// A Describe of the gateway's own, for a statement that came in a Query message: the client
+    /// is told of columns and of nothing else.
     DescribeOwn(Portal),
-    DescribeStatement(Arc<Planned>),
+    DescribeStatement(Described),
     DescribePortal(Portal),
     Execute(Run),
     /// With what is forgotten by it.
@@ -204,6 +258,16 @@ pub(crate) enum Expect {
     QueryReady,
     /// What answers a Sync message.
     SyncReady,
+}
+
+/// What a described statement gives.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    /// Whose rows.
+    pub(crate) plan: Arc<Planned>,
+    pub(crate) hidden_parameters: usize,
+    /// They do not leave.
+    pub(crate) moves: bool,
 }
 
 impl Expect {
@@ -244,6 +308,7 @@ pub struct Session {
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
     pub(crate) wrote: bool,
+    pub(crate) copy_in: CopyIn,
     pub(crate) closed: bool,
 }
 
@@ -267,6 +332,7 @@ impl Session {
             early: BytesMut::new(),
             status: TransactionStatus::Idle,
             wrote: false,
+            copy_in: CopyIn::No,
             closed: false,
         }
     }
@@ -282,8 +348,13 @@ impl Session {
     /// that waits itself.
     pub fn takes_client(&self) -> bool {
         self.wants_client()
-            && self.steps.is_empty()
-            && !self.expected.back().is_some_and(Expect::is_ready)
+            && match self.copy_in {
+                CopyIn::No => {
+                    self.steps.is_empty() && !self.expected.back().is_some_and(Expect::is_ready)
+                }
+                CopyIn::Awaited | CopyIn::Unproven => false,
+                CopyIn::Open => true,
+            }
     }
 
     /// Whether a message of the server may be handled now; what waits is bounded.
@@ -328,6 +399,7 @@ impl Session {
             Input::Cancelled => self.cancelling = false,
         }
         self.let_out(view, effects);
+        self.open_copy();
         self.step(view, effects);
     }
 
@@ -380,6 +452,9 @@ impl Session {
         failure.encode(&mut bytes);
         self.filling = None;
         if self.outbox.cut(&bytes, effects) {
+            if self.fail_copy(effects).is_err() {
+                return self.close(&Failure::Upstream, effects);
+            }
             self.cancelling = true;
             effects.push(Effect::CancelUpstream);
         }

@@ -4,16 +4,13 @@
 //! A Query message with such a statement is run as the extended protocol would, statement by
 //! statement in one transaction, so that there is a moment between the statement and its commit.
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use postern_wire::{Bind, Execute, Frame, Frontend, Parse, Target, encode};
 
 use crate::{
     Effect, Failure, Session, View,
-    judge::Planned,
-    proof::Judgement,
-    session::{Expect, Portal, Run, UpstreamName, to_server},
+    copy::CopyIn,
+    session::{Expect, Run, to_server},
 };
 
 /// What waits, in order.
@@ -21,9 +18,9 @@ use crate::{
 pub(crate) enum Step {
     /// A message of the client.
     Message(Frame),
-    /// A statement of a Query message, and by which generation of the catalogue it was judged:
-    /// that of the message, however long it waits.
-    Statement { plan: Arc<Planned>, generation: u64 },
+    /// A statement of a Query message as it is sent, judged when the message came, however long
+    /// it waits.
+    Statement { sql: String, run: Run },
     /// The end of that message.
     End,
 }
@@ -31,6 +28,10 @@ pub(crate) enum Step {
 impl Session {
     /// Whether the message could commit what is not proven yet; then it waits.
     pub(crate) fn waits(&mut self, frame: &Frame, message: &Frontend<'_>) -> bool {
+        if self.copy_in == CopyIn::Open {
+            // What comes is for the copy.
+            return false;
+        }
         let commits = match message {
             Frontend::Sync | Frontend::Query(_) | Frontend::FunctionCall => true,
             Frontend::Execute(execute) => {
@@ -57,9 +58,12 @@ impl Session {
 
     /// Goes on with what waits, as far as it may.
     pub(crate) fn step(&mut self, view: &mut View<'_>, effects: &mut Vec<Effect>) {
-        while !self.cancelling && !self.closed {
+        while !self.cancelling && !self.closed && self.copy_in == CopyIn::No {
+            if self.skipping {
+                self.drop_statements();
+            }
             let may_commit = match self.steps.front() {
-                Some(Step::Statement { plan, .. }) => plan.is_transaction(),
+                Some(Step::Statement { run, .. }) => run.portal.plan.is_transaction(),
                 Some(Step::Message(_) | Step::End) => true,
                 None => return,
             };
@@ -71,11 +75,7 @@ impl Session {
                     self.client(&frame, view, effects);
                     Ok(())
                 }
-                // What follows an error is dropped, as the server would.
-                Some(Step::Statement { .. }) if self.skipping => Ok(()),
-                Some(Step::Statement { plan, generation }) => {
-                    self.run_own((plan, generation), view, effects)
-                }
+                Some(Step::Statement { sql, run }) => self.run_own(&sql, run, effects),
                 Some(Step::End) => {
                     let mut bytes = BytesMut::new();
                     encode::sync(&mut bytes);
@@ -98,18 +98,27 @@ impl Session {
         self.expected.push_back(Expect::SyncReady);
     }
 
+    /// What follows an error is dropped, as the server would; the last one is taken back first.
+    pub(crate) fn drop_statements(&mut self) {
+        let is_statement = |step: &Step| matches!(step, Step::Statement { .. });
+        let count = self.steps.iter().take_while(|step| is_statement(step)).count();
+        let dropped: Vec<Step> = self.steps.drain(..count).collect();
+        for step in dropped.into_iter().rev() {
+            if let Step::Statement { run, .. } = step {
+                self.put_back(run.undo);
+            }
+        }
+    }
+
     fn run_own(
         &mut self,
-        (plan, generation): (Arc<Planned>, u64),
-        view: &View<'_>,
+        sql: &str,
+        run: Run,
         effects: &mut Vec<Effect>,
     ) -> Result<(), encode::EncodeError> {
-        let sql = self.literal(&plan, view);
-        let guarded = plan.is_guarded();
-        let mut portal = Portal::new(UpstreamName(None), plan, &[], view);
-        portal.judged = Judgement::new(generation);
+        let portal = run.portal.clone();
         let mut bytes = BytesMut::new();
-        encode::parse(&mut bytes, &Parse { name: "", sql: &sql, types: Vec::new() })?;
+        encode::parse(&mut bytes, &Parse { name: "", sql, types: Vec::new() })?;
         let bind = Bind {
             portal: "",
             statement: "",
@@ -124,12 +133,14 @@ impl Session {
         // The server's unnamed statement and portal are not the client's any more.
         self.statements.remove("");
         self.portals.remove("");
+        let guarded = portal.plan.is_guarded();
         let open = self.unproven(&portal);
-        self.expected.push_back(Expect::Own { bind: false, guarded, open: None });
-        self.expected.push_back(Expect::Own { bind: true, guarded, open });
+        self.expected.push_back(Expect::Own { guarded, open: None });
+        self.expected.push_back(Expect::Own { guarded, open });
         self.expected.push_back(Expect::DescribeOwn(portal.clone()));
         self.sends(&portal);
-        self.expected.push_back(Expect::Execute(Run::new(portal)));
+        self.await_copy(&portal);
+        self.expected.push_back(Expect::Execute(run));
         Ok(())
     }
 }

@@ -17,8 +17,10 @@ use crate::{
     Stopped, TableSettings, Unrecorded, View, plan_rules,
 };
 
+mod copies;
 mod cuts;
 mod holds;
+mod kept;
 mod names;
 mod proofs;
 mod refusals;

@@ -4,13 +4,13 @@ use std::{mem, sync::Arc, thread};
 
 use pg_query::{
     Node, NodeEnum,
-    protobuf::{AStar, RawStmt, ScanToken, Token},
+    protobuf::{AStar, ParseResult, RawStmt, ScanToken, Token},
 };
 use postern_model::StatementFingerprint;
 
 use crate::{
     Catalogue, Context, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, Plain, Rules, Statement,
-    SyntaxError, Template, Verdict, nesting,
+    SyntaxError, Template, Verdict, copy, explain, named, nesting,
     query::{Analysis, Facts, ProtectedInsert, insert_protected},
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
@@ -26,6 +26,7 @@ pub fn analyse(
     rules: &Rules,
     context: Context<'_>,
 ) -> Result<Vec<Statement>, SyntaxError> {
+    nesting::length(sql)?;
     // A text without any token makes `scan_tokens` read a null pointer.
     if sql.bytes().all(|byte| byte.is_ascii_whitespace() || byte == 0x0b) {
         return Ok(empty());
@@ -37,7 +38,7 @@ pub fn analyse(
         start.ok().zip(end.ok()).and_then(|(start, end)| sql.get(start..end)).unwrap_or("U&")
     };
     let names_view = || tokens.iter().any(|token| catalogue.may_name_view(word(token)));
-    if nesting::depth(sql, &tokens)? <= nesting::DEPTH_SHALLOW && !names_view() {
+    if nesting::depth(&tokens)? <= nesting::DEPTH_SHALLOW && !names_view() {
         return judge();
     }
     thread::scope(|scope| {
@@ -81,32 +82,40 @@ fn judge(
             Statement {
                 normalized: normalized(sql, tokens, &raw),
                 fingerprint: StatementFingerprint(fingerprint),
-                verdict: verdict(raw, catalogue, rules, context),
+                verdict: verdict(raw, text, Resolver { catalogue, rules, context }),
             }
         })
         .collect())
 }
 
-fn verdict(raw: RawStmt, catalogue: &Catalogue, rules: &Rules, context: Context<'_>) -> Verdict {
+fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
     let Some(mut node) = raw.stmt.and_then(|node| node.node) else {
         return Verdict::Local(Local::Empty);
     };
-    if let Some(judged) = utility::judge(&mut node, context) {
+    if let Some(judged) = utility::judge(&mut node, resolver.context) {
         return match judged {
             Ok(Utility::Local(local)) => Verdict::Local(local),
-            Ok(Utility::Forward(effect)) => match written(&node) {
+            Ok(Utility::Forward(effect)) => match written(&mut node) {
                 Ok(sql) => Verdict::Plain(Plain { sql, effect, client_parameters: 0 }),
                 Err(refusal) => Verdict::Refused(refusal),
             },
             Err(refusal) => Verdict::Refused(refusal),
         };
     }
-    let resolver = Resolver { catalogue, rules, context };
-    query_verdict(node, resolver).unwrap_or_else(Verdict::Refused)
+    let judged = if let Some(named) = named::judge(&node, text, resolver) {
+        named.map(Verdict::Named)
+    } else {
+        match &node {
+            NodeEnum::CopyStmt(copy) => copy::judge(copy, resolver),
+            NodeEnum::ExplainStmt(explain) => explain::judge(explain, resolver),
+            _ => query_verdict(node, resolver),
+        }
+    };
+    judged.unwrap_or_else(Verdict::Refused)
 }
 
 /// Statements on rows: two runs of the analysis, then the text.
-fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
+pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
     let known = matches!(
         node,
         NodeEnum::SelectStmt(_)
@@ -123,22 +132,26 @@ fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> 
         let mut analysis = Analysis::new(resolver, Facts::default());
         if let Some(found) = insert_protected(&mut analysis, insert)? {
             let parameters = analysis.parameters;
-            return inserted(&node, found, resolver, parameters);
+            return inserted(&mut node, found, resolver, parameters);
         }
     }
+    let read = node.clone();
     let mut scout = Analysis::new(resolver, Facts::default());
-    run(&mut scout, &mut node.clone())?;
+    run(&mut scout, &mut node)?;
+    if scout.leaves.is_empty() {
+        drop(read);
+        let sql = written(&mut node)?;
+        let effect = if scout.changes() { Effect::Write } else { Effect::Query };
+        return Ok(Verdict::Plain(Plain { sql, effect, client_parameters: scout.parameters }));
+    }
     let facts = scout.facts;
+    node = read;
     let mut analysis = Analysis::new(resolver, facts.clone());
     let rows = run(&mut analysis, &mut node)?;
     if analysis.facts != facts {
         return internal("the two runs of the analysis differ");
     }
-    let sql = written(&node)?;
-    if analysis.leaves.is_empty() {
-        let effect = if analysis.changes() { Effect::Write } else { Effect::Query };
-        return Ok(Verdict::Plain(Plain { sql, effect, client_parameters: analysis.parameters }));
-    }
+    let sql = written(&mut node)?;
     guarded(&sql, &rows, &analysis).map(Verdict::Guarded)
 }
 
@@ -199,7 +212,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
 }
 
 fn inserted(
-    node: &NodeEnum,
+    node: &mut NodeEnum,
     found: ProtectedInsert<'_>,
     resolver: Resolver<'_>,
     parameters: usize,
@@ -234,7 +247,7 @@ fn inserted(
     }))
 }
 
-fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
+pub(crate) fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
     let mut whole = Node { node: Some(mem::replace(node, NodeEnum::AStar(AStar {}))) };
     let judged = Shape { forbidden }.node(&mut whole);
     if let Some(back) = whole.node {
@@ -243,9 +256,21 @@ fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
     judged
 }
 
+/// Lends the tree to what takes a list of statements: a copy would cost as much as the text.
+fn deparsed(node: &mut NodeEnum) -> pg_query::Result<String> {
+    let lent = Node { node: Some(mem::replace(node, NodeEnum::AStar(AStar {}))) };
+    let statement = RawStmt { stmt: Some(Box::new(lent)), stmt_location: 0, stmt_len: 0 };
+    let mut whole = ParseResult { version: 0, stmts: vec![statement] };
+    let sql = pg_query::deparse(&whole, pg_query::DeparseOptions::default());
+    if let Some(back) = whole.stmts.pop().and_then(|raw| raw.stmt).and_then(|stmt| stmt.node) {
+        *node = back;
+    }
+    sql
+}
+
 /// The statement's text, proven to be read as the same tree again.
-fn written(node: &NodeEnum) -> Judged<String> {
-    let Ok(sql) = node.deparse(pg_query::DeparseOptions::default()) else {
+pub(crate) fn written(node: &mut NodeEnum) -> Judged<String> {
+    let Ok(sql) = deparsed(node) else {
         return internal("the statement can't be written");
     };
     let Ok(parsed) = pg_query::parse(&sql, 0) else {

@@ -113,6 +113,17 @@ pub(crate) fn case(condition: Node, yes: Node, no: Node) -> Node {
     })))
 }
 
+/// `VALUES (expressions)`.
+pub(crate) fn values(expressions: Vec<Node>) -> NodeEnum {
+    let list = node(NodeEnum::List(pb::List { items: expressions }));
+    NodeEnum::SelectStmt(Box::new(pb::SelectStmt {
+        values_lists: vec![list],
+        limit_option: pb::LimitOption::Default as i32,
+        op: pb::SetOperation::SetopNone as i32,
+        ..pb::SelectStmt::default()
+    }))
+}
+
 /// `SELECT targets [FROM from] [WHERE condition]`.
 pub(crate) fn select(targets: Vec<Node>, from: Vec<Node>, condition: Option<Node>) -> Node {
     node(NodeEnum::SelectStmt(Box::new(pb::SelectStmt {

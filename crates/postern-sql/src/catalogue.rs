@@ -103,7 +103,7 @@ impl Relation {
 impl Definition {
     fn parse(text: &str) -> Option<Self> {
         let tokens = pg_query::scan_tokens(text).ok()?;
-        let depth = nesting::depth(text, &tokens).ok()?;
+        let depth = nesting::depth(&tokens).ok()?;
         let mut statements = pg_query::parse(text, 0).ok()?.protobuf.stmts.into_iter();
         let (Some(statement), None) = (statements.next(), statements.next()) else {
             return None;
@@ -127,6 +127,9 @@ pub(crate) struct Column {
     /// The columns that a generated column is computed from.
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) reads: Vec<String>,
+    /// How the column is computed from others; empty if it is not.
+    #[serde(default)]
+    pub(crate) generated: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

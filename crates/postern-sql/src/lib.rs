@@ -6,8 +6,9 @@
 //! the table is named; no expression above that place can reach a clear value.
 //!
 //! The crate refuses whatever it does not understand completely: a node of the grammar that
-//! [`shape`](self) does not list, a function that `functions.txt` does not allow, a catalogue relation
-//! that `relations.txt` does not let be read. It is pure: no files, sockets, clock or random numbers.
+//! `verdicts` does not let pass, a function that `functions.txt` does not allow, a catalogue
+//! relation that `relations.txt` does not let be read. It is pure: no files, sockets, clock or
+//! random numbers.
 
 #![deny(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 #![cfg_attr(
@@ -27,8 +28,11 @@
 mod analyse;
 mod ast;
 mod catalogue;
+mod copy;
+mod explain;
 mod functions;
 mod mask;
+mod named;
 mod nesting;
 mod query;
 mod refusal;
@@ -46,7 +50,7 @@ pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use rules::{ColumnRule, Context, InsertRule, KeySet, Mode, Rules, Show, TableRule};
 pub use statement::{
-    Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup, LookupValue, Origin, Plain, Refusal,
-    Statement, SyntaxError, Verdict,
+    Act, Argument, Copy, CopyForm, Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup,
+    LookupValue, Named, Origin, Plain, Refusal, Statement, SyntaxError, Verdict,
 };
 pub use template::Template;

@@ -17,6 +17,8 @@ const BYTES_MAX: usize = 2 << 20;
 /// The most tokens of a text, and the most statements. What comes after takes time and memory for
 /// each of them.
 const TOKENS_MAX: usize = 200_000;
+/// The most tokens that are more than an item of a list: the tree has nodes of many kinds for them.
+const WORDS_MAX: usize = 60_000;
 const STATEMENTS_MAX: usize = 1_000;
 
 /// The greatest estimate of a tree's depth.
@@ -36,18 +38,8 @@ struct Frame {
 }
 
 /// Estimates the tree's depth; refuses what is too long or too deep.
-pub(crate) fn depth(sql: &str, tokens: &[ScanToken]) -> Result<usize, SyntaxError> {
-    if sql.len() > BYTES_MAX {
-        return Err(limit("54000", format!("the statement is longer than {BYTES_MAX} bytes")));
-    }
-    if tokens.len() > TOKENS_MAX {
-        return Err(limit("54000", format!("the statement has more than {TOKENS_MAX} words")));
-    }
-    let ends = tokens.iter().filter(|token| token.token() == Token::Ascii59).count();
-    if ends > STATEMENTS_MAX {
-        let message = format!("the text has more than {STATEMENTS_MAX} statements");
-        return Err(limit("54000", message));
-    }
+pub(crate) fn depth(tokens: &[ScanToken]) -> Result<usize, SyntaxError> {
+    size(tokens)?;
     let mut outer: Vec<Frame> = Vec::new();
     let mut frame = Frame::default();
     // Of the frames outside the innermost one.
@@ -105,6 +97,48 @@ pub(crate) fn depth(sql: &str, tokens: &[ScanToken]) -> Result<usize, SyntaxErro
         }
     }
     Ok(deepest)
+}
+
+/// Refuses what is too long to be taken apart into words.
+pub(crate) fn length(sql: &str) -> Result<(), SyntaxError> {
+    if sql.len() > BYTES_MAX {
+        return Err(limit("54000", format!("the statement is longer than {BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn size(tokens: &[ScanToken]) -> Result<(), SyntaxError> {
+    if tokens.len() > TOKENS_MAX {
+        return Err(limit("54000", format!("the statement has more than {TOKENS_MAX} words")));
+    }
+    if tokens.iter().filter(|token| !is_item(token.token())).count() > WORDS_MAX {
+        let message = format!("the statement has more than {WORDS_MAX} words beside constants");
+        return Err(limit("54000", message));
+    }
+    let ends = tokens.iter().filter(|token| token.token() == Token::Ascii59).count();
+    if ends > STATEMENTS_MAX {
+        let message = format!("the text has more than {STATEMENTS_MAX} statements");
+        return Err(limit("54000", message));
+    }
+    Ok(())
+}
+
+/// Whether the token is a constant, or what stands between constants in a list.
+fn is_item(token: Token) -> bool {
+    matches!(
+        token,
+        // ( ) , ;
+        Token::Ascii40
+            | Token::Ascii41
+            | Token::Ascii44
+            | Token::Ascii59
+            | Token::Sconst
+            | Token::Iconst
+            | Token::Fconst
+            | Token::Param
+            | Token::SqlComment
+            | Token::CComment
+    )
 }
 
 /// A statement that is nested too deeply.

@@ -36,9 +36,11 @@ mod set_operation;
 mod target;
 mod view;
 mod window;
+mod work;
 mod write;
 
 pub(crate) use leaf::LeafBuild;
+pub(crate) use lookup::searched_value;
 pub(crate) use write::{ProtectedInsert, insert_protected};
 
 /// What the first run finds and the second needs.
@@ -124,6 +126,8 @@ pub(crate) struct Analysis<'a> {
     /// A function that is not PostgreSQL's own is called: it can do anything.
     calls_listed: Cell<bool>,
     names: usize,
+    /// What was spent of the bound on a statement's cost.
+    steps: Cell<usize>,
 }
 
 impl<'a> Analysis<'a> {
@@ -153,6 +157,7 @@ impl<'a> Analysis<'a> {
             writes: false,
             calls_listed: Cell::new(false),
             names: 0,
+            steps: Cell::new(0),
         }
     }
 

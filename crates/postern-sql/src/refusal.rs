@@ -34,17 +34,6 @@ pub(crate) fn not_understood<T>(what: &str) -> Judged<T> {
 /// A statement of a kind that is not analysed.
 pub(crate) fn unknown_kind(node: &NodeEnum) -> Refusal {
     let (kind, hint) = match node {
-        NodeEnum::CopyStmt(_) => {
-            ("COPY", r"use SELECT or INSERT; psql writes a result to a file with `\g FILE`")
-        }
-        NodeEnum::DeclareCursorStmt(_) | NodeEnum::FetchStmt(_) | NodeEnum::ClosePortalStmt(_) => (
-            "a cursor in SQL",
-            "let the driver fetch in portions, or use LIMIT and a WHERE on the key",
-        ),
-        NodeEnum::PrepareStmt(_) | NodeEnum::ExecuteStmt(_) | NodeEnum::DeallocateStmt(_) => {
-            ("PREPARE in SQL", "let the driver prepare the statement by the protocol")
-        }
-        NodeEnum::ExplainStmt(_) => ("EXPLAIN", "ask the administrator for the plan"),
         NodeEnum::TruncateStmt(_) => ("TRUNCATE", "use DELETE"),
         NodeEnum::LockStmt(_) => ("LOCK", "write the statement without it"),
         NodeEnum::ListenStmt(_) | NodeEnum::NotifyStmt(_) => {

@@ -213,9 +213,10 @@ impl<'a> Resolver<'a> {
             !built_in && !self.vouches_for(schema, name)
         };
         let parts = self.closure_of_type(kind.oid);
-        parts.iter().filter_map(|oid| self.catalogue.type_by_oid(*oid)).any(|part| {
-            part.runs.iter().any(unlisted)
-        })
+        parts
+            .iter()
+            .filter_map(|oid| self.catalogue.type_by_oid(*oid))
+            .any(|part| part.runs.iter().any(unlisted))
     }
 
     fn closure_of_type(&self, oid: u32) -> BTreeSet<u32> {

@@ -28,6 +28,85 @@ pub enum Verdict {
     Guarded(Guarded),
     /// The gateway answers it itself; the server never sees it.
     Local(Local),
+    /// It is about a prepared statement or a cursor, which the session keeps by its name.
+    Named(Named),
+    /// It copies the rows of a statement on protected tables to the client.
+    Copy(Copy),
+}
+
+/// A statement about something that the session keeps by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// As the client wrote it; the server never sees it.
+    pub name: String,
+    /// What is done with it.
+    pub act: Act,
+}
+
+/// What is done with a prepared statement or a cursor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// `PREPARE name (types) AS query`.
+    Prepare {
+        /// The types of the first parameters.
+        types: Vec<String>,
+        /// The verdict on what is prepared: plain or guarded.
+        query: Box<Verdict>,
+        /// The whole statement, to be judged again when it is executed.
+        source: String,
+    },
+    /// `EXECUTE name (arguments)`.
+    Execute { arguments: Vec<Argument> },
+    /// `DEALLOCATE name`.
+    Deallocate,
+    /// `DECLARE name options CURSOR FOR query`.
+    Declare {
+        /// Empty or with a space behind it.
+        options: &'static str,
+        /// The verdict on the query: plain or guarded.
+        query: Box<Verdict>,
+    },
+    /// `FETCH what FROM name`, or `MOVE`.
+    Fetch { what: String, moves: bool },
+    /// `CLOSE name`.
+    Close,
+}
+
+/// An argument of EXECUTE.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// Its text.
+    pub sql: String,
+    /// Its value, if it is a constant.
+    pub value: Option<String>,
+}
+
+impl std::fmt::Debug for Argument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Argument(…)")
+    }
+}
+
+/// `COPY (query) TO STDOUT (options)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// What is copied.
+    pub query: Guarded,
+    /// The options, to be sent as they stand.
+    pub options: String,
+    /// How the rows are written.
+    pub form: CopyForm,
+}
+
+/// How the rows of a copy are written: what is needed to find the ends of their values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyForm {
+    /// Values escaped by backslashes.
+    Text { delimiter: u8, null: String, header: bool },
+    /// Values quoted where they need it.
+    Csv { delimiter: u8, quote: u8, escape: u8, null: String, header: bool },
+    /// Values with their lengths.
+    Binary,
 }
 
 /// Why a statement must not run, in words for the person who sent it.
@@ -65,6 +144,14 @@ pub enum Effect {
     Transaction,
     /// It changes or shows a setting, or drops session state.
     Setting,
+    /// It drops all prepared statements.
+    Deallocate,
+    /// It closes all cursors.
+    CloseAll,
+    /// It drops all that a session has.
+    Discard,
+    /// It takes rows from the client.
+    CopyIn,
 }
 
 /// A statement on protected tables.

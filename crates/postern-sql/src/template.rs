@@ -37,10 +37,15 @@ impl Template {
 
     /// The text for the simple protocol; `keys` gives the array literal of a set, e.g. `{7,12}`.
     /// Needs `standard_conforming_strings = on`.
-    pub fn render_literal(&self, mut keys: impl FnMut(KeySet) -> String) -> String {
+    pub fn render_literal<K: AsRef<str>>(&self, mut keys: impl FnMut(KeySet) -> K) -> String {
         self.render(|set, text| {
             text.push('\'');
-            text.push_str(&keys(set).replace('\'', "''"));
+            for (index, part) in keys(set).as_ref().split('\'').enumerate() {
+                if index > 0 {
+                    text.push_str("''");
+                }
+                text.push_str(part);
+            }
             text.push('\'');
         })
     }

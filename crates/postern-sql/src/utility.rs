@@ -29,18 +29,20 @@ pub(crate) fn judge(node: &mut NodeEnum, context: Context<'_>) -> Option<Judged<
         NodeEnum::VariableShowStmt(n) => show(n),
         // The settings that the reading of statements depends on are given at start-up, so that
         // they are what a reset comes back to.
+        NodeEnum::DiscardStmt(n) if n.target() == pb::DiscardMode::DiscardAll => {
+            Ok(Utility::Forward(Effect::Discard))
+        }
         NodeEnum::DiscardStmt(_) => Ok(Utility::Forward(Effect::Setting)),
-        // Pools say these, together with others. No cursor but the protocol's and no listening
-        // can exist for a restricted role, so they close no more than DISCARD does.
+        // Pools say these, together with others.
         NodeEnum::ClosePortalStmt(n) if n.portalname.is_empty() => {
-            Ok(Utility::Forward(Effect::Setting))
+            Ok(Utility::Forward(Effect::CloseAll))
         }
         NodeEnum::UnlistenStmt(n) if n.conditionname.is_empty() => {
             Ok(Utility::Forward(Effect::Setting))
         }
         NodeEnum::DeallocateStmt(n) if n.isall => {
             n.location = 0;
-            Ok(Utility::Forward(Effect::Setting))
+            Ok(Utility::Forward(Effect::Deallocate))
         }
         _ => return None,
     };

@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests may panic"))]
 
 mod backend;
+pub mod copy;
 mod cursor;
 pub mod encode;
 mod frame;

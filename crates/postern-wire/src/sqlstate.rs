@@ -16,6 +16,7 @@ impl SqlState {
     pub const INVALID_CURSOR_NAME: Self = Self(*b"34000");
     pub const INVALID_CATALOG_NAME: Self = Self(*b"3D000");
     pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
+    pub const DUPLICATE_CURSOR: Self = Self(*b"42P03");
     pub const DUPLICATE_STATEMENT: Self = Self(*b"42P05");
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(*b"42501");
     pub const SYNTAX_ERROR: Self = Self(*b"42601");

@@ -193,7 +193,9 @@ def judge(text, values, own_values, site):
     """Whether all is well. A run that reached nothing proves nothing, so that fails too."""
     injectable = re.search(r"parameter: id \(get\)|is vulnerable|injectable", text, re.I)
     control = own_values.within(text)
-    leaked = values.within(text)
+    # Lena Brown, who is foreign, is found wherever Elena Brown, who is not, is shown.
+    shown = "\n".join(own_values.rows)
+    leaked = {value for value in values.within(text) if value not in shown}
     for value in sorted(leaked)[:20]:
         say(f"leaked: {value}")
     if not control:

@@ -49,21 +49,24 @@ const WORLD_PREFIXES: [&str; 3] = ["tokio-", "hyper", "async-"];
 /// Dependencies that belong to some crates only. Tests may use them anywhere.
 const RESERVED: [(&str, &[&str]); 8] = [
     // The composition root plays clients in the demo.
-    ("postern-wire", &["postern-session", "postern-gateway", "postern"]),
+    ("postern-wire", &["postern-session", "postern-gateway", "postern", "postern-interference"]),
     // SCRAM is part of PostgreSQL's protocol and of what is stored about people.
-    ("postgres-protocol", &["postern-wire", "postern-gateway", "postern-people"]),
+    (
+        "postgres-protocol",
+        &["postern-wire", "postern-gateway", "postern-people", "postern-interference"],
+    ),
     ("pg_query", &["postern-sql"]),
     ("cedar-policy", &["postern-policy"]),
     ("askama", &["postern-console"]),
     ("axum", &["postern-console"]),
-    ("clap", &["postern", "xtask"]),
-    ("anyhow", &["postern", "xtask"]),
+    ("clap", &["postern", "postern-interference", "xtask"]),
+    ("anyhow", &["postern", "postern-interference", "xtask"]),
 ];
 
 /// Crates that only tests may use, apart from those listed.
 const DEV_ONLY: [(&str, &[&str]); 2] = [
-    // The demo brings its own server.
-    ("postern-testkit", &["postern"]),
+    // The demo brings its own server; the other is a tool.
+    ("postern-testkit", &["postern", "postern-interference"]),
     ("postern-sim", &[]),
 ];
 

@@ -32,7 +32,7 @@ const WORLD: [&[&str]; 10] = [
 const ENVIRONMENT: [&[&str]; 1] = [&["std", "env"]];
 
 /// Crates that may read it: the composition root, and what is never part of a server.
-const READS_ENVIRONMENT: [&str; 2] = ["postern", "postern-testkit"];
+const READS_ENVIRONMENT: [&str; 3] = ["postern", "postern-interference", "postern-testkit"];
 
 /// Containers that make a `static` a registry.
 const REGISTRY: [&str; 4] = ["Mutex", "RwLock", "OnceLock", "RefCell"];

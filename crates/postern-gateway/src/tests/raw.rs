@@ -26,6 +26,11 @@ pub(super) struct Raw {
 pub(super) struct Answer {
     pub(super) rows: Vec<Vec<String>>,
     pub(super) error: Option<String>,
+    /// All that the error says.
+    pub(super) said: String,
+    /// What was copied, message after message.
+    pub(super) copied: Vec<Vec<u8>>,
+    pub(super) tags: Vec<String>,
     /// The transaction status; 0 if the connection ended.
     pub(super) status: u8,
 }
@@ -103,7 +108,12 @@ impl Raw {
                 }
                 Backend::ErrorResponse(fields) => {
                     answer.error = fields.sqlstate().map(|code| code.to_string());
+                    answer.said = format!("{:?}", fields.0);
                 }
+                Backend::CopyData(data) => answer.copied.push(data.to_vec()),
+                Backend::CommandComplete(tag) => answer.tags.push(tag.to_owned()),
+                // The server waits for data: what is sent next is the caller's.
+                Backend::CopyInResponse(_) => return answer,
                 Backend::ReadyForQuery(status) => {
                     answer.status = status.as_byte();
                     break;

@@ -135,6 +135,16 @@ impl World {
         }
     }
 
+    /// The gateway reads the catalogue now and then; this waits until it has seen a new table.
+    pub(super) async fn wait_for_relation(&self, actor: &str, name: &str) {
+        let client = self.client(actor).await;
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        while client.simple_query(&format!("SELECT 1 FROM {name}")).await.is_err() {
+            assert!(looks.tick().await < until, "the gateway does not see {name}");
+        }
+    }
+
     /// Sends bytes as a first message; whether the connection is closed for it.
     pub(super) async fn sends_and_is_closed(&self, bytes: &[u8]) -> bool {
         let mut stream = tokio::net::TcpStream::connect(self.handle().address()).await.unwrap();

@@ -5,7 +5,7 @@ use super::{holds::error, *};
 #[test]
 fn an_idle_session_refuses_at_once() {
     let mut table = Table::new();
-    table.query("COPY customers TO STDOUT");
+    table.query("LOCK customers");
     let told = table.told();
     assert!(told[0].starts_with("refused by "), "{told:?}");
     assert!(told[1].starts_with("client < error 42501"), "{told:?}");
@@ -16,7 +16,7 @@ fn an_idle_session_refuses_at_once() {
 fn in_a_transaction_the_server_is_made_to_fail_too() {
     let mut table = Table::new();
     table.query("BEGIN").completed("BEGIN").ready(TransactionStatus::InTransaction).told();
-    table.query("COPY customers TO STDOUT");
+    table.query("LOCK customers");
     let told = table.told();
     assert_eq!(told[1..], ["server < query postern refused this statement"]);
     table.server(|out| error(out, "42601", "syntax error at or near \"postern\""));
@@ -29,7 +29,7 @@ fn in_a_transaction_the_server_is_made_to_fail_too() {
 #[test]
 fn a_refused_parse_drops_what_follows_up_to_sync() {
     let mut table = Table::new();
-    extended(&mut table, "COPY customers TO STDOUT", &[]);
+    extended(&mut table, "LOCK customers", &[]);
     let told = table.told();
     assert_eq!(
         told[..2],
@@ -70,9 +70,14 @@ fn an_error_about_protected_data_keeps_its_code_only() {
     let mut table = Table::new();
     table.query("SELECT email::int FROM customers").told();
     table.server(|out| error(out, "22P02", "invalid input syntax: \"one@example.org\""));
+    assert_eq!(table.told(), ["hold 1 [] miss"], "whether it fails hangs on the data");
+    table.recorded(1, 0);
     assert_eq!(
         table.told(),
-        ["client < error 22P02 statement on protected data: invalid text representation"]
+        [
+            "release 1: 0",
+            "client < error 22P02 statement on protected data: invalid text representation"
+        ]
     );
 }
 
@@ -96,4 +101,56 @@ fn several_statements_cannot_be_prepared_as_one() {
     let told = table.told();
     let expected = "client < error 42601 can't insert multiple commands into a prepared statement";
     assert!(told.contains(&expected.to_owned()), "{told:?}");
+}
+
+#[test]
+fn an_error_is_no_way_around_the_budget() {
+    let mut table = Table::new();
+    table.query("SELECT 1 / (length(email) - 9) FROM customers WHERE id = 1").told();
+    table.server(|out| error(out, "22012", "division by zero")).ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["hold 1 [] miss"]);
+    table.stopped(1, 0);
+    let told = table.told();
+    assert!(told[1].starts_with("client < error 53400"), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("22012")), "{told:?}");
+}
+
+#[test]
+fn a_setting_that_changes_while_protected_data_is_read_is_not_told() {
+    let mut table = Table::new();
+    table.query("SELECT email FROM customers").told();
+    table.server(|out| encode::parameter_status(out, "TimeZone", "one@example.org").unwrap());
+    assert!(table.told().is_empty());
+    table.completed("SELECT 0").ready(TransactionStatus::Idle).told();
+    table.query("SET timezone = 'UTC'").told();
+    table.server(|out| encode::parameter_status(out, "TimeZone", "UTC").unwrap());
+    assert_eq!(table.told(), ["client < ParameterStatus"]);
+}
+
+#[test]
+fn text_in_another_encoding_is_an_error_and_no_end() {
+    let mut table = Table::new();
+    let latin = |out: &mut BytesMut, sql: &str| {
+        let start = out.len();
+        encode::query(out, sql).unwrap();
+        let place = out[start..].iter().position(|byte| *byte == b'?').unwrap();
+        out[start + place] = 0xe9;
+    };
+    table.client(|out| latin(out, "SELECT 'Andr?'"));
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 22021"), "{told:?}");
+    assert_eq!(told[1..], ["client < ready I"]);
+    table.client(|out| {
+        let parse = Parse { name: "", sql: "SELECT '?'", types: Vec::new() };
+        let start = out.len();
+        encode::parse(out, &parse).unwrap();
+        let place = out[start..].iter().position(|byte| *byte == b'?').unwrap();
+        out[start + place] = 0xff;
+        encode::sync(out);
+    });
+    table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
+    let told = table.told();
+    assert!(told.iter().any(|line| line.starts_with("client < error 22021")), "{told:?}");
+    table.query("SELECT name FROM products");
+    assert!(table.told()[0].starts_with("server < query SELECT"));
 }

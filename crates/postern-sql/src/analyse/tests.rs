@@ -4,13 +4,15 @@ use postern_model::FieldClass;
 
 use super::analyse;
 use crate::{
-    Catalogue, ColumnRule, Context, Guarded, InsertRule, KeySet, LookupValue, Mode, Refusal, Rules,
-    Show, TableRule, Verdict,
+    Act, Catalogue, ColumnRule, Context, Guarded, InsertRule, KeySet, LookupValue, Mode, Named,
+    Refusal, Rules, Show, TableRule, Verdict,
 };
 
 mod guarded;
 mod leaves;
 mod limits;
+mod mutations;
+mod named;
 mod recursion;
 mod refused;
 mod shapes;
@@ -83,10 +85,41 @@ fn judged(sql: &str, mode: Mode) -> String {
                 Verdict::Plain(plain) => format!("plain {}", plain.sql),
                 Verdict::Local(local) => format!("{local:?}"),
                 Verdict::Guarded(guarded) => written(guarded),
+                Verdict::Copy(copy) => {
+                    format!("copy{} {:?} of {}", copy.options, copy.form, written(&copy.query))
+                }
+                Verdict::Named(named) => written_named(named),
             });
             lines.collect::<Vec<_>>().join("\n")
         }
     }
+}
+
+fn written_named(named: &Named) -> String {
+    let query = |query: &Verdict| match query {
+        Verdict::Plain(plain) => format!("plain {}", plain.sql),
+        Verdict::Guarded(guarded) => written(guarded),
+        Verdict::Refused(_) | Verdict::Local(_) | Verdict::Named(_) | Verdict::Copy(_) => {
+            panic!("{query:?}")
+        }
+    };
+    let act = match &named.act {
+        Act::Prepare { types, query: of, .. } => {
+            format!("prepare ({}) as {}", types.join(", "), query(of))
+        }
+        Act::Execute { arguments } => {
+            let texts: Vec<_> = arguments
+                .iter()
+                .map(|argument| format!("{} = {:?}", argument.sql, argument.value))
+                .collect();
+            format!("execute ({})", texts.join(", "))
+        }
+        Act::Deallocate => "deallocate".to_owned(),
+        Act::Declare { options, query: of } => format!("declare {options}as {}", query(of)),
+        Act::Fetch { what, moves } => format!("fetch {what} moves {moves}"),
+        Act::Close => "close".to_owned(),
+    };
+    format!("{}: {act}", named.name)
 }
 
 fn written(guarded: &Guarded) -> String {

@@ -10,7 +10,7 @@ use super::{
     select::Place,
 };
 use crate::{
-    ast,
+    Mode, ast,
     functions::Kind,
     refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolved,
@@ -118,6 +118,7 @@ impl Analysis<'_> {
             _ => return not_understood("this kind of FROM item"),
         };
         item.nullable = nullable;
+        self.charge_rows(&item.rows)?;
         let star = Star::of(&item);
         scope.items.push(item);
         Ok(star)
@@ -242,6 +243,15 @@ impl Analysis<'_> {
             return not_understood("a TABLESAMPLE that isn't constant");
         }
         let item = self.table(node, range, Some(sample), place)?;
+        if item.leaf.is_some() && self.resolver.rules.mode == Mode::Restricted {
+            // How many rows stand on a page, and where, depends on how long their values are.
+            return refuse(
+                "sample",
+                "TABLESAMPLE of a protected table is not allowed for this role: a sample depends \
+                 on how long protected values are",
+                "leave TABLESAMPLE out, and use ORDER BY with LIMIT",
+            );
+        }
         self.pinned.extend(item.leaf);
         Ok(item)
     }

@@ -125,7 +125,7 @@ fn point(node: &Node, scope: &Scope<'_>) -> Option<usize> {
 }
 
 /// What a constant, a parameter or a plain cast of one searches for.
-fn searched_value(node: &Node) -> Option<LookupValue> {
+pub(crate) fn searched_value(node: &Node) -> Option<LookupValue> {
     match node.node.as_ref()? {
         NodeEnum::ParamRef(parameter) => {
             usize::try_from(parameter.number).ok().map(LookupValue::Parameter)

@@ -140,7 +140,11 @@ impl Analysis<'_> {
             return not_understood("`*` in an expression");
         };
         let (alias, name) = match names.as_slice() {
-            [name] => return self.unqualified(name, scope),
+            [name] => {
+                let taint = self.unqualified(name, scope)?;
+                self.charge_reference(scope, &taint)?;
+                return Ok(taint);
+            }
             [alias, name] => (None, Some((*alias, *name))),
             [schema, alias, name] => (Some(*schema), Some((*alias, *name))),
             [database, schema, alias, name] if *database == self.resolver.catalogue.database() => {
@@ -153,6 +157,7 @@ impl Analysis<'_> {
         };
         let (item, column) = (item.to_owned(), column.to_owned());
         let taint = self.qualified(alias, &item, &column, scope)?;
+        self.charge_reference(scope, &taint)?;
         reference.fields = vec![ast::string(&item), ast::string(&column)];
         Ok(taint)
     }

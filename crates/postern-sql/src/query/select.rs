@@ -21,7 +21,10 @@ use crate::{
 };
 
 /// PostgreSQL's own limit.
-const LIST_MAX: usize = 1_664;
+pub(super) const LIST_MAX: usize = 1_664;
+
+/// Common tables that can be named at one place.
+const COMMONS_MAX: usize = 500;
 
 /// Where a select stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,9 @@ impl Analysis<'_> {
     ) -> Judged<()> {
         let Some(with) = with else { return Ok(()) };
         let mark = self.commons.len();
+        if mark + with.ctes.len() > COMMONS_MAX {
+            return too_many("54001", "common tables", COMMONS_MAX);
+        }
         let mut tables = Vec::new();
         for node in &mut with.ctes {
             let Some(NodeEnum::CommonTableExpr(table)) = node.node.as_mut() else {

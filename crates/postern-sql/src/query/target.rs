@@ -63,6 +63,7 @@ impl Analysis<'_> {
         let mut outputs = Outputs::default();
         let mut kept = Vec::with_capacity(targets.len());
         for mut node in targets.drain(..) {
+            self.charge_outputs(&outputs)?;
             let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else {
                 return not_understood("this kind of result column");
             };
@@ -97,6 +98,7 @@ impl Analysis<'_> {
             outputs.columns.push(output);
             kept.push(node);
         }
+        self.charge_outputs(&outputs)?;
         *targets = kept;
         Ok(outputs)
     }

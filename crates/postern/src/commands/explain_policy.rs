@@ -10,7 +10,7 @@ use postern_ledger::Counter;
 use postern_model::{Actor, Clock as _, Grade, Reason};
 use postern_policy::{Action, Request};
 use postern_session::{Kind, ReasonSet, plan_rules};
-use postern_sql::{Context, Guarded, KeySet, Leaf, Rules, Show, Verdict, analyse};
+use postern_sql::{Act, Context, Guarded, KeySet, Leaf, Rules, Show, Verdict, analyse};
 
 use crate::{
     cli::ExplainPolicyArgs,
@@ -43,10 +43,8 @@ pub(crate) fn run(path: &Path, args: &ExplainPolicyArgs) -> anyhow::Result<Outco
 }
 
 fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
-    let account = basis
-        .people
-        .account(name)
-        .with_context(|| format!("there is no account `{name}`"))?;
+    let account =
+        basis.people.account(name).with_context(|| format!("there is no account `{name}`"))?;
     let actor: Actor = Actor::new(name);
     let role_name = account.role.clone();
     let mut report = Report::new(name, &role_name);
@@ -123,6 +121,13 @@ impl Judged<'_> {
             }
             Verdict::Local(_) => Statement::new("answered"),
             Verdict::Guarded(guarded) => self.guarded(guarded),
+            Verdict::Copy(copy) => self.guarded(&copy.query),
+            Verdict::Named(named) => match &named.act {
+                Act::Prepare { query, .. } | Act::Declare { query, .. } => self.statement(query),
+                Act::Execute { .. } | Act::Deallocate | Act::Fetch { .. } | Act::Close => {
+                    Statement::new("kept")
+                }
+            },
         }
     }
 

@@ -232,11 +232,13 @@ impl Count {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TableFile {
-    /// The table, with its schema: `public.customers`.
+    /// The table, with its schema: `public.customers`. A materialized view or foreign table
+    /// that holds customers' records is declared in the same way; a view needs no section.
     pub(crate) name: String,
     /// The column that says whose record a row is: the customer's key.
     pub(crate) subject: String,
-    /// The columns that anybody may see.
+    /// The columns that anybody may see. A generated column that is computed from a protected
+    /// one is masked all the same.
     #[serde(default)]
     pub(crate) clear: Vec<String>,
     /// The protected columns: one section `[tables.columns.NAME]` for each.

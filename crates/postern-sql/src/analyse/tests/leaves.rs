@@ -123,7 +123,7 @@ fn an_accounted_leaf_is_clear() {
 
 #[test]
 fn a_sample_moves_into_the_leaf() {
-    let text = leaf("SELECT id FROM tickets TABLESAMPLE SYSTEM (1)", Mode::Restricted);
+    let text = leaf("SELECT id FROM tickets TABLESAMPLE SYSTEM (1)", Mode::Accounted);
     assert!(text.ends_with(" FROM public.tickets b TABLESAMPLE system(1)) tickets"), "{text}");
 }
 

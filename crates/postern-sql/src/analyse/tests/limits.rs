@@ -94,3 +94,45 @@ fn what_takes_too_long_to_judge_is_an_error() {
     assert_eq!(error(&format!("SELECT 1 FROM {}", numbered(201, "products p"))), "54001 too_m");
     assert_eq!(error(&format!("SELECT 1 FROM {}", numbered(101, "customers c"))), "54001 too_m");
 }
+
+#[test]
+fn what_is_short_and_means_a_lot_is_an_error() {
+    let error = |sql: &str| judged(sql, Mode::Restricted).chars().take(17).collect::<String>();
+    let commons = |count: usize, first: &str, next: &dyn Fn(usize) -> String| {
+        let tables = (1..count).map(|n| format!("c{n} AS ({})", next(n - 1)));
+        let tables = tables.collect::<Vec<_>>().join(", ");
+        format!("WITH c0 AS ({first}), {tables} SELECT 1 FROM c{}", count - 1)
+    };
+    // Each common table has all columns of the one before it twice.
+    let doubled = |n: usize| format!("SELECT a.*, b.* FROM c{n} a, c{n} b");
+    assert_eq!(error(&commons(60, "SELECT * FROM products", &doubled)), "54011 too_many");
+    // The same beneath the limit on columns, and often.
+    let wide = commons(9, "SELECT * FROM products", &doubled);
+    let wide = wide.strip_suffix("SELECT 1 FROM c8").unwrap();
+    let read = |count: usize| {
+        let tests = vec!["EXISTS (SELECT 1 FROM c8)"; count].join(" OR ");
+        format!("{wide}SELECT 1 WHERE {tests}")
+    };
+    assert_eq!(error(&read(200)), "54001 too_complex");
+    assert_eq!(error(&read(2)), "plain WITH c0 AS ");
+    assert_eq!(error(&commons(501, "SELECT 1", &|n| format!("TABLE c{n}"))), "54001 too_many");
+    let tables = (0..200).map(|n| format!("products p{n}")).collect::<Vec<_>>().join(", ");
+    let items = vec!["*"; 900].join(", ");
+    assert_eq!(error(&format!("SELECT {items} FROM {tables}")), "54011 too_many");
+    let comparisons = vec!["id = 1"; 20_001].join(" OR ");
+    assert_eq!(error(&format!("SELECT 1 FROM products WHERE {comparisons}")), "error 54000: the ");
+}
+
+#[test]
+fn as_many_parameters_as_the_protocol_allows_are_no_error() {
+    let list = (1..=65_535).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+    let text = judged(&format!("SELECT id FROM products WHERE id IN ({list})"), Mode::Restricted);
+    assert!(text.starts_with("plain SELECT id FROM public.products WHERE id IN ($1, $2,"));
+}
+
+#[test]
+fn a_zero_byte_is_an_error() {
+    for sql in ["SELECT 1\0", "SELECT '\0'", "\0"] {
+        assert!(judged(sql, Mode::Restricted).starts_with("error 42601"), "{sql:?}");
+    }
+}

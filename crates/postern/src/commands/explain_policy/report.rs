@@ -20,9 +20,10 @@ pub(super) struct Report {
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Statement {
-    /// `refused`, `plain`, `guarded`, `answered` (by the gateway itself), or `forwarded` (for an
-    /// account whose statements are not judged).
-    verdict: &'static str,
+    /// `refused`, `plain`, `guarded`, `answered` (by the gateway itself), `kept` (about something
+    /// that was prepared or declared), or `forwarded` (for an account whose statements are not
+    /// judged).
+    pub(super) verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refusal: Option<Refusal>,
     pub(super) tables: Vec<Table>,
@@ -122,6 +123,7 @@ impl Statement {
             "plain" => "allowed; nothing protected takes part",
             "guarded" => "allowed; rewritten so that protected columns are masked where it reads",
             "answered" => "answered by the gateway, never sent",
+            "kept" => "about what was prepared or declared, which is judged by its own statement",
             "forwarded" => "forwarded as it is; this role's statements are not judged",
             _ => "refused",
         };

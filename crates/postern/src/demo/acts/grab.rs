@@ -62,7 +62,7 @@ fn tricks(play: &Play<'_>) -> Vec<Trick> {
         trick("a cast of the whole row", format!("SELECT c::text {from}")),
         trick("string_agg", format!("SELECT string_agg(email, ',') {from}")),
         trick("a function over the value", format!("SELECT reverse(reverse(phone)) {from}")),
-        trick("COPY", "COPY public.customers TO STDOUT".to_owned()),
+        trick("COPY to a file", "COPY public.customers TO '/tmp/customers'".to_owned()),
         trick("COPY of a query", format!("COPY (SELECT * {from}) TO STDOUT")),
         trick(
             "a cursor",

@@ -1,0 +1,267 @@
+//! Two servers with the same tables, and a gateway in front of each.
+//!
+//! The servers are made in the same way and see the same statements in the same order, so that the
+//! numbers of their objects are the same too.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, bail};
+use postern_gateway::{
+    Gateway, Limits, Parts, ReasonGrade, ReasonSettings, Role, Settings, Upstream, UpstreamHost,
+};
+use postern_ledger::{Ledger, Options};
+use postern_model::{Actor, Clock, Timestamp};
+use postern_people::{Account, People, Verifier};
+use postern_policy::Policy;
+use postern_session::{ColumnSettings, HoldLimits, Kind, TableSettings};
+use postern_testkit::PostgresServer;
+use tempfile::TempDir;
+
+use crate::{
+    client::{Client, Transcript},
+    schema::{ACTOR, Guard, Table, World},
+    script::Script,
+};
+
+const DATABASE: &str = "world";
+const PASSWORD: &str = "pw";
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A folder in memory: the ledger syncs for every statement.
+const MEMORY: &str = "/dev/shm";
+
+/// Settings that keep both servers from doing anything of their own.
+const SERVER: [(&str, &str); 6] = [
+    ("autovacuum", "off"),
+    ("max_connections", "30"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+    ("timezone", "UTC"),
+    ("lc_messages", "C"),
+];
+
+#[derive(Debug)]
+struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "these gateways run in real time")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(since.as_micros().try_into().unwrap_or_default())
+    }
+}
+
+/// Two servers, for one world after the other.
+#[derive(Debug)]
+pub struct Arena {
+    servers: [PostgresServer; 2],
+}
+
+/// One of a world's two databases, behind its gateway.
+#[derive(Debug)]
+struct Side {
+    gateway: Option<Gateway>,
+    client: Option<Client>,
+    _folder: TempDir,
+}
+
+/// A world at work.
+#[derive(Debug)]
+pub struct Stage {
+    sides: [Side; 2],
+}
+
+impl Arena {
+    /// Starts the servers.
+    pub fn start() -> anyhow::Result<Self> {
+        let start = || {
+            let settings = SERVER.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+            let options = postern_testkit::Options {
+                settings: settings.collect(),
+                ..postern_testkit::Options::default()
+            };
+            PostgresServer::start(options)
+        };
+        Ok(Self { servers: both(|_| start().context("cannot start a server"))? })
+    }
+
+    /// Makes both databases of a world anew.
+    pub fn stage(&self, world: &World) -> anyhow::Result<Stage> {
+        let databases = both(|side| {
+            let server = &self.servers[side];
+            server.psql(&format!(
+                "DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE);\nCREATE DATABASE {DATABASE}"
+            ))?;
+            let text = format!("BEGIN;\n{}\n{}\nCOMMIT;", world.setup, world.rows[side]);
+            server.psql_in(DATABASE, &text)?;
+            Ok(server.psql_in(DATABASE, "SELECT oid, relname FROM pg_class ORDER BY oid")?)
+        })?;
+        if databases[0] != databases[1] {
+            bail!("the two databases number their tables differently");
+        }
+        Ok(Stage { sides: both(|side| Side::start(&self.servers[side], world))? })
+    }
+}
+
+impl Stage {
+    /// What a client is sent on both sides for the same bytes.
+    pub fn play(&mut self, script: &Script) -> anyhow::Result<[Transcript; 2]> {
+        let (bytes, readies) = script.encode()?;
+        for side in &mut self.sides {
+            side.client()?.send(&bytes)?;
+        }
+        let [one, two] = &mut self.sides;
+        Ok([one.read(readies)?, two.read(readies)?])
+    }
+
+    /// Both clients log in anew before the next script.
+    pub fn reconnect(&mut self) {
+        self.sides.iter_mut().for_each(|side| side.client = None);
+    }
+}
+
+impl Side {
+    fn start(server: &PostgresServer, world: &World) -> anyhow::Result<Self> {
+        let memory = Path::new(MEMORY);
+        let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+        let folder = folder.context("cannot make a folder for the ledger")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let options = Options::new("interference", clock.clone());
+        let path = folder.path().join("ledger");
+        Ledger::create(&path, &options)?;
+        let parts = Parts {
+            ledger: Arc::new(Ledger::open(&path, options, Arc::new(|_| {}))?),
+            policy: Arc::new(Policy::parse(&world.policy)?),
+            people: Arc::new(people()?),
+            suspended: BTreeMap::new(),
+            clock,
+            mock_secret: [1; 32],
+            search_key: [2; 32],
+        };
+        let gateway = Gateway::build(settings(server, world), parts)?;
+        let handle = gateway.handle();
+        postern_testkit::wait_until(PATIENCE, "the catalogue to be read", || handle.is_ready())?;
+        Ok(Self { gateway: Some(gateway), client: None, _folder: folder })
+    }
+
+    fn client(&mut self) -> anyhow::Result<&mut Client> {
+        let Some(gateway) = &self.gateway else { bail!("the gateway has stopped") };
+        if self.client.is_none() {
+            let address = gateway.handle().address();
+            self.client = Some(Client::connect(address, ACTOR, PASSWORD, DATABASE)?);
+        }
+        self.client.as_mut().context("no client")
+    }
+
+    fn read(&mut self, readies: usize) -> anyhow::Result<Transcript> {
+        let transcript = self.client()?.read(readies).context("no answer from a gateway")?;
+        if transcript.closed {
+            self.client = None;
+        }
+        Ok(transcript)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        self.client = None;
+        if let Some(gateway) = self.gateway.take() {
+            gateway.handle().stop();
+            gateway.wait();
+        }
+    }
+}
+
+/// Does the same for both sides at the same time.
+fn both<T: Send>(
+    work: impl Fn(usize) -> anyhow::Result<T> + Send + Sync,
+) -> anyhow::Result<[T; 2]> {
+    thread::scope(|scope| {
+        let one = scope.spawn(|| work(0));
+        let two = work(1)?;
+        match one.join() {
+            Ok(one) => Ok([one?, two]),
+            Err(_) => bail!("a thread has panicked"),
+        }
+    })
+}
+
+fn people() -> anyhow::Result<People> {
+    let mut people = People::default();
+    let iterations = NonZeroU32::new(16).context("no iterations")?;
+    let account = Account {
+        role: "agent".into(),
+        employer: "own".into(),
+        verifier: Some(Verifier::derive(PASSWORD, b"0123456789abcdef", iterations)),
+        ends: None,
+    };
+    people.insert(Actor::new(ACTOR), account)?;
+    Ok(people)
+}
+
+fn settings(server: &PostgresServer, world: &World) -> Settings {
+    let role = Role { kind: Kind::Restricted, budgets: Vec::new().into() };
+    Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        workers: 1,
+        tls: None,
+        upstream: Upstream {
+            host: UpstreamHost::Unix {
+                folder: server.socket_dir().to_owned(),
+                port: server.port(),
+            },
+            database: DATABASE.to_owned(),
+            user: server.superuser().to_owned(),
+            password: None,
+            tls: None,
+            search_path: vec!["public".to_owned()],
+        },
+        limits: Limits {
+            connections_max: 20,
+            message_bytes_max: 1 << 26,
+            login_timeout: PATIENCE,
+            drain: Duration::from_millis(50),
+            statement_timeout: Duration::from_secs(5),
+            idle_in_transaction_timeout: Duration::from_secs(60),
+            hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
+        },
+        roles: BTreeMap::from([("agent".into(), role)]),
+        tables: world.tables.iter().filter(|table| table.protected).map(table_settings).collect(),
+        reasons: vec![ReasonSettings {
+            name: "ticket".into(),
+            schema: "public".to_owned(),
+            table: "tickets".to_owned(),
+            subject: "customer".to_owned(),
+            actor: "assignee".to_owned(),
+            condition: world.condition.clone(),
+            grade: ReasonGrade::StrongWhen("opened_by = 'customer'".to_owned()),
+        }],
+    }
+}
+
+fn table_settings(table: &Table) -> TableSettings {
+    let named = |guard: fn(&Guard) -> bool| {
+        let columns = table.columns.iter().filter(move |column| guard(&column.guard));
+        columns.map(|column| column.name.clone())
+    };
+    let columns = table.columns.iter().filter_map(|column| match column.guard {
+        Guard::Protected { class, lookup } => {
+            Some(ColumnSettings { name: column.name.clone(), class, lookup, mask: None })
+        }
+        Guard::Free | Guard::Subject | Guard::Unlisted => None,
+    });
+    TableSettings {
+        schema: "public".to_owned(),
+        table: table.name.clone(),
+        subject: named(|guard| *guard == Guard::Subject).next().unwrap_or_default(),
+        clear: named(|guard| *guard == Guard::Free).collect(),
+        columns: columns.collect(),
+        insert: table.insert,
+    }
+}

@@ -1,0 +1,383 @@
+//! Statements whose text is made when they are sent: those about prepared statements and cursors,
+//! which the session keeps by name, and those whose keys can only be literals.
+//!
+//! On the server each prepared statement and cursor has a number that is never given to another
+//! one. What the session remembers under a name may be gone on the server (a savepoint was rolled
+//! back, say): then the server says so. It can never be something else than what was judged.
+
+use std::{collections::HashMap, sync::Arc};
+
+use postern_sql::{Act, Argument, Effect, KeySet, LookupValue};
+
+use crate::{
+    Failure, Session, View,
+    client::single,
+    judge::{Planned, PlannedNamed},
+    session::{NOTHING, Portal, Prepared, UpstreamName},
+};
+
+/// A statement as it is sent: its text, and what executes it.
+pub(crate) type Resolved = Result<(String, Portal), Failure>;
+
+/// What an execution has to do with something that is kept by name.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    /// The client's name of it.
+    pub(crate) name: String,
+    /// The server's number of it.
+    pub(crate) upstream: UpstreamName,
+    pub(crate) is_cursor: bool,
+    /// Rows are counted and recorded, and do not leave: it is a MOVE.
+    pub(crate) moves: bool,
+    pub(crate) change: Change,
+}
+
+/// A name of the client, and the server's number of what it means.
+enum Kept<'a> {
+    Statement(&'a str, UpstreamName),
+    Cursor(&'a str, UpstreamName),
+}
+
+impl About {
+    fn new(kept: Kept<'_>, moves: bool, change: Change) -> Self {
+        let is_cursor = matches!(kept, Kept::Cursor(..));
+        let (Kept::Statement(name, upstream) | Kept::Cursor(name, upstream)) = kept;
+        Self { name: name.to_owned(), upstream, is_cursor, moves, change }
+    }
+
+    /// What the client is told if the server does not know it.
+    pub(crate) fn missing(&self) -> Failure {
+        let name = self.name.clone();
+        if self.is_cursor { Failure::NoPortal(name) } else { Failure::NoStatement(name) }
+    }
+}
+
+/// What an execution changes in what the session keeps by name.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Nothing,
+    Statement(Option<Box<Prepared>>),
+    Cursor(Option<Box<Portal>>),
+}
+
+/// What is put back if an execution fails.
+#[derive(Debug, Default)]
+pub(crate) enum Undo {
+    #[default]
+    Nothing,
+    Statement(String, Option<Prepared>),
+    Cursor(String, Option<Portal>),
+    Statements(HashMap<String, Prepared>),
+    Portals(HashMap<String, Portal>),
+    All(HashMap<String, Prepared>, HashMap<String, Portal>),
+}
+
+impl Session {
+    /// The text of a statement as it is sent now, with the actor's keys as literals.
+    pub(crate) fn resolve(
+        &mut self,
+        plan: &Arc<Planned>,
+        parameters: &[Option<&[u8]>],
+        view: &mut View<'_>,
+    ) -> Resolved {
+        let sql = match &**plan {
+            Planned::Named(named) => return self.resolve_named(plan, named, parameters, view),
+            Planned::Copy(copy) => {
+                let query = copy.query.guarded.sql.render_literal(|set| self.array(set, view));
+                format!("COPY ({query}) TO STDOUT{}", copy.options)
+            }
+            Planned::Plain(_) | Planned::Guarded(_) | Planned::Local(_) => self.literal(plan, view),
+        };
+        Ok((sql, Portal::new(UpstreamName(None), plan.clone(), parameters, view)))
+    }
+
+    /// The text of a query with the actor's keys in it.
+    fn literal(&self, plan: &Planned, view: &View<'_>) -> String {
+        match plan {
+            Planned::Plain(plain) => plain.sql.clone(),
+            Planned::Guarded(plan) => {
+                plan.guarded.sql.render_literal(|set: KeySet| self.array(set, view))
+            }
+            // A local statement is sent as an empty one.
+            Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => String::new(),
+        }
+    }
+
+    fn resolve_named(
+        &mut self,
+        plan: &Arc<Planned>,
+        named: &PlannedNamed,
+        parameters: &[Option<&[u8]>],
+        view: &mut View<'_>,
+    ) -> Resolved {
+        let name = &named.named.name;
+        match (&named.named.act, &named.query) {
+            (Act::Prepare { types, source, .. }, Some(query)) => {
+                self.prepare(plan, (name, types, source), query, view)
+            }
+            (Act::Execute { arguments }, _) => self.execute_prepared(name, arguments, view),
+            (Act::Declare { options, .. }, Some(query)) => {
+                let (sql, cursor) = self.declare((name, options), query, parameters, view)?;
+                let (upstream, judged) = (cursor.upstream, cursor.judged.clone());
+                let change = Change::Cursor(Some(Box::new(cursor)));
+                let portal = about(plan, Kept::Cursor(name, upstream), change, view);
+                // The query is analysed now: this proof is that of all that is fetched.
+                Ok((sql, Portal { judged, ..portal }))
+            }
+            (Act::Fetch { what, moves }, _) => Ok(self.fetch(plan, name, (what, *moves), view)),
+            (Act::Deallocate, _) => {
+                let upstream = self.statements.get(name).map_or(NOTHING, |known| known.upstream);
+                let sql = format!("DEALLOCATE {}", upstream.statement());
+                let kept = Kept::Statement(name, upstream);
+                Ok((sql, about(plan, kept, Change::Statement(None), view)))
+            }
+            (Act::Close, _) => {
+                let upstream = self.portals.get(name).map_or(NOTHING, |known| known.upstream);
+                let sql = format!("CLOSE {}", upstream.portal());
+                Ok((sql, about(plan, Kept::Cursor(name, upstream), Change::Cursor(None), view)))
+            }
+            (Act::Prepare { .. } | Act::Declare { .. }, None) => Err(Failure::NotExecutable),
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        plan: &Arc<Planned>,
+        (name, types, source): (&str, &[String], &str),
+        query: &Arc<Planned>,
+        view: &View<'_>,
+    ) -> Resolved {
+        if self.statements.contains_key(name) {
+            return Err(Failure::StatementExists(name.to_owned()));
+        }
+        if self.statements.len() >= self.profile.limits.names_max {
+            return Err(Failure::TooManyNames);
+        }
+        let (parameters, text) = match &**query {
+            Planned::Plain(plain) => (plain.client_parameters.max(types.len()), plain.sql.clone()),
+            Planned::Guarded(plan) => {
+                let parameters = plan.guarded.client_parameters.max(types.len());
+                (parameters, plan.guarded.sql.render_parameters(parameters).0)
+            }
+            Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
+                return Err(Failure::NotExecutable);
+            }
+        };
+        let upstream = self.upstream_name(name);
+        let types =
+            if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
+        let sql = format!("PREPARE {}{types} AS {text}", upstream.statement());
+        let prepared = Prepared {
+            upstream,
+            sql: source.into(),
+            plan: query.clone(),
+            parameters,
+            types: Vec::new(),
+            resolved: None,
+        };
+        let change = Change::Statement(Some(Box::new(prepared)));
+        Ok((sql, about(plan, Kept::Statement(name, upstream), change, view)))
+    }
+
+    /// The plan is judged again, as for Bind.
+    fn execute_prepared(
+        &mut self,
+        name: &str,
+        arguments: &[Argument],
+        view: &mut View<'_>,
+    ) -> Resolved {
+        let Some(prepared) = self.statements.get(name) else {
+            let sql = format!("EXECUTE {}", NOTHING.statement());
+            let nothing = Arc::new(Planned::empty());
+            let kept = Kept::Statement(name, NOTHING);
+            return Ok((sql, about(&nothing, kept, Change::Nothing, view)));
+        };
+        let plan = rejudged(prepared, view).ok_or(Failure::PlanChanged)?;
+        let mut texts: Vec<String> = arguments.iter().map(|one| one.sql.clone()).collect();
+        if texts.len() != prepared.parameters {
+            return Err(Failure::ArgumentCount(name.to_owned()));
+        }
+        let upstream = prepared.upstream;
+        let values: Vec<Option<&[u8]>> = arguments
+            .iter()
+            .map(|argument| argument.value.as_ref().map(String::as_bytes))
+            .collect();
+        match &*plan {
+            Planned::Plain(_) => {}
+            Planned::Guarded(guarded) => {
+                let known = guarded.guarded.lookups.iter().all(|lookup| match &lookup.value {
+                    LookupValue::Constant(_) => true,
+                    LookupValue::Parameter(number) => {
+                        let value = number.checked_sub(1).and_then(|index| values.get(index));
+                        value.is_some_and(Option::is_some)
+                    }
+                });
+                if !known {
+                    return Err(Failure::LookupArgument);
+                }
+                let keys = guarded.parameters.iter().map(|set| quoted(&self.array(*set, view)));
+                texts.extend(keys);
+            }
+            Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
+                return Err(Failure::NotExecutable);
+            }
+        }
+        let list = if texts.is_empty() { String::new() } else { format!("({})", texts.join(", ")) };
+        let sql = format!("EXECUTE {}{list}", upstream.statement());
+        let mut portal = Portal::new(UpstreamName(None), plan, &values, view);
+        let kept = Kept::Statement(name, upstream);
+        portal.about = Some(Arc::new(About::new(kept, false, Change::Nothing)));
+        Ok((sql, portal))
+    }
+
+    fn declare(
+        &mut self,
+        (name, options): (&str, &str),
+        query: &Arc<Planned>,
+        parameters: &[Option<&[u8]>],
+        view: &View<'_>,
+    ) -> Resolved {
+        if self.portals.get(name).is_some_and(|known| !known.unsure) {
+            return Err(Failure::CursorExists(name.to_owned()));
+        }
+        if self.portals.len() >= self.profile.limits.names_max {
+            return Err(Failure::TooManyNames);
+        }
+        let upstream = self.upstream_name(name);
+        let text = self.literal(query, view);
+        let sql = format!("DECLARE {} {options}CURSOR FOR {text}", upstream.portal());
+        Ok((sql, Portal::new(upstream, query.clone(), parameters, view)))
+    }
+
+    /// Rows of a cursor are those of its query, under the entitlements and the catalogue of its
+    /// DECLARE: where that was not proven, neither is this. A MOVE over
+    /// protected rows says how many there are: it is sent as a FETCH whose rows are recorded.
+    fn fetch(
+        &self,
+        plan: &Arc<Planned>,
+        name: &str,
+        (what, moves): (&str, bool),
+        view: &View<'_>,
+    ) -> (String, Portal) {
+        let cursor = self
+            .portals
+            .get(name)
+            .filter(|cursor| matches!(*cursor.plan, Planned::Plain(_) | Planned::Guarded(_)));
+        let upstream = cursor.map_or(NOTHING, |cursor| cursor.upstream);
+        let held = cursor.is_some_and(|cursor| match &*cursor.plan {
+            Planned::Guarded(plan) => plan.is_held(),
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => false,
+        });
+        let verb = if moves && !held { "MOVE" } else { "FETCH" };
+        let sql = format!("{verb} {what} FROM {}", upstream.portal());
+        let kept = Kept::Cursor(name, upstream);
+        let about = Some(Arc::new(About::new(kept, moves && held, Change::Nothing)));
+        let portal = match cursor {
+            Some(cursor) => cursor.clone(),
+            None => Portal::new(UpstreamName(None), plan.clone(), &[], view),
+        };
+        (sql, Portal { about, upstream: UpstreamName(None), ..portal })
+    }
+
+    /// Takes over what an execution that is being sent changes; it is put back if it fails.
+    pub(crate) fn change(&mut self, portal: &Portal) -> Undo {
+        if let Planned::Plain(plain) = &*portal.plan
+            && portal.about.is_none()
+        {
+            return match plain.effect {
+                Effect::Deallocate => Undo::Statements(std::mem::take(&mut self.statements)),
+                Effect::CloseAll => Undo::Portals(std::mem::take(&mut self.portals)),
+                Effect::Discard => Undo::All(
+                    std::mem::take(&mut self.statements),
+                    std::mem::take(&mut self.portals),
+                ),
+                Effect::Query
+                | Effect::Write
+                | Effect::Transaction
+                | Effect::Setting
+                | Effect::CopyIn => Undo::Nothing,
+            };
+        }
+        let Some(about) = portal.about.as_ref() else { return Undo::Nothing };
+        let name = about.name.clone();
+        match &about.change {
+            Change::Nothing => Undo::Nothing,
+            Change::Statement(None) => {
+                let known = self.statements.remove(&name);
+                Undo::Statement(name, known)
+            }
+            Change::Statement(Some(prepared)) => {
+                let known = self.statements.insert(name.clone(), (**prepared).clone());
+                Undo::Statement(name, known)
+            }
+            Change::Cursor(None) => {
+                let known = self.portals.remove(&name);
+                Undo::Cursor(name, known)
+            }
+            Change::Cursor(Some(cursor)) => {
+                let known = self.portals.insert(name.clone(), (**cursor).clone());
+                Undo::Cursor(name, known)
+            }
+        }
+    }
+
+    pub(crate) fn put_back(&mut self, undo: Undo) {
+        match undo {
+            Undo::Nothing => {}
+            Undo::Statement(name, known) => put(&mut self.statements, name, known),
+            Undo::Cursor(name, known) => put(&mut self.portals, name, known),
+            Undo::Statements(statements) => self.statements = statements,
+            Undo::Portals(portals) => self.portals = portals,
+            Undo::All(statements, portals) => {
+                (self.statements, self.portals) = (statements, portals);
+            }
+        }
+    }
+
+    /// Whether a statement that was prepared by the protocol still means the same objects.
+    pub(crate) fn still_means(&self, prepared: &Prepared) -> bool {
+        let Some(about) = prepared.resolved.as_ref().and_then(|portal| portal.about.as_ref())
+        else {
+            return true;
+        };
+        let upstream = if about.is_cursor {
+            self.portals.get(&about.name).map(|known| known.upstream)
+        } else {
+            self.statements.get(&about.name).map(|known| known.upstream)
+        };
+        !matches!(about.change, Change::Nothing) || upstream.unwrap_or(NOTHING) == about.upstream
+    }
+}
+
+/// The plan of what was prepared, if it is judged as it was then.
+pub(crate) fn rejudged(prepared: &Prepared, view: &mut View<'_>) -> Option<Arc<Planned>> {
+    let judged = single(&view.judge.judge(&prepared.sql)).ok()?;
+    let plan = match (&*judged, &*prepared.plan) {
+        // It was prepared in SQL: the text is that of PREPARE.
+        (Planned::Named(named), Planned::Plain(_) | Planned::Guarded(_)) => named.query.clone()?,
+        _ => judged,
+    };
+    plan.is_same(&prepared.plan).then_some(plan)
+}
+
+/// What executes a statement that gives no rows.
+fn about(plan: &Arc<Planned>, kept: Kept<'_>, change: Change, view: &View<'_>) -> Portal {
+    let mut portal = Portal::new(UpstreamName(None), plan.clone(), &[], view);
+    portal.about = Some(Arc::new(About::new(kept, false, change)));
+    portal
+}
+
+fn put<T>(map: &mut HashMap<String, T>, name: String, known: Option<T>) {
+    match known {
+        Some(known) => {
+            map.insert(name, known);
+        }
+        None => {
+            map.remove(&name);
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,92 @@
+//! EXPLAIN of statements that touch nothing protected.
+//!
+//! Over protected data it is refused: estimates come from statistics of the clear values, and what
+//! is executed is counted node by node. The options are printed anew from a list.
+
+use pg_query::{NodeEnum, protobuf as pb};
+
+use crate::{
+    Plain, Verdict,
+    analyse::query_verdict,
+    refusal::{Judged, not_understood, refuse},
+    resolve::Resolver,
+};
+
+/// Options that show the statement's own plan and what running it took. `SETTINGS` is not one: it
+/// shows what the gateway has set.
+const OPTIONS: [&str; 10] = [
+    "analyze",
+    "verbose",
+    "costs",
+    "buffers",
+    "timing",
+    "summary",
+    "wal",
+    "generic_plan",
+    "memory",
+    "serialize",
+];
+
+pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged<Verdict> {
+    let pb::ExplainStmt { query, options } = explain;
+    let Some(query) = query.as_ref().and_then(|query| query.node.clone()) else {
+        return not_understood("EXPLAIN of nothing");
+    };
+    let query = match query {
+        NodeEnum::SelectStmt(_)
+        | NodeEnum::InsertStmt(_)
+        | NodeEnum::UpdateStmt(_)
+        | NodeEnum::DeleteStmt(_) => query_verdict(query, resolver)?,
+        _ => {
+            return refuse(
+                "explain",
+                "EXPLAIN of this kind of statement is not allowed for this role",
+                "explain a SELECT, INSERT, UPDATE or DELETE itself",
+            );
+        }
+    };
+    let Verdict::Plain(plain) = query else {
+        return refuse(
+            "explain",
+            "EXPLAIN of a statement on protected tables is not allowed for this role: plans and \
+             estimates are made of the values",
+            "ask the administrator for the plan, or explain it on a test database",
+        );
+    };
+    let mut words = Vec::with_capacity(options.len());
+    for option in options {
+        words.push(option_text(option)?);
+    }
+    let options = if words.is_empty() { String::new() } else { format!("({}) ", words.join(", ")) };
+    Ok(Verdict::Plain(Plain {
+        sql: format!("EXPLAIN {options}{}", plain.sql),
+        // ANALYZE runs it.
+        effect: plain.effect,
+        client_parameters: plain.client_parameters,
+    }))
+}
+
+fn option_text(node: &pg_query::Node) -> Judged<String> {
+    let Some(NodeEnum::DefElem(option)) = &node.node else {
+        return not_understood("this option of EXPLAIN");
+    };
+    let name = option.defname.as_str();
+    let value = match option.arg.as_ref().map(|arg| arg.node.as_ref()) {
+        None => "true",
+        Some(Some(NodeEnum::String(pb::String { sval }))) => sval.as_str(),
+        Some(Some(NodeEnum::Integer(pb::Integer { ival: 1 }))) => "true",
+        Some(Some(NodeEnum::Integer(pb::Integer { ival: 0 }))) => "false",
+        Some(_) => return not_understood("this option of EXPLAIN"),
+    };
+    let value = value.to_ascii_lowercase();
+    let known = match name {
+        "format" => matches!(value.as_str(), "text" | "xml" | "json" | "yaml"),
+        "serialize" => matches!(value.as_str(), "none" | "text" | "binary"),
+        _ => OPTIONS.contains(&name) && matches!(value.as_str(), "true" | "false" | "on" | "off"),
+    };
+    if known && option.defnamespace.is_empty() {
+        Ok(format!("{name} {value}"))
+    } else {
+        not_understood("this option of EXPLAIN")
+    }
+}

@@ -1,0 +1,186 @@
+//! Statements about what a session keeps by name: prepared statements and cursors in SQL.
+//!
+//! What they name is the gateway's to find: the name that the client gave never reaches the
+//! server. What is sent is put together by the session from the pieces here, each of which was
+//! judged and printed by the gateway.
+
+use pg_query::{NodeEnum, protobuf as pb};
+
+use crate::{
+    Act, Argument, Named, Verdict,
+    analyse::{query_verdict, shape},
+    ast,
+    query::{Analysis, Facts, searched_value},
+    refusal::{Judged, not_understood, refuse},
+    resolve::Resolver,
+};
+
+/// `None` if the statement is of another kind. `source` is its text, as the client wrote it.
+pub(crate) fn judge(
+    node: &NodeEnum,
+    source: &str,
+    resolver: Resolver<'_>,
+) -> Option<Judged<Named>> {
+    let judged = match node {
+        NodeEnum::PrepareStmt(prepare) => {
+            let pb::PrepareStmt { name, argtypes, query } = prepare.as_ref();
+            parameter_types(argtypes, resolver).and_then(|types| {
+                let query = Box::new(inner(query.as_deref(), resolver)?);
+                Ok((name, Act::Prepare { types, query, source: source.to_owned() }))
+            })
+        }
+        NodeEnum::ExecuteStmt(pb::ExecuteStmt { name, params }) => {
+            arguments(params, resolver).map(|arguments| (name, Act::Execute { arguments }))
+        }
+        NodeEnum::DeallocateStmt(pb::DeallocateStmt { name, isall: false, location: _ }) => {
+            Ok((name, Act::Deallocate))
+        }
+        NodeEnum::DeclareCursorStmt(declare) => {
+            let pb::DeclareCursorStmt { portalname, options, query } = declare.as_ref();
+            cursor_options(*options).and_then(|options| {
+                let query = query.as_deref();
+                let selects =
+                    |node: &pg_query::Node| matches!(node.node, Some(NodeEnum::SelectStmt(_)));
+                if !query.is_some_and(selects) {
+                    return not_understood("a cursor for anything but SELECT");
+                }
+                let query = Box::new(inner(query, resolver)?);
+                Ok((portalname, Act::Declare { options, query }))
+            })
+        }
+        NodeEnum::FetchStmt(fetch) => {
+            portion(fetch).map(|what| (&fetch.portalname, Act::Fetch { what, moves: fetch.ismove }))
+        }
+        NodeEnum::ClosePortalStmt(pb::ClosePortalStmt { portalname }) if !portalname.is_empty() => {
+            Ok((portalname, Act::Close))
+        }
+        _ => return None,
+    };
+    Some(judged.map(|(name, act)| Named { name: name.clone(), act }))
+}
+
+/// The statement that is prepared, or that a cursor runs.
+fn inner(query: Option<&pg_query::Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
+    match query.and_then(|query| query.node.as_ref()) {
+        Some(query) => query_verdict(query.clone(), resolver),
+        None => not_understood("an empty statement"),
+    }
+}
+
+/// `BINARY` and `WITH HOLD` are not understood: the keys of a binary row can't be read without
+/// its types, and a cursor that outlives its transaction outlives the reasons that it was read
+/// under. `ASENSITIVE` says nothing and older servers don't know it.
+fn cursor_options(options: i32) -> Judged<&'static str> {
+    const BINARY: i32 = 0x01;
+    const SCROLL: i32 = 0x02;
+    const NO_SCROLL: i32 = 0x04;
+    const INSENSITIVE: i32 = 0x08;
+    const ASENSITIVE: i32 = 0x10;
+    const HOLD: i32 = 0x20;
+    const FAST_PLAN: i32 = 0x100;
+    if options & BINARY != 0 {
+        return refuse(
+            "cursor",
+            "a binary cursor is not allowed for this role",
+            "leave BINARY out; drivers ask for binary values by the protocol",
+        );
+    }
+    if options & HOLD != 0 {
+        return refuse(
+            "cursor",
+            "a cursor that outlives its transaction is not allowed for this role",
+            "leave WITH HOLD out and fetch before COMMIT",
+        );
+    }
+    match options & !(ASENSITIVE | FAST_PLAN) {
+        0 => Ok(""),
+        SCROLL => Ok("SCROLL "),
+        NO_SCROLL => Ok("NO SCROLL "),
+        INSENSITIVE => Ok("INSENSITIVE "),
+        both if both == SCROLL | INSENSITIVE => Ok("INSENSITIVE SCROLL "),
+        both if both == NO_SCROLL | INSENSITIVE => Ok("INSENSITIVE NO SCROLL "),
+        _ => not_understood("this option of a cursor"),
+    }
+}
+
+/// Which rows are fetched, in SQL.
+fn portion(fetch: &pb::FetchStmt) -> Judged<String> {
+    use pb::FetchDirection as To;
+    let pb::FetchStmt { direction: _, how_many, portalname: _, ismove: _ } = fetch;
+    let many = if *how_many == i64::MAX { "ALL".to_owned() } else { how_many.to_string() };
+    match fetch.direction() {
+        To::FetchForward => Ok(format!("FORWARD {many}")),
+        To::FetchBackward => Ok(format!("BACKWARD {many}")),
+        To::FetchAbsolute if *how_many != i64::MAX => Ok(format!("ABSOLUTE {how_many}")),
+        To::FetchRelative if *how_many != i64::MAX => Ok(format!("RELATIVE {how_many}")),
+        To::FetchAbsolute | To::FetchRelative | To::Undefined => {
+            not_understood("this way to fetch")
+        }
+    }
+}
+
+/// The types of `PREPARE name (types)`, in SQL.
+fn parameter_types(types: &[pg_query::Node], resolver: Resolver<'_>) -> Judged<Vec<String>> {
+    let mut texts = Vec::with_capacity(types.len());
+    for node in types {
+        let Some(NodeEnum::TypeName(name)) = &node.node else {
+            return not_understood("this kind of type");
+        };
+        // Judged as a cast is: the same types are allowed.
+        let mut probe = ast::values(vec![ast::cast(ast::null(), name.clone())]);
+        let text = judged_list(&mut probe, resolver)?;
+        match text.strip_prefix("NULL::") {
+            Some(text) => texts.push(text.to_owned()),
+            None => return not_understood("this kind of type"),
+        }
+    }
+    Ok(texts)
+}
+
+fn arguments(params: &[pg_query::Node], resolver: Resolver<'_>) -> Judged<Vec<Argument>> {
+    let mut arguments = Vec::with_capacity(params.len());
+    for param in params {
+        let value = match searched_value(param) {
+            Some(crate::LookupValue::Constant(text)) => Some(text),
+            Some(crate::LookupValue::Parameter(_)) => {
+                return not_understood("a parameter in EXECUTE");
+            }
+            None => is_null(param).then(String::new),
+        };
+        let sql = judged_list(&mut ast::values(vec![param.clone()]), resolver)?;
+        arguments.push(Argument { sql, value });
+    }
+    Ok(arguments)
+}
+
+fn is_null(node: &pg_query::Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => constant.isnull,
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_null),
+        _ => false,
+    }
+}
+
+/// Judges `VALUES (expression)`, and gives the expression's text.
+fn judged_list(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<String> {
+    shape(node, resolver.context.prefix)?;
+    let mut analysis = Analysis::new(resolver, Facts::default());
+    let NodeEnum::SelectStmt(select) = node else { return not_understood("this expression") };
+    analysis.whole_select(select)?;
+    if !analysis.leaves.is_empty() {
+        return not_understood("a sub-select here");
+    }
+    // What EXECUTE does is known by what it executes.
+    if analysis.changes() {
+        return refuse(
+            "execute",
+            "a function that is not PostgreSQL's own can't be called in an argument of EXECUTE",
+            "select its value first and write that",
+        );
+    }
+    let sql = crate::analyse::written(node)?;
+    match sql.strip_prefix("VALUES (").and_then(|rest| rest.strip_suffix(')')) {
+        Some(list) => Ok(list.to_owned()),
+        None => not_understood("this expression"),
+    }
+}

@@ -1,0 +1,67 @@
+//! A bound on what the analysis of one statement may cost, counted, so that it is the same on
+//! every machine.
+//!
+//! A short text can mean a lot: each of sixty common tables can have all the columns of the one
+//! before it twice.
+
+use super::{Analysis, scope::Scope, select::LIST_MAX, target::Outputs};
+use crate::{
+    Refusal,
+    refusal::{Judged, too_many},
+    taint::{Rows, Taint},
+};
+
+/// A tenth of a second or some, and at most a few hundred megabytes.
+const STEPS_MAX: usize = 50_000_000;
+/// A column of a relation or of a result: its name, what flows into it, its place in the text.
+const COLUMN_STEPS: usize = 500;
+/// A column or a leaf that flows into another.
+const FLOW_STEPS: usize = 10;
+
+impl Analysis<'_> {
+    fn charge(&self, steps: usize) -> Judged<()> {
+        let steps = self.steps.get().saturating_add(steps);
+        self.steps.set(steps);
+        if steps <= STEPS_MAX {
+            return Ok(());
+        }
+        Err(Refusal {
+            sqlstate: "54001",
+            rule: "too_complex",
+            message: "the statement is too complex to be judged".to_owned(),
+            hint: "name the columns that you need, and use fewer sub-selects".to_owned(),
+        })
+    }
+
+    /// A relation is read.
+    pub(super) fn charge_rows(&self, rows: &Rows) -> Judged<()> {
+        let columns = rows.columns.iter().map(|column| COLUMN_STEPS + flows(&column.taint));
+        self.charge(columns.sum())
+    }
+
+    /// A result is made.
+    pub(super) fn charge_outputs(&self, outputs: &Outputs) -> Judged<()> {
+        if outputs.columns.len() > LIST_MAX {
+            return too_many("54011", "result columns", LIST_MAX);
+        }
+        let last = outputs.columns.last();
+        self.charge(last.map_or(0, |output| COLUMN_STEPS + flows(&output.column.taint)))
+    }
+
+    /// A name is looked for, and what it stands for flows on.
+    pub(super) fn charge_reference(&self, scope: &Scope<'_>, taint: &Taint) -> Judged<()> {
+        let mut names = 0;
+        let mut level = Some(scope);
+        while let Some(scope) = level {
+            names += scope.items.iter().map(|item| 1 + item.rows.columns.len()).sum::<usize>();
+            level = scope.parent;
+        }
+        self.charge(names + flows(taint))
+    }
+}
+
+fn flows(taint: &Taint) -> usize {
+    let sets = [taint.protected.len(), taint.shown.len()];
+    let leaves = [taint.identifiers.len(), taint.leaves.len()];
+    FLOW_STEPS * sets.into_iter().chain(leaves).sum::<usize>()
+}
