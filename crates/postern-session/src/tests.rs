@@ -23,6 +23,7 @@ mod holds;
 mod kept;
 mod names;
 mod proofs;
+mod proven;
 mod refusals;
 
 /// One session with all around it.

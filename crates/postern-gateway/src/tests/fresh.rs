@@ -2,6 +2,8 @@
 //! change waits in an open transaction that locks what the statement needs, so that the statement
 //! is judged before it and analysed after it, however long either takes.
 
+use bytes::BytesMut;
+use postern_wire::encode;
 use tokio_postgres::Client;
 
 use super::{code, rows, world::World};
@@ -158,6 +160,73 @@ async fn writes_in_one_text_look_as_without_the_gateway() {
         let through = through.map_err(|error| code(&error).to_owned());
         assert_eq!(through, direct.map_err(|error| code(&error).to_owned()), "{sql}");
     }
+}
+
+/// What is kept by name or copied: what is sent before, what meets the swap, and what is asked for
+/// afterwards.
+const KEPT: [[&str; 3]; 5] = [
+    ["PREPARE p AS SELECT id, email FROM notes WHERE id = 2", "EXECUTE p", "SELECT 1 WHERE false"],
+    ["BEGIN", "DECLARE c CURSOR FOR SELECT id, email FROM notes", "FETCH ALL FROM c"],
+    ["BEGIN", "COPY notes (id, email) TO STDOUT", "ROLLBACK"],
+    ["BEGIN", "COPY (SELECT id, email FROM notes WHERE id = 2) TO STDOUT", "ROLLBACK"],
+    ["PREPARE p AS UPDATE notes SET name = 'written' WHERE id = 2", "EXECUTE p", "ROLLBACK"],
+];
+const WRITTEN: &str = "SELECT count(*) FROM (SELECT name FROM notes UNION ALL SELECT name
+    FROM customers) t WHERE name = 'written'";
+
+#[tokio::test]
+async fn what_is_kept_by_name_or_copied_shows_nothing_after_a_swap() {
+    for [before, sql, after] in KEPT {
+        let world = world().await;
+        let mut ana = world.raw("ana").await;
+        assert_eq!(ana.query(before).await.error, None, "{before}");
+        let answers = race(&world, SWAP, async move {
+            let answer = ana.query(sql).await;
+            (answer, ana.query(after).await)
+        });
+        let (answer, after) = answers.await;
+        assert_eq!(answer.error.as_deref(), Some("40001"), "{sql}");
+        assert!(answer.rows.is_empty() && answer.copied.is_empty(), "{sql}: {answer:?}");
+        assert!(after.rows.is_empty(), "{sql}: {after:?}");
+        assert_eq!(world.postgres.psql_in("support", WRITTEN).unwrap().trim(), "0", "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_the_client_are_not_copied_into_a_table_that_was_swapped_in() {
+    for sql in ["COPY notes FROM STDIN", "DELETE FROM notes WHERE id < 0; COPY notes FROM STDIN"] {
+        let world = world().await;
+        let mut ana = world.raw("ana").await;
+        let answers = race(&world, SWAP, async move {
+            let mut out = BytesMut::new();
+            encode::query(&mut out, sql).unwrap();
+            // It does not wait to be asked for them.
+            encode::copy_data(&mut out, b"1000\twritten\tx\n").unwrap();
+            encode::copy_done(&mut out);
+            ana.send(&out).await;
+            (ana.answer().await, ana.query("SELECT 1").await)
+        });
+        let (answer, next) = answers.await;
+        assert_eq!((answer.error.as_deref(), answer.status), (Some("40001"), b'I'), "{sql}");
+        assert_eq!(next.rows, [["1"]], "{sql}");
+        assert_eq!(world.postgres.psql_in("support", WRITTEN).unwrap().trim(), "0", "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_the_client_are_copied_among_writes() {
+    let world = world().await;
+    let mut ana = world.raw("ana").await;
+    let copy = "COPY notes FROM STDIN";
+    let sql = format!("DELETE FROM notes WHERE id = 1; {copy}; DELETE FROM notes WHERE id = 2");
+    assert_eq!(ana.query(&sql).await.tags, ["DELETE 1"]);
+    let mut out = BytesMut::new();
+    encode::copy_data(&mut out, b"1000\twritten\tx\n").unwrap();
+    encode::copy_done(&mut out);
+    ana.send(&out).await;
+    let answer = ana.answer().await;
+    assert_eq!((answer.tags.join(", ").as_str(), answer.status), ("COPY 1, DELETE 1", b'I'));
+    assert_eq!(world.postgres.psql_in("support", WRITTEN).unwrap().trim(), "1");
 }
 
 #[tokio::test]
