@@ -92,6 +92,7 @@ impl Relation {
 impl Definition {
     fn parse(text: &str) -> Option<Self> {
         let tokens = pg_query::scan_tokens(text).ok()?;
+        nesting::length(text).ok()?;
         let depth = nesting::depth(&tokens).ok()?;
         let mut statements = pg_query::parse(text, 0).ok()?.protobuf.stmts.into_iter();
         let (Some(statement), None) = (statements.next(), statements.next()) else {

@@ -15,7 +15,7 @@ SELECT pg_catalog.json_build_object(
       'rules', EXISTS (
         SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
       -- It is read under a lock on what it names, so not while somebody holds that exclusively.
-      'definition', CASE WHEN c.relkind = 'v' AND NOT EXISTS (
+      'definition', CASE WHEN c.relkind IN ('v', 'm') AND NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
           AND (l.relation = c.oid OR l.relation IN (
             SELECT d.refobjid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid

@@ -43,8 +43,14 @@ impl Analysis<'_> {
             Some(NodeEnum::FuncCall(n)) => {
                 let taint = self.call(n, scope)?;
                 match self.class_of_call(n) {
-                    Class::Definition => blank_literals(node),
-                    Class::Size => never(node),
+                    Class::Definition => {
+                        self.can_rewrite("a definition")?;
+                        blank_literals(node);
+                    }
+                    Class::Size => {
+                        self.can_rewrite("a size")?;
+                        never(node);
+                    }
                     Class::Free | Class::Setting | Class::Refused(_) => {}
                 }
                 Ok(taint)
