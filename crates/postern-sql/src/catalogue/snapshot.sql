@@ -130,6 +130,8 @@ SELECT pg_catalog.json_build_object(
     ) ORDER BY o.oid)
     FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
     WHERE n.nspname <> 'pg_catalog' OR o.oid >= 16384),
+  'symbols', (
+    SELECT pg_catalog.json_agg(DISTINCT o.oprname) FROM pg_catalog.pg_operator o WHERE o.oid < 16384),
   'casts', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
       c.castsource::pg_catalog.int8, c.casttarget::pg_catalog.int8) ORDER BY c.oid)
