@@ -48,6 +48,7 @@ pub struct Catalogue {
     type_names: BTreeMap<(String, String), u32>,
     functions: BTreeMap<u32, Function>,
     operators: Vec<Operator>,
+    symbols: BTreeSet<String>,
     cast_types: BTreeSet<u32>,
     built_in: Functions,
     system: Vec<CatalogueRelation>,
@@ -103,6 +104,7 @@ impl Relation {
 impl Definition {
     fn parse(text: &str) -> Option<Self> {
         let tokens = pg_query::scan_tokens(text).ok()?;
+        nesting::length(text).ok()?;
         let depth = nesting::depth(&tokens).ok()?;
         let mut statements = pg_query::parse(text, 0).ok()?.protobuf.stmts.into_iter();
         let (Some(statement), None) = (statements.next(), statements.next()) else {
@@ -201,6 +203,8 @@ struct Snapshot {
     functions: Vec<Function>,
     #[serde(deserialize_with = "nullable")]
     operators: Vec<Operator>,
+    /// The names of the operators that came with PostgreSQL.
+    symbols: BTreeSet<String>,
     #[serde(deserialize_with = "nullable")]
     casts: Vec<(u32, u32)>,
 }
@@ -280,6 +284,7 @@ impl Catalogue {
             types,
             functions: snapshot.functions.into_iter().map(|f| (f.oid, f)).collect(),
             operators: snapshot.operators,
+            symbols: snapshot.symbols,
             built_in: Functions::of_version(snapshot.server / 10_000),
             system: relations::of_version(snapshot.server / 10_000),
             cast_types: snapshot.casts.iter().flat_map(|(from, to)| [*from, *to]).collect(),
@@ -370,6 +375,11 @@ impl Catalogue {
         name: &'a str,
     ) -> impl Iterator<Item = &'a Function> {
         self.functions.values().filter(move |f| f.schema == schema && f.name == name)
+    }
+
+    /// Whether an operator of that name came with PostgreSQL.
+    pub(crate) fn has_symbol(&self, name: &str) -> bool {
+        self.symbols.contains(name)
     }
 
     pub(crate) fn operators_named<'a>(

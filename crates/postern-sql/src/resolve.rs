@@ -89,7 +89,7 @@ impl<'a> Resolver<'a> {
                 _ => self.derived(relation, "is protected and holds no records"),
             };
         }
-        let listed = self.listed(relation);
+        let listed = self.is_listed(relation);
         let descends = self.closure(relation.oid, |oid| self.catalogue.children(oid));
         if descends.iter().any(|oid| self.rule_of(*oid).is_some()) {
             return self.derived(relation, "has a protected table among its children");
@@ -193,7 +193,8 @@ impl<'a> Resolver<'a> {
         self.rules.tables.iter().any(|rule| rule.table == relation.name)
     }
 
-    fn listed(&self, relation: &Relation) -> bool {
+    /// Whether the administrator vouches for a relation.
+    pub(crate) fn is_listed(&self, relation: &Relation) -> bool {
         let name = format!("{}.{}", relation.schema, relation.name);
         self.rules.relations.contains(&name)
     }

@@ -46,3 +46,7 @@ CREATE VIEW of_a_copy AS SELECT email FROM copies;
 CREATE VIEW whole AS SELECT c AS customer FROM customers c;
 CREATE TABLE people (id bigint PRIMARY KEY, email text, plan text, initial text GENERATED ALWAYS AS (substr(email, 1, 1)) STORED,
   label text GENERATED ALWAYS AS (upper(plan)) STORED);
+CREATE VIEW exported AS SELECT query_to_xml('SELECT * FROM customers', true, false, '');
+CREATE MATERIALIZED VIEW exported_once AS SELECT query_to_xml('SELECT * FROM customers', true, false, '');
+CREATE VIEW defaults AS SELECT adbin FROM pg_attrdef;
+CREATE VIEW of_cheap AS SELECT name FROM cheap;

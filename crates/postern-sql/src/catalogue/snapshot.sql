@@ -15,7 +15,7 @@ SELECT pg_catalog.json_build_object(
       'rules', EXISTS (
         SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
       -- It is read under a lock on what it names, so not while somebody holds that exclusively.
-      'definition', CASE WHEN c.relkind = 'v' AND NOT EXISTS (
+      'definition', CASE WHEN c.relkind IN ('v', 'm') AND NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
           AND (l.relation = c.oid OR l.relation IN (
             SELECT d.refobjid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.objid = r.oid
@@ -133,6 +133,8 @@ SELECT pg_catalog.json_build_object(
     ) ORDER BY o.oid)
     FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
     WHERE n.nspname <> 'pg_catalog' OR o.oid >= 16384),
+  'symbols', (
+    SELECT pg_catalog.json_agg(DISTINCT o.oprname) FROM pg_catalog.pg_operator o WHERE o.oid < 16384),
   'casts', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
       c.castsource::pg_catalog.int8, c.casttarget::pg_catalog.int8) ORDER BY c.oid)

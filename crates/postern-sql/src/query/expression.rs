@@ -9,7 +9,7 @@ use super::{
     select::Place,
 };
 use crate::{
-    ast,
+    Refusal, ast,
     functions::Class,
     refusal::{Judged, not_understood, refuse},
     relations::Cover,
@@ -43,8 +43,14 @@ impl Analysis<'_> {
             Some(NodeEnum::FuncCall(n)) => {
                 let taint = self.call(n, scope)?;
                 match self.class_of_call(n) {
-                    Class::Definition => blank_literals(node),
-                    Class::Size => never(node),
+                    Class::Definition => {
+                        self.can_rewrite("a definition")?;
+                        blank_literals(node);
+                    }
+                    Class::Size => {
+                        self.can_rewrite("a size")?;
+                        never(node);
+                    }
                     Class::Free | Class::Setting | Class::Refused(_) => {}
                 }
                 Ok(taint)
@@ -181,30 +187,30 @@ impl Analysis<'_> {
 
     /// Operators are PostgreSQL's own or an extension's.
     fn operator(&self, kind: pb::AExprKind, name: &mut Vec<Node>) -> Judged<()> {
-        use pb::AExprKind::{AexprOp, AexprOpAll, AexprOpAny, Undefined};
-        if kind == Undefined {
-            return not_understood("this kind of operator");
-        }
+        use pb::AExprKind::{
+            AexprBetween, AexprBetweenSym, AexprNotBetween, AexprNotBetweenSym, AexprOp,
+            AexprOpAll, AexprOpAny, Undefined,
+        };
         let Some(names) = ast::names(name) else { return not_understood("this operator") };
-        let catalogue = self.resolver.catalogue;
-        match names.as_slice() {
-            [symbol] => {
-                if catalogue.operators_named(symbol).all(|operator| operator.extension) {
-                    return Ok(());
-                }
-                if !matches!(kind, AexprOp | AexprOpAll | AexprOpAny) {
-                    return user_operator(symbol);
+        match (kind, names.as_slice()) {
+            (Undefined, _) => not_understood("this kind of operator"),
+            (AexprBetween | AexprNotBetween | AexprBetweenSym | AexprNotBetweenSym, _) => {
+                [">=", "<=", ">", "<"].into_iter().try_for_each(|symbol| self.by_name(symbol))
+            }
+            (AexprOp | AexprOpAll | AexprOpAny, [symbol]) if self.by_name(symbol).is_err() => {
+                if !self.resolver.catalogue.has_symbol(symbol) {
+                    return self.by_name(symbol);
                 }
                 let symbol = (*symbol).to_owned();
                 *name = vec![ast::string("pg_catalog"), ast::string(&symbol)];
                 Ok(())
             }
-            ["pg_catalog", _] => Ok(()),
-            [schema, symbol] => {
-                let mut found =
-                    catalogue.operators_named(symbol).filter(|o| o.schema == *schema).peekable();
-                let known = found.peek().is_some();
-                if known && found.all(|operator| operator.extension) {
+            (_, [symbol]) => self.by_name(symbol),
+            (_, ["pg_catalog", symbol]) if self.resolver.catalogue.has_symbol(symbol) => Ok(()),
+            (_, [schema, symbol]) => {
+                let found = self.resolver.catalogue.operators_named(symbol);
+                let mut found = found.filter(|o| o.schema == *schema).peekable();
+                if found.peek().is_some() && found.all(|operator| operator.extension) {
                     return Ok(());
                 }
                 user_operator(symbol)
@@ -213,12 +219,20 @@ impl Analysis<'_> {
         }
     }
 
+    /// Whether an operator that is looked up by its name alone is PostgreSQL's own or an
+    /// extension's.
+    fn by_name(&self, symbol: &str) -> Judged<()> {
+        let mut found = self.resolver.catalogue.operators_named(symbol).peekable();
+        // One that is not known at all may have been made a moment ago.
+        if found.peek().is_none() && !self.resolver.catalogue.has_symbol(symbol) {
+            return unknown_operator(symbol);
+        }
+        if found.all(|operator| operator.extension) { Ok(()) } else { user_operator(symbol) }
+    }
+
     /// A construct that looks up `=` by name.
     pub(super) fn equality_by_name(&self) -> Judged<()> {
-        if self.resolver.catalogue.operators_named("=").all(|operator| operator.extension) {
-            return Ok(());
-        }
-        user_operator("=")
+        self.by_name("=")
     }
 
     fn indirection(&mut self, node: &mut pb::AIndirection, scope: &Scope<'_>) -> Judged<Taint> {
@@ -341,6 +355,15 @@ pub(super) fn is_constant(node: Option<&Node>) -> bool {
         Some(NodeEnum::TypeCast(cast)) => is_constant(cast.arg.as_deref()),
         Some(_) => false,
     }
+}
+
+fn unknown_operator<T>(symbol: &str) -> Judged<T> {
+    Err(Refusal {
+        sqlstate: "42883",
+        rule: "unknown_operator",
+        message: format!("operator does not exist: {symbol}"),
+        hint: "if it was created a moment ago, try again".to_owned(),
+    })
 }
 
 fn user_operator<T>(symbol: &str) -> Judged<T> {

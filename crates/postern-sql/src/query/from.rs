@@ -163,6 +163,9 @@ impl Analysis<'_> {
                 view.schema.clone()
             }
             Resolved::Plain(relation) => {
+                if matches!(relation.kind, 'v' | 'm') {
+                    self.plain_view(relation)?;
+                }
                 range.schemaname.clone_from(&relation.schema);
                 range.catalogname.clear();
                 item.rows.columns = plain_columns(relation.columns.iter().map(|c| &c.name));
@@ -172,6 +175,7 @@ impl Analysis<'_> {
                 relation.schema.clone()
             }
             Resolved::Catalogue { schema, columns } => {
+                self.can_rewrite("a system catalogue")?;
                 schema.clone_into(&mut range.schemaname);
                 range.catalogname.clear();
                 let known: Vec<String> = columns.iter().map(|c| c.name.to_owned()).collect();

@@ -8,12 +8,13 @@ use std::mem;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, from::rename, select::Place};
+use super::{Analysis, Facts, from::rename, select::Place};
 use crate::{
-    Origin, Refusal, ast,
+    Context, Origin, Refusal, ast,
     catalogue::{Definition, Relation},
     nesting::DEPTH_MAX,
     refusal::{Judged, not_understood, too_many},
+    resolve::Resolver,
     shape::Shape,
     taint::Rows,
 };
@@ -29,6 +30,8 @@ pub(super) struct Views {
     /// Those being analysed, outermost first, with the depth of each.
     open: Vec<(u32, usize)>,
     expanded: usize,
+    /// The definition that is analysed is not what is sent: the server runs its own.
+    verbatim: bool,
 }
 
 impl<'a> Analysis<'a> {
@@ -76,6 +79,32 @@ impl<'a> Analysis<'a> {
             alias: Some(alias),
         })));
         Ok((node, rows))
+    }
+
+    /// Judges the definition of a view that is sent by its name, because it reads nothing protected.
+    /// What `pg_depend` says of it is not all: it leaves out what came with PostgreSQL, functions
+    /// that run SQL given as text among them.
+    pub(super) fn plain_view(&mut self, view: &'a Relation) -> Judged<()> {
+        if self.resolver.is_listed(view) {
+            return Ok(());
+        }
+        let mut query = self.open_view(view).map_err(|refusal| about(view, refusal))?;
+        let context = Context { search_path: &[], ..self.resolver.context };
+        let resolver = Resolver { context, ..self.resolver };
+        let mut inner = Analysis::new(resolver, Facts::default());
+        inner.views = mem::take(&mut self.views);
+        let outside = mem::replace(&mut inner.views.verbatim, true);
+        let rows = inner.select(&mut query, None, Place::Top);
+        self.views = inner.views;
+        self.views.verbatim = outside;
+        self.views.open.pop();
+        rows.map_err(|refusal| about(view, refusal))?;
+        if inner.leaves.is_empty() { Ok(()) } else { not_understood("a view that has changed") }
+    }
+
+    /// Refuses what is let through only because it is rewritten, where nothing can be.
+    pub(super) fn can_rewrite(&self, what: &str) -> Judged<()> {
+        if self.views.verbatim { not_understood(&format!("{what} in a view")) } else { Ok(()) }
     }
 
     /// The definition, within the limits.

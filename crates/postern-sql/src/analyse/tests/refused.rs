@@ -344,6 +344,8 @@ fn names_that_do_not_exist_have_postgresqls_own_codes() {
     check("SELECT c.xmin, c.tableoid FROM customers c", "42703 unknown_column");
     check("SELECT x.id FROM customers c", "42P01 unknown_relation");
     check("SELECT 1 FROM nowhere", "42P01 unknown_relation");
+    check("SELECT 1 <<>> 2", "42883 unknown_operator");
+    check("SELECT 1 OPERATOR(pg_catalog.<<>>) 2", "42501 operator");
 }
 
 #[test]

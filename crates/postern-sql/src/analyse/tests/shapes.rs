@@ -211,10 +211,6 @@ fn what_applications_send_is_answered() {
         "1 columns, keys [0]; public.tickets",
     );
     gives(
-        "SELECT * FROM tickets TABLESAMPLE BERNOULLI (1)",
-        "6 columns, keys [0]; public.tickets set 0 clear number body",
-    );
-    gives(
         "SELECT country FROM customers UNION SELECT status FROM tickets",
         "1 columns, keys []; public.customers; public.tickets",
     );

@@ -285,3 +285,10 @@ fn a_column_that_a_child_computes_is_protected_in_its_parent() {
     let Verdict::Refused(refusal) = &statements[0].verdict else { panic!("{statements:?}") };
     assert_eq!(refusal.rule, "no_mask");
 }
+
+#[test]
+fn a_view_of_nothing_protected_is_judged_too() {
+    check("SELECT name FROM of_cheap", "plain SELECT name FROM public.of_cheap");
+    refused("function", &["SELECT * FROM exported", "TABLE exported_once"]);
+    refused("not_understood", &["SELECT * FROM defaults"]);
+}
