@@ -95,7 +95,10 @@ impl Session {
             sent.push((sql, Run::new(portal, undo)));
         }
         if sent.iter().any(|(_, run)| self.uncommitted(&run.portal).is_some()) {
-            let steps = sent.into_iter().map(|(sql, run)| Step::Statement { sql, run });
+            let steps = sent.into_iter().map(|(sql, run)| {
+                let run = Box::new(run);
+                Step::Statement { sql, run }
+            });
             self.steps.extend(steps);
             self.steps.push_back(Step::End);
             return Ok(());

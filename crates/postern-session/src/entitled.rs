@@ -18,8 +18,11 @@ pub struct Entitled {
     until: Timestamp,
     /// The arrays that were asked for: a reading lasts for many statements, and all of an actor's
     /// sessions share it. The lock is held while one array is looked up or written.
-    arrays: Arc<Mutex<Vec<(ReasonSet, Arc<str>)>>>,
+    arrays: Arc<Mutex<Arrays>>,
 }
+
+/// The subjects of a set as the text of an array.
+type Arrays = Vec<(ReasonSet, Arc<str>)>;
 
 /// As many as an actor's rules can have.
 const ARRAYS_MAX: usize = 256;

@@ -20,7 +20,7 @@ pub(crate) enum Step {
     Message(Frame),
     /// A statement of a Query message as it is sent, judged when the message came, however long
     /// it waits.
-    Statement { sql: String, run: Run },
+    Statement { sql: String, run: Box<Run> },
     /// The end of that message.
     End,
 }
@@ -75,7 +75,7 @@ impl Session {
                     self.client(&frame, view, effects);
                     Ok(())
                 }
-                Some(Step::Statement { sql, run }) => self.run_own(&sql, run, effects),
+                Some(Step::Statement { sql, run }) => self.run_own(&sql, *run, effects),
                 Some(Step::End) => {
                     let mut bytes = BytesMut::new();
                     encode::sync(&mut bytes);
