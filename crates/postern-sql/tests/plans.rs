@@ -89,6 +89,7 @@ fn rules() -> Rules {
         tables: vec![customers],
         functions: Vec::new(),
         relations: Vec::new(),
+        unprotected: None,
     }
 }
 
