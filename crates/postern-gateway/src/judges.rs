@@ -49,8 +49,9 @@ impl Judges {
         let settings = &shared.settings;
         let mut reasons: Vec<Arc<str>> = settings.reasons.iter().map(|r| r.name.clone()).collect();
         reasons.dedup();
-        let (rules, key_sets) =
+        let (mut rules, key_sets) =
             plan_rules(&settings.tables, &reasons, &shared.policy, (actor, role, kind));
+        rules.unprotected.clone_from(&settings.upstream.unprotected);
         let equal = self.planned.iter().find(|p| *p.rules == rules && *p.key_sets == *key_sets);
         let (rules, key_sets) = match equal {
             Some(equal) => (equal.rules.clone(), equal.key_sets.clone()),

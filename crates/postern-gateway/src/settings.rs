@@ -36,6 +36,8 @@ pub struct Upstream {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Where names without a schema are looked up, for restricted and accounted roles.
     pub search_path: Vec<String>,
+    /// The tables that hold nothing protected; `None` if all do that are not protected.
+    pub unprotected: Option<Vec<String>>,
 }
 
 /// Where the guarded server listens.

@@ -221,6 +221,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             password: None,
             tls: None,
             search_path: vec!["public".to_owned()],
+            unprotected: None,
         },
         limits: Limits {
             connections_max: 20,

@@ -118,7 +118,8 @@ pub fn plan_rules(
         Kind::Accounted => Mode::Accounted,
         Kind::Restricted | Kind::PassThrough => Mode::Restricted,
     };
-    (Rules { mode, tables, functions: Vec::new(), relations: Vec::new() }, sets)
+    let (functions, relations) = (Vec::new(), Vec::new());
+    (Rules { mode, tables, functions, relations, unprotected: None }, sets)
 }
 
 struct Ask<'a> {

@@ -95,6 +95,9 @@ impl<'a> Resolver<'a> {
             return self.derived(relation, "has a protected table among its children");
         }
         match relation.kind {
+            'r' | 'p' | 'm' if !self.is_unprotected(relation) => {
+                self.derived(relation, "is not listed as unprotected")
+            }
             'r' | 'p' if relation.persistence == 't' => self.derived(relation, "is temporary"),
             'r' | 'p' if relation.extension && !listed => {
                 self.derived(relation, "belongs to an extension")
@@ -187,6 +190,23 @@ impl<'a> Resolver<'a> {
 
     pub(crate) fn is_protected(&self, oid: u32) -> bool {
         self.rule_of(oid).is_some()
+    }
+
+    /// Whether the configuration says that a table, or one above it, holds nothing protected.
+    fn is_unprotected(&self, relation: &Relation) -> bool {
+        let Some(list) = &self.rules.unprotected else { return true };
+        let named = |relation: &Relation| {
+            let (schema, table) = (&relation.schema, &relation.name);
+            list.iter().any(|entry| match entry.split_once('.') {
+                Some((one, "*")) => one == schema,
+                Some((one, other)) => one == schema && other == table,
+                None => false,
+            })
+        };
+        let mut above = self.closure(relation.oid, |oid| self.catalogue.parents(oid));
+        above.insert(relation.oid);
+        above.iter().filter_map(|oid| self.catalogue.relation(*oid)).any(named)
+            || self.is_listed(relation)
     }
 
     fn is_namesake(&self, relation: &Relation) -> bool {

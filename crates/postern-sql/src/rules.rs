@@ -18,6 +18,10 @@ pub struct Rules {
     /// Relations beyond plain tables (foreign tables, relations of extensions, namesakes of
     /// protected tables) that the administrator vouches for, as `schema.name`.
     pub relations: Vec<String>,
+    /// The tables that hold nothing protected, as `schema.table` or `schema.*`. Without a list all
+    /// tables do that no rule is about; with one a table that is neither here nor protected is
+    /// refused, so that a copy of a protected table is.
+    pub unprotected: Option<Vec<String>>,
 }
 
 /// The two kinds of role whose statements are analysed.

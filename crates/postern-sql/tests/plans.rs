@@ -88,6 +88,7 @@ fn rules() -> Rules {
         tables: vec![customers],
         functions: Vec::new(),
         relations: Vec::new(),
+        unprotected: None,
     }
 }
 

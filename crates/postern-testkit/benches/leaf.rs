@@ -74,6 +74,7 @@ fn rules(show: Show) -> Rules {
         tables: vec![customers],
         functions: Vec::new(),
         relations: Vec::new(),
+        unprotected: None,
     }
 }
 

@@ -269,6 +269,7 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             password: None,
             tls: None,
             search_path: vec!["public".to_owned()],
+            unprotected: None,
         },
         limits: Limits {
             connections_max: 100,

@@ -32,5 +32,6 @@ pub(crate) fn rules() -> Rules {
         ],
         functions: Vec::new(),
         relations: Vec::new(),
+        unprotected: None,
     }
 }

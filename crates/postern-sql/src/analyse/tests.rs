@@ -66,6 +66,7 @@ fn rules(mode: Mode) -> Rules {
         ],
         functions: names(&["public.vouched"]),
         relations: Vec::new(),
+        unprotected: None,
     }
 }
 

@@ -72,7 +72,8 @@ fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
         basis.gateway.reasons.iter().map(|reason| reason.name.clone()).collect();
     reasons.dedup();
     let who = (&actor, &*role_name, role.kind);
-    let (rules, key_sets) = plan_rules(&basis.gateway.tables, &reasons, &basis.policy, who);
+    let (mut rules, key_sets) = plan_rules(&basis.gateway.tables, &reasons, &basis.policy, who);
+    rules.unprotected.clone_from(&basis.gateway.upstream.unprotected);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let catalogue = runtime.block_on(read_catalogue(&basis.gateway.upstream))?;
     let context = Context { search_path: &basis.gateway.upstream.search_path, prefix: PREFIX };

@@ -171,6 +171,16 @@ impl Checker<'_> {
             self.not_empty(&place.key(key), key, value);
         }
         self.distinct(&place.key("search_path"), "schema", &file.search_path);
+        for entry in file.unprotected.iter().flatten() {
+            let full = |(schema, table): (&str, &str)| !schema.is_empty() && !table.is_empty();
+            if !entry.split_once('.').is_some_and(full) {
+                self.wrong(
+                    &place.key("unprotected"),
+                    format!("`{entry}` is no table with its schema"),
+                    "write it as `schema.table`, or `schema.*` for all tables of a schema",
+                );
+            }
+        }
         if file.tls_ca.is_some() && file.tls != TlsFile::Require {
             self.wrong(
                 &place.key("tls_ca"),
@@ -193,6 +203,7 @@ impl Checker<'_> {
             database: file.database,
             user: file.user,
             search_path: file.search_path,
+            unprotected: file.unprotected,
             tls: file.tls,
         }
     }

@@ -122,6 +122,11 @@ pub(crate) struct UpstreamFile {
     /// The schemas in which a table that is named without one is looked for.
     #[serde(default = "search_path_default")]
     pub(crate) search_path: Vec<String>,
+    /// The tables that hold nothing of customers, as `schema.table` or `schema.*`. With this list a
+    /// table that is neither in it nor in `tables` is refused to judged roles, so that a copy of a
+    /// protected table, made under another name, is too. Without it every table that is not in
+    /// `tables` may be read.
+    pub(crate) unprotected: Option<Vec<String>>,
     /// Whether the connection to the server is encrypted: `disable` or `require`. There is nothing
     /// between: encryption that an attacker can switch off protects nothing. Over a Unix socket it
     /// never is.

@@ -64,6 +64,8 @@ pub(crate) struct Upstream {
     pub(crate) password: Option<Secret<String>>,
     /// Schemas, for names without one.
     pub(crate) search_path: Vec<String>,
+    /// Tables without customers' data, as `schema.table` or `schema.*`.
+    pub(crate) unprotected: Option<Vec<String>>,
     pub(crate) tls: UpstreamTls,
     /// A PEM file with the certificates to trust.
     pub(crate) tls_ca: Option<PathBuf>,

@@ -62,6 +62,8 @@ pub(super) struct Proposal {
     pub(super) reasons: Vec<Reason>,
     /// Tables with personal data that nothing ties to a customer.
     pub(super) left_out: Vec<LeftOut>,
+    /// Tables without.
+    pub(super) unprotected: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -134,7 +136,7 @@ pub(super) fn propose(tables: &[Table], wish: Option<&Wish>) -> Result<Proposal,
                 proposal.reasons.extend(reason);
             }
             None if worth_it => proposal.left_out.push(left_out(table, columns)),
-            Some(_) | None => {}
+            Some(_) | None => proposal.unprotected.push(name),
         }
     }
     proposal.tables.sort_by_key(|table| {

@@ -83,6 +83,7 @@ suspend_on = [\"decoy_read\", \"leaver_session\"]
 pub(super) fn configuration(upstream: &Upstream, proposal: &Proposal) -> String {
     let mut text = HEAD.to_owned();
     write_upstream(upstream, &mut text);
+    write_unprotected(&proposal.unprotected, &mut text);
     text.push_str(ROLES);
     if proposal.tables.is_empty() {
         text.push_str(NO_TABLES);
@@ -112,6 +113,18 @@ fn write_upstream(upstream: &Upstream, text: &mut String) {
         }
         None => text.push_str("# password_file = \"upstream.password\"\n"),
     }
+}
+
+fn write_unprotected(tables: &[String], text: &mut String) {
+    text.push_str(
+        "# Tables without anything of customers. One that is neither here nor under [[tables]] is\n\
+         # refused: it could be a copy. Leave the key out to let everything else be read.\n\
+         unprotected = [",
+    );
+    for table in tables {
+        let _ = write!(text, "\n    {},", quoted(table));
+    }
+    text.push_str(if tables.is_empty() { "]\n" } else { "\n]\n" });
 }
 
 fn write_table(table: &Protected, text: &mut String) {

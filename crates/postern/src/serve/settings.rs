@@ -118,6 +118,7 @@ fn upstream(upstream: &config::Upstream) -> anyhow::Result<Upstream> {
         password: upstream.password.clone(),
         tls,
         search_path: upstream.search_path.clone(),
+        unprotected: upstream.unprotected.clone(),
     })
 }
 

@@ -396,3 +396,27 @@ fn a_sample_would_tell_how_long_values_are() {
         ],
     );
 }
+
+#[test]
+fn a_table_that_nobody_listed_may_be_a_copy() {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    let listed = |list: &[&str], sql: &str| {
+        let rules = Rules { unprotected: Some(names(list)), ..rules(Mode::Restricted) };
+        match &analyse(sql, &catalogue(), &rules, context).unwrap()[0].verdict {
+            Verdict::Refused(refusal) => refusal.rule,
+            _ => "allowed",
+        }
+    };
+    for list in [["public.products"], ["public.*"]] {
+        for sql in ["SELECT * FROM products", "SELECT * FROM cheap", "DELETE FROM products"] {
+            assert_eq!(listed(&list, sql), "allowed", "{sql} {list:?}");
+        }
+    }
+    for sql in ["SELECT * FROM products", "TABLE cheap", "INSERT INTO products (id) VALUES (1)"] {
+        assert_eq!(listed(&["archive.*", "public.agents"], sql), "relation", "{sql}");
+    }
+    for sql in ["SELECT email FROM customers", "SELECT name FROM directory"] {
+        assert_eq!(listed(&[], sql), "allowed", "{sql}");
+    }
+}
