@@ -191,6 +191,7 @@ fn mistakes_are_told_with_their_place() {
 /// The default policy, said once more without Cedar.
 fn naive_default(request: &Request<'_>) -> bool {
     let agent = request.role == "agent";
+    let administrator = request.role == "administrator";
     let secret = request.class == Some(FieldClass::Secret);
     let with_column = request.column.is_some();
     match request.action {
@@ -198,8 +199,13 @@ fn naive_default(request: &Request<'_>) -> bool {
             agent && with_column && request.reason.is_some() && request.class.is_some() && !secret
         }
         Action::LookUp => agent && with_column && !secret,
-        Action::OpenTicket => agent && request.reason.is_none_or(|r| r.grade == Grade::Weak),
-        Action::Connect => agent || request.role == "administrator",
+        Action::OpenTicket => {
+            administrator || agent && request.reason.is_none_or(|r| r.grade == Grade::Weak)
+        }
+        Action::Take => agent,
+        Action::Update => with_column && (administrator || agent && request.reason.is_some()),
+        Action::Delete => administrator,
+        Action::Connect => agent || administrator,
     }
 }
 
