@@ -47,10 +47,8 @@ impl Judges {
             return (known.rules.clone(), known.key_sets.clone());
         }
         let settings = &shared.settings;
-        let mut reasons: Vec<Arc<str>> = settings.reasons.iter().map(|r| r.name.clone()).collect();
-        reasons.dedup();
         let (rules, key_sets) =
-            plan_rules(&settings.tables, &reasons, &shared.policy, (actor, role, kind));
+            plan_rules(&settings.tables, &settings.reasons, &shared.policy, (actor, role, kind));
         let equal = self.planned.iter().find(|p| *p.rules == rules && *p.key_sets == *key_sets);
         let (rules, key_sets) = match equal {
             Some(equal) => (equal.rules.clone(), equal.key_sets.clone()),

@@ -7,8 +7,8 @@
 
 use postern_model::FieldClass;
 use postern_sql::{
-    Catalogue, ColumnRule, Context, InsertRule, KeySet, Mode, Rules, SNAPSHOT_SQL, Show, TableRule,
-    Verdict, analyse,
+    Catalogue, ColumnRule, Context, InsertRule, KeySet, Mode, Reach, Rules, SNAPSHOT_SQL, Show,
+    TableRule, Verdict, analyse,
 };
 use postern_testkit::{Options, PostgresServer};
 
@@ -68,12 +68,16 @@ fn rules(show: Show) -> Rules {
         clear: vec!["country".to_owned(), "created_at".to_owned()],
         columns: columns.into(),
         insert: InsertRule::Refuse,
+        update: Vec::new(),
+        delete: Reach::Refuse,
+        reasons: Vec::new(),
     };
     Rules {
         mode: Mode::Restricted,
         tables: vec![customers],
         functions: Vec::new(),
         relations: Vec::new(),
+        reason_names: Vec::new(),
     }
 }
 

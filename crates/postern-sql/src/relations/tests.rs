@@ -55,6 +55,7 @@ fn every_readable_relation_can_be_read_whole() {
         tables: Vec::new(),
         functions: Vec::new(),
         relations: Vec::new(),
+        reason_names: Vec::new(),
     };
     let context = Context { search_path: &[], prefix: "pk_" };
     let mut read = Vec::new();
@@ -86,6 +87,7 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
         tables: Vec::new(),
         functions: Vec::new(),
         relations: Vec::new(),
+        reason_names: Vec::new(),
     };
     let refused = |rules: &Rules, sql: &str| {
         let judged = analyse(sql, &catalogue, rules, context).unwrap();
