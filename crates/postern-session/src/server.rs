@@ -265,6 +265,8 @@ impl Session {
         if let Some(plan) = plan
             && !ends
             && !self.outbox.is_discarding()
+            // What was charged before it ran is told already.
+            && !plan.looks_up(LookupKind::Stored)
             && may_hang_on_data(sqlstate)
         {
             let mut relations: Vec<_> =
