@@ -303,7 +303,7 @@ impl Rule {
 
     /// Only columns have a class.
     fn asks_class(&self) -> Option<FieldClass> {
-        let on_column = matches!(self.action, Action::SeeClear | Action::LookUp);
+        let on_column = is_on_column(self.action);
         self.class.filter(|_| on_column)
     }
 
@@ -320,9 +320,13 @@ impl Rule {
     }
 }
 
+fn is_on_column(action: Action) -> bool {
+    matches!(action, Action::SeeClear | Action::LookUp | Action::Update)
+}
+
 /// What those rules say to a request, without Cedar.
 fn naive(rules: &[Rule], request: &Request<'_>) -> Decision {
-    let on_column = matches!(request.action, Action::SeeClear | Action::LookUp);
+    let on_column = is_on_column(request.action);
     let fitting = |permits: bool| -> Vec<String> {
         if on_column && request.column.is_none() {
             return Vec::new();
@@ -385,8 +389,10 @@ fn the_default_policy_is_what_its_naive_evaluator_says_for_all_it_looks_at() {
             }
         }
     }
-    // See: 7 classes x 2 reasons. Look up: 8 x 3. Open: 9 x 2 x 2. Connect: 2 roles x 9 x 3 x 2.
-    assert_eq!(permitted, 14 + 24 + 36 + 108);
+    // See: 7 classes x 2 reasons. Look up: 8 x 3. Open: 9 x 2 x 2, administrators 9 x 3 x 2.
+    // Take: 9 x 3 x 2. Update, with a column: 9 x 2, administrators 9 x 3. Delete: 9 x 3 x 2.
+    // Connect: 2 roles x 9 x 3 x 2.
+    assert_eq!(permitted, 14 + 24 + 36 + 54 + 54 + 18 + 27 + 54 + 108);
 }
 
 proptest! {
