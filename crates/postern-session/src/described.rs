@@ -45,7 +45,7 @@ impl Session {
             self.expected.pop_front();
         }
         let mut bytes = BytesMut::new();
-        if moves {
+        if moves || plan.is_silent() {
             if !simple {
                 encode::no_data(&mut bytes);
                 self.outbox.bytes(&bytes, effects);

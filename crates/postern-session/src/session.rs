@@ -11,6 +11,7 @@ use postern_wire::{Frame, Parse, TransactionStatus, encode};
 
 use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
+    charge::Charging,
     copy::CopyIn,
     hold::{Held, Relied},
     judge::{Planned, Refused},
@@ -53,6 +54,13 @@ pub struct Stopped {
     pub window: String,
 }
 
+impl Stopped {
+    fn failure(&self) -> Failure {
+        let Self { counter, max, window } = self.clone();
+        Failure::BudgetSpent { counter, max, window }
+    }
+}
+
 /// What has to be done now, in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -66,7 +74,7 @@ pub enum Effect {
     Release { hold: u64, rows: usize },
     /// Tell the ledger that a statement was refused.
     Refused(Refused),
-    /// A write to a protected table went through; tell the ledger.
+    /// Rows that can make reasons were inserted or taken; tell the ledger.
     Wrote(Arc<Shown>),
     /// The transaction of such a write has ended: read the actor's reasons again.
     ReadReasons,
@@ -271,6 +279,8 @@ pub struct Session {
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
     pub(crate) wrote: bool,
+    /// A message that waits until what it searches for by storing it is charged.
+    pub(crate) charging: Option<Charging>,
     pub(crate) copy_in: CopyIn,
     pub(crate) closed: bool,
 }
@@ -291,6 +301,7 @@ impl Session {
             cancelling: false,
             status: TransactionStatus::Idle,
             wrote: false,
+            charging: None,
             copy_in: CopyIn::No,
             closed: false,
         }
@@ -298,7 +309,10 @@ impl Session {
 
     /// Whether messages of the client may be read now.
     pub fn wants_client(&self) -> bool {
-        !self.cancelling && !self.closed && self.expected.len() < EXPECTED_MAX
+        !self.cancelling
+            && !self.closed
+            && self.charging.is_none()
+            && self.expected.len() < EXPECTED_MAX
     }
 
     /// Whether a message of the client may be handled now. Up to a Sync or Query message whatever
@@ -342,13 +356,20 @@ impl Session {
             Input::Client(frame) => self.client(&frame, view, effects),
             Input::Server(frame) => self.server(&frame, effects),
             Input::Recorded { hold, allowed, stopped } => {
-                self.recorded((hold, allowed, stopped), view, effects);
+                let charged = stopped.as_ref().map_or(Ok(()), |stopped| Err(stopped.failure()));
+                if !self.charged(hold, charged, view, effects) {
+                    self.recorded((hold, allowed, stopped), view, effects);
+                }
             }
-            Input::NotRecorded { why: Unrecorded::Full, .. } => {
-                self.cut(&Failure::LedgerFull, effects);
-            }
-            Input::NotRecorded { why: Unrecorded::Failed, .. } => {
-                self.cut(&Failure::NotRecorded, effects);
+            Input::NotRecorded { hold, why } => {
+                let failure = match why {
+                    Unrecorded::Full => Failure::LedgerFull,
+                    Unrecorded::Failed => Failure::NotRecorded,
+                };
+                if self.charged(hold, Err(failure.clone()), view, effects) {
+                    return;
+                }
+                self.cut(&failure, effects);
             }
             Input::Cancelled => self.cancelling = false,
         }
@@ -387,8 +408,8 @@ impl Session {
         effects.push(Effect::Release { hold, rows: leaving });
         if ended.is_some() {
             self.cut(&Failure::ReasonEnded, effects);
-        } else if let Some(Stopped { counter, max, window }) = stopped {
-            self.cut(&Failure::BudgetSpent { counter, max, window }, effects);
+        } else if let Some(stopped) = stopped {
+            self.cut(&stopped.failure(), effects);
         } else if leaving < rows {
             self.cut(&Failure::NotRecorded, effects);
         } else {
@@ -404,10 +425,11 @@ impl Session {
     }
 
     /// Ends the running statement: the client gets an error after what has already left.
-    fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
+    pub(crate) fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
         let mut bytes = BytesMut::new();
         failure.encode(&mut bytes);
         self.filling = None;
+        self.uncharged(effects);
         if self.outbox.cut(&bytes, effects) {
             self.cancelling = true;
             effects.push(Effect::CancelUpstream);
