@@ -47,10 +47,8 @@ impl Judges {
             return (known.rules.clone(), known.key_sets.clone());
         }
         let settings = &shared.settings;
-        let mut reasons: Vec<Arc<str>> = settings.reasons.iter().map(|r| r.name.clone()).collect();
-        reasons.dedup();
         let (mut rules, key_sets) =
-            plan_rules(&settings.tables, &reasons, &shared.policy, (actor, role, kind));
+            plan_rules(&settings.tables, &settings.reasons, &shared.policy, (actor, role, kind));
         rules.unprotected.clone_from(&settings.upstream.unprotected);
         let equal = self.planned.iter().find(|p| *p.rules == rules && *p.key_sets == *key_sets);
         let (rules, key_sets) = match equal {

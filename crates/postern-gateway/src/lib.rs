@@ -30,6 +30,6 @@ pub use self::{
     catalogue::{ReadCatalogueError, read_catalogue},
     listen::{BuildError, Gateway, Handle},
     registry::SessionInfo,
-    settings::{Limits, ReasonGrade, ReasonSettings, Role, Settings, Upstream, UpstreamHost},
+    settings::{Limits, Role, Settings, Upstream, UpstreamHost},
     shared::{Parts, Suspension},
 };

@@ -11,10 +11,10 @@ use std::{
 };
 
 use postern_model::{Actor, Clock, Grade, Reason, Subject};
-use postern_session::Entitled;
+use postern_session::{Entitled, ReasonGrade, ReasonSettings};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{ReasonGrade, ReasonSettings, login::quoted};
+use crate::login::quoted;
 
 /// How old a reading may be when something is decided by it.
 const READING_LASTS: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_ledger::Limit;
-use postern_model::{Grade, Secret};
-use postern_session::{HoldLimits, Kind, TableSettings};
+use postern_model::Secret;
+use postern_session::{HoldLimits, Kind, ReasonSettings, TableSettings};
 
 /// What a gateway is told by whoever composes it; everything is checked already.
 #[derive(Debug, Clone)]
@@ -75,29 +75,4 @@ pub struct Role {
     pub kind: Kind,
     /// Its budgets, for each actor.
     pub budgets: Arc<[Limit]>,
-}
-
-/// What entitles an actor to a subject: a row of a table of the guarded database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReasonSettings {
-    /// The name that goes into entries.
-    pub name: Arc<str>,
-    pub schema: String,
-    pub table: String,
-    /// The column that holds the subject.
-    pub subject: String,
-    /// The column that holds the actor.
-    pub actor: String,
-    /// A condition in SQL that the row must meet, by the administrator.
-    pub condition: String,
-    pub grade: ReasonGrade,
-}
-
-/// How a reason is graded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReasonGrade {
-    /// The same for every row.
-    Always(Grade),
-    /// Strong where this condition in SQL holds, otherwise weak.
-    StrongWhen(String),
 }

@@ -15,6 +15,7 @@ mod kept;
 mod raw;
 mod views;
 mod world;
+mod writes;
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open; only rows are wanted")]
 fn rows(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {

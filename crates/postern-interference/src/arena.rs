@@ -13,14 +13,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use postern_gateway::{
-    Gateway, Limits, Parts, ReasonGrade, ReasonSettings, Role, Settings, Upstream, UpstreamHost,
-};
+use postern_gateway::{Gateway, Limits, Parts, Role, Settings, Upstream, UpstreamHost};
 use postern_ledger::{Ledger, Options};
 use postern_model::{Actor, Clock, Timestamp};
 use postern_people::{Account, People, Verifier};
 use postern_policy::Policy;
-use postern_session::{ColumnSettings, HoldLimits, Kind, TableSettings};
+use postern_session::{
+    ColumnSettings, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings, TableSettings,
+};
 use postern_testkit::PostgresServer;
 use tempfile::TempDir;
 
@@ -242,6 +242,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             actor: "assignee".to_owned(),
             condition: world.condition.clone(),
             grade: ReasonGrade::StrongWhen("opened_by = 'customer'".to_owned()),
+            take: None,
         }],
     }
 }
@@ -263,6 +264,9 @@ fn table_settings(table: &Table) -> TableSettings {
         subject: named(|guard| *guard == Guard::Subject).next().unwrap_or_default(),
         clear: named(|guard| *guard == Guard::Free).collect(),
         columns: columns.collect(),
-        insert: table.insert,
+        insert: if table.insert { InsertRule::Allow } else { InsertRule::Refuse },
+        update: Vec::new(),
+        update_own: Vec::new(),
+        delete: false,
     }
 }

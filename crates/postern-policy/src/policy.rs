@@ -135,12 +135,12 @@ impl Policy {
         let actor = uid(&names.actor, request.actor.as_str());
         let mut entities = vec![Entity::new_no_attrs(actor.clone(), HashSet::from([role]))];
         let resource = match request.action {
-            Action::SeeClear | Action::LookUp => {
+            Action::SeeClear | Action::LookUp | Action::Update => {
                 let column = self.column(request)?;
                 entities.push(column.clone());
                 column.uid()
             }
-            Action::OpenTicket => uid(&names.table, request.table),
+            Action::OpenTicket | Action::Take | Action::Delete => uid(&names.table, request.table),
             Action::Connect => uid(&names.gateway, "postern"),
         };
         let context = match (request.action, request.reason) {

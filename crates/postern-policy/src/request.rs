@@ -9,13 +9,27 @@ pub enum Action {
     LookUp,
     /// Make, by inserting a row, what then counts as a reason.
     OpenTicket,
+    /// Take the next row of a queue, which then counts as a reason.
+    Take,
+    /// Change a column, in the records of the customers for whom the reason holds.
+    Update,
+    /// Delete records of the customers for whom the reason holds.
+    Delete,
     /// Begin a session.
     Connect,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 4] = [Self::SeeClear, Self::LookUp, Self::OpenTicket, Self::Connect];
+    pub const ALL: [Self; 7] = [
+        Self::SeeClear,
+        Self::LookUp,
+        Self::OpenTicket,
+        Self::Take,
+        Self::Update,
+        Self::Delete,
+        Self::Connect,
+    ];
 
     /// The action's name in policies.
     pub fn as_str(self) -> &'static str {
@@ -23,6 +37,9 @@ impl Action {
             Self::SeeClear => "see_clear",
             Self::LookUp => "look_up",
             Self::OpenTicket => "open_ticket",
+            Self::Take => "take",
+            Self::Update => "update",
+            Self::Delete => "delete",
             Self::Connect => "connect",
         }
     }
@@ -38,12 +55,13 @@ pub struct Request<'a> {
     pub action: Action,
     /// The table as `schema.table`; not looked at for [`Action::Connect`].
     pub table: &'a str,
-    /// The column's name; [`Action::SeeClear`] and [`Action::LookUp`] are denied without one, the
-    /// others don't look at it.
+    /// The column's name; [`Action::SeeClear`], [`Action::LookUp`] and [`Action::Update`] are
+    /// denied without one, the others don't look at it.
     pub column: Option<&'a str>,
     /// What the column holds, if the configuration says so.
     pub class: Option<FieldClass>,
-    /// For [`Action::SeeClear`] the reason that holds for the customers, for
-    /// [`Action::OpenTicket`] the one that would be made.
+    /// For [`Action::SeeClear`], [`Action::Update`] and [`Action::Delete`] the reason that holds
+    /// for the customers, for [`Action::OpenTicket`] and [`Action::Take`] the one that would be
+    /// made.
     pub reason: Option<&'a Reason>,
 }

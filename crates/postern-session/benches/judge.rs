@@ -6,7 +6,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use postern_model::{Actor, FieldClass, Grade, Reason, Subject, Timestamp};
 use postern_policy::Policy;
 use postern_session::{
-    ColumnSettings, Entitled, Judge, Judged, Kind, ReasonSet, TableSettings, plan_rules,
+    ColumnSettings, Entitled, InsertRule, Judge, Judged, Kind, ReasonGrade, ReasonSet,
+    ReasonSettings, TableSettings, plan_rules,
 };
 use postern_sql::Catalogue;
 
@@ -36,7 +37,10 @@ fn tables() -> Vec<TableSettings> {
         subject: subject.to_owned(),
         clear: clear.iter().map(ToString::to_string).collect(),
         columns,
-        insert: false,
+        insert: InsertRule::Refuse,
+        update: Vec::new(),
+        update_own: Vec::new(),
+        delete: false,
     };
     let columns = vec![column("name", FieldClass::Name), column("email", FieldClass::Email)];
     vec![
@@ -45,12 +49,25 @@ fn tables() -> Vec<TableSettings> {
     ]
 }
 
+fn reason() -> ReasonSettings {
+    ReasonSettings {
+        name: "ticket".into(),
+        schema: "public".to_owned(),
+        table: "tickets".to_owned(),
+        subject: "customer_id".to_owned(),
+        actor: "assignee".to_owned(),
+        condition: "true".to_owned(),
+        grade: ReasonGrade::Always(Grade::Strong),
+        take: None,
+    }
+}
+
 fn known(criterion: &mut Criterion<cpu::CpuTime>) {
     let snapshot = include_str!("../src/tests/catalogue.json");
     let Ok(catalogue) = Catalogue::from_json(snapshot) else { return };
     let Ok(policy) = Policy::parse(Policy::default_text()) else { return };
     let who = (&Actor::new("ana"), "agent", Kind::Restricted);
-    let (rules, sets) = plan_rules(&tables(), &["ticket".into()], &policy, who);
+    let (rules, sets) = plan_rules(&tables(), &[reason()], &policy, who);
     let path: Arc<[String]> = Arc::from(["public".to_owned()]);
     let mut judge = Judge::new(Some(Arc::new(catalogue)), Arc::new(rules), path, "pk_".into());
     let mut group = criterion.benchmark_group("judge");

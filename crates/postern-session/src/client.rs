@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
 use postern_model::StatementFingerprint;
-use postern_sql::{KeySet, Refusal};
+use postern_sql::{Hole, Refusal};
 use postern_wire::{
     Bind, Execute, Frame, Frontend, MessageError, Parse, Target, TransactionStatus, encode,
     rewrite::{self, HiddenBind},
@@ -44,11 +44,11 @@ impl Session {
             }
             // After an error everything up to Sync is dropped, as the server does.
             _ if self.skipping => Ok(()),
-            Frontend::Query(sql) => self.query(sql, view, effects),
+            Frontend::Query(sql) => self.query(frame, sql, view, effects),
             Frontend::Parse(parse) => self.parse(&parse, view, effects),
             Frontend::Bind(bind) => self.bind(&bind, view, effects),
             Frontend::Describe(target) => self.describe(target, effects),
-            Frontend::Execute(execute) => self.execute(&execute, effects),
+            Frontend::Execute(execute) => self.execute(frame, &execute, effects),
             Frontend::Close(target) => self.close_name(target, effects),
             Frontend::Flush => {
                 to_server(frame.raw(), effects);
@@ -68,15 +68,24 @@ impl Session {
         }
     }
 
-    fn query(&mut self, sql: &str, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
+    fn query(
+        &mut self,
+        frame: &Frame,
+        sql: &str,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
         let judged = view.judge.judge(sql);
-        let planned = match &*judged {
-            Judged::Refused(refused) => {
+        let planned = match self.checked(&judged) {
+            Ok(planned) => planned,
+            Err(refused) => {
                 effects.push(Effect::Refused(refused.clone()));
                 return self.refuse_query(&refused.refusal, effects);
             }
-            Judged::Statements(planned) => planned,
         };
+        if self.charges_query(frame, planned, view, effects) {
+            return Ok(());
+        }
         let mut sent = Vec::with_capacity(planned.len());
         for plan in planned {
             // It stands for an empty statement, which says nothing between others.
@@ -151,14 +160,37 @@ impl Session {
         }
     }
 
-    /// The actor's keys of a set, as an array's text.
-    pub(crate) fn array(&self, set: KeySet, view: &View<'_>) -> Arc<str> {
-        let set = self.profile.key_sets.get(usize::from(set.0));
-        set.map_or_else(|| "{}".into(), |set| view.entitled.array(set, view.now))
+    /// The plans of a text that is not refused, neither as such nor for this actor.
+    fn checked<'j>(&self, judged: &'j Judged) -> Result<&'j [Arc<Planned>], Refused> {
+        let planned = match judged {
+            Judged::Refused(refused) => return Err(refused.clone()),
+            Judged::Statements(planned) => planned,
+        };
+        for plan in planned {
+            if let Planned::Guarded(plan) = &**plan {
+                plan.checked(self.profile.actor.as_str(), &[])?;
+            }
+        }
+        Ok(planned)
+    }
+
+    /// What stands in a hole: an array's text, or the actor's name.
+    pub(crate) fn fill(&self, hole: Hole, view: &View<'_>) -> Arc<str> {
+        match hole {
+            Hole::Actor => self.profile.actor.as_str().into(),
+            Hole::Keys(set) => {
+                let set = self.profile.key_sets.get(usize::from(set.0));
+                set.map_or_else(|| "{}".into(), |set| view.entitled.array(set, view.now))
+            }
+        }
     }
 
     /// Refuses a message that is answered by ReadyForQuery, without a Sync of its own.
-    fn refuse_query(&mut self, failure: &dyn ClientFacing, effects: &mut Vec<Effect>) -> Sent {
+    pub(crate) fn refuse_query(
+        &mut self,
+        failure: &dyn ClientFacing,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
         let mut error = BytesMut::new();
         failure.encode(&mut error);
         let quiet = self.expected.is_empty() && self.outbox.is_empty();
@@ -195,6 +227,13 @@ impl Session {
             }
         };
         let mut resolved = None;
+        if let Planned::Guarded(plan) = &*plan
+            && let Err(refused) = plan.takes_types(&parse.types)
+        {
+            self.refuse_in_order(&refused.refusal, effects)?;
+            effects.push(Effect::Refused(refused));
+            return Ok(());
+        }
         let sql: Cow<'_, str> = match &*plan {
             Planned::Named(_) | Planned::Copy(_) => match self.resolve(&plan, &[], view) {
                 Ok((sql, portal)) => {
@@ -240,12 +279,27 @@ impl Session {
         if full && !self.portals.contains_key(bind.portal) {
             return self.refuse_in_order(&Failure::TooManyNames, effects);
         }
+        if bind.parameters.len() != prepared.parameters {
+            let failure = Failure::ParameterCount {
+                given: bind.parameters.len(),
+                statement: bind.statement.to_owned(),
+                needed: prepared.parameters,
+            };
+            return self.refuse_in_order(&failure, effects);
+        }
         // The catalogue or the policy may have changed since the statement was prepared.
         let Some(plan) = rejudged(prepared, view) else {
             return self.refuse_in_order(&Failure::PlanChanged, effects);
         };
         if plan.is_late() {
             return self.bind_late(bind, &plan, view, effects);
+        }
+        if let Planned::Guarded(plan) = &*plan
+            && let Err(refused) = plan.checked(self.profile.actor.as_str(), &bind.parameters)
+        {
+            self.refuse_in_order(&refused.refusal, effects)?;
+            effects.push(Effect::Refused(refused));
+            return Ok(());
         }
         let statement = prepared.upstream.statement();
         let name = self.portal_name(bind.portal);
@@ -257,10 +311,10 @@ impl Session {
                 encode::bind(&mut bytes, &upstream)?;
             }
             Planned::Guarded(plan) => {
-                let arrays: Vec<Arc<str>> =
-                    plan.parameters.iter().map(|set| self.array(*set, view)).collect();
+                let hidden: Vec<Arc<str>> =
+                    plan.parameters.iter().map(|hole| self.fill(*hole, view)).collect();
                 let hidden = HiddenBind {
-                    parameters: &arrays.iter().map(|array| &**array).collect::<Vec<_>>(),
+                    parameters: &hidden.iter().map(|text| &**text).collect::<Vec<_>>(),
                     visible_columns: plan.guarded.visible_columns,
                     hidden_columns: plan.guarded.keys.len(),
                 };
@@ -356,13 +410,18 @@ impl Session {
         Ok(())
     }
 
-    fn execute(&mut self, execute: &Execute<'_>, effects: &mut Vec<Effect>) -> Sent {
+    fn execute(&mut self, frame: &Frame, execute: &Execute<'_>, effects: &mut Vec<Effect>) -> Sent {
         let Some(portal) = self.portals.get(execute.portal) else {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
         let portal = portal.clone();
+        if self.charges(frame, std::slice::from_ref(&portal), effects) {
+            return Ok(());
+        }
+        // A statement that returns nothing to the client is not suspended.
+        let max_rows = if portal.plan.is_silent() { 0 } else { execute.max_rows };
+        let upstream = Execute { portal: &portal.upstream.portal(), max_rows };
         let mut bytes = BytesMut::new();
-        let upstream = Execute { portal: &portal.upstream.portal(), ..*execute };
         encode::execute(&mut bytes, &upstream)?;
         to_server(&bytes, effects);
         self.sends(&portal);
@@ -412,7 +471,7 @@ impl Session {
 }
 
 /// A message of ours can't be made; nothing was sent.
-type Sent = Result<(), encode::EncodeError>;
+pub(crate) type Sent = Result<(), encode::EncodeError>;
 
 /// The one plan of a text to prepare; `Err(None)` where it has several statements.
 pub(crate) fn single(judged: &Judged) -> Result<Arc<Planned>, Option<Refused>> {

@@ -48,7 +48,7 @@ impl Session {
             self.expected.pop_front();
         }
         let mut bytes = BytesMut::new();
-        if moves {
+        if moves || plan.is_silent() {
             if asked {
                 encode::no_data(&mut bytes);
                 self.outbox.bytes(&bytes, effects);

@@ -79,6 +79,11 @@ pub enum Failure {
     CursorExists(String),
     #[error("wrong number of parameters for prepared statement `{0}`")]
     ArgumentCount(String),
+    #[error(
+        "bind message supplies {given} parameters, but prepared statement \"{statement}\" requires \
+         {needed}"
+    )]
+    ParameterCount { given: usize, statement: String, needed: usize },
     #[error("what a look-up searches for must be a constant in EXECUTE")]
     LookupArgument,
     #[error("only a query that was prepared can be executed by EXECUTE")]
@@ -121,7 +126,7 @@ impl ClientFacing for Failure {
             Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
             Self::LookupArgument => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
-            Self::Protocol(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::Protocol(_) | Self::ParameterCount { .. } => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
@@ -151,6 +156,7 @@ impl ClientFacing for Failure {
             | Self::StatementExists(_)
             | Self::CursorExists(_)
             | Self::ArgumentCount(_)
+            | Self::ParameterCount { .. }
             | Self::NotExecutable
             | Self::ManyStatements
             | Self::Protocol(_)
@@ -177,6 +183,7 @@ impl ClientFacing for Failure {
             | Self::StatementExists(_)
             | Self::CursorExists(_)
             | Self::ArgumentCount(_)
+            | Self::ParameterCount { .. }
             | Self::LookupArgument
             | Self::NotExecutable
             | Self::ManyStatements
@@ -198,6 +205,7 @@ impl ClientFacing for Failure {
             | Self::StatementExists(_)
             | Self::CursorExists(_)
             | Self::ArgumentCount(_)
+            | Self::ParameterCount { .. }
             | Self::LookupArgument
             | Self::NotExecutable
             | Self::ManyStatements

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
-    Act, Catalogue, Context, CopyForm, Effect, Guarded, KeySet, Local, LookupValue, Named, Plain,
-    Refusal, Rules, Verdict, analyse,
+    Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, Local, LookupKind, LookupValue,
+    Named, Parameter, Plain, Refusal, Rules, Verdict, analyse,
 };
 
 use crate::{LookupTouch, Shown, hold::ShownLeaf};
@@ -87,8 +87,8 @@ pub struct PlannedGuarded {
     pub guarded: Guarded,
     /// Its text for the extended protocol.
     pub sql: String,
-    /// The key sets that go with it as hidden parameters, in order.
-    pub parameters: Vec<KeySet>,
+    /// What goes with it as hidden parameters, in order.
+    pub parameters: Vec<Hole>,
     /// What each row that it returns discloses.
     pub shown: Arc<Shown>,
 }
@@ -99,10 +99,16 @@ impl PlannedGuarded {
         !self.guarded.keys.is_empty() || !self.guarded.lookups.is_empty()
     }
 
-    /// What the ledger learns of its lookups.
-    pub(crate) fn lookups(&self, searched: &[Secret<Vec<u8>>], hit: bool) -> Vec<LookupTouch> {
+    /// What the ledger learns of its lookups of a kind.
+    pub(crate) fn lookups(
+        &self,
+        kind: LookupKind,
+        searched: &[Secret<Vec<u8>>],
+        hit: bool,
+    ) -> Vec<LookupTouch> {
         let lookups = self.guarded.lookups.iter().zip(searched);
         lookups
+            .filter(|(lookup, _)| lookup.kind == kind)
             .map(|(lookup, value)| LookupTouch {
                 relation: lookup.relation.clone(),
                 column: lookup.column.clone(),
@@ -110,6 +116,46 @@ impl PlannedGuarded {
                 value: value.clone(),
             })
             .collect()
+    }
+
+    pub(crate) fn looks_up(&self, kind: LookupKind) -> bool {
+        self.guarded.lookups.iter().any(|lookup| lookup.kind == kind)
+    }
+
+    /// Whether the values that it stores may be stored by this actor.
+    pub(crate) fn checked(&self, actor: &str, parameters: &[Option<&[u8]>]) -> Result<(), Refused> {
+        let parameters: Vec<Parameter<'_>> =
+            parameters.iter().map(|value| Parameter { value: *value }).collect();
+        let checked = self.guarded.checks.run(actor, &parameters);
+        checked.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// Whether values that are looked at come as the texts that they are looked at as.
+    pub(crate) fn takes_types(&self, types: &[u32]) -> Result<(), Refused> {
+        const UNSAID: u32 = 0;
+        const TEXT: u32 = 25;
+        const VARCHAR: u32 = 1043;
+        let is_text = |number: &usize| {
+            let declared = number.checked_sub(1).and_then(|index| types.get(index));
+            declared.is_none_or(|oid| matches!(*oid, UNSAID | TEXT | VARCHAR))
+        };
+        if self.guarded.checks.text_parameters().iter().all(is_text) {
+            return Ok(());
+        }
+        Err(self.refused(Refusal {
+            sqlstate: "42501",
+            rule: "parameter_type",
+            message: "a parameter that decides what a reason reads must be a text".to_owned(),
+            hint: "declare it as text, or leave its type open".to_owned(),
+        }))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Refused {
+        Refused {
+            refusal,
+            fingerprint: self.shown.fingerprint,
+            statement: self.shown.statement.clone(),
+        }
     }
 
     /// What its lookups search for, given the client's parameters.
@@ -136,8 +182,8 @@ impl Planned {
     pub(crate) fn writes(&self) -> bool {
         match self {
             Self::Plain(plain) => plain.effect == Effect::Write,
-            Self::Guarded(plan) => plan.guarded.writes,
-            Self::Copy(copy) => copy.query.guarded.writes,
+            Self::Guarded(plan) => plan.guarded.changes,
+            Self::Copy(copy) => copy.query.guarded.changes,
             Self::Named(named) => match named.named.act {
                 Act::Declare { .. } => named.query.as_ref().is_some_and(|query| query.writes()),
                 // What they run is the plan of their portal.
@@ -191,6 +237,11 @@ impl Planned {
     /// Whether its text is made anew each time that it is sent.
     pub(crate) fn is_late(&self) -> bool {
         matches!(self, Self::Named(_) | Self::Copy(_))
+    }
+
+    /// Whether its rows are for the ledger only.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Guarded(plan) if plan.guarded.silent)
     }
 
     /// Whether another plan sends the same and shows the same.

@@ -14,6 +14,7 @@
     allow(clippy::indexing_slicing, clippy::panic, reason = "a test that panics has failed")
 )]
 
+mod charge;
 mod client;
 mod copy;
 mod described;
@@ -37,6 +38,10 @@ pub use self::{
     error::{ClientFacing, ErrorKind, Failure},
     hold::{HeldRow, Hold, LookupTouch, Shown, ShownLeaf, Touch},
     judge::{Judge, Judged, Planned, PlannedCopy, PlannedGuarded, PlannedNamed, Refused},
-    profile::{ColumnSettings, HoldLimits, Kind, Profile, TableSettings, plan_rules},
+    profile::{
+        ColumnSettings, HoldLimits, Kind, Profile, ReasonGrade, ReasonSettings, TableSettings,
+        plan_rules,
+    },
     session::{Effect, Input, Session, Stopped, Unrecorded, View},
 };
+pub use postern_sql::{ConditionReads, InsertRule, TakeRule, Values, condition_reads};

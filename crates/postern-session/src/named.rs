@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postern_sql::{Act, Argument, Effect, KeySet, LookupValue};
+use postern_sql::{Act, Argument, Effect, LookupValue};
 
 use crate::{
     Failure, Session, View,
@@ -83,7 +83,7 @@ impl Session {
         let sql = match &**plan {
             Planned::Named(named) => return self.resolve_named(plan, named, parameters, view),
             Planned::Copy(copy) => {
-                let query = copy.query.guarded.sql.render_literal(|set| self.array(set, view));
+                let query = copy.query.guarded.sql.render_literal(|hole| self.fill(hole, view));
                 format!("COPY ({query}) TO STDOUT{}", copy.options)
             }
             Planned::Plain(_) | Planned::Guarded(_) | Planned::Local(_) => self.literal(plan, view),
@@ -95,9 +95,7 @@ impl Session {
     fn literal(&self, plan: &Planned, view: &View<'_>) -> String {
         match plan {
             Planned::Plain(plain) => plain.sql.clone(),
-            Planned::Guarded(plan) => {
-                plan.guarded.sql.render_literal(|set: KeySet| self.array(set, view))
-            }
+            Planned::Guarded(plan) => plan.guarded.sql.render_literal(|hole| self.fill(hole, view)),
             // A local statement is sent as an empty one.
             Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => String::new(),
         }
@@ -215,7 +213,7 @@ impl Session {
                 if !known {
                     return Err(Failure::LookupArgument);
                 }
-                let keys = guarded.parameters.iter().map(|set| quoted(&self.array(*set, view)));
+                let keys = guarded.parameters.iter().map(|hole| quoted(&self.fill(*hole, view)));
                 texts.extend(keys);
             }
             Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use postern_model::{Actor, FieldClass, Grade, Reason};
-use postern_policy::{Action, Policy, Request};
-use postern_sql::{ColumnRule, InsertRule, KeySet, Mode, Rules, Show, TableRule};
+use postern_sql::{InsertRule, TakeRule};
 
 use crate::ReasonSet;
+
+mod rules;
+
+pub use self::rules::plan_rules;
 
 /// How an actor's statements are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,8 +78,45 @@ pub struct TableSettings {
     pub clear: Vec<String>,
     /// Protected columns; those in neither list are masked for everybody.
     pub columns: Vec<ColumnSettings>,
-    /// Whether policy may be asked to let an actor insert rows (open a ticket).
-    pub insert: bool,
+    /// Whether policy may be asked to let an actor insert rows (open a ticket), and of what.
+    pub insert: InsertRule,
+    /// Columns that policy may be asked to let an actor change in their customers' rows.
+    pub update: Vec<String>,
+    /// Columns that reasons' conditions read and that policy may be asked to let an actor change
+    /// in rows that are their own.
+    pub update_own: Vec<String>,
+    /// Whether policy may be asked to let an actor delete their customers' rows.
+    pub delete: bool,
+}
+
+/// What entitles an actor to a subject: a row of a table of the guarded database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReasonSettings {
+    /// The name that goes into entries.
+    pub name: Arc<str>,
+    /// The schema's name.
+    pub schema: String,
+    /// The table's name.
+    pub table: String,
+    /// The column that holds the subject.
+    pub subject: String,
+    /// The column that holds the actor.
+    pub actor: String,
+    /// A condition in SQL that the row must meet, by the administrator.
+    pub condition: String,
+    /// How it is graded.
+    pub grade: ReasonGrade,
+    /// How an actor takes a row that nobody has.
+    pub take: Option<TakeRule>,
+}
+
+/// How a reason is graded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReasonGrade {
+    /// The same for every row.
+    Always(Grade),
+    /// Strong where this condition in SQL holds, otherwise weak.
+    StrongWhen(String),
 }
 
 /// A protected column, as the configuration declares it.
@@ -90,115 +130,4 @@ pub struct ColumnSettings {
     pub lookup: bool,
     /// The mask's text instead of the class's own.
     pub mask: Option<String>,
-}
-
-/// Asks policy about every protected column and reason, and writes the answers down as the rules
-/// by which this actor's statements are judged. The sets name, by key set, the reasons under which
-/// its columns are clear.
-pub fn plan_rules(
-    tables: &[TableSettings],
-    reasons: &[Arc<str>],
-    policy: &Policy,
-    (actor, role, kind): (&Actor, &str, Kind),
-) -> (Rules, Vec<ReasonSet>) {
-    let mut sets: Vec<ReasonSet> = Vec::new();
-    let ask = Ask { policy, actor, role, reasons };
-    let tables = tables
-        .iter()
-        .map(|table| TableRule {
-            schema: table.schema.clone(),
-            table: table.table.clone(),
-            subject: table.subject.clone(),
-            clear: table.clear.clone(),
-            columns: table.columns.iter().map(|c| ask.column(table, c, kind, &mut sets)).collect(),
-            insert: ask.insert(table),
-        })
-        .collect();
-    let mode = match kind {
-        Kind::Accounted => Mode::Accounted,
-        Kind::Restricted | Kind::PassThrough => Mode::Restricted,
-    };
-    let (functions, relations) = (Vec::new(), Vec::new());
-    (Rules { mode, tables, functions, relations, unprotected: None }, sets)
-}
-
-struct Ask<'a> {
-    policy: &'a Policy,
-    actor: &'a Actor,
-    role: &'a str,
-    reasons: &'a [Arc<str>],
-}
-
-impl Ask<'_> {
-    fn column(
-        &self,
-        table: &TableSettings,
-        column: &ColumnSettings,
-        kind: Kind,
-        sets: &mut Vec<ReasonSet>,
-    ) -> ColumnRule {
-        let name = format!("{}.{}", table.schema, table.table);
-        let permitted = |action, reason: Option<&Reason>| {
-            let request = Request {
-                actor: self.actor,
-                role: self.role,
-                action,
-                table: &name,
-                column: Some(&column.name),
-                class: Some(column.class),
-                reason,
-            };
-            self.policy.decide(&request).permitted
-        };
-        let show = if kind == Kind::Accounted || permitted(Action::SeeClear, None) {
-            Show::Clear
-        } else {
-            let set: Vec<Reason> = self
-                .possible()
-                .filter(|reason| permitted(Action::SeeClear, Some(reason)))
-                .collect();
-            if set.is_empty() { Show::Masked } else { intern(ReasonSet(set), sets) }
-        };
-        ColumnRule {
-            name: column.name.clone(),
-            class: column.class,
-            show,
-            lookup: column.lookup && permitted(Action::LookUp, None),
-            mask: column.mask.clone(),
-        }
-    }
-
-    fn insert(&self, table: &TableSettings) -> InsertRule {
-        let name = format!("{}.{}", table.schema, table.table);
-        let request = Request {
-            actor: self.actor,
-            role: self.role,
-            action: Action::OpenTicket,
-            table: &name,
-            column: None,
-            class: None,
-            reason: None,
-        };
-        if table.insert && self.policy.decide(&request).permitted {
-            InsertRule::Allow
-        } else {
-            InsertRule::Refuse
-        }
-    }
-
-    /// Every declared reason in both grades.
-    fn possible(&self) -> impl Iterator<Item = Reason> {
-        self.reasons.iter().flat_map(|name| {
-            [Grade::Strong, Grade::Weak].map(|grade| Reason { name: name.clone(), grade })
-        })
-    }
-}
-
-/// The number of an equal set, or a new one; past 256 different sets a column stays masked.
-fn intern(set: ReasonSet, sets: &mut Vec<ReasonSet>) -> Show {
-    let index = sets.iter().position(|known| *known == set).unwrap_or_else(|| {
-        sets.push(set);
-        sets.len() - 1
-    });
-    u8::try_from(index).map_or(Show::Masked, |number| Show::Keyed(KeySet(number)))
 }

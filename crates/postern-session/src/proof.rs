@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use postern_wire::encode;
 
 use crate::{
-    ClientFacing, Effect, Failure, Session, View,
+    Effect, Session, View,
     outbox::Standing,
     session::{Expect, Portal, Run},
 };
@@ -101,36 +101,9 @@ impl Session {
                 Standing::Unproven { hold, failure } => {
                     // The receipt is used up; no row of the hold leaves.
                     effects.extend(hold.map(|hold| Effect::Release { hold, rows: 0 }));
-                    self.disown(&failure, effects);
+                    self.cut(&failure, effects);
                 }
             }
-        }
-    }
-
-    /// Ends a statement that was judged by a catalogue that is not the present one any more. Where
-    /// the server still waits for the client's Sync, its transaction is made to fail: a statement
-    /// that writes has not got further than that.
-    fn disown(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
-        let mut error = BytesMut::new();
-        failure.encode(&mut error);
-        self.filling = None;
-        if !self.outbox.cut(&error, effects) {
-            return;
-        }
-        let runs = |expect: &Expect| matches!(expect, Expect::Execute(_) | Expect::Simple(_));
-        let is_running = self.expected.iter().any(runs);
-        if self.fail_copy(effects).is_err() {
-            return self.close(&Failure::Upstream, effects);
-        }
-        if !self.skipping && !self.expected.iter().any(Expect::is_ready) {
-            // The client has its error already; this one is dropped with the rest up to Sync.
-            if self.raise(BytesMut::new(), effects).is_err() {
-                return self.close(&Failure::Upstream, effects);
-            }
-        }
-        if is_running {
-            self.cancelling = true;
-            effects.push(Effect::CancelUpstream);
         }
     }
 }

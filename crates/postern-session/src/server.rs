@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use postern_sql::Local;
+use postern_sql::{Local, LookupKind};
 use postern_wire::{
     Backend, DataRow, Frame, ReportFields, SqlState, TransactionStatus, encode, rewrite,
 };
@@ -183,7 +183,7 @@ impl Session {
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let before = held.hold.bytes.len();
         let cells = write(&mut held.hold.bytes)?;
-        if portal.moves() {
+        if portal.moves() || guarded.guarded.silent {
             held.hold.bytes.truncate(before);
         }
         let index = held.hold.rows.len();
@@ -270,6 +270,8 @@ impl Session {
         if let Some(plan) = plan
             && !ends
             && !self.outbox.is_discarding()
+            // What was charged before it ran is told already.
+            && !plan.looks_up(LookupKind::Stored)
             && may_hang_on_data(sqlstate)
         {
             let mut relations: Vec<_> =
@@ -290,8 +292,8 @@ impl Session {
     }
 
     pub(crate) fn tell(&mut self, plan: &PlannedGuarded, portal: &Portal, hit: bool) {
-        if !plan.guarded.lookups.is_empty() && !self.outbox.is_discarding() {
-            let lookups = plan.lookups(&portal.searched, hit);
+        if plan.looks_up(LookupKind::Compared) && !self.outbox.is_discarding() {
+            let lookups = plan.lookups(LookupKind::Compared, &portal.searched, hit);
             self.hold_row(plan, lookups);
         }
     }
@@ -328,7 +330,9 @@ impl Session {
             && writes.iter().any(|verb| tag.starts_with(verb))
         {
             self.wrote = true;
-            effects.push(Effect::Wrote(plan.shown.clone()));
+            if plan.guarded.opens && run.rows > 0 {
+                effects.push(Effect::Wrote(plan.shown.clone()));
+            }
         }
         if matches!(tag, "ROLLBACK" | "COMMIT") {
             self.portals.values_mut().for_each(|portal| portal.unsure = true);
@@ -563,13 +567,13 @@ impl Run {
         if std::mem::replace(&mut self.lookups_told, true) {
             Vec::new()
         } else {
-            plan.lookups(&self.portal.searched, hit)
+            plan.lookups(LookupKind::Compared, &self.portal.searched, hit)
         }
     }
 }
 
 impl Held {
-    fn new(id: u64, shown: Arc<crate::Shown>) -> Self {
+    pub(crate) fn new(id: u64, shown: Arc<crate::Shown>) -> Self {
         let hold =
             Hold { id, shown, rows: Vec::new(), lookups: Vec::new(), bytes: BytesMut::new() };
         Self { hold, relied: Vec::new() }

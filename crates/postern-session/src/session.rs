@@ -11,6 +11,7 @@ use postern_wire::{Frame, Parse, TransactionStatus, encode};
 
 use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
+    charge::Charging,
     copy::CopyIn,
     hold::{Held, Relied},
     judge::{Planned, Refused},
@@ -58,6 +59,13 @@ pub struct Stopped {
     pub window: String,
 }
 
+impl Stopped {
+    fn failure(&self) -> Failure {
+        let Self { counter, max, window } = self.clone();
+        Failure::BudgetSpent { counter, max, window }
+    }
+}
+
 /// What has to be done now, in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -74,7 +82,7 @@ pub enum Effect {
     Release { hold: u64, rows: usize },
     /// Tell the ledger that a statement was refused.
     Refused(Refused),
-    /// A write to a protected table went through; tell the ledger.
+    /// Rows that can make reasons were inserted or taken; tell the ledger.
     Wrote(Arc<Shown>),
     /// The transaction of such a write has ended: read the actor's reasons again.
     ReadReasons,
@@ -308,6 +316,8 @@ pub struct Session {
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
     pub(crate) wrote: bool,
+    /// A message that waits until what it searches for by storing it is charged.
+    pub(crate) charging: Option<Charging>,
     pub(crate) copy_in: CopyIn,
     pub(crate) closed: bool,
 }
@@ -332,6 +342,7 @@ impl Session {
             early: BytesMut::new(),
             status: TransactionStatus::Idle,
             wrote: false,
+            charging: None,
             copy_in: CopyIn::No,
             closed: false,
         }
@@ -339,7 +350,10 @@ impl Session {
 
     /// Whether messages of the client may be read now.
     pub fn wants_client(&self) -> bool {
-        !self.cancelling && !self.closed && self.expected.len() < EXPECTED_MAX
+        !self.cancelling
+            && !self.closed
+            && self.charging.is_none()
+            && self.expected.len() < EXPECTED_MAX
     }
 
     /// Whether a message of the client may be handled now. Up to a Sync or Query message whatever
@@ -387,14 +401,20 @@ impl Session {
             Input::Client(frame) => self.client(&frame, view, effects),
             Input::Server(frame) => self.server(&frame, effects),
             Input::Recorded { hold, allowed, stopped } => {
-                self.outbox.recorded(hold, allowed, stopped);
+                let charged = stopped.as_ref().map_or(Ok(()), |stopped| Err(stopped.failure()));
+                if !self.charged(hold, charged, view, effects) {
+                    self.outbox.recorded(hold, allowed, stopped);
+                }
             }
             Input::Proven { proof, generation } => self.outbox.proven(proof, generation, effects),
-            Input::NotRecorded { why: Unrecorded::Full, .. } => {
-                self.cut(&Failure::LedgerFull, effects);
-            }
-            Input::NotRecorded { why: Unrecorded::Failed, .. } => {
-                self.cut(&Failure::NotRecorded, effects);
+            Input::NotRecorded { hold, why } => {
+                let failure = match why {
+                    Unrecorded::Full => Failure::LedgerFull,
+                    Unrecorded::Failed => Failure::NotRecorded,
+                };
+                if !self.charged(hold, Err(failure.clone()), view, effects) {
+                    self.cut(&failure, effects);
+                }
             }
             Input::Cancelled => self.cancelling = false,
         }
@@ -430,8 +450,8 @@ impl Session {
         effects.push(Effect::Release { hold, rows: leaving });
         if ended.is_some() {
             self.cut(&Failure::ReasonEnded, effects);
-        } else if let Some(Stopped { counter, max, window }) = stopped {
-            self.cut(&Failure::BudgetSpent { counter, max, window }, effects);
+        } else if let Some(stopped) = stopped {
+            self.cut(&stopped.failure(), effects);
         } else if leaving < rows {
             self.cut(&Failure::NotRecorded, effects);
         } else {
@@ -446,15 +466,28 @@ impl Session {
         })
     }
 
-    /// Ends the running statement: the client gets an error after what has already left.
-    fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
-        let mut bytes = BytesMut::new();
-        failure.encode(&mut bytes);
+    /// Ends the running statement: the client gets an error after what has already left. Where the
+    /// server still waits for the client's Sync, its transaction is made to fail: nothing that is
+    /// sent behind the statement may be committed, nor what is not proven.
+    pub(crate) fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
+        let mut error = BytesMut::new();
+        failure.encode(&mut error);
         self.filling = None;
-        if self.outbox.cut(&bytes, effects) {
-            if self.fail_copy(effects).is_err() {
-                return self.close(&Failure::Upstream, effects);
-            }
+        self.uncharged(effects);
+        if !self.outbox.cut(&error, effects) {
+            return;
+        }
+        let runs = |expect: &Expect| matches!(expect, Expect::Execute(_) | Expect::Simple(_));
+        let is_running = self.expected.iter().any(runs);
+        let mut failed = self.fail_copy(effects);
+        if !self.skipping && !self.expected.iter().any(Expect::is_ready) {
+            // The client has its error already; this one is dropped with the rest up to Sync.
+            failed = failed.and_then(|()| self.raise(BytesMut::new(), effects));
+        }
+        if failed.is_err() {
+            return self.close(&Failure::Upstream, effects);
+        }
+        if is_running {
             self.cancelling = true;
             effects.push(Effect::CancelUpstream);
         }

@@ -13,8 +13,9 @@ use postern_wire::{
 };
 
 use crate::{
-    ColumnSettings, Effect, Entitled, HoldLimits, Input, Judge, Kind, Profile, ReasonSet, Session,
-    Stopped, TableSettings, Unrecorded, View, plan_rules,
+    ColumnSettings, Effect, Entitled, HoldLimits, Input, InsertRule, Judge, Kind, Profile,
+    ReasonGrade, ReasonSet, ReasonSettings, Session, Stopped, TableSettings, TakeRule, Unrecorded,
+    View, plan_rules,
 };
 
 mod copies;
@@ -25,6 +26,7 @@ mod names;
 mod proofs;
 mod proven;
 mod refusals;
+mod writes;
 
 /// One session with all around it.
 struct Table {
@@ -48,7 +50,7 @@ impl Table {
         let policy = Policy::parse(Policy::default_text()).unwrap();
         let actor = Actor::new("ana");
         let who = (&actor, "agent", Kind::Restricted);
-        let (rules, key_sets) = plan_rules(&tables(), &["ticket".into()], &policy, who);
+        let (rules, key_sets) = plan_rules(&tables(), &[reason()], &policy, who);
         let profile = Profile {
             actor,
             role: "agent".into(),
@@ -150,7 +152,14 @@ fn tables() -> Vec<TableSettings> {
         subject: subject.to_owned(),
         clear: clear.iter().map(ToString::to_string).collect(),
         columns,
-        insert: table == "tickets",
+        insert: if table == "tickets" { InsertRule::Allow } else { InsertRule::Refuse },
+        update: if table == "tickets" {
+            Vec::new()
+        } else {
+            vec!["name".to_owned(), "email".to_owned()]
+        },
+        update_own: Vec::new(),
+        delete: false,
     };
     let columns =
         vec![column("name", FieldClass::Name, false), column("email", FieldClass::Email, true)];
@@ -158,6 +167,19 @@ fn tables() -> Vec<TableSettings> {
         table("customers", "id", &["id"], columns),
         table("tickets", "customer_id", &["id", "customer_id", "assignee"], Vec::new()),
     ]
+}
+
+fn reason() -> ReasonSettings {
+    ReasonSettings {
+        name: "ticket".into(),
+        schema: "public".to_owned(),
+        table: "tickets".to_owned(),
+        subject: "customer_id".to_owned(),
+        actor: "assignee".to_owned(),
+        condition: "true".to_owned(),
+        grade: ReasonGrade::Always(Grade::Weak),
+        take: Some(TakeRule { pool: Vec::new(), order: Vec::new(), sets: Vec::new() }),
+    }
 }
 
 fn entitled(subjects: &[&str]) -> Entitled {

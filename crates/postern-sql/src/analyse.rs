@@ -1,6 +1,6 @@
 //! From a text to verdicts: split, bound, parse, judge.
 
-use std::{mem, sync::Arc, thread};
+use std::{mem, thread};
 
 use pg_query::{
     Node, NodeEnum,
@@ -9,9 +9,9 @@ use pg_query::{
 use postern_model::StatementFingerprint;
 
 use crate::{
-    Catalogue, Context, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, Plain, Rules, Statement,
-    SyntaxError, Template, Verdict, copy, explain, named, nesting,
-    query::{Analysis, Facts, ProtectedInsert, insert_protected},
+    Catalogue, Context, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, Plain, Rules,
+    Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
+    query::{Analysis, Facts},
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
     shape::Shape,
@@ -127,17 +127,15 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
     if !known {
         return Err(unknown_kind(&node));
     }
-    shape(&mut node, resolver.context.prefix)?;
-    if let NodeEnum::InsertStmt(insert) = &mut node {
-        let mut analysis = Analysis::new(resolver, Facts::default());
-        if let Some(found) = insert_protected(&mut analysis, insert)? {
-            let parameters = analysis.parameters;
-            return inserted(&mut node, found, resolver, parameters);
-        }
-    }
+    let parameters = shape(&mut node, resolver.context.prefix)?;
     let read = node.clone();
     let mut scout = Analysis::new(resolver, Facts::default());
     run(&mut scout, &mut node)?;
+    // INVARIANT: hidden parameters come after all of the client's. One that the analysis did not
+    // see would be numbered as the first hidden one, and the client would give its value.
+    if scout.parameters != parameters {
+        return internal("a parameter stands where it is not read");
+    }
     if scout.leaves.is_empty() {
         drop(read);
         let sql = written(&mut node)?;
@@ -197,6 +195,18 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
             column: leaf.column(lookup.attribute)?.name.as_str().into(),
             leaf: *index,
             value: lookup.value.clone(),
+            kind: LookupKind::Compared,
+        })
+    });
+    let target = analysis.target.leaf.and_then(|index| Some((index, analysis.leaves.get(index)?)));
+    let stored = analysis.target.stored.iter().filter_map(|(attribute, value)| {
+        let (index, leaf) = target?;
+        Some(Lookup {
+            relation: leaf.full_name(),
+            column: leaf.column(*attribute)?.name.as_str().into(),
+            leaf: index,
+            value: value.clone(),
+            kind: LookupKind::Stored,
         })
     });
     Ok(Guarded {
@@ -205,55 +215,25 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf }).collect(),
         leaves,
         origins: origins.collect(),
-        lookups: lookups.collect(),
+        lookups: lookups.chain(stored).collect(),
+        checks: analysis.checks.clone(),
+        writes: analysis.target.leaf.is_some(),
+        opens: analysis.target.opens,
+        silent: analysis.target.silent,
         client_parameters: analysis.parameters,
-        writes: analysis.changes(),
+        changes: analysis.changes(),
     })
 }
 
-fn inserted(
-    node: &mut NodeEnum,
-    found: ProtectedInsert<'_>,
-    resolver: Resolver<'_>,
-    parameters: usize,
-) -> Judged<Verdict> {
-    let sql = written(node)?;
-    let marker = format!("{}h", resolver.context.prefix);
-    let Some(sql) = Template::cut(&sql, &marker, &[]) else {
-        return internal("a key set is where none was put");
-    };
-    let relation: Arc<str> = format!("{}.{}", found.relation.schema, found.relation.name).into();
-    let lookups = found.searches.into_iter().filter_map(|(attribute, value)| {
-        let column = found.relation.columns.iter().find(|column| column.number == attribute)?;
-        let column = column.name.as_str().into();
-        Some(Lookup { relation: relation.clone(), column, leaf: 0, value })
-    });
-    Ok(Verdict::Guarded(Guarded {
-        sql,
-        visible_columns: found.rows.columns.len(),
-        keys: Vec::new(),
-        lookups: lookups.collect(),
-        leaves: vec![Leaf {
-            relation: relation.clone(),
-            clear: Vec::new(),
-            shown: Vec::new(),
-            masked: Vec::new(),
-            key_set: None,
-            key_type: resolver.key_type(found.relation, found.rule)?,
-        }],
-        origins: found.rows.columns.iter().map(|_| None).collect(),
-        client_parameters: parameters,
-        writes: true,
-    }))
-}
-
-pub(crate) fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<()> {
+/// Checks a tree; gives the highest parameter number in it.
+pub(crate) fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<usize> {
     let mut whole = Node { node: Some(mem::replace(node, NodeEnum::AStar(AStar {}))) };
-    let judged = Shape { forbidden }.node(&mut whole);
+    let shape = Shape::new(forbidden);
+    let judged = shape.node(&mut whole);
     if let Some(back) = whole.node {
         *node = back;
     }
-    judged
+    judged.map(|()| shape.parameters())
 }
 
 /// Lends the tree to what takes a list of statements: a copy would cost as much as the text.

@@ -130,8 +130,15 @@ pub(crate) fn select(targets: Vec<Node>, from: Vec<Node>, condition: Option<Node
         target_list: targets,
         from_clause: from,
         where_clause: condition.map(Box::new),
+        ..empty_select()
+    })))
+}
+
+/// A `SELECT` of nothing.
+pub(crate) fn empty_select() -> pb::SelectStmt {
+    pb::SelectStmt {
         limit_option: pb::LimitOption::Default as i32,
         op: pb::SetOperation::SetopNone as i32,
         ..pb::SelectStmt::default()
-    })))
+    }
 }

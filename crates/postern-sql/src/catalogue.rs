@@ -132,6 +132,12 @@ pub(crate) struct Column {
     /// How the column is computed from others; empty if it is not.
     #[serde(default)]
     pub(crate) generated: String,
+    pub(crate) collation: i64,
+    /// Whether a value is already in the table can decide whether it may be stored: a unique
+    /// index or an exclusion looks at the column, perhaps in an expression.
+    pub(crate) collides: bool,
+    /// It has a value where an INSERT gives none.
+    pub(crate) default: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -173,6 +179,10 @@ pub(crate) struct ForeignKey {
     pub(crate) to: u32,
     pub(crate) on_update: char,
     pub(crate) on_delete: char,
+    /// Numbers of the columns that refer.
+    pub(crate) columns: Vec<i16>,
+    /// Numbers of the columns that are referred to.
+    pub(crate) targets: Vec<i16>,
 }
 
 #[derive(Debug, Deserialize)]

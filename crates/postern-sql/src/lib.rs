@@ -28,6 +28,7 @@
 mod analyse;
 mod ast;
 mod catalogue;
+mod check;
 mod copy;
 mod explain;
 mod functions;
@@ -35,6 +36,7 @@ mod mask;
 mod named;
 mod nesting;
 mod query;
+mod reads;
 mod refusal;
 mod relations;
 mod resolve;
@@ -48,9 +50,14 @@ mod verdicts;
 
 pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
-pub use rules::{ColumnRule, Context, InsertRule, KeySet, Mode, Rules, Show, TableRule};
+pub use check::{Checks, Parameter};
+pub use reads::{ConditionReads, condition_reads};
+pub use rules::{
+    ColumnRule, Context, InsertRule, KeySet, Makes, Mode, Reach, ReasonRule, Rules, Show, Strong,
+    TableRule, TakeRule, UpdateRule, Values,
+};
 pub use statement::{
     Act, Argument, Copy, CopyForm, Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup,
-    LookupValue, Named, Origin, Plain, Refusal, Statement, SyntaxError, Verdict,
+    LookupKind, LookupValue, Named, Origin, Plain, Refusal, Statement, SyntaxError, Verdict,
 };
-pub use template::Template;
+pub use template::{Hole, Template};

@@ -4,7 +4,7 @@ use pg_query::{Node, protobuf as pb};
 use postern_model::FieldClass;
 
 use crate::{
-    Catalogue, ast,
+    Catalogue, ColumnRule, ast,
     catalogue::{Column, Type},
     refusal::{Judged, refuse},
 };
@@ -12,24 +12,29 @@ use crate::{
 /// What shows where a text is masked.
 const TEXT: &str = "***";
 
-/// The mask of a column: `chosen` if the administrator chose one, else one by type and class.
+/// The mask of a column, as a constant of its type.
 pub(crate) fn mask(
     catalogue: &Catalogue,
     column: &Column,
-    class: Option<FieldClass>,
-    chosen: Option<&str>,
+    rule: Option<&ColumnRule>,
 ) -> Judged<Node> {
-    let Some(kind) = catalogue.type_by_oid(column.type_oid) else {
-        return no_mask(&column.name);
-    };
-    let text = match chosen {
-        Some(text) => text.to_owned(),
-        None => match text_for(catalogue, kind, class, 0) {
-            Some(text) => text,
-            None => return no_mask(&column.name),
-        },
-    };
-    Ok(ast::cast(ast::constant(&text), type_of(catalogue, column)?))
+    match mask_text(catalogue, column, rule) {
+        Some(text) => Ok(ast::cast(ast::constant(&text), type_of(catalogue, column)?)),
+        None => no_mask(&column.name),
+    }
+}
+
+/// The text of a column's mask: the one that the administrator chose, else one by type and class.
+pub(crate) fn mask_text(
+    catalogue: &Catalogue,
+    column: &Column,
+    rule: Option<&ColumnRule>,
+) -> Option<String> {
+    let kind = catalogue.type_by_oid(column.type_oid)?;
+    match rule.and_then(|rule| rule.mask.clone()) {
+        Some(text) => Some(text),
+        None => text_for(catalogue, kind, rule.map(|rule| rule.class), 0),
+    }
 }
 
 /// The column's type, written so that the cast gives its OID and, where it can be said in SQL, its

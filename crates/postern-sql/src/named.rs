@@ -62,7 +62,15 @@ pub(crate) fn judge(
 /// The statement that is prepared, or that a cursor runs.
 fn inner(query: Option<&pg_query::Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
     match query.and_then(|query| query.node.as_ref()) {
-        Some(query) => query_verdict(query.clone(), resolver),
+        Some(query) => match query_verdict(query.clone(), resolver)? {
+            // Its values are looked at where the protocol binds them.
+            Verdict::Guarded(guarded) if guarded.writes => refuse(
+                "protected_write",
+                "a write to a protected table can't be prepared in SQL by this role",
+                "let the driver prepare the statement by the protocol, or send it as it is",
+            ),
+            verdict => Ok(verdict),
+        },
         None => not_understood("an empty statement"),
     }
 }

@@ -13,13 +13,15 @@ use std::{
 use pg_query::{Node, protobuf as pb};
 
 use crate::{
-    KeySet, LookupValue, Mode,
+    Hole, LookupValue, Mode,
+    check::Checks,
     refusal::{Judged, not_understood, refuse},
     resolve::Resolver,
     taint::{Rows, Taint},
 };
 
 mod call;
+mod condition;
 mod definition;
 mod expression;
 mod field;
@@ -39,9 +41,9 @@ mod window;
 mod work;
 mod write;
 
+pub(crate) use condition::parse_condition;
 pub(crate) use leaf::LeafBuild;
 pub(crate) use lookup::searched_value;
-pub(crate) use write::{ProtectedInsert, insert_protected};
 
 /// What the first run finds and the second needs.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -96,8 +98,15 @@ pub(crate) struct Analysis<'a> {
     known: Facts,
     pub(crate) facts: Facts,
     pub(crate) leaves: Vec<LeafBuild<'a>>,
-    pub(crate) holes: Vec<KeySet>,
+    pub(crate) holes: Vec<Hole>,
     pub(crate) parameters: usize,
+    /// How often each parameter is used.
+    parameter_uses: BTreeMap<usize, usize>,
+    /// The protected table that is written.
+    pub(crate) target: write::Target,
+    pub(crate) checks: Checks,
+    /// A reason's condition over the rows of this alias is being analysed.
+    conditions_on: Option<String>,
     /// Leaves that a predicate narrows down by what tells records apart.
     pinned: BTreeSet<usize>,
     /// Leaves whose rows are folded without carrying their keys.
@@ -139,6 +148,10 @@ impl<'a> Analysis<'a> {
             leaves: Vec::new(),
             holes: Vec::new(),
             parameters: 0,
+            parameter_uses: BTreeMap::new(),
+            target: write::Target::default(),
+            checks: Checks::default(),
+            conditions_on: None,
             pinned: BTreeSet::new(),
             folded: BTreeSet::new(),
             commons: Vec::new(),
@@ -194,13 +207,14 @@ impl<'a> Analysis<'a> {
                 "select from the table directly, without aggregate or sub-select",
             );
         }
-        if self.facts.lookups.len() > 1 {
+        if self.facts.lookups.len() + self.target.stored.len() > 1 {
             return refuse(
                 "lookup",
-                "a statement may search for one value only",
+                "a statement may search for one value only, or store one where it must be unique",
                 "send one statement for each value",
             );
         }
+        self.close_checks()?;
         if self.locks_rows && !self.leaves.is_empty() {
             return refuse(
                 "row_lock",
@@ -208,7 +222,7 @@ impl<'a> Analysis<'a> {
                 "leave FOR UPDATE or FOR SHARE out",
             );
         }
-        if self.writes && !self.leaves.is_empty() {
+        if self.writes && self.leaves.len() > usize::from(self.target.leaf.is_some()) {
             return refuse(
                 "write",
                 "a statement that writes can't read a protected table",
@@ -225,6 +239,19 @@ impl<'a> Analysis<'a> {
                 .filter(|(leaf, _)| !carried.contains(leaf))
                 .collect();
             self.spoil(&Taint { protected: lost, ..Taint::default() });
+        }
+        Ok(())
+    }
+
+    /// A value that is looked at before it is stored must be known by that look.
+    fn close_checks(&self) -> Judged<()> {
+        let uses = |number: &usize| self.parameter_uses.get(number).copied().unwrap_or_default();
+        if self.checks.text_parameters().iter().any(|number| uses(number) != 1) {
+            return refuse(
+                "write",
+                "a parameter that decides what a reason reads is used more than once",
+                "give the value a parameter of its own",
+            );
         }
         Ok(())
     }

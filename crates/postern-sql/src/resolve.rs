@@ -252,6 +252,18 @@ impl<'a> Resolver<'a> {
         seen
     }
 
+    /// The rule by which a table is protected.
+    pub(crate) fn rule(&self, oid: u32) -> Option<&'a TableRule> {
+        self.rule_of(oid)
+    }
+
+    /// A table with its partitions and children: a write to it may write those.
+    pub(crate) fn family(&self, oid: u32) -> Vec<&'a Relation> {
+        let children = self.closure(oid, |oid| self.catalogue.children(oid));
+        let all = [oid].into_iter().chain(children);
+        all.filter_map(|oid| self.catalogue.relation(oid)).collect()
+    }
+
     fn closure(&self, oid: u32, next: impl Fn(u32) -> &'a [u32]) -> BTreeSet<u32> {
         let mut seen = BTreeSet::new();
         let mut queue: Vec<u32> = next(oid).to_vec();

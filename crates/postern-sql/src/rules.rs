@@ -22,6 +22,9 @@ pub struct Rules {
     /// tables do that no rule is about; with one a table that is neither here nor protected is
     /// refused, so that a copy of a protected table is.
     pub unprotected: Option<Vec<String>>,
+    /// Names that stand in sub-selects of reasons' conditions: a table of such a name, in whatever
+    /// schema, is not written by restricted roles.
+    pub reason_names: Vec<String>,
 }
 
 /// The two kinds of role whose statements are analysed.
@@ -48,6 +51,93 @@ pub struct TableRule {
     pub columns: Vec<ColumnRule>,
     /// Whether a plain `INSERT ... VALUES` is allowed.
     pub insert: InsertRule,
+    /// Which columns may be changed, in which rows; the others may not.
+    pub update: Vec<UpdateRule>,
+    /// Which rows may be deleted.
+    pub delete: Reach,
+    /// The reasons that rows of this table make.
+    pub reasons: Vec<ReasonRule>,
+}
+
+/// One column that may be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateRule {
+    /// The column's name.
+    pub column: String,
+    /// In which rows.
+    pub reach: Reach,
+}
+
+/// Which rows of a protected table a write may touch. The others are left as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// None: the statement is refused.
+    Refuse,
+    /// Those of the records whose key is in the set.
+    Keyed(KeySet),
+    /// Those that are the actor's own by every reason that reads the changed column.
+    Own,
+    /// All.
+    All,
+}
+
+/// A reason that rows of a protected table make: the row is about a subject and names an actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReasonRule {
+    /// The column that holds the subject.
+    pub subject: String,
+    /// The column that holds the actor.
+    pub actor: String,
+    /// A condition in SQL that the row must meet.
+    pub condition: String,
+    /// When the reason is strong.
+    pub strong: Strong,
+    /// What an INSERT may make of it.
+    pub insert: Makes,
+    /// How an actor may take a row that nobody has.
+    pub take: Option<TakeRule>,
+}
+
+/// When a reason is strong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Strong {
+    /// Never.
+    Never,
+    /// For every row.
+    Always,
+    /// Where this condition in SQL holds.
+    When(String),
+}
+
+/// The best reason that somebody may make for themselves by inserting a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Makes {
+    /// None.
+    Nothing,
+    /// A weak one.
+    Weak,
+    /// Any.
+    Strong,
+}
+
+/// Taking the next row of a queue. Which one that is the queue's order says, not the statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeRule {
+    /// What a row that waits has in these columns, beside no actor: one of the values.
+    pub pool: Vec<Values>,
+    /// The columns that the queue is ordered by.
+    pub order: Vec<String>,
+    /// What may be set along with the actor: one of the values.
+    pub sets: Vec<Values>,
+}
+
+/// A column and some of its values, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values {
+    /// The column's name.
+    pub column: String,
+    /// The values.
+    pub values: Vec<String>,
 }
 
 /// One protected column.
@@ -76,13 +166,16 @@ pub enum Show {
     Masked,
 }
 
-/// Whether rows can be added to a protected table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Whether rows can be added to a protected table, by `INSERT INTO t (columns) VALUES (constants
+/// or parameters)` only.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InsertRule {
     /// No.
     Refuse,
-    /// By `INSERT INTO t (columns) VALUES (constants or parameters)` only.
+    /// With values for any column.
     Allow,
+    /// With values for these columns.
+    Columns(Vec<String>),
 }
 
 /// What else an analysis depends on; the same arguments give the same result.

@@ -4,6 +4,8 @@
 //! not compile until somebody has judged it. Locations are set to zero, so that two trees of the
 //! same statement compare equal whatever their texts look like. What is not listed is refused.
 
+use std::cell::Cell;
+
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
@@ -17,12 +19,23 @@ mod expressions;
 /// Checks trees and sets their locations to zero.
 pub(crate) struct Shape<'a> {
     /// What no identifier or constant may contain; empty while checking our own text.
-    pub(crate) forbidden: &'a str,
+    forbidden: &'a str,
+    /// The highest parameter number that was met anywhere.
+    parameters: Cell<usize>,
 }
 
 type Child = Option<Box<Node>>;
 
-impl Shape<'_> {
+impl<'a> Shape<'a> {
+    pub(crate) fn new(forbidden: &'a str) -> Self {
+        Self { forbidden, parameters: Cell::new(0) }
+    }
+
+    /// The highest parameter number of the trees that were checked.
+    pub(crate) fn parameters(&self) -> usize {
+        self.parameters.get()
+    }
+
     pub(crate) fn node(&self, node: &mut Node) -> Judged<()> {
         match node.node.as_mut() {
             // A null pointer: `DISTINCT` without expressions, a missing column definition list.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postern_model::StatementFingerprint;
 
-use crate::{KeySet, Template};
+use crate::{KeySet, Template, check::Checks};
 
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,10 +170,18 @@ pub struct Guarded {
     pub origins: Vec<Option<Origin>>,
     /// The lookups in it; at most one.
     pub lookups: Vec<Lookup>,
+    /// What must hold of the values that it stores.
+    pub checks: Checks,
+    /// It writes a protected table.
+    pub writes: bool,
+    /// Its rows may make reasons: rows are inserted, or taken from a queue.
+    pub opens: bool,
+    /// Its rows, which hold hidden columns only, are for the ledger and not for the client.
+    pub silent: bool,
     /// The highest parameter number that the client used.
     pub client_parameters: usize,
-    /// Whether it may change rows, or do what a listed function does.
-    pub writes: bool,
+    /// It may change rows of any table, or do what a listed function does.
+    pub changes: bool,
 }
 
 /// A hidden result column: the key of the record that the row holds of a leaf. NULL where an outer
@@ -235,6 +243,17 @@ pub struct Lookup {
     pub leaf: usize,
     /// What was searched for.
     pub value: LookupValue,
+    /// How it searches.
+    pub kind: LookupKind,
+}
+
+/// How a lookup searches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LookupKind {
+    /// By comparing: the record comes, or not.
+    Compared,
+    /// By storing the value where it must be the only one: an error, or not.
+    Stored,
 }
 
 /// The searched value of a lookup.

@@ -1,8 +1,17 @@
-//! SQL text with holes for sets of keys.
+//! SQL text with holes for what depends on who asks.
 
 use crate::KeySet;
 
-/// Text of a statement, with holes where the actor's key sets go.
+/// What the gateway fills in when a statement is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hole {
+    /// The actor's keys of a set, as the text of an array.
+    Keys(KeySet),
+    /// The actor's name.
+    Actor,
+}
+
+/// Text of a statement, with holes for the actor's name and key sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece>,
@@ -11,13 +20,13 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    Hole(KeySet),
+    Hole(Hole),
 }
 
 impl Template {
     /// Cuts `sql` at each `'<marker><n>'`, where `n` is an index into `holes`. `None` if a marker
     /// is left over or one of the holes is missing: then the text is not what was built.
-    pub(crate) fn cut(sql: &str, marker: &str, holes: &[KeySet]) -> Option<Self> {
+    pub(crate) fn cut(sql: &str, marker: &str, holes: &[Hole]) -> Option<Self> {
         let quoted = format!("'{marker}");
         let mut pieces = Vec::new();
         let mut parts = sql.split(quoted.as_str());
@@ -35,12 +44,12 @@ impl Template {
         (seen == holes.len() && !left_over).then_some(Self { pieces })
     }
 
-    /// The text for the simple protocol; `keys` gives the array literal of a set, e.g. `{7,12}`.
-    /// Needs `standard_conforming_strings = on`.
-    pub fn render_literal<K: AsRef<str>>(&self, mut keys: impl FnMut(KeySet) -> K) -> String {
-        self.render(|set, text| {
+    /// The text for the simple protocol; `fill` gives the array literal of a set, e.g. `{7,12}`,
+    /// or the actor's name. Needs `standard_conforming_strings = on`.
+    pub fn render_literal<K: AsRef<str>>(&self, mut fill: impl FnMut(Hole) -> K) -> String {
+        self.render(|hole, text| {
             text.push('\'');
-            for (index, part) in keys(set).as_ref().split('\'').enumerate() {
+            for (index, part) in fill(hole).as_ref().split('\'').enumerate() {
                 if index > 0 {
                     text.push_str("''");
                 }
@@ -51,17 +60,17 @@ impl Template {
     }
 
     /// The text for the extended protocol, each hole a parameter from `client_parameters + 1` on,
-    /// and the sets in the order of the parameters. A set has one parameter, however often used.
-    pub fn render_parameters(&self, client_parameters: usize) -> (String, Vec<KeySet>) {
-        let mut sets: Vec<KeySet> = Vec::new();
-        let text = self.render(|set, text| {
-            let index = sets.iter().position(|known| *known == set).unwrap_or_else(|| {
-                sets.push(set);
-                sets.len() - 1
+    /// and what they hold in their order. What is used several times has one parameter.
+    pub fn render_parameters(&self, client_parameters: usize) -> (String, Vec<Hole>) {
+        let mut holes: Vec<Hole> = Vec::new();
+        let text = self.render(|hole, text| {
+            let index = holes.iter().position(|known| *known == hole).unwrap_or_else(|| {
+                holes.push(hole);
+                holes.len() - 1
             });
             text.push_str(&format!("${}", client_parameters + index + 1));
         });
-        (text, sets)
+        (text, holes)
     }
 
     /// Whether there is no hole: the text is the same for all actors.
@@ -69,12 +78,12 @@ impl Template {
         self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
     }
 
-    fn render(&self, mut hole: impl FnMut(KeySet, &mut String)) -> String {
+    fn render(&self, mut fill: impl FnMut(Hole, &mut String)) -> String {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(piece) => text.push_str(piece),
-                Piece::Hole(set) => hole(*set, &mut text),
+                Piece::Hole(hole) => fill(*hole, &mut text),
             }
         }
         text

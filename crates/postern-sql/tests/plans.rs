@@ -7,8 +7,8 @@
 
 use postern_model::FieldClass;
 use postern_sql::{
-    Catalogue, ColumnRule, Context, Guarded, InsertRule, KeySet, Mode, Rules, SNAPSHOT_SQL, Show,
-    TableRule, Verdict, analyse,
+    Catalogue, ColumnRule, Context, Guarded, Hole, InsertRule, KeySet, Mode, Reach, Rules,
+    SNAPSHOT_SQL, Show, TableRule, Verdict, analyse,
 };
 use postern_testkit::{Options, PostgresServer};
 
@@ -82,6 +82,9 @@ fn rules() -> Rules {
             column("phone", FieldClass::Phone, false),
         ],
         insert: InsertRule::Refuse,
+        update: Vec::new(),
+        delete: Reach::Refuse,
+        reasons: Vec::new(),
     };
     Rules {
         mode: Mode::Restricted,
@@ -89,6 +92,7 @@ fn rules() -> Rules {
         functions: Vec::new(),
         relations: Vec::new(),
         unprotected: None,
+        reason_names: Vec::new(),
     }
 }
 
@@ -148,7 +152,7 @@ fn a_generic_plan_joins_the_keys_for_many_rows() {
     let shop = Shop::open();
     let guarded = shop.guarded("SELECT id, name, email FROM customers WHERE id > $1");
     let (text, sets) = guarded.sql.render_parameters(guarded.client_parameters);
-    assert_eq!(sets, [KeySet(0)]);
+    assert_eq!(sets, [Hole::Keys(KeySet(0))]);
     let keys = keys();
     let run = format!(
         "SET plan_cache_mode = force_generic_plan; PREPARE p AS {text}; \

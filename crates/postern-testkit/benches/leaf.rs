@@ -7,8 +7,8 @@
 
 use postern_model::FieldClass;
 use postern_sql::{
-    Catalogue, ColumnRule, Context, InsertRule, KeySet, Mode, Rules, SNAPSHOT_SQL, Show, TableRule,
-    Verdict, analyse,
+    Catalogue, ColumnRule, Context, InsertRule, KeySet, Mode, Reach, Rules, SNAPSHOT_SQL, Show,
+    TableRule, Verdict, analyse,
 };
 use postern_testkit::{Options, PostgresServer};
 
@@ -68,6 +68,9 @@ fn rules(show: Show) -> Rules {
         clear: vec!["country".to_owned(), "created_at".to_owned()],
         columns: columns.into(),
         insert: InsertRule::Refuse,
+        update: Vec::new(),
+        delete: Reach::Refuse,
+        reasons: Vec::new(),
     };
     Rules {
         mode: Mode::Restricted,
@@ -75,6 +78,7 @@ fn rules(show: Show) -> Rules {
         functions: Vec::new(),
         relations: Vec::new(),
         unprotected: None,
+        reason_names: Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
         Column, Count, Insert, Policy, Reason, Role, RoleKind, ServerTls, Settings, Strength,
-        Table, Upstream, UpstreamTls,
+        Table, Take, Upstream, UpstreamTls,
     },
 };
 

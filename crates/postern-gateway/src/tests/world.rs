@@ -11,16 +11,16 @@ use postern_ledger::{Body, Entry, Ledger, Limit, Note, Options, Reader};
 use postern_model::{Actor, Clock, Disclosure, FieldClass, Timestamp};
 use postern_people::{Account, People, Verifier};
 use postern_policy::Policy;
-use postern_session::{ColumnSettings, HoldLimits, Kind, TableSettings};
+use postern_session::{
+    ColumnSettings, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings, TableSettings,
+    TakeRule, Values,
+};
 use postern_testkit::PostgresServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Client;
 
 use super::raw::Raw;
-use crate::{
-    Gateway, Handle, Limits, Parts, ReasonGrade, ReasonSettings, Role, Settings, Upstream,
-    UpstreamHost,
-};
+use crate::{Gateway, Handle, Limits, Parts, Role, Settings, Upstream, UpstreamHost};
 
 const SCHEMA: &str = "
     CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL, email text UNIQUE);
@@ -250,7 +250,13 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
         subject: subject.to_owned(),
         clear: clear.iter().map(ToString::to_string).collect(),
         columns,
-        insert: table == "tickets",
+        insert: if table == "tickets" { InsertRule::Allow } else { InsertRule::Refuse },
+        update: match table {
+            "customers" => vec!["name".to_owned(), "email".to_owned()],
+            _ => Vec::new(),
+        },
+        update_own: if table == "tickets" { vec!["status".to_owned()] } else { Vec::new() },
+        delete: false,
     };
     let customers =
         vec![column("name", FieldClass::Name, false), column("email", FieldClass::Email, true)];
@@ -296,6 +302,11 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             actor: "assignee".to_owned(),
             condition: "status = 'open'".to_owned(),
             grade: ReasonGrade::StrongWhen("opened_by = 'customer'".to_owned()),
+            take: Some(TakeRule {
+                pool: Vec::new(),
+                order: vec!["id".to_owned()],
+                sets: vec![Values { column: "status".to_owned(), values: vec!["open".to_owned()] }],
+            }),
         }],
     }
 }

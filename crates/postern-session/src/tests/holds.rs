@@ -116,11 +116,11 @@ fn a_lookup_whose_client_hangs_up_is_told_as_a_miss() {
 fn a_write_that_reasons_may_read_has_them_read_before_the_client_goes_on() {
     let mut table = Table::new();
     table.query("INSERT INTO tickets (id, customer_id, assignee) VALUES (1, 7, 'ana')").told();
+    table.described(&["key"]).rows(&[&["7"]]);
     table.completed("INSERT 0 1").ready(TransactionStatus::Idle);
-    assert_eq!(
-        table.told(),
-        ["wrote public.tickets", "client < INSERT 0 1", "read reasons", "client < ready I"]
-    );
+    assert_eq!(table.told(), ["hold 1 [7:masked]", "wrote public.tickets", "read reasons"]);
+    table.recorded(1, 1);
+    assert_eq!(table.told(), ["release 1: 1", "client < INSERT 0 1", "client < ready I"]);
 }
 
 pub(super) fn error(out: &mut BytesMut, sqlstate: &str, message: &str) {

@@ -273,3 +273,37 @@ fn what_was_not_run_has_changed_no_name() {
     table.query("EXECUTE p");
     assert_eq!(table.told(), ["server < query EXECUTE postern_s_1"]);
 }
+
+#[test]
+fn what_is_sent_behind_a_cut_statement_is_not_committed() {
+    let mut table = table();
+    table.client(|out| {
+        for sql in ["SELECT name FROM customers", "DELETE FROM products"] {
+            encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+            let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
+            let bind = Bind { portal: "", statement: "", formats, parameters, result_formats };
+            encode::bind(out, &bind).unwrap();
+            encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
+        }
+        encode::sync(out);
+    });
+    for tag in ["SELECT 1", "DELETE 1"] {
+        table.server(|out| {
+            encode::parse_complete(out);
+            encode::bind_complete(out);
+        });
+        if tag == "SELECT 1" {
+            table.rows(&[&["One", "1"]]);
+        }
+        table.completed(tag);
+    }
+    table.told();
+    table.input(crate::Input::NotRecorded { hold: 1, why: crate::Unrecorded::Failed });
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 58030"), "{told:?}");
+    let refused = "server < parse \"postern_refused\" postern refused this statement";
+    assert_eq!(told[1..], [refused, "server < sync"]);
+    table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < ready I"]);
+    assert!(table.session.is_idle());
+}

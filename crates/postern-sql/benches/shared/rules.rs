@@ -1,7 +1,7 @@
 //! The rules that statements are judged by here, over the catalogue of the crate's own tests.
 
 use postern_model::FieldClass;
-use postern_sql::{ColumnRule, InsertRule, KeySet, Mode, Rules, Show, TableRule};
+use postern_sql::{ColumnRule, InsertRule, KeySet, Mode, Reach, Rules, Show, TableRule};
 
 pub(crate) fn rules() -> Rules {
     let table = |table: &str, subject: &str, clear: &[&str], columns: &[(&str, FieldClass)]| {
@@ -19,6 +19,9 @@ pub(crate) fn rules() -> Rules {
             clear: clear.iter().map(|name| (*name).to_owned()).collect(),
             columns: columns.collect(),
             insert: InsertRule::Refuse,
+            update: Vec::new(),
+            delete: Reach::Refuse,
+            reasons: Vec::new(),
         }
     };
     let customers =
@@ -33,5 +36,6 @@ pub(crate) fn rules() -> Rules {
         functions: Vec::new(),
         relations: Vec::new(),
         unprotected: None,
+        reason_names: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ CREATE TABLE customers (
   tags text[], level tier, nick short_text, meta jsonb, country text, created_at timestamptz NOT NULL);
 CREATE TABLE tickets (
   id bigint PRIMARY KEY, customer_id bigint NOT NULL REFERENCES customers (id), number text NOT NULL UNIQUE,
-  body text, status text NOT NULL, assignee text);
+  body text, status text NOT NULL, assignee text, opened_by text);
 CREATE TABLE products (id int PRIMARY KEY, name text NOT NULL, price int NOT NULL);
 CREATE TABLE accounts (holder uuid NOT NULL, iban text, secret checked_text) PARTITION BY HASH (holder);
 CREATE TABLE accounts_0 PARTITION OF accounts FOR VALUES WITH (MODULUS 1, REMAINDER 0);

@@ -4,8 +4,9 @@ use postern_model::FieldClass;
 
 use super::analyse;
 use crate::{
-    Act, Catalogue, ColumnRule, Context, Guarded, InsertRule, KeySet, LookupValue, Mode, Named,
-    Refusal, Rules, Show, TableRule, Verdict,
+    Act, Catalogue, ColumnRule, Context, Guarded, Hole, InsertRule, KeySet, LookupKind,
+    LookupValue, Makes, Mode, Named, Reach, ReasonRule, Refusal, Rules, Show, Strong, TableRule,
+    TakeRule, UpdateRule, Values, Verdict,
 };
 
 mod guarded;
@@ -17,8 +18,10 @@ mod recursion;
 mod refused;
 mod shapes;
 mod statements;
+mod takes;
 mod views;
 mod windows;
+mod writes;
 
 const PREFIX: &str = "pk_";
 
@@ -38,6 +41,30 @@ fn table(table: &str, subject: &str, clear: &[&str], columns: Vec<ColumnRule>) -
         clear: names(clear),
         columns,
         insert: InsertRule::Refuse,
+        update: Vec::new(),
+        delete: Reach::Refuse,
+        reasons: Vec::new(),
+    }
+}
+
+fn updates(columns: &[&str], reach: Reach) -> impl Iterator<Item = UpdateRule> {
+    let rule = move |column: &&str| UpdateRule { column: (*column).to_owned(), reach };
+    columns.iter().map(rule).collect::<Vec<_>>().into_iter()
+}
+
+/// Tickets make reasons: strong ones if the customer opened them.
+fn reason() -> ReasonRule {
+    ReasonRule {
+        subject: "customer_id".to_owned(),
+        actor: "assignee".to_owned(),
+        condition: "tickets.status IN ('open', 'pending')".to_owned(),
+        strong: Strong::When("opened_by = 'customer'".to_owned()),
+        insert: Makes::Weak,
+        take: Some(TakeRule {
+            pool: vec![Values { column: "status".to_owned(), values: names(&["open"]) }],
+            order: names(&["number"]),
+            sets: vec![Values { column: "status".to_owned(), values: names(&["pending"]) }],
+        }),
     }
 }
 
@@ -53,12 +80,29 @@ fn rules(mode: Mode) -> Rules {
         column("number", FieldClass::CaseNumber, own, true),
         column("body", FieldClass::FreeText, own, false),
     ];
-    let mut tickets = table("tickets", "customer_id", &["id", "status", "assignee"], tickets);
+    let clear = ["id", "status", "assignee", "opened_by"];
+    let mut tickets = table("tickets", "customer_id", &clear, tickets);
     tickets.insert = InsertRule::Allow;
+    let keyed = Reach::Keyed(KeySet(1));
+    let mut customers = table("customers", "id", &["country", "created_at"], customers);
+    customers.update.extend(updates(&["name", "email", "phone", "country"], keyed));
+    // What a configuration must not say is refused here too.
+    customers.update.extend(updates(&["id"], keyed));
+    let fixed = ["status", "customer_id", "assignee", "opened_by"];
+    tickets.update.extend(updates(&["number", "body"], keyed));
+    tickets.update.extend(updates(&fixed, Reach::Own));
+    tickets.delete = keyed;
+    tickets.reasons.push(reason());
+    if mode == Mode::Accounted {
+        for table in [&mut customers, &mut tickets] {
+            table.update.iter_mut().for_each(|rule| rule.reach = Reach::All);
+            table.delete = Reach::All;
+        }
+    }
     Rules {
         mode,
         tables: vec![
-            table("customers", "id", &["country", "created_at"], customers),
+            customers,
             tickets,
             table("accounts", "holder", &[], Vec::new()),
             table("staff", "id", &[], Vec::new()),
@@ -67,6 +111,7 @@ fn rules(mode: Mode) -> Rules {
         functions: names(&["public.vouched"]),
         relations: Vec::new(),
         unprotected: None,
+        reason_names: Vec::new(),
     }
 }
 
@@ -124,10 +169,14 @@ fn written_named(named: &Named) -> String {
 }
 
 fn written(guarded: &Guarded) -> String {
-    let sql = folded(&guarded.sql.render_literal(|set| format!("{{set{}}}", set.0)));
+    let sql = folded(&guarded.sql.render_literal(|hole| match hole {
+        Hole::Keys(set) => format!("{{set{}}}", set.0),
+        Hole::Actor => "{actor}".to_owned(),
+    }));
     let keys: Vec<String> = guarded.keys.iter().map(|key| key.leaf.to_string()).collect();
-    let mut text =
-        format!("{sql}\n  {} columns, keys [{}]", guarded.visible_columns, keys.join(" "));
+    let silent = if guarded.silent { ", silent" } else { "" };
+    let visible = guarded.visible_columns;
+    let mut text = format!("{sql}\n  {visible} columns, keys [{}]{silent}", keys.join(" "));
     for leaf in &guarded.leaves {
         let set = leaf.key_set.map(|set| format!(" set {}", set.0)).unwrap_or_default();
         text.push_str(&format!("\n  {}{set}", leaf.relation));
@@ -144,7 +193,11 @@ fn written(guarded: &Guarded) -> String {
             LookupValue::Constant(text) => format!("{text:?}"),
             LookupValue::Parameter(number) => format!("${number}"),
         };
-        text.push_str(&format!("\n  lookup {}.{} = {value}", lookup.relation, lookup.column));
+        let what = match lookup.kind {
+            LookupKind::Compared => "lookup",
+            LookupKind::Stored => "stored",
+        };
+        text.push_str(&format!("\n  {what} {}.{} = {value}", lookup.relation, lookup.column));
     }
     text
 }

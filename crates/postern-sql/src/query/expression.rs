@@ -26,16 +26,16 @@ impl Analysis<'_> {
             None => not_understood("an empty expression"),
             Some(NodeEnum::ColumnRef(n)) => {
                 let taint = self.reference(n, scope)?;
+                self.qualify_condition(n)?;
                 match self.cover(node, scope)? {
                     Some(Cover::Null("pg_node_tree")) if self.prints_expression => {}
                     Some(cover) => covered(node, cover),
-                    None => {}
+                    None => self.mask_in_place(node, &taint)?,
                 }
                 Ok(taint)
             }
             Some(NodeEnum::ParamRef(n)) => {
-                let number = usize::try_from(n.number).unwrap_or_default();
-                self.parameters = self.parameters.max(number);
+                self.uses_parameter(usize::try_from(n.number).unwrap_or_default());
                 Ok(Taint::default())
             }
             Some(NodeEnum::TypeCast(n)) => self.cast(n, scope),
@@ -66,6 +66,11 @@ impl Analysis<'_> {
             }
             Some(other) => self.plain(other, scope),
         }
+    }
+
+    pub(super) fn uses_parameter(&mut self, number: usize) {
+        self.parameters = self.parameters.max(number);
+        *self.parameter_uses.entry(number).or_default() += 1;
     }
 
     /// Nodes that do nothing but combine their children.
@@ -281,7 +286,8 @@ impl Analysis<'_> {
             .then(|| select.limit_count.take());
         let constant = limit.as_ref().is_none_or(|limit| is_constant(limit.as_deref()));
         let rows = self.select(select, Some(scope), Place::Bare)?;
-        if let Some(limit) = limit {
+        if let Some(mut limit) = limit {
+            self.all(limit.as_deref_mut(), &Scope::new(None))?;
             select.limit_count = limit;
         }
         if !constant {

@@ -37,7 +37,10 @@ impl Analysis<'_> {
             item.rows.columns.iter().map(|column| column.name.as_str()).collect();
         let plain = !names.is_empty() && names.len() == item.rows.columns.len();
         // Where an outer join left no row, there is no row of NULLs either.
-        if !item.hides || item.nullable || !item.covers.is_empty() || !here || !plain {
+        // The target of a write is no leaf: its columns are clear but where they are masked.
+        let in_place = item.leaf.is_some() && item.leaf == self.target.leaf;
+        let odd = item.nullable || !item.covers.is_empty() || in_place;
+        if !item.hides || odd || !here || !plain {
             return None;
         }
         let columns = item

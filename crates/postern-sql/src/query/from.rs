@@ -43,7 +43,7 @@ impl Star {
         star
     }
 
-    fn of(item: &Item) -> Self {
+    pub(super) fn of(item: &Item) -> Self {
         let columns = item
             .rows
             .columns
@@ -52,7 +52,7 @@ impl Star {
         Self { columns: columns.collect(), open: item.rows.open.clone() }
     }
 
-    fn join(&mut self, other: Self) {
+    pub(super) fn join(&mut self, other: Self) {
         self.columns.extend(other.columns);
         if let Some(open) = other.open {
             self.open.get_or_insert_default().add(&open);

@@ -12,7 +12,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::Analysis;
 use crate::{
-    ColumnRule, KeySet, KeyType, Leaf, Mode, Origin, Show, TableRule, ast,
+    ColumnRule, Hole, KeySet, KeyType, Leaf, Mode, Origin, Show, TableRule, ast,
     catalogue::{Column, Relation},
     mask::mask,
     refusal::{Judged, too_many},
@@ -29,11 +29,11 @@ pub(crate) struct LeafBuild<'a> {
     pub(crate) relation: &'a Relation,
     pub(crate) rule: &'a TableRule,
     pub(crate) key_type: KeyType,
-    key_set: Option<KeySet>,
+    pub(super) key_set: Option<KeySet>,
 }
 
 /// Each becomes a sub-select over all columns of its table.
-const LEAVES_MAX: usize = 100;
+pub(super) const LEAVES_MAX: usize = 100;
 
 /// How a column of a protected table is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl LeafBuild<'_> {
         self.relation.columns.iter().find(|column| column.number == attribute)
     }
 
-    fn subject(&self) -> Option<&Column> {
+    pub(super) fn subject(&self) -> Option<&Column> {
         self.relation.columns.iter().find(|column| column.name == self.rule.subject)
     }
 }
@@ -148,8 +148,8 @@ impl<'a> Analysis<'a> {
         });
         let mut base = base_table(range, sample, relation);
         if let Some(Own { set, test }) = own {
-            let subject = keys::subject(&rule.subject, build.key_type);
-            base = keys::beside(test, base, subject, || self.hole(set, build.key_type));
+            let subject = keys::subject("b", &rule.subject, build.key_type);
+            base = keys::beside(test, base, subject, || self.keys_of(set, build.key_type));
         }
         let rows = leaf_rows(index, &build);
         self.leaves.push(build);
@@ -194,20 +194,33 @@ impl<'a> Analysis<'a> {
             Shown::Keyed(_, rule) => Some(rule),
             Shown::Masked(rule) => rule,
         };
-        let chosen = rule.and_then(|rule| rule.mask.as_deref());
-        let mask = mask(self.resolver.catalogue, column, rule.map(|rule| rule.class), chosen)?;
+        let mask = mask(self.resolver.catalogue, column, rule)?;
         let Some(Own { set, test }) = own.filter(|_| self.is_own(index, build, column)) else {
             return Ok(mask);
         };
-        let subject = keys::subject(&build.rule.subject, build.key_type);
-        let condition = keys::condition(test, &subject, || self.hole(set, build.key_type));
+        let subject = keys::subject("b", &build.rule.subject, build.key_type);
+        let condition = keys::condition(test, &subject, || self.keys_of(set, build.key_type));
         Ok(ast::case(condition, base, mask))
     }
 
-    fn hole(&mut self, set: KeySet, key_type: KeyType) -> Node {
+    /// Whether a row's subject is among the keys of a set.
+    pub(super) fn among_keys(&mut self, alias: &str, build: &LeafBuild<'_>, set: KeySet) -> Node {
+        let subject = keys::subject(alias, &build.rule.subject, build.key_type);
+        let keys = self.keys_of(set, build.key_type);
+        ast::equal(pb::AExprKind::AexprOpAny, subject, keys)
+    }
+
+    /// The array of a set's keys, to be filled in.
+    fn keys_of(&mut self, set: KeySet, key_type: KeyType) -> Node {
+        let array = ast::type_name("pg_catalog", key_type.name(), &[], true);
+        ast::cast(self.hole(Hole::Keys(set)), array)
+    }
+
+    /// A placeholder for what the gateway fills in.
+    pub(super) fn hole(&mut self, hole: Hole) -> Node {
         let marker = format!("{}h{}", self.resolver.context.prefix, self.holes.len());
-        self.holes.push(set);
-        keys::array(&marker, key_type)
+        self.holes.push(hole);
+        ast::constant(&marker)
     }
 
     fn leaf_condition(&self, index: usize, build: &LeafBuild<'_>) -> Option<Node> {
@@ -250,7 +263,7 @@ fn base_table(
     }
 }
 
-fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
+pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
     let columns = build.relation.columns.iter().map(|column| {
         let place = (index, column.number);
         let subject = column.name == build.rule.subject;

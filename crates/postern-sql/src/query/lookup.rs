@@ -29,7 +29,7 @@ impl Analysis<'_> {
                 Some((leaf, found)) => {
                     self.facts.points.insert(leaf);
                     if let LookupValue::Parameter(number) = found.value {
-                        self.parameters = self.parameters.max(number);
+                        self.uses_parameter(number);
                     }
                     if self.facts.lookups.insert(leaf, found).is_some() {
                         return refuse(
@@ -155,7 +155,7 @@ pub(crate) fn searched_value(node: &Node) -> Option<LookupValue> {
     }
 }
 
-fn conjuncts(node: Node) -> Vec<Node> {
+pub(super) fn conjuncts(node: Node) -> Vec<Node> {
     match node.node {
         Some(NodeEnum::BoolExpr(and)) if and.boolop() == pb::BoolExprType::AndExpr => {
             and.args.into_iter().flat_map(conjuncts).collect()
@@ -164,7 +164,7 @@ fn conjuncts(node: Node) -> Vec<Node> {
     }
 }
 
-fn conjunction(mut nodes: Vec<Node>) -> Option<Box<Node>> {
+pub(super) fn conjunction(mut nodes: Vec<Node>) -> Option<Box<Node>> {
     if nodes.len() < 2 {
         return nodes.pop().map(Box::new);
     }

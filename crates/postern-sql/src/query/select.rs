@@ -144,9 +144,18 @@ impl Analysis<'_> {
         let mark = self.commons.len();
         let mut rows = match table.ctequery.as_mut().and_then(|node| node.node.as_mut()) {
             Some(NodeEnum::SelectStmt(select)) => self.select(select, outer, Place::Nested)?,
-            Some(NodeEnum::InsertStmt(insert)) => self.insert(insert)?,
-            Some(NodeEnum::UpdateStmt(update)) => self.update(update)?,
-            Some(NodeEnum::DeleteStmt(delete)) => self.delete(delete)?,
+            Some(NodeEnum::InsertStmt(insert)) => {
+                self.within(insert.relation.as_ref())?;
+                self.insert(insert)?
+            }
+            Some(NodeEnum::UpdateStmt(update)) => {
+                self.within(update.relation.as_ref())?;
+                self.update(update)?
+            }
+            Some(NodeEnum::DeleteStmt(delete)) => {
+                self.within(delete.relation.as_ref())?;
+                self.delete(delete)?
+            }
             _ => return not_understood("this kind of WITH"),
         };
         self.commons.truncate(mark);

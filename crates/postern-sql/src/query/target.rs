@@ -147,7 +147,11 @@ impl Analysis<'_> {
 }
 
 /// `*` or `alias.*`: the alias and the columns.
-fn starred(value: &Node, all: &Star, scope: &Scope<'_>) -> Judged<Option<(Option<String>, Star)>> {
+pub(super) fn starred(
+    value: &Node,
+    all: &Star,
+    scope: &Scope<'_>,
+) -> Judged<Option<(Option<String>, Star)>> {
     let Some(NodeEnum::ColumnRef(reference)) = &value.node else { return Ok(None) };
     let Some((last, prefix)) = reference.fields.split_last() else { return Ok(None) };
     if !matches!(last.node, Some(NodeEnum::AStar(_))) {
@@ -183,7 +187,7 @@ fn star_of(alias: &str) -> Node {
     ast::node(NodeEnum::ColumnRef(pb::ColumnRef { fields, location: 0 }))
 }
 
-fn expanded(star: &Star, scope: &Scope<'_>) -> Judged<Vec<Node>> {
+pub(super) fn expanded(star: &Star, scope: &Scope<'_>) -> Judged<Vec<Node>> {
     if star.open.is_some() {
         return name_columns();
     }

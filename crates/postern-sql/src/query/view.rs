@@ -81,9 +81,9 @@ impl<'a> Analysis<'a> {
         Ok((node, rows))
     }
 
-    /// Judges the definition of a view that is sent by its name, as it reads nothing protected.
-    /// What `pg_depend` says of it is not all: it leaves out what came with PostgreSQL, functions
-    /// that run SQL given as text among them.
+    /// Judges the definition of a view that is sent by its name because it reads nothing
+    /// protected. What `pg_depend` says of it is not all: it leaves out what came with PostgreSQL,
+    /// functions that run SQL given as text among them.
     pub(super) fn plain_view(&mut self, view: &'a Relation) -> Judged<()> {
         if self.resolver.is_listed(view) {
             return Ok(());
@@ -122,7 +122,7 @@ impl<'a> Analysis<'a> {
             return too_many("54001", "views over protected tables", VIEWS_MAX);
         }
         let mut whole = ast::node(NodeEnum::SelectStmt(query.clone()));
-        Shape { forbidden: self.resolver.context.prefix }.node(&mut whole)?;
+        Shape::new(self.resolver.context.prefix).node(&mut whole)?;
         match whole.node {
             Some(NodeEnum::SelectStmt(query)) => {
                 self.views.open.push((view.oid, *depth));

@@ -1,4 +1,8 @@
 //! INSERT, UPDATE and DELETE.
+//!
+//! Here are those of unprotected tables, which must not read a protected one and must not set off
+//! anything unknown. Those of protected tables are in `protected`, `insert` and `take`; what
+//! reasons read is guarded in `reach`.
 
 use std::mem;
 
@@ -7,17 +11,36 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Analysis,
     from::{Star, derived, plain_columns},
-    leaf::{Shown, shown},
     scope::{Item, Scope},
     select::Place,
 };
 use crate::{
-    InsertRule, LookupValue, TableRule, ast,
+    LookupValue, Mode, TableRule,
     catalogue::Relation,
     refusal::{Judged, not_understood, refuse},
     resolve::Resolved,
     taint::Rows,
 };
+
+mod insert;
+mod protected;
+mod reach;
+mod take;
+mod value;
+
+/// A protected table that a statement writes; it is changed where it is named, never through a
+/// leaf, which would lose updates.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Target {
+    /// Its place among the leaves.
+    pub(crate) leaf: Option<usize>,
+    /// Values that are stored where they must be the only ones, by column number.
+    pub(crate) stored: Vec<(i16, LookupValue)>,
+    /// Rows are inserted or taken.
+    pub(crate) opens: bool,
+    /// The statement's rows are for the ledger only.
+    pub(crate) silent: bool,
+}
 
 /// Which foreign-key action a write can set off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +52,9 @@ pub(super) enum Change {
 
 impl<'a> Analysis<'a> {
     pub(crate) fn insert(&mut self, insert: &mut pb::InsertStmt) -> Judged<Rows> {
+        if let Some((relation, rule)) = self.protected(insert.relation.as_ref())? {
+            return self.insert_protected(insert, relation, rule);
+        }
         self.with(insert.with_clause.as_mut(), None)?;
         let changes: &[Change] = match insert.on_conflict_clause {
             None => &[Change::Insert],
@@ -66,6 +92,9 @@ impl<'a> Analysis<'a> {
     }
 
     pub(crate) fn update(&mut self, update: &mut pb::UpdateStmt) -> Judged<Rows> {
+        if let Some((relation, rule)) = self.protected(update.relation.as_ref())? {
+            return self.update_protected(update, relation, rule);
+        }
         self.with(update.with_clause.as_mut(), None)?;
         let target = self.target_table(update.relation.as_mut(), &[Change::Update])?;
         let mut scope = Scope::new(None);
@@ -77,6 +106,9 @@ impl<'a> Analysis<'a> {
     }
 
     pub(crate) fn delete(&mut self, delete: &mut pb::DeleteStmt) -> Judged<Rows> {
+        if let Some((relation, rule)) = self.protected(delete.relation.as_ref())? {
+            return self.delete_protected(delete, relation, rule);
+        }
         self.with(delete.with_clause.as_mut(), None)?;
         let target = self.target_table(delete.relation.as_mut(), &[Change::Delete])?;
         let mut scope = Scope::new(None);
@@ -84,6 +116,27 @@ impl<'a> Analysis<'a> {
         self.read_from_clause(&mut delete.using_clause, &mut scope, Place::Bare)?;
         self.all(delete.where_clause.as_deref_mut(), &scope)?;
         self.returning(delete.returning_clause.as_mut(), &scope)
+    }
+
+    /// The target, if it is a protected table.
+    fn protected(
+        &self,
+        range: Option<&pb::RangeVar>,
+    ) -> Judged<Option<(&'a Relation, &'a TableRule)>> {
+        let Some(range) = range else { return not_understood("a write without a table") };
+        match self.resolver.relation(range)? {
+            Resolved::Protected(relation, rule) => Ok(Some((relation, rule))),
+            Resolved::Plain(_) | Resolved::View(_) | Resolved::Catalogue { .. } => Ok(None),
+        }
+    }
+
+    /// A write within a query is one of an unprotected table: a protected one is written by a
+    /// statement of its own.
+    pub(super) fn within(&self, range: Option<&pb::RangeVar>) -> Judged<()> {
+        match self.protected(range)? {
+            Some((relation, _)) => protected_write(relation),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn assignments(&mut self, targets: &mut [Node], scope: &Scope<'_>) -> Judged<()> {
@@ -138,8 +191,9 @@ impl<'a> Analysis<'a> {
         }
         let relation = match self.resolver.relation(range)? {
             Resolved::Plain(relation) => relation,
-            Resolved::Protected(relation, _) => return protected_write(relation),
-            Resolved::View(relation) => return protected_write(relation),
+            Resolved::Protected(relation, _) | Resolved::View(relation) => {
+                return protected_write(relation);
+            }
             Resolved::Catalogue { .. } => return not_understood("a write to a system catalogue"),
         };
         changes.iter().try_for_each(|change| self.writable(relation, *change))?;
@@ -169,13 +223,19 @@ impl<'a> Analysis<'a> {
         if !matches!(relation.kind, 'r' | 'p') {
             return unsafe_write("it is no table");
         }
-        if relation.rules {
+        let names = &resolver.rules.reason_names;
+        if resolver.rules.mode == Mode::Restricted && names.contains(&relation.name) {
+            return unsafe_write("a reason is read from it");
+        }
+        let family = resolver.family(relation.oid);
+        if family.iter().any(|relation| relation.rules) {
             return unsafe_write("it has rules");
         }
         let unknown = |name: &&String| {
             !name.split_once('.').is_some_and(|(schema, name)| resolver.vouches_for(schema, name))
         };
-        if resolver.catalogue.triggers(relation.oid).iter().any(|name| unknown(&name)) {
+        let mut triggers = family.iter().flat_map(|r| resolver.catalogue.triggers(r.oid));
+        if triggers.any(|name| unknown(&name)) {
             return unsafe_write("it has a trigger whose function is not listed");
         }
         let cascades = resolver.catalogue.foreign_keys().iter().any(|key| {
@@ -211,178 +271,7 @@ fn protected_write<T>(relation: &Relation) -> Judged<T> {
             "`{}.{}` is protected and can't be written this way",
             relation.schema, relation.name
         ),
-        "use the workflow that the administrator set up for this table",
+        "change listed columns of your own customers' rows in a plain statement, take the next one \
+         of the queue, or use the workflow that the administrator set up",
     )
-}
-
-/// An INSERT into a protected table that policy allows.
-#[derive(Debug)]
-pub(crate) struct ProtectedInsert<'a> {
-    pub(crate) relation: &'a Relation,
-    pub(crate) rule: &'a TableRule,
-    /// Values stored into unique protected columns: storing one searches for it.
-    pub(crate) searches: Vec<(i16, LookupValue)>,
-    pub(crate) rows: Rows,
-}
-
-/// `INSERT INTO t (columns) VALUES (…)` into a protected table; `None` if the target is another.
-pub(crate) fn insert_protected<'a>(
-    analysis: &mut Analysis<'a>,
-    insert: &mut pb::InsertStmt,
-) -> Judged<Option<ProtectedInsert<'a>>> {
-    let overridden = insert.r#override() != pb::OverridingKind::OverridingNotSet;
-    let Some(range) = insert.relation.as_mut() else { return Ok(None) };
-    let Resolved::Protected(relation, rule) = analysis.resolver.relation(range)? else {
-        return Ok(None);
-    };
-    let plain = insert.with_clause.is_none()
-        && insert.on_conflict_clause.is_none()
-        && !overridden
-        && range.alias.is_none()
-        && !insert.cols.is_empty();
-    if rule.insert == InsertRule::Refuse || !plain {
-        return protected_write(relation);
-    }
-    analysis.writable(relation, Change::Insert)?;
-    range.schemaname.clone_from(&relation.schema);
-    range.catalogname.clear();
-    let columns = insert_columns(&insert.cols, relation)?;
-    let Some(NodeEnum::SelectStmt(select)) =
-        insert.select_stmt.as_mut().and_then(|node| node.node.as_mut())
-    else {
-        return protected_write(relation);
-    };
-    let bare = select.with_clause.is_none()
-        && select.sort_clause.is_empty()
-        && select.limit_count.is_none()
-        && select.limit_offset.is_none()
-        && select.locking_clause.is_empty();
-    if select.values_lists.is_empty() || !bare {
-        return protected_write(relation);
-    }
-    let mut searches = Vec::new();
-    for list in &mut select.values_lists {
-        let Some(NodeEnum::List(list)) = list.node.as_mut() else {
-            return not_understood("this kind of VALUES");
-        };
-        for (index, value) in list.items.iter_mut().enumerate() {
-            let searched = stored_value(value);
-            analysis.expression(value, &Scope::new(None))?;
-            let Some(column) = columns.get(index) else {
-                return not_understood("more values than columns");
-            };
-            let protected = matches!(shown(rule, column), Shown::Keyed(..) | Shown::Masked(_));
-            match searched {
-                Stored::Value(found) if protected && column.unique => {
-                    searches.push((column.number, found));
-                }
-                Stored::Value(_) | Stored::Nothing => {}
-                Stored::Computed => return protected_write(relation),
-            }
-        }
-    }
-    if searches.len() > 1 {
-        return refuse(
-            "lookup",
-            "only one row at a time can be inserted here",
-            "send one statement for each row",
-        );
-    }
-    let rows = returned(insert, relation, rule)?;
-    Ok(Some(ProtectedInsert { relation, rule, searches, rows }))
-}
-
-fn insert_columns<'r>(
-    cols: &[Node],
-    relation: &'r Relation,
-) -> Judged<Vec<&'r crate::catalogue::Column>> {
-    let mut columns = Vec::new();
-    for node in cols {
-        let Some(NodeEnum::ResTarget(target)) = &node.node else {
-            return not_understood("this kind of column list");
-        };
-        let found = relation.columns.iter().find(|column| column.name == target.name);
-        match found {
-            Some(column) if target.indirection.is_empty() => columns.push(column),
-            _ => return not_understood("this column list"),
-        }
-    }
-    Ok(columns)
-}
-
-enum Stored {
-    Value(LookupValue),
-    /// A default, NULL, or the time.
-    Nothing,
-    Computed,
-}
-
-fn stored_value(node: &Node) -> Stored {
-    match &node.node {
-        Some(NodeEnum::AConst(constant)) => match &constant.val {
-            None => Stored::Nothing,
-            Some(pb::a_const::Val::Sval(pb::String { sval })) => {
-                Stored::Value(LookupValue::Constant(sval.clone()))
-            }
-            Some(pb::a_const::Val::Ival(pb::Integer { ival })) => {
-                Stored::Value(LookupValue::Constant(ival.to_string()))
-            }
-            Some(pb::a_const::Val::Fval(pb::Float { fval })) => {
-                Stored::Value(LookupValue::Constant(fval.clone()))
-            }
-            Some(pb::a_const::Val::Boolval(_) | pb::a_const::Val::Bsval(_)) => Stored::Nothing,
-        },
-        Some(NodeEnum::ParamRef(parameter)) => {
-            let number = usize::try_from(parameter.number).unwrap_or_default();
-            Stored::Value(LookupValue::Parameter(number))
-        }
-        Some(NodeEnum::TypeCast(cast)) => {
-            cast.arg.as_deref().map_or(Stored::Computed, stored_value)
-        }
-        Some(NodeEnum::SetToDefault(_) | NodeEnum::SqlvalueFunction(_)) => Stored::Nothing,
-        Some(NodeEnum::FuncCall(call)) if call.args.is_empty() => {
-            match ast::names(&call.funcname).as_deref() {
-                Some(["now"] | ["pg_catalog", "now"]) => Stored::Nothing,
-                _ => Stored::Computed,
-            }
-        }
-        _ => Stored::Computed,
-    }
-}
-
-/// RETURNING of columns that are not protected, each by its plain name.
-fn returned(insert: &pb::InsertStmt, relation: &Relation, rule: &TableRule) -> Judged<Rows> {
-    let mut rows = Rows::default();
-    let Some(returning) = &insert.returning_clause else { return Ok(rows) };
-    for node in &returning.exprs {
-        let name = match &node.node {
-            Some(NodeEnum::ResTarget(target)) if target.indirection.is_empty() => {
-                match target.val.as_deref().map(|value| &value.node) {
-                    Some(Some(NodeEnum::ColumnRef(reference))) => ast::names(&reference.fields),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        let column = match name.as_deref() {
-            Some([name]) => relation.columns.iter().find(|column| column.name == *name),
-            Some([table, name]) if *table == relation.name => {
-                relation.columns.iter().find(|column| column.name == *name)
-            }
-            _ => None,
-        };
-        match column {
-            Some(column) if shown(rule, column) == Shown::Free => {
-                rows.columns.extend(plain_columns([&column.name].into_iter()));
-            }
-            _ => {
-                return refuse(
-                    "returning",
-                    "RETURNING of a protected column is not allowed for this role",
-                    "return columns that are not protected, by name",
-                );
-            }
-        }
-    }
-    Ok(rows)
 }

@@ -56,6 +56,7 @@ fn every_readable_relation_can_be_read_whole() {
         functions: Vec::new(),
         relations: Vec::new(),
         unprotected: None,
+        reason_names: Vec::new(),
     };
     let context = Context { search_path: &[], prefix: "pk_" };
     let mut read = Vec::new();
@@ -88,6 +89,7 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
         functions: Vec::new(),
         relations: Vec::new(),
         unprotected: None,
+        reason_names: Vec::new(),
     };
     let refused = |rules: &Rules, sql: &str| {
         let judged = analyse(sql, &catalogue, rules, context).unwrap();

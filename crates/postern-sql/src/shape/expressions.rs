@@ -21,8 +21,10 @@ impl Shape<'_> {
                 *location = 0;
                 self.list(fields)
             }
-            NodeEnum::ParamRef(pb::ParamRef { number: _, location }) => {
+            NodeEnum::ParamRef(pb::ParamRef { number, location }) => {
                 *location = 0;
+                let number = usize::try_from(*number).unwrap_or(usize::MAX);
+                self.parameters.set(self.parameters.get().max(number));
                 Ok(())
             }
             NodeEnum::TypeCast(n) => self.cast(n),

@@ -6,7 +6,7 @@ use crate::{Context, shape::Shape, utility};
 /// How the check of shapes speaks of a node that may not stand there at all.
 fn refused_as_a_whole(node: &NodeEnum) -> bool {
     let mut whole = Node { node: Some(node.clone()) };
-    match (Shape { forbidden: "" }).node(&mut whole) {
+    match Shape::new("").node(&mut whole) {
         Ok(()) => false,
         Err(refusal) => refusal.message.starts_with('`'),
     }

@@ -10,7 +10,7 @@ use postern_ledger::Counter;
 use postern_model::{Actor, Clock as _, Grade, Reason};
 use postern_policy::{Action, Request};
 use postern_session::{Kind, ReasonSet, plan_rules};
-use postern_sql::{Act, Context, Guarded, KeySet, Leaf, Rules, Show, Verdict, analyse};
+use postern_sql::{Act, Context, Guarded, Hole, Leaf, Rules, Show, Verdict, analyse};
 
 use crate::{
     cli::ExplainPolicyArgs,
@@ -68,11 +68,9 @@ fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
         report.statements.push(Statement::new("forwarded"));
         return Ok(report);
     }
-    let mut reasons: Vec<Arc<str>> =
-        basis.gateway.reasons.iter().map(|reason| reason.name.clone()).collect();
-    reasons.dedup();
     let who = (&actor, &*role_name, role.kind);
-    let (mut rules, key_sets) = plan_rules(&basis.gateway.tables, &reasons, &basis.policy, who);
+    let (mut rules, key_sets) =
+        plan_rules(&basis.gateway.tables, &basis.gateway.reasons, &basis.policy, who);
     rules.unprotected.clone_from(&basis.gateway.upstream.unprotected);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let catalogue = runtime.block_on(read_catalogue(&basis.gateway.upstream))?;
@@ -142,9 +140,12 @@ impl Judged<'_> {
             table: lookup.relation.to_string(),
             column: lookup.column.to_string(),
         });
-        let keys = |set: KeySet| format!("{{keys of set {}}}", set.0);
+        let fill = |hole: Hole| match hole {
+            Hole::Keys(set) => format!("{{keys of set {}}}", set.0),
+            Hole::Actor => "{actor}".to_owned(),
+        };
         Statement {
-            sql: Some(guarded.sql.render_literal(keys)),
+            sql: Some(guarded.sql.render_literal(fill)),
             tables: tables.collect(),
             lookups: lookups.collect(),
             budgets: self.budgets(guarded),

@@ -22,6 +22,7 @@ use super::{
 };
 
 mod rules;
+mod writes;
 
 /// The kinds of finding that there are.
 const FINDINGS: [&str; 5] =
@@ -35,6 +36,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let mut checker = Checker { source, folder, problems: Vec::new(), warnings: Vec::new() };
 
+    checker.writes(&file);
     let settings = Settings {
         path: path.to_owned(),
         text: source.text.as_str().into(),

@@ -86,10 +86,24 @@ fn table(table: &Table) -> [String; 4] {
     };
     let mut protected: Vec<String> = table.columns.iter().map(column).collect();
     protected.push("every other column".to_owned());
-    let name = match table.insert {
-        Insert::Refuse => table.full_name(),
-        Insert::Allow => format!("{}\n(may be inserted into)", table.full_name()),
-    };
+    let mut name = table.full_name();
+    match (table.insert, &table.insert_columns) {
+        (Insert::Refuse, _) => {}
+        (Insert::Allow, None) => name.push_str("\n(may be inserted into)"),
+        (Insert::Allow, Some(columns)) => {
+            let _ = write!(name, "\n(may be inserted into: {})", columns.join(", "));
+        }
+    }
+    for (what, columns) in
+        [("may be changed", &table.update), ("may be changed in own rows", &table.update_own)]
+    {
+        if !columns.is_empty() {
+            let _ = write!(name, "\n({what}: {})", columns.join(", "));
+        }
+    }
+    if table.delete == Insert::Allow {
+        name.push_str("\n(may be deleted from)");
+    }
     [name, table.subject.clone(), table.clear.join("\n"), protected.join("\n")]
 }
 
@@ -100,6 +114,9 @@ fn reason(reason: &Reason) -> [String; 3] {
     );
     if let Some(condition) = &reason.condition {
         let _ = write!(holds, "\nwhere {condition}");
+    }
+    if let Some(take) = &reason.take {
+        let _ = write!(holds, "\ntaken from a queue by {}", take.order.join(", "));
     }
     let grade = match &reason.strength {
         Strength::Weak => "weak".to_owned(),

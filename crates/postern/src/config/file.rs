@@ -249,9 +249,26 @@ pub(crate) struct TableFile {
     /// The protected columns: one section `[tables.columns.NAME]` for each.
     #[serde(default)]
     pub(crate) columns: BTreeMap<String, ColumnFile>,
-    /// Whether restricted roles may insert rows.
+    /// Whether restricted roles may insert rows, with plain values. In a table of a reason a new
+    /// row may name the person who inserts it and nobody else, and the reason that it makes is a
+    /// weak one.
     #[serde(default)]
     pub(crate) insert: Insert,
+    /// With `insert = "allow"`, the columns that may be given a value; without it all.
+    pub(crate) insert_columns: Option<Vec<String>>,
+    /// The columns that restricted roles may change, in rows of customers for whom there is a
+    /// reason. A column that a reason reads can't be among them.
+    #[serde(default)]
+    pub(crate) update: Vec<String>,
+    /// The columns that a reason's `where` reads, such as a ticket's status, and that restricted
+    /// roles may change all the same: in rows only that are the person's own by that reason at
+    /// that moment, so that a change can end a reason and never make one.
+    #[serde(default)]
+    pub(crate) update_own: Vec<String>,
+    /// Whether rows may be deleted: by restricted roles those of customers for whom there is a
+    /// reason, by accounted ones all. Policy has to permit it too.
+    #[serde(default)]
+    pub(crate) delete: Insert,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
@@ -327,6 +344,26 @@ pub(crate) struct ReasonFile {
     pub(crate) grade: Option<GradeFile>,
     /// The rows for which the reason is strong, as an SQL condition, instead of `grade`.
     pub(crate) strong_when: Option<String>,
+    pub(crate) take: Option<TakeFile>,
+}
+
+/// How people take what waits in a queue, as `[reasons.take]` after its reason: a row of the
+/// reason's table that names nobody. An `UPDATE` that sets the reason's `actor` to the person's own
+/// account gets the next row in the queue's order, whichever it asks for, and is refused if it asks
+/// for a certain one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TakeFile {
+    /// The columns that the queue is ordered by, the oldest first: `["created_at"]`. Rows that are
+    /// equal in them follow each other by their primary key, which the table must have.
+    pub(crate) order: Vec<String>,
+    /// What a row that waits has in other columns, one of the values in each:
+    /// `pool = { status = ["open"] }`.
+    #[serde(default)]
+    pub(crate) pool: BTreeMap<String, Vec<String>>,
+    /// What may be set along with `actor`, and to which values: `set = { status = ["open"] }`.
+    #[serde(default)]
+    pub(crate) set: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

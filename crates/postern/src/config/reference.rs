@@ -147,6 +147,7 @@ impl<'a> Node<'a> {
         match kind {
             Some("array") => "list of texts",
             Some("boolean") => "`true`, `false`",
+            Some("object") => "lists of texts by name",
             Some("integer") => "whole number",
             Some("number") => "number",
             _ => "text",

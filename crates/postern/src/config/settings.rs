@@ -120,6 +120,11 @@ pub(crate) struct Table {
     /// By name, ordered; none of them is in `clear`.
     pub(crate) columns: Vec<Column>,
     pub(crate) insert: Insert,
+    /// Columns that may be given a value by an insertion; `None` is all.
+    pub(crate) insert_columns: Option<Vec<String>>,
+    pub(crate) update: Vec<String>,
+    pub(crate) update_own: Vec<String>,
+    pub(crate) delete: Insert,
 }
 
 impl Table {
@@ -148,6 +153,17 @@ pub(crate) struct Reason {
     /// An SQL condition, as written.
     pub(crate) condition: Option<String>,
     pub(crate) strength: Strength,
+    pub(crate) take: Option<Take>,
+}
+
+/// How rows that wait are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Take {
+    pub(crate) order: Vec<String>,
+    /// Columns and their values.
+    pub(crate) pool: Vec<(String, Vec<String>)>,
+    /// Columns and the values that they may be set to.
+    pub(crate) set: Vec<(String, Vec<String>)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

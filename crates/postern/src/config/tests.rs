@@ -175,6 +175,37 @@ fn contradictions_in_roles_and_reasons_are_refused() {
 }
 
 #[test]
+fn what_reasons_rest_on_is_not_listed_for_changes() {
+    let reason = "[[reasons]]\nname = \"r\"\ntable = \"public.cases\"\nsubject = \"c\"\n\
+                  actor = \"a\"\nwhere = \"cases.state = 'x'\"\nstrong_when = \"by = 'y'\"\n";
+    let table = "[[tables]]\nname = \"public.cases\"\nsubject = \"c\"\n";
+    let first = |lists: &str| {
+        let told = added(&format!("{table}{lists}\n{reason}"));
+        told.lines().next().unwrap_or_default().to_owned()
+    };
+    let good = "update = [\"note\"]\nupdate_own = [\"state\"]\n";
+    let take_good = "[reasons.take]\norder = [\"at\"]\nset = { state = [\"x\"] }";
+    let settings = settings(&format!("{GOOD}{table}{good}{reason}{take_good}"));
+    assert_eq!(settings.tables[2].update_own, ["state"]);
+    assert_eq!(settings.reasons[0].take.as_ref().unwrap().order, ["at"]);
+    assert!(first("update = [\"c\"]").ends_with("`c` is the customer's key"));
+    assert!(first("update = [\"a\"]").ends_with("reason `r` rests on `a`"));
+    assert!(first("update_own = [\"by\"]").ends_with("reason `r` rests on `by`"));
+    assert!(first("update = [\"state\"]").ends_with("`where` of reason `r` reads `state`"));
+    assert!(
+        first("update_own = [\"note\"]").ends_with("no reason over `public.cases` reads `note`")
+    );
+    assert!(first("insert_columns = [\"c\"]").ends_with("for rows that may not be inserted"));
+    let take = |take: &str| {
+        let told = added(&format!("{table}{reason}[reasons.take]\n{take}"));
+        told.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(take("order = []").ends_with("a queue without an order could be taken from at will"));
+    assert!(take("order = [\"at\"]\nset = { by = [\"y\"] }").ends_with("rests on `by`"));
+    assert!(take("order = [\"at\"]\npool = { state = [] }").ends_with("`state` has no values"));
+}
+
+#[test]
 fn what_the_gateway_could_not_use_is_refused() {
     insta::assert_snapshot!(added("[gateway]\nlisten = \"localhost\""), @r#"
     23: `localhost` is not an address to listen on

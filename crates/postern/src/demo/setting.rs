@@ -217,6 +217,7 @@ clear = [
     "created_at", "closed_at",
 ]
 insert = "allow"
+update_own = ["status"]
 [tables.columns.number]
 class = "case_number"
 [tables.columns.subject]
@@ -231,6 +232,8 @@ subject = "customer_id"
 actor = "assignee"
 where = "status IN ('open', 'pending')"
 strong_when = "opened_by = 'customer'"
+[reasons.take]
+order = ["created_at"]
 
 [watch]
 suspend_on = ["unexplained_share", "decoy_read"]

@@ -199,6 +199,12 @@ fn write_reason(reason: &Reason, text: &mut String) {
              # strong_when = \"…\"\n",
         ),
     }
+    let _ = write!(
+        text,
+        "# To let people take what waits with {} empty, say what waits longest:\n\
+         # [reasons.take]\n# order = [\"…\"]\n",
+        one_line(&reason.actor)
+    );
 }
 
 /// A TOML string.

@@ -3,12 +3,13 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use postern_gateway::{
-    Limits, ReasonGrade, ReasonSettings, Role, Settings as GatewaySettings, Upstream, UpstreamHost,
-};
+use postern_gateway::{Limits, Role, Settings as GatewaySettings, Upstream, UpstreamHost};
 use postern_ledger::{Counter, Limit};
 use postern_model::Grade;
-use postern_session::{ColumnSettings, HoldLimits, Kind, TableSettings};
+use postern_session::{
+    ColumnSettings, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings, TableSettings,
+    TakeRule, Values,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 use crate::{
@@ -80,8 +81,25 @@ fn table(table: &config::Table) -> TableSettings {
                 mask: column.mask.clone(),
             })
             .collect(),
-        insert: table.insert == Insert::Allow,
+        insert: match (table.insert, &table.insert_columns) {
+            (Insert::Refuse, _) => InsertRule::Refuse,
+            (Insert::Allow, None) => InsertRule::Allow,
+            (Insert::Allow, Some(columns)) => InsertRule::Columns(columns.clone()),
+        },
+        update: table.update.clone(),
+        update_own: table.update_own.clone(),
+        delete: table.delete == Insert::Allow,
     }
+}
+
+fn take(take: &config::Take) -> TakeRule {
+    let values = |columns: &[(String, Vec<String>)]| {
+        let each = columns
+            .iter()
+            .map(|(column, values)| Values { column: column.clone(), values: values.clone() });
+        each.collect()
+    };
+    TakeRule { pool: values(&take.pool), order: take.order.clone(), sets: values(&take.set) }
 }
 
 fn reason(reason: &config::Reason) -> ReasonSettings {
@@ -97,6 +115,7 @@ fn reason(reason: &config::Reason) -> ReasonSettings {
             Strength::Strong => ReasonGrade::Always(Grade::Strong),
             Strength::StrongWhen(condition) => ReasonGrade::StrongWhen(condition.clone()),
         },
+        take: reason.take.as_ref().map(take),
     }
 }
 

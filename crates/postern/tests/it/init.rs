@@ -138,6 +138,9 @@ fn init_finds_customers_their_tickets_and_what_is_personal() {
     actor = "assigned_to"
     where = "status IN ('open')"
     strong_when = "created_by = 'customer'"
+    # To let people take what waits with assigned_to empty, say what waits longest:
+    # [reasons.take]
+    # order = ["…"]
 
     [watch]
     # How many false alarms are acceptable: alerts in a day for every hundred people.

@@ -300,15 +300,15 @@ fn children_have_their_parents_rule() {
 fn an_allowed_insert_counts_unique_values_as_lookups() {
     check(
         "INSERT INTO tickets (customer_id, number, status) VALUES (5, 'T-1', 'open') RETURNING id",
-        r#"INSERT INTO public.tickets (customer_id, number, status) VALUES (5, 'T-1', 'open') RETURNING id
-  1 columns, keys []
+        r#"INSERT INTO public.tickets (customer_id, number, status) VALUES (5, 'T-1', 'open') RETURNING id, tickets.customer_id AS pk_k1
+  1 columns, keys [0]
   public.tickets
-  lookup public.tickets.number = "T-1""#,
+  stored public.tickets.number = "T-1""#,
     );
     check(
         "INSERT INTO tickets (customer_id, status) VALUES ($1, $2)",
-        "INSERT INTO public.tickets (customer_id, status) VALUES ($1, $2)
-  0 columns, keys []
+        "INSERT INTO public.tickets (customer_id, status) VALUES ($1, $2) RETURNING tickets.customer_id AS pk_k1
+  0 columns, keys [0], silent
   public.tickets",
     );
 }

@@ -117,7 +117,7 @@ fn an_accounted_leaf_is_clear() {
     assert_eq!(
         leaf("SELECT body FROM tickets", Mode::Accounted),
         "(SELECT b.id AS id, b.customer_id AS customer_id, b.number AS number, b.body AS body, \
-         b.status AS status, b.assignee AS assignee FROM public.tickets b) tickets"
+         b.status AS status, b.assignee AS assignee, b.opened_by AS opened_by FROM public.tickets b) tickets"
     );
 }
 
@@ -137,8 +137,8 @@ fn key_sets_are_literals_or_one_parameter_each() {
         panic!("not guarded: {statements:?}");
     };
     assert_eq!(guarded.client_parameters, 2);
-    let (text, sets) = guarded.sql.render_parameters(guarded.client_parameters);
-    assert_eq!(sets, [KeySet(0)]);
+    let (text, holes) = guarded.sql.render_parameters(guarded.client_parameters);
+    assert_eq!(holes, [Hole::Keys(KeySet(0))]);
     assert_eq!(text.matches("ANY($3::bigint[])").count(), 1);
     assert!(!text.contains("pk_h"));
     let text = guarded.sql.render_literal(|_| "{'}".to_owned());

@@ -128,11 +128,11 @@ fn what_applications_send_is_answered() {
     );
     gives(
         "SELECT t.* FROM tickets t WHERE t.customer_id IN (1, 2, 3) AND t.status IN ('open', 'pending')",
-        "6 columns, keys [0]; public.tickets set 0 clear number body",
+        "7 columns, keys [0]; public.tickets set 0 clear number body",
     );
     gives(
         "SELECT t.* FROM tickets t WHERE t.customer_id = ANY ($1::bigint[])",
-        "6 columns, keys [0]; public.tickets set 0 clear number body",
+        "7 columns, keys [0]; public.tickets set 0 clear number body",
     );
     gives(
         "SELECT (SELECT count(*) FROM tickets t WHERE t.customer_id = c.id AND t.status = 'open') AS open, c.id FROM customers c ORDER BY open DESC",

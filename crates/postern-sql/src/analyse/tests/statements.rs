@@ -141,6 +141,7 @@ fn a_function_of_the_name_of_a_built_in_one_is_not_called() {
         functions: Vec::new(),
         relations: Vec::new(),
         unprotected: None,
+        reason_names: Vec::new(),
     };
     for (sql, allowed) in [("SELECT lower('X')", false), ("SELECT upper('x')", true)] {
         let judged = analyse(sql, &catalogue, &rules, context).unwrap();

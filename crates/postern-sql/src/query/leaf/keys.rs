@@ -131,14 +131,9 @@ fn distinct(keys: Node) -> Node {
     select
 }
 
-/// The array of keys, to be filled in.
-pub(super) fn array(marker: &str, key_type: KeyType) -> Node {
-    ast::cast(ast::constant(marker), ast::type_name("pg_catalog", key_type.name(), &[], true))
-}
-
 /// The column that the keys are compared with.
-pub(super) fn subject(column: &str, key_type: KeyType) -> Node {
-    let subject = ast::column(&["b", column]);
+pub(super) fn subject(alias: &str, column: &str, key_type: KeyType) -> Node {
+    let subject = ast::column(&[alias, column]);
     if key_type == KeyType::Text {
         // A collation can take different texts for equal; the gateway doesn't.
         ast::collate(subject, ["pg_catalog", "C"])

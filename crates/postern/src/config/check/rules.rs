@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use postern_session::condition_reads;
+
 use super::{
     super::{
         file::{BudgetFile, GradeFile, ReasonFile, RoleFile, RoleKind, TableFile},
@@ -116,6 +118,10 @@ impl Checker<'_> {
                 clear: table.clear.clone(),
                 columns: self.columns(&place, table),
                 insert: table.insert,
+                insert_columns: self.insert_columns(&place, table),
+                update: table.update.clone(),
+                update_own: table.update_own.clone(),
+                delete: table.delete,
             });
         }
         checked
@@ -187,6 +193,7 @@ impl Checker<'_> {
                 actor: reason.actor.clone(),
                 condition: self.condition(&place.key("where"), reason.condition.as_deref()),
                 strength: self.strength(&place, reason),
+                take: self.take(&place, reason, tables),
             });
         }
         checked
@@ -209,11 +216,11 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether it is SQL that means something is for the server to say; here it is only refused
-    /// what can't be one condition.
+    /// Whether its names mean something is for the server to say; here it is only refused what
+    /// can't be one condition.
     fn condition(&mut self, place: &Place, text: Option<&str>) -> Option<String> {
         let text = text?;
-        if text.trim().is_empty() || text.contains(';') || text.contains("--") {
+        if text.contains(';') || text.contains("--") || condition_reads(text).is_err() {
             self.wrong(
                 place,
                 "this is not one SQL condition",

@@ -1,0 +1,136 @@
+//! Writes to protected tables, from a client to the rows and the ledger.
+
+use std::collections::BTreeSet;
+
+use postern_ledger::{Body, Counter, Limit};
+
+use super::{code, rows, world::World};
+
+/// What a column holds, asked of the server itself.
+fn stored(world: &World, sql: &str) -> String {
+    world.postgres.psql_in("support", sql).unwrap().trim().to_owned()
+}
+
+fn recorded(world: &World) -> BTreeSet<String> {
+    world.disclosures().iter().flat_map(|d| &d.subjects).map(ToString::to_string).collect()
+}
+
+async fn refused(client: &tokio_postgres::Client, sql: &str) {
+    let error = client.simple_query(sql).await.unwrap_err();
+    assert_eq!(code(&error), "42501", "{sql}: {error}");
+}
+
+#[tokio::test]
+async fn rows_of_own_customers_are_changed_and_recorded_and_others_are_not() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    // Without RETURNING, in both protocols: the rows are the gateway's, the count is the client's.
+    let sql = "UPDATE customers SET name = $1 WHERE id IN (1, 2)";
+    assert_eq!(ana.execute(sql, &[&"Ann"]).await.unwrap(), 1);
+    assert_eq!(recorded(&world), BTreeSet::from(["1".to_owned()]));
+    let simple = "UPDATE customers SET name = 'Bob' WHERE id IN (2, 3)";
+    assert!(rows(&ana.simple_query(simple).await.unwrap()).is_empty());
+    let names = "SELECT string_agg(name, ' ' ORDER BY id) FROM customers WHERE id < 4";
+    assert_eq!(stored(&world, names), "Ann Name 2 Bob");
+    assert_eq!(recorded(&world), BTreeSet::from(["1".to_owned(), "3".to_owned()]));
+    let returning = "UPDATE customers SET name = $1 WHERE id = 1 RETURNING id, email";
+    let row = ana.query_one(returning, &[&"Ann B."]).await.unwrap();
+    assert_eq!((row.len(), row.get::<_, i64>(0), row.get::<_, &str>(1)), (2, 1, "***"));
+    refused(&ana, "UPDATE customers SET name = '***' WHERE id = 1").await;
+    let error = ana.execute(sql, &[&"***"]).await.unwrap_err();
+    assert_eq!(code(&error), "42501");
+    for sql in [
+        "UPDATE customers SET name = email",
+        "UPDATE customers SET id = 2 WHERE id = 1",
+        "DELETE FROM customers WHERE id = 1",
+        "UPDATE tickets SET customer_id = 13",
+        "UPDATE tickets SET assignee = 'ana' WHERE id = 2",
+    ] {
+        refused(&ana, sql).await;
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_an_own_ticket_changes_and_nobody_gains_by_it() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let sql = "UPDATE tickets SET status = $1 WHERE id = $2 RETURNING id, status";
+    let row = ana.query_one(sql, &[&"closed", &1_i64]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (1, "closed"));
+    // It is not hers any more: she can't open it again.
+    assert!(ana.query(sql, &[&"open", &1_i64]).await.unwrap().is_empty());
+    let ben = world.client("ben").await;
+    assert!(ben.query(sql, &[&"closed", &2_i64]).await.unwrap().is_empty());
+    let states = "SELECT string_agg(status, ' ' ORDER BY id) FROM tickets";
+    assert_eq!(stored(&world, states), "closed open");
+}
+
+#[tokio::test]
+async fn a_take_gets_the_next_of_the_queue_and_makes_a_graded_reason() {
+    let world = World::start(&[]);
+    let queue = "INSERT INTO tickets (customer_id, opened_by, status) VALUES \
+                 (7, 'customer', 'new'), (8, 'ben', 'new'), (9, 'customer', 'new')";
+    world.postgres.psql_in("support", queue).unwrap();
+    let ben = world.client("ben").await;
+    let take = "UPDATE tickets SET assignee = 'ben', status = 'open' WHERE id = \
+                (SELECT min(id) FROM tickets WHERE assignee IS NULL) AND assignee IS NULL";
+    ben.simple_query(take).await.unwrap();
+    let by_id = "SELECT name FROM customers WHERE id = 7";
+    assert_eq!(rows(&ben.simple_query(by_id).await.unwrap()), [["Name 7"]]);
+    let takes = "UPDATE tickets SET assignee = $1, status = $2 WHERE id = (SELECT id FROM tickets \
+                 WHERE assignee IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)";
+    assert_eq!(ben.execute(takes, &[&"ben", &"open"]).await.unwrap(), 1);
+    let by_id = "SELECT name FROM customers WHERE id = 8";
+    assert_eq!(rows(&ben.simple_query(by_id).await.unwrap()), [["Name 8"]]);
+    let grades: Vec<String> = world
+        .disclosures()
+        .into_iter()
+        .filter_map(|d| Some(d.reason?.grade.as_str().to_owned()))
+        .collect();
+    assert_eq!(grades, ["strong", "weak"]);
+    let error = ben.execute(takes, &[&"ana", &"open"]).await.unwrap_err();
+    assert_eq!(code(&error), "42501");
+    let certain = "UPDATE tickets SET assignee = 'ben' WHERE id = 5 AND assignee IS NULL";
+    refused(&ben, certain).await;
+    assert_eq!(stored(&world, "SELECT count(*) FROM tickets WHERE assignee IS NULL"), "1");
+}
+
+#[tokio::test]
+async fn no_row_is_inserted_that_forges_a_reason() {
+    let world = World::start(&[]);
+    let ben = world.client("ben").await;
+    for values in ["(7, 'ben', 'customer')", "(7, 'ana', 'ben')", "(7, NULL, 'customer')"] {
+        let insert = "INSERT INTO tickets (customer_id, assignee, opened_by) VALUES";
+        refused(&ben, &format!("{insert} {values}")).await;
+    }
+    let typed = "INSERT INTO tickets (customer_id, assignee, opened_by) VALUES (7, 'ben', $1)";
+    let bpchar = tokio_postgres::types::Type::BPCHAR;
+    let error = ben.prepare_typed(typed, &[bpchar]).await.unwrap_err();
+    assert_eq!(code(&error), "42501", "{error}");
+    assert_eq!(stored(&world, "SELECT count(*) FROM tickets"), "2");
+}
+
+#[tokio::test]
+async fn storing_a_unique_value_is_charged_before_it_runs() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let limit = Limit { counter: Counter::Lookups, window: hour, max: 2 };
+    let world = World::start(&[limit]);
+    let mut ana = world.raw("ana").await;
+    let guess = |email: &str| format!("UPDATE customers SET email = '{email}' WHERE id = 1");
+    assert_eq!(ana.query(&guess("two@example.org")).await.error.as_deref(), Some("23505"));
+    assert_eq!(ana.query(&guess("new@example.org")).await.error, None);
+    assert_eq!(ana.query(&guess("other@example.org")).await.error.as_deref(), Some("53400"));
+    assert_eq!(stored(&world, "SELECT email FROM customers WHERE id = 1"), "new@example.org");
+    let searched = world.entries().into_iter().map(|entry| match entry.body {
+        Body::Disclosed(disclosed) => disclosed.lookups.len(),
+        Body::Noted(_) => 0,
+    });
+    assert_eq!(searched.sum::<usize>(), 3, "the one that was refused is an entry too");
+    let client = world.client("ana").await;
+    let error = client
+        .execute("UPDATE customers SET email = $1 WHERE id = 1", &[&"x@example.org"])
+        .await
+        .unwrap_err();
+    assert_eq!(code(&error), "53400");
+    client.simple_query("SELECT 1").await.unwrap();
+}

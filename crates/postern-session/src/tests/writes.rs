@@ -1,0 +1,66 @@
+//! Writes to protected tables: what they touch, what they may store, what they search for.
+
+use super::*;
+
+const RENAME: &str = "UPDATE customers SET name = $1 WHERE id = 1";
+
+#[test]
+fn a_write_without_returning_shows_a_tag_after_its_receipt() {
+    let mut table = Table::new();
+    extended(&mut table, RENAME, &["Ann"]);
+    table.told();
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::parameter_description(out, &[25, 25]).unwrap();
+        encode::row_description(out, &[text_column("key")]).unwrap();
+        encode::bind_complete(out);
+    });
+    table.rows(&[&["1"]]).completed("UPDATE 1").ready(TransactionStatus::Idle);
+    let told = table.told();
+    assert!(told.contains(&"client < NoData".to_owned()), "{told:?}");
+    assert!(told.contains(&"hold 1 [1:masked]".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("UPDATE")), "{told:?}");
+    table.recorded(1, 1);
+    assert_eq!(table.told(), ["release 1: 1", "client < UPDATE 1", "client < ready I"]);
+}
+
+#[test]
+fn a_mask_is_not_stored_by_either_protocol() {
+    let mut table = Table::new();
+    table.query("UPDATE customers SET name = '***' WHERE id = 1");
+    assert!(table.told().contains(&"refused by masked_write".to_owned()));
+    extended(&mut table, RENAME, &["***"]);
+    assert!(table.told().contains(&"refused by masked_write".to_owned()));
+}
+
+#[test]
+fn a_search_by_storing_waits_for_its_receipt() {
+    let mut table = Table::new();
+    let sql = "UPDATE customers SET email = 'a@b.c' WHERE id = 1";
+    table.query(sql);
+    assert_eq!(table.told(), ["hold 1 [] miss"]);
+    assert!(!table.session.wants_client(), "nothing may overtake it");
+    table.recorded(1, 0);
+    let told = table.told();
+    assert!(told[1].starts_with("server < query UPDATE public.customers"), "{told:?}");
+    table.described(&["key"]).rows(&[&["1"]]).completed("UPDATE 1").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["hold 2 [1:masked]", "read reasons"]);
+    table.recorded(2, 1).told();
+    table.query(sql).told();
+    table.stopped(3, 0);
+    let told = table.told();
+    assert!(told[1].starts_with("client < error 53400"), "{told:?}");
+    assert!(!told.iter().any(|line| line.starts_with("server")), "{told:?}");
+    assert!(table.session.wants_client());
+}
+
+#[test]
+fn a_search_by_storing_that_is_not_recorded_is_not_sent() {
+    let mut table = Table::new();
+    extended(&mut table, "UPDATE customers SET email = $1 WHERE id = 1", &["a@b.c"]);
+    table.told();
+    table.input(Input::NotRecorded { hold: 1, why: Unrecorded::Failed });
+    let told = table.told();
+    assert!(!told.iter().any(|line| line.contains("execute")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("postern refused")), "{told:?}");
+}

@@ -1,0 +1,93 @@
+//! Taking from the queue.
+
+use super::{check, refused};
+
+#[test]
+fn a_take_gets_the_next_row_of_the_queue() {
+    check(
+        "UPDATE tickets SET assignee = 'ana', status = 'pending' \
+         WHERE id = (SELECT min(id) FROM tickets WHERE assignee IS NULL) AND assignee IS NULL",
+        r#"UPDATE public.tickets SET assignee = 'ana', status = 'pending' WHERE tickets.id OPERATOR(pg_catalog.=) (SELECT q.id FROM public.tickets q WHERE q.assignee IS NULL AND q.status::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) ANY('{"open"}'::pg_catalog.text[]) ORDER BY q.number, q.id LIMIT 1 FOR UPDATE) AND tickets.assignee IS NULL RETURNING tickets.customer_id AS pk_k1
+  0 columns, keys [0], silent
+  public.tickets"#,
+    );
+    check(
+        "UPDATE tickets t SET assignee = $1 WHERE t.id IN (SELECT id FROM public.tickets \
+         WHERE assignee IS NULL AND status = 'open' ORDER BY number, id ASC LIMIT 1 \
+         FOR UPDATE SKIP LOCKED) AND t.assignee IS NULL RETURNING *",
+        r#"UPDATE public.tickets t SET assignee = $1 WHERE t.id OPERATOR(pg_catalog.=) (SELECT q.id FROM public.tickets q WHERE q.assignee IS NULL AND q.status::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) ANY('{"open"}'::pg_catalog.text[]) ORDER BY q.number, q.id LIMIT 1 FOR UPDATE) AND t.assignee IS NULL RETURNING t.id AS id, t.customer_id AS customer_id, '***'::pg_catalog.text AS number, '***'::pg_catalog.text AS body, t.status AS status, t.assignee AS assignee, t.opened_by AS opened_by, t.customer_id AS pk_k1
+  7 columns, keys [0]
+  public.tickets masked number body"#,
+    );
+}
+
+#[test]
+fn a_take_does_not_choose() {
+    let pick = "id = (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number LIMIT 1)";
+    let of = |condition: &str| format!("UPDATE tickets SET assignee = 'ana' WHERE {condition}");
+    for condition in [
+        "id = 7".to_owned(),
+        "id = 7 AND assignee IS NULL".to_owned(),
+        "assignee IS NULL".to_owned(),
+        "id = (SELECT min(id) FROM tickets)".to_owned(),
+        "id = (SELECT max(id) FROM tickets WHERE assignee IS NULL)".to_owned(),
+        "id = (SELECT min(id) FROM tickets WHERE assignee IS NULL AND customer_id = 5)".to_owned(),
+        "id = (SELECT min(id) FROM tickets WHERE assignee IS NULL OR true)".to_owned(),
+        "id = (SELECT min(id) FROM tickets WHERE assignee IS NULL AND status = 'closed')"
+            .to_owned(),
+        "id = (SELECT min(customer_id) FROM tickets WHERE assignee IS NULL)".to_owned(),
+        "customer_id = (SELECT min(id) FROM tickets WHERE assignee IS NULL)".to_owned(),
+        "id = (SELECT min(id) FROM products WHERE assignee IS NULL)".to_owned(),
+        "id IN (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number LIMIT 2)".to_owned(),
+        "id IN (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number LIMIT $1)".to_owned(),
+        "id IN (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number DESC LIMIT 1)"
+            .to_owned(),
+        "id = (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY body LIMIT 1)".to_owned(),
+        "id = (SELECT id FROM tickets WHERE assignee IS NULL LIMIT 1)".to_owned(),
+        "id = (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number LIMIT 1 OFFSET 3)"
+            .to_owned(),
+        format!("{pick} AND customer_id = 5"),
+        format!("{pick} AND body LIKE 'a%'"),
+        format!("{pick} OR id = 7"),
+        format!("NOT {pick}"),
+    ] {
+        refused("take", &[&of(&condition)]);
+    }
+    refused(
+        "take",
+        &[
+            "UPDATE tickets SET assignee = 'ana'",
+            &format!("UPDATE tickets SET assignee = 'ana', body = 'x' WHERE {pick}"),
+            &format!("UPDATE tickets SET assignee = 'ana', customer_id = 5 WHERE {pick}"),
+            &format!("UPDATE ONLY tickets SET assignee = 'ana' WHERE {pick}"),
+            &format!("UPDATE tickets SET assignee = 'ana' FROM products p WHERE {pick}"),
+            &format!("WITH x AS (SELECT 1) UPDATE tickets SET assignee = 'ana' WHERE {pick}"),
+        ],
+    );
+}
+
+#[test]
+fn a_take_is_for_oneself_and_sets_what_is_listed() {
+    let take = |sets: &str| {
+        format!(
+            "UPDATE tickets SET {sets} WHERE id = \
+             (SELECT min(id) FROM tickets WHERE assignee IS NULL)"
+        )
+    };
+    for (sets, parameters, refused) in [
+        ("assignee = 'ana'", &[][..], None),
+        ("assignee = $1", &[Some("ana")], None),
+        ("assignee = $1, status = $2", &[Some("ana"), Some("pending")], None),
+        ("assignee = 'ben'", &[], Some("take")),
+        ("assignee = $1", &[Some("ben")], Some("take")),
+        ("assignee = $1", &[None], Some("take")),
+        ("assignee = NULL", &[], Some("take")),
+        ("assignee = DEFAULT", &[], Some("take")),
+        ("assignee = current_user", &[], Some("take")),
+        ("assignee = 'an' || 'a'", &[], Some("take")),
+        ("assignee = 'ana', status = 'closed'", &[], Some("take")),
+        ("assignee = $1, status = $2", &[Some("ana"), Some("closed")], Some("take")),
+    ] {
+        super::writes::runs(&take(sets), parameters, refused);
+    }
+}

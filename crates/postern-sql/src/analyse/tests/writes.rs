@@ -1,0 +1,259 @@
+//! UPDATE, DELETE and INSERT of protected tables.
+
+use super::{Mode, analyse, catalogue, check, check_accounted, names, refusal_of, refused, rules};
+use crate::{Context, Parameter, Verdict};
+
+#[test]
+fn rows_of_ones_own_customers_are_changed_where_they_stand() {
+    check(
+        "UPDATE customers SET phone = $1 WHERE id = $2",
+        "UPDATE public.customers SET phone = $1 WHERE id = $2 AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
+  0 columns, keys [0], silent
+  public.customers",
+    );
+    check(
+        "UPDATE customers c SET country = upper(country), name = 'A' FROM products p \
+         WHERE c.id = p.id AND p.name = 'x' AND c.name LIKE 'A%' RETURNING c.*, p.price",
+        "UPDATE public.customers c SET country = pg_catalog.upper(country), name = 'A' FROM public.products p WHERE c.id = p.id AND p.name = 'x' AND '***'::varchar(60) LIKE 'A%' AND c.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING c.id AS id, '***'::varchar(60) AS name, '***@***'::pg_catalog.text AS email, '***'::pg_catalog.text AS phone, '1970-01-01'::pg_catalog.date AS born, '0'::numeric(10, 2) AS balance, '{}'::pg_catalog.text[] AS tags, 'bronze'::public.tier AS level, c.nick AS nick, '{}'::pg_catalog.jsonb AS meta, c.country AS country, c.created_at AS created_at, p.price, c.id AS pk_k1
+  13 columns, keys [0]
+  public.customers shown nick masked name email phone born balance tags level meta",
+    );
+    check(
+        "UPDATE customers SET country = DEFAULT RETURNING *",
+        "UPDATE public.customers SET country = DEFAULT WHERE customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS id, '***'::varchar(60) AS name, '***@***'::pg_catalog.text AS email, '***'::pg_catalog.text AS phone, '1970-01-01'::pg_catalog.date AS born, '0'::numeric(10, 2) AS balance, '{}'::pg_catalog.text[] AS tags, 'bronze'::public.tier AS level, customers.nick AS nick, '{}'::pg_catalog.jsonb AS meta, customers.country AS country, customers.created_at AS created_at, customers.id AS pk_k1
+  12 columns, keys [0]
+  public.customers shown nick masked name email phone born balance tags level meta",
+    );
+    check(
+        "DELETE FROM tickets WHERE id = 7 RETURNING number, id",
+        "DELETE FROM public.tickets WHERE id = 7 AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING '***'::pg_catalog.text AS number, id, tickets.customer_id AS pk_k1
+  2 columns, keys [0]
+  public.tickets masked number",
+    );
+}
+
+#[test]
+fn what_a_condition_of_a_reason_reads_is_changed_in_ones_own_rows_only() {
+    check(
+        "UPDATE tickets SET status = 'pending' WHERE id = 7 AND assignee = 'ana'",
+        r#"UPDATE public.tickets SET status = 'pending' WHERE id = 7 AND assignee = 'ana' AND tickets.assignee::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND tickets.status IN ('open', 'pending') RETURNING tickets.customer_id AS pk_k1
+  0 columns, keys [0], silent
+  public.tickets"#,
+    );
+    check(
+        "UPDATE tickets t SET status = $1, body = 'x' WHERE t.id = $2 RETURNING t.id, status AS s",
+        r#"UPDATE public.tickets t SET status = $1, body = 'x' WHERE t.id = $2 AND t.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND t.assignee::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND t.status IN ('open', 'pending') RETURNING t.id, status AS s, t.customer_id AS pk_k1
+  2 columns, keys [0]
+  public.tickets"#,
+    );
+}
+
+#[test]
+fn a_protected_value_is_searched_for_once_by_comparing_or_storing() {
+    check(
+        "UPDATE customers SET name = 'x' WHERE email = 'a@b.c' AND id = 5",
+        r#"UPDATE public.customers SET name = 'x' WHERE id = 5 AND customers.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
+  0 columns, keys [0], silent
+  public.customers
+  lookup public.customers.email = "a@b.c""#,
+    );
+    check(
+        "UPDATE customers SET email = 'a@b.c' WHERE id = 5",
+        r#"UPDATE public.customers SET email = 'a@b.c' WHERE id = 5 AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
+  0 columns, keys [0], silent
+  public.customers
+  stored public.customers.email = "a@b.c""#,
+    );
+    refused(
+        "lookup",
+        &[
+            "UPDATE customers SET email = 'a@b.c' WHERE phone = '1'",
+            "UPDATE customers SET email = lower('A@b.c') WHERE id = 5",
+            "UPDATE customers SET email = CASE id WHEN 1 THEN 'a@b' ELSE 'c@d' END",
+            "UPDATE tickets SET number = (SELECT max(name) FROM products)",
+            "INSERT INTO tickets (customer_id, number) VALUES (5, 'a'), (5, 'b')",
+        ],
+    );
+}
+
+#[test]
+fn an_accounted_role_writes_what_it_sees() {
+    check_accounted(
+        "UPDATE customers SET phone = replace(phone, ' ', '') WHERE email LIKE 'a%'",
+        "UPDATE public.customers SET phone = pg_catalog.replace(phone, ' ', '') WHERE email LIKE 'a%' RETURNING customers.id AS pk_k1
+  0 columns, keys [0], silent
+  public.customers",
+    );
+    check_accounted(
+        "DELETE FROM customers WHERE id = 5 RETURNING email",
+        "DELETE FROM public.customers WHERE id = 5 RETURNING email, customers.id AS pk_k1
+  1 columns, keys [0]
+  public.customers clear email",
+    );
+    check_accounted(
+        "UPDATE tickets SET assignee = 'ben', customer_id = 6 WHERE id = 7",
+        "UPDATE public.tickets SET assignee = 'ben', customer_id = 6 WHERE id = 7 RETURNING tickets.customer_id AS pk_k1
+  0 columns, keys [0], silent
+  public.tickets",
+    );
+    check_accounted(
+        "INSERT INTO tickets (customer_id, assignee, opened_by) VALUES (5, 'ben', 'customer')",
+        "INSERT INTO public.tickets (customer_id, assignee, opened_by) VALUES (5, 'ben', 'customer') RETURNING tickets.customer_id AS pk_k1
+  0 columns, keys [0], silent
+  public.tickets",
+    );
+    check_accounted("UPDATE customers SET country = email", "42501 masked_write");
+    check_accounted("UPDATE customers SET phone = email", "42501 masked_write");
+}
+
+#[test]
+fn what_makes_somebody_entitled_is_not_changed() {
+    refused(
+        "entitlement",
+        &[
+            "UPDATE customers SET id = CASE id WHEN 329 THEN 900001 ELSE 329 END WHERE id IN (1, 2)",
+            "UPDATE tickets SET customer_id = 13577 WHERE id = 7",
+            "UPDATE tickets SET customer_id = 5, status = 'open'",
+            "UPDATE tickets SET opened_by = 'customer' WHERE id = 7",
+            "UPDATE tickets SET status = 'open', opened_by = 'customer' WHERE id = 7",
+        ],
+    );
+    let mut rules = rules(Mode::Restricted);
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: super::PREFIX };
+    let mut told = || {
+        let sql = "INSERT INTO products (id, name, price) VALUES (1, 'a', 2)";
+        let statements = analyse(sql, &catalogue(), &rules, context).unwrap();
+        rules.reason_names = names(&["products"]);
+        matches!(&statements[0].verdict, Verdict::Refused(refusal) if refusal.rule == "write")
+    };
+    assert_eq!([told(), told()], [false, true], "a table that a reason's condition reads");
+}
+
+#[test]
+fn a_protected_table_is_written_in_plain_forms_only() {
+    refused(
+        "protected_write",
+        &[
+            "UPDATE customers SET created_at = now()",
+            "UPDATE tickets SET id = 5",
+            "DELETE FROM customers WHERE id = 5",
+            "UPDATE accounts SET iban = 'x'",
+            "UPDATE accounts_0 SET iban = 'x'",
+            "INSERT INTO customers (id) VALUES (1)",
+            "INSERT INTO tickets VALUES (1, 2, 'n', 'b', 's', 'a')",
+            "INSERT INTO tickets DEFAULT VALUES",
+            "INSERT INTO tickets (customer_id, body) SELECT id, email FROM customers",
+            "INSERT INTO tickets (customer_id, body) VALUES (5, (SELECT max(name) FROM products))",
+            "INSERT INTO tickets (customer_id, number) VALUES (5, 'a') ON CONFLICT (number) DO NOTHING",
+            "INSERT INTO tickets (customer_id, number) VALUES (5, 'a') ON CONFLICT (number) DO UPDATE SET assignee = 'ana'",
+            "WITH x AS (SELECT 1) INSERT INTO tickets (customer_id) VALUES (5)",
+        ],
+    );
+    refused(
+        "not_understood",
+        &[
+            "UPDATE tickets SET (number, body) = ('a', 'b')",
+            "UPDATE tickets SET (number, body) = (SELECT name, name FROM products LIMIT 1)",
+            "UPDATE tickets SET body[1] = 'x'",
+            "UPDATE tickets SET nothing = 'x'",
+            "UPDATE customers SET name = 'x' WHERE CURRENT OF c",
+            "TRUNCATE tickets",
+            "CREATE RULE r AS ON UPDATE TO products DO INSTEAD DELETE FROM tickets",
+            "CREATE TRIGGER t AFTER INSERT ON tickets EXECUTE FUNCTION vouched()",
+            "UPDATE tickets t SET body = 'x' WHERE t IS NOT NULL",
+            "UPDATE tickets SET body = 'x' RETURNING tickets",
+            "UPDATE tickets SET body = 'x' RETURNING (tickets).body",
+            "UPDATE tickets SET body = 'x' RETURNING to_json(tickets)",
+            "UPDATE tickets SET body = 'x' RETURNING count(tickets.*)",
+        ],
+    );
+    refused("relation", &["DELETE FROM copies"]);
+}
+
+#[test]
+fn a_write_reads_no_other_protected_rows() {
+    refused(
+        "write",
+        &[
+            "UPDATE tickets t SET body = c.country FROM customers c WHERE c.id = 5",
+            "UPDATE customers SET country = 'x' WHERE id IN (SELECT customer_id FROM tickets)",
+            "UPDATE tickets SET status = 'open' WHERE EXISTS (SELECT 1 FROM customers)",
+            "DELETE FROM tickets USING customers c WHERE c.id = customer_id",
+            "WITH x AS (SELECT id FROM customers) UPDATE tickets SET body = 'x'",
+            "UPDATE tickets SET body = 'x' RETURNING (SELECT count(*) FROM customers)",
+        ],
+    );
+}
+
+#[test]
+fn masked_values_are_not_stored() {
+    refused(
+        "masked_write",
+        &[
+            "UPDATE customers SET country = email WHERE id = 5",
+            "UPDATE customers SET name = name || ' x' WHERE id = 5",
+            "UPDATE tickets SET body = tickets.number",
+            "UPDATE customers SET country = coalesce(country, phone)",
+            "UPDATE customers SET country = (SELECT p.name || phone FROM products p)",
+        ],
+    );
+    runs("UPDATE customers SET name = '***' WHERE id = 5", &[], Some("masked_write"));
+    runs("UPDATE customers SET email = '***@***'::text WHERE id = 5", &[], Some("masked_write"));
+    runs("UPDATE customers SET name = $1 WHERE id = 5", &[Some("***")], Some("masked_write"));
+    runs("UPDATE customers SET name = $1 WHERE id = 5", &[Some("Ann")], None);
+    runs("UPDATE customers SET name = NULL WHERE id = 5", &[], None);
+    runs("INSERT INTO tickets (customer_id, body) VALUES (5, '***')", &[], Some("masked_write"));
+}
+
+#[test]
+fn a_new_row_gives_a_weak_reason_to_its_maker_only() {
+    let into = "INSERT INTO tickets (customer_id, assignee, opened_by)";
+    for (values, parameters, refused) in [
+        ("(5, 'ana', 'ana')", &[][..], None),
+        ("(5, 'ben', 'ana')", &[], Some("entitlement")),
+        ("(5, 'ana', 'customer')", &[], Some("entitlement")),
+        ("(5, NULL, 'customer')", &[], Some("entitlement")),
+        ("(5, NULL, NULL)", &[], None),
+        ("(5, DEFAULT, DEFAULT)", &[], None),
+        ("(5, 'ana', 'ana'), (6, 'ben', 'ana')", &[], Some("entitlement")),
+        ("(5, $1, $2)", &[Some("ana"), Some("ana")], None),
+        ("(5, $1, $2)", &[Some("ben"), Some("ana")], Some("entitlement")),
+        ("(5, $1, $2)", &[Some("ana"), Some("customer")], Some("entitlement")),
+        ("(5, $1, $2)", &[None, None], Some("entitlement")),
+        ("(5, 'ana', $1)", &[None], None),
+        ("(5, 'ana'::varchar, 'ana'::text)", &[], None),
+        ("(5, 'ana'::bpchar, 'ana')", &[], Some("entitlement")),
+        ("(5, 'ana', 'customer  '::bpchar)", &[], Some("entitlement")),
+        ("(5, $1::text, 'ana')", &[Some("ana")], Some("entitlement")),
+    ] {
+        runs(&format!("{into} VALUES {values}"), parameters, refused);
+    }
+    refused("write", &["INSERT INTO tickets (customer_id, assignee, number) VALUES (5, $1, $1)"]);
+}
+
+/// Whether an agent called ana may send the statement with these parameters.
+#[track_caller]
+pub(super) fn runs(sql: &str, parameters: &[Option<&str>], refused: Option<&str>) {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: super::PREFIX };
+    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+    let parameters: Vec<Parameter<'_>> =
+        parameters.iter().map(|value| Parameter { value: value.map(str::as_bytes) }).collect();
+    let told = guarded.checks.run("ana", &parameters).err().map(|refusal| refusal.rule);
+    assert_eq!(told, refused, "{sql}");
+}
+
+#[test]
+fn a_refused_write_says_what_to_do_instead() {
+    let hint = |sql| refusal_of(sql).hint;
+    assert_eq!(
+        hint("UPDATE customers SET country = email"),
+        "they are masked here: write out the new value"
+    );
+    assert_eq!(
+        hint("UPDATE tickets SET customer_id = 5"),
+        "take the next one of the queue, or have the administrator's workflow do it"
+    );
+}

@@ -1,0 +1,260 @@
+//! UPDATE and DELETE of a protected table.
+//!
+//! The target is never joined to a leaf; each reference to one of its protected columns is
+//! replaced by the mask where it stands. Every row that is touched returns its key to the gateway,
+//! so that the ledger has it before the client learns how many there were.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{
+    Change,
+    reach::Needs,
+    value::{Stored, stored_value, written_value},
+};
+use crate::{
+    Mode, TableRule, ast,
+    catalogue::{Column, Relation},
+    check::Rule,
+    mask::{mask, mask_text},
+    query::{
+        Analysis,
+        from::{Star, derived},
+        leaf::{LEAVES_MAX, LeafBuild, Shown, leaf_rows, shown},
+        scope::{Item, Scope},
+        select::Place,
+        target::{expanded, starred},
+    },
+    refusal::{Judged, not_understood, refusal, refuse, too_many},
+    taint::{Key, Rows, Taint},
+};
+
+impl<'a> Analysis<'a> {
+    pub(super) fn update_protected(
+        &mut self,
+        update: &mut pb::UpdateStmt,
+        relation: &'a Relation,
+        rule: &'a TableRule,
+    ) -> Judged<Rows> {
+        let columns = assigned(&update.target_list, relation)?;
+        if let Some(taken) = self.taken(rule, &columns) {
+            return self.take(update, relation, (rule, taken), &columns);
+        }
+        let needs = self.reach_of_update(relation, rule, &columns)?;
+        self.with(update.with_clause.as_mut(), None)?;
+        let Some(range) = update.relation.as_mut() else { return not_understood("no table") };
+        let (item, leaf) = self.protected_target(range, relation, rule, Change::Update)?;
+        let alias = item.alias.clone();
+        let mut star = Star::of(&item);
+        let mut scope = Scope::new(None);
+        scope.items.push(item);
+        star.join(self.read_from_clause(&mut update.from_clause, &mut scope, Place::Bare)?);
+        for (node, column) in update.target_list.iter_mut().zip(&columns) {
+            self.assigned_value(node, column, rule, &scope)?;
+        }
+        self.where_clause(&mut update.where_clause, &scope)?;
+        self.narrow(&mut update.where_clause, &alias, (leaf, &needs))?;
+        self.returning_keys(&mut update.returning_clause, &star, &scope)
+    }
+
+    pub(super) fn delete_protected(
+        &mut self,
+        delete: &mut pb::DeleteStmt,
+        relation: &'a Relation,
+        rule: &'a TableRule,
+    ) -> Judged<Rows> {
+        let needs: Needs = self.reach_of_delete(relation, rule)?;
+        self.with(delete.with_clause.as_mut(), None)?;
+        let Some(range) = delete.relation.as_mut() else { return not_understood("no table") };
+        let (item, leaf) = self.protected_target(range, relation, rule, Change::Delete)?;
+        let alias = item.alias.clone();
+        let mut star = Star::of(&item);
+        let mut scope = Scope::new(None);
+        scope.items.push(item);
+        star.join(self.read_from_clause(&mut delete.using_clause, &mut scope, Place::Bare)?);
+        self.where_clause(&mut delete.where_clause, &scope)?;
+        self.narrow(&mut delete.where_clause, &alias, (leaf, &needs))?;
+        self.returning_keys(&mut delete.returning_clause, &star, &scope)
+    }
+
+    fn where_clause(&mut self, condition: &mut Option<Box<Node>>, scope: &Scope<'_>) -> Judged<()> {
+        self.take_lookups(condition, scope)?;
+        self.all(condition.as_deref_mut(), scope).map(|_| ())
+    }
+
+    /// The target as an item of the scope, and its place among the leaves.
+    pub(super) fn protected_target(
+        &mut self,
+        range: &mut pb::RangeVar,
+        relation: &'a Relation,
+        rule: &'a TableRule,
+        change: Change,
+    ) -> Judged<(Item, usize)> {
+        self.writes = true;
+        self.writable(relation, change)?;
+        let leaf = self.leaves.len();
+        if leaf >= LEAVES_MAX {
+            return too_many("54001", "references to protected tables", LEAVES_MAX);
+        }
+        let key_type = self.resolver.key_type(relation, rule)?;
+        let build = LeafBuild { relation, rule, key_type, key_set: None };
+        let rows = leaf_rows(leaf, &build);
+        if rows.keys.is_empty() {
+            return not_understood("a table without its subject column");
+        }
+        self.leaves.push(build);
+        self.target.leaf = Some(leaf);
+        let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
+        let schema = range.alias.is_none().then(|| relation.schema.clone());
+        if range.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {
+            return not_understood("an alias with columns");
+        }
+        range.schemaname.clone_from(&relation.schema);
+        range.catalogname.clear();
+        let item = Item { schema, leaf: Some(leaf), hides: true, ..derived(alias, rows) };
+        Ok((item, leaf))
+    }
+
+    /// Puts the mask where a protected column of the target is named.
+    pub(in crate::query) fn mask_in_place(&self, node: &mut Node, taint: &Taint) -> Judged<()> {
+        let Some(target) = self.target.leaf else { return Ok(()) };
+        let hits = |place: &&(usize, i16)| place.0 == target;
+        let Some((_, attribute)) = taint.protected.iter().find(hits) else { return Ok(()) };
+        if self.resolver.rules.mode == Mode::Accounted {
+            return Ok(());
+        }
+        let build = self.leaves.get(target);
+        let column = build.and_then(|build| build.column(*attribute));
+        let (Some(build), Some(column), 1) = (build, column, taint.protected.len()) else {
+            return not_understood("a name that could mean several columns");
+        };
+        let rule = build.rule.columns.iter().find(|rule| rule.name == column.name);
+        *node = mask(self.resolver.catalogue, column, rule)?;
+        Ok(())
+    }
+
+    /// `column = value` of a SET clause.
+    fn assigned_value(
+        &mut self,
+        node: &mut Node,
+        column: &Column,
+        rule: &TableRule,
+        scope: &Scope<'_>,
+    ) -> Judged<()> {
+        let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else {
+            return not_understood("this kind of assignment");
+        };
+        let Some(value) = target.val.as_deref_mut() else {
+            return not_understood("an assignment of nothing");
+        };
+        self.stores(value, column, rule)?;
+        let taint = self.expression(value, scope)?;
+        // A clear value may be changed where it stands, by those who see all in clear.
+        let own =
+            |place: &(usize, i16)| *place == (self.target.leaf.unwrap_or_default(), column.number);
+        let moves = match self.resolver.rules.mode {
+            Mode::Restricted => !taint.protected.is_empty(),
+            Mode::Accounted => !taint.protected.iter().chain(&taint.shown).all(own),
+        };
+        if moves {
+            return refuse(
+                "masked_write",
+                format!("column `{}` can't be set from protected columns", column.name),
+                "they are masked here: write out the new value",
+            );
+        }
+        Ok(())
+    }
+
+    /// A value goes into a column: it may be a search, and it must not be the mask.
+    pub(super) fn stores(&mut self, value: &Node, column: &Column, rule: &TableRule) -> Judged<()> {
+        let found = match shown(rule, column) {
+            Shown::Keyed(_, found) => Some(found),
+            Shown::Masked(found) => found,
+            Shown::Free | Shown::Always => return Ok(()),
+        };
+        if column.collides {
+            match stored_value(value) {
+                Stored::Value(found) => self.target.stored.push((column.number, found)),
+                Stored::Nothing => {}
+                Stored::Computed => {
+                    return refuse(
+                        "lookup",
+                        format!("column `{}` is unique and takes one given value", column.name),
+                        "write a constant or a parameter",
+                    );
+                }
+            }
+        }
+        if let Some(mask) = mask_text(self.resolver.catalogue, column, found) {
+            let refusal = refusal(
+                "masked_write",
+                format!("the value for column `{}` is its mask", column.name),
+                "store only values that you know: leave the column out",
+            );
+            self.checks.push(Rule::NotMask { value: written_value(value), mask }, refusal);
+        }
+        Ok(())
+    }
+
+    /// RETURNING what the client asks for, masked, and the key of each row behind it.
+    pub(super) fn returning_keys(
+        &mut self,
+        returning: &mut Option<pb::ReturningClause>,
+        star: &Star,
+        scope: &Scope<'_>,
+    ) -> Judged<Rows> {
+        self.target.silent = returning.is_none();
+        let asked = returning.take().map(|returning| returning.exprs).unwrap_or_default();
+        let mut targets = Vec::with_capacity(asked.len() + 1);
+        for node in asked {
+            let value = match &node.node {
+                Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
+                _ => None,
+            };
+            match value.map(|value| starred(value, star, scope)).transpose()?.flatten() {
+                Some((_, columns)) => targets.extend(expanded(&columns, scope)?),
+                None => targets.push(node),
+            }
+        }
+        let outputs = self.targets(&mut targets, star, scope, Place::Top)?;
+        let mut keys = Vec::new();
+        for item in scope.items.iter().take(1) {
+            for key in &item.rows.keys {
+                let name = self.name('k');
+                targets.push(ast::target(&name, ast::column(&[&item.alias, &key.column])));
+                keys.push(Key { leaf: key.leaf, column: name });
+            }
+        }
+        *returning = Some(pb::ReturningClause { options: Vec::new(), exprs: targets });
+        Ok(Rows {
+            columns: outputs.columns.into_iter().map(|output| output.column).collect(),
+            open: outputs.open,
+            keys,
+            ..Rows::default()
+        })
+    }
+}
+
+/// Whether a column is shown to everybody.
+pub(super) fn is_free(rule: &TableRule, column: &Column) -> bool {
+    matches!(shown(rule, column), Shown::Free | Shown::Always)
+}
+
+/// The columns that a SET clause assigns, each by its plain name and once.
+fn assigned<'r>(targets: &[Node], relation: &'r Relation) -> Judged<Vec<&'r Column>> {
+    let mut columns: Vec<&Column> = Vec::new();
+    for node in targets {
+        let Some(NodeEnum::ResTarget(target)) = &node.node else {
+            return not_understood("this kind of assignment");
+        };
+        let value = target.val.as_deref().and_then(|value| value.node.as_ref());
+        if !target.indirection.is_empty() || matches!(value, Some(NodeEnum::MultiAssignRef(_))) {
+            return not_understood("an assignment of several columns at once or to a part of one");
+        }
+        match relation.columns.iter().find(|column| column.name == target.name) {
+            Some(column) => columns.push(column),
+            None => return not_understood("an assignment to an unknown column"),
+        }
+    }
+    Ok(columns)
+}

@@ -1,0 +1,205 @@
+//! Which rows of a protected table a write may touch.
+//!
+//! What makes somebody entitled is never changed from outside: keys, actors and whatever else a
+//! reason reads are immutable. A column that a reason's condition reads may be changed in rows
+//! only that are the actor's own by every such reason at that moment; such a row entitles them
+//! already and nobody else, and it still does at most that afterwards. The conditions are the
+//! gateway's and stand in the statement, so that the server asks them of the row's newest version.
+
+use std::collections::BTreeSet;
+
+use pg_query::{Node, protobuf as pb};
+
+use crate::{
+    Hole, KeySet, Mode, Reach, ReasonRule, Strong, TableRule, ast,
+    catalogue::{Column, Relation},
+    query::{Analysis, lookup::conjunction, lookup::conjuncts},
+    reads::{ConditionReads, condition_reads},
+    refusal::{Judged, refuse},
+};
+
+/// What a row must meet to be written.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// Its subject is in each of these sets.
+    sets: BTreeSet<KeySet>,
+    /// It is the actor's own by these reasons, counted within the table's.
+    own: BTreeSet<usize>,
+}
+
+impl<'a> Analysis<'a> {
+    /// What rows must meet for these columns to be changed.
+    pub(super) fn reach_of_update(
+        &self,
+        relation: &Relation,
+        rule: &TableRule,
+        columns: &[&Column],
+    ) -> Judged<Needs> {
+        let mut needs = Needs::default();
+        for column in columns {
+            let found = rule.update.iter().find(|update| update.column == column.name);
+            let reach = found.map_or(Reach::Refuse, |update| update.reach);
+            if self.resolver.rules.mode == Mode::Accounted {
+                if reach != Reach::All {
+                    return not_changed(relation, &column.name);
+                }
+                continue;
+            }
+            self.refers_to_nothing_protected(relation, column)?;
+            let read_by = read_by(relation, rule, &column.name)?;
+            match reach {
+                Reach::Keyed(set) if read_by.is_empty() => {
+                    needs.sets.insert(set);
+                }
+                Reach::Own if !read_by.is_empty() => needs.own.extend(read_by),
+                Reach::Keyed(_) | Reach::Own => return immutable(relation, &column.name),
+                Reach::Refuse | Reach::All => return not_changed(relation, &column.name),
+            }
+        }
+        Ok(needs)
+    }
+
+    /// What rows must meet to be deleted.
+    pub(super) fn reach_of_delete(&self, relation: &Relation, rule: &TableRule) -> Judged<Needs> {
+        match (rule.delete, self.resolver.rules.mode) {
+            (Reach::All, Mode::Accounted) => Ok(Needs::default()),
+            (Reach::Keyed(set), Mode::Restricted) => {
+                Ok(Needs { sets: BTreeSet::from([set]), own: BTreeSet::new() })
+            }
+            _ => super::protected_write(relation),
+        }
+    }
+
+    /// Whether a foreign key is satisfied says whether the other table has the value: a search,
+    /// if the value is protected there.
+    pub(super) fn refers_to_nothing_protected(
+        &self,
+        relation: &Relation,
+        column: &Column,
+    ) -> Judged<()> {
+        let resolver = &self.resolver;
+        let mut keys = resolver.catalogue.foreign_keys().iter();
+        let refers = keys.any(|key| {
+            let own = key.from == relation.oid && key.columns.contains(&column.number);
+            let Some(rule) = resolver.rule(key.to).filter(|_| own) else { return false };
+            let Some(other) = resolver.catalogue.relation(key.to) else { return true };
+            let free = |number: &i16| {
+                let target = other.columns.iter().find(|column| column.number == *number);
+                target.is_some_and(|target| super::protected::is_free(rule, target))
+            };
+            !key.targets.iter().all(free)
+        });
+        if refers {
+            return refuse(
+                "write",
+                format!("column `{}` refers to protected values", column.name),
+                "leave the column out",
+            );
+        }
+        Ok(())
+    }
+
+    /// Adds to a WHERE clause what rows must meet.
+    pub(super) fn narrow(
+        &mut self,
+        condition: &mut Option<Box<Node>>,
+        alias: &str,
+        (leaf, needs): (usize, &Needs),
+    ) -> Judged<()> {
+        let Some(build) = self.leaves.get(leaf).cloned() else { return Ok(()) };
+        let mut all: Vec<Node> = condition.take().map(|n| conjuncts(*n)).unwrap_or_default();
+        if let Some(lookup) = self.known.lookups.get(&leaf)
+            && let Some(column) = build.column(lookup.attribute)
+        {
+            let compared = ast::column(&[alias, &column.name]);
+            all.push(ast::equal(pb::AExprKind::AexprOp, compared, lookup.constant.clone()));
+        }
+        for set in &needs.sets {
+            all.push(self.among_keys(alias, &build, *set));
+        }
+        for index in &needs.own {
+            let Some(reason) = build.rule.reasons.get(*index) else { continue };
+            let own = ast::type_name("pg_catalog", "text", &[], false);
+            let actor = self.hole(Hole::Actor);
+            all.push(ast::equal(
+                pb::AExprKind::AexprOp,
+                text_of(ast::column(&[alias, &reason.actor])),
+                ast::cast(actor, own),
+            ));
+            all.push(self.reason_condition(&reason.condition, alias, build.relation)?);
+        }
+        *condition = conjunction(all);
+        Ok(())
+    }
+}
+
+/// A value as text, compared byte by byte.
+pub(super) fn text_of(value: Node) -> Node {
+    let text = ast::cast(value, ast::type_name("pg_catalog", "text", &[], false));
+    ast::collate(text, ["pg_catalog", "C"])
+}
+
+/// The reasons whose condition reads a column; an error if the column can't be changed at all.
+fn read_by(relation: &Relation, rule: &TableRule, column: &str) -> Judged<Vec<usize>> {
+    if column == rule.subject {
+        return immutable(relation, column);
+    }
+    let mut found = Vec::new();
+    for (index, reason) in rule.reasons.iter().enumerate() {
+        let grade = match &reason.strong {
+            Strong::Never | Strong::Always => Some(ConditionReads::default()),
+            Strong::When(condition) => condition_reads(condition).ok(),
+        };
+        let fixed = column == reason.subject
+            || column == reason.actor
+            || grade.is_none_or(|reads| reads.may_read(relation, column));
+        if fixed {
+            return immutable(relation, column);
+        }
+        match condition_reads(&reason.condition) {
+            Ok(reads) if !reads.may_read(relation, column) => {}
+            Ok(_) => found.push(index),
+            Err(_) => return immutable(relation, column),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a column decides if the reason is strong.
+pub(super) fn decides_grade(reason: &ReasonRule, relation: &Relation, column: &str) -> bool {
+    match &reason.strong {
+        Strong::Never | Strong::Always => false,
+        Strong::When(condition) => {
+            condition_reads(condition).map_or(true, |reads| reads.may_read(relation, column))
+        }
+    }
+}
+
+impl ConditionReads {
+    /// A word is the column, or the table, as a whole row.
+    fn may_read(&self, relation: &Relation, column: &str) -> bool {
+        self.names.contains(column) || self.names.contains(&relation.name)
+    }
+}
+
+fn immutable<T>(relation: &Relation, column: &str) -> Judged<T> {
+    refuse(
+        "entitlement",
+        format!(
+            "column `{column}` of `{}.{}` decides who may see whom and can't be changed this way",
+            relation.schema, relation.name
+        ),
+        "take the next one of the queue, or have the administrator's workflow do it",
+    )
+}
+
+fn not_changed<T>(relation: &Relation, column: &str) -> Judged<T> {
+    refuse(
+        "protected_write",
+        format!(
+            "column `{column}` of `{}.{}` can't be changed by this role",
+            relation.schema, relation.name
+        ),
+        "leave the column out, or ask the administrator to list it under `update`",
+    )
+}
