@@ -279,6 +279,13 @@ impl Session {
         if full && !self.portals.contains_key(bind.portal) {
             return self.refuse_in_order(&Failure::TooManyNames, effects);
         }
+        // The catalogue or the policy may have changed since the statement was prepared.
+        let Some(plan) = rejudged(prepared, view) else {
+            return self.refuse_in_order(&Failure::PlanChanged, effects);
+        };
+        if plan.is_late() {
+            return self.bind_late(bind, &plan, view, effects);
+        }
         if bind.parameters.len() != prepared.parameters {
             let failure = Failure::ParameterCount {
                 given: bind.parameters.len(),
@@ -286,13 +293,6 @@ impl Session {
                 needed: prepared.parameters,
             };
             return self.refuse_in_order(&failure, effects);
-        }
-        // The catalogue or the policy may have changed since the statement was prepared.
-        let Some(plan) = rejudged(prepared, view) else {
-            return self.refuse_in_order(&Failure::PlanChanged, effects);
-        };
-        if plan.is_late() {
-            return self.bind_late(bind, &plan, view, effects);
         }
         if let Planned::Guarded(plan) = &*plan
             && let Err(refused) = plan.checked(self.profile.actor.as_str(), &bind.parameters)

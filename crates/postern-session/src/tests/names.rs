@@ -12,7 +12,11 @@ fn parse(table: &mut Table, name: &str, sql: &str) {
 }
 
 fn bind(table: &mut Table, portal: &str, statement: &str) {
-    let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
+    bind_with(table, portal, statement, Vec::new());
+}
+
+fn bind_with(table: &mut Table, portal: &str, statement: &str, parameters: Vec<Option<&[u8]>>) {
+    let (formats, result_formats) = (Vec::new(), Vec::new());
     let bind = Bind { portal, statement, formats, parameters, result_formats };
     table.client(|out| encode::bind(out, &bind).unwrap());
 }
@@ -38,11 +42,11 @@ fn names_that_the_server_takes_for_one_stay_apart() {
     parse(&mut table, &format!("{long}1"), PLAIN);
     table.client(|out| encode::close(out, Target::Statement(&format!("{long}2"))).unwrap());
     parse(&mut table, &format!("{long}2"), GUARDED);
-    bind(&mut table, "", &format!("{long}1"));
+    bind_with(&mut table, "", &format!("{long}1"), vec![Some(b"1")]);
     let told = table.told();
     assert!(told[0].starts_with(r#"server < parse "postern_s_1" SELECT $1"#), "{told:?}");
     assert!(told[2].starts_with(r#"server < parse "postern_s_2" SELECT email"#), "{told:?}");
-    assert!(told[3].starts_with(r#"server < bind "" "postern_s_1" 0 parameters"#), "{told:?}");
+    assert!(told[3].starts_with(r#"server < bind "" "postern_s_1" 1 parameters"#), "{told:?}");
 }
 
 #[test]
@@ -117,4 +121,17 @@ fn a_query_that_the_server_skips_is_not_waited_for() {
     table.recorded(1, 0);
     let told = table.told();
     assert!(told[1].ends_with("statement on protected data: invalid text representation"));
+}
+
+#[test]
+fn no_value_of_the_clients_takes_the_place_of_a_hidden_one() {
+    let mut table = Table::new();
+    parse(&mut table, "", GUARDED);
+    table.server(encode::parse_complete).told();
+    bind_with(&mut table, "", "", vec![Some(b"{13577}")]);
+    let told = table.told();
+    assert!(!told.iter().any(|line| line.starts_with("server < bind")), "{told:?}");
+    fails(&mut table, "42601");
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 08P01"), "{told:?}");
 }

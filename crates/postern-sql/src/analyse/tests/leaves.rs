@@ -144,3 +144,17 @@ fn key_sets_are_literals_or_one_parameter_each() {
     let text = guarded.sql.render_literal(|_| "{'}".to_owned());
     assert_eq!(text.matches("ANY('{''}'::bigint[])").count(), 1);
 }
+
+#[test]
+fn hidden_parameters_come_after_all_that_a_client_can_give() {
+    let path = names(&["public"]);
+    let context = Context { search_path: &path, prefix: PREFIX };
+    for sql in [
+        "SELECT email FROM customers WHERE EXISTS (SELECT 1 LIMIT $2::text::int8)",
+        "SELECT email FROM customers WHERE id = 5 AND EXISTS (SELECT 1 FROM products LIMIT $2)",
+    ] {
+        let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+        let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+        assert_eq!(guarded.client_parameters, 2, "{sql}");
+    }
+}
