@@ -47,10 +47,9 @@ impl Shop {
         let path = ["public".to_owned()];
         let context = Context { search_path: &path, prefix: "pk_" };
         let mut statements = analyse(sql, &self.catalogue, &rules(), context).unwrap();
-        match statements.pop().unwrap().verdict {
-            Verdict::Guarded(guarded) => guarded,
-            verdict => panic!("{sql}: {verdict:?}"),
-        }
+        let verdict = statements.pop().unwrap().verdict;
+        let Verdict::Guarded(guarded) = verdict else { panic!("{sql}: {verdict:?}") };
+        guarded
     }
 
     fn plan(&self, sql: &str) -> String {
