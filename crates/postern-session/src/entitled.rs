@@ -11,6 +11,9 @@ use postern_model::{Reason, Subject, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ReasonSet(pub Vec<Reason>);
 
+/// The keys that a set of reasons entitles to, written as an array.
+type Array = (ReasonSet, Arc<str>);
+
 /// The subjects that an actor has a reason for, as last read, and until when that reading counts.
 #[derive(Debug, Clone, Default)]
 pub struct Entitled {
@@ -18,11 +21,8 @@ pub struct Entitled {
     until: Timestamp,
     /// The arrays that were asked for: a reading lasts for many statements, and all of an actor's
     /// sessions share it. The lock is held while one array is looked up or written.
-    arrays: Arc<Mutex<Arrays>>,
+    arrays: Arc<Mutex<Vec<Array>>>,
 }
-
-/// The subjects of a set as the text of an array.
-type Arrays = Vec<(ReasonSet, Arc<str>)>;
 
 /// As many as an actor's rules can have.
 const ARRAYS_MAX: usize = 256;

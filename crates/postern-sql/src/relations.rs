@@ -23,8 +23,8 @@ pub(crate) struct CatalogueColumn {
 pub(crate) enum Cover {
     /// NULL of that type.
     Null(&'static str),
-    /// Its text with the literals blanked.
-    Literals,
+    /// Its text, of that type, with the literals blanked.
+    Literals(&'static str),
 }
 
 /// The relations of one major version of PostgreSQL.
@@ -35,9 +35,12 @@ pub(crate) fn of_version(major: i64) -> Vec<CatalogueRelation> {
     for line in lines(include_str!("relations.txt")) {
         let words = line.split_whitespace();
         if line.starts_with(' ') {
-            let last = relations.last_mut().filter(|_| here);
-            if let Some(columns) = last.and_then(|relation| relation.columns.as_mut()) {
-                columns.extend(words.filter_map(|word| column(word, major)));
+            let Some(last) = relations.last_mut().filter(|_| here) else { continue };
+            // The domains of the information schema are sent as what they are made of.
+            let standard = last.schema == "information_schema";
+            let text_type = if standard { "varchar" } else { "text" };
+            if let Some(columns) = last.columns.as_mut() {
+                columns.extend(words.filter_map(|word| column(word, major, text_type)));
             }
             continue;
         }
@@ -59,14 +62,14 @@ fn relation(
 }
 
 /// A word such as `name`, `name@14-18`, `-name:type` or `~name`.
-fn column(word: &'static str, major: i64) -> Option<CatalogueColumn> {
+fn column(word: &'static str, major: i64, text_type: &'static str) -> Option<CatalogueColumn> {
     let (word, versions) = word.split_once('@').unwrap_or((word, "13-18"));
     let (name, cover) = match (word.strip_prefix('-'), word.strip_prefix('~')) {
         (Some(rest), _) => {
             let (name, type_name) = rest.split_once(':').unwrap_or((rest, "text"));
             (name, Some(Cover::Null(type_name)))
         }
-        (None, Some(rest)) => (rest, Some(Cover::Literals)),
+        (None, Some(rest)) => (rest, Some(Cover::Literals(text_type))),
         // What has no decision yet.
         (None, None) => match word.strip_prefix('?') {
             Some(name) => (name, Some(Cover::Null("text"))),

@@ -136,7 +136,9 @@ fn judge(sql: &str) -> String {
             Some(Verdict::Guarded(guarded)) => {
                 format!("guarded, {} bytes", guarded.sql.render_literal(|_| "{}").len())
             }
-            Some(Verdict::Local(_)) | None => "local".to_owned(),
+            Some(Verdict::Local(_) | Verdict::Named(_) | Verdict::Copy(_)) | None => {
+                "of another kind".to_owned()
+            }
         },
     };
     let elapsed = begun.elapsed().as_secs_f64() * 1e3;

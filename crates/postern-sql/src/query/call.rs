@@ -139,6 +139,8 @@ impl Analysis<'_> {
         match (names.as_slice(), built_in) {
             (_, Some(BuiltIn::Allowed(kind, _))) => Some(kind),
             (_, Some(BuiltIn::Refused(_))) => None,
+            // It numbers an array's elements; drivers ask for keys and indexes with it.
+            (["information_schema", "_pg_expandarray"], None) => Some(Kind::Record),
             ([name], None) => self.listed(self.listed_schema(name)?, name),
             ([schema, name], None) => self.listed(schema, name),
             _ => None,

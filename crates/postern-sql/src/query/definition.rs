@@ -30,7 +30,13 @@ pub(super) fn blank_literals(node: &mut Node) {
 /// Puts what stands for a catalogue column in the place of a reference to it.
 pub(super) fn covered(node: &mut Node, cover: Cover) {
     match cover {
-        Cover::Literals => blank_literals(node),
+        Cover::Literals(type_name) => {
+            blank_literals(node);
+            if type_name != "text" {
+                let text = mem::take(node);
+                *node = ast::cast(text, ast::type_name("pg_catalog", type_name, &[], false));
+            }
+        }
         Cover::Null(name) => {
             *node = ast::cast(ast::null(), ast::type_name("pg_catalog", name, &[], false));
         }

@@ -136,9 +136,9 @@ pub(super) fn written_names(table: &pb::CommonTableExpr) -> Vec<String> {
 }
 
 /// Fields of the rows that built-in functions return. None is a function's or a type's name.
-const FIELDS: [&str; 14] = [
-    "barelabel",
+const FIELDS: [&str; 16] = [
     "baredesc",
+    "barelabel",
     "catcode",
     "catdesc",
     "f1",
@@ -146,9 +146,11 @@ const FIELDS: [&str; 14] = [
     "f3",
     "key",
     "lexeme",
+    "n",
     "ordinality",
     "positions",
     "value",
     "weights",
     "word",
+    "x",
 ];

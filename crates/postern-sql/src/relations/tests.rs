@@ -139,7 +139,7 @@ fn no_column_has_the_name_of_a_function_that_is_refused() {
 
 #[test]
 fn what_is_undecided_is_not_shown() {
-    let column = super::column("?new@18", 18).unwrap();
+    let column = super::column("?new@18", 18, "text").unwrap();
     assert_eq!((column.name, column.cover), ("new", Some(Cover::Null("text"))));
-    assert_eq!(super::column("name@14-18", 13), None);
+    assert_eq!(super::column("name@14-18", 13, "text"), None);
 }
