@@ -13,11 +13,12 @@ use tokio_postgres::{Client, Connection, NoTls, tls::NoTlsStream};
 
 use crate::{
     Settings, Upstream,
+    freshness::{Present, Probe, ProofRequest},
     reasons::{READ_EVERY, Reader, Reasons, Request},
     upstream::{self, BoxedStream, ConnectError},
 };
 
-/// How often the catalogue is read.
+/// How often the catalogue is looked at while nobody asks for a proof.
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a lost connection is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -30,11 +31,14 @@ pub(crate) struct Keeper {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reasons: Reasons,
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
-    pub(crate) catalogue: watch::Sender<Option<Arc<Catalogue>>>,
+    pub(crate) catalogue: watch::Sender<Option<Present>>,
+    pub(crate) proofs: mpsc::UnboundedReceiver<ProofRequest>,
+    /// Of the last catalogue that was read.
+    pub(crate) generation: u64,
 }
 
 #[derive(Debug, Error)]
-enum KeepError {
+pub(crate) enum KeepError {
     #[error("the database server can't be used")]
     Database(#[from] tokio_postgres::Error),
     #[error("no connection to the database server")]
@@ -66,65 +70,132 @@ impl Keeper {
             if self.catalogue.is_closed() {
                 return;
             }
-            tokio::time::sleep(RETRY_AFTER).await;
+            declining(&mut self.proofs, tokio::time::sleep(RETRY_AFTER)).await;
         }
     }
 
     async fn keep(&mut self) -> Result<(), KeepError> {
-        let client = timeout(QUERY_MAX, self.connect()).await??;
-        timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
-        let (settings, clock) = (self.settings.clone(), self.clock.clone());
-        let reader = Reader::prepare(&client, &settings.reasons, &*clock).await;
+        let settings = self.settings.clone();
+        let start = async {
+            let reading = timeout(QUERY_MAX, connect(&settings.upstream)).await??;
+            let probing = timeout(QUERY_MAX, connect(&settings.upstream)).await??;
+            let (probe, read) = timeout(QUERY_MAX, Probe::begin(&probing)).await??;
+            let clock = self.clock.clone();
+            Ok::<_, KeepError>((reading, probing, probe, read, clock))
+        };
+        let (reading, probing, mut probe, read, clock) = declining(&mut self.proofs, start).await?;
+        let reader = Reader::prepare(&reading, &settings.reasons, &*clock).await;
         let reader = reader.map_err(|(reason, source)| KeepError::Reason { reason, source })?;
-        let mut read_reasons = tokio::time::interval(READ_EVERY);
-        read_reasons.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut read_catalogue = tokio::time::interval(CATALOGUE_EVERY);
-        read_catalogue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        publish(&self.catalogue, &mut self.generation, read);
+        let catalogue = Freshness {
+            client: &probing,
+            probe: &mut probe,
+            proofs: &mut self.proofs,
+            present: &self.catalogue,
+            generation: &mut self.generation,
+        };
+        tokio::select! {
+            ended = read_reasons(&reader, &self.reasons, &mut self.requests) => ended,
+            ended = catalogue.keep() => ended,
+            () = self.catalogue.closed() => Ok(()),
+        }
+    }
+}
+
+/// What keeps the catalogue: a connection of its own, so that no proof waits for a reading.
+struct Freshness<'a> {
+    client: &'a Client,
+    probe: &'a mut Probe,
+    proofs: &'a mut mpsc::UnboundedReceiver<ProofRequest>,
+    present: &'a watch::Sender<Option<Present>>,
+    generation: &'a mut u64,
+}
+
+impl Freshness<'_> {
+    async fn keep(self) -> Result<(), KeepError> {
+        let mut look = tokio::time::interval(CATALOGUE_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let mut asked = Vec::new();
             tokio::select! {
-                request = self.requests.recv() => {
+                request = self.proofs.recv() => {
                     let Some(request) = request else { return Ok(()) };
-                    let mut asked = vec![request];
-                    while let Ok(request) = self.requests.try_recv() {
-                        asked.push(request);
-                    }
-                    let read = reader.read_asked(&self.reasons, asked);
-                    timeout(QUERY_MAX, read).await??;
+                    asked.push(request);
                 }
-                _ = read_reasons.tick() => {
-                    let read = reader.read_all(&self.reasons);
-                    timeout(QUERY_MAX, read).await??;
-                }
-                _ = read_catalogue.tick() => {
-                    timeout(QUERY_MAX, self.read_catalogue(&client)).await??;
-                }
-                () = self.catalogue.closed() => return Ok(()),
+                _ = look.tick() => {}
+            }
+            // The probe begins after all these were asked, so that it answers them all.
+            while let Ok(request) = self.proofs.try_recv() {
+                asked.push(request);
+            }
+            if let Some(read) = timeout(QUERY_MAX, self.probe.changed(self.client)).await?? {
+                publish(self.present, self.generation, read);
+            }
+            for request in asked {
+                request.answer(*self.generation);
             }
         }
     }
+}
 
-    async fn connect(&self) -> Result<Client, KeepError> {
-        let (client, connection) = open(&self.settings.upstream).await?;
-        tokio::task::spawn_local(async move {
-            // Its end shows in the client's next query.
-            let _ = connection.await;
-        });
-        Ok(client)
+/// From now on statements are judged by this catalogue. Readers whose judges knew an equal one
+/// keep them.
+fn publish(present: &watch::Sender<Option<Present>>, generation: &mut u64, read: Catalogue) {
+    *generation += 1;
+    let generation = *generation;
+    present.send_modify(|present| {
+        let same = present.take().filter(|known| known.catalogue.version() == read.version());
+        let catalogue = same.map_or_else(|| Arc::new(read), |known| known.catalogue);
+        *present = Some(Present { catalogue, generation });
+    });
+}
+
+/// Does the work; whoever asks for a proof meanwhile is told that there is none.
+async fn declining<T>(
+    proofs: &mut mpsc::UnboundedReceiver<ProofRequest>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            // A request that is dropped is answered by that.
+            Some(_) = proofs.recv() => {}
+        }
     }
+}
 
-    /// Replaces the catalogue if it has changed.
-    async fn read_catalogue(&self, client: &Client) -> Result<(), KeepError> {
-        let read = read(client).await?;
-        self.catalogue.send_if_modified(|present| {
-            let changed =
-                present.as_ref().is_none_or(|present| present.version() != read.version());
-            if changed {
-                *present = Some(Arc::new(read));
+async fn read_reasons(
+    reader: &Reader<'_>,
+    reasons: &Reasons,
+    requests: &mut mpsc::UnboundedReceiver<Request>,
+) -> Result<(), KeepError> {
+    let mut read_all = tokio::time::interval(READ_EVERY);
+    read_all.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            request = requests.recv() => {
+                let Some(request) = request else { return Ok(()) };
+                let mut asked = vec![request];
+                while let Ok(request) = requests.try_recv() {
+                    asked.push(request);
+                }
+                timeout(QUERY_MAX, reader.read_asked(reasons, asked)).await??;
             }
-            changed
-        });
-        Ok(())
+            _ = read_all.tick() => {
+                timeout(QUERY_MAX, reader.read_all(reasons)).await??;
+            }
+        }
     }
+}
+
+async fn connect(upstream: &Upstream) -> Result<Client, KeepError> {
+    let (client, connection) = open(upstream).await?;
+    tokio::task::spawn_local(async move {
+        // Its end shows in the client's next query.
+        let _ = connection.await;
+    });
+    Ok(client)
 }
 
 /// The catalogue of a database could not be read.
@@ -147,7 +218,7 @@ pub async fn read_catalogue(upstream: &Upstream) -> Result<Catalogue, ReadCatalo
     }
 }
 
-async fn read(client: &Client) -> Result<Catalogue, KeepError> {
+pub(crate) async fn read(client: &Client) -> Result<Catalogue, KeepError> {
     let row = client.query_one(SNAPSHOT_SQL, &[]).await?;
     Ok(Catalogue::from_json(row.try_get(0)?)?)
 }

@@ -11,7 +11,7 @@ use postern_session::{
     Effect, Failure, Hold, Input, Judge, Kind, Profile, ReasonSet, Session, Stopped, Unrecorded,
     View,
 };
-use postern_sql::{Catalogue, Rules};
+use postern_sql::Rules;
 use postern_wire::{FrameReader, encode};
 use thiserror::Error;
 use tokio::{
@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     Role, SessionInfo,
     draft::draft,
+    freshness::Present,
     hold::HoldBuffer,
     judges::Judges,
     login::{self, LoggedIn},
@@ -113,8 +114,10 @@ struct Connection<'a> {
 struct Judging {
     judges: Rc<RefCell<Judges>>,
     rules: Arc<Rules>,
-    catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+    catalogue: watch::Receiver<Option<Present>>,
     judge: Rc<RefCell<Judge>>,
+    /// Of the catalogue that the judge knows; 0 while there is none.
+    generation: u64,
 }
 
 impl Judging {
@@ -129,13 +132,15 @@ impl Judging {
         let mut catalogue = shared.catalogue.clone();
         let present = catalogue.borrow_and_update().clone();
         let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
-        (Self { judges: judges.clone(), rules, catalogue, judge }, key_sets)
+        let generation = present.map_or(0, |present| present.generation);
+        (Self { judges: judges.clone(), rules, catalogue, judge, generation }, key_sets)
     }
 
     fn renew(&mut self) {
         if self.catalogue.has_changed().unwrap_or(false) {
-            let catalogue = self.catalogue.borrow_and_update().clone();
-            self.judge = self.judges.borrow_mut().judge(catalogue.as_ref(), &self.rules);
+            let present = self.catalogue.borrow_and_update().clone();
+            self.judge = self.judges.borrow_mut().judge(present.as_ref(), &self.rules);
+            self.generation = present.map_or(0, |present| present.generation);
         }
     }
 }
@@ -177,6 +182,7 @@ pub(crate) async fn serve(
         role: role_name,
         kind: role.kind,
         key_sets,
+        proves: !shared.settings.tables.is_empty(),
         limits: shared.settings.limits.hold,
     };
     let mut connection = Connection {
@@ -299,7 +305,8 @@ impl Connection<'_> {
             let judge = self.judging.judge.clone();
             let mut judge = judge.borrow_mut();
             let now = self.shared.clock.now();
-            let mut view = View { judge: &mut judge, entitled: &entitled, now };
+            let generation = self.judging.generation;
+            let mut view = View { judge: &mut judge, generation, entitled: &entitled, now };
             self.session.handle(input, &mut view, &mut effects);
         }
         self.effects.extend(effects);
@@ -321,6 +328,7 @@ impl Connection<'_> {
             Effect::ToServer(bytes) => append(&mut self.server.output, bytes),
             Effect::ToClient(bytes) => append(&mut self.client.output, bytes),
             Effect::Hold(hold) => self.record(hold),
+            Effect::Prove { proof } => self.shared.prove(proof, self.sender.clone()),
             Effect::Release { rows, .. } => {
                 if let Some((buffer, receipt)) = self.receipt.take() {
                     append(&mut self.client.output, buffer.release(receipt, rows)?);
@@ -379,6 +387,9 @@ impl Connection<'_> {
     async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         match command {
             Command::Recorded { hold, result } => self.recorded(hold, result).await,
+            Command::Proven { proof, generation } => {
+                self.handle(Input::Proven { proof, generation }).await
+            }
             Command::Cancelled => self.handle(Input::Cancelled).await,
             Command::ReasonsRead => {
                 self.reading = false;

@@ -4,9 +4,9 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use postern_model::Actor;
 use postern_session::{Judge, Kind, ReasonSet, plan_rules};
-use postern_sql::{Catalogue, Rules};
+use postern_sql::Rules;
 
-use crate::shared::Shared;
+use crate::{freshness::Present, shared::Shared};
 
 /// One core's judges.
 pub(crate) struct Judges {
@@ -67,13 +67,13 @@ impl Judges {
         (rules, key_sets)
     }
 
-    /// The judge by these rules under this catalogue. A new catalogue ends all judges before it.
+    /// The judge by these rules under this catalogue. One of other content ends all judges before.
     pub(crate) fn judge(
         &mut self,
-        catalogue: Option<&Arc<Catalogue>>,
+        present: Option<&Present>,
         rules: &Arc<Rules>,
     ) -> Rc<RefCell<Judge>> {
-        let version = catalogue.map(|catalogue| catalogue.version());
+        let version = present.map(|present| present.catalogue.version());
         if self.version != version {
             self.judges.clear();
             self.version = version;
@@ -82,7 +82,7 @@ impl Judges {
             return judge.clone();
         }
         let judge = Judge::new(
-            catalogue.cloned(),
+            present.map(|present| present.catalogue.clone()),
             rules.clone(),
             self.search_path.clone(),
             self.prefix.clone(),

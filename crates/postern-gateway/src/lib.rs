@@ -6,11 +6,14 @@
 //! through [`hold::HoldBuffer::release`], which takes the ledger's receipt.
 //!
 //! A thread of its own keeps what all cores read: the catalogue, and whom each active actor may
-//! see ([`reasons`]). Start with [`Gateway::build`].
+//! see ([`reasons`]). It also proves, after a statement has run and before anything of it leaves,
+//! that the catalogue is still the one by which it was judged ([`freshness`]). Start with
+//! [`Gateway::build`].
 
 mod catalogue;
 mod connection;
 mod draft;
+mod freshness;
 mod hold;
 mod judges;
 mod listen;

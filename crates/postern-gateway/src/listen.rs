@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 use crate::{
@@ -83,27 +83,33 @@ impl Gateway {
         listeners.push(listener);
         let (reasons, requests) = Reasons::new();
         let (catalogue, present) = watch::channel(None);
+        let (prove, proofs) = mpsc::unbounded_channel();
         let keeper = Keeper {
             settings: settings.clone(),
             clock: parts.clock.clone(),
             reasons: reasons.clone(),
             requests,
             catalogue,
+            proofs,
+            generation: 0,
         };
-        let shared = Arc::new(Shared::new(settings, parts, reasons, present));
+        let shared = Arc::new(Shared::new(settings, parts, reasons, (present, prove)));
         let stop = Arc::new(watch::Sender::new(false));
         let mut threads = Vec::new();
-        let mut stopping = stop.subscribe();
+        // Statements that end while the gateway drains need their proofs: the keeper goes last.
+        let (working, mut all_gone) = mpsc::channel::<()>(1);
         threads.push(spawn("keeper", move || async move {
             tokio::select! {
                 () = keeper.run() => {}
-                _ = stopping.wait_for(|stop| *stop) => {}
+                _ = all_gone.recv() => {}
             }
         })?);
         for (index, listener) in listeners.into_iter().enumerate() {
-            let (shared, stopping) = (shared.clone(), stop.subscribe());
-            threads
-                .push(spawn(&format!("core-{index}"), move || serve(shared, listener, stopping))?);
+            let (shared, stopping, working) = (shared.clone(), stop.subscribe(), working.clone());
+            threads.push(spawn(&format!("core-{index}"), move || async move {
+                serve(shared, listener, stopping).await;
+                drop(working);
+            })?);
         }
         Ok(Self { handle: Handle { shared, address, stop }, threads })
     }

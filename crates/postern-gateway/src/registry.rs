@@ -18,6 +18,8 @@ use tokio::sync::mpsc::UnboundedSender;
 pub(crate) enum Command {
     /// The ledger's answer to a hold.
     Recorded { hold: u64, result: Result<Receipt, RecordError> },
+    /// The keeper's answer to a request for proof: which catalogue is the present one.
+    Proven { proof: u64, generation: Option<u64> },
     /// A cancel request of the session's own has been delivered.
     Cancelled,
     /// The reasons have been read anew.

@@ -7,10 +7,14 @@ use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
 use postern_people::People;
 use postern_policy::Policy;
-use postern_sql::Catalogue;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::{Settings, reasons::Reasons, registry::Registry};
+use crate::{
+    Settings,
+    freshness::{Present, ProofRequest},
+    reasons::Reasons,
+    registry::{Command, Registry},
+};
 
 /// Why an account is out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +59,9 @@ pub(crate) struct Shared {
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
     pub(crate) reasons: Reasons,
-    /// The present catalogue; `None` until the server was first reached.
-    pub(crate) catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+    /// The present catalogue; `None` while the server can't be read.
+    pub(crate) catalogue: watch::Receiver<Option<Present>>,
+    proofs: mpsc::UnboundedSender<ProofRequest>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
 }
@@ -66,7 +71,10 @@ impl Shared {
         settings: Settings,
         parts: Parts,
         reasons: Reasons,
-        catalogue: watch::Receiver<Option<Arc<Catalogue>>>,
+        (catalogue, proofs): (
+            watch::Receiver<Option<Present>>,
+            mpsc::UnboundedSender<ProofRequest>,
+        ),
     ) -> Self {
         Self {
             settings,
@@ -79,9 +87,16 @@ impl Shared {
             open: AtomicUsize::new(0),
             reasons,
             catalogue,
+            proofs,
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
         }
+    }
+
+    /// Asks which catalogue is the present one; the answer comes as a command, in any case.
+    pub(crate) fn prove(&self, proof: u64, connection: mpsc::UnboundedSender<Command>) {
+        // Where nobody hears it any more, the request that comes back is dropped, which answers it.
+        let _ = self.proofs.send(ProofRequest::new(proof, connection));
     }
 
     pub(crate) fn people(&self) -> Arc<People> {

@@ -10,6 +10,7 @@ use self::world::World;
 
 mod copies;
 mod encrypted;
+mod fresh;
 mod kept;
 mod raw;
 mod views;

@@ -93,7 +93,7 @@ impl Session {
         if !matches!(charged, Err(Failure::LedgerFull | Failure::NotRecorded)) {
             effects.push(Effect::Release { hold, rows: 0 });
         }
-        self.outbox.recorded(effects);
+        self.outbox.released();
         let sent = match charged {
             Ok(()) => {
                 charging.paid = true;
@@ -115,13 +115,14 @@ impl Session {
     /// The statement before it is cut: what waits is never sent, nor what depends on it.
     pub(crate) fn uncharged(&mut self, effects: &mut Vec<Effect>) {
         let Some(charging) = self.charging.take() else { return };
-        if charging.query {
+        let sent = if charging.query {
             // The client waits for a ReadyForQuery of its own.
-            if self.refuse_query(&Failure::NotRecorded, effects).is_err() {
-                self.close(&Failure::Protocol("message can't be passed on"), effects);
-            }
+            self.refuse_query(&Failure::NotRecorded, effects)
         } else {
-            self.skipping = true;
+            self.refuse_in_order(&Failure::NotRecorded, effects)
+        };
+        if sent.is_err() {
+            self.close(&Failure::Protocol("message can't be passed on"), effects);
         }
     }
 }

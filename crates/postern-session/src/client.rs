@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
 use postern_model::StatementFingerprint;
-use postern_sql::{Effect as Does, Hole, Refusal};
+use postern_sql::{Hole, Refusal};
 use postern_wire::{
     Bind, Execute, Frame, Frontend, MessageError, Parse, Target, TransactionStatus, encode,
     rewrite::{self, HiddenBind},
@@ -16,6 +16,7 @@ use crate::{
     judge::{Planned, Refused},
     named::{Undo, rejudged},
     session::{Expect, NOTHING, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
+    steps::Step,
 };
 
 impl Session {
@@ -25,6 +26,9 @@ impl Session {
             Err(MessageError::Utf8 { .. }) => return self.not_utf8(frame, effects),
             Err(_) => return self.close(&Failure::Protocol("malformed message"), effects),
         };
+        if self.waits(frame, &message) {
+            return;
+        }
         let done = match message {
             ref message if self.copy_in == CopyIn::Open && *message != Frontend::Terminate => {
                 self.copy_in(frame, message, effects)
@@ -35,9 +39,7 @@ impl Session {
                 Ok(())
             }
             Frontend::Sync => {
-                self.skipping = false;
-                to_server(frame.raw(), effects);
-                self.expected.push_back(Expect::SyncReady);
+                self.synced(frame.raw(), effects);
                 Ok(())
             }
             // After an error everything up to Sync is dropped, as the server does.
@@ -84,34 +86,40 @@ impl Session {
         if self.charges_query(frame, planned, view, effects) {
             return Ok(());
         }
-        let mut text = String::new();
-        let mut runs: VecDeque<Run> = VecDeque::with_capacity(planned.len());
+        let mut sent = Vec::with_capacity(planned.len());
         for plan in planned {
             // It stands for an empty statement, which says nothing between others.
             if matches!(**plan, Planned::Local(_)) && planned.len() > 1 {
-                self.take_back(runs);
+                self.take_back(sent);
                 return self.refuse_unread(local_among_others(), effects);
             }
             let (sql, portal) = match self.resolve(plan, &[], view) {
                 Ok(resolved) => resolved,
                 Err(failure) => {
-                    self.take_back(runs);
+                    self.take_back(sent);
                     return self.refuse_query(&failure, effects);
                 }
             };
-            if !text.is_empty() {
-                text.push_str(";\n");
-            }
-            text.push_str(&sql);
             let undo = self.change(&portal);
-            runs.push_back(Run::new(portal, undo));
+            sent.push((sql, Run::new(portal, undo)));
         }
-        if runs.is_empty() {
+        if sent.iter().any(|(_, run)| self.uncommitted(&run.portal).is_some()) {
+            let steps = sent.into_iter().map(|(sql, run)| {
+                let run = Box::new(run);
+                Step::Statement { sql, run }
+            });
+            self.steps.extend(steps);
+            self.steps.push_back(Step::End);
+            return Ok(());
+        }
+        if sent.is_empty() {
             let (unnamed, empty) = (UpstreamName(None), Arc::new(Planned::empty()));
-            runs.push_back(Run::new(Portal::new(unnamed, empty, &[], view), Undo::Nothing));
+            let portal = Portal::new(unnamed, empty, &[], view);
+            sent.push((String::new(), Run::new(portal, Undo::Nothing)));
         }
+        let (texts, runs): (Vec<String>, VecDeque<Run>) = sent.into_iter().unzip();
         let mut bytes = BytesMut::new();
-        encode::query(&mut bytes, &text)?;
+        encode::query(&mut bytes, &texts.join(";\n"))?;
         to_server(&bytes, effects);
         self.expected.push_back(Expect::Simple(runs));
         self.expected.push_back(Expect::QueryReady);
@@ -119,8 +127,8 @@ impl Session {
     }
 
     /// Nothing of what was to be sent has been.
-    fn take_back(&mut self, runs: VecDeque<Run>) {
-        for run in runs.into_iter().rev() {
+    fn take_back(&mut self, sent: Vec<(String, Run)>) {
+        for (_, run) in sent.into_iter().rev() {
             self.put_back(run.undo);
         }
     }
@@ -319,8 +327,9 @@ impl Session {
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
         let portal = Portal::new(name, plan, &bind.parameters, view);
+        let open = self.unproven(&portal);
         self.portals.insert(bind.portal.to_owned(), portal);
-        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded });
+        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
         Ok(())
     }
 
@@ -363,10 +372,11 @@ impl Session {
         encode::close(&mut bytes, Target::Statement(&statement))?;
         to_server(&bytes, effects);
         let guarded = portal.plan.is_guarded() || plan.is_guarded();
+        let open = self.unproven(&portal);
         self.portals.insert(bind.portal.to_owned(), portal);
-        self.expected.push_back(Expect::Own { guarded });
-        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded });
-        self.expected.push_back(Expect::Own { guarded });
+        self.expected.push_back(Expect::Own { guarded, open: None });
+        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
+        self.expected.push_back(Expect::Own { guarded, open: None });
         Ok(())
     }
 
@@ -414,9 +424,8 @@ impl Session {
         let mut bytes = BytesMut::new();
         encode::execute(&mut bytes, &upstream)?;
         to_server(&bytes, effects);
-        if matches!(&*portal.plan, Planned::Plain(plain) if plain.effect == Does::CopyIn) {
-            self.copy_in = CopyIn::Awaited;
-        }
+        self.sends(&portal);
+        self.await_copy(&portal);
         let undo = self.change(&portal);
         self.expected.push_back(Expect::Execute(Run::new(portal, undo)));
         Ok(())

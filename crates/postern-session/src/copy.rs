@@ -13,7 +13,7 @@ use crate::{
     Effect, Session,
     judge::{Planned, PlannedCopy, PlannedGuarded},
     server::{Handled, Unexpected},
-    session::to_server,
+    session::{Portal, to_server},
 };
 
 /// Where a copy from the client stands.
@@ -23,6 +23,8 @@ pub(crate) enum CopyIn {
     No,
     /// It was asked for; what the client sends next depends on the server's answer.
     Awaited,
+    /// The server takes data, but it is not proven yet by which catalogue it read the statement.
+    Unproven,
     /// The server takes data.
     Open,
 }
@@ -34,7 +36,18 @@ impl From<copy::CopyRowError> for Unexpected {
 }
 
 impl Session {
+    /// What the client sends after a copy from it depends on the server's answer.
+    pub(crate) fn await_copy(&mut self, portal: &Portal) {
+        if matches!(&*portal.plan, Planned::Plain(plain) if plain.effect == Does::CopyIn) {
+            self.copy_in = CopyIn::Awaited;
+        }
+    }
+
+    /// The server has analysed the statement and locked the table: what is proven now holds until
+    /// the end of the transaction. The client is asked for no row before, so that no row is written
+    /// and nothing committed.
     pub(crate) fn copy_in_response(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        self.gate(effects);
         let run = self.run()?;
         match &*run.portal.plan {
             Planned::Plain(plain) if plain.effect == Does::CopyIn => {}
@@ -44,8 +57,37 @@ impl Session {
             | Planned::Named(_)
             | Planned::Copy(_) => return Err(Unexpected),
         }
-        self.copy_in = CopyIn::Open;
+        self.copy_in = CopyIn::Unproven;
+        if self.outbox.is_discarding() {
+            // The client has been told of an error and sends no row.
+            return self.fail_copy(effects).map_err(Into::into);
+        }
         self.pass(frame, effects)
+    }
+
+    /// The client may send its rows as soon as the copy is proven.
+    pub(crate) fn open_copy(&mut self) {
+        if self.copy_in != CopyIn::Unproven {
+            return;
+        }
+        let portal = self.run().ok().map(|run| run.portal.clone());
+        if portal.is_some_and(|portal| self.unproven(&portal).is_none()) {
+            self.copy_in = CopyIn::Open;
+        }
+    }
+
+    /// Ends a copy from the client whose statement is cut; the server waits for rows.
+    pub(crate) fn fail_copy(
+        &mut self,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), encode::EncodeError> {
+        if matches!(self.copy_in, CopyIn::Unproven | CopyIn::Open) {
+            self.copy_in = CopyIn::No;
+            let mut bytes = BytesMut::new();
+            encode::copy_fail(&mut bytes, "the statement was ended")?;
+            to_server(&bytes, effects);
+        }
+        Ok(())
     }
 
     /// A message of the client while the server takes data.
@@ -87,6 +129,7 @@ impl Session {
         formats: &CopyFormats,
         effects: &mut Vec<Effect>,
     ) -> Handled {
+        self.gate(effects);
         let run = self.run()?;
         run.copies_out = true;
         let plan = run.portal.plan.clone();
@@ -117,6 +160,7 @@ impl Session {
         data: &[u8],
         effects: &mut Vec<Effect>,
     ) -> Handled {
+        self.gate(effects);
         let run = self.run()?;
         if !run.copies_out {
             return Err(Unexpected);

@@ -22,7 +22,9 @@ impl Session {
     ) -> Handled {
         let (plan, moves) = match self.expected.front() {
             Some(Expect::DescribeStatement(described)) => (described.plan.clone(), described.moves),
-            Some(Expect::DescribePortal(portal)) => (portal.plan.clone(), portal.moves()),
+            Some(Expect::DescribePortal(portal) | Expect::DescribeOwn(portal)) => {
+                (portal.plan.clone(), portal.moves())
+            }
             Some(Expect::Simple(runs)) => {
                 let portal = &runs.front().ok_or(Unexpected)?.portal;
                 (portal.plan.clone(), portal.moves())
@@ -40,13 +42,14 @@ impl Session {
             )
             | None => return Err(Unexpected),
         };
-        let simple = matches!(self.expected.front(), Some(Expect::Simple(_)));
-        if !simple {
+        let asked =
+            !matches!(self.expected.front(), Some(Expect::Simple(_) | Expect::DescribeOwn(_)));
+        if !matches!(self.expected.front(), Some(Expect::Simple(_))) {
             self.expected.pop_front();
         }
         let mut bytes = BytesMut::new();
         if moves || plan.is_silent() {
-            if !simple {
+            if asked {
                 encode::no_data(&mut bytes);
                 self.outbox.bytes(&bytes, effects);
             }
@@ -94,6 +97,10 @@ impl Session {
     }
 
     pub(crate) fn no_data(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        if let Some(Expect::DescribeOwn(_)) = self.expected.front() {
+            self.expected.pop_front();
+            return Ok(());
+        }
         self.expect(|expect| {
             matches!(expect, Expect::DescribeStatement(_) | Expect::DescribePortal(_))
         })?;

@@ -92,6 +92,10 @@ pub enum Failure {
     ManyStatements,
     #[error("cached plan must not change result type")]
     PlanChanged,
+    #[error("definitions in the database have changed while this statement ran")]
+    CatalogueChanged,
+    #[error("the database's definitions can't be checked at the moment, so nothing was released")]
+    CatalogueUnknown,
     #[error("{0}")]
     Protocol(&'static str),
     #[error("too many prepared statements or portals are open in this session")]
@@ -116,6 +120,8 @@ impl ClientFacing for Failure {
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
             Self::NoPortal(_) => SqlState::INVALID_CURSOR_NAME,
             Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
+            Self::CatalogueChanged => SqlState::SERIALIZATION_FAILURE,
+            Self::CatalogueUnknown => SqlState::CANNOT_CONNECT_NOW,
             Self::CursorExists(_) => SqlState::DUPLICATE_CURSOR,
             Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
             Self::LookupArgument => SqlState::INSUFFICIENT_PRIVILEGE,
@@ -142,6 +148,8 @@ impl ClientFacing for Failure {
                 "the administrator must make room on the ledger's disk; it then goes on by itself"
             }
             Self::PlanChanged => "prepare the statement again",
+            Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
+            Self::CatalogueUnknown => "try again soon",
             Self::LookupArgument => "write the value itself, without a function or an operator",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -180,6 +188,8 @@ impl ClientFacing for Failure {
             | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
+            | Self::CatalogueChanged
+            | Self::CatalogueUnknown
             | Self::Protocol(_)
             | Self::TooManyNames => Severity::Error,
         }
@@ -200,9 +210,10 @@ impl ClientFacing for Failure {
             | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
+            | Self::CatalogueChanged
             | Self::Protocol(_)
             | Self::TooManyNames => ErrorKind::Client,
-            Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
+            Self::CatalogueUnknown | Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
         }
     }
 }

@@ -177,6 +177,49 @@ impl Planned {
         Self::Plain(Plain { sql: String::new(), effect: Effect::Query, client_parameters: 0 })
     }
 
+    /// Whether it may do more than read. A copy from the client is not counted: it is proven before
+    /// its first row comes.
+    pub(crate) fn writes(&self) -> bool {
+        match self {
+            Self::Plain(plain) => plain.effect == Effect::Write,
+            Self::Guarded(plan) => plan.guarded.changes,
+            Self::Copy(copy) => copy.query.guarded.changes,
+            Self::Named(named) => match named.named.act {
+                Act::Declare { .. } => named.query.as_ref().is_some_and(|query| query.writes()),
+                // What they run is the plan of their portal.
+                Act::Execute { .. } | Act::Fetch { .. } => false,
+                Act::Prepare { .. } | Act::Deallocate | Act::Close => false,
+            },
+            Self::Local(_) => false,
+        }
+    }
+
+    /// Whether it can end a transaction.
+    pub(crate) fn is_transaction(&self) -> bool {
+        matches!(self, Self::Plain(plain) if plain.effect == Effect::Transaction)
+    }
+
+    /// Whether what it means depends on the catalogue.
+    pub(crate) fn depends(&self) -> bool {
+        match self {
+            Self::Plain(plain) => match plain.effect {
+                Effect::Query | Effect::Write | Effect::CopyIn => !plain.sql.is_empty(),
+                Effect::Transaction
+                | Effect::Setting
+                | Effect::Deallocate
+                | Effect::CloseAll
+                | Effect::Discard => false,
+            },
+            Self::Guarded(_) | Self::Copy(_) => true,
+            Self::Named(named) => match named.named.act {
+                Act::Declare { .. } | Act::Fetch { .. } | Act::Execute { .. } => true,
+                // What is prepared is judged again, and proven, when it is executed.
+                Act::Prepare { .. } | Act::Deallocate | Act::Close => false,
+            },
+            Self::Local(_) => false,
+        }
+    }
+
     pub(crate) fn is_guarded(&self) -> bool {
         self.guarded().is_some()
     }

@@ -25,9 +25,11 @@ mod judge;
 mod named;
 mod outbox;
 mod profile;
+mod proof;
 mod scrub;
 mod server;
 mod session;
+mod steps;
 #[cfg(test)]
 mod tests;
 

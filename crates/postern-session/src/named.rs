@@ -116,9 +116,11 @@ impl Session {
             (Act::Execute { arguments }, _) => self.execute_prepared(name, arguments, view),
             (Act::Declare { options, .. }, Some(query)) => {
                 let (sql, cursor) = self.declare((name, options), query, parameters, view)?;
-                let upstream = cursor.upstream;
+                let (upstream, judged) = (cursor.upstream, cursor.judged.clone());
                 let change = Change::Cursor(Some(Box::new(cursor)));
-                Ok((sql, about(plan, Kept::Cursor(name, upstream), change, view)))
+                let portal = about(plan, Kept::Cursor(name, upstream), change, view);
+                // The query is analysed now: this proof is that of all that is fetched.
+                Ok((sql, Portal { judged, ..portal }))
             }
             (Act::Fetch { what, moves }, _) => Ok(self.fetch(plan, name, (what, *moves), view)),
             (Act::Deallocate, _) => {
@@ -245,7 +247,8 @@ impl Session {
         Ok((sql, Portal::new(upstream, query.clone(), parameters, view)))
     }
 
-    /// Rows of a cursor are those of its query, under the entitlements of its DECLARE. A MOVE over
+    /// Rows of a cursor are those of its query, under the entitlements and the catalogue of its
+    /// DECLARE: where that was not proven, neither is this. A MOVE over
     /// protected rows says how many there are: it is sent as a FETCH whose rows are recorded.
     fn fetch(
         &self,
@@ -286,9 +289,11 @@ impl Session {
                     std::mem::take(&mut self.statements),
                     std::mem::take(&mut self.portals),
                 ),
-                Effect::Query | Effect::Transaction | Effect::Setting | Effect::CopyIn => {
-                    Undo::Nothing
-                }
+                Effect::Query
+                | Effect::Write
+                | Effect::Transaction
+                | Effect::Setting
+                | Effect::CopyIn => Undo::Nothing,
             };
         }
         let Some(about) = portal.about.as_ref() else { return Undo::Nothing };

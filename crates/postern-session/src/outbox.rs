@@ -1,26 +1,38 @@
-//! What goes to the client, in order: bytes that may go at once, and rows that wait for the ledger.
+//! What goes to the client, in order: bytes that may go at once, gates that a proof opens, and rows
+//! that wait for the ledger.
 //!
-//! At most one chunk is out for recording; whatever comes after it queues up behind it, so that a
-//! client sees the same order as without recording. While one chunk is being made durable the next
-//! one fills, so the size of a batch adapts itself to the disk.
+//! At most one gate is shut and one chunk out for recording, the chunk behind the gate: both are
+//! waited for at the same time. Whatever comes after queues up behind them, so that a client sees
+//! the same order as without. While one chunk is being made durable the next one fills, so the size
+//! of a batch adapts itself to the disk.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
 
 use crate::{
-    Effect,
+    Effect, Failure, Stopped,
     hold::{Held, Relied},
+    proof::Judgement,
 };
 
 #[derive(Debug)]
-pub(crate) enum Out {
+enum Out {
     /// Anything that discloses no record.
     Bytes(BytesMut),
+    /// What comes behind it was judged by a catalogue that must be proven to be the present one.
+    Gate(Gate),
     /// Rows that must be recorded first.
     Rows(Held),
     /// A ReadyForQuery message; a cut statement discards up to here.
     Ready(BytesMut),
+}
+
+#[derive(Debug)]
+struct Gate {
+    /// Counts the gates of a session.
+    number: u64,
+    judged: Arc<Judgement>,
 }
 
 /// The chunk that is out for recording.
@@ -29,19 +41,46 @@ pub(crate) struct Waiting {
     pub(crate) hold: u64,
     pub(crate) rows: usize,
     pub(crate) relied: Vec<Relied>,
+    /// The ledger's word, when it has come: how many rows may leave, and why no more.
+    pub(crate) recorded: Option<(usize, Option<Stopped>)>,
+}
+
+/// The newest answer to a request for proof.
+#[derive(Debug, Default)]
+struct Answer {
+    /// The last gate before the request.
+    proof: u64,
+    /// The present generation of the catalogue, if it could be found out.
+    generation: Option<u64>,
+}
+
+/// What stands at the front.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// Nothing, or something that is still to be answered.
+    Waits,
+    /// A chunk that is recorded, behind no gate.
+    Recorded,
+    /// A gate that does not open, with the chunk behind it if one was out.
+    Unproven { hold: Option<u64>, failure: Failure },
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    gate: Option<Gate>,
     waiting: Option<Waiting>,
     queue: VecDeque<Out>,
     queued_bytes: usize,
+    gates: u64,
+    /// A request for proof is out.
+    asked: bool,
+    answer: Answer,
     /// A statement was cut: everything up to the next ReadyForQuery is dropped.
     discarding: bool,
 }
 
 impl Outbox {
-    /// Bytes that wait behind a chunk that is being recorded.
+    /// Bytes that wait behind a gate or a chunk that is being recorded.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
@@ -55,7 +94,7 @@ impl Outbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_none() && self.queue.is_empty()
+        self.gate.is_none() && self.waiting.is_none() && self.queue.is_empty()
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
@@ -88,52 +127,127 @@ impl Outbox {
         if self.discarding {
             return;
         }
-        if self.is_empty() {
-            self.send_out(held, effects);
-        } else {
-            self.queued_bytes += held.hold.bytes.len();
-            self.queue.push_back(Out::Rows(held));
+        self.queued_bytes += held.hold.bytes.len();
+        self.queue.push_back(Out::Rows(held));
+        self.pull(effects);
+    }
+
+    /// A gate before what comes now, which was judged like this.
+    pub(crate) fn gate(&mut self, judged: Arc<Judgement>, effects: &mut Vec<Effect>) {
+        if self.discarding {
+            return;
+        }
+        self.gates += 1;
+        self.queue.push_back(Out::Gate(Gate { number: self.gates, judged }));
+        self.ask(effects);
+        self.pull(effects);
+    }
+
+    /// Asks for a proof that answers for all gates up to the newest, unless one is being made.
+    fn ask(&mut self, effects: &mut Vec<Effect>) {
+        if !self.asked && self.answer.proof < self.gates {
+            self.asked = true;
+            effects.push(Effect::Prove { proof: self.gates });
         }
     }
 
-    fn send_out(&mut self, held: Held, effects: &mut Vec<Effect>) {
-        let Held { hold, relied } = held;
-        self.waiting = Some(Waiting { hold: hold.id, rows: hold.rows.len(), relied });
-        effects.push(Effect::Hold(hold));
+    /// The answer to a request for proof.
+    pub(crate) fn proven(
+        &mut self,
+        proof: u64,
+        generation: Option<u64>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.asked = false;
+        self.answer = Answer { proof, generation };
+        self.ask(effects);
     }
 
-    /// The chunk that was out is released: what waits behind it goes on, up to the next chunk.
-    pub(crate) fn recorded(&mut self, effects: &mut Vec<Effect>) {
-        self.waiting = None;
-        while self.waiting.is_none() {
-            let Some(out) = self.queue.pop_front() else { return };
-            match out {
-                Out::Bytes(bytes) | Out::Ready(bytes) => {
+    /// The ledger's word on the chunk that is out.
+    pub(crate) fn recorded(&mut self, hold: u64, allowed: usize, stopped: Option<Stopped>) {
+        if let Some(waiting) = self.waiting.as_mut().filter(|waiting| waiting.hold == hold) {
+            waiting.recorded = Some((allowed, stopped));
+        }
+    }
+
+    /// Moves on as far as it can; what stands at the front then.
+    pub(crate) fn standing(&mut self, effects: &mut Vec<Effect>) -> Standing {
+        loop {
+            self.pull(effects);
+            let is_recorded =
+                self.waiting.as_ref().is_some_and(|waiting| waiting.recorded.is_some());
+            let Some(gate) = &self.gate else {
+                return if is_recorded { Standing::Recorded } else { Standing::Waits };
+            };
+            if gate.number > self.answer.proof {
+                return Standing::Waits;
+            }
+            let failure = match self.answer.generation {
+                Some(present) if present == gate.judged.generation => {
+                    gate.judged.prove();
+                    self.gate = None;
+                    continue;
+                }
+                Some(_) => Failure::CatalogueChanged,
+                None => Failure::CatalogueUnknown,
+            };
+            // A chunk that is out is waited for, so that each receipt meets its own chunk.
+            if self.waiting.is_some() && !is_recorded {
+                return Standing::Waits;
+            }
+            let hold = self.waiting.as_ref().map(|waiting| waiting.hold);
+            return Standing::Unproven { hold, failure };
+        }
+    }
+
+    /// Sends what is in the way of nothing, up to a shut gate; the first chunk behind that goes out
+    /// for recording all the same.
+    fn pull(&mut self, effects: &mut Vec<Effect>) {
+        while let Some(front) = self.queue.front() {
+            let is_free = match front {
+                Out::Rows(_) => self.waiting.is_none(),
+                Out::Bytes(_) | Out::Ready(_) | Out::Gate(_) => {
+                    self.gate.is_none() && self.waiting.is_none()
+                }
+            };
+            if !is_free {
+                return;
+            }
+            match self.queue.pop_front() {
+                Some(Out::Bytes(bytes) | Out::Ready(bytes)) => {
                     self.queued_bytes -= bytes.len();
                     send(&bytes, effects);
                 }
-                Out::Rows(held) => {
-                    self.queued_bytes -= held.hold.bytes.len();
-                    self.send_out(held, effects);
+                Some(Out::Gate(gate)) => self.gate = Some(gate),
+                Some(Out::Rows(Held { hold, relied })) => {
+                    self.queued_bytes -= hold.bytes.len();
+                    let rows = hold.rows.len();
+                    self.waiting = Some(Waiting { hold: hold.id, rows, relied, recorded: None });
+                    effects.push(Effect::Hold(hold));
                 }
+                None => return,
             }
         }
     }
 
-    /// Ends the statement whose chunk was out: the client gets the error, and nothing more of it
-    /// up to the next ReadyForQuery. Returns whether that is still to come from the server.
-    pub(crate) fn cut(&mut self, error: &[u8], effects: &mut Vec<Effect>) -> bool {
+    /// The chunk that was out has left.
+    pub(crate) fn released(&mut self) {
         self.waiting = None;
+    }
+
+    /// Ends the statement at the front: the client gets the error, and nothing more of it up to the
+    /// next ReadyForQuery. Returns whether that is still to come from the server.
+    pub(crate) fn cut(&mut self, error: &[u8], effects: &mut Vec<Effect>) -> bool {
+        (self.gate, self.waiting) = (None, None);
         send(error, effects);
         while let Some(out) = self.queue.front() {
             if let Out::Ready(_) = out {
-                self.recorded(effects);
                 return false;
             }
             match self.queue.pop_front() {
                 Some(Out::Bytes(bytes)) => self.queued_bytes -= bytes.len(),
                 Some(Out::Rows(held)) => self.queued_bytes -= held.hold.bytes.len(),
-                Some(Out::Ready(_)) | None => {}
+                Some(Out::Ready(_) | Out::Gate(_)) | None => {}
             }
         }
         self.discarding = true;
@@ -143,6 +257,9 @@ impl Outbox {
 
 /// Appends to the bytes that go to the client, in one piece where that is possible.
 fn send(bytes: &[u8], effects: &mut Vec<Effect>) {
+    if bytes.is_empty() {
+        return;
+    }
     if let Some(Effect::ToClient(last)) = effects.last_mut() {
         last.extend_from_slice(bytes);
     } else {

@@ -50,6 +50,9 @@ pub struct Profile {
     pub kind: Kind,
     /// The reasons behind each key set of the rules, by the key set's number.
     pub key_sets: Arc<[ReasonSet]>,
+    /// Whether something is protected, so that nothing leaves before it is proven that it was
+    /// judged by the catalogue under which it ran.
+    pub proves: bool,
     /// How much may be held.
     pub limits: HoldLimits,
 }

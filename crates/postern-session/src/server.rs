@@ -59,8 +59,11 @@ impl Session {
                 self.expect_or_own(|expect| matches!(expect, Expect::Parse { .. }), frame, effects)
             }
             Backend::BindComplete => {
-                self.expect(|expect| matches!(expect, Expect::Bind { .. }))?;
-                self.pass(frame, effects)
+                // Notices of the planning don't wait for an execution that may never come.
+                if !self.early.is_empty() {
+                    self.gate(effects);
+                }
+                self.expect_or_own(|expect| matches!(expect, Expect::Bind { .. }), frame, effects)
             }
             Backend::CloseComplete => {
                 let closes = |expect: &Expect| {
@@ -133,11 +136,12 @@ impl Session {
             Some(
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
-                | Expect::Own { .. }
                 | Expect::Refusal { .. }
                 | Expect::QueryReady
                 | Expect::SyncReady,
@@ -147,6 +151,7 @@ impl Session {
     }
 
     fn row(&mut self, frame: &Frame, row: &DataRow<'_>, effects: &mut Vec<Effect>) -> Handled {
+        self.gate(effects);
         let run = self.run()?;
         run.rows += 1;
         let plan = run.portal.plan.clone();
@@ -303,11 +308,12 @@ impl Session {
                 Expect::Simple(runs) => runs.iter().for_each(|run| self.tell_misses(run)),
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
-                | Expect::Own { .. }
                 | Expect::Refusal { .. }
                 | Expect::QueryReady
                 | Expect::SyncReady => {}
@@ -317,6 +323,7 @@ impl Session {
     }
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
+        self.gate(effects);
         let run = self.finish_rows(effects)?;
         let writes = ["INSERT", "UPDATE", "DELETE", "MERGE"];
         if let Planned::Guarded(plan) = &*run.portal.plan
@@ -340,6 +347,7 @@ impl Session {
     }
 
     fn empty(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
+        self.gate(effects);
         let run = self.finish_rows(effects)?;
         let Planned::Local(local) = &*run.portal.plan else { return self.pass(frame, effects) };
         let mut bytes = BytesMut::new();
@@ -355,12 +363,17 @@ impl Session {
         if !matches!(self.expected.front(), Some(Expect::Execute(_))) {
             return Err(Unexpected);
         }
+        self.gate(effects);
         self.finish_rows(effects)?;
         self.pass(frame, effects)
     }
 
     /// An error: what was expected up to the next ReadyForQuery does not come any more.
     fn failed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
+        let is_fatal = matches!(fields.severity(), Some("FATAL" | "PANIC"));
+        if !is_fatal {
+            self.gate(effects);
+        }
         // A constraint that is checked late speaks of what was written before.
         let mut guarded = self.wrote;
         let mut refusal = None;
@@ -377,11 +390,12 @@ impl Session {
                 }
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
-                | Expect::Own { .. }
                 | Expect::QueryReady
                 | Expect::SyncReady => {}
             }
@@ -389,6 +403,9 @@ impl Session {
                 let prepared = self.statements.get(name);
                 guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
             }
+        }
+        if self.skipping {
+            self.drop_statements();
         }
         while let Some(expect) = dropped.pop() {
             self.undo(expect);
@@ -407,7 +424,7 @@ impl Session {
         }
         self.outbox.bytes(&bytes, effects);
         // The server closes after a fatal error; so does the session.
-        if matches!(fields.severity(), Some("FATAL" | "PANIC")) {
+        if is_fatal {
             self.closed = true;
             effects.push(Effect::Close);
         }
@@ -425,12 +442,13 @@ impl Session {
             Some(
                 Expect::Parse { .. }
                 | Expect::Bind { .. }
+                | Expect::Own { .. }
                 | Expect::DescribeStatement(_)
                 | Expect::DescribePortal(_)
+                | Expect::DescribeOwn(_)
                 | Expect::Execute(_)
                 | Expect::CloseStatement(_)
                 | Expect::ClosePortal(_)
-                | Expect::Own { .. }
                 | Expect::Refusal { query: false, .. },
             ) => false,
         };
@@ -469,9 +487,10 @@ impl Session {
             }
             Expect::CloseStatement(None)
             | Expect::ClosePortal(None)
+            | Expect::Own { .. }
             | Expect::DescribeStatement(_)
             | Expect::DescribePortal(_)
-            | Expect::Own { .. }
+            | Expect::DescribeOwn(_)
             | Expect::Refusal { .. }
             | Expect::QueryReady
             | Expect::SyncReady => {}
@@ -479,12 +498,15 @@ impl Session {
     }
 
     fn noticed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
-        let bound = matches!(self.expected.front(), Some(Expect::Bind { guarded: true, .. }));
+        let bound = matches!(
+            self.expected.front(),
+            Some(Expect::Bind { guarded: true, .. } | Expect::Own { guarded: true, .. })
+        );
         let ran = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
         let guarded = bound || ran || self.wrote;
         let mut bytes = BytesMut::new();
         scrub(b'N', fields, guarded, &mut bytes)?;
-        self.outbox.bytes(&bytes, effects);
+        self.notice(&bytes, effects);
         Ok(())
     }
 
@@ -519,10 +541,10 @@ fn is_guarded(expect: &Expect) -> bool {
         // The server plans statement by statement, so the failing one is the first.
         Expect::Simple(runs) => runs.iter().any(|run| run.portal.plan.is_guarded()),
         Expect::Execute(run) => run.portal.plan.is_guarded(),
-        Expect::DescribePortal(portal) => portal.plan.is_guarded(),
+        Expect::DescribePortal(portal) | Expect::DescribeOwn(portal) => portal.plan.is_guarded(),
         Expect::DescribeStatement(described) => described.plan.is_guarded(),
         // A Bind evaluates what the planner folds.
-        Expect::Bind { guarded, .. } | Expect::Own { guarded } => *guarded,
+        Expect::Bind { guarded, .. } | Expect::Own { guarded, .. } => *guarded,
         Expect::Parse { .. }
         | Expect::CloseStatement(_)
         | Expect::ClosePortal(_)

@@ -17,6 +17,8 @@ use crate::{
     judge::{Planned, Refused},
     named::{About, Undo},
     outbox::Outbox,
+    proof::Judgement,
+    steps::Step,
 };
 
 /// What happened to a session.
@@ -30,6 +32,9 @@ pub enum Input {
     Recorded { hold: u64, allowed: usize, stopped: Option<Stopped> },
     /// The ledger could not record them.
     NotRecorded { hold: u64, why: Unrecorded },
+    /// The answer to a request for proof: the generation of the catalogue that was the present one
+    /// at some moment after the request; `None` if that could not be found out.
+    Proven { proof: u64, generation: Option<u64> },
     /// The cancel request that an effect asked for has been delivered.
     Cancelled,
 }
@@ -70,6 +75,9 @@ pub enum Effect {
     ToClient(BytesMut),
     /// Record these rows and come back with [`Input::Recorded`].
     Hold(Hold),
+    /// Find out, from now on, which generation of the catalogue is the present one, and come back
+    /// with [`Input::Proven`].
+    Prove { proof: u64 },
     /// The first rows of the hold that was recorded go to the client, by its receipt.
     Release { hold: u64, rows: usize },
     /// Tell the ledger that a statement was refused.
@@ -89,6 +97,8 @@ pub enum Effect {
 pub struct View<'a> {
     /// Judges statements under the present catalogue and policy.
     pub judge: &'a mut Judge,
+    /// The generation of that catalogue.
+    pub generation: u64,
     /// Whom the actor may see now.
     pub entitled: &'a Arc<Entitled>,
     /// The present moment.
@@ -133,6 +143,7 @@ pub(crate) struct Portal {
     pub(crate) plan: Arc<Planned>,
     pub(crate) bound: Arc<Entitled>,
     pub(crate) bound_at: Timestamp,
+    pub(crate) judged: Arc<Judgement>,
     /// What its lookups search for.
     pub(crate) searched: Vec<Secret<Vec<u8>>>,
     /// What it has to do with things that are kept by name.
@@ -154,6 +165,7 @@ impl Portal {
             plan,
             bound: view.entitled.clone(),
             bound_at: view.now,
+            judged: Judgement::new(view.generation),
             searched,
             about: None,
             unsure: false,
@@ -191,6 +203,8 @@ pub(crate) struct Run {
     pub(crate) portal: Portal,
     pub(crate) rows: u64,
     pub(crate) lookups_told: bool,
+    /// A gate stands before its answer.
+    pub(crate) gated: bool,
     /// The server has said that it copies rows to the client.
     pub(crate) copies_out: bool,
     /// Some of them have come.
@@ -201,7 +215,15 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(portal: Portal, undo: Undo) -> Self {
-        Self { portal, rows: 0, lookups_told: false, copies_out: false, copy_began: false, undo }
+        Self {
+            portal,
+            rows: 0,
+            lookups_told: false,
+            gated: false,
+            copies_out: false,
+            copy_began: false,
+            undo,
+        }
     }
 }
 
@@ -214,17 +236,24 @@ pub(crate) enum Expect {
     Bind {
         portal: String,
         guarded: bool,
+        /// What must be proven before its error may leave.
+        open: Option<Arc<Judgement>>,
     },
+    /// A Parse, Bind or Close of the gateway's own; its answer is not passed on.
+    Own {
+        guarded: bool,
+        /// What must be proven before its error may leave.
+        open: Option<Arc<Judgement>>,
+    },
+    /// A Describe of the gateway's own, for a statement that came in a Query message: the client
+    /// is told of columns and of nothing else.
+    DescribeOwn(Portal),
     DescribeStatement(Described),
     DescribePortal(Portal),
     Execute(Run),
     /// With what is forgotten by it.
     CloseStatement(Option<(String, Prepared)>),
     ClosePortal(Option<(String, Portal)>),
-    /// An answer to a Parse or a Close of the gateway's own; not passed on.
-    Own {
-        guarded: bool,
-    },
     /// Statements of one Query message.
     Simple(VecDeque<Run>),
     /// An error that the server is made to raise; the client gets this one instead.
@@ -275,6 +304,14 @@ pub struct Session {
     pub(crate) skipping: bool,
     /// A statement was cut; nothing may reach the server before the cancel request has.
     pub(crate) cancelling: bool,
+    /// What of the client waits until the statements before it are proven.
+    pub(crate) steps: VecDeque<Step>,
+    /// Statements that write, sent and not known to be proven.
+    pub(crate) writes: Vec<Arc<Judgement>>,
+    /// The server has been told to answer them.
+    pub(crate) flushed: bool,
+    /// Notices that came before the gate of their statement.
+    pub(crate) early: BytesMut,
     /// The transaction status of the last ReadyForQuery.
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
@@ -299,6 +336,10 @@ impl Session {
             names: 0,
             skipping: false,
             cancelling: false,
+            steps: VecDeque::new(),
+            writes: Vec::new(),
+            flushed: false,
+            early: BytesMut::new(),
             status: TransactionStatus::Idle,
             wrote: false,
             charging: None,
@@ -317,12 +358,15 @@ impl Session {
 
     /// Whether a message of the client may be handled now. Up to a Sync or Query message whatever
     /// follows an error is skipped by the server; what comes after it waits for the answer, so
-    /// that it is known which statements and portals there are.
+    /// that it is known which statements and portals there are. So does what comes after a message
+    /// that waits itself.
     pub fn takes_client(&self) -> bool {
         self.wants_client()
             && match self.copy_in {
-                CopyIn::No => !self.expected.back().is_some_and(Expect::is_ready),
-                CopyIn::Awaited => false,
+                CopyIn::No => {
+                    self.steps.is_empty() && !self.expected.back().is_some_and(Expect::is_ready)
+                }
+                CopyIn::Awaited | CopyIn::Unproven => false,
                 CopyIn::Open => true,
             }
     }
@@ -338,6 +382,7 @@ impl Session {
         self.profile.kind != Kind::PassThrough
             && self.expected.is_empty()
             && self.outbox.is_empty()
+            && self.steps.is_empty()
             && self.status == TransactionStatus::Idle
     }
 
@@ -358,21 +403,24 @@ impl Session {
             Input::Recorded { hold, allowed, stopped } => {
                 let charged = stopped.as_ref().map_or(Ok(()), |stopped| Err(stopped.failure()));
                 if !self.charged(hold, charged, view, effects) {
-                    self.recorded((hold, allowed, stopped), view, effects);
+                    self.outbox.recorded(hold, allowed, stopped);
                 }
             }
+            Input::Proven { proof, generation } => self.outbox.proven(proof, generation, effects),
             Input::NotRecorded { hold, why } => {
                 let failure = match why {
                     Unrecorded::Full => Failure::LedgerFull,
                     Unrecorded::Failed => Failure::NotRecorded,
                 };
-                if self.charged(hold, Err(failure.clone()), view, effects) {
-                    return;
+                if !self.charged(hold, Err(failure.clone()), view, effects) {
+                    self.cut(&failure, effects);
                 }
-                self.cut(&failure, effects);
             }
             Input::Cancelled => self.cancelling = false,
         }
+        self.let_out(view, effects);
+        self.open_copy();
+        self.step(view, effects);
     }
 
     /// Ends the session with a last word to the client.
@@ -387,18 +435,12 @@ impl Session {
         effects.push(Effect::Close);
     }
 
-    /// The ledger's word on the hold that is out. The reasons are asked once more: one that ended
-    /// while the rows waited has ended.
-    fn recorded(
-        &mut self,
-        (hold, allowed, stopped): (u64, usize, Option<Stopped>),
-        view: &View<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(waiting) = self.outbox.waiting().filter(|waiting| waiting.hold == hold) else {
-            return;
-        };
-        let rows = waiting.rows;
+    /// The hold that is out is recorded, and no gate is before it. The reasons are asked once more:
+    /// one that ended while the rows waited has ended.
+    pub(crate) fn leave(&mut self, view: &View<'_>, effects: &mut Vec<Effect>) {
+        let Some(waiting) = self.outbox.waiting() else { return };
+        let Some((allowed, stopped)) = waiting.recorded.clone() else { return };
+        let (hold, rows) = (waiting.hold, waiting.rows);
         let mut leaving = allowed.min(rows);
         let ended = waiting.relied.iter().find(|relied| !self.still_holds(relied, view));
         let ended = ended.map(|relied| relied.row).filter(|row| *row < leaving);
@@ -413,7 +455,7 @@ impl Session {
         } else if leaving < rows {
             self.cut(&Failure::NotRecorded, effects);
         } else {
-            self.outbox.recorded(effects);
+            self.outbox.released();
         }
     }
 
@@ -424,13 +466,28 @@ impl Session {
         })
     }
 
-    /// Ends the running statement: the client gets an error after what has already left.
+    /// Ends the running statement: the client gets an error after what has already left. Where the
+    /// server still waits for the client's Sync, its transaction is made to fail: nothing that is
+    /// sent behind the statement may be committed, nor what is not proven.
     pub(crate) fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
-        let mut bytes = BytesMut::new();
-        failure.encode(&mut bytes);
+        let mut error = BytesMut::new();
+        failure.encode(&mut error);
         self.filling = None;
         self.uncharged(effects);
-        if self.outbox.cut(&bytes, effects) {
+        if !self.outbox.cut(&error, effects) {
+            return;
+        }
+        let runs = |expect: &Expect| matches!(expect, Expect::Execute(_) | Expect::Simple(_));
+        let is_running = self.expected.iter().any(runs);
+        let mut failed = self.fail_copy(effects);
+        if !self.skipping && !self.expected.iter().any(Expect::is_ready) {
+            // The client has its error already; this one is dropped with the rest up to Sync.
+            failed = failed.and_then(|()| self.raise(BytesMut::new(), effects));
+        }
+        if failed.is_err() {
+            return self.close(&Failure::Upstream, effects);
+        }
+        if is_running {
             self.cancelling = true;
             effects.push(Effect::CancelUpstream);
         }
@@ -451,6 +508,15 @@ impl Session {
     ) -> Result<(), encode::EncodeError> {
         let mut error = BytesMut::new();
         failure.encode(&mut error);
+        self.raise(error, effects)
+    }
+
+    /// Has the server raise an error, for which the client gets this one.
+    pub(crate) fn raise(
+        &mut self,
+        error: BytesMut,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), encode::EncodeError> {
         let mut bytes = BytesMut::new();
         let parse = Parse { name: REFUSED_NAME, sql: REFUSED_SQL, types: Vec::new() };
         encode::parse(&mut bytes, &parse)?;

@@ -23,6 +23,8 @@ mod cuts;
 mod holds;
 mod kept;
 mod names;
+mod proofs;
+mod proven;
 mod refusals;
 mod writes;
 
@@ -31,14 +33,19 @@ struct Table {
     session: Session,
     judge: Judge,
     entitled: Arc<Entitled>,
+    generation: u64,
     now: Timestamp,
     /// What the last inputs led to.
     effects: Vec<Effect>,
 }
 
 impl Table {
-    /// A restricted actor with a reason for customers 1 and 3.
+    /// A restricted actor with a reason for customers 1 and 3; the catalogue never changes.
     fn new() -> Self {
+        Self::with_proofs(false)
+    }
+
+    fn with_proofs(proves: bool) -> Self {
         let catalogue = Catalogue::from_json(include_str!("tests/catalogue.json")).unwrap();
         let policy = Policy::parse(Policy::default_text()).unwrap();
         let actor = Actor::new("ana");
@@ -49,6 +56,7 @@ impl Table {
             role: "agent".into(),
             kind: Kind::Restricted,
             key_sets: Arc::<[ReasonSet]>::from(key_sets),
+            proves,
             limits: HoldLimits { rows_max: 3, ..HoldLimits::default() },
         };
         let path: Arc<[String]> = Arc::from(["public".to_owned()]);
@@ -56,6 +64,7 @@ impl Table {
             session: Session::new(Arc::new(profile)),
             judge: Judge::new(Some(Arc::new(catalogue)), Arc::new(rules), path, "pk_".into()),
             entitled: Arc::new(entitled(&["1", "3"])),
+            generation: 1,
             now: Timestamp(0),
             effects: Vec::new(),
         }
@@ -63,7 +72,7 @@ impl Table {
 
     fn input(&mut self, input: Input) -> &mut Self {
         let (judge, entitled) = (&mut self.judge, &self.entitled);
-        let mut view = View { judge, entitled, now: self.now };
+        let mut view = View { judge, generation: self.generation, entitled, now: self.now };
         self.session.handle(input, &mut view, &mut self.effects);
         self
     }
@@ -111,6 +120,11 @@ impl Table {
 
     fn recorded(&mut self, hold: u64, allowed: usize) -> &mut Self {
         self.input(Input::Recorded { hold, allowed, stopped: None })
+    }
+
+    /// The answer to a request for proof: the catalogue's present generation.
+    fn proven(&mut self, proof: u64, generation: u64) -> &mut Self {
+        self.input(Input::Proven { proof, generation: Some(generation) })
     }
 
     fn stopped(&mut self, hold: u64, allowed: usize) -> &mut Self {
@@ -220,6 +234,7 @@ fn tell(effect: &Effect) -> Vec<String> {
             let lookups = hold.lookups.iter().map(|l| if l.hit { " hit" } else { " miss" });
             vec![format!("hold {} [{rows}]{}", hold.id, lookups.collect::<String>())]
         }
+        Effect::Prove { proof } => vec![format!("prove {proof}")],
         Effect::Release { hold, rows } => vec![format!("release {hold}: {rows}")],
         Effect::Refused(refused) => vec![format!("refused by {}", refused.refusal.rule)],
         Effect::Wrote(shown) => vec![format!("wrote {}", shown.leaves[0].relation)],
@@ -265,6 +280,7 @@ fn frontend(frame: &Frame) -> String {
         Frontend::Describe(target) => format!("describe {target:?}"),
         Frontend::Execute(Execute { portal, .. }) => format!("execute {portal:?}"),
         Frontend::Sync => "sync".to_owned(),
+        Frontend::Flush => "flush".to_owned(),
         _ => char::from(frame.tag()).to_string(),
     }
 }

@@ -139,7 +139,7 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
     if scout.leaves.is_empty() {
         drop(read);
         let sql = written(&mut node)?;
-        let effect = Effect::Query;
+        let effect = if scout.changes() { Effect::Write } else { Effect::Query };
         return Ok(Verdict::Plain(Plain { sql, effect, client_parameters: scout.parameters }));
     }
     let facts = scout.facts;
@@ -221,6 +221,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         opens: analysis.target.opens,
         silent: analysis.target.silent,
         client_parameters: analysis.parameters,
+        changes: analysis.changes(),
     })
 }
 

@@ -18,6 +18,17 @@ use crate::{
 /// and needs no privilege beyond reading the system catalogues.
 pub const SNAPSHOT_SQL: &str = include_str!("catalogue/snapshot.sql");
 
+/// One statement that returns two texts of one moment: PostgreSQL's transaction snapshot, NULL on
+/// a standby, and a version of the system catalogues. Runs on PostgreSQL 13 to 18.
+///
+/// Between two equal first texts no transaction has ended that had written anything, so that the
+/// catalogues are the same; a standby's texts do not say which transactions are still running.
+/// Two equal second texts say that none of the objects that can take part in the reading of a
+/// statement has been made, changed or dropped, nor changed and changed back. Not in it: the
+/// objects that came with PostgreSQL, temporary objects, and what is rewritten without a change
+/// of meaning (`TRUNCATE`, `REINDEX`, `VACUUM FULL`, `ANALYZE`).
+pub const VERSION_SQL: &str = include_str!("catalogue/version.sql");
+
 /// The objects of one database, as they were when the snapshot was taken.
 #[derive(Debug, Clone)]
 pub struct Catalogue {

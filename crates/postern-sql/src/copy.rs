@@ -52,7 +52,7 @@ fn copy_query(query: Verdict, options: &Options) -> Judged<Verdict> {
     match query {
         Verdict::Plain(plain) => Ok(Verdict::Plain(Plain {
             sql: format!("COPY ({}) TO STDOUT{}", plain.sql, options.text()),
-            effect: Effect::Query,
+            effect: plain.effect,
             client_parameters: plain.client_parameters,
         })),
         Verdict::Guarded(query) => {

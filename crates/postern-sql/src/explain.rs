@@ -6,7 +6,7 @@
 use pg_query::{NodeEnum, protobuf as pb};
 
 use crate::{
-    Effect, Plain, Verdict,
+    Plain, Verdict,
     analyse::query_verdict,
     refusal::{Judged, not_understood, refuse},
     resolve::Resolver,
@@ -60,7 +60,8 @@ pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged
     let options = if words.is_empty() { String::new() } else { format!("({}) ", words.join(", ")) };
     Ok(Verdict::Plain(Plain {
         sql: format!("EXPLAIN {options}{}", plain.sql),
-        effect: Effect::Query,
+        // ANALYZE runs it.
+        effect: plain.effect,
         client_parameters: plain.client_parameters,
     }))
 }

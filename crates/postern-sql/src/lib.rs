@@ -49,7 +49,7 @@ mod utility;
 mod verdicts;
 
 pub use analyse::analyse;
-pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL};
+pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use check::{Checks, Parameter};
 pub use reads::{ConditionReads, condition_reads};
 pub use rules::{

@@ -178,6 +178,14 @@ fn judged_list(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<String> {
     if !analysis.leaves.is_empty() {
         return not_understood("a sub-select here");
     }
+    // What EXECUTE does is known by what it executes.
+    if analysis.changes() {
+        return refuse(
+            "execute",
+            "a function that is not PostgreSQL's own can't be called in an argument of EXECUTE",
+            "select its value first and write that",
+        );
+    }
     let sql = crate::analyse::written(node)?;
     match sql.strip_prefix("VALUES (").and_then(|rest| rest.strip_suffix(')')) {
         Some(list) => Ok(list.to_owned()),

@@ -132,6 +132,8 @@ pub(crate) struct Analysis<'a> {
     prints_expression: bool,
     pub(crate) locks_rows: bool,
     pub(crate) writes: bool,
+    /// A function that is not PostgreSQL's own is called: it can do anything.
+    calls_listed: Cell<bool>,
     names: usize,
     /// What was spent of the bound on a statement's cost.
     steps: Cell<usize>,
@@ -166,9 +168,15 @@ impl<'a> Analysis<'a> {
             prints_expression: false,
             locks_rows: false,
             writes: false,
+            calls_listed: Cell::new(false),
             names: 0,
             steps: Cell::new(0),
         }
+    }
+
+    /// Whether the statement may do more than read.
+    pub(crate) fn changes(&self) -> bool {
+        self.writes || self.calls_listed.get()
     }
 
     /// Analyses and rewrites a whole `SELECT`.

@@ -136,8 +136,10 @@ pub struct Plain {
 /// What a statement does to the session, so that the gateway needn't know any SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// It reads rows, or changes some.
+    /// It reads rows.
     Query,
+    /// It may change rows, or do what a listed function does.
+    Write,
     /// It begins, ends or subdivides a transaction.
     Transaction,
     /// It changes or shows a setting, or drops session state.
@@ -178,6 +180,8 @@ pub struct Guarded {
     pub silent: bool,
     /// The highest parameter number that the client used.
     pub client_parameters: usize,
+    /// It may change rows of any table, or do what a listed function does.
+    pub changes: bool,
 }
 
 /// A hidden result column: the key of the record that the row holds of a leaf. NULL where an outer

@@ -160,6 +160,25 @@ impl World {
         self.postgres.psql_in("support", sql).unwrap().trim().parse().unwrap()
     }
 
+    /// Statements that wait for somebody's lock.
+    pub(super) fn waiting_statements(&self) -> usize {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        self.postgres.psql_in("support", sql).unwrap().trim().parse().unwrap()
+    }
+
+    /// A connection around the gateway.
+    pub(super) async fn dba(&self) -> Client {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host_path(self.postgres.socket_dir())
+            .port(self.postgres.port())
+            .user(self.postgres.superuser())
+            .dbname("support");
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     pub(super) async fn wait_for_statements(&self, count: usize) {
         self.wait_until("statements", |world| world.running_statements() == count).await;
     }

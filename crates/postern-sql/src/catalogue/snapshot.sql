@@ -53,12 +53,13 @@ SELECT pg_catalog.json_build_object(
         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
     ) ORDER BY c.oid)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')),
   'inherits', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(i.inhrelid::pg_catalog.int8, i.inhparent::pg_catalog.int8)
       ORDER BY i.inhrelid, i.inhparent)
-    FROM pg_catalog.pg_inherits i),
+    FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+    WHERE c.relpersistence <> 't'),
   'reads', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(x.reader, x.relation) ORDER BY x.reader, x.relation)
     FROM (
@@ -85,13 +86,15 @@ SELECT pg_catalog.json_build_object(
     FROM pg_catalog.pg_trigger t
     JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE NOT t.tgisinternal),
+    JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND c.relpersistence <> 't'),
   'foreign_keys', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
       'from', k.conrelid::pg_catalog.int8, 'to', k.confrelid::pg_catalog.int8,
       'on_update', k.confupdtype, 'on_delete', k.confdeltype,
       'columns', pg_catalog.to_json(k.conkey), 'targets', pg_catalog.to_json(k.confkey)) ORDER BY k.oid)
-    FROM pg_catalog.pg_constraint k WHERE k.contype = 'f'),
+    FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+    WHERE k.contype = 'f' AND c.relpersistence <> 't'),
   'types', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
       'oid', t.oid::pg_catalog.int8, 'schema', n.nspname, 'name', t.typname, 'kind', t.typtype,
@@ -114,7 +117,7 @@ SELECT pg_catalog.json_build_object(
         WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
     ) ORDER BY t.oid)
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-    WHERE t.typtype IN ('b', 'd', 'e', 'r', 'm')
+    WHERE t.typtype IN ('b', 'd', 'e', 'r', 'm') AND n.nspname !~ '^pg_(toast_)?temp_'
       AND (t.typelem = 0 OR NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_type x WHERE x.oid = t.typelem AND x.typtype = 'c'))),
   'functions', (

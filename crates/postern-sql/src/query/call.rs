@@ -124,6 +124,9 @@ impl Analysis<'_> {
         if let Some((schema, name)) = qualified {
             call.funcname = vec![ast::string(&schema), ast::string(&name)];
         }
+        if !matches!(ast::names(&call.funcname).as_deref(), Some(["pg_catalog", _])) {
+            self.calls_listed.set(true);
+        }
         Ok(kind)
     }
 

@@ -1,0 +1,120 @@
+//! Proves that the catalogue by which statements were judged is the server's still.
+//!
+//! A connection asks after the server has answered the statement's first message. One probe that
+//! begins after that serves all who have asked by then. Why this leaves no gap, and what it costs:
+//! docs/design/catalogue.md.
+
+use std::sync::Arc;
+
+use postern_sql::{Catalogue, VERSION_SQL};
+use tokio::sync::mpsc;
+use tokio_postgres::{Client, Statement};
+
+use crate::{
+    catalogue::{self, KeepError},
+    registry::Command,
+};
+
+/// What the server answers while nothing has been written anywhere.
+const MOMENT_SQL: &str = "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() \
+                          THEN pg_catalog.pg_current_snapshot()::pg_catalog.text END";
+
+/// The catalogue that statements are judged by.
+#[derive(Debug, Clone)]
+pub(crate) struct Present {
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// Counts the changes since the gateway started; what was judged under one is never released
+    /// under another, even if the two are equal again.
+    pub(crate) generation: u64,
+}
+
+/// A connection's wish to know which generation is the present one.
+#[derive(Debug)]
+pub(crate) struct ProofRequest {
+    proof: u64,
+    /// Taken when it is answered.
+    commands: Option<mpsc::UnboundedSender<Command>>,
+}
+
+impl ProofRequest {
+    pub(crate) fn new(proof: u64, commands: mpsc::UnboundedSender<Command>) -> Self {
+        Self { proof, commands: Some(commands) }
+    }
+
+    pub(crate) fn answer(mut self, generation: u64) {
+        self.say(Some(generation));
+    }
+
+    fn say(&mut self, generation: Option<u64>) {
+        if let Some(commands) = self.commands.take() {
+            // A connection that has ended meanwhile releases nothing.
+            let _ = commands.send(Command::Proven { proof: self.proof, generation });
+        }
+    }
+}
+
+impl Drop for ProofRequest {
+    /// Whatever happened to the probe: nothing was proven.
+    fn drop(&mut self) {
+        self.say(None);
+    }
+}
+
+/// What a probe compares with.
+pub(crate) struct Probe {
+    moment: Statement,
+    version: Statement,
+    /// The transaction snapshot in which the version was last seen; none on a standby.
+    seen: Option<String>,
+    seen_version: String,
+}
+
+impl Probe {
+    /// Reads the catalogue, with all that later probes compare with, in one snapshot.
+    pub(crate) async fn begin(client: &Client) -> Result<(Self, Catalogue), KeepError> {
+        let moment = client.prepare(MOMENT_SQL).await?;
+        let version = client.prepare(VERSION_SQL).await?;
+        let mut probe = Self { moment, version, seen: None, seen_version: String::new() };
+        let catalogue = probe.read(client).await?;
+        Ok((probe, catalogue))
+    }
+
+    /// What is new since the last time; `None` where the catalogue is what it was at some moment
+    /// after the beginning of this call.
+    pub(crate) async fn changed(
+        &mut self,
+        client: &Client,
+    ) -> Result<Option<Catalogue>, KeepError> {
+        if self.seen.is_some() {
+            let row = client.query_one(&self.moment, &[]).await?;
+            if row.try_get::<_, Option<String>>(0)? == self.seen {
+                return Ok(None);
+            }
+        }
+        let (seen, version) = self.version(client).await?;
+        if version == self.seen_version {
+            self.seen = seen;
+            return Ok(None);
+        }
+        self.read(client).await.map(Some)
+    }
+
+    /// Both texts come from one statement, so from one snapshot: what the first says is equal later
+    /// has the second's version.
+    async fn version(&self, client: &Client) -> Result<(Option<String>, String), KeepError> {
+        let row = client.query_one(&self.version, &[]).await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
+
+    /// In one transaction with one snapshot, so that the catalogue is that of the version. What a
+    /// function within the reading may have looked up later than that belongs to a change that the
+    /// next probe finds.
+    async fn read(&mut self, client: &Client) -> Result<Catalogue, KeepError> {
+        client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+        let (seen, version) = self.version(client).await?;
+        let catalogue = catalogue::read(client).await?;
+        client.batch_execute("COMMIT").await?;
+        (self.seen, self.seen_version) = (seen, version);
+        Ok(catalogue)
+    }
+}
