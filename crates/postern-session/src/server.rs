@@ -1,6 +1,6 @@
 //! What the server answers.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::BytesMut;
 use postern_sql::{Local, LookupKind};
@@ -174,12 +174,11 @@ impl Session {
     ) -> Handled {
         let key_sets = self.profile.key_sets.clone();
         let accounted = self.profile.accounted_reason();
-        let first = self.run()?.tell_lookups(guarded, true);
         if self.outbox.is_discarding() {
             return Ok(());
         }
         let portal = self.run()?.portal.clone();
-        self.hold_row(guarded, first);
+        self.hold_row(guarded, Vec::new());
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let before = held.hold.bytes.len();
         let cells = write(&mut held.hold.bytes)?;
@@ -188,6 +187,7 @@ impl Session {
         }
         let index = held.hold.rows.len();
         let mut touches = Vec::new();
+        let mut found = BTreeSet::new();
         for (key, cell) in guarded.guarded.keys.iter().zip(cells) {
             let Some(cell) = cell else { continue };
             let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
@@ -198,11 +198,18 @@ impl Session {
             if let (Some(_), Some(set)) = (&reason, set) {
                 held.relied.push(Relied { row: index, subject: subject.clone(), set });
             }
+            found.insert(key.leaf);
             let leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
             touches.push(Touch { leaf, subject, reason: reason.or_else(|| accounted.clone()) });
         }
         let bytes = held.hold.bytes.len() - before;
         held.hold.rows.push(HeldRow { bytes, touches });
+        // A row tells of a hit only if a record of the searched table stands behind it.
+        let hit = guarded.guarded.lookups.iter().all(|lookup| found.contains(&lookup.leaf));
+        let told = self.run()?.tell_lookups(guarded, hit);
+        if let Some(held) = &mut self.filling {
+            held.hold.lookups.extend(told);
+        }
         self.flush_if_full(effects);
         Ok(())
     }

@@ -416,11 +416,17 @@ impl Analysis<'_> {
     ) -> Judged<Rows> {
         let carries = !matches!(place, Place::Bare | Place::Counted);
         let mut carried = Vec::new();
+        let mut certain = BTreeSet::new();
         let mut left: BTreeSet<usize> =
             scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
         for (item, key) in scope.keys() {
             match carrier(item, key, &outputs, clauses).filter(|_| carries) {
-                Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
+                Some(column) => {
+                    carried.push((item.alias.clone(), column, key.leaf));
+                    if !item.nullable && item.rows.certain.contains(&key.leaf) {
+                        certain.insert(key.leaf);
+                    }
+                }
                 None => {
                     left.insert(key.leaf);
                 }
@@ -471,6 +477,7 @@ impl Analysis<'_> {
                 .filter(|item| !folds && !clauses.picks && windows.is_empty() && !item.nullable)
                 .flat_map(|item| item.rows.searchable.iter().copied())
                 .collect(),
+            certain,
         })
     }
 }
