@@ -9,7 +9,7 @@ use postern_wire::{
 };
 
 use crate::{
-    ClientFacing, Effect, Failure, Hold, Session,
+    ClientFacing, Effect, Failure, Session,
     copy::CopyIn,
     entitled::ReasonSet,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
@@ -274,7 +274,11 @@ impl Session {
             Planned::Copy(copy) => Some(&copy.query),
             Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => None,
         };
+        // Room was found for one miss of a look-up, and that is told.
+        let missed =
+            plan.is_some_and(|plan| plan.looks_up(LookupKind::Compared)) && !run.lookups_told;
         if let Some(plan) = plan
+            && !missed
             && !ends
             && !self.outbox.is_discarding()
             // What was charged before it ran is told already.
@@ -285,6 +289,9 @@ impl Session {
                 plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
             relations.sort();
             relations.dedup();
+            if plan.looks_up(LookupKind::Compared) {
+                relations.truncate(1);
+            }
             let column: Arc<str> = format!("failed {sqlstate}").into();
             let value = postern_model::Secret::new(sqlstate.as_bytes().to_vec());
             let told = relations.into_iter().map(|relation| LookupTouch {
@@ -299,8 +306,17 @@ impl Session {
     }
 
     pub(crate) fn tell(&mut self, plan: &PlannedGuarded, portal: &Portal, hit: bool) {
-        if plan.looks_up(LookupKind::Compared) && !self.outbox.is_discarding() {
-            let lookups = plan.lookups(LookupKind::Compared, &portal.searched, hit);
+        if !plan.looks_up(LookupKind::Compared) {
+            return;
+        }
+        let lookups = plan.lookups(LookupKind::Compared, &portal.searched, hit);
+        if self.outbox.is_discarding() {
+            // The client does not see the answer, but may see what it led to.
+            self.holds += 1;
+            let mut held = Held::new(self.holds, plan.shown.clone());
+            held.hold.lookups = lookups;
+            self.untold.extend(held.searched());
+        } else {
             self.hold_row(plan, lookups);
         }
     }
@@ -308,7 +324,8 @@ impl Session {
     /// The client is gone: what its statements searched for is told all the same, so that nobody
     /// asks for nothing by hanging up. No row leaves any more.
     pub fn abandon(&mut self, effects: &mut Vec<Effect>) {
-        self.filling = None;
+        self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
+        self.untold.extend(self.outbox.searched());
         for expect in std::mem::take(&mut self.expected) {
             match expect {
                 Expect::Execute(run) => self.tell_misses(&run),
@@ -326,7 +343,8 @@ impl Session {
                 | Expect::SyncReady => {}
             }
         }
-        effects.extend(self.filling.take().map(|held| Effect::Hold(held.hold)));
+        self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
+        effects.extend(self.untold.drain(..).map(Effect::Tell));
     }
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
@@ -576,14 +594,6 @@ impl Run {
         } else {
             plan.lookups(LookupKind::Compared, &self.portal.searched, hit)
         }
-    }
-}
-
-impl Held {
-    pub(crate) fn new(id: u64, shown: Arc<crate::Shown>) -> Self {
-        let hold =
-            Hold { id, shown, rows: Vec::new(), lookups: Vec::new(), bytes: BytesMut::new() };
-        Self { hold, relied: Vec::new() }
     }
 }
 
