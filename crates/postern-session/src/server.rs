@@ -11,7 +11,6 @@ use postern_wire::{
 use crate::{
     ClientFacing, Effect, Failure, Session,
     copy::CopyIn,
-    entitled::ReasonSet,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
     named::About,
@@ -193,7 +192,7 @@ impl Session {
             let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
             let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
             let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !portal.moves());
-            let reason = clear_under(&portal, set.and_then(|set| key_sets.get(set)), subject);
+            let reason = portal.clear_under(set.and_then(|set| key_sets.get(set)), subject);
             let subject = postern_model::Subject::new(subject);
             if let (Some(_), Some(set)) = (&reason, set) {
                 held.relied.push(Relied { row: index, subject: subject.clone(), set });
@@ -595,14 +594,4 @@ impl Run {
             plan.lookups(LookupKind::Compared, &self.portal.searched, hit)
         }
     }
-}
-
-/// The reason under which the server showed this subject's columns, by what was bound with the
-/// portal; whether it still holds is asked when the row leaves.
-fn clear_under(
-    portal: &Portal,
-    set: Option<&ReasonSet>,
-    subject: &str,
-) -> Option<postern_model::Reason> {
-    portal.bound.reason(subject, set?, portal.bound_at).cloned()
 }

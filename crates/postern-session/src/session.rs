@@ -13,6 +13,7 @@ use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
     charge::Charging,
     copy::CopyIn,
+    entitled::ReasonSet,
     hold::{Held, Relied},
     judge::{Planned, Refused},
     named::{About, Undo},
@@ -186,6 +187,16 @@ impl Portal {
             about: None,
             unsure: false,
         }
+    }
+
+    /// The reason under which the server showed this subject's columns, by what was bound with the
+    /// portal; whether it still holds is asked when the row leaves.
+    pub(crate) fn clear_under(
+        &self,
+        set: Option<&ReasonSet>,
+        subject: &str,
+    ) -> Option<postern_model::Reason> {
+        self.bound.reason(subject, set?, self.bound_at).cloned()
     }
 
     /// Whether its rows are counted and do not leave.
