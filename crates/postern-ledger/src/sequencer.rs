@@ -231,7 +231,8 @@ impl Sequencer {
         limits: &[Limit],
         searches: usize,
     ) -> Result<Option<Limit>, RecordError> {
-        self.check_poison()?;
+        // What is found could not be recorded else.
+        self.check_reserve(Room::default())?;
         let now = self.options.now().max(self.last);
         self.last = now;
         let misses = vec![false; searches];
