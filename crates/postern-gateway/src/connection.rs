@@ -165,8 +165,7 @@ pub(crate) async fn serve(
 ) -> Result<(), ConnectionError> {
     let LoggedIn { actor, role_name, role, server, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
-    let number = shared.registry.connection();
-    let secret = login::cancel_secret();
+    let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let info = SessionInfo {
         connection: number,
         actor: actor.clone(),

@@ -165,7 +165,10 @@ impl Session {
         view: &mut View<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let is_it = |charging: &mut Charging| matches!(charging.stage, Stage::Asking { question: waits, .. } if waits == question);
+        let is_it = |charging: &mut Charging| match charging.stage {
+            Stage::Asking { question: waits, .. } => waits == question,
+            Stage::Asked | Stage::Told(_) | Stage::Paid => false,
+        };
         let Some(mut charging) = self.charging.take_if(is_it) else { return };
         let stage = std::mem::replace(&mut charging.stage, Stage::Asked);
         let failure = match answer {

@@ -416,22 +416,17 @@ impl Analysis<'_> {
     ) -> Judged<Rows> {
         let carries = !matches!(place, Place::Bare | Place::Counted);
         let mut carried = Vec::new();
-        let mut certain = BTreeSet::new();
         let mut left: BTreeSet<usize> =
             scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
         for (item, key) in scope.keys() {
             match carrier(item, key, &outputs, clauses).filter(|_| carries) {
-                Some(column) => {
-                    carried.push((item.alias.clone(), column, key.leaf));
-                    if !item.nullable && item.rows.certain.contains(&key.leaf) {
-                        certain.insert(key.leaf);
-                    }
-                }
+                Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
                 None => {
                     left.insert(key.leaf);
                 }
             }
         }
+        let certain = certain(scope, &carried);
         let mut whole = outputs.whole();
         for group in &clauses.groups {
             whole.add(group);
@@ -507,6 +502,16 @@ fn only_counts(select: &pb::SelectStmt) -> bool {
     // What is counted may be a constant that the sub-select gives, see `Rows::picked`.
     let argument = |node: &Node| matches!(node.node, Some(NodeEnum::ColumnRef(_)));
     bare && counts && plain && call.args.iter().all(argument) && !from.lateral
+}
+
+/// The leaves of which each row carries a key that is not NULL, by what carries keys: alias, column
+/// and leaf.
+fn certain(scope: &Scope<'_>, carried: &[(String, String, usize)]) -> BTreeSet<usize> {
+    let is_certain = |(alias, _, leaf): &&(String, String, usize)| {
+        let mut items = scope.items.iter().filter(|item| item.alias == *alias);
+        items.any(|item| !item.nullable && item.rows.certain.contains(leaf))
+    };
+    carried.iter().filter(is_certain).map(|(_, _, leaf)| *leaf).collect()
 }
 
 /// The column of the item that carries its key through the select, if one can.
