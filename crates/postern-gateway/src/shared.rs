@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     Settings,
-    freshness::{Present, ProofRequest},
+    freshness::{Looked, Present, ProofRequest},
     reasons::Reasons,
     registry::{Command, Registry},
 };
@@ -62,6 +62,7 @@ pub(crate) struct Shared {
     /// The present catalogue; `None` while the server can't be read.
     pub(crate) catalogue: watch::Receiver<Option<Present>>,
     proofs: mpsc::UnboundedSender<ProofRequest>,
+    pub(crate) looked: Arc<Looked>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
 }
@@ -71,9 +72,10 @@ impl Shared {
         settings: Settings,
         parts: Parts,
         reasons: Reasons,
-        (catalogue, proofs): (
+        (catalogue, proofs, looked): (
             watch::Receiver<Option<Present>>,
             mpsc::UnboundedSender<ProofRequest>,
+            Arc<Looked>,
         ),
     ) -> Self {
         Self {
@@ -88,6 +90,7 @@ impl Shared {
             reasons,
             catalogue,
             proofs,
+            looked,
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
         }
