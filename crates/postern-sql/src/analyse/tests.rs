@@ -14,6 +14,7 @@ mod leaves;
 mod limits;
 mod mutations;
 mod named;
+mod names;
 mod recursion;
 mod refused;
 mod shapes;

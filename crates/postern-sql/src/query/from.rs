@@ -231,6 +231,8 @@ impl Analysis<'_> {
         scope: &Scope<'_>,
         place: Place,
     ) -> Judged<Item> {
+        // No other table of the FROM clause can be named in it.
+        let outside = Scope::new(scope.parent);
         let Some(NodeEnum::RangeVar(range)) = sample.relation.take().and_then(|node| node.node)
         else {
             return not_understood("this kind of TABLESAMPLE");
@@ -241,7 +243,7 @@ impl Analysis<'_> {
         }
         let mut taint = Taint::default();
         for argument in sample.args.iter_mut().chain(sample.repeatable.as_deref_mut()) {
-            taint.add(&self.expression(argument, scope)?);
+            taint.add(&self.expression(argument, &outside)?);
         }
         if taint != Taint::default() {
             return not_understood("a TABLESAMPLE that isn't constant");
@@ -384,7 +386,7 @@ impl Analysis<'_> {
         }
         let star = self.merge(left, right, using, kind)?;
         if let Some(condition) = join.quals.as_mut() {
-            self.condition(condition, scope)?;
+            scope.within(first, |sides| self.condition(condition, sides))?;
         }
         match &join.alias {
             None => Ok(star),

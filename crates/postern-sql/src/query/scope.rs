@@ -50,6 +50,16 @@ impl<'p> Scope<'p> {
         Self { items: Vec::new(), parent, grouped: false, records: true }
     }
 
+    /// Judges what sees none of the items before `first`, as the condition of a join does: it can
+    /// name the join's two sides, and then what is around the select.
+    pub(super) fn within<T>(&mut self, first: usize, judge: impl FnOnce(&Self) -> T) -> T {
+        let items = self.items.split_off(first.min(self.items.len()));
+        let inner = Self { items, ..*self };
+        let judged = judge(&inner);
+        self.items.extend(inner.items);
+        judged
+    }
+
     /// The item and column that an unqualified or qualified name of this level means, if it is
     /// exactly one and known.
     pub(super) fn column(&self, node: &Node) -> Option<(&Item, &Column)> {

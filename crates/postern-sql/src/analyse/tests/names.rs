@@ -1,0 +1,50 @@
+//! What a name means: the same to the analysis as to PostgreSQL.
+
+use super::*;
+
+#[test]
+fn a_join_condition_names_its_two_sides_and_what_is_around() {
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON id = 13577)) GROUP BY 1",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products c, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON c.id = 13577)) GROUP BY 1",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, (products p JOIN ((VALUES (1)) v(q) LEFT JOIN (VALUES (2)) u(r) ON id = 13577) ON p.id = v.q AND r = 2)) GROUP BY 1",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON EXISTS (SELECT 1 FROM (VALUES (3)) w(s) WHERE id = 13577))) GROUP BY 1",
+        ],
+    );
+    refused(
+        "not_understood",
+        &[
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, agents TABLESAMPLE bernoulli (id)) GROUP BY 1",
+        ],
+    );
+    check(
+        "SELECT x.name FROM products x JOIN ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON q < r) ON x.id = q",
+        "plain SELECT x.name FROM public.products x JOIN ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON q < r) ON x.id = q",
+    );
+    check(
+        "SELECT c.name FROM customers c WHERE EXISTS (SELECT 1 FROM orders o JOIN products p ON o.customer_id = c.id AND p.id = o.id)",
+        r#"SELECT c.name, c.id AS pk_k1 FROM <public.customers b> c WHERE EXISTS (SELECT 1 AS "?column?" FROM public.orders o JOIN public.products p ON o.customer_id = c.id AND p.id = o.id)
+  1 columns, keys [0]
+  public.customers set 0 clear name"#,
+    );
+    check(
+        "SELECT c.country, t.status FROM products p, customers c JOIN LATERAL (SELECT status FROM tickets WHERE customer_id = c.id AND id = p.id) t ON c.country = t.status",
+        "SELECT c.country, t.status, c.id AS pk_k2, t.pk_k1 AS pk_k3 FROM public.products p, <public.customers b> c JOIN LATERAL (SELECT status AS status, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE customer_id = c.id AND id = p.id) t ON c.country = t.status
+  2 columns, keys [0 1]
+  public.customers
+  public.tickets",
+    );
+}
+
+#[test]
+fn a_join_condition_names_no_table_before_the_join() {
+    for sql in [
+        "SELECT 1 FROM products x, agents a JOIN staff s ON x.id = s.id",
+        "SELECT 1 FROM products x, agents a JOIN orders o ON price = o.id",
+    ] {
+        let judged = judged(sql, Mode::Restricted);
+        assert!(judged.starts_with("42P01 ") || judged.starts_with("42703 "), "{sql}: {judged}");
+    }
+}
