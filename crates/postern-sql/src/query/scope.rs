@@ -113,6 +113,19 @@ impl<'p> Scope<'p> {
         }
     }
 
+    /// Whether a bare name is that of a column of this level, as GROUP BY asks before it looks at
+    /// the result's columns; `None` if there are columns that are not known.
+    pub(super) fn names_column(&self, node: &Node) -> Option<bool> {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return Some(false) };
+        let names = ast::names(&reference.fields).unwrap_or_default();
+        let [name] = names.as_slice() else { return Some(true) };
+        let system = self.items.iter().any(|item| item.system) && SYSTEM_COLUMNS.contains(name);
+        if self.has_column(name) || system {
+            return Some(true);
+        }
+        self.items.iter().all(|item| item.rows.open.is_none()).then_some(false)
+    }
+
     fn has_column(&self, name: &str) -> bool {
         let mut columns = self.items.iter().flat_map(|item| &item.rows.columns);
         columns.any(|column| column.name == name)

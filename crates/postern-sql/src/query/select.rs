@@ -211,7 +211,7 @@ impl Analysis<'_> {
             self.condition(condition, &scope)?;
         }
         scope.grouped = self.is_grouped(select);
-        scope.records = !scope.grouped || self.groups_records(select, &scope);
+        scope.records = !scope.grouped || self.groups_records(select, &scope)?;
         let outer_windows = self.windows.enter(&select.window_clause);
         let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
         if !outputs.whole().leaves.is_empty() {
@@ -297,7 +297,8 @@ impl Analysis<'_> {
             }
             if let Some((item, column)) = scope.column(node) {
                 columns.push((item.alias.clone(), column.name.clone()));
-            } else if let Some(output) = outputs.named(node)
+            } else if scope.names_column(node) == Some(false)
+                && let Some(output) = outputs.named(node)
                 && let Some(reference) = &output.reference
             {
                 columns.push(reference.clone());
@@ -375,18 +376,22 @@ impl Analysis<'_> {
         if matches!(node.node, Some(NodeEnum::AConst(_))) {
             return Ok(outputs.numbered(node));
         }
-        let prefer_from = from_first && scope.column(node).is_some();
-        match outputs.named(node) {
-            Some(output) if !prefer_from => {
-                let mut taint = output.column.taint.clone();
-                if outputs.open.is_some() || scope.items.iter().any(|i| i.rows.open.is_some()) {
-                    taint.add(&self.expression(node, scope).unwrap_or_default());
-                    taint.add(&outputs.whole());
-                }
-                Ok(taint)
-            }
-            _ => self.expression(node, scope),
+        // A column that a join merged is one of the FROM clause too.
+        let in_from = scope.names_column(node);
+        let output = outputs.named(node).filter(|_| !from_first || in_from != Some(true));
+        let Some(output) = output else {
+            let mut taint = self.expression(node, scope)?;
+            taint.add(&outputs.open.clone().unwrap_or_default());
+            return Ok(taint);
+        };
+        let mut taint = output.column.taint.clone();
+        if from_first && in_from.is_none() {
+            taint.add(&self.expression(node, scope)?);
         }
+        if outputs.open.is_some() {
+            taint.add(&outputs.whole());
+        }
+        Ok(taint)
     }
 
     pub(super) fn limits(

@@ -48,3 +48,41 @@ fn a_join_condition_names_no_table_before_the_join() {
         assert!(judged.starts_with("42P01 ") || judged.starts_with("42703 "), "{sql}: {judged}");
     }
 }
+
+#[test]
+fn group_by_prefers_the_columns_that_a_join_merged() {
+    refused(
+        "unaccounted",
+        &[
+            "SELECT max(c.country) AS id, max(c.created_at) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id) GROUP BY id",
+            "SELECT max(c.country) AS id FROM customers c NATURAL JOIN (SELECT customer_id AS id FROM tickets) t GROUP BY id",
+            "SELECT max(c.country) AS id FROM customers c FULL JOIN (SELECT id FROM products) p USING (id) GROUP BY GROUPING SETS ((id))",
+            "SELECT max(c.country) AS id, max(c.created_at) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id) GROUP BY id ORDER BY c.id OFFSET 13000 LIMIT 3",
+            // Which of the two is meant is not known.
+            "SELECT max(c.country) AS k FROM customers c, json_to_recordset(to_json(ARRAY[c.id])) AS j(k int) GROUP BY k",
+        ],
+    );
+    check(
+        "SELECT country AS status, count(*) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id) GROUP BY country ORDER BY status",
+        "SELECT country AS status, pg_catalog.count(*) FROM <public.customers b> c JOIN (SELECT customer_id AS id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets) t USING (id) GROUP BY country ORDER BY status
+  2 columns, keys []
+  public.customers
+  public.tickets",
+    );
+    check(
+        "SELECT date_trunc('day', created_at) AS day, count(*) AS n FROM customers GROUP BY day ORDER BY n DESC, day",
+        "SELECT pg_catalog.date_trunc('day', created_at) AS day, pg_catalog.count(*) AS n FROM <public.customers b> customers GROUP BY day ORDER BY n DESC, day
+  2 columns, keys []
+  public.customers",
+    );
+    check(
+        "SELECT j.value AS tag, count(*) AS n FROM products, json_each_text(to_json(products)) j GROUP BY tag ORDER BY n",
+        "plain SELECT j.value AS tag, pg_catalog.count(*) AS n FROM public.products, pg_catalog.json_each_text(pg_catalog.to_json(products)) j GROUP BY tag ORDER BY n",
+    );
+    check(
+        "SELECT country AS k, count(*) AS n FROM customers, json_each('{}') j GROUP BY k ORDER BY n",
+        "SELECT country AS k, pg_catalog.count(*) AS n FROM <public.customers b> customers, pg_catalog.json_each('{}') j GROUP BY k ORDER BY n
+  2 columns, keys []
+  public.customers",
+    );
+}
