@@ -9,6 +9,7 @@ use crate::{
     TakeRule, UpdateRule, Values, Verdict,
 };
 
+mod folds;
 mod guarded;
 mod leaves;
 mod limits;

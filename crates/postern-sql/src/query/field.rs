@@ -115,6 +115,19 @@ fn row_of<'s>(node: &Node, scope: &'s Scope<'_>) -> Option<&'s Item> {
     None
 }
 
+/// The item whose whole row an argument is, written `c` or `c.*`, if its columns are known.
+pub(super) fn whole_row_of<'s>(node: &Node, scope: &'s Scope<'_>) -> Option<&'s Item> {
+    let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+    let item = match reference.fields.as_slice() {
+        [alias, Node { node: Some(NodeEnum::AStar(_)) }] => {
+            let names = ast::names(std::slice::from_ref(alias))?;
+            scope.items.iter().find(|item| names.as_slice() == [item.alias.as_str()])
+        }
+        _ => row_of(node, scope),
+    }?;
+    (item.rows.open.is_none() && !item.function).then_some(item)
+}
+
 /// The names of a common table's columns, as far as its text says them.
 pub(super) fn written_names(table: &pb::CommonTableExpr) -> Vec<String> {
     let renamed = ast::names(&table.aliascolnames).unwrap_or_default();

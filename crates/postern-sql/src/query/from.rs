@@ -437,11 +437,13 @@ impl Analysis<'_> {
                 compared.identifiers.clear();
             }
             self.predicate(&compared);
+            let copied = [&one, &two].iter().all(|side| side.as_ref().is_some_and(|c| c.copied));
             let kept = if kind == pb::JoinType::JoinRight { two } else { one };
             let kept = kept.filter(|_| kind != pb::JoinType::JoinFull);
             let column = Column {
                 source: kept.as_ref().and_then(|c| c.source),
                 origin: kept.and_then(|c| c.origin),
+                copied,
                 ..Column::computed(name, taint)
             };
             merged.push(StarColumn { alias: None, column });

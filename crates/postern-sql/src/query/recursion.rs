@@ -42,7 +42,7 @@ impl Analysis<'_> {
         let mut rows = Rows { searchable: BTreeSet::new(), ..first.clone() };
         for (index, column) in rows.columns.iter_mut().enumerate() {
             column.taint.recursive.insert((id, index));
-            (column.source, column.origin) = (None, None);
+            (column.source, column.copied, column.origin) = (None, false, None);
         }
         if let Some(open) = rows.open.as_mut() {
             open.recursive.insert((id, usize::MAX));

@@ -126,6 +126,21 @@ impl<'p> Scope<'p> {
         self.items.iter().all(|item| item.rows.open.is_none()).then_some(false)
     }
 
+    /// Whether an expression is nothing but columns of which none is computed of keys: one, or
+    /// several that a join merged.
+    pub(super) fn is_copy(&self, node: &Node) -> bool {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return false };
+        let names = ast::names(&reference.fields).unwrap_or_default();
+        let [name] = names.as_slice() else {
+            return self.copied(node).is_some_and(|column| column.copied);
+        };
+        if self.items.iter().any(|item| item.rows.open.is_some()) || !self.has_column(name) {
+            return false;
+        }
+        let columns = self.items.iter().flat_map(|item| &item.rows.columns);
+        columns.filter(|column| column.name == *name).all(|column| column.copied)
+    }
+
     fn has_column(&self, name: &str) -> bool {
         let mut columns = self.items.iter().flat_map(|item| &item.rows.columns);
         columns.any(|column| column.name == name)

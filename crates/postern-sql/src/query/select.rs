@@ -177,7 +177,10 @@ impl Analysis<'_> {
                 let mut taint = self.expression(value, &scope)?;
                 (taint.local, taint.outer, taint.sublink) = (false, false, false);
                 match rows.columns.get_mut(index) {
-                    Some(column) => column.taint.add(&taint),
+                    Some(column) => {
+                        column.copied &= taint.identifiers.is_empty();
+                        column.taint.add(&taint);
+                    }
                     None => {
                         let name = format!("column{}", index + 1);
                         rows.columns.push(Column::computed(&name, taint));
@@ -438,6 +441,10 @@ impl Analysis<'_> {
         if place == Place::Counted && clauses.distinct && !clauses.grouped {
             // How many different ones there are, as `count(DISTINCT …)` says it.
             self.spoil(&whole);
+            for output in outputs.columns.iter().filter(|output| !output.column.copied) {
+                self.predicate(&output.column.taint);
+            }
+            self.predicate(&outputs.open.clone().unwrap_or_default());
             self.folded.extend(&left);
         } else if clauses.grouped || clauses.distinct {
             self.fold(left.clone(), &whole)?;

@@ -126,7 +126,7 @@ impl Analysis<'_> {
 
     pub(super) fn window(&mut self, window: &mut pb::WindowDef, scope: &Scope<'_>) -> Judged<()> {
         for node in window.partition_clause.iter_mut().chain(&mut window.order_clause) {
-            let plain = scope.column(sorted(node)).is_some();
+            let plain = scope.is_copy(sorted(node));
             let taint = self.expression(node, scope)?;
             self.spoil(&taint);
             if !plain {
