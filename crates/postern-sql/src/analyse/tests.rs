@@ -108,7 +108,7 @@ fn rules(mode: Mode) -> Rules {
             tickets,
             table("accounts", "holder", &[], Vec::new()),
             table("staff", "id", &[], Vec::new()),
-            table("people", "id", &["plan", "initial", "label"], Vec::new()),
+            table("people", "id", &["plan", "initial", "label", "bucket"], Vec::new()),
         ],
         functions: names(&["public.vouched"]),
         relations: Vec::new(),

@@ -86,3 +86,27 @@ fn group_by_prefers_the_columns_that_a_join_merged() {
   public.customers",
     );
 }
+
+#[test]
+fn what_is_computed_of_a_key_is_not_the_same_record() {
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT a.plan, count(*) FROM people a JOIN people b ON a.bucket = b.bucket GROUP BY a.plan",
+            "SELECT a.plan, count(*) FROM people a JOIN people b USING (bucket) GROUP BY a.plan",
+        ],
+    );
+    refused(
+        "unaccounted",
+        &[
+            "SELECT a.plan, count(*) FROM people a WHERE a.bucket IN (SELECT b.bucket FROM people b) GROUP BY a.plan",
+        ],
+    );
+    check(
+        "SELECT a.plan, count(*) FROM people a JOIN people b ON a.id = b.id GROUP BY a.plan",
+        "SELECT a.plan, pg_catalog.count(*) FROM <public.people b> a JOIN <public.people b> b ON a.id = b.id GROUP BY a.plan
+  2 columns, keys []
+  public.people
+  public.people",
+    );
+}
