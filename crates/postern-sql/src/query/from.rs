@@ -381,7 +381,10 @@ impl Analysis<'_> {
         };
         let covers =
             |name: &String| scope.items.iter().skip(first).any(|i| i.cover(name).is_some());
-        if using.iter().flatten().any(covers) {
+        // With NATURAL and columns that aren't known, it may be compared as well.
+        let covered = |item: &Item| !item.covers.is_empty();
+        let unknown = using.is_none() && scope.items.iter().skip(first).any(covered);
+        if unknown || using.iter().flatten().any(covers) {
             return not_understood("a join by a catalogue column that is not shown");
         }
         let star = self.merge(left, right, using, kind)?;
@@ -404,16 +407,14 @@ impl Analysis<'_> {
     ) -> Judged<Star> {
         let Some(using) = using else {
             // NATURAL with columns that aren't known: any of them may be compared.
-            for star in [&left, &right] {
-                for column in &star.columns {
-                    self.predicate(&column.column.taint);
-                }
-            }
             let mut star = left;
             star.join(right);
-            star.columns.clear();
-            star.open.get_or_insert_default();
-            return Ok(star);
+            let mut open = star.open.unwrap_or_default();
+            for column in &star.columns {
+                open.add(&column.column.taint);
+            }
+            self.predicate(&open);
+            return Ok(Star { columns: Vec::new(), open: Some(open) });
         };
         let mut merged = Vec::new();
         for name in &using {

@@ -110,3 +110,43 @@ fn what_is_computed_of_a_key_is_not_the_same_record() {
   public.people",
     );
 }
+
+#[test]
+fn a_join_by_names_that_are_not_known_compares_no_covered_column() {
+    let given = r#"json_to_recordset('[{"relname": "customers", "reltuples": 20000}]')"#;
+    for from in [
+        format!("pg_class NATURAL JOIN {given} AS x(relname name, reltuples float8)"),
+        format!("{given} AS x(relname name, reltuples float8) NATURAL LEFT JOIN pg_class"),
+        format!("products NATURAL JOIN pg_class NATURAL JOIN {given} AS x(reltuples float8)"),
+        format!("pg_class JOIN {given} AS x(relname name, reltuples float8) USING (reltuples)"),
+        format!("pg_class JOIN {given} AS x(relname name) USING (relname, reltuples)"),
+    ] {
+        refused("not_understood", &[&format!("SELECT count(*) FROM {from}")]);
+    }
+    refused(
+        "folded_lookup",
+        &[
+            r#"SELECT count(*) FROM customers NATURAL JOIN json_to_recordset('[{"id": 5}]') AS x(id bigint)"#,
+            "SELECT country, count(*) FROM customers c CROSS JOIN LATERAL (SELECT 1 FROM (SELECT 1 AS n) s NATURAL JOIN json_to_record(to_json(c)) AS x(n int)) t GROUP BY country",
+        ],
+    );
+    check(
+        "SELECT c.relname, n.nspname FROM pg_class c NATURAL JOIN pg_namespace n",
+        "plain SELECT c.relname, n.nspname FROM pg_catalog.pg_class c NATURAL JOIN pg_catalog.pg_namespace n",
+    );
+    check(
+        r#"SELECT name, n FROM products NATURAL JOIN json_to_recordset('[{"id": 5}]') AS x(id int, n int)"#,
+        r#"plain SELECT name, n FROM public.products NATURAL JOIN pg_catalog.json_to_recordset('[{"id": 5}]') x (id int, n int)"#,
+    );
+}
+
+#[test]
+fn what_goes_wrong_in_a_group_leaves_no_common_table_behind() {
+    refused(
+        "function",
+        &[
+            "SELECT count(*) FROM products GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT id FROM customers WHERE pg_sleep(1) IS NULL), 1)",
+            "SELECT count(*) AS n FROM json_each('{}') j GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT pg_sleep(1) FROM customers), n)",
+        ],
+    );
+}
