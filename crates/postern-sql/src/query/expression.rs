@@ -190,8 +190,8 @@ impl Analysis<'_> {
                 && relation(one) == relation(two)
     }
 
-    /// Whether a column is a primary key by itself. Another, one of several in a unique index or one
-    /// that is computed from a key (`id / 1000`), tells records apart, but not each from all.
+    /// Whether a column is a primary key by itself. Another, one of several in a unique index or
+    /// one that is computed from a key (`id / 1000`), tells records apart, but not each from all.
     pub(super) fn is_primary(&self, source: Source) -> bool {
         let leaf = self.leaves.get(source.leaf);
         leaf.and_then(|leaf| leaf.column(source.attribute)).is_some_and(|column| column.primary)

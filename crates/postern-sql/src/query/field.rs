@@ -1,7 +1,7 @@
 //! Fields of rows. PostgreSQL reads `x.f` and `(x).f`, where `x` has no field `f`, as the call
 //! `f(x)` of any function at all, or as a cast to a type `f`. So a field must be known to be one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -120,7 +120,7 @@ pub(super) fn whole_row_of<'s>(node: &Node, scope: &'s Scope<'_>) -> Option<&'s 
     let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
     let item = match reference.fields.as_slice() {
         [alias, Node { node: Some(NodeEnum::AStar(_)) }] => {
-            let names = ast::names(std::slice::from_ref(alias))?;
+            let names = ast::names(slice::from_ref(alias))?;
             scope.items.iter().find(|item| names.as_slice() == [item.alias.as_str()])
         }
         _ => row_of(node, scope),

@@ -204,9 +204,10 @@ fn is_link(node: &Node, scope: &Scope<'_>) -> bool {
         let taint = &column.taint;
         !taint.recursive.is_empty() || column.source.is_some() || taint.leaves.is_empty()
     };
-    equality && sides.is_some_and(|((one, left), (two, right))| {
-        of(one) != of(two) && fit(left) && fit(right)
-    })
+    equality
+        && sides.is_some_and(|((one, left), (two, right))| {
+            of(one) != of(two) && fit(left) && fit(right)
+        })
 }
 
 /// The columns that hold a record's values, none of which the second arm may pass on.

@@ -441,10 +441,7 @@ impl Analysis<'_> {
         if place == Place::Counted && clauses.distinct && !clauses.grouped {
             // How many different ones there are, as `count(DISTINCT …)` says it.
             self.spoil(&whole);
-            for output in outputs.columns.iter().filter(|output| !output.column.copied) {
-                self.predicate(&output.column.taint);
-            }
-            self.predicate(&outputs.open.clone().unwrap_or_default());
+            self.predicate(&outputs.computed());
             self.folded.extend(&left);
         } else if clauses.grouped || clauses.distinct {
             self.fold(left.clone(), &whole)?;
@@ -571,6 +568,15 @@ impl Outputs {
             }
             _ => None,
         }
+    }
+
+    /// What flows into those that are, or may be, computed of keys.
+    fn computed(&self) -> Taint {
+        let mut taint = self.open.clone().unwrap_or_default();
+        for output in self.columns.iter().filter(|output| !output.column.copied) {
+            taint.add(&output.column.taint);
+        }
+        taint
     }
 
     fn numbered(&self, node: &Node) -> Taint {

@@ -30,7 +30,9 @@ fn a_count_of_copies_and_rows_is_free() {
     let of_customers = "\n  1 columns, keys []\n  public.customers";
     check(
         "SELECT count(x) FROM (SELECT id AS x FROM customers) s",
-        &format!("SELECT pg_catalog.count(x) FROM (SELECT id AS x FROM <public.customers b> customers) s{of_customers}"),
+        &format!(
+            "SELECT pg_catalog.count(x) FROM (SELECT id AS x FROM <public.customers b> customers) s{of_customers}"
+        ),
     );
     check(
         "SELECT count(c.*) FROM customers c",
@@ -38,7 +40,9 @@ fn a_count_of_copies_and_rows_is_free() {
     );
     check(
         "SELECT count(*) FROM (SELECT DISTINCT id, upper(country) FROM customers) s",
-        &format!("SELECT pg_catalog.count(*) FROM (SELECT DISTINCT id AS id, pg_catalog.upper(country) AS upper FROM <public.customers b> customers) s{of_customers}"),
+        &format!(
+            "SELECT pg_catalog.count(*) FROM (SELECT DISTINCT id AS id, pg_catalog.upper(country) AS upper FROM <public.customers b> customers) s{of_customers}"
+        ),
     );
     check(
         "SELECT count(id), count(DISTINCT id) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id)",
