@@ -303,6 +303,7 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
             name: column.name.clone(),
             taint,
             source: Some(source),
+            copied: true,
             origin: Some(origin),
         }
     });
