@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use postern_model::Clock;
-use postern_sql::{Catalogue, SNAPSHOT_SQL};
+use postern_session::TableSettings;
+use postern_sql::{Catalogue, Identities, ProtectedTable, SNAPSHOT_SQL};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, watch},
@@ -13,7 +14,7 @@ use tokio_postgres::{Client, Connection, NoTls, tls::NoTlsStream};
 
 use crate::{
     Settings, Upstream,
-    freshness::{Present, Probe, ProofRequest},
+    freshness::{Looked, Present, Probe, ProofRequest},
     reasons::{READ_EVERY, Reader, Reasons, Request},
     upstream::{self, BoxedStream, ConnectError},
 };
@@ -33,6 +34,8 @@ pub(crate) struct Keeper {
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
     pub(crate) catalogue: watch::Sender<Option<Present>>,
     pub(crate) proofs: mpsc::UnboundedReceiver<ProofRequest>,
+    pub(crate) looked: Arc<Looked>,
+    pub(crate) identities: Identities,
     /// Of the last catalogue that was read.
     pub(crate) generation: u64,
 }
@@ -86,11 +89,15 @@ impl Keeper {
         let (reading, probing, mut probe, read, clock) = declining(&mut self.proofs, start).await?;
         let reader = Reader::prepare(&reading, &settings.reasons, &*clock).await;
         let reader = reader.map_err(|(reason, source)| KeepError::Reason { reason, source })?;
+        let read = remembering(read, &mut self.identities, &settings.tables);
         publish(&self.catalogue, &mut self.generation, read);
         let catalogue = Freshness {
             client: &probing,
             probe: &mut probe,
             proofs: &mut self.proofs,
+            looked: &self.looked,
+            identities: &mut self.identities,
+            tables: &settings.tables,
             present: &self.catalogue,
             generation: &mut self.generation,
         };
@@ -109,6 +116,9 @@ struct Freshness<'a> {
     proofs: &'a mut mpsc::UnboundedReceiver<ProofRequest>,
     present: &'a watch::Sender<Option<Present>>,
     generation: &'a mut u64,
+    looked: &'a Looked,
+    identities: &'a mut Identities,
+    tables: &'a [TableSettings],
 }
 
 impl Freshness<'_> {
@@ -129,13 +139,29 @@ impl Freshness<'_> {
                 asked.push(request);
             }
             if let Some(read) = timeout(QUERY_MAX, self.probe.changed(self.client)).await?? {
+                let read = remembering(read, self.identities, self.tables);
                 publish(self.present, self.generation, read);
             }
+            self.looked.ended();
             for request in asked {
                 request.answer(*self.generation);
             }
         }
     }
+}
+
+/// What was protected under another name is so still.
+fn remembering(read: Catalogue, seen: &mut Identities, tables: &[TableSettings]) -> Catalogue {
+    let tables: Vec<ProtectedTable<'_>> = tables
+        .iter()
+        .map(|table| ProtectedTable {
+            schema: &table.schema,
+            table: &table.table,
+            subject: &table.subject,
+            clear: &table.clear,
+        })
+        .collect();
+    read.remembering(seen, &tables)
 }
 
 /// From now on statements are judged by this catalogue. Readers whose judges knew an equal one

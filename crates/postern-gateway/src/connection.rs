@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     Role, SessionInfo,
     draft::draft,
-    freshness::Present,
+    freshness::{LOOK, Present},
     hold::HoldBuffer,
     judges::Judges,
     login::{self, LoggedIn},
@@ -115,6 +115,12 @@ struct Connection<'a> {
     effects: VecDeque<Effect>,
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
+    /// What is judged hangs on the catalogue.
+    proves: bool,
+    /// The catalogue is being looked at before the next statement is judged.
+    looking: bool,
+    /// It has been, for the message that comes next.
+    looked: bool,
     /// The gateway stops: the connection ends when it is idle.
     draining: bool,
     /// Nothing more is handled.
@@ -187,12 +193,13 @@ pub(crate) async fn serve(
     });
     let reasons = shared.reasons.activate(&actor).await;
     let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
+    let proves = !shared.settings.tables.is_empty();
     let profile = Profile {
         actor: actor.clone(),
         role: role_name,
         kind: role.kind,
         key_sets,
-        proves: !shared.settings.tables.is_empty(),
+        proves,
         limits: shared.settings.limits.hold,
     };
     let mut connection = Connection {
@@ -214,6 +221,9 @@ pub(crate) async fn serve(
         under_way: UnderWay::new(shared, &actor),
         effects: VecDeque::new(),
         reading: false,
+        proves,
+        looking: false,
+        looked: false,
         draining: false,
         ending: false,
     };
@@ -287,6 +297,7 @@ impl Connection<'_> {
             if input.is_none()
                 && self.session.takes_client()
                 && self.server.output.len() < WAITING_BYTES_MAX
+                && !self.looks_first()
             {
                 match self.frames.next(&mut self.client.input) {
                     Ok(frame) => input = frame.map(Input::Client),
@@ -306,6 +317,23 @@ impl Connection<'_> {
             self.last_word(&Failure::ShuttingDown).await;
         }
         Ok(())
+    }
+
+    /// Whether the catalogue must be looked at before the client's next message: one that leads to a
+    /// statement, after a pause in which nobody has looked.
+    fn looks_first(&mut self) -> bool {
+        if self.looking {
+            return true;
+        }
+        let judged = matches!(self.client.input.first(), Some(b'Q' | b'P' | b'B'));
+        let due = judged && self.proves && !self.looked && !self.shared.looked.is_recent();
+        if due {
+            self.looking = true;
+            self.shared.prove(LOOK, self.sender.clone());
+        } else {
+            self.looked = false;
+        }
+        due
     }
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
@@ -452,6 +480,10 @@ impl Connection<'_> {
         match command {
             Command::Recorded { hold, result } => self.recorded(hold, result).await,
             Command::Asked { question, result } => self.asked(question, result).await,
+            Command::Proven { proof: LOOK, .. } => {
+                (self.looking, self.looked) = (false, true);
+                Ok(())
+            }
             Command::Proven { proof, generation } => {
                 self.handle(Input::Proven { proof, generation }).await
             }

@@ -4,7 +4,13 @@
 //! begins after that serves all who have asked by then. Why this leaves no gap, and what it costs:
 //! docs/design/catalogue.md.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use postern_sql::{Catalogue, VERSION_SQL};
 use tokio::sync::mpsc;
@@ -27,6 +33,40 @@ pub(crate) struct Present {
     /// under another, even if the two are equal again.
     pub(crate) generation: u64,
 }
+
+/// When a probe last ended. A statement is judged by a catalogue that was looked at a moment ago, so
+/// that one that comes after a change is judged by what it finds. No proof rests on this: it only
+/// spares clients the error of a proof that fails.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    since: Instant,
+    micros: AtomicU64,
+}
+
+impl Looked {
+    /// How old a look may be: less than a client and a change of definitions take between them.
+    const AGE_MAX: Duration = Duration::from_millis(2);
+
+    pub(crate) fn new() -> Self {
+        Self { since: Instant::now(), micros: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn ended(&self) {
+        self.micros.store(self.now(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_recent(&self) -> bool {
+        let age = self.now().saturating_sub(self.micros.load(Ordering::Relaxed));
+        u128::from(age) < Self::AGE_MAX.as_micros()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The number of a look before a statement is judged; a session counts its proofs from 1.
+pub(crate) const LOOK: u64 = 0;
 
 /// A connection's wish to know which generation is the present one.
 #[derive(Debug)]

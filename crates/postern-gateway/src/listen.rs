@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use postern_ledger::{Note, RecordError};
 use postern_model::Actor;
 use postern_people::People;
+use postern_sql::Identities;
 use postern_wire::{
     SqlState,
     encode::{self, Report, Severity},
@@ -28,8 +29,8 @@ use tokio::{
 };
 
 use crate::{
-    Parts, SessionInfo, Settings, Suspension, catalogue::Keeper, connection, judges::Judges, login,
-    reasons::Reasons, shared::Shared,
+    Parts, SessionInfo, Settings, Suspension, catalogue::Keeper, connection, freshness::Looked,
+    judges::Judges, login, reasons::Reasons, shared::Shared,
 };
 
 /// Connections that may wait to be accepted.
@@ -84,6 +85,7 @@ impl Gateway {
         let (reasons, requests) = Reasons::new();
         let (catalogue, present) = watch::channel(None);
         let (prove, proofs) = mpsc::unbounded_channel();
+        let looked = Arc::new(Looked::new());
         let keeper = Keeper {
             settings: settings.clone(),
             clock: parts.clock.clone(),
@@ -91,9 +93,11 @@ impl Gateway {
             requests,
             catalogue,
             proofs,
+            looked: looked.clone(),
+            identities: Identities::default(),
             generation: 0,
         };
-        let shared = Arc::new(Shared::new(settings, parts, reasons, (present, prove)));
+        let shared = Arc::new(Shared::new(settings, parts, reasons, (present, prove, looked)));
         let stop = Arc::new(watch::Sender::new(false));
         let mut threads = Vec::new();
         // Statements that end while the gateway drains need their proofs: the keeper goes last.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     Settings,
-    freshness::{Present, ProofRequest},
+    freshness::{Looked, Present, ProofRequest},
     reasons::Reasons,
     registry::{Command, Registry},
     searches::Searches,
@@ -64,6 +64,7 @@ pub(crate) struct Shared {
     /// The present catalogue; `None` while the server can't be read.
     pub(crate) catalogue: watch::Receiver<Option<Present>>,
     proofs: mpsc::UnboundedSender<ProofRequest>,
+    pub(crate) looked: Arc<Looked>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
 }
@@ -73,9 +74,10 @@ impl Shared {
         settings: Settings,
         parts: Parts,
         reasons: Reasons,
-        (catalogue, proofs): (
+        (catalogue, proofs, looked): (
             watch::Receiver<Option<Present>>,
             mpsc::UnboundedSender<ProofRequest>,
+            Arc<Looked>,
         ),
     ) -> Self {
         Self {
@@ -91,6 +93,7 @@ impl Shared {
             reasons,
             catalogue,
             proofs,
+            looked,
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
         }

@@ -75,6 +75,9 @@ pub(crate) struct Relation {
     pub(crate) persistence: char,
     pub(crate) extension: bool,
     pub(crate) rules: bool,
+    /// The schema and name of the rule that protects it whatever it is called now.
+    #[serde(skip)]
+    pub(crate) protected_by: Option<(String, String)>,
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) columns: Vec<Column>,
     /// A view's query, with all names qualified that are not `pg_catalog`'s.
@@ -138,6 +141,9 @@ pub(crate) struct Column {
     pub(crate) collides: bool,
     /// It has a value where an INSERT gives none.
     pub(crate) default: bool,
+    /// It was protected under another name.
+    #[serde(skip)]
+    pub(crate) kept: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -322,6 +328,14 @@ impl Catalogue {
 
     pub(crate) fn relation(&self, oid: u32) -> Option<&Relation> {
         self.relations.get(&oid)
+    }
+
+    pub(crate) fn relation_oids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.relations.keys().copied()
+    }
+
+    pub(crate) fn relation_mut(&mut self, oid: u32) -> Option<&mut Relation> {
+        self.relations.get_mut(&oid)
     }
 
     pub(crate) fn relation_named(&self, schema: &str, name: &str) -> Option<&Relation> {

@@ -73,6 +73,13 @@ impl Functions {
                 named.entry(name).or_default().push(signature);
             }
         }
+        // What the grammar reads in EXTRACT is a function since PostgreSQL 14; before, the server
+        // reads date_part in it.
+        if major < 14
+            && let Some(signatures) = named.get("date_part").cloned()
+        {
+            named.insert("extract", signatures);
+        }
         Self { named }
     }
 

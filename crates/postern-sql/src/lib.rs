@@ -32,6 +32,7 @@ mod check;
 mod copy;
 mod explain;
 mod functions;
+mod identity;
 mod mask;
 mod named;
 mod nesting;
@@ -51,6 +52,7 @@ mod verdicts;
 pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use check::{Checks, Parameter};
+pub use identity::{Identities, ProtectedTable};
 pub use reads::{ConditionReads, condition_reads};
 pub use rules::{
     ColumnRule, Context, InsertRule, KeySet, Makes, Mode, Reach, ReasonRule, Rules, Show, Strong,

@@ -124,6 +124,8 @@ pub(crate) struct Analysis<'a> {
     recursive_uses: BTreeSet<(usize, usize)>,
     /// Those that are compared with another column.
     recursive_links: BTreeSet<(usize, usize)>,
+    /// Leaves that such a comparison narrows down, unless the column holds keys in both arms.
+    link_pins: BTreeMap<(usize, usize), BTreeSet<usize>>,
     /// Leaves whose columns decide which rows there are, but for such comparisons.
     filtered: BTreeSet<usize>,
     aggregates: Vec<grouping::Aggregate>,
@@ -166,6 +168,7 @@ impl<'a> Analysis<'a> {
             pending: None,
             recursive_uses: BTreeSet::new(),
             recursive_links: BTreeSet::new(),
+            link_pins: BTreeMap::new(),
             filtered: BTreeSet::new(),
             aggregates: Vec::new(),
             windows: window::Windows::default(),

@@ -165,8 +165,11 @@ impl<'a> Resolver<'a> {
         let ancestors = self.closure(oid, |oid| self.catalogue.parents(oid));
         [oid].into_iter().chain(ancestors).find_map(|oid| {
             let relation = self.catalogue.relation(oid)?;
-            let same =
-                |rule: &&TableRule| rule.schema == relation.schema && rule.table == relation.name;
+            let (schema, table) = match &relation.protected_by {
+                Some((schema, table)) => (schema, table),
+                None => (&relation.schema, &relation.name),
+            };
+            let same = |rule: &&TableRule| rule.schema == *schema && rule.table == *table;
             self.rules.tables.iter().find(same)
         })
     }
@@ -174,6 +177,7 @@ impl<'a> Resolver<'a> {
     /// The type of a protected table's subject column.
     pub(crate) fn key_type(&self, relation: &Relation, rule: &TableRule) -> Judged<KeyType> {
         let column = relation.columns.iter().find(|column| column.name == rule.subject);
+        let column = column.filter(|column| !column.kept);
         let kind = column.and_then(|column| self.catalogue.type_by_oid(column.type_oid));
         let name = kind.filter(|kind| kind.schema == "pg_catalog").map(|kind| kind.name.as_str());
         match name {

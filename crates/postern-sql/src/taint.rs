@@ -55,6 +55,9 @@ pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) taint: Taint,
     pub(crate) source: Option<Source>,
+    /// No key decides what it holds: nothing that tells records apart flows in, or it is a copy
+    /// of such a column, in each arm of a UNION.
+    pub(crate) copied: bool,
     /// What the result says of where it comes from, unless the server says it right.
     pub(crate) origin: Option<Origin>,
 }
@@ -62,7 +65,8 @@ pub(crate) struct Column {
 impl Column {
     /// A column that is more than a copy of another.
     pub(crate) fn computed(name: &str, taint: Taint) -> Self {
-        Self { name: name.to_owned(), taint, source: None, origin: None }
+        let copied = taint.identifiers.is_empty();
+        Self { name: name.to_owned(), taint, source: None, copied, origin: None }
     }
 }
 

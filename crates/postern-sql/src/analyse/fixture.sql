@@ -45,7 +45,7 @@ CREATE VIEW overview AS WITH open AS (SELECT customer_id FROM tickets WHERE stat
 CREATE VIEW of_a_copy AS SELECT email FROM copies;
 CREATE VIEW whole AS SELECT c AS customer FROM customers c;
 CREATE TABLE people (id bigint PRIMARY KEY, email text, plan text, initial text GENERATED ALWAYS AS (substr(email, 1, 1)) STORED,
-  label text GENERATED ALWAYS AS (upper(plan)) STORED);
+  label text GENERATED ALWAYS AS (upper(plan)) STORED, bucket bigint GENERATED ALWAYS AS (id / 1000) STORED);
 CREATE VIEW exported AS SELECT query_to_xml('SELECT * FROM customers', true, false, '');
 CREATE MATERIALIZED VIEW exported_once AS SELECT query_to_xml('SELECT * FROM customers', true, false, '');
 CREATE VIEW defaults AS SELECT adbin FROM pg_attrdef;

@@ -9,11 +9,13 @@ use crate::{
     TakeRule, UpdateRule, Values, Verdict,
 };
 
+mod folds;
 mod guarded;
 mod leaves;
 mod limits;
 mod mutations;
 mod named;
+mod names;
 mod recursion;
 mod refused;
 mod shapes;
@@ -106,7 +108,7 @@ fn rules(mode: Mode) -> Rules {
             tickets,
             table("accounts", "holder", &[], Vec::new()),
             table("staff", "id", &[], Vec::new()),
-            table("people", "id", &["plan", "initial", "label"], Vec::new()),
+            table("people", "id", &["plan", "initial", "label", "bucket"], Vec::new()),
         ],
         functions: names(&["public.vouched"]),
         relations: Vec::new(),

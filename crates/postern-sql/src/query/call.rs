@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, expression::is_constant, grouping::Aggregate, scope::Scope};
+use super::{
+    Analysis, expression::is_constant, field::whole_row_of, grouping::Aggregate, scope::Scope,
+};
 use crate::{
     ast,
     functions::{Arity, BuiltIn, Class, Kind, readable_setting, refused, unlisted},
     refusal::{Judged, not_understood, refuse},
-    taint::Taint,
+    taint::{Column, Taint},
 };
 
 impl Analysis<'_> {
@@ -41,6 +43,7 @@ impl Analysis<'_> {
         if !windowed && kind == Kind::Window {
             return not_understood("a window function without OVER");
         }
+        let copies = counts_copies(call, scope);
         let mut taint = Taint::default();
         for (index, argument) in call.args.iter_mut().enumerate() {
             let column = matches!(argument.node, Some(NodeEnum::ColumnRef(_)));
@@ -54,10 +57,7 @@ impl Analysis<'_> {
         taint.add(&self.all(&mut call.agg_order, scope)?);
         let filters = self.filter(call, &mut taint, scope)?;
         if built_in == "count" {
-            // How many, not which: a column is counted where it is not NULL. What is computed of
-            // keys picks records.
-            let plain = |node: &Node| matches!(node.node, None | Some(NodeEnum::ColumnRef(_)));
-            if call.args.iter().all(plain) {
+            if copies {
                 self.spoil(&taint);
             } else {
                 self.predicate(&taint);
@@ -287,6 +287,17 @@ pub(super) fn has_aggregate(node: &Node, kind: &dyn Fn(&pb::FuncCall) -> Option<
         Some(NodeEnum::SubLink(n)) => one(&n.testexpr),
         _ => false,
     }
+}
+
+/// Whether `count` with these arguments says how many, not which: a column is counted where it is
+/// not NULL, a row always. What is computed of keys, here or in a sub-select, picks records.
+fn counts_copies(call: &pb::FuncCall, scope: &Scope<'_>) -> bool {
+    let copies = |columns: &[Column]| columns.iter().all(|column| column.copied);
+    call.args.iter().all(|argument| {
+        let row = whole_row_of(argument, scope);
+        let row = row.is_some_and(|item| !call.agg_distinct || copies(&item.rows.columns));
+        row || scope.is_copy(argument)
+    })
 }
 
 /// Whether a value is known before the statement runs.

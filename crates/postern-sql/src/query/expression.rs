@@ -184,10 +184,17 @@ impl Analysis<'_> {
     pub(super) fn same_record(&self, one: Source, two: Source) -> bool {
         let relation = |source: Source| self.leaves.get(source.leaf).map(|leaf| leaf.relation.oid);
         one.subject && two.subject
-            || one.identifier
-                && two.identifier
+            || self.is_primary(one)
+                && self.is_primary(two)
                 && one.attribute == two.attribute
                 && relation(one) == relation(two)
+    }
+
+    /// Whether a column is a primary key by itself. Another, one of several in a unique index or
+    /// one that is computed from a key (`id / 1000`), tells records apart, but not each from all.
+    pub(super) fn is_primary(&self, source: Source) -> bool {
+        let leaf = self.leaves.get(source.leaf);
+        leaf.and_then(|leaf| leaf.column(source.attribute)).is_some_and(|column| column.primary)
     }
 
     /// Operators are PostgreSQL's own or an extension's.

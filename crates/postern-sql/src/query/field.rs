@@ -1,7 +1,7 @@
 //! Fields of rows. PostgreSQL reads `x.f` and `(x).f`, where `x` has no field `f`, as the call
 //! `f(x)` of any function at all, or as a cast to a type `f`. So a field must be known to be one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -113,6 +113,19 @@ fn row_of<'s>(node: &Node, scope: &'s Scope<'_>) -> Option<&'s Item> {
         level = scope.parent;
     }
     None
+}
+
+/// The item whose whole row an argument is, written `c` or `c.*`, if its columns are known.
+pub(super) fn whole_row_of<'s>(node: &Node, scope: &'s Scope<'_>) -> Option<&'s Item> {
+    let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+    let item = match reference.fields.as_slice() {
+        [alias, Node { node: Some(NodeEnum::AStar(_)) }] => {
+            let names = ast::names(slice::from_ref(alias))?;
+            scope.items.iter().find(|item| names.as_slice() == [item.alias.as_str()])
+        }
+        _ => row_of(node, scope),
+    }?;
+    (item.rows.open.is_none() && !item.function).then_some(item)
 }
 
 /// The names of a common table's columns, as far as its text says them.

@@ -231,6 +231,8 @@ impl Analysis<'_> {
         scope: &Scope<'_>,
         place: Place,
     ) -> Judged<Item> {
+        // No other table of the FROM clause can be named in it.
+        let outside = Scope::new(scope.parent);
         let Some(NodeEnum::RangeVar(range)) = sample.relation.take().and_then(|node| node.node)
         else {
             return not_understood("this kind of TABLESAMPLE");
@@ -241,7 +243,7 @@ impl Analysis<'_> {
         }
         let mut taint = Taint::default();
         for argument in sample.args.iter_mut().chain(sample.repeatable.as_deref_mut()) {
-            taint.add(&self.expression(argument, scope)?);
+            taint.add(&self.expression(argument, &outside)?);
         }
         if taint != Taint::default() {
             return not_understood("a TABLESAMPLE that isn't constant");
@@ -379,12 +381,15 @@ impl Analysis<'_> {
         };
         let covers =
             |name: &String| scope.items.iter().skip(first).any(|i| i.cover(name).is_some());
-        if using.iter().flatten().any(covers) {
+        // With NATURAL and columns that aren't known, it may be compared as well.
+        let covered = |item: &Item| !item.covers.is_empty();
+        let unknown = using.is_none() && scope.items.iter().skip(first).any(covered);
+        if unknown || using.iter().flatten().any(covers) {
             return not_understood("a join by a catalogue column that is not shown");
         }
         let star = self.merge(left, right, using, kind)?;
         if let Some(condition) = join.quals.as_mut() {
-            self.condition(condition, scope)?;
+            scope.within(first, |sides| self.condition(condition, sides))?;
         }
         match &join.alias {
             None => Ok(star),
@@ -402,16 +407,14 @@ impl Analysis<'_> {
     ) -> Judged<Star> {
         let Some(using) = using else {
             // NATURAL with columns that aren't known: any of them may be compared.
-            for star in [&left, &right] {
-                for column in &star.columns {
-                    self.predicate(&column.column.taint);
-                }
-            }
             let mut star = left;
             star.join(right);
-            star.columns.clear();
-            star.open.get_or_insert_default();
-            return Ok(star);
+            let mut open = star.open.unwrap_or_default();
+            for column in &star.columns {
+                open.add(&column.column.taint);
+            }
+            self.predicate(&open);
+            return Ok(Star { columns: Vec::new(), open: Some(open) });
         };
         let mut merged = Vec::new();
         for name in &using {
@@ -435,11 +438,13 @@ impl Analysis<'_> {
                 compared.identifiers.clear();
             }
             self.predicate(&compared);
+            let copied = [&one, &two].iter().all(|side| side.as_ref().is_some_and(|c| c.copied));
             let kept = if kind == pb::JoinType::JoinRight { two } else { one };
             let kept = kept.filter(|_| kind != pb::JoinType::JoinFull);
             let column = Column {
                 source: kept.as_ref().and_then(|c| c.source),
                 origin: kept.and_then(|c| c.origin),
+                copied,
                 ..Column::computed(name, taint)
             };
             merged.push(StarColumn { alias: None, column });

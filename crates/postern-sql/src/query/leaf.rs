@@ -47,6 +47,9 @@ pub(crate) enum Shown<'a> {
 }
 
 pub(crate) fn shown<'a>(rule: &'a TableRule, column: &Column) -> Shown<'a> {
+    if column.kept {
+        return Shown::Masked(None);
+    }
     if column.name == rule.subject {
         return Shown::Free;
     }
@@ -300,6 +303,7 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
             name: column.name.clone(),
             taint,
             source: Some(source),
+            copied: true,
             origin: Some(origin),
         }
     });

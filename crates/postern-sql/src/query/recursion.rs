@@ -6,7 +6,10 @@
 //! links rows (`child.parent = w.id`), and no other condition may hang on a column of the arm's
 //! tables. They count as folded, too.
 
-use std::{collections::BTreeSet, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -19,7 +22,7 @@ use super::{
 use crate::{
     KeyType, ast,
     refusal::{Judged, refuse},
-    taint::{Key, Rows, Taint},
+    taint::{Column, Key, Rows, Taint},
 };
 
 /// A recursive common table whose recursive arm is being analysed.
@@ -43,7 +46,7 @@ impl Analysis<'_> {
             Rows { searchable: BTreeSet::new(), certain: BTreeSet::new(), ..first.clone() };
         for (index, column) in rows.columns.iter_mut().enumerate() {
             column.taint.recursive.insert((id, index));
-            (column.source, column.origin) = (None, None);
+            (column.source, column.copied, column.origin) = (None, false, None);
         }
         if let Some(open) = rows.open.as_mut() {
             open.recursive.insert((id, usize::MAX));
@@ -81,6 +84,7 @@ impl Analysis<'_> {
         self.recursive_links.extend(links.iter().filter(|of| !own(of)));
         let filters = self.filtered.iter().any(|leaf| *leaf >= recursion.leaves);
         self.filtered.extend(recursion.outer_filtered);
+        self.pin_links(recursion.id, (one, two));
         let leafy = passed_on(recursion.id, one, two);
         let flows = two.columns.iter_mut().map(|column| &mut column.taint);
         flows.chain(two.open.as_mut()).for_each(|taint| taint.recursive.retain(|of| !own(of)));
@@ -115,6 +119,24 @@ impl Analysis<'_> {
         }
         self.folded.extend(recursion.leaves..self.leaves.len());
         self.align_recursion((left, right), (one, two)).map(Some)
+    }
+
+    /// A link says of records no more than that they are linked where both arms fill its column
+    /// with records' own keys. What else is compared with narrows the other side down.
+    fn pin_links(&mut self, id: usize, (one, two): (&Rows, &Rows)) {
+        let (own, others) =
+            mem::take(&mut self.link_pins).into_iter().partition(|((of, _), _)| *of == id);
+        self.link_pins = others;
+        let own: BTreeMap<(usize, usize), BTreeSet<usize>> = own;
+        for ((_, index), leaves) in own {
+            let holds_keys = |rows: &Rows| {
+                let source = rows.columns.get(index).and_then(|column| column.source);
+                source.is_some_and(|source| source.subject || self.is_primary(source))
+            };
+            if !holds_keys(one) || !holds_keys(two) {
+                self.pinned.extend(leaves);
+            }
+        }
     }
 
     /// The keys that the first arm carries stay in their places; the second arm's own come behind.
@@ -158,6 +180,9 @@ impl Analysis<'_> {
         let link = is_link(node, scope);
         let mut taint = self.expression(node, scope)?;
         if link && !taint.recursive.is_empty() {
+            for of in &taint.recursive {
+                self.link_pins.entry(*of).or_default().extend(&taint.identifiers);
+            }
             self.recursive_links.append(&mut taint.recursive);
             taint.identifiers.clear();
             taint.leaves.clear();
@@ -167,7 +192,8 @@ impl Analysis<'_> {
     }
 }
 
-/// `one = two`, both columns.
+/// `one = two`, both columns: one of the recursive table, the other a copy of a leaf's or none of
+/// a leaf.
 fn is_link(node: &Node, scope: &Scope<'_>) -> bool {
     let Some(NodeEnum::AExpr(comparison)) = &node.node else { return false };
     let equality = comparison.kind() == pb::AExprKind::AexprOp
@@ -175,7 +201,14 @@ fn is_link(node: &Node, scope: &Scope<'_>) -> bool {
     let column = |side: Option<&Node>| side.and_then(|node| scope.column(node));
     let of = |item: &Item| item.alias.clone();
     let sides = column(comparison.lexpr.as_deref()).zip(column(comparison.rexpr.as_deref()));
-    equality && sides.is_some_and(|((one, _), (two, _))| of(one) != of(two))
+    let fit = |column: &Column| {
+        let taint = &column.taint;
+        !taint.recursive.is_empty() || column.source.is_some() || taint.leaves.is_empty()
+    };
+    equality
+        && sides.is_some_and(|((one, left), (two, right))| {
+            of(one) != of(two) && fit(left) && fit(right)
+        })
 }
 
 /// The columns that hold a record's values, none of which the second arm may pass on.

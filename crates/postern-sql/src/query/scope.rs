@@ -50,6 +50,16 @@ impl<'p> Scope<'p> {
         Self { items: Vec::new(), parent, grouped: false, records: true }
     }
 
+    /// Judges what sees none of the items before `first`, as the condition of a join does: it can
+    /// name the join's two sides, and then what is around the select.
+    pub(super) fn within<T>(&mut self, first: usize, judge: impl FnOnce(&Self) -> T) -> T {
+        let items = self.items.split_off(first.min(self.items.len()));
+        let inner = Self { items, ..*self };
+        let judged = judge(&inner);
+        self.items.extend(inner.items);
+        judged
+    }
+
     /// The item and column that an unqualified or qualified name of this level means, if it is
     /// exactly one and known.
     pub(super) fn column(&self, node: &Node) -> Option<(&Item, &Column)> {
@@ -101,6 +111,34 @@ impl<'p> Scope<'p> {
                 if here { None } else { self.parent?.copied(node) }
             }
         }
+    }
+
+    /// Whether a bare name is that of a column of this level, as GROUP BY asks before it looks at
+    /// the result's columns; `None` if there are columns that are not known.
+    pub(super) fn names_column(&self, node: &Node) -> Option<bool> {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return Some(false) };
+        let names = ast::names(&reference.fields).unwrap_or_default();
+        let [name] = names.as_slice() else { return Some(true) };
+        let system = self.items.iter().any(|item| item.system) && SYSTEM_COLUMNS.contains(name);
+        if self.has_column(name) || system {
+            return Some(true);
+        }
+        self.items.iter().all(|item| item.rows.open.is_none()).then_some(false)
+    }
+
+    /// Whether an expression is nothing but columns of which none is computed of keys: one, or
+    /// several that a join merged.
+    pub(super) fn is_copy(&self, node: &Node) -> bool {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return false };
+        let names = ast::names(&reference.fields).unwrap_or_default();
+        let [name] = names.as_slice() else {
+            return self.copied(node).is_some_and(|column| column.copied);
+        };
+        if self.items.iter().any(|item| item.rows.open.is_some()) || !self.has_column(name) {
+            return false;
+        }
+        let columns = self.items.iter().flat_map(|item| &item.rows.columns);
+        columns.filter(|column| column.name == *name).all(|column| column.copied)
     }
 
     fn has_column(&self, name: &str) -> bool {

@@ -177,7 +177,10 @@ impl Analysis<'_> {
                 let mut taint = self.expression(value, &scope)?;
                 (taint.local, taint.outer, taint.sublink) = (false, false, false);
                 match rows.columns.get_mut(index) {
-                    Some(column) => column.taint.add(&taint),
+                    Some(column) => {
+                        column.copied &= taint.identifiers.is_empty();
+                        column.taint.add(&taint);
+                    }
                     None => {
                         let name = format!("column{}", index + 1);
                         rows.columns.push(Column::computed(&name, taint));
@@ -211,7 +214,7 @@ impl Analysis<'_> {
             self.condition(condition, &scope)?;
         }
         scope.grouped = self.is_grouped(select);
-        scope.records = !scope.grouped || self.groups_records(select, &scope);
+        scope.records = !scope.grouped || self.groups_records(select, &scope)?;
         let outer_windows = self.windows.enter(&select.window_clause);
         let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
         if !outputs.whole().leaves.is_empty() {
@@ -297,7 +300,8 @@ impl Analysis<'_> {
             }
             if let Some((item, column)) = scope.column(node) {
                 columns.push((item.alias.clone(), column.name.clone()));
-            } else if let Some(output) = outputs.named(node)
+            } else if scope.names_column(node) == Some(false)
+                && let Some(output) = outputs.named(node)
                 && let Some(reference) = &output.reference
             {
                 columns.push(reference.clone());
@@ -375,18 +379,22 @@ impl Analysis<'_> {
         if matches!(node.node, Some(NodeEnum::AConst(_))) {
             return Ok(outputs.numbered(node));
         }
-        let prefer_from = from_first && scope.column(node).is_some();
-        match outputs.named(node) {
-            Some(output) if !prefer_from => {
-                let mut taint = output.column.taint.clone();
-                if outputs.open.is_some() || scope.items.iter().any(|i| i.rows.open.is_some()) {
-                    taint.add(&self.expression(node, scope).unwrap_or_default());
-                    taint.add(&outputs.whole());
-                }
-                Ok(taint)
-            }
-            _ => self.expression(node, scope),
+        // A column that a join merged is one of the FROM clause too.
+        let in_from = scope.names_column(node);
+        let output = outputs.named(node).filter(|_| !from_first || in_from != Some(true));
+        let Some(output) = output else {
+            let mut taint = self.expression(node, scope)?;
+            taint.add(&outputs.open.clone().unwrap_or_default());
+            return Ok(taint);
+        };
+        let mut taint = output.column.taint.clone();
+        if from_first && in_from.is_none() {
+            taint.add(&self.expression(node, scope)?);
         }
+        if outputs.open.is_some() {
+            taint.add(&outputs.whole());
+        }
+        Ok(taint)
     }
 
     pub(super) fn limits(
@@ -434,6 +442,7 @@ impl Analysis<'_> {
         if place == Place::Counted && clauses.distinct && !clauses.grouped {
             // How many different ones there are, as `count(DISTINCT …)` says it.
             self.spoil(&whole);
+            self.predicate(&outputs.computed());
             self.folded.extend(&left);
         } else if clauses.grouped || clauses.distinct {
             self.fold(left.clone(), &whole)?;
@@ -571,6 +580,15 @@ impl Outputs {
             }
             _ => None,
         }
+    }
+
+    /// What flows into those that are, or may be, computed of keys.
+    fn computed(&self) -> Taint {
+        let mut taint = self.open.clone().unwrap_or_default();
+        for output in self.columns.iter().filter(|output| !output.column.copied) {
+            taint.add(&output.column.taint);
+        }
+        taint
     }
 
     fn numbered(&self, node: &Node) -> Taint {

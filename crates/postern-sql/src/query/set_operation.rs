@@ -154,7 +154,8 @@ fn combined(one: &Rows, two: &Rows) -> Rows {
     for (left, right) in one.columns.iter().zip(&two.columns) {
         let mut taint = left.taint.clone();
         taint.add(&right.taint);
-        rows.columns.push(Column::computed(&left.name, taint));
+        let copied = left.copied && right.copied;
+        rows.columns.push(Column { copied, ..Column::computed(&left.name, taint) });
     }
     rows
 }

@@ -118,6 +118,7 @@ impl Analysis<'_> {
         let copied = scope.copied(value);
         let (source, origin) =
             (copied.and_then(|column| column.source), copied.and_then(|column| column.origin));
+        let copied = scope.is_copy(value);
         let mut taint = self.expression(value, scope)?;
         (taint.local, taint.outer, taint.sublink) = (false, false, false);
         // What is written in its place may have another name.
@@ -125,7 +126,8 @@ impl Analysis<'_> {
         if (place != Place::Top || renamed) && target.name.is_empty() {
             target.name.clone_from(&name);
         }
-        Ok(Output { column: Column { name, taint, source, origin }, reference })
+        let copied = copied || taint.identifiers.is_empty();
+        Ok(Output { column: Column { name, taint, source, copied, origin }, reference })
     }
 
     /// `(expression).*`

@@ -126,7 +126,7 @@ impl Analysis<'_> {
 
     pub(super) fn window(&mut self, window: &mut pb::WindowDef, scope: &Scope<'_>) -> Judged<()> {
         for node in window.partition_clause.iter_mut().chain(&mut window.order_clause) {
-            let plain = scope.column(sorted(node)).is_some();
+            let plain = scope.is_copy(sorted(node));
             let taint = self.expression(node, scope)?;
             self.spoil(&taint);
             if !plain {
@@ -161,32 +161,49 @@ impl Analysis<'_> {
     }
 
     /// Whether the groups of a select may be single records.
-    pub(super) fn groups_records(&mut self, select: &pb::SelectStmt, scope: &Scope<'_>) -> bool {
+    pub(super) fn groups_records(
+        &mut self,
+        select: &pb::SelectStmt,
+        scope: &Scope<'_>,
+    ) -> Judged<bool> {
         let mut queue: Vec<&Node> = select.group_clause.iter().collect();
         while let Some(node) = queue.pop() {
             if let Some(NodeEnum::GroupingSet(set)) = &node.node {
                 queue.extend(&set.content);
                 continue;
             }
-            let target = target_of(node, select).filter(|_| scope.column(node).is_none());
-            let Some(
-                NodeEnum::ColumnRef(_)
-                | NodeEnum::FuncCall(_)
-                | NodeEnum::TypeCast(_)
-                | NodeEnum::CoalesceExpr(_)
-                | NodeEnum::CaseExpr(_)
-                | NodeEnum::AExpr(_),
-            ) = target.unwrap_or(node).node.as_ref()
-            else {
-                return true;
-            };
-            // It is analysed again in its place.
-            match self.expression(&mut target.unwrap_or(node).clone(), scope) {
-                Ok(taint) if taint.identifiers.is_empty() && !taint.sublink => {}
-                Ok(_) | Err(_) => return true,
+            let in_from = scope.names_column(node);
+            let target = target_of(node, select).filter(|_| in_from != Some(true));
+            // Where both may be meant, both are looked at.
+            let own = (target.is_none() || in_from.is_none()).then_some(node);
+            for meant in own.into_iter().chain(target) {
+                if self.tells_records(meant, scope)? {
+                    return Ok(true);
+                }
             }
         }
-        false
+        Ok(false)
+    }
+
+    /// Whether what is grouped by may tell records apart.
+    fn tells_records(&mut self, node: &Node, scope: &Scope<'_>) -> Judged<bool> {
+        let plain = matches!(
+            node.node,
+            Some(
+                NodeEnum::ColumnRef(_)
+                    | NodeEnum::FuncCall(_)
+                    | NodeEnum::TypeCast(_)
+                    | NodeEnum::CoalesceExpr(_)
+                    | NodeEnum::CaseExpr(_)
+                    | NodeEnum::AExpr(_)
+            )
+        );
+        if !plain {
+            return Ok(true);
+        }
+        // It is analysed again in its place.
+        let taint = self.expression(&mut node.clone(), scope)?;
+        Ok(!taint.identifiers.is_empty() || taint.sublink)
     }
 }
 

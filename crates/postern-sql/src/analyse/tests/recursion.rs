@@ -12,12 +12,6 @@ fn a_recursion_carries_where_it_began_and_where_it_is() {
   public.tickets set 0 clear body"#,
     );
     check(
-        "WITH RECURSIVE w AS (SELECT 1::bigint AS id UNION ALL SELECT c.id FROM w JOIN customers c ON c.id = w.id) SELECT id FROM w",
-        "WITH RECURSIVE w AS (SELECT 1::bigint AS id, NULL::bigint AS pk_k2 UNION ALL SELECT c.id AS id, c.id AS pk_k1 FROM w JOIN <public.customers b> c ON c.id = w.id) SELECT id, w.pk_k2 AS pk_k3 FROM w
-  1 columns, keys [0]
-  public.customers",
-    );
-    check(
         "WITH RECURSIVE w AS (SELECT id, 0 AS n FROM customers UNION ALL SELECT NULL, n + 1 FROM w WHERE n < 3) SELECT n FROM w",
         r#"WITH RECURSIVE w AS (SELECT id AS id, 0 AS n, customers.id AS pk_k1 FROM <public.customers b> customers UNION ALL SELECT NULL AS "?column?", n + 1 AS "?column?", w.pk_k1 AS pk_k2 FROM w WHERE n < 3) SELECT n, w.pk_k1 AS pk_k3 FROM w
   1 columns, keys [0]
@@ -88,5 +82,43 @@ fn a_protected_column_links_by_its_mask() {
   2 columns, keys [0 1]
   public.customers masked email
   public.customers masked email",
+    );
+}
+
+#[test]
+fn a_link_to_anything_but_keys_narrows_down() {
+    let arm = "c.country, w.d + 1 FROM w JOIN customers c ON c.id = w.id WHERE w.d < 1";
+    let rest = "SELECT country, count(*) FROM w GROUP BY country";
+    for (first, second) in [
+        ("SELECT 13577::bigint AS id, ''::text AS country, 0 AS d", "0::bigint"),
+        ("SELECT 13577::bigint AS id, ''::text AS country, 0 AS d", "c.id"),
+        ("SELECT p.price::bigint AS id, ''::text AS country, 0 AS d FROM products p", "c.id"),
+        ("SELECT p.price AS id, ''::text AS country, 0 AS d FROM products p", "c.id"),
+        ("SELECT t.id / 1 AS id, ''::text AS country, 0 AS d FROM tickets t", "c.id"),
+        ("SELECT t.id, ''::text AS country, 0 AS d FROM tickets t", "13577::bigint"),
+        ("SELECT t.id, ''::text AS country, 0 AS d FROM tickets t", "c.id / 2"),
+        ("SELECT q.* FROM (VALUES (13577::bigint, ''::text, 0)) q", "c.id"),
+    ] {
+        let with = format!("WITH RECURSIVE w (id, country, d) AS ({first} UNION ALL");
+        refused("folded_lookup", &[&format!("{with} SELECT {second}, {arm}) {rest}")]);
+    }
+    refused(
+        "folded_lookup",
+        &[
+            "WITH RECURSIVE w AS (SELECT 1::bigint AS id UNION ALL SELECT c.id FROM w JOIN customers c ON c.id = w.id) SELECT id FROM w",
+        ],
+    );
+    refused(
+        "unaccounted",
+        &[
+            "WITH RECURSIVE w (id, country) AS (SELECT id, country FROM customers UNION ALL SELECT c.id, c.country FROM w JOIN (SELECT country, nullif(id, 5) AS id FROM customers) c ON c.id = w.id) SELECT id FROM w",
+        ],
+    );
+    check(
+        "WITH RECURSIVE w AS (SELECT t.customer_id AS id, 0 AS d FROM tickets t UNION ALL SELECT c.id, w.d + 1 FROM w JOIN customers c ON c.id = w.id WHERE w.d < 1) SELECT d, count(*) FROM w GROUP BY d",
+        r#"WITH RECURSIVE w AS (SELECT t.customer_id AS id, 0 AS d, t.customer_id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.tickets b> t UNION ALL SELECT c.id AS id, w.d + 1 AS "?column?", w.pk_k1 AS pk_k2, c.id AS pk_k3 FROM w JOIN <public.customers b> c ON c.id = w.id WHERE w.d < 1) SELECT d, pg_catalog.count(*) FROM w GROUP BY d
+  2 columns, keys []
+  public.tickets
+  public.customers"#,
     );
 }

@@ -1,0 +1,152 @@
+//! What a name means: the same to the analysis as to PostgreSQL.
+
+use super::*;
+
+#[test]
+fn a_join_condition_names_its_two_sides_and_what_is_around() {
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON id = 13577)) GROUP BY 1",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products c, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON c.id = 13577)) GROUP BY 1",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, (products p JOIN ((VALUES (1)) v(q) LEFT JOIN (VALUES (2)) u(r) ON id = 13577) ON p.id = v.q AND r = 2)) GROUP BY 1",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON EXISTS (SELECT 1 FROM (VALUES (3)) w(s) WHERE id = 13577))) GROUP BY 1",
+        ],
+    );
+    refused(
+        "not_understood",
+        &[
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, agents TABLESAMPLE bernoulli (id)) GROUP BY 1",
+        ],
+    );
+    check(
+        "SELECT x.name FROM products x JOIN ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON q < r) ON x.id = q",
+        "plain SELECT x.name FROM public.products x JOIN ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON q < r) ON x.id = q",
+    );
+    check(
+        "SELECT c.name FROM customers c WHERE EXISTS (SELECT 1 FROM orders o JOIN products p ON o.customer_id = c.id AND p.id = o.id)",
+        r#"SELECT c.name, c.id AS pk_k1 FROM <public.customers b> c WHERE EXISTS (SELECT 1 AS "?column?" FROM public.orders o JOIN public.products p ON o.customer_id = c.id AND p.id = o.id)
+  1 columns, keys [0]
+  public.customers set 0 clear name"#,
+    );
+    check(
+        "SELECT c.country, t.status FROM products p, customers c JOIN LATERAL (SELECT status FROM tickets WHERE customer_id = c.id AND id = p.id) t ON c.country = t.status",
+        "SELECT c.country, t.status, c.id AS pk_k2, t.pk_k1 AS pk_k3 FROM public.products p, <public.customers b> c JOIN LATERAL (SELECT status AS status, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE customer_id = c.id AND id = p.id) t ON c.country = t.status
+  2 columns, keys [0 1]
+  public.customers
+  public.tickets",
+    );
+}
+
+#[test]
+fn a_join_condition_names_no_table_before_the_join() {
+    for sql in [
+        "SELECT 1 FROM products x, agents a JOIN staff s ON x.id = s.id",
+        "SELECT 1 FROM products x, agents a JOIN orders o ON price = o.id",
+    ] {
+        let judged = judged(sql, Mode::Restricted);
+        assert!(judged.starts_with("42P01 ") || judged.starts_with("42703 "), "{sql}: {judged}");
+    }
+}
+
+#[test]
+fn group_by_prefers_the_columns_that_a_join_merged() {
+    refused(
+        "unaccounted",
+        &[
+            "SELECT max(c.country) AS id, max(c.created_at) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id) GROUP BY id",
+            "SELECT max(c.country) AS id FROM customers c NATURAL JOIN (SELECT customer_id AS id FROM tickets) t GROUP BY id",
+            "SELECT max(c.country) AS id FROM customers c FULL JOIN (SELECT id FROM products) p USING (id) GROUP BY GROUPING SETS ((id))",
+            "SELECT max(c.country) AS id, max(c.created_at) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id) GROUP BY id ORDER BY c.id OFFSET 13000 LIMIT 3",
+            // Which of the two is meant is not known.
+            "SELECT max(c.country) AS k FROM customers c, json_to_recordset(to_json(ARRAY[c.id])) AS j(k int) GROUP BY k",
+        ],
+    );
+    check(
+        "SELECT country AS status, count(*) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id) GROUP BY country ORDER BY status",
+        "SELECT country AS status, pg_catalog.count(*) FROM <public.customers b> c JOIN (SELECT customer_id AS id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets) t USING (id) GROUP BY country ORDER BY status
+  2 columns, keys []
+  public.customers
+  public.tickets",
+    );
+    check(
+        "SELECT date_trunc('day', created_at) AS day, count(*) AS n FROM customers GROUP BY day ORDER BY n DESC, day",
+        "SELECT pg_catalog.date_trunc('day', created_at) AS day, pg_catalog.count(*) AS n FROM <public.customers b> customers GROUP BY day ORDER BY n DESC, day
+  2 columns, keys []
+  public.customers",
+    );
+    check(
+        "SELECT j.value AS tag, count(*) AS n FROM products, json_each_text(to_json(products)) j GROUP BY tag ORDER BY n",
+        "plain SELECT j.value AS tag, pg_catalog.count(*) AS n FROM public.products, pg_catalog.json_each_text(pg_catalog.to_json(products)) j GROUP BY tag ORDER BY n",
+    );
+    check(
+        "SELECT country AS k, count(*) AS n FROM customers, json_each('{}') j GROUP BY k ORDER BY n",
+        "SELECT country AS k, pg_catalog.count(*) AS n FROM <public.customers b> customers, pg_catalog.json_each('{}') j GROUP BY k ORDER BY n
+  2 columns, keys []
+  public.customers",
+    );
+}
+
+#[test]
+fn what_is_computed_of_a_key_is_not_the_same_record() {
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT a.plan, count(*) FROM people a JOIN people b ON a.bucket = b.bucket GROUP BY a.plan",
+            "SELECT a.plan, count(*) FROM people a JOIN people b USING (bucket) GROUP BY a.plan",
+        ],
+    );
+    refused(
+        "unaccounted",
+        &[
+            "SELECT a.plan, count(*) FROM people a WHERE a.bucket IN (SELECT b.bucket FROM people b) GROUP BY a.plan",
+        ],
+    );
+    check(
+        "SELECT a.plan, count(*) FROM people a JOIN people b ON a.id = b.id GROUP BY a.plan",
+        "SELECT a.plan, pg_catalog.count(*) FROM <public.people b> a JOIN <public.people b> b ON a.id = b.id GROUP BY a.plan
+  2 columns, keys []
+  public.people
+  public.people",
+    );
+}
+
+#[test]
+fn a_join_by_names_that_are_not_known_compares_no_covered_column() {
+    let given = r#"json_to_recordset('[{"relname": "customers", "reltuples": 20000}]')"#;
+    for from in [
+        format!("pg_class NATURAL JOIN {given} AS x(relname name, reltuples float8)"),
+        format!("{given} AS x(relname name, reltuples float8) NATURAL LEFT JOIN pg_class"),
+        format!("products NATURAL JOIN pg_class NATURAL JOIN {given} AS x(reltuples float8)"),
+        format!("pg_class JOIN {given} AS x(relname name, reltuples float8) USING (reltuples)"),
+        format!("pg_class JOIN {given} AS x(relname name) USING (relname, reltuples)"),
+    ] {
+        refused("not_understood", &[&format!("SELECT count(*) FROM {from}")]);
+    }
+    refused(
+        "folded_lookup",
+        &[
+            r#"SELECT count(*) FROM customers NATURAL JOIN json_to_recordset('[{"id": 5}]') AS x(id bigint)"#,
+            "SELECT country, count(*) FROM customers c CROSS JOIN LATERAL (SELECT 1 FROM (SELECT 1 AS n) s NATURAL JOIN json_to_record(to_json(c)) AS x(n int)) t GROUP BY country",
+        ],
+    );
+    check(
+        "SELECT c.relname, n.nspname FROM pg_class c NATURAL JOIN pg_namespace n",
+        "plain SELECT c.relname, n.nspname FROM pg_catalog.pg_class c NATURAL JOIN pg_catalog.pg_namespace n",
+    );
+    check(
+        r#"SELECT name, n FROM products NATURAL JOIN json_to_recordset('[{"id": 5}]') AS x(id int, n int)"#,
+        r#"plain SELECT name, n FROM public.products NATURAL JOIN pg_catalog.json_to_recordset('[{"id": 5}]') x (id int, n int)"#,
+    );
+}
+
+#[test]
+fn what_goes_wrong_in_a_group_leaves_no_common_table_behind() {
+    refused(
+        "function",
+        &[
+            "SELECT count(*) FROM products GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT id FROM customers WHERE pg_sleep(1) IS NULL), 1)",
+            "SELECT count(*) AS n FROM json_each('{}') j GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT pg_sleep(1) FROM customers), n)",
+        ],
+    );
+}
