@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use postern_ledger::{Note, Receipt, RecordError};
+use postern_ledger::{Limit, Note, Receipt, RecordError};
 use postern_model::Actor;
 use postern_session::{
     Effect, Failure, Hold, Input, Judge, Kind, Profile, ReasonSet, Session, Stopped, Unrecorded,
@@ -28,6 +28,7 @@ use crate::{
     login::{self, LoggedIn},
     reasons::Active,
     registry::{CancelKey, Command},
+    searches::UnderWay,
     shared::Shared,
     upstream::{self, BoxedStream},
 };
@@ -40,6 +41,14 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 8 * 1024;
 /// How long the last word to a client may take.
 const LAST_WORD_MAX: Duration = Duration::from_millis(500);
+
+fn stopped(limit: Limit) -> Stopped {
+    Stopped { counter: limit.counter.as_str(), max: limit.max, window: limit.window_text() }
+}
+
+fn unrecorded(error: &RecordError) -> Unrecorded {
+    if matches!(error, RecordError::Full { .. }) { Unrecorded::Full } else { Unrecorded::Failed }
+}
 
 /// Why a connection ended other than by the client's own wish.
 #[derive(Debug, Error)]
@@ -100,6 +109,8 @@ struct Connection<'a> {
     cancel: CancelKey,
     judging: Judging,
     reasons: Active,
+    /// Searches that are not told yet.
+    under_way: UnderWay,
     /// What is still to be done; waits while reasons are being read.
     effects: VecDeque<Effect>,
     /// Reasons are being read: nothing else is handled until then.
@@ -160,8 +171,7 @@ pub(crate) async fn serve(
 ) -> Result<(), ConnectionError> {
     let LoggedIn { actor, role_name, role, server, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
-    let number = shared.registry.connection();
-    let secret = login::cancel_secret();
+    let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let info = SessionInfo {
         connection: number,
         actor: actor.clone(),
@@ -208,6 +218,7 @@ pub(crate) async fn serve(
         cancel,
         judging,
         reasons,
+        under_way: UnderWay::new(shared, &actor),
         effects: VecDeque::new(),
         reading: false,
         proves,
@@ -348,6 +359,9 @@ impl Connection<'_> {
         {
             self.apply(effect).await?;
         }
+        if self.effects.is_empty() && self.session.is_at_rest() {
+            self.under_way.end();
+        }
         Ok(())
     }
 
@@ -356,6 +370,8 @@ impl Connection<'_> {
             Effect::ToServer(bytes) => append(&mut self.server.output, bytes),
             Effect::ToClient(bytes) => append(&mut self.client.output, bytes),
             Effect::Hold(hold) => self.record(hold),
+            Effect::Tell(hold) => self.tell(hold),
+            Effect::Ask { question, searches } => self.ask(question, searches),
             Effect::Prove { proof } => self.shared.prove(proof, self.sender.clone()),
             Effect::Release { rows, .. } => {
                 if let Some((buffer, receipt)) = self.receipt.take() {
@@ -412,9 +428,58 @@ impl Connection<'_> {
         );
     }
 
+    /// Records what nothing leaves of. Where that fails nothing else leaves either.
+    fn tell(&self, hold: Hold) {
+        let who = (self.number, &self.actor);
+        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
+        self.shared.ledger.record(
+            draft,
+            Box::new(|result| {
+                if let Err(error) = result {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a search could not be recorded"
+                    );
+                }
+            }),
+        );
+    }
+
+    fn ask(&mut self, question: u64, searches: usize) {
+        let searches = self.under_way.begin(searches);
+        let sender = self.sender.clone();
+        self.shared.ledger.ask(
+            self.actor.clone(),
+            self.role.budgets.clone(),
+            searches,
+            Box::new(move |result| {
+                let _ = sender.send(Command::Asked { question, result });
+            }),
+        );
+    }
+
+    async fn asked(
+        &mut self,
+        question: u64,
+        result: Result<Option<Limit>, RecordError>,
+    ) -> Result<(), ConnectionError> {
+        let answer = match result {
+            Ok(limit) => Ok(limit.map(stopped)),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a search could not be asked for; it was not sent"
+                );
+                Err(unrecorded(&error))
+            }
+        };
+        self.handle(Input::Asked { question, answer }).await
+    }
+
     async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         match command {
             Command::Recorded { hold, result } => self.recorded(hold, result).await,
+            Command::Asked { question, result } => self.asked(question, result).await,
             Command::Proven { proof: LOOK, .. } => {
                 (self.looking, self.looked) = (false, true);
                 Ok(())
@@ -451,18 +516,13 @@ impl Connection<'_> {
                     error = &error as &dyn std::error::Error,
                     "a disclosure could not be recorded; nothing of it was released"
                 );
-                let is_full = matches!(error, RecordError::Full { .. });
-                let why = if is_full { Unrecorded::Full } else { Unrecorded::Failed };
+                let why = unrecorded(&error);
                 return self.handle(Input::NotRecorded { hold, why }).await;
             }
             (Ok(_), None) => return Ok(()),
         };
         let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
-        let stopped = receipt.stopped().map(|limit| Stopped {
-            counter: limit.counter.as_str(),
-            max: limit.max,
-            window: limit.window_text(),
-        });
+        let stopped = receipt.stopped().map(stopped);
         self.receipt = Some((held, receipt));
         self.handle(Input::Recorded { hold, allowed, stopped }).await
     }
@@ -527,8 +587,8 @@ impl Connection<'_> {
         let mut last = Vec::new();
         self.session.abandon(&mut last);
         for effect in last {
-            if let Effect::Hold(hold) = effect {
-                self.record(hold);
+            if let Effect::Tell(hold) = effect {
+                self.tell(hold);
             }
         }
         self.server.output.clear();

@@ -20,6 +20,7 @@ mod listen;
 mod login;
 mod reasons;
 mod registry;
+mod searches;
 mod settings;
 mod shared;
 #[cfg(test)]

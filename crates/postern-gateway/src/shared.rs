@@ -14,6 +14,7 @@ use crate::{
     freshness::{Looked, Present, ProofRequest},
     reasons::Reasons,
     registry::{Command, Registry},
+    searches::Searches,
 };
 
 /// Why an account is out.
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) mock_secret: [u8; 32],
     pub(crate) search_key: [u8; 32],
     pub(crate) registry: Registry,
+    pub(crate) searches: Searches,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
     pub(crate) reasons: Reasons,
@@ -86,6 +88,7 @@ impl Shared {
             mock_secret: parts.mock_secret,
             search_key: parts.search_key,
             registry: Registry::default(),
+            searches: Searches::default(),
             open: AtomicUsize::new(0),
             reasons,
             catalogue,

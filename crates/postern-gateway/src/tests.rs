@@ -268,3 +268,42 @@ async fn a_lookup_is_recorded_whether_it_finds_somebody_or_not() {
         .collect();
     assert_eq!(hits, [true, false]);
 }
+
+#[tokio::test]
+async fn a_spent_budget_keeps_lookups_from_the_server() {
+    let hour = Duration::from_secs(3_600);
+    let limit = Limit { counter: Counter::LookupMisses, window: hour, max: 2 };
+    let world = World::start(&[limit]);
+    let mut ana = world.raw("ana").await;
+    let divides = |email: &str| format!("SELECT 1/(id-id) FROM customers WHERE email = '{email}'");
+    let finds = "SELECT id FROM customers WHERE email = 'two@example.org'";
+    for _ in 0..3 {
+        assert_eq!(ana.query(finds).await.error, None, "a hit takes no room");
+    }
+    let failed = ana.query(&divides("two@example.org")).await;
+    assert_eq!(failed.error.as_deref(), Some("22012"), "one miss");
+    assert_eq!(ana.query(&divides("nobody@example.org")).await.error, None, "another");
+    let mut answers = Vec::new();
+    for email in ["two@example.org", "nobody@example.org"] {
+        ana.query("BEGIN").await;
+        let answer = ana.query(&divides(email)).await;
+        let after = ana.query("SELECT 1").await;
+        answers.push((answer.error, answer.status, answer.said, after.error, after.status));
+        ana.query("ROLLBACK").await;
+        let copied = ana.query(&format!("COPY ({}) TO STDOUT", divides(email))).await;
+        assert_eq!(copied.error.as_deref(), Some("53400"));
+        let prepared = format!("PREPARE p AS {}; EXECUTE p; DEALLOCATE p", divides(email));
+        assert_eq!(ana.query(&prepared).await.error.as_deref(), Some("53400"));
+        let open = format!("BEGIN; DECLARE c CURSOR FOR {}; FETCH c", divides(email));
+        assert_eq!(ana.query(&open).await.error.as_deref(), Some("53400"));
+        ana.query("ROLLBACK").await;
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].0.as_deref(), Some("53400"));
+    let client = world.client("ana").await;
+    let sql = "SELECT id FROM customers WHERE email = $1";
+    let error = client.query(sql, &[&"two@example.org"]).await.unwrap_err();
+    assert_eq!(code(&error), "53400");
+    let plain = client.query("SELECT id FROM customers WHERE id = 1", &[]).await.unwrap();
+    assert_eq!(plain.len(), 1, "other statements go on");
+}

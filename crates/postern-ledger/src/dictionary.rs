@@ -124,6 +124,11 @@ impl Dictionary {
         number
     }
 
+    /// The number of a name that is in the dictionary already.
+    pub(crate) fn known_name(&self, name: &str) -> Option<u32> {
+        self.names.get(fitting(name)).copied()
+    }
+
     pub(crate) fn text(&mut self, text: &str) -> u32 {
         let number = self.texts_len;
         self.texts_len += 1;

@@ -19,6 +19,7 @@ use std::{
     time::Instant,
 };
 
+use postern_model::Actor;
 use rand::RngExt;
 use zeroize::Zeroizing;
 
@@ -38,11 +39,13 @@ pub type Hook = Arc<dyn Fn(&[Entry]) + Send + Sync>;
 pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
 /// The same for a note; gets the entry's sequence.
 pub type NoteDone = Box<dyn FnOnce(Result<u64, RecordError>) + Send>;
+/// The same for a question; gets the limit that leaves no room, if there is one.
+pub type AskDone = Box<dyn FnOnce(Result<Option<Limit>, RecordError>) + Send>;
 
 /// A ledger that is open for writing. Shared between threads behind an `Arc`.
 pub struct Ledger {
     /// `None` once closed: with the sender gone, the writer finishes what waits and ends.
-    requests: RwLock<Option<SyncSender<Request>>>,
+    requests: RwLock<Option<SyncSender<Message>>>,
     writer: Mutex<Option<JoinHandle<Result<(), RecordError>>>>,
     writer_id: ThreadId,
     horizon: std::time::Duration,
@@ -52,6 +55,26 @@ struct Request {
     work: Work,
     room: Room,
     done: Done,
+}
+
+/// Whether an actor may search, with so many searches under way.
+struct Question {
+    actor: Actor,
+    limits: Arc<[Limit]>,
+    searches: usize,
+    done: AskDone,
+}
+
+enum Message {
+    Request(Request),
+    Question(Question),
+}
+
+#[derive(Default)]
+struct Batch {
+    requests: Vec<Request>,
+    questions: Vec<Question>,
+    bytes: u64,
 }
 
 enum Done {
@@ -108,7 +131,8 @@ impl Ledger {
     pub fn record(&self, draft: Draft, done: RecordDone) {
         match self.check(&draft) {
             Ok(room) => {
-                self.send(Request { work: Work::Draft(draft), room, done: Done::Record(done) });
+                let work = Work::Draft(draft);
+                self.send(Message::Request(Request { work, room, done: Done::Record(done) }));
             }
             Err(error) => done(Err(error)),
         }
@@ -121,7 +145,14 @@ impl Ledger {
         if room.frames_bytes > ENTRY_BYTES_MAX {
             return done(Err(RecordError::TooLarge));
         }
-        self.send(Request { work: Work::Note(note), room, done: Done::Note(done) });
+        let work = Work::Note(note);
+        self.send(Message::Request(Request { work, room, done: Done::Note(done) }));
+    }
+
+    /// Whether the limits leave an actor room for `searches` more, should each find nobody. Nothing
+    /// is recorded or charged; all that was handed in before is counted.
+    pub fn ask(&self, actor: Actor, limits: Arc<[Limit]>, searches: usize, done: AskDone) {
+        self.send(Message::Question(Question { actor, limits, searches, done }));
     }
 
     /// Finishes what waits, signs a last checkpoint and ends the writer. Later requests are
@@ -156,15 +187,15 @@ impl Ledger {
         if room.frames_bytes > ENTRY_BYTES_MAX { Err(RecordError::TooLarge) } else { Ok(room) }
     }
 
-    fn send(&self, request: Request) {
+    fn send(&self, message: Message) {
         let sender = self.requests.read().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else {
-            return request.done.refuse(RecordError::Closed);
+            return message.refuse(RecordError::Closed);
         };
-        match sender.try_send(request) {
+        match sender.try_send(message) {
             Ok(()) => {}
-            Err(TrySendError::Full(request)) => request.done.refuse(RecordError::Busy),
-            Err(TrySendError::Disconnected(request)) => request.done.refuse(RecordError::Closed),
+            Err(TrySendError::Full(message)) => message.refuse(RecordError::Busy),
+            Err(TrySendError::Disconnected(message)) => message.refuse(RecordError::Closed),
         }
     }
 }
@@ -173,6 +204,27 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
             tracing::error!(%error, "the ledger was not closed in good order");
+        }
+    }
+}
+
+impl Message {
+    fn refuse(self, error: RecordError) {
+        match self {
+            Self::Request(request) => request.done.refuse(error),
+            Self::Question(question) => (question.done)(Err(error)),
+        }
+    }
+}
+
+impl Batch {
+    fn push(&mut self, message: Message) {
+        match message {
+            Message::Request(request) => {
+                self.bytes += request.room.frames_bytes;
+                self.requests.push(request);
+            }
+            Message::Question(question) => self.questions.push(question),
         }
     }
 }
@@ -198,7 +250,7 @@ impl Done {
 /// The writer's thread: batches until there are no more senders.
 fn write(
     mut sequencer: Sequencer,
-    requests: &Receiver<Request>,
+    requests: &Receiver<Message>,
     hook: &Hook,
 ) -> Result<(), RecordError> {
     let interval = sequencer.options.checkpoint_interval;
@@ -212,8 +264,14 @@ fn write(
         };
         match first {
             Ok(first) => {
-                commit(&mut sequencer, gather(first, requests), hook);
-                unsigned_since.get_or_insert_with(Instant::now);
+                let Batch { requests, questions, .. } = gather(first, requests);
+                if !requests.is_empty() {
+                    commit(&mut sequencer, requests, hook);
+                    unsigned_since.get_or_insert_with(Instant::now);
+                }
+                for Question { actor, limits, searches, done } in questions {
+                    done(sequencer.stop_search(&actor, &limits, searches));
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return sequencer.sign(),
@@ -230,13 +288,14 @@ fn write(
 }
 
 /// All that waits, within bounds.
-fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
-    let mut bytes = first.room.frames_bytes;
-    let mut batch = vec![first];
-    while batch.len() < BATCH_LEN_MAX && bytes < BATCH_BYTES_MAX {
-        let Ok(request) = requests.try_recv() else { break };
-        bytes += request.room.frames_bytes;
-        batch.push(request);
+fn gather(first: Message, requests: &Receiver<Message>) -> Batch {
+    let mut batch = Batch::default();
+    batch.push(first);
+    while batch.requests.len() + batch.questions.len() < BATCH_LEN_MAX
+        && batch.bytes < BATCH_BYTES_MAX
+    {
+        let Ok(message) = requests.try_recv() else { break };
+        batch.push(message);
     }
     batch
 }

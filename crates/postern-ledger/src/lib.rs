@@ -37,7 +37,7 @@ pub use self::{
     damage::{Damage, DamageKind, Which},
     draft::{Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Receipt, RecordError, Touch},
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
-    ledger::{Hook, Ledger, NoteDone, RecordDone},
+    ledger::{AskDone, Hook, Ledger, NoteDone, RecordDone},
     options::Options,
     reader::Reader,
     recover::{CreateError, OpenError},

@@ -3,12 +3,12 @@
 use std::{any::Any, collections::BTreeMap, io, sync::Arc};
 
 use postern_merkle::{Checkpoint, Edge, SigningKey, leaf_hash};
-use postern_model::{Grade, Reason, Subject, Timestamp};
+use postern_model::{Actor, Grade, Reason, Subject, Timestamp};
 
 use crate::{
-    Body, Disclosed, Draft, DraftLookup, DraftRow, Entry, Group, LookedUp, Note, Options, Receipt,
-    RecordError, Touch,
-    budget::{Budgets, RowTouch},
+    Body, Disclosed, Draft, DraftLookup, DraftRow, Entry, Group, Limit, LookedUp, Note, Options,
+    Receipt, RecordError, Touch,
+    budget::{ActorBudget, Budgets, RowTouch},
     dictionary::Dictionary,
     disk::{Disk, is_full, replace},
     entry::charged,
@@ -45,7 +45,7 @@ pub(crate) struct Sequencer {
     pub(crate) budgets: Budgets,
     /// The tree over all entries; those in memory only while a batch is being written.
     pub(crate) edge: Edge,
-    /// The time of the last entry.
+    /// The time of the last entry or question.
     pub(crate) last: Timestamp,
     /// How many entries the newest checkpoint on disk covers.
     pub(crate) signed: u64,
@@ -222,6 +222,24 @@ impl Sequencer {
             lookups: draft.lookups.iter().map(looked_up).collect(),
         };
         (disclosed, numbers)
+    }
+
+    /// The first limit that leaves an actor no room for so many more searches that find nobody.
+    pub(crate) fn stop_search(
+        &mut self,
+        actor: &Actor,
+        limits: &[Limit],
+        searches: usize,
+    ) -> Result<Option<Limit>, RecordError> {
+        // What is found could not be recorded else.
+        self.check_reserve(Room::default())?;
+        let now = self.options.now().max(self.last);
+        self.last = now;
+        let misses = vec![false; searches];
+        Ok(match self.dictionary.known_name(actor.as_str()) {
+            Some(actor) => self.budgets.actor(actor, now).stop_lookups(limits, &misses),
+            None => ActorBudget::default().stop_lookups(limits, &misses),
+        })
     }
 
     /// Signs the tree over what is durable, unless the newest checkpoint covers it already.

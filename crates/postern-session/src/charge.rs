@@ -1,16 +1,22 @@
-//! Searches by storing are charged before they run.
+//! What searches has room in the budgets before it runs.
+//!
+//! A look-up is charged when it is known what it found. That can show by other things than its
+//! rows, so it is not sent unless there is room for it, and for a miss: the client's message waits
+//! for the answer, and is refused in its place if there is none.
 //!
 //! Storing a value where it must be the only one tells whether it is there, by an error or none.
 //! What has run can't be taken back, so such a statement is told to the ledger first, as a search
 //! that found nobody, and sent when the receipt has come. Until then the client is read no further.
 
-use postern_sql::LookupKind;
+use std::sync::Arc;
+
+use postern_sql::{Act, LookupKind};
 use postern_wire::Frame;
 
 use crate::{
-    Effect, Failure, Session, View,
+    Effect, Failure, Hold, Session, Stopped, Unrecorded, View,
     hold::Held,
-    judge::Planned,
+    judge::{Planned, PlannedGuarded},
     session::{Portal, UpstreamName},
 };
 
@@ -18,26 +24,40 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Charging {
     frame: Frame,
-    /// The hold that tells of the searches.
-    hold: u64,
     query: bool,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It is asked whether there is room for what it looks up. That is told if there is none.
+    Asking { question: u64, told: Option<Box<Hold>> },
+    /// There is; the message is being handled.
+    Asked,
+    /// What it searches for by storing it is told by this hold.
+    Told(u64),
     /// The receipt has come; the message is being handled.
-    paid: bool,
+    Paid,
 }
 
 impl Session {
-    /// Tells of what the statements of a Query message search for by storing it; whether the
-    /// message has to wait.
+    /// Asks or tells of what the statements of a Query message search for; whether the message has
+    /// to wait.
     pub(crate) fn charges_query(
         &mut self,
         frame: &Frame,
-        planned: &[std::sync::Arc<Planned>],
+        planned: &[Arc<Planned>],
         view: &View<'_>,
         effects: &mut Vec<Effect>,
     ) -> bool {
         let unnamed = UpstreamName(None);
-        let portals: Vec<Portal> =
-            planned.iter().map(|plan| Portal::new(unnamed, plan.clone(), &[], view)).collect();
+        let portals: Vec<Portal> = planned
+            .iter()
+            .map(|plan| {
+                let plan = self.named_plan(plan, planned).unwrap_or(plan);
+                Portal::new(unnamed, plan.clone(), &[], view)
+            })
+            .collect();
         let waits = self.charges(frame, &portals, effects);
         if waits && let Some(charging) = &mut self.charging {
             charging.query = true;
@@ -45,20 +65,85 @@ impl Session {
         waits
     }
 
-    /// Tells of what executions search for by storing it; whether the message has to wait.
+    /// The plan of what EXECUTE or FETCH runs, be it made by the same message.
+    fn named_plan<'p>(
+        &'p self,
+        plan: &Planned,
+        among: &'p [Arc<Planned>],
+    ) -> Option<&'p Arc<Planned>> {
+        let Planned::Named(named) = plan else { return None };
+        let name = &named.named.name;
+        let known = match named.named.act {
+            Act::Execute { .. } => self.statements.get(name).map(|known| &known.plan),
+            Act::Fetch { .. } => self.portals.get(name).map(|known| &known.plan),
+            Act::Prepare { .. } | Act::Declare { .. } | Act::Deallocate | Act::Close => {
+                return None;
+            }
+        };
+        let made = among.iter().find_map(|other| match &**other {
+            Planned::Named(other) if other.named.name == *name => other.query.as_ref(),
+            Planned::Named(_)
+            | Planned::Plain(_)
+            | Planned::Guarded(_)
+            | Planned::Local(_)
+            | Planned::Copy(_) => None,
+        });
+        let searches = |plan: &&Arc<Planned>| {
+            plan.guarded().is_some_and(|plan| !plan.guarded.lookups.is_empty())
+        };
+        made.filter(searches).or_else(|| known.filter(searches))
+    }
+
+    /// Asks or tells of what executions search for; whether the message has to wait.
     pub(crate) fn charges(
         &mut self,
         frame: &Frame,
         portals: &[Portal],
         effects: &mut Vec<Effect>,
     ) -> bool {
-        if self.charging.as_ref().is_some_and(|charging| charging.paid) {
+        match self.charging.as_ref().map(|charging| &charging.stage) {
+            None => {
+                if self.asks(frame, portals, effects) {
+                    return true;
+                }
+            }
+            Some(Stage::Asked) => {}
+            Some(Stage::Asking { .. } | Stage::Told(_) | Stage::Paid) => return false,
+        }
+        let Some(held) = self.told(portals, LookupKind::Stored) else { return false };
+        let stage = Stage::Told(held.hold.id);
+        self.charging = Some(Charging { frame: frame.clone(), query: false, stage });
+        self.outbox.rows(held, effects);
+        true
+    }
+
+    /// Asks whether there is room for what they look up, if they do.
+    fn asks(&mut self, frame: &Frame, portals: &[Portal], effects: &mut Vec<Effect>) -> bool {
+        let searches = portals.iter().filter(|portal| {
+            running(&portal.plan).is_some_and(|plan| plan.looks_up(LookupKind::Compared))
+        });
+        let searches = searches.count();
+        if searches == 0 {
             return false;
         }
+        let holds = self.holds;
+        let told = self.told(portals, LookupKind::Compared).map(|held| Box::new(held.hold));
+        // It becomes a hold only if it is told.
+        self.holds = holds;
+        self.questions += 1;
+        let question = self.questions;
+        let stage = Stage::Asking { question, told };
+        self.charging = Some(Charging { frame: frame.clone(), query: false, stage });
+        effects.push(Effect::Ask { question, searches });
+        true
+    }
+
+    /// Executions' searches of a kind, as ones that found nobody.
+    fn told(&mut self, portals: &[Portal], kind: LookupKind) -> Option<Held> {
         let mut held: Option<Held> = None;
         for portal in portals {
-            let Planned::Guarded(plan) = &*portal.plan else { continue };
-            let lookups = plan.lookups(LookupKind::Stored, &portal.searched, false);
+            let Some(plan) = running(&portal.plan) else { continue };
+            let lookups = plan.lookups(kind, &portal.searched, false);
             if lookups.is_empty() {
                 continue;
             }
@@ -68,11 +153,65 @@ impl Session {
             });
             held.hold.lookups.extend(lookups);
         }
-        let Some(held) = held else { return false };
-        let hold = held.hold.id;
-        self.charging = Some(Charging { frame: frame.clone(), hold, query: false, paid: false });
-        self.outbox.rows(held, effects);
-        true
+        held
+    }
+
+    /// The answer to a question: the message goes on, or is refused in its place, and its searches
+    /// are recorded as stopped ones.
+    pub(crate) fn asked(
+        &mut self,
+        question: u64,
+        answer: Result<Option<Stopped>, Unrecorded>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_it = |charging: &mut Charging| match charging.stage {
+            Stage::Asking { question: waits, .. } => waits == question,
+            Stage::Asked | Stage::Told(_) | Stage::Paid => false,
+        };
+        let Some(mut charging) = self.charging.take_if(is_it) else { return };
+        let stage = std::mem::replace(&mut charging.stage, Stage::Asked);
+        let failure = match answer {
+            Ok(None) => return self.go_on(charging, view, effects),
+            Ok(Some(stopped)) => {
+                if let Stage::Asking { told: Some(mut told), .. } = stage {
+                    self.holds += 1;
+                    told.id = self.holds;
+                    effects.push(Effect::Tell(*told));
+                }
+                stopped.failure()
+            }
+            Err(why) => why.failure(),
+        };
+        self.refuse_charging(&charging, &failure, effects);
+    }
+
+    /// Handles the message that waited.
+    fn go_on(&mut self, charging: Charging, view: &mut View<'_>, effects: &mut Vec<Effect>) {
+        let (frame, query) = (charging.frame.clone(), charging.query);
+        self.charging = Some(charging);
+        self.client(&frame, view, effects);
+        self.charging.take_if(|charging| matches!(charging.stage, Stage::Asked | Stage::Paid));
+        if let Some(charging) = &mut self.charging {
+            charging.query = query;
+        }
+    }
+
+    fn refuse_charging(
+        &mut self,
+        charging: &Charging,
+        failure: &Failure,
+        effects: &mut Vec<Effect>,
+    ) {
+        let sent = if charging.query {
+            // The client waits for a ReadyForQuery of its own.
+            self.refuse_query(failure, effects)
+        } else {
+            self.refuse_in_order(failure, effects)
+        };
+        if sent.is_err() {
+            self.close(&Failure::Protocol("message can't be passed on"), effects);
+        }
     }
 
     /// The ledger's word on a hold, if it is one that a message waits for: the message goes on, or
@@ -87,27 +226,19 @@ impl Session {
         if self.outbox.waiting().is_none_or(|waiting| waiting.hold != hold) {
             return false;
         }
-        let Some(mut charging) = self.charging.take_if(|charging| charging.hold == hold) else {
-            return false;
-        };
+        let is_it =
+            |charging: &mut Charging| matches!(charging.stage, Stage::Told(told) if told == hold);
+        let Some(mut charging) = self.charging.take_if(is_it) else { return false };
         if !matches!(charged, Err(Failure::LedgerFull | Failure::NotRecorded)) {
             effects.push(Effect::Release { hold, rows: 0 });
         }
         self.outbox.released();
-        let sent = match charged {
+        match charged {
             Ok(()) => {
-                charging.paid = true;
-                let frame = charging.frame.clone();
-                self.charging = Some(charging);
-                self.client(&frame, view, effects);
-                self.charging = None;
-                Ok(())
+                charging.stage = Stage::Paid;
+                self.go_on(charging, view, effects);
             }
-            Err(failure) if charging.query => self.refuse_query(&failure, effects),
-            Err(failure) => self.refuse_in_order(&failure, effects),
-        };
-        if sent.is_err() {
-            self.close(&Failure::Protocol("message can't be passed on"), effects);
+            Err(failure) => self.refuse_charging(&charging, &failure, effects),
         }
         true
     }
@@ -115,14 +246,18 @@ impl Session {
     /// The statement before it is cut: what waits is never sent, nor what depends on it.
     pub(crate) fn uncharged(&mut self, effects: &mut Vec<Effect>) {
         let Some(charging) = self.charging.take() else { return };
-        let sent = if charging.query {
-            // The client waits for a ReadyForQuery of its own.
-            self.refuse_query(&Failure::NotRecorded, effects)
-        } else {
-            self.refuse_in_order(&Failure::NotRecorded, effects)
-        };
-        if sent.is_err() {
-            self.close(&Failure::Protocol("message can't be passed on"), effects);
+        self.refuse_charging(&charging, &Failure::NotRecorded, effects);
+    }
+}
+
+/// The query on protected tables that is run, or may be run before anything else is said of it.
+fn running(plan: &Planned) -> Option<&PlannedGuarded> {
+    match plan {
+        Planned::Guarded(plan) => Some(plan),
+        Planned::Copy(copy) => Some(&copy.query),
+        Planned::Named(named) if matches!(named.named.act, Act::Declare { .. }) => {
+            named.query.as_deref().and_then(Planned::guarded)
         }
+        Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => None,
     }
 }

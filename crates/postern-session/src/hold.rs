@@ -95,3 +95,21 @@ pub(crate) struct Held {
     pub(crate) hold: Hold,
     pub(crate) relied: Vec<Relied>,
 }
+
+impl Held {
+    pub(crate) fn new(id: u64, shown: Arc<Shown>) -> Self {
+        let hold =
+            Hold { id, shown, rows: Vec::new(), lookups: Vec::new(), bytes: BytesMut::new() };
+        Self { hold, relied: Vec::new() }
+    }
+
+    /// What was searched for, where none of the rows leaves: whoever was found is not named, so it
+    /// counts as a miss.
+    pub(crate) fn searched(&mut self) -> Option<Hold> {
+        let mut lookups = std::mem::take(&mut self.hold.lookups);
+        lookups.iter_mut().for_each(|lookup| lookup.hit = false);
+        let (id, shown) = (self.hold.id, self.hold.shown.clone());
+        let told = Hold { id, shown, rows: Vec::new(), lookups, bytes: BytesMut::new() };
+        (!told.lookups.is_empty()).then_some(told)
+    }
+}

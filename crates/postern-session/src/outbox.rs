@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::BytesMut;
 
 use crate::{
-    Effect, Failure, Stopped,
+    Effect, Failure, Hold, Stopped,
     hold::{Held, Relied},
     proof::Judgement,
 };
@@ -233,6 +233,21 @@ impl Outbox {
     /// The chunk that was out has left.
     pub(crate) fn released(&mut self) {
         self.waiting = None;
+    }
+
+    /// What was searched for by the statements that a cut would drop.
+    pub(crate) fn searched(&mut self) -> Vec<Hold> {
+        let mut searched = Vec::new();
+        for out in &mut self.queue {
+            match out {
+                Out::Rows(held) => {
+                    searched.extend(held.searched());
+                }
+                Out::Ready(_) => break,
+                Out::Bytes(_) | Out::Gate(_) => {}
+            }
+        }
+        searched
     }
 
     /// Ends the statement at the front: the client gets the error, and nothing more of it up to the

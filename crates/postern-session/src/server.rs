@@ -1,6 +1,6 @@
 //! What the server answers.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::BytesMut;
 use postern_sql::{Local, LookupKind};
@@ -9,9 +9,8 @@ use postern_wire::{
 };
 
 use crate::{
-    ClientFacing, Effect, Failure, Hold, Session,
+    ClientFacing, Effect, Failure, Session,
     copy::CopyIn,
-    entitled::ReasonSet,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
     named::About,
@@ -174,12 +173,11 @@ impl Session {
     ) -> Handled {
         let key_sets = self.profile.key_sets.clone();
         let accounted = self.profile.accounted_reason();
-        let first = self.run()?.tell_lookups(guarded, true);
         if self.outbox.is_discarding() {
             return Ok(());
         }
         let portal = self.run()?.portal.clone();
-        self.hold_row(guarded, first);
+        self.hold_row(guarded, Vec::new());
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let before = held.hold.bytes.len();
         let cells = write(&mut held.hold.bytes)?;
@@ -188,21 +186,29 @@ impl Session {
         }
         let index = held.hold.rows.len();
         let mut touches = Vec::new();
+        let mut found = BTreeSet::new();
         for (key, cell) in guarded.guarded.keys.iter().zip(cells) {
             let Some(cell) = cell else { continue };
             let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
             let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
             let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !portal.moves());
-            let reason = clear_under(&portal, set.and_then(|set| key_sets.get(set)), subject);
+            let reason = portal.clear_under(set.and_then(|set| key_sets.get(set)), subject);
             let subject = postern_model::Subject::new(subject);
             if let (Some(_), Some(set)) = (&reason, set) {
                 held.relied.push(Relied { row: index, subject: subject.clone(), set });
             }
+            found.insert(key.leaf);
             let leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
             touches.push(Touch { leaf, subject, reason: reason.or_else(|| accounted.clone()) });
         }
         let bytes = held.hold.bytes.len() - before;
         held.hold.rows.push(HeldRow { bytes, touches });
+        // A row tells of a hit only if a record of the searched table stands behind it.
+        let hit = guarded.guarded.lookups.iter().all(|lookup| found.contains(&lookup.leaf));
+        let told = self.run()?.tell_lookups(guarded, hit);
+        if let Some(held) = &mut self.filling {
+            held.hold.lookups.extend(told);
+        }
         self.flush_if_full(effects);
         Ok(())
     }
@@ -267,7 +273,11 @@ impl Session {
             Planned::Copy(copy) => Some(&copy.query),
             Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => None,
         };
+        // Room was found for one miss of a look-up, and that is told.
+        let missed =
+            plan.is_some_and(|plan| plan.looks_up(LookupKind::Compared)) && !run.lookups_told;
         if let Some(plan) = plan
+            && !missed
             && !ends
             && !self.outbox.is_discarding()
             // What was charged before it ran is told already.
@@ -278,6 +288,9 @@ impl Session {
                 plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
             relations.sort();
             relations.dedup();
+            if plan.looks_up(LookupKind::Compared) {
+                relations.truncate(1);
+            }
             let column: Arc<str> = format!("failed {sqlstate}").into();
             let value = postern_model::Secret::new(sqlstate.as_bytes().to_vec());
             let told = relations.into_iter().map(|relation| LookupTouch {
@@ -292,8 +305,17 @@ impl Session {
     }
 
     pub(crate) fn tell(&mut self, plan: &PlannedGuarded, portal: &Portal, hit: bool) {
-        if plan.looks_up(LookupKind::Compared) && !self.outbox.is_discarding() {
-            let lookups = plan.lookups(LookupKind::Compared, &portal.searched, hit);
+        if !plan.looks_up(LookupKind::Compared) {
+            return;
+        }
+        let lookups = plan.lookups(LookupKind::Compared, &portal.searched, hit);
+        if self.outbox.is_discarding() {
+            // The client does not see the answer, but may see what it led to.
+            self.holds += 1;
+            let mut held = Held::new(self.holds, plan.shown.clone());
+            held.hold.lookups = lookups;
+            self.untold.extend(held.searched());
+        } else {
             self.hold_row(plan, lookups);
         }
     }
@@ -301,7 +323,8 @@ impl Session {
     /// The client is gone: what its statements searched for is told all the same, so that nobody
     /// asks for nothing by hanging up. No row leaves any more.
     pub fn abandon(&mut self, effects: &mut Vec<Effect>) {
-        self.filling = None;
+        self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
+        self.untold.extend(self.outbox.searched());
         for expect in std::mem::take(&mut self.expected) {
             match expect {
                 Expect::Execute(run) => self.tell_misses(&run),
@@ -319,7 +342,8 @@ impl Session {
                 | Expect::SyncReady => {}
             }
         }
-        effects.extend(self.filling.take().map(|held| Effect::Hold(held.hold)));
+        self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
+        effects.extend(self.untold.drain(..).map(Effect::Tell));
     }
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
@@ -570,22 +594,4 @@ impl Run {
             plan.lookups(LookupKind::Compared, &self.portal.searched, hit)
         }
     }
-}
-
-impl Held {
-    pub(crate) fn new(id: u64, shown: Arc<crate::Shown>) -> Self {
-        let hold =
-            Hold { id, shown, rows: Vec::new(), lookups: Vec::new(), bytes: BytesMut::new() };
-        Self { hold, relied: Vec::new() }
-    }
-}
-
-/// The reason under which the server showed this subject's columns, by what was bound with the
-/// portal; whether it still holds is asked when the row leaves.
-fn clear_under(
-    portal: &Portal,
-    set: Option<&ReasonSet>,
-    subject: &str,
-) -> Option<postern_model::Reason> {
-    portal.bound.reason(subject, set?, portal.bound_at).cloned()
 }

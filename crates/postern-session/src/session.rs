@@ -13,6 +13,7 @@ use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
     charge::Charging,
     copy::CopyIn,
+    entitled::ReasonSet,
     hold::{Held, Relied},
     judge::{Planned, Refused},
     named::{About, Undo},
@@ -35,6 +36,8 @@ pub enum Input {
     /// The answer to a request for proof: the generation of the catalogue that was the present one
     /// at some moment after the request; `None` if that could not be found out.
     Proven { proof: u64, generation: Option<u64> },
+    /// The ledger's answer to a question: the budget that leaves no room for what is asked for.
+    Asked { question: u64, answer: Result<Option<Stopped>, Unrecorded> },
     /// The cancel request that an effect asked for has been delivered.
     Cancelled,
 }
@@ -46,6 +49,15 @@ pub enum Unrecorded {
     Full,
     /// Anything else.
     Failed,
+}
+
+impl Unrecorded {
+    pub(crate) fn failure(self) -> Failure {
+        match self {
+            Self::Full => Failure::LedgerFull,
+            Self::Failed => Failure::NotRecorded,
+        }
+    }
 }
 
 /// The budget that cut a hold.
@@ -60,7 +72,7 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         let Self { counter, max, window } = self.clone();
         Failure::BudgetSpent { counter, max, window }
     }
@@ -75,6 +87,11 @@ pub enum Effect {
     ToClient(BytesMut),
     /// Record these rows and come back with [`Input::Recorded`].
     Hold(Hold),
+    /// Record what was searched for; nothing of it leaves and nobody waits for it.
+    Tell(Hold),
+    /// Find out whether the budgets leave room for so many searches more than are under way, and
+    /// come back with [`Input::Asked`]. They are under way until the session is at rest.
+    Ask { question: u64, searches: usize },
     /// Find out, from now on, which generation of the catalogue is the present one, and come back
     /// with [`Input::Proven`].
     Prove { proof: u64 },
@@ -170,6 +187,16 @@ impl Portal {
             about: None,
             unsure: false,
         }
+    }
+
+    /// The reason under which the server showed this subject's columns, by what was bound with the
+    /// portal; whether it still holds is asked when the row leaves.
+    pub(crate) fn clear_under(
+        &self,
+        set: Option<&ReasonSet>,
+        subject: &str,
+    ) -> Option<postern_model::Reason> {
+        self.bound.reason(subject, set?, self.bound_at).cloned()
     }
 
     /// Whether its rows are counted and do not leave.
@@ -318,6 +345,10 @@ pub struct Session {
     pub(crate) wrote: bool,
     /// A message that waits until what it searches for by storing it is charged.
     pub(crate) charging: Option<Charging>,
+    /// Counts the questions whether there is room for searches.
+    pub(crate) questions: u64,
+    /// What was searched for by what was cut.
+    pub(crate) untold: Vec<Hold>,
     pub(crate) copy_in: CopyIn,
     pub(crate) closed: bool,
 }
@@ -343,6 +374,8 @@ impl Session {
             status: TransactionStatus::Idle,
             wrote: false,
             charging: None,
+            questions: 0,
+            untold: Vec::new(),
             copy_in: CopyIn::No,
             closed: false,
         }
@@ -386,6 +419,15 @@ impl Session {
             && self.status == TransactionStatus::Idle
     }
 
+    /// Whether all that was searched for is told and recorded.
+    pub fn is_at_rest(&self) -> bool {
+        self.expected.is_empty()
+            && self.outbox.is_empty()
+            && self.steps.is_empty()
+            && self.filling.is_none()
+            && self.charging.is_none()
+    }
+
     /// Moves the session by one input.
     pub fn handle(&mut self, input: Input, view: &mut View<'_>, effects: &mut Vec<Effect>) {
         if self.closed {
@@ -408,19 +450,18 @@ impl Session {
             }
             Input::Proven { proof, generation } => self.outbox.proven(proof, generation, effects),
             Input::NotRecorded { hold, why } => {
-                let failure = match why {
-                    Unrecorded::Full => Failure::LedgerFull,
-                    Unrecorded::Failed => Failure::NotRecorded,
-                };
+                let failure = why.failure();
                 if !self.charged(hold, Err(failure.clone()), view, effects) {
                     self.cut(&failure, effects);
                 }
             }
+            Input::Asked { question, answer } => self.asked(question, answer, view, effects),
             Input::Cancelled => self.cancelling = false,
         }
         self.let_out(view, effects);
         self.open_copy();
         self.step(view, effects);
+        effects.extend(self.untold.drain(..).map(Effect::Tell));
     }
 
     /// Ends the session with a last word to the client.
@@ -472,7 +513,9 @@ impl Session {
     pub(crate) fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
         let mut error = BytesMut::new();
         failure.encode(&mut error);
-        self.filling = None;
+        let filling = self.filling.take();
+        self.untold.extend(filling.and_then(|mut held| held.searched()));
+        self.untold.extend(self.outbox.searched());
         self.uncharged(effects);
         if !self.outbox.cut(&error, effects) {
             return;

@@ -58,7 +58,11 @@ impl Session {
 
     /// Goes on with what waits, as far as it may.
     pub(crate) fn step(&mut self, view: &mut View<'_>, effects: &mut Vec<Effect>) {
-        while !self.cancelling && !self.closed && self.copy_in == CopyIn::No {
+        while !self.cancelling
+            && !self.closed
+            && self.charging.is_none()
+            && self.copy_in == CopyIn::No
+        {
             if self.skipping {
                 self.drop_statements();
             }

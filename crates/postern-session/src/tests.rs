@@ -37,6 +37,8 @@ struct Table {
     now: Timestamp,
     /// What the last inputs led to.
     effects: Vec<Effect>,
+    /// Questions whether there is room for a search are answered by yes.
+    answers: bool,
 }
 
 impl Table {
@@ -67,6 +69,7 @@ impl Table {
             generation: 1,
             now: Timestamp(0),
             effects: Vec::new(),
+            answers: true,
         }
     }
 
@@ -74,6 +77,19 @@ impl Table {
         let (judge, entitled) = (&mut self.judge, &self.entitled);
         let mut view = View { judge, generation: self.generation, entitled, now: self.now };
         self.session.handle(input, &mut view, &mut self.effects);
+        self.answer()
+    }
+
+    /// There is room for every search, unless a test says otherwise.
+    fn answer(&mut self) -> &mut Self {
+        let Some(at) = self.effects.iter().position(|e| matches!(e, Effect::Ask { .. })) else {
+            return self;
+        };
+        if self.answers
+            && let Effect::Ask { question, .. } = self.effects.remove(at)
+        {
+            self.input(Input::Asked { question, answer: Ok(None) });
+        }
         self
     }
 
@@ -234,6 +250,12 @@ fn tell(effect: &Effect) -> Vec<String> {
             let lookups = hold.lookups.iter().map(|l| if l.hit { " hit" } else { " miss" });
             vec![format!("hold {} [{rows}]{}", hold.id, lookups.collect::<String>())]
         }
+        Effect::Tell(hold) => {
+            let told: Vec<_> =
+                hold.lookups.iter().map(|l| if l.hit { "hit" } else { "miss" }).collect();
+            vec![format!("tell {}", told.join(" "))]
+        }
+        Effect::Ask { searches, .. } => vec![format!("ask {searches}")],
         Effect::Prove { proof } => vec![format!("prove {proof}")],
         Effect::Release { hold, rows } => vec![format!("release {hold}: {rows}")],
         Effect::Refused(refused) => vec![format!("refused by {}", refused.refusal.rule)],

@@ -133,6 +133,10 @@ pub(crate) struct Analysis<'a> {
     /// The argument of `pg_get_expr` is being analysed.
     prints_expression: bool,
     pub(crate) locks_rows: bool,
+    /// A setting is changed.
+    switches: bool,
+    /// The state of a random number generator is changed.
+    draws: bool,
     pub(crate) writes: bool,
     /// A function that is not PostgreSQL's own is called: it can do anything.
     calls_listed: Cell<bool>,
@@ -170,6 +174,8 @@ impl<'a> Analysis<'a> {
             windows: window::Windows::default(),
             prints_expression: false,
             locks_rows: false,
+            switches: false,
+            draws: false,
             writes: false,
             calls_listed: Cell::new(false),
             names: 0,
@@ -210,6 +216,7 @@ impl<'a> Analysis<'a> {
                 "select from the table directly, without aggregate or sub-select",
             );
         }
+        self.close_traces(rows)?;
         if self.facts.lookups.len() + self.target.stored.len() > 1 {
             return refuse(
                 "lookup",
@@ -242,6 +249,34 @@ impl<'a> Analysis<'a> {
                 .filter(|(leaf, _)| !carried.contains(leaf))
                 .collect();
             self.spoil(&Taint { protected: lost, ..Taint::default() });
+        }
+        Ok(())
+    }
+
+    /// Whether a search found somebody must be told by its rows and by nothing else: a row comes
+    /// only with the record that was searched for, and the search leaves nothing behind that says
+    /// whether an expression was worked out.
+    fn close_traces(&self, rows: &Rows) -> Judged<()> {
+        if self.facts.lookups.keys().any(|leaf| !rows.certain.contains(leaf)) {
+            return refuse(
+                "lookup",
+                "a search for one record must return rows of that record only",
+                "join other tables to it by JOIN, or by LEFT JOIN from it, without UNION",
+            );
+        }
+        if !self.facts.lookups.is_empty() && self.draws {
+            return refuse(
+                "lookup",
+                "a search for one record can't draw random numbers",
+                "leave random() out, or draw in a statement of its own",
+            );
+        }
+        if self.switches && (self.writes || !self.leaves.is_empty()) {
+            return refuse(
+                "setting",
+                "a statement on a protected table can't change a setting",
+                "send set_config() in a statement of its own",
+            );
         }
         Ok(())
     }

@@ -94,4 +94,6 @@ pub(crate) struct Rows {
     pub(crate) picked: BTreeSet<usize>,
     /// Leaves into which a condition on one of the columns can be moved without a change.
     pub(crate) searchable: BTreeSet<usize>,
+    /// Leaves of which a record stands behind each row, and is told by a key in it.
+    pub(crate) certain: BTreeSet<usize>,
 }

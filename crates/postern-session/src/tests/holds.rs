@@ -109,7 +109,7 @@ fn a_lookup_whose_client_hangs_up_is_told_as_a_miss() {
     let mut table = Table::new();
     table.query("SELECT id FROM customers WHERE email = 'a@b.c'").told();
     table.session.abandon(&mut table.effects);
-    assert_eq!(table.told(), ["hold 1 [] miss"]);
+    assert_eq!(table.told(), ["tell miss"]);
 }
 
 #[test]
@@ -132,4 +132,29 @@ pub(super) fn error(out: &mut BytesMut, sqlstate: &str, message: &str) {
     let severity = Severity::Error;
     let report = Report { severity, sqlstate, message, detail: Some("secret"), hint: None };
     encode::error_response(out, &report);
+}
+
+#[test]
+fn a_lookup_without_room_is_told_and_never_sent() {
+    let stopped = Stopped { counter: "lookup_misses", max: 2, window: "1 hour".to_owned() };
+    let mut table = Table::new();
+    table.answers = false;
+    table.query("SELECT 1/(id-id) FROM customers WHERE email = 'a@b.c'");
+    assert_eq!(table.told(), ["ask 1"]);
+    assert!(!table.session.wants_client(), "what comes after waits");
+    table.input(Input::Asked { question: 1, answer: Ok(Some(stopped.clone())) });
+    let told = table.told();
+    assert_eq!(told[0], "tell miss");
+    assert!(told.iter().any(|what| what.starts_with("client < error 53400")), "{told:?}");
+    assert!(!told.iter().any(|what| what.starts_with("server")), "{told:?}");
+    assert!(table.session.is_at_rest());
+
+    extended(&mut table, "SELECT id FROM customers WHERE email = $1", &["a@b.c"]);
+    let told = table.told();
+    assert!(told.contains(&"ask 1".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|what| what.contains("execute")), "{told:?}");
+    table.input(Input::Asked { question: 2, answer: Ok(Some(stopped)) });
+    let told = table.told();
+    assert_eq!(told[0], "tell miss");
+    assert!(!told.iter().any(|what| what.contains("execute")), "{told:?}");
 }

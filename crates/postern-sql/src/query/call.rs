@@ -17,6 +17,7 @@ use crate::{
 impl Analysis<'_> {
     pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
         if switches_jit(call) {
+            self.switches = true;
             call.funcname = vec![ast::string("pg_catalog"), ast::string("set_config")];
             for argument in &mut call.args {
                 self.expression(argument, scope)?;
@@ -31,6 +32,8 @@ impl Analysis<'_> {
         if self.class_of_call(call) == Class::Setting {
             self.setting(call)?;
         }
+        // What they give can be foretold from what they gave.
+        self.draws |= matches!(built_in.as_str(), "random" | "random_normal");
         let windowed = call.over.is_some();
         let aggregates = !windowed
             && matches!(kind, Kind::Aggregate | Kind::Collecting | Kind::WindowOrAggregate);

@@ -316,5 +316,6 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
         bare: BTreeSet::new(),
         picked: BTreeSet::new(),
         searchable: BTreeSet::from([index]),
+        certain: BTreeSet::from([index]),
     }
 }

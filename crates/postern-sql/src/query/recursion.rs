@@ -42,7 +42,8 @@ impl Analysis<'_> {
     pub(super) fn begin_recursion(&mut self, common: usize, first: &Rows) -> Judged<Recursion> {
         self.recursions += 1;
         let id = self.recursions;
-        let mut rows = Rows { searchable: BTreeSet::new(), ..first.clone() };
+        let mut rows =
+            Rows { searchable: BTreeSet::new(), certain: BTreeSet::new(), ..first.clone() };
         for (index, column) in rows.columns.iter_mut().enumerate() {
             column.taint.recursive.insert((id, index));
             (column.source, column.copied, column.origin) = (None, false, None);

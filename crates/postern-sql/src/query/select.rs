@@ -434,6 +434,7 @@ impl Analysis<'_> {
                 }
             }
         }
+        let certain = certain(scope, &carried);
         let mut whole = outputs.whole();
         for group in &clauses.groups {
             whole.add(group);
@@ -480,6 +481,7 @@ impl Analysis<'_> {
                 .filter(|item| !folds && !clauses.picks && windows.is_empty() && !item.nullable)
                 .flat_map(|item| item.rows.searchable.iter().copied())
                 .collect(),
+            certain,
         })
     }
 }
@@ -509,6 +511,16 @@ fn only_counts(select: &pb::SelectStmt) -> bool {
     // What is counted may be a constant that the sub-select gives, see `Rows::picked`.
     let argument = |node: &Node| matches!(node.node, Some(NodeEnum::ColumnRef(_)));
     bare && counts && plain && call.args.iter().all(argument) && !from.lateral
+}
+
+/// The leaves of which each row carries a key that is not NULL, by what carries keys: alias, column
+/// and leaf.
+fn certain(scope: &Scope<'_>, carried: &[(String, String, usize)]) -> BTreeSet<usize> {
+    let is_certain = |(alias, _, leaf): &&(String, String, usize)| {
+        let mut items = scope.items.iter().filter(|item| item.alias == *alias);
+        items.any(|item| !item.nullable && item.rows.certain.contains(leaf))
+    };
+    carried.iter().filter(is_certain).map(|(_, _, leaf)| *leaf).collect()
 }
 
 /// The column of the item that carries its key through the select, if one can.

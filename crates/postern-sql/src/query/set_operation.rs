@@ -44,6 +44,9 @@ impl Analysis<'_> {
                 None => self.align_keys(left, right, &one, &two)?,
             };
             rows.bare = one.bare.union(&two.bare).copied().collect();
+            if recursive.is_none() {
+                rows.certain = one.certain.intersection(&two.certain).copied().collect();
+            }
         } else if all {
             rows.bare = one.bare.union(&two.bare).copied().collect();
         } else {

@@ -150,7 +150,46 @@ fn a_lookup_returns_its_record_and_comes_alone() {
             "SELECT id FROM customers WHERE email = 'a' AND phone = 'b'",
             "SELECT id FROM customers WHERE email = 'a' AND email = 'b'",
             "SELECT a.id FROM customers a, customers b WHERE a.email = 'a' AND b.email = 'b'",
+            "SELECT id FROM customers WHERE email = 'a' AND random() > 2",
             "INSERT INTO tickets (customer_id, number) VALUES (5, 'a'), (5, 'b')",
+        ],
+    );
+}
+
+#[test]
+fn no_row_comes_without_the_record_that_is_searched_for() {
+    refused(
+        "lookup",
+        &[
+            "SELECT p.id FROM products p LEFT JOIN (SELECT id FROM customers WHERE email = 'a') c \
+             ON true WHERE p.id = 1 AND c.id IS NULL",
+            "SELECT p.id FROM (SELECT id FROM customers WHERE email = 'a') c RIGHT JOIN products p \
+             ON true WHERE c.id IS NULL",
+            "SELECT p.id FROM products p FULL JOIN (SELECT id FROM customers WHERE email = 'a') c \
+             ON p.id = c.id",
+            "SELECT p.id FROM products p LEFT JOIN (tickets t JOIN (SELECT id FROM customers WHERE \
+             email = 'a') c ON true) ON true",
+            "SELECT x.i FROM (SELECT p.id AS i FROM products p LEFT JOIN (SELECT id FROM customers \
+             WHERE email = 'a') c ON true) x",
+            "WITH c AS (SELECT id FROM customers WHERE email = 'a') \
+             SELECT p.id FROM products p LEFT JOIN c ON true",
+            "SELECT p.id FROM products p LEFT JOIN LATERAL (SELECT id FROM customers WHERE \
+             email = 'a') c ON true",
+            "(SELECT id FROM customers WHERE email = 'a') UNION ALL (VALUES (1), (2)) \
+             OFFSET 1 LIMIT 1",
+            "(SELECT id FROM customers WHERE email = 'a') UNION ALL SELECT 0 LIMIT 1",
+            "SELECT 0 UNION ALL (SELECT id FROM customers WHERE email = 'a') OFFSET 1",
+            "SELECT x.id FROM ((SELECT id FROM customers WHERE email = 'a') UNION ALL SELECT 0) x",
+        ],
+    );
+    refused(
+        "setting",
+        &[
+            "SELECT id FROM customers WHERE email = 'a' AND set_config('jit', 'on', false) = 'off'",
+            "SELECT set_config('jit', 'on', false) FROM customers WHERE id = 5",
+            "UPDATE customers SET name = set_config('jit', 'on', false) WHERE id = 5",
+            "SELECT c.id FROM customers c, (SELECT set_config('jit', 'on', false) AS s) s",
+            "INSERT INTO products (id) SELECT 1 WHERE set_config('jit', 'on', false) = 'on'",
         ],
     );
 }

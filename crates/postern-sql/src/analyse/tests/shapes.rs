@@ -198,6 +198,18 @@ fn what_applications_send_is_answered() {
         "SELECT 1 AS one FROM customers WHERE customers.email = 'a@b.c' LIMIT 1",
         r#"1 columns, keys [0]; public.customers; lookup public.customers.email = "a@b.c""#,
     );
+    for joined in [
+        "SELECT c.id, t.status FROM customers c JOIN tickets t ON t.customer_id = c.id WHERE c.email = 'a@b.c' ORDER BY t.id LIMIT 5",
+        "SELECT c.id, t.status FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id WHERE c.email = 'a@b.c'",
+        "SELECT x.id, t.status FROM (SELECT id, name FROM customers WHERE email = 'a@b.c' LIMIT 5) x LEFT JOIN tickets t ON t.customer_id = x.id",
+        "SELECT c.id, t.status FROM tickets t RIGHT JOIN customers c ON t.customer_id = c.id WHERE c.email = 'a@b.c' OFFSET 1",
+        "WITH c AS (SELECT id FROM customers WHERE email = 'a@b.c') SELECT c.id, t.status FROM c LEFT JOIN tickets t ON t.customer_id = c.id",
+        "SELECT c.id, count(t.id) FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id WHERE c.email = 'a@b.c' GROUP BY c.id",
+        "WITH c AS (SELECT id FROM customers WHERE email = 'a@b.c') SELECT id, 'a' FROM c UNION ALL SELECT t.id, 'b' FROM tickets t JOIN c ON t.customer_id = c.id",
+    ] {
+        let told = judged(joined, Mode::Restricted);
+        assert!(told.contains(r#"lookup public.customers.email = "a@b.c""#), "{joined}: {told}");
+    }
     gives(
         "SELECT (1) AS a FROM customers WHERE id = 5 LIMIT 1",
         "1 columns, keys [0]; public.customers",

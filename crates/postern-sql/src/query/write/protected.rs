@@ -4,6 +4,8 @@
 //! replaced by the mask where it stands. Every row that is touched returns its key to the gateway,
 //! so that the ledger has it before the client learns how many there were.
 
+use std::collections::BTreeSet;
+
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
@@ -218,7 +220,9 @@ impl<'a> Analysis<'a> {
         }
         let outputs = self.targets(&mut targets, star, scope, Place::Top)?;
         let mut keys = Vec::new();
+        let mut certain = BTreeSet::new();
         for item in scope.items.iter().take(1) {
+            certain.clone_from(&item.rows.certain);
             for key in &item.rows.keys {
                 let name = self.name('k');
                 targets.push(ast::target(&name, ast::column(&[&item.alias, &key.column])));
@@ -230,6 +234,7 @@ impl<'a> Analysis<'a> {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),
             open: outputs.open,
             keys,
+            certain,
             ..Rows::default()
         })
     }
