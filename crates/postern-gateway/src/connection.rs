@@ -5,12 +5,9 @@ use std::{
 };
 
 use bytes::BytesMut;
-use postern_ledger::{Limit, Note, Receipt, RecordError};
+use postern_ledger::{Note, Receipt};
 use postern_model::Actor;
-use postern_session::{
-    Effect, Failure, Hold, Input, Judge, Kind, Profile, ReasonSet, Session, Stopped, Unrecorded,
-    View,
-};
+use postern_session::{Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View};
 use postern_sql::Rules;
 use postern_wire::{FrameReader, encode};
 use thiserror::Error;
@@ -21,8 +18,7 @@ use tokio::{
 
 use crate::{
     Role, SessionInfo,
-    draft::draft,
-    freshness::{LOOK, Present},
+    freshness::{Due, LOOK, Look, Present},
     hold::HoldBuffer,
     judges::Judges,
     login::{self, LoggedIn},
@@ -33,6 +29,8 @@ use crate::{
     upstream::{self, BoxedStream},
 };
 
+mod recording;
+
 /// Bytes for one side that may wait before the other side is read no further.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// A buffer that a huge message has grown is dropped when it is empty.
@@ -41,14 +39,6 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 8 * 1024;
 /// How long the last word to a client may take.
 const LAST_WORD_MAX: Duration = Duration::from_millis(500);
-
-fn stopped(limit: Limit) -> Stopped {
-    Stopped { counter: limit.counter.as_str(), max: limit.max, window: limit.window_text() }
-}
-
-fn unrecorded(error: &RecordError) -> Unrecorded {
-    if matches!(error, RecordError::Full { .. }) { Unrecorded::Full } else { Unrecorded::Failed }
-}
 
 /// Why a connection ended other than by the client's own wish.
 #[derive(Debug, Error)]
@@ -115,12 +105,8 @@ struct Connection<'a> {
     effects: VecDeque<Effect>,
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
-    /// What is judged hangs on the catalogue.
-    proves: bool,
-    /// The catalogue is being looked at before the next statement is judged.
-    looking: bool,
-    /// It has been, for the message that comes next.
-    looked: bool,
+    /// The look at the catalogue before a statement is judged.
+    look: Look,
     /// The gateway stops: the connection ends when it is idle.
     draining: bool,
     /// Nothing more is handled.
@@ -179,8 +165,7 @@ pub(crate) async fn serve(
         client,
         since: shared.clock.now(),
     };
-    let cancel = server.cancel.clone();
-    let registered = shared.registry.register(info, secret, cancel.clone(), sender.clone());
+    let registered = shared.registry.register(info, secret, server.cancel.clone(), sender.clone());
     // Whoever was put out between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
@@ -193,13 +178,12 @@ pub(crate) async fn serve(
     });
     let reasons = shared.reasons.activate(&actor).await;
     let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
-    let proves = !shared.settings.tables.is_empty();
     let profile = Profile {
         actor: actor.clone(),
         role: role_name,
         kind: role.kind,
         key_sets,
-        proves,
+        proves: !shared.settings.tables.is_empty(),
         limits: shared.settings.limits.hold,
     };
     let mut connection = Connection {
@@ -215,15 +199,13 @@ pub(crate) async fn serve(
         receipt: None,
         commands,
         sender,
-        cancel,
+        cancel: server.cancel,
         judging,
         reasons,
         under_way: UnderWay::new(shared, &actor),
         effects: VecDeque::new(),
         reading: false,
-        proves,
-        looking: false,
-        looked: false,
+        look: Look::new(!shared.settings.tables.is_empty()),
         draining: false,
         ending: false,
     };
@@ -319,21 +301,13 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Whether the catalogue must be looked at before the client's next message: one that leads to a
-    /// statement, after a pause in which nobody has looked.
+    /// Whether the client's next message waits for a look at the catalogue.
     fn looks_first(&mut self) -> bool {
-        if self.looking {
-            return true;
-        }
-        let judged = matches!(self.client.input.first(), Some(b'Q' | b'P' | b'B'));
-        let due = judged && self.proves && !self.looked && !self.shared.looked.is_recent();
-        if due {
-            self.looking = true;
+        let due = self.look.is_due(self.client.input.first(), &self.shared.looked);
+        if due == Due::Now {
             self.shared.prove(LOOK, self.sender.clone());
-        } else {
-            self.looked = false;
         }
-        due
+        due != Due::No
     }
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
@@ -413,75 +387,12 @@ impl Connection<'_> {
         Ok(())
     }
 
-    fn record(&mut self, mut hold: Hold) {
-        let (number, id) = (self.number, hold.id);
-        self.held = Some(HoldBuffer::new(number, &mut hold));
-        let who = (number, &self.actor);
-        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
-        let sender = self.sender.clone();
-        self.shared.ledger.record(
-            draft,
-            Box::new(move |result| {
-                // A connection that has ended meanwhile releases nothing.
-                let _ = sender.send(Command::Recorded { hold: id, result });
-            }),
-        );
-    }
-
-    /// Records what nothing leaves of. Where that fails nothing else leaves either.
-    fn tell(&self, hold: Hold) {
-        let who = (self.number, &self.actor);
-        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
-        self.shared.ledger.record(
-            draft,
-            Box::new(|result| {
-                if let Err(error) = result {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "a search could not be recorded"
-                    );
-                }
-            }),
-        );
-    }
-
-    fn ask(&mut self, question: u64, searches: usize) {
-        let searches = self.under_way.begin(searches);
-        let sender = self.sender.clone();
-        self.shared.ledger.ask(
-            self.actor.clone(),
-            self.role.budgets.clone(),
-            searches,
-            Box::new(move |result| {
-                let _ = sender.send(Command::Asked { question, result });
-            }),
-        );
-    }
-
-    async fn asked(
-        &mut self,
-        question: u64,
-        result: Result<Option<Limit>, RecordError>,
-    ) -> Result<(), ConnectionError> {
-        let answer = match result {
-            Ok(limit) => Ok(limit.map(stopped)),
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a search could not be asked for; it was not sent"
-                );
-                Err(unrecorded(&error))
-            }
-        };
-        self.handle(Input::Asked { question, answer }).await
-    }
-
     async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         match command {
             Command::Recorded { hold, result } => self.recorded(hold, result).await,
             Command::Asked { question, result } => self.asked(question, result).await,
             Command::Proven { proof: LOOK, .. } => {
-                (self.looking, self.looked) = (false, true);
+                self.look.ended();
                 Ok(())
             }
             Command::Proven { proof, generation } => {
@@ -501,30 +412,6 @@ impl Connection<'_> {
                 Ok(())
             }
         }
-    }
-
-    async fn recorded(
-        &mut self,
-        hold: u64,
-        result: Result<Receipt, RecordError>,
-    ) -> Result<(), ConnectionError> {
-        let held = self.held.take();
-        let (receipt, held) = match (result, held) {
-            (Ok(receipt), Some(held)) => (receipt, held),
-            (Err(error), _) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a disclosure could not be recorded; nothing of it was released"
-                );
-                let why = unrecorded(&error);
-                return self.handle(Input::NotRecorded { hold, why }).await;
-            }
-            (Ok(_), None) => return Ok(()),
-        };
-        let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
-        let stopped = receipt.stopped().map(stopped);
-        self.receipt = Some((held, receipt));
-        self.handle(Input::Recorded { hold, allowed, stopped }).await
     }
 
     /// Out at once: what has not been written yet is not written any more.

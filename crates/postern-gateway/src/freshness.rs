@@ -34,9 +34,9 @@ pub(crate) struct Present {
     pub(crate) generation: u64,
 }
 
-/// When a probe last ended. A statement is judged by a catalogue that was looked at a moment ago, so
-/// that one that comes after a change is judged by what it finds. No proof rests on this: it only
-/// spares clients the error of a proof that fails.
+/// When a probe last ended. A statement is judged by a catalogue that was looked at a moment ago,
+/// so that one that comes after a change is judged by what it finds. No proof rests on this: it
+/// only spares clients the error of a proof that fails.
 #[derive(Debug)]
 pub(crate) struct Looked {
     since: Instant,
@@ -62,6 +62,48 @@ impl Looked {
 
     fn now(&self) -> u64 {
         u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One connection's looks.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// What is judged hangs on the catalogue.
+    needed: bool,
+    under_way: bool,
+    /// One has ended, for the message that comes next.
+    done: bool,
+}
+
+/// Whether a message has to wait for a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    No,
+    /// One begins now.
+    Now,
+    /// One is under way.
+    UnderWay,
+}
+
+impl Look {
+    pub(crate) fn new(needed: bool) -> Self {
+        Self { needed, under_way: false, done: false }
+    }
+
+    /// For the message that begins with this byte: only one that leads to a statement waits, and
+    /// only after a pause in which nobody has looked.
+    pub(crate) fn is_due(&mut self, first: Option<&u8>, looked: &Looked) -> Due {
+        if self.under_way {
+            return Due::UnderWay;
+        }
+        let judged = matches!(first, Some(b'Q' | b'P' | b'B'));
+        self.under_way = judged && self.needed && !self.done && !looked.is_recent();
+        self.done = false;
+        if self.under_way { Due::Now } else { Due::No }
+    }
+
+    pub(crate) fn ended(&mut self) {
+        (self.under_way, self.done) = (false, true);
     }
 }
 

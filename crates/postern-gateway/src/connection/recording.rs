@@ -1,0 +1,104 @@
+//! What a connection tells the ledger, and what it hears.
+
+use postern_ledger::{Limit, Receipt, RecordError};
+use postern_session::{Hold, Input, Stopped, Unrecorded};
+
+use super::{Connection, ConnectionError};
+use crate::{draft::draft, hold::HoldBuffer, registry::Command};
+
+impl Connection<'_> {
+    pub(super) fn record(&mut self, mut hold: Hold) {
+        let (number, id) = (self.number, hold.id);
+        self.held = Some(HoldBuffer::new(number, &mut hold));
+        let who = (number, &self.actor);
+        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
+        let sender = self.sender.clone();
+        self.shared.ledger.record(
+            draft,
+            Box::new(move |result| {
+                // A connection that has ended meanwhile releases nothing.
+                let _ = sender.send(Command::Recorded { hold: id, result });
+            }),
+        );
+    }
+
+    /// Records what nothing leaves of. Where that fails nothing else leaves either.
+    pub(super) fn tell(&self, hold: Hold) {
+        let who = (self.number, &self.actor);
+        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
+        self.shared.ledger.record(
+            draft,
+            Box::new(|result| {
+                if let Err(error) = result {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a search could not be recorded"
+                    );
+                }
+            }),
+        );
+    }
+
+    pub(super) fn ask(&mut self, question: u64, searches: usize) {
+        let searches = self.under_way.begin(searches);
+        let sender = self.sender.clone();
+        self.shared.ledger.ask(
+            self.actor.clone(),
+            self.role.budgets.clone(),
+            searches,
+            Box::new(move |result| {
+                let _ = sender.send(Command::Asked { question, result });
+            }),
+        );
+    }
+
+    pub(super) async fn asked(
+        &mut self,
+        question: u64,
+        result: Result<Option<Limit>, RecordError>,
+    ) -> Result<(), ConnectionError> {
+        let answer = match result {
+            Ok(limit) => Ok(limit.map(stopped)),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a search could not be asked for; it was not sent"
+                );
+                Err(unrecorded(&error))
+            }
+        };
+        self.handle(Input::Asked { question, answer }).await
+    }
+
+    pub(super) async fn recorded(
+        &mut self,
+        hold: u64,
+        result: Result<Receipt, RecordError>,
+    ) -> Result<(), ConnectionError> {
+        let held = self.held.take();
+        let (receipt, held) = match (result, held) {
+            (Ok(receipt), Some(held)) => (receipt, held),
+            (Err(error), _) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a disclosure could not be recorded; nothing of it was released"
+                );
+                let why = unrecorded(&error);
+                return self.handle(Input::NotRecorded { hold, why }).await;
+            }
+            (Ok(_), None) => return Ok(()),
+        };
+        let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
+        let stopped = receipt.stopped().map(stopped);
+        self.receipt = Some((held, receipt));
+        self.handle(Input::Recorded { hold, allowed, stopped }).await
+    }
+}
+
+fn stopped(limit: Limit) -> Stopped {
+    Stopped { counter: limit.counter.as_str(), max: limit.max, window: limit.window_text() }
+}
+
+fn unrecorded(error: &RecordError) -> Unrecorded {
+    if matches!(error, RecordError::Full { .. }) { Unrecorded::Full } else { Unrecorded::Failed }
+}
