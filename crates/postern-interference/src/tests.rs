@@ -9,7 +9,7 @@ use crate::{
     schema::Guard,
 };
 
-/// Queries without `POSTERN_INTERFERENCE_QUERIES`; `.ci/run` sends more, optimised.
+/// Queries without `POSTERN_INTERFERENCE_QUERIES`; `.ci/run` sends a hundred thousand, optimised.
 const QUERIES: u64 = 5_000;
 const SEED: u64 = 1;
 
