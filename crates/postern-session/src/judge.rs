@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
-    Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, Local, LookupKind, LookupValue,
-    Named, Parameter, Plain, Refusal, Rules, Verdict, analyse,
+    Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, LeafTexts, Local, LookupKind,
+    LookupValue, Named, Parameter, Plain, Refusal, Rules, Verdict, analyse,
 };
 
 use crate::{LookupTouch, Shown, hold::ShownLeaf};
@@ -23,6 +23,7 @@ pub struct Judge {
     prefix: Arc<str>,
     known: HashMap<Arc<str>, Arc<Judged>>,
     known_bytes: usize,
+    leaf_texts: LeafTexts,
 }
 
 /// What the text of one Parse or Query message comes to.
@@ -292,7 +293,15 @@ impl Judge {
         search_path: Arc<[String]>,
         prefix: Arc<str>,
     ) -> Self {
-        Self { catalogue, rules, search_path, prefix, known: HashMap::new(), known_bytes: 0 }
+        Self {
+            catalogue,
+            rules,
+            search_path,
+            prefix,
+            known: HashMap::new(),
+            known_bytes: 0,
+            leaf_texts: LeafTexts::default(),
+        }
     }
 
     /// The plan of a text, from memory where it was seen before.
@@ -314,7 +323,8 @@ impl Judge {
 
     fn analyse(&self, sql: &str) -> Judged {
         let Some(catalogue) = &self.catalogue else { return Judged::Refused(blind()) };
-        let context = Context { search_path: &self.search_path, prefix: &self.prefix };
+        let known = Context::new(&self.search_path, &self.prefix);
+        let context = Context { leaf_texts: Some(&self.leaf_texts), ..known };
         let statements = match analyse(sql, catalogue, &self.rules, context) {
             Ok(statements) => statements,
             Err(error) => {

@@ -4,14 +4,15 @@ use std::{mem, thread};
 
 use pg_query::{
     Node, NodeEnum,
-    protobuf::{AStar, ParseResult, RawStmt, ScanToken, Token},
+    protobuf::{AStar, RawStmt, ScanToken, Token},
 };
 use postern_model::StatementFingerprint;
 
 use crate::{
     Catalogue, Context, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, Plain, Rules,
     Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
-    query::{Analysis, Facts},
+    print::{internal, with_leaves, written},
+    query::Analysis,
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
     shape::Shape,
@@ -129,7 +130,7 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
     }
     let parameters = shape(&mut node, resolver.context.prefix)?;
     let read = node.clone();
-    let mut scout = Analysis::new(resolver, Facts::default());
+    let mut scout = Analysis::scout(resolver);
     run(&mut scout, &mut node)?;
     // INVARIANT: hidden parameters come after all of the client's. One that the analysis did not
     // see would be numbered as the first hidden one, and the client would give its value.
@@ -144,12 +145,13 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
     }
     let facts = scout.facts;
     node = read;
-    let mut analysis = Analysis::new(resolver, facts.clone());
+    let mut analysis = Analysis::knowing(resolver, facts.clone());
     let rows = run(&mut analysis, &mut node)?;
     if analysis.facts != facts {
         return internal("the two runs of the analysis differ");
     }
-    let sql = written(&mut node)?;
+    let texts = resolver.context.leaf_texts;
+    let sql = with_leaves(&mut node, &analysis.selects, &analysis.leaf_names(), texts)?;
     guarded(&sql, &rows, &analysis).map(Verdict::Guarded)
 }
 
@@ -234,48 +236,6 @@ pub(crate) fn shape(node: &mut NodeEnum, forbidden: &str) -> Judged<usize> {
         *node = back;
     }
     judged.map(|()| shape.parameters())
-}
-
-/// Lends the tree to what takes a list of statements: a copy would cost as much as the text.
-fn deparsed(node: &mut NodeEnum) -> pg_query::Result<String> {
-    let lent = Node { node: Some(mem::replace(node, NodeEnum::AStar(AStar {}))) };
-    let statement = RawStmt { stmt: Some(Box::new(lent)), stmt_location: 0, stmt_len: 0 };
-    let mut whole = ParseResult { version: 0, stmts: vec![statement] };
-    let sql = pg_query::deparse(&whole, pg_query::DeparseOptions::default());
-    if let Some(back) = whole.stmts.pop().and_then(|raw| raw.stmt).and_then(|stmt| stmt.node) {
-        *node = back;
-    }
-    sql
-}
-
-/// The statement's text, proven to be read as the same tree again.
-pub(crate) fn written(node: &mut NodeEnum) -> Judged<String> {
-    let Ok(sql) = deparsed(node) else {
-        return internal("the statement can't be written");
-    };
-    let Ok(parsed) = pg_query::parse(&sql, 0) else {
-        return internal("the written statement can't be read");
-    };
-    let mut statements = parsed.protobuf.stmts.into_iter();
-    let again = statements.next().and_then(|raw| raw.stmt).and_then(|node| node.node);
-    let (Some(mut again), None) = (again, statements.next()) else {
-        return internal("the written statement is not one statement");
-    };
-    if !utility::clear_locations(&mut again) {
-        shape(&mut again, "")?;
-    }
-    if again != *node {
-        return internal("the written statement is not the same statement");
-    }
-    Ok(sql)
-}
-
-fn internal<T>(what: &str) -> Judged<T> {
-    refuse(
-        "rewriting",
-        format!("the statement can't be rewritten safely: {what}"),
-        "write it in a simpler form",
-    )
 }
 
 /// A statement's own text within the text that holds it.

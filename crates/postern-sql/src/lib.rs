@@ -36,6 +36,7 @@ mod identity;
 mod mask;
 mod named;
 mod nesting;
+mod print;
 mod query;
 mod reads;
 mod refusal;
@@ -53,6 +54,7 @@ pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use check::{Checks, Parameter};
 pub use identity::{Identities, ProtectedTable};
+pub use print::LeafTexts;
 pub use reads::{ConditionReads, condition_reads};
 pub use rules::{
     ColumnRule, Context, InsertRule, KeySet, Makes, Mode, Reach, ReasonRule, Rules, Show, Strong,

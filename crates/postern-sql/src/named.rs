@@ -10,7 +10,7 @@ use crate::{
     Act, Argument, Named, Verdict,
     analyse::{query_verdict, shape},
     ast,
-    query::{Analysis, Facts, searched_value},
+    query::{Analysis, searched_value},
     refusal::{Judged, not_understood, refuse},
     resolve::Resolver,
 };
@@ -172,7 +172,7 @@ fn is_null(node: &pg_query::Node) -> bool {
 /// Judges `VALUES (expression)`, and gives the expression's text.
 fn judged_list(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<String> {
     shape(node, resolver.context.prefix)?;
-    let mut analysis = Analysis::new(resolver, Facts::default());
+    let mut analysis = Analysis::scout(resolver);
     let NodeEnum::SelectStmt(select) = node else { return not_understood("this expression") };
     analysis.whole_select(select)?;
     if !analysis.leaves.is_empty() {
@@ -186,7 +186,7 @@ fn judged_list(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<String> {
             "select its value first and write that",
         );
     }
-    let sql = crate::analyse::written(node)?;
+    let sql = crate::print::written(node)?;
     match sql.strip_prefix("VALUES (").and_then(|rest| rest.strip_suffix(')')) {
         Some(list) => Ok(list.to_owned()),
         None => not_understood("this expression"),

@@ -15,6 +15,7 @@ use pg_query::{Node, protobuf as pb};
 use crate::{
     Hole, LookupValue, Mode,
     check::Checks,
+    print::LeafSelect,
     refusal::{Judged, not_understood, refuse},
     resolve::Resolver,
     taint::{Rows, Taint},
@@ -96,8 +97,12 @@ enum CommonState {
 pub(crate) struct Analysis<'a> {
     pub(crate) resolver: Resolver<'a>,
     known: Facts,
+    /// It is the first run, and knows nothing.
+    scouting: bool,
     pub(crate) facts: Facts,
     pub(crate) leaves: Vec<LeafBuild<'a>>,
+    /// The texts-to-be of those leaves that are named in a FROM clause, in the second run.
+    pub(crate) selects: Vec<LeafSelect>,
     pub(crate) holes: Vec<Hole>,
     pub(crate) parameters: usize,
     /// How often each parameter is used.
@@ -146,12 +151,24 @@ pub(crate) struct Analysis<'a> {
 }
 
 impl<'a> Analysis<'a> {
-    pub(crate) fn new(resolver: Resolver<'a>, known: Facts) -> Self {
+    /// The first run: it finds the facts, and its tree is not to be sent.
+    pub(crate) fn scout(resolver: Resolver<'a>) -> Self {
+        Self::new(resolver, Facts::default(), true)
+    }
+
+    /// The second run, with what the first one found.
+    pub(crate) fn knowing(resolver: Resolver<'a>, known: Facts) -> Self {
+        Self::new(resolver, known, false)
+    }
+
+    fn new(resolver: Resolver<'a>, known: Facts, scouting: bool) -> Self {
         Self {
             resolver,
             known,
+            scouting,
             facts: Facts::default(),
             leaves: Vec::new(),
+            selects: Vec::new(),
             holes: Vec::new(),
             parameters: 0,
             parameter_uses: BTreeMap::new(),

@@ -2,6 +2,8 @@
 
 use postern_model::FieldClass;
 
+use crate::LeafTexts;
+
 /// Names one of the sets of entitled keys that the gateway holds for an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeySet(pub u8);
@@ -188,4 +190,13 @@ pub struct Context<'a> {
     /// digits and underscores, beginning with a letter, not guessable. A statement that holds it
     /// is refused.
     pub prefix: &'a str,
+    /// What is remembered from one analysis to the next; it changes their cost and nothing else.
+    pub leaf_texts: Option<&'a LeafTexts>,
+}
+
+impl<'a> Context<'a> {
+    /// Remembers nothing.
+    pub fn new(search_path: &'a [String], prefix: &'a str) -> Self {
+        Self { search_path, prefix, leaf_texts: None }
+    }
 }

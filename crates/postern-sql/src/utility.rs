@@ -17,7 +17,7 @@ pub(crate) enum Utility {
 /// Sets the locations of a statement of this kind to zero; `false` if it is of another kind.
 pub(crate) fn clear_locations(node: &mut NodeEnum) -> bool {
     // Every location is cleared while judging; the judgement itself was made before.
-    let anything = Context { search_path: &[], prefix: "\0" };
+    let anything = Context::new(&[], "\0");
     judge(node, anything).is_some()
 }
 

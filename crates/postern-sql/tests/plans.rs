@@ -45,7 +45,7 @@ impl Shop {
 
     fn guarded(&self, sql: &str) -> Guarded {
         let path = ["public".to_owned()];
-        let context = Context { search_path: &path, prefix: "pk_" };
+        let context = Context::new(&path, "pk_");
         let mut statements = analyse(sql, &self.catalogue, &rules(), context).unwrap();
         let verdict = statements.pop().unwrap().verdict;
         let Verdict::Guarded(guarded) = verdict else { panic!("{sql}: {verdict:?}") };

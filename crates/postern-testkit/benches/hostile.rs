@@ -127,7 +127,7 @@ fn judge(sql: &str) -> String {
     let Ok(catalogue) = Catalogue::from_json(snapshot) else { return "no catalogue".to_owned() };
     let (rules, path) = (rules::rules(), ["public".to_owned()]);
     let begun = Instant::now();
-    let judged = analyse(sql, &catalogue, &rules, Context { search_path: &path, prefix: "pk_" });
+    let judged = analyse(sql, &catalogue, &rules, Context::new(&path, "pk_"));
     let said = match &judged {
         Err(error) => format!("{} {error}", error.sqlstate),
         Ok(statements) => match statements.first().map(|statement| &statement.verdict) {

@@ -49,7 +49,7 @@ fn statements() -> Vec<(&'static str, String)> {
                 .to_owned(),
         ),
         ("ORDER BY id LIMIT 50", "SELECT * FROM customers ORDER BY id LIMIT 50".to_owned()),
-        ("count of 100,000", format!("SELECT count(*) {from}")),
+        ("count of 1,000,000", "SELECT count(*) FROM customers".to_owned()),
     ]
 }
 
@@ -86,7 +86,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn rewritten(sql: &str, catalogue: &Catalogue, show: Show, keys: &str) -> Outcome<String> {
     let path = ["public".to_owned()];
-    let context = Context { search_path: &path, prefix: "pk_" };
+    let context = Context::new(&path, "pk_");
     let statements = analyse(sql, catalogue, &rules(show), context)?;
     match statements.first().map(|statement| &statement.verdict) {
         Some(Verdict::Guarded(guarded)) => Ok(guarded.sql.render_literal(|_| keys)),
@@ -94,10 +94,22 @@ fn rewritten(sql: &str, catalogue: &Catalogue, show: Show, keys: &str) -> Outcom
     }
 }
 
-/// Planning and execution of each text, in milliseconds, one round after the other.
-fn measured(server: &PostgresServer, texts: &[String]) -> Outcome<Vec<Vec<(f64, f64)>>> {
-    let explain = |text: &String| format!("EXPLAIN (ANALYZE, TIMING OFF) {text};\n");
-    let round: String = texts.iter().map(explain).collect();
+/// What one text cost in one round, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    planning: f64,
+    execution: f64,
+    /// All of it, with the rows written as text: what a client that reads them makes the server do.
+    written: f64,
+}
+
+/// Each text's costs, one round after the other.
+fn measured(server: &PostgresServer, texts: &[String]) -> Outcome<Vec<Vec<Cost>>> {
+    let both = |text: &String| {
+        let written = format!("\\timing on\nCOPY ({text}) TO '/dev/null';\n\\timing off\n");
+        format!("EXPLAIN (ANALYZE, TIMING OFF) {text};\n{written}")
+    };
+    let round: String = texts.iter().map(both).collect();
     let script = format!(
         "SET jit = off; SET max_parallel_workers_per_gather = 0;\n{}",
         round.repeat(ROUNDS + 1)
@@ -105,12 +117,16 @@ fn measured(server: &PostgresServer, texts: &[String]) -> Outcome<Vec<Vec<(f64, 
     let said = server.psql_in("shop", &script)?;
     let after = |what: &str| -> Vec<f64> {
         let lines = said.lines().filter_map(|line| line.trim().strip_prefix(what));
-        lines.filter_map(|line| line.trim_end_matches(" ms").trim().parse().ok()).collect()
+        let figures = lines.filter_map(|line| line.split_whitespace().next()?.parse().ok());
+        figures.collect()
     };
     let (planning, execution) = (after("Planning Time:"), after("Execution Time:"));
-    let times: Vec<(f64, f64)> = planning.into_iter().zip(execution).collect();
+    let times = planning.into_iter().zip(execution).zip(after("Time:"));
+    let costs: Vec<Cost> = times
+        .map(|((planning, execution), written)| Cost { planning, execution, written })
+        .collect();
     // The first round fills the caches.
-    Ok(times.chunks(texts.len()).skip(1).map(<[_]>::to_vec).collect())
+    Ok(costs.chunks(texts.len()).skip(1).map(<[_]>::to_vec).collect())
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -125,8 +141,10 @@ fn main() -> Outcome<()> {
     server.psql_in("shop", SCHEMA)?;
     let catalogue = Catalogue::from_json(&server.psql_in("shop", SNAPSHOT_SQL)?)?;
     println!("{}", server.psql_in("shop", "SELECT version()")?.trim());
-    println!("| statement | keys | leaf | planning ms | execution ms | ratio |");
-    println!("|---|--:|---|--:|--:|--:|");
+    println!(
+        "| statement | keys | leaf | planning ms | execution ms | ratio | written ms | ratio |"
+    );
+    println!("|---|--:|---|--:|--:|--:|--:|--:|");
     for count in KEYS {
         let keys = (0..count).map(|n| (n * 997 + 200_003).to_string()).collect::<Vec<_>>();
         let keys = format!("{{{}}}", keys.join(","));
@@ -136,11 +154,16 @@ fn main() -> Outcome<()> {
             let rounds = measured(&server, &[sql, masked, own])?;
             for (index, leaf) in ["none", "masked", "own clear"].into_iter().enumerate() {
                 let of = |place: usize| rounds.iter().filter_map(move |round| round.get(place));
-                let planning = median(of(index).map(|time| time.0));
-                let execution = median(of(index).map(|time| time.1));
-                let ratio = median(of(index).zip(of(0)).map(|(time, raw)| time.1 / raw.1));
+                let middle = |figure: fn(&Cost) -> f64| {
+                    let ratio = of(index).zip(of(0)).map(|(one, raw)| figure(one) / figure(raw));
+                    (median(of(index).map(figure)), median(ratio))
+                };
+                let (planning, _) = middle(|cost| cost.planning);
+                let (execution, ratio) = middle(|cost| cost.execution);
+                let (written, written_ratio) = middle(|cost| cost.written);
                 println!(
-                    "| {name} | {count} | {leaf} | {planning:.3} | {execution:.3} | {ratio:.2} |"
+                    "| {name} | {count} | {leaf} | {planning:.3} | {execution:.3} | {ratio:.2} | \
+                     {written:.3} | {written_ratio:.2} |"
                 );
             }
         }

@@ -124,7 +124,7 @@ fn catalogue() -> Catalogue {
 /// The verdicts on `sql`, one a line. Leaves are written `<schema.table b ...>`.
 fn judged(sql: &str, mode: Mode) -> String {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     match analyse(sql, &catalogue(), &rules(mode), context) {
         Err(error) => format!("error {}: {error}", error.sqlstate),
         Ok(statements) => {
@@ -171,10 +171,17 @@ fn written_named(named: &Named) -> String {
 }
 
 fn written(guarded: &Guarded) -> String {
-    let sql = folded(&guarded.sql.render_literal(|hole| match hole {
+    let whole = guarded.sql.render_literal(|hole| match hole {
         Hole::Keys(set) => format!("{{set{}}}", set.0),
         Hole::Actor => "{actor}".to_owned(),
-    }));
+    });
+    // The leaves, printed apart, stand where they would be if all had been printed at once.
+    let read = pg_query::parse(&whole, 0).unwrap();
+    assert_eq!(
+        pg_query::deparse(&read.protobuf, pg_query::DeparseOptions::default()),
+        Ok(whole.clone())
+    );
+    let sql = folded(&whole);
     let keys: Vec<String> = guarded.keys.iter().map(|key| key.leaf.to_string()).collect();
     let silent = if guarded.silent { ", silent" } else { "" };
     let visible = guarded.visible_columns;
@@ -252,7 +259,7 @@ fn refused(rule: &str, statements: &[&str]) {
 #[track_caller]
 fn refusal_of(sql: &str) -> Refusal {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
     match &statements.first().unwrap().verdict {
         Verdict::Refused(refusal) => refusal.clone(),

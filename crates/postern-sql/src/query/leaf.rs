@@ -12,9 +12,10 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::Analysis;
 use crate::{
-    ColumnRule, Hole, KeySet, KeyType, Leaf, Mode, Origin, Show, TableRule, ast,
+    ColumnRule, Hole, KeySet, KeyType, Leaf, LookupValue, Mode, Origin, Show, TableRule, ast,
     catalogue::{Column, Relation},
     mask::mask,
+    print::LeafSelect,
     refusal::{Judged, too_many},
     taint::{self, Key, Rows, Source, Taint},
 };
@@ -117,7 +118,8 @@ impl LeafBuild<'_> {
 }
 
 impl<'a> Analysis<'a> {
-    /// The sub-select that stands for a reference to a protected table, and what it gives.
+    /// The name of the sub-select that stands for a reference to a protected table, and what it
+    /// gives; the sub-select is put in the place of its name when the statement is printed.
     pub(super) fn leaf(
         &mut self,
         range: pb::RangeVar,
@@ -138,30 +140,56 @@ impl<'a> Analysis<'a> {
                 Shown::Free | Shown::Always | Shown::Masked(_) => None,
             }),
         };
-        let own = self.own(index, &build);
-        let mut targets = Vec::new();
-        for column in &relation.columns {
-            let value = self.leaf_column(index, &build, column, own)?;
-            targets.push(ast::target(&column.name, value));
-        }
-        let condition = self.leaf_condition(index, &build);
         let alias = range.alias.clone().unwrap_or_else(|| pb::Alias {
             aliasname: range.relname.clone(),
             colnames: Vec::new(),
         });
-        let mut base = base_table(range, sample, relation);
-        if let Some(Own { set, test }) = own {
-            let subject = keys::subject("b", &rule.subject, build.key_type);
-            base = keys::beside(test, base, subject, || self.keys_of(set, build.key_type));
+        let name = format!("{}{index}_", self.leaf_names());
+        let standing_for_it = ast::node(NodeEnum::RangeVar(pb::RangeVar {
+            relname: name.clone(),
+            inh: true,
+            relpersistence: "p".to_owned(),
+            alias: Some(alias),
+            ..pb::RangeVar::default()
+        }));
+        if !self.scouting {
+            let select = self.leaf_select(index, &build, range, sample)?;
+            let lookup = self.known.lookups.get(&index);
+            let particular =
+                lookup.is_some_and(|lookup| matches!(lookup.value, LookupValue::Constant(_)));
+            self.selects.push(LeafSelect { name, table: relation.oid, select, particular });
         }
         let rows = leaf_rows(index, &build);
         self.leaves.push(build);
-        let node = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
-            lateral: false,
-            subquery: Some(Box::new(ast::select(targets, vec![base], condition))),
-            alias: Some(alias),
-        })));
-        Ok((node, rows, index))
+        Ok((standing_for_it, rows, index))
+    }
+
+    /// What the names of leaves begin with, and nothing else.
+    pub(crate) fn leaf_names(&self) -> String {
+        format!("{}l", self.resolver.context.prefix)
+    }
+
+    /// The sub-select over all columns of the table.
+    fn leaf_select(
+        &mut self,
+        index: usize,
+        build: &LeafBuild<'a>,
+        range: pb::RangeVar,
+        sample: Option<Box<pb::RangeTableSample>>,
+    ) -> Judged<Node> {
+        let own = self.own(index, build);
+        let mut targets = Vec::new();
+        for column in &build.relation.columns {
+            let value = self.leaf_column(index, build, column, own)?;
+            targets.push(ast::target(&column.name, value));
+        }
+        let condition = self.leaf_condition(index, build);
+        let mut base = base_table(range, sample, build.relation);
+        if let Some(Own { set, test }) = own {
+            let subject = keys::subject("b", &build.rule.subject, build.key_type);
+            base = keys::beside(test, base, subject, || self.keys_of(set, build.key_type));
+        }
+        Ok(ast::select(targets, vec![base], condition))
     }
 
     /// How the leaf shows the actor's own records, if any column of it hangs on that.

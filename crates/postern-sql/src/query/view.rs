@@ -8,7 +8,7 @@ use std::mem;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, Facts, from::rename, select::Place};
+use super::{Analysis, from::rename, select::Place};
 use crate::{
     Context, Origin, Refusal, ast,
     catalogue::{Definition, Relation},
@@ -91,7 +91,7 @@ impl<'a> Analysis<'a> {
         let mut query = self.open_view(view).map_err(|refusal| about(view, refusal))?;
         let context = Context { search_path: &[], ..self.resolver.context };
         let resolver = Resolver { context, ..self.resolver };
-        let mut inner = Analysis::new(resolver, Facts::default());
+        let mut inner = Analysis::scout(resolver);
         inner.views = mem::take(&mut self.views);
         let outside = mem::replace(&mut inner.views.verbatim, true);
         let rows = inner.select(&mut query, None, Place::Top);

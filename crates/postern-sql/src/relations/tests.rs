@@ -58,7 +58,7 @@ fn every_readable_relation_can_be_read_whole() {
         unprotected: None,
         reason_names: Vec::new(),
     };
-    let context = Context { search_path: &[], prefix: "pk_" };
+    let context = Context::new(&[], "pk_");
     let mut read = Vec::new();
     for relation in of_version(major).iter().filter(|relation| relation.columns.is_some()) {
         let sql = format!("SELECT * FROM {}.{} LIMIT 1", relation.schema, relation.name);
@@ -82,7 +82,7 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
     server.psql(schema).unwrap();
     let catalogue = Catalogue::from_json(&server.psql(SNAPSHOT_SQL).unwrap()).unwrap();
     let path = ["public".to_owned()];
-    let context = Context { search_path: &path, prefix: "pk_" };
+    let context = Context::new(&path, "pk_");
     let mut rules = Rules {
         mode: Mode::Restricted,
         tables: Vec::new(),

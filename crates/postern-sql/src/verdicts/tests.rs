@@ -26,7 +26,7 @@ fn every_node_type_has_one_verdict() {
 
 #[test]
 fn what_passes_is_what_the_verdicts_let_pass() {
-    let anything = Context { search_path: &[], prefix: "\0" };
+    let anything = Context::new(&[], "\0");
     for (verdict, mut node) in every_node() {
         let passes = matches!(verdict, NodeVerdict::Expression | NodeVerdict::Clause);
         assert_eq!(refused_as_a_whole(&node), !passes, "{node:?} is {verdict:?}");

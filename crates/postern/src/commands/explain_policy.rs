@@ -74,7 +74,7 @@ fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
     rules.unprotected.clone_from(&basis.gateway.upstream.unprotected);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let catalogue = runtime.block_on(read_catalogue(&basis.gateway.upstream))?;
-    let context = Context { search_path: &basis.gateway.upstream.search_path, prefix: PREFIX };
+    let context = Context::new(&basis.gateway.upstream.search_path, PREFIX);
     match analyse(sql, &catalogue, &rules, context) {
         Ok(statements) => {
             let judged = Judged { role, rules: &rules, key_sets: &key_sets };

@@ -1,9 +1,10 @@
 use super::*;
+use crate::LeafTexts;
 
 /// The first leaf of a statement, as it is sent.
 fn leaf(sql: &str, mode: Mode) -> String {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let statements = analyse(sql, &catalogue(), &rules(mode), context).unwrap();
     let Verdict::Guarded(guarded) = &statements[0].verdict else {
         panic!("not guarded: {statements:?}");
@@ -18,7 +19,7 @@ fn a_text_key_is_compared_byte_by_byte() {
     by_number.tables.retain(|table| table.table == "tickets");
     by_number.tables[0].subject = "number".to_owned();
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let statements =
         analyse("SELECT body FROM tickets", &catalogue(), &by_number, context).unwrap();
     let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
@@ -130,7 +131,7 @@ fn a_sample_moves_into_the_leaf() {
 #[test]
 fn key_sets_are_literals_or_one_parameter_each() {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let sql = "SELECT body, number FROM tickets WHERE id = $2";
     let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
     let Verdict::Guarded(guarded) = &statements[0].verdict else {
@@ -148,7 +149,7 @@ fn key_sets_are_literals_or_one_parameter_each() {
 #[test]
 fn hidden_parameters_come_after_all_that_a_client_can_give() {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     for sql in [
         "SELECT email FROM customers WHERE EXISTS (SELECT 1 LIMIT $2::text::int8)",
         "SELECT email FROM customers WHERE id = 5 AND EXISTS (SELECT 1 FROM products LIMIT $2)",
@@ -156,5 +157,41 @@ fn hidden_parameters_come_after_all_that_a_client_can_give() {
         let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
         let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
         assert_eq!(guarded.client_parameters, 2, "{sql}");
+    }
+}
+
+#[test]
+fn what_is_remembered_of_leaves_changes_no_text() {
+    let texts = LeafTexts::default();
+    let (path, catalogue) = (names(&["public"]), catalogue());
+    let fresh = Context::new(&path, PREFIX);
+    let remembering = Context { leaf_texts: Some(&texts), ..fresh };
+    // Leaves of one table that differ in their columns, key sets' places, looked-up values and
+    // tables' forms, more than are remembered, each twice and in both orders.
+    let mut statements: Vec<String> = ["id", "name", "email", "phone", "born", "balance", "tags"]
+        .iter()
+        .map(|column| format!("SELECT {column} FROM customers WHERE country = 'DE'"))
+        .collect();
+    for one in [
+        "SELECT * FROM customers",
+        "SELECT * FROM ONLY customers",
+        "SELECT c.name, d.name FROM customers c JOIN customers d ON d.id = c.id",
+        "SELECT t.body, c.name FROM tickets t JOIN customers c ON c.id = t.customer_id",
+        "SELECT c.name, t.body FROM customers c JOIN tickets t ON c.id = t.customer_id",
+        "SELECT name FROM customers c (a, b, name) WHERE email = 'one@example.com'",
+        "SELECT name FROM customers WHERE email = 'one@example.com'",
+        "SELECT name FROM customers WHERE email = 'two@example.com'",
+        "SELECT name FROM customers WHERE email = $1",
+    ] {
+        statements.push(one.to_owned());
+    }
+    let again: Vec<String> = statements.iter().rev().cloned().collect();
+    statements.extend(again);
+    for mode in [Mode::Restricted, Mode::Accounted] {
+        for sql in &statements {
+            let rules = rules(mode);
+            let remembered = analyse(sql, &catalogue, &rules, remembering).unwrap();
+            assert_eq!(remembered, analyse(sql, &catalogue, &rules, fresh).unwrap(), "{sql}");
+        }
     }
 }

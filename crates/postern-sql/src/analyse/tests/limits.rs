@@ -59,7 +59,7 @@ fn each_statement_of_a_text_is_judged() {
 #[test]
 fn the_normalized_text_has_no_literal_and_no_comment() {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let sql =
         "SELECT /* 5 */ id,name FROM products WHERE id = 5 AND name = E'x' -- y\n;  SELECT $1";
     let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();

@@ -87,7 +87,7 @@ fn no_mutation_of_a_statement_stops_the_analysis() {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let (catalogue, words, path) = (catalogue(), words(), names(&["public"]));
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let (restricted, accounted) = (rules(Mode::Restricted), rules(Mode::Accounted));
     let step = (any::<Index>(), any::<u8>(), any::<Index>());
     let input = (select(&STATEMENTS[..]), select(&STATEMENTS[..]), vec(step, 1..6));

@@ -390,7 +390,7 @@ fn an_upsert_cascades_no_less_than_an_update() {
     let json = json.replace(from, r#""on_update": "c", "on_delete": "n""#);
     let catalogue = Catalogue::from_json(&json).unwrap();
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     for (sql, refused) in [
         ("INSERT INTO agents (login) VALUES ('a')", false),
         (
@@ -423,7 +423,7 @@ fn a_sample_would_tell_how_long_values_are() {
 #[test]
 fn a_table_that_nobody_listed_may_be_a_copy() {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let listed = |list: &[&str], sql: &str| {
         let rules = Rules { unprotected: Some(names(list)), ..rules(Mode::Restricted) };
         match &analyse(sql, &catalogue(), &rules, context).unwrap()[0].verdict {

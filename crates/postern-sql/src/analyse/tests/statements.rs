@@ -134,7 +134,7 @@ fn a_function_of_the_name_of_a_built_in_one_is_not_called() {
     let json = json.replacen("\"functions\": [", added, 1);
     let catalogue = Catalogue::from_json(&json).unwrap();
     let path = [];
-    let context = Context { search_path: &path, prefix: "pk_" };
+    let context = Context::new(&path, "pk_");
     let rules = Rules {
         mode: Mode::Restricted,
         tables: Vec::new(),

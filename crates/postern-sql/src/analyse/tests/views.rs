@@ -171,7 +171,7 @@ fn what_a_view_can_not_be_is_refused_by_name() {
 fn a_view_tells_its_own_columns_in_the_description() {
     let described = |sql: &str| {
         let path = names(&["public"]);
-        let context = Context { search_path: &path, prefix: PREFIX };
+        let context = Context::new(&path, PREFIX);
         let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
         let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
         let catalogue = catalogue();
@@ -200,7 +200,7 @@ fn views_are_expanded_within_limits() {
     };
     let verdict = |sql: &str, catalogue: &Catalogue| {
         let path = names(&["public"]);
-        let context = Context { search_path: &path, prefix: PREFIX };
+        let context = Context::new(&path, PREFIX);
         match &analyse(sql, catalogue, &rules(Mode::Restricted), context).unwrap()[0].verdict {
             Verdict::Refused(refusal) => format!("{} {}", refusal.sqlstate, refusal.rule),
             Verdict::Guarded(_) => "guarded".to_owned(),
@@ -231,7 +231,7 @@ fn a_copy_that_is_declared_is_a_table_of_its_own() {
     let mut declared = rules(Mode::Restricted);
     declared.tables.push(table("copies", "id", &[], Vec::new()));
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     for sql in ["SELECT id, email FROM copies", "SELECT email FROM of_a_copy"] {
         let statements = analyse(sql, &catalogue(), &declared, context).unwrap();
         let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
@@ -279,7 +279,7 @@ fn a_column_that_a_child_computes_is_protected_in_its_parent() {
     let accounts = rules.tables.iter_mut().find(|table| table.table == "accounts").unwrap();
     accounts.clear = names(&["initial"]);
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: PREFIX };
+    let context = Context::new(&path, PREFIX);
     let statements = analyse("SELECT initial FROM accounts", &catalogue, &rules, context).unwrap();
     // It would be masked, and has no mask, its type being a domain with a constraint.
     let Verdict::Refused(refusal) = &statements[0].verdict else { panic!("{statements:?}") };

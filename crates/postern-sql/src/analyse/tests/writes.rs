@@ -120,7 +120,7 @@ fn what_makes_somebody_entitled_is_not_changed() {
     );
     let mut rules = rules(Mode::Restricted);
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: super::PREFIX };
+    let context = Context::new(&path, super::PREFIX);
     let mut told = || {
         let sql = "INSERT INTO products (id, name, price) VALUES (1, 'a', 2)";
         let statements = analyse(sql, &catalogue(), &rules, context).unwrap();
@@ -236,7 +236,7 @@ fn a_new_row_gives_a_weak_reason_to_its_maker_only() {
 #[track_caller]
 pub(super) fn runs(sql: &str, parameters: &[Option<&str>], refused: Option<&str>) {
     let path = names(&["public"]);
-    let context = Context { search_path: &path, prefix: super::PREFIX };
+    let context = Context::new(&path, super::PREFIX);
     let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
     let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
     let parameters: Vec<Parameter<'_>> =
