@@ -8,8 +8,6 @@
 //! What has run can't be taken back, so such a statement is told to the ledger first, as a search
 //! that found nobody, and sent when the receipt has come. Until then the client is read no further.
 
-use std::sync::Arc;
-
 use postern_sql::{Act, LookupKind};
 use postern_wire::Frame;
 
@@ -17,7 +15,7 @@ use crate::{
     Effect, Failure, Hold, Session, Stopped, Unrecorded, View,
     hold::Held,
     judge::{Planned, PlannedGuarded},
-    session::{Portal, UpstreamName},
+    session::{Portal, Run},
 };
 
 /// A message of the client that waits for the receipt of what it searches for.
@@ -41,23 +39,15 @@ enum Stage {
 }
 
 impl Session {
-    /// Asks or tells of what the statements of a Query message search for; whether the message has
-    /// to wait.
+    /// Asks or tells of what the statements of a Query message search for, as they would be sent;
+    /// whether the message has to wait.
     pub(crate) fn charges_query(
         &mut self,
         frame: &Frame,
-        planned: &[Arc<Planned>],
-        view: &View<'_>,
+        runs: &[(String, Run)],
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let unnamed = UpstreamName(None);
-        let portals: Vec<Portal> = planned
-            .iter()
-            .map(|plan| {
-                let plan = self.named_plan(plan, planned).unwrap_or(plan);
-                Portal::new(unnamed, plan.clone(), &[], view)
-            })
-            .collect();
+        let portals: Vec<&Portal> = runs.iter().map(|(_, run)| &run.portal).collect();
         let waits = self.charges(frame, &portals, effects);
         if waits && let Some(charging) = &mut self.charging {
             charging.query = true;
@@ -65,40 +55,11 @@ impl Session {
         waits
     }
 
-    /// The plan of what EXECUTE or FETCH runs, be it made by the same message.
-    fn named_plan<'p>(
-        &'p self,
-        plan: &Planned,
-        among: &'p [Arc<Planned>],
-    ) -> Option<&'p Arc<Planned>> {
-        let Planned::Named(named) = plan else { return None };
-        let name = &named.named.name;
-        let known = match named.named.act {
-            Act::Execute { .. } => self.statements.get(name).map(|known| &known.plan),
-            Act::Fetch { .. } => self.portals.get(name).map(|known| &known.plan),
-            Act::Prepare { .. } | Act::Declare { .. } | Act::Deallocate | Act::Close => {
-                return None;
-            }
-        };
-        let made = among.iter().find_map(|other| match &**other {
-            Planned::Named(other) if other.named.name == *name => other.query.as_ref(),
-            Planned::Named(_)
-            | Planned::Plain(_)
-            | Planned::Guarded(_)
-            | Planned::Local(_)
-            | Planned::Copy(_) => None,
-        });
-        let searches = |plan: &&Arc<Planned>| {
-            plan.guarded().is_some_and(|plan| !plan.guarded.lookups.is_empty())
-        };
-        made.filter(searches).or_else(|| known.filter(searches))
-    }
-
     /// Asks or tells of what executions search for; whether the message has to wait.
     pub(crate) fn charges(
         &mut self,
         frame: &Frame,
-        portals: &[Portal],
+        portals: &[&Portal],
         effects: &mut Vec<Effect>,
     ) -> bool {
         match self.charging.as_ref().map(|charging| &charging.stage) {
@@ -118,7 +79,7 @@ impl Session {
     }
 
     /// Asks whether there is room for what they look up, if they do.
-    fn asks(&mut self, frame: &Frame, portals: &[Portal], effects: &mut Vec<Effect>) -> bool {
+    fn asks(&mut self, frame: &Frame, portals: &[&Portal], effects: &mut Vec<Effect>) -> bool {
         let searches = portals.iter().filter(|portal| {
             running(&portal.plan).is_some_and(|plan| plan.looks_up(LookupKind::Compared))
         });
@@ -139,7 +100,7 @@ impl Session {
     }
 
     /// Executions' searches of a kind, as ones that found nobody.
-    fn told(&mut self, portals: &[Portal], kind: LookupKind) -> Option<Held> {
+    fn told(&mut self, portals: &[&Portal], kind: LookupKind) -> Option<Held> {
         let mut held: Option<Held> = None;
         for portal in portals {
             let Some(plan) = running(&portal.plan) else { continue };

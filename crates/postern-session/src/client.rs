@@ -83,9 +83,6 @@ impl Session {
                 return self.refuse_query(&refused.refusal, effects);
             }
         };
-        if self.charges_query(frame, planned, view, effects) {
-            return Ok(());
-        }
         let mut sent = Vec::with_capacity(planned.len());
         for plan in planned {
             // It stands for an empty statement, which says nothing between others.
@@ -102,6 +99,11 @@ impl Session {
             };
             let undo = self.change(&portal);
             sent.push((sql, Run::new(portal, undo)));
+        }
+        // Only now is it known what each name in the message means.
+        if self.charges_query(frame, &sent, effects) {
+            self.take_back(sent);
+            return Ok(());
         }
         if sent.iter().any(|(_, run)| self.uncommitted(&run.portal).is_some()) {
             let steps = sent.into_iter().map(|(sql, run)| {
@@ -415,7 +417,7 @@ impl Session {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
         let portal = portal.clone();
-        if self.charges(frame, std::slice::from_ref(&portal), effects) {
+        if self.charges(frame, &[&portal], effects) {
             return Ok(());
         }
         // A statement that returns nothing to the client is not suspended.

@@ -1,9 +1,10 @@
 //! What a client may see of the server's errors and notices.
 //!
-//! A message about a statement that protected data took part in keeps its severity, its SQLSTATE
-//! and the condition's name, or its message if that is one that says nothing but why the server
-//! gave up; everything else can quote a value (`Failing row contains (...)`). Other messages lose
-//! only their positions, which count in the rewritten text.
+//! An error of a statement that protected data took part in keeps its severity, its SQLSTATE and
+//! the condition's name, or its message if that is one that says nothing but why the server gave
+//! up; everything else can quote a value (`Failing row contains (...)`). Notices of such a
+//! statement don't come here: there can be one for each row. Other messages lose only their
+//! positions, which count in the rewritten text.
 
 use bytes::BytesMut;
 use postern_wire::{ReportFields, encode};

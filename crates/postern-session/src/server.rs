@@ -521,15 +521,19 @@ impl Session {
         }
     }
 
+    /// What the server says of protected data beside its rows stays here.
     fn noticed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
         let bound = matches!(
             self.expected.front(),
             Some(Expect::Bind { guarded: true, .. } | Expect::Own { guarded: true, .. })
         );
         let ran = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
-        let guarded = bound || ran || self.wrote;
+        if bound || ran || self.wrote {
+            // How many there are can tell how many rows there are, and no entry says so.
+            return Ok(());
+        }
         let mut bytes = BytesMut::new();
-        scrub(b'N', fields, guarded, &mut bytes)?;
+        scrub(b'N', fields, false, &mut bytes)?;
         self.notice(&bytes, effects);
         Ok(())
     }

@@ -158,3 +158,61 @@ fn a_lookup_without_room_is_told_and_never_sent() {
     assert_eq!(told[0], "tell miss");
     assert!(!told.iter().any(|what| what.contains("execute")), "{told:?}");
 }
+
+#[test]
+fn a_lookup_is_asked_for_by_what_its_name_means_when_it_runs() {
+    let stopped = Stopped { counter: "lookup_misses", max: 2, window: "1 hour".to_owned() };
+    let lookup = "SELECT 1/(id-id) FROM customers WHERE email = 'a@b.c'";
+    for (what, asked) in [
+        (format!("PREPARE p AS SELECT 1; DEALLOCATE p; PREPARE p AS {lookup}; EXECUTE p"), 1),
+        (format!("PREPARE p AS {lookup}; EXECUTE p; DEALLOCATE p; PREPARE p AS SELECT 1"), 1),
+        (format!("PREPARE p AS {lookup}; EXECUTE p; EXECUTE p"), 2),
+    ] {
+        let mut table = Table::new();
+        table.answers = false;
+        table.query(&what);
+        assert_eq!(table.told(), [format!("ask {asked}")], "{what}");
+        table.input(Input::Asked { question: 1, answer: Ok(Some(stopped.clone())) });
+        let told = table.told();
+        assert!(told.iter().any(|what| what.starts_with("client < error 53400")), "{told:?}");
+        assert!(!told.iter().any(|what| what.starts_with("server")), "{told:?}");
+        // Nothing of the message was done, so the name is free.
+        table.query("PREPARE p AS SELECT 1");
+        let told = table.told();
+        assert!(told[0].starts_with("server < query PREPARE postern_s_"), "{what}: {told:?}");
+    }
+}
+
+#[test]
+fn notices_of_a_statement_on_protected_data_stay_here() {
+    let noticed = |table: &mut Table| {
+        table.server(|out| {
+            let sqlstate = postern_wire::SqlState::parse("00000").unwrap();
+            let (severity, message) = (encode::Severity::Notice, "one for each row");
+            let report = encode::Report { severity, sqlstate, message, detail: None, hint: None };
+            encode::notice_response(out, &report);
+        });
+    };
+    let mut table = Table::new();
+    table.query("SELECT id FROM customers WHERE id = 1").told();
+    noticed(&mut table);
+    table.completed("SELECT 0").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < SELECT 0", "client < ready I"]);
+
+    extended(&mut table, "SELECT id FROM customers WHERE id = $1", &["1"]);
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::parameter_description(out, &[20]).unwrap();
+    });
+    table.described(&["id"]);
+    table.told();
+    noticed(&mut table);
+    table.server(encode::bind_complete);
+    noticed(&mut table);
+    table.completed("SELECT 0").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < BindComplete", "client < SELECT 0", "client < ready I"]);
+
+    table.query("SELECT name FROM products").told();
+    noticed(&mut table);
+    assert_eq!(table.told(), ["client < NoticeResponse"]);
+}
