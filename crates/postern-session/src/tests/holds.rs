@@ -204,7 +204,7 @@ fn notices_of_a_statement_on_protected_data_stay_here() {
         encode::parse_complete(out);
         encode::parameter_description(out, &[20]).unwrap();
     });
-    table.described(&["id"]);
+    table.described(&["id", "key"]);
     table.told();
     noticed(&mut table);
     table.server(encode::bind_complete);
