@@ -26,6 +26,7 @@ use crate::{
     registry::{CancelKey, Command},
     searches::UnderWay,
     shared::Shared,
+    stops::Wary,
     upstream::{self, BoxedStream},
 };
 
@@ -101,6 +102,7 @@ struct Connection<'a> {
     reasons: Active,
     /// Searches that are not told yet.
     under_way: UnderWay,
+    wary: Wary,
     /// What is still to be done; waits while reasons are being read.
     effects: VecDeque<Effect>,
     /// Reasons are being read: nothing else is handled until then.
@@ -171,11 +173,8 @@ pub(crate) async fn serve(
         return Ok(());
     }
     login::ready(&mut greeting, number, secret)?;
-    shared.note(Note::LoggedIn {
-        actor: actor.clone(),
-        connection: number,
-        client: client.to_string().into(),
-    });
+    let client = client.to_string().into();
+    shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
     let reasons = shared.reasons.activate(&actor).await;
     let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
     let profile = Profile {
@@ -186,6 +185,7 @@ pub(crate) async fn serve(
         proves: !shared.settings.tables.is_empty(),
         limits: shared.settings.limits.hold,
     };
+    let wary = shared.stops.of(&actor, &role.budgets);
     let mut connection = Connection {
         shared,
         number,
@@ -203,6 +203,7 @@ pub(crate) async fn serve(
         judging,
         reasons,
         under_way: UnderWay::new(shared, &actor),
+        wary,
         effects: VecDeque::new(),
         reading: false,
         look: Look::new(!shared.settings.tables.is_empty()),
@@ -319,7 +320,8 @@ impl Connection<'_> {
             let mut judge = judge.borrow_mut();
             let now = self.shared.clock.now();
             let generation = self.judging.generation;
-            let mut view = View { judge: &mut judge, generation, entitled: &entitled, now };
+            let asks = self.wary.asks(now);
+            let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
             self.session.handle(input, &mut view, &mut effects);
         }
         self.effects.extend(effects);

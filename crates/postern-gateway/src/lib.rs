@@ -23,6 +23,7 @@ mod registry;
 mod searches;
 mod settings;
 mod shared;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod upstream;

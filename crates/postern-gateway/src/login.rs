@@ -402,6 +402,8 @@ fn pinned(shared: &Shared, kind: Kind) -> Vec<(&'static str, String)> {
         ("client_encoding", "UTF8".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),
         ("search_path", path.join(", ")),
+        // Not serializable, whatever the server's is; a client may choose another one.
+        ("default_transaction_isolation", "read committed".to_owned()),
         ("statement_timeout", limits.statement_timeout.as_millis().to_string()),
         (
             "idle_in_transaction_session_timeout",

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use postern_ledger::{Limit, Receipt, RecordError};
+use postern_ledger::{Answer, Receipt, RecordError};
 use postern_model::{Actor, Timestamp};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// The keeper's answer to a request for proof: which catalogue is the present one.
     Proven { proof: u64, generation: Option<u64> },
     /// The ledger's answer to a question whether there is room for searches.
-    Asked { question: u64, result: Result<Option<Limit>, RecordError> },
+    Asked { question: u64, result: Result<Answer, RecordError> },
     /// A cancel request of the session's own has been delivered.
     Cancelled,
     /// The reasons have been read anew.

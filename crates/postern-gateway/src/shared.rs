@@ -15,6 +15,7 @@ use crate::{
     reasons::Reasons,
     registry::{Command, Registry},
     searches::Searches,
+    stops::Stops,
 };
 
 /// Why an account is out.
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) search_key: [u8; 32],
     pub(crate) registry: Registry,
     pub(crate) searches: Searches,
+    pub(crate) stops: Stops,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
     pub(crate) reasons: Reasons,
@@ -89,6 +91,7 @@ impl Shared {
             search_key: parts.search_key,
             registry: Registry::default(),
             searches: Searches::default(),
+            stops: Stops::default(),
             open: AtomicUsize::new(0),
             reasons,
             catalogue,

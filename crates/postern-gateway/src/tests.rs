@@ -307,3 +307,26 @@ async fn a_spent_budget_keeps_lookups_from_the_server() {
     let plain = client.query("SELECT id FROM customers WHERE id = 1", &[]).await.unwrap();
     assert_eq!(plain.len(), 1, "other statements go on");
 }
+
+#[tokio::test]
+async fn what_a_spent_budget_stops_is_counted_and_then_not_run() {
+    let hour = Duration::from_secs(3_600);
+    let limit = |counter, max| Limit { counter, window: hour, max };
+    let world = World::start(&[limit(Counter::MaskedSubjects, 5), limit(Counter::Stops, 2)]);
+    let (mut ben, mut other) = (world.raw("ben").await, world.raw("ben").await);
+    let mut stopped = Vec::new();
+    for sql in ["SELECT id FROM customers ORDER BY id", "SELECT id FROM customers WHERE id = 90"] {
+        stopped.push(ben.query(sql).await.error);
+    }
+    assert_eq!(stopped, [Some("53400".to_owned()), Some("53400".to_owned())]);
+    // From now on there is one answer, whether there is a record or not, and in each session.
+    for sql in ["SELECT id FROM customers WHERE id = 91", "SELECT id FROM customers WHERE id = -1"]
+    {
+        let answers = [ben.query(sql).await, other.query(sql).await];
+        for answer in answers {
+            assert_eq!(answer.error.as_deref(), Some("53400"), "{sql}");
+            assert!(answer.said.contains("stops"), "{:?}", answer.said);
+        }
+    }
+    assert_eq!(ben.query("SELECT 1").await.error, None);
+}

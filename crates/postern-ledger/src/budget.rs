@@ -46,6 +46,9 @@ impl Budgets {
             numbers.iter().for_each(|&number| budget.touch(number, *grade));
         }
         charges.lookups.iter().for_each(|&hit| budget.look_up(hit));
+        if charges.stop {
+            budget.stop();
+        }
     }
 }
 
@@ -59,14 +62,16 @@ pub(crate) struct ActorBudget {
     lookups: Distinct,
     misses: Distinct,
     lookups_ever: u64,
+    stops: Distinct,
+    stops_ever: u64,
 }
 
 impl ActorBudget {
     fn advance(&mut self, now: Timestamp, horizon: Duration) {
         self.now = now;
-        [&mut self.clear, &mut self.weak, &mut self.masked, &mut self.lookups, &mut self.misses]
-            .into_iter()
-            .for_each(|distinct| distinct.advance(now, horizon));
+        let subjects = [&mut self.clear, &mut self.weak, &mut self.masked];
+        let statements = [&mut self.lookups, &mut self.misses, &mut self.stops];
+        subjects.into_iter().chain(statements).for_each(|distinct| distinct.advance(now, horizon));
     }
 
     /// The first limit that keeps a row back, if there is one.
@@ -79,7 +84,7 @@ impl ActorBudget {
             Counter::ClearSubjects => grade.is_some(),
             Counter::WeakSubjects => grade == Some(Grade::Weak),
             Counter::MaskedSubjects => grade.is_none(),
-            Counter::Lookups | Counter::LookupMisses => false,
+            Counter::Lookups | Counter::LookupMisses | Counter::Stops => false,
         };
         if !row.iter().any(|&(_, _, grade)| counts(grade)) {
             return true;
@@ -88,7 +93,9 @@ impl ActorBudget {
         let distinct = match limit.counter {
             Counter::WeakSubjects => &mut self.weak,
             Counter::MaskedSubjects => &mut self.masked,
-            Counter::ClearSubjects | Counter::Lookups | Counter::LookupMisses => &mut self.clear,
+            Counter::ClearSubjects | Counter::Lookups | Counter::LookupMisses | Counter::Stops => {
+                &mut self.clear
+            }
         };
         let window = distinct.window(limit.window, now);
         let is_new = |number: Option<u32>| {
@@ -113,13 +120,36 @@ impl ActorBudget {
             let (distinct, needed) = match limit.counter {
                 Counter::Lookups => (&mut self.lookups, count),
                 Counter::LookupMisses => (&mut self.misses, misses + 1),
-                Counter::ClearSubjects | Counter::WeakSubjects | Counter::MaskedSubjects => {
-                    return false;
-                }
+                Counter::ClearSubjects
+                | Counter::WeakSubjects
+                | Counter::MaskedSubjects
+                | Counter::Stops => return false,
             };
             let window = distinct.window(limit.window, now);
             distinct.live(window) + needed > limit.max
         })
+    }
+
+    /// The first limit that keeps a statement from being run because too many were stopped.
+    pub(crate) fn stop_statement(&mut self, limits: &[Limit]) -> Option<Limit> {
+        let now = self.now;
+        limits.iter().copied().find(|limit| {
+            limit.counter == Counter::Stops && {
+                let window = self.stops.window(limit.window, now);
+                self.stops.live(window) >= limit.max
+            }
+        })
+    }
+
+    /// Whether a statement was stopped within the horizon.
+    pub(crate) fn was_stopped(&self) -> bool {
+        !self.stops.last.is_empty()
+    }
+
+    /// Counts one statement stopped now.
+    pub(crate) fn stop(&mut self) {
+        self.stops.touch(self.stops_ever, self.now);
+        self.stops_ever += 1;
     }
 
     /// Counts one customer seen now.

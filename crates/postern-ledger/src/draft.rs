@@ -86,6 +86,9 @@ pub enum Counter {
     Lookups,
     /// Those that found nothing.
     LookupMisses,
+    /// Statements that ran until another limit stopped them. That they were stopped tells that
+    /// there was a row, or an error, so they can't go on without end.
+    Stops,
 }
 
 impl Counter {
@@ -97,6 +100,7 @@ impl Counter {
             Self::MaskedSubjects => "masked_subjects",
             Self::Lookups => "lookups",
             Self::LookupMisses => "lookup_misses",
+            Self::Stops => "stops",
         }
     }
 }

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use postern_model::{
-    Actor, Disclosure, Finding, Grade, Reason, Severity, StatementFingerprint, Subject, Timestamp,
+    Actor, Disclosure, FAILED, Finding, Grade, Reason, Severity, StatementFingerprint, Subject,
+    Timestamp,
 };
 
 use crate::Limit;
@@ -56,6 +57,15 @@ pub struct Disclosed {
     pub groups: Vec<Group>,
     /// Searches by a protected value. They are charged unless a limit on lookups stopped them.
     pub lookups: Vec<LookedUp>,
+}
+
+impl Disclosed {
+    /// Whether the statement ran until a limit stopped it: by a row, or by what it failed with.
+    /// A search for which there was no room was not sent.
+    pub(crate) fn stopped_running(&self) -> bool {
+        let failed = |lookup: &LookedUp| lookup.column.starts_with(FAILED);
+        self.stopped.is_some() && (self.rows > 0 || self.lookups.iter().any(failed))
+    }
 }
 
 /// Records that were shown in the same way for the same reason.

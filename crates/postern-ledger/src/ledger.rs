@@ -29,7 +29,7 @@ use crate::{
     disk::{Disk, Folder},
     recover::{create_on, open_on},
     room::Room,
-    sequencer::{Recorded, Sequencer, Work},
+    sequencer::{Answer, Recorded, Sequencer, Work},
 };
 
 /// Is told of entries once they are durable, in order, on the writer's thread.
@@ -40,7 +40,7 @@ pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
 /// The same for a note; gets the entry's sequence.
 pub type NoteDone = Box<dyn FnOnce(Result<u64, RecordError>) + Send>;
 /// The same for a question; gets the limit that leaves no room, if there is one.
-pub type AskDone = Box<dyn FnOnce(Result<Option<Limit>, RecordError>) + Send>;
+pub type AskDone = Box<dyn FnOnce(Result<Answer, RecordError>) + Send>;
 
 /// A ledger that is open for writing. Shared between threads behind an `Arc`.
 pub struct Ledger {
@@ -149,8 +149,8 @@ impl Ledger {
         self.send(Message::Request(Request { work, room, done: Done::Note(done) }));
     }
 
-    /// Whether the limits leave an actor room for `searches` more, should each find nobody. Nothing
-    /// is recorded or charged; all that was handed in before is counted.
+    /// Whether the limits leave an actor room for a statement with `searches`, should each find
+    /// nobody. Nothing is recorded or charged; all that was handed in before is counted.
     pub fn ask(&self, actor: Actor, limits: Arc<[Limit]>, searches: usize, done: AskDone) {
         self.send(Message::Question(Question { actor, limits, searches, done }));
     }
@@ -270,7 +270,7 @@ fn write(
                     unsigned_since.get_or_insert_with(Instant::now);
                 }
                 for Question { actor, limits, searches, done } in questions {
-                    done(sequencer.stop_search(&actor, &limits, searches));
+                    done(sequencer.answer(&actor, &limits, searches));
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

@@ -41,5 +41,6 @@ pub use self::{
     options::Options,
     reader::Reader,
     recover::{CreateError, OpenError},
+    sequencer::Answer,
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
 };

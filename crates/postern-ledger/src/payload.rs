@@ -59,6 +59,8 @@ pub(crate) struct Charges {
     pub(crate) subjects: Vec<(Option<Grade>, Vec<u32>)>,
     /// One for each lookup that was charged: whether it found anything.
     pub(crate) lookups: Vec<bool>,
+    /// The statement ran until a limit stopped it.
+    pub(crate) stop: bool,
 }
 
 /// Reads what follows the head.
@@ -135,6 +137,7 @@ impl Decoder<'_> {
         if lookups_are_charged(disclosed.stopped) {
             charges.lookups = disclosed.lookups.iter().map(|lookup| lookup.hit).collect();
         }
+        charges.stop = disclosed.stopped_running();
         Ok((disclosed, charges))
     }
 
@@ -148,6 +151,7 @@ impl Decoder<'_> {
             3 => Counter::MaskedSubjects,
             4 => Counter::Lookups,
             5 => Counter::LookupMisses,
+            6 => Counter::Stops,
             _ => return Err(DecodeError::Unknown),
         };
         let window = Duration::from_micros(self.cursor.varint()?);
@@ -185,7 +189,7 @@ impl Decoder<'_> {
 /// A statement that a limit on lookups stopped has its lookups in the entry, uncharged.
 pub(crate) fn lookups_are_charged(stopped: Option<Limit>) -> bool {
     match stopped.map(|limit| limit.counter) {
-        Some(Counter::Lookups | Counter::LookupMisses) => false,
+        Some(Counter::Lookups | Counter::LookupMisses | Counter::Stops) => false,
         None | Some(Counter::ClearSubjects | Counter::WeakSubjects | Counter::MaskedSubjects) => {
             true
         }
@@ -291,6 +295,7 @@ impl<'a> Encoder<'a> {
             Counter::MaskedSubjects => 3,
             Counter::Lookups => 4,
             Counter::LookupMisses => 5,
+            Counter::Stops => 6,
         });
         self.varint(u64::try_from(limit.window.as_micros()).unwrap_or(u64::MAX));
         self.varint(limit.max);

@@ -25,6 +25,16 @@ pub(crate) enum Work {
     Note(Note),
 }
 
+/// Whether there is room for a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The first limit that keeps it from being run.
+    pub stopped: Option<Limit>,
+    /// Whether a statement of the actor was stopped while it ran, as far back as budgets go: if
+    /// not, and until one is, a statement without searches needs no question.
+    pub was_stopped: bool,
+}
+
 /// What was recorded: the entry, and the receipt if it was a draft.
 #[derive(Debug)]
 pub(crate) struct Recorded {
@@ -186,7 +196,12 @@ impl Sequencer {
         let actor = self.dictionary.name(draft.actor.as_str());
         let budget = self.budgets.actor(actor, now);
         let hits: Vec<bool> = draft.lookups.iter().map(|lookup| lookup.hit).collect();
-        let mut stopped = budget.stop_lookups(&draft.limits, &hits);
+        let unsent = draft.rows.is_empty() && draft.lookups.is_empty();
+        let mut stopped = if unsent {
+            budget.stop_statement(&draft.limits)
+        } else {
+            budget.stop_lookups(&draft.limits, &hits)
+        };
         if lookups_are_charged(stopped) {
             hits.iter().for_each(|&hit| budget.look_up(hit));
         }
@@ -221,24 +236,33 @@ impl Sequencer {
             groups,
             lookups: draft.lookups.iter().map(looked_up).collect(),
         };
+        if disclosed.stopped_running() {
+            self.budgets.actor(actor, now).stop();
+        }
         (disclosed, numbers)
     }
 
-    /// The first limit that leaves an actor no room for so many more searches that find nobody.
-    pub(crate) fn stop_search(
+    /// Whether an actor has room for a statement with so many searches that find nobody.
+    pub(crate) fn answer(
         &mut self,
         actor: &Actor,
         limits: &[Limit],
         searches: usize,
-    ) -> Result<Option<Limit>, RecordError> {
+    ) -> Result<Answer, RecordError> {
         // What is found could not be recorded else.
         self.check_reserve(Room::default())?;
         let now = self.options.now().max(self.last);
         self.last = now;
         let misses = vec![false; searches];
-        Ok(match self.dictionary.known_name(actor.as_str()) {
-            Some(actor) => self.budgets.actor(actor, now).stop_lookups(limits, &misses),
-            None => ActorBudget::default().stop_lookups(limits, &misses),
+        let mut fresh = ActorBudget::default();
+        let budget = match self.dictionary.known_name(actor.as_str()) {
+            Some(actor) => self.budgets.actor(actor, now),
+            None => &mut fresh,
+        };
+        let stopped = budget.stop_statement(limits);
+        Ok(Answer {
+            stopped: stopped.or_else(|| budget.stop_lookups(limits, &misses)),
+            was_stopped: budget.was_stopped(),
         })
     }
 

@@ -46,6 +46,10 @@ impl fmt::Debug for StatementFingerprint {
     }
 }
 
+/// Stands, with the SQLSTATE behind it, where a look-up's column would, if a statement failed in a
+/// way that can hang on protected data: that is recorded like a look-up that found nobody.
+pub const FAILED: &str = "failed ";
+
 /// Who saw what, when and why: the fields of some subjects that one statement showed an actor, all
 /// under the same reason. What the ledger's entries say, in the form that its readers use.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ mod secret;
 mod time;
 
 pub use self::{
-    disclosure::{Disclosure, Grade, Reason, StatementFingerprint},
+    disclosure::{Disclosure, FAILED, Grade, Reason, StatementFingerprint},
     event::{
         Access, AccessDecision, AccessKind, Approval, ApprovalEvent, Call, Complaint, Direction,
         Event, Person, PersonEvent, Shift, SubjectChange, Ticket, TicketEvent,

@@ -2,7 +2,8 @@
 //!
 //! A look-up is charged when it is known what it found. That can show by other things than its
 //! rows, so it is not sent unless there is room for it, and for a miss: the client's message waits
-//! for the answer, and is refused in its place if there is none.
+//! for the answer, and is refused in its place if there is none. The same is asked for each
+//! statement of an actor of whom one was stopped by a spent budget: being stopped tells something.
 //!
 //! Storing a value where it must be the only one tells whether it is there, by an error or none.
 //! What has run can't be taken back, so such a statement is told to the ledger first, as a search
@@ -29,7 +30,7 @@ pub(crate) struct Charging {
 #[derive(Debug)]
 enum Stage {
     /// It is asked whether there is room for what it looks up. That is told if there is none.
-    Asking { question: u64, told: Option<Box<Hold>> },
+    Asking { question: u64, told: Box<Hold> },
     /// There is; the message is being handled.
     Asked,
     /// What it searches for by storing it is told by this hold.
@@ -78,17 +79,19 @@ impl Session {
         true
     }
 
-    /// Asks whether there is room for what they look up, if they do.
+    /// Asks whether there is room for what they look up, if they do, or for anything at all.
     fn asks(&mut self, frame: &Frame, portals: &[&Portal], effects: &mut Vec<Effect>) -> bool {
         let searches = portals.iter().filter(|portal| {
             running(&portal.plan).is_some_and(|plan| plan.looks_up(LookupKind::Compared))
         });
         let searches = searches.count();
-        if searches == 0 {
-            return false;
-        }
+        let mut plans = portals.iter().filter_map(|portal| running(&portal.plan));
+        let Some(first) = plans.next().filter(|_| searches > 0 || self.asks) else { return false };
         let holds = self.holds;
-        let told = self.told(portals, LookupKind::Compared).map(|held| Box::new(held.hold));
+        let told = self.told(portals, LookupKind::Compared);
+        // What searches for nobody is told, too, if it may not run.
+        let told = told.unwrap_or_else(|| Held::new(0, first.shown.clone()));
+        let told = Box::new(told.hold);
         // It becomes a hold only if it is told.
         self.holds = holds;
         self.questions += 1;
@@ -135,7 +138,7 @@ impl Session {
         let failure = match answer {
             Ok(None) => return self.go_on(charging, view, effects),
             Ok(Some(stopped)) => {
-                if let Stage::Asking { told: Some(mut told), .. } = stage {
+                if let Stage::Asking { mut told, .. } = stage {
                     self.holds += 1;
                     told.id = self.holds;
                     effects.push(Effect::Tell(*told));

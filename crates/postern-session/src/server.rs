@@ -291,7 +291,7 @@ impl Session {
             if plan.looks_up(LookupKind::Compared) {
                 relations.truncate(1);
             }
-            let column: Arc<str> = format!("failed {sqlstate}").into();
+            let column: Arc<str> = format!("{}{sqlstate}", postern_model::FAILED).into();
             let value = postern_model::Secret::new(sqlstate.as_bytes().to_vec());
             let told = relations.into_iter().map(|relation| LookupTouch {
                 relation,
@@ -527,9 +527,8 @@ impl Session {
             self.expected.front(),
             Some(Expect::Bind { guarded: true, .. } | Expect::Own { guarded: true, .. })
         );
-        let ran = self.run().is_ok_and(|run| run.portal.plan.is_guarded());
-        if bound || ran || self.wrote {
-            // How many there are can tell how many rows there are, and no entry says so.
+        // How many there are can tell how many rows there are, and no entry says so.
+        if bound || self.wrote || self.run().is_ok_and(|run| run.portal.plan.is_guarded()) {
             return Ok(());
         }
         let mut bytes = BytesMut::new();

@@ -120,6 +120,8 @@ pub struct View<'a> {
     pub entitled: &'a Arc<Entitled>,
     /// The present moment.
     pub now: Timestamp,
+    /// Each statement on protected tables is to be asked for before it is sent.
+    pub asks: bool,
 }
 
 /// A prepared statement of the client.
@@ -345,6 +347,8 @@ pub struct Session {
     pub(crate) wrote: bool,
     /// A message that waits until what it searches for by storing it is charged.
     pub(crate) charging: Option<Charging>,
+    /// As the view says.
+    pub(crate) asks: bool,
     /// Counts the questions whether there is room for searches.
     pub(crate) questions: u64,
     /// What was searched for by what was cut.
@@ -374,6 +378,7 @@ impl Session {
             status: TransactionStatus::Idle,
             wrote: false,
             charging: None,
+            asks: false,
             questions: 0,
             untold: Vec::new(),
             copy_in: CopyIn::No,
@@ -433,6 +438,7 @@ impl Session {
         if self.closed {
             return;
         }
+        self.asks = view.asks;
         match input {
             Input::Client(frame) if self.profile.kind == Kind::PassThrough => {
                 to_server(frame.raw(), effects);

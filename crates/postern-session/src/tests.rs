@@ -39,6 +39,8 @@ struct Table {
     effects: Vec<Effect>,
     /// Questions whether there is room for a search are answered by yes.
     answers: bool,
+    /// The actor was stopped lately.
+    asks: bool,
 }
 
 impl Table {
@@ -70,12 +72,14 @@ impl Table {
             now: Timestamp(0),
             effects: Vec::new(),
             answers: true,
+            asks: false,
         }
     }
 
     fn input(&mut self, input: Input) -> &mut Self {
         let (judge, entitled) = (&mut self.judge, &self.entitled);
-        let mut view = View { judge, generation: self.generation, entitled, now: self.now };
+        let (generation, now, asks) = (self.generation, self.now, self.asks);
+        let mut view = View { judge, generation, entitled, now, asks };
         self.session.handle(input, &mut view, &mut self.effects);
         self.answer()
     }

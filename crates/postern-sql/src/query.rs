@@ -92,6 +92,20 @@ enum CommonState {
     Later,
 }
 
+/// What a statement does besides reading.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Acts {
+    locks_rows: bool,
+    /// A setting is changed.
+    switches: bool,
+    /// The state of a random number generator is changed: what it gives can be foretold from what
+    /// it gave, and so how often it was asked.
+    draws: bool,
+    writes: bool,
+    /// A function that is not PostgreSQL's own is called: it can do anything.
+    calls_listed: Cell<bool>,
+}
+
 /// The analysis of one statement, in one run.
 #[derive(Debug)]
 pub(crate) struct Analysis<'a> {
@@ -137,14 +151,7 @@ pub(crate) struct Analysis<'a> {
     windows: window::Windows,
     /// The argument of `pg_get_expr` is being analysed.
     prints_expression: bool,
-    pub(crate) locks_rows: bool,
-    /// A setting is changed.
-    switches: bool,
-    /// The state of a random number generator is changed.
-    draws: bool,
-    pub(crate) writes: bool,
-    /// A function that is not PostgreSQL's own is called: it can do anything.
-    calls_listed: Cell<bool>,
+    acts: Acts,
     names: usize,
     /// What was spent of the bound on a statement's cost.
     steps: Cell<usize>,
@@ -190,11 +197,7 @@ impl<'a> Analysis<'a> {
             aggregates: Vec::new(),
             windows: window::Windows::default(),
             prints_expression: false,
-            locks_rows: false,
-            switches: false,
-            draws: false,
-            writes: false,
-            calls_listed: Cell::new(false),
+            acts: Acts::default(),
             names: 0,
             steps: Cell::new(0),
         }
@@ -202,7 +205,7 @@ impl<'a> Analysis<'a> {
 
     /// Whether the statement may do more than read.
     pub(crate) fn changes(&self) -> bool {
-        self.writes || self.calls_listed.get()
+        self.acts.writes || self.acts.calls_listed.get()
     }
 
     /// Analyses and rewrites a whole `SELECT`.
@@ -242,14 +245,14 @@ impl<'a> Analysis<'a> {
             );
         }
         self.close_checks()?;
-        if self.locks_rows && !self.leaves.is_empty() {
+        if self.acts.locks_rows && !self.leaves.is_empty() {
             return refuse(
                 "row_lock",
                 "rows of a protected table can't be locked by this role",
                 "leave FOR UPDATE or FOR SHARE out",
             );
         }
-        if self.writes && self.leaves.len() > usize::from(self.target.leaf.is_some()) {
+        if self.acts.writes && self.leaves.len() > usize::from(self.target.leaf.is_some()) {
             return refuse(
                 "write",
                 "a statement that writes can't read a protected table",
@@ -271,8 +274,8 @@ impl<'a> Analysis<'a> {
     }
 
     /// Whether a search found somebody must be told by its rows and by nothing else: a row comes
-    /// only with the record that was searched for, and the search leaves nothing behind that says
-    /// whether an expression was worked out.
+    /// only with the record that was searched for. No statement leaves anything behind that says
+    /// how often an expression was worked out.
     fn close_traces(&self, rows: &Rows) -> Judged<()> {
         if self.facts.lookups.keys().any(|leaf| !rows.certain.contains(leaf)) {
             return refuse(
@@ -281,14 +284,16 @@ impl<'a> Analysis<'a> {
                 "join other tables to it by JOIN, or by LEFT JOIN from it, without UNION",
             );
         }
-        if !self.facts.lookups.is_empty() && self.draws {
+        if self.acts.draws && !self.leaves.is_empty() {
             return refuse(
-                "lookup",
-                "a search for one record can't draw random numbers",
-                "leave random() out, or draw in a statement of its own",
+                "random",
+                "a statement on a protected table can't draw from a generator whose numbers tell \
+                 how often it was asked",
+                "use random() without arguments and not in a view, or draw in a statement of its \
+                 own",
             );
         }
-        if self.switches && (self.writes || !self.leaves.is_empty()) {
+        if self.acts.switches && (self.acts.writes || !self.leaves.is_empty()) {
             return refuse(
                 "setting",
                 "a statement on a protected table can't change a setting",

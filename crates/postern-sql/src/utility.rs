@@ -96,8 +96,25 @@ fn clear_options(options: &mut [Node]) -> Judged<()> {
         if !known || !defnamespace.is_empty() {
             return not_understood("this transaction option");
         }
+        if let Some(pb::a_const::Val::Sval(level)) = &value.val {
+            isolation(&level.sval)?;
+        }
     }
     Ok(())
+}
+
+/// In serializable transactions the server keeps what each has read, and fails one of them if they
+/// can't stand in any order: by that one learns whether a statement of another met a row.
+fn isolation(level: &str) -> Judged<()> {
+    if !level.trim().eq_ignore_ascii_case("serializable") {
+        return Ok(());
+    }
+    refuse(
+        "isolation",
+        "a serializable transaction is not possible for this role: which of them fail tells what \
+         others have read",
+        "use REPEATABLE READ, with FOR UPDATE where rows must not change",
+    )
 }
 
 fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
@@ -151,6 +168,10 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
         {
             refused(name)
         }
+        "default_transaction_isolation" => {
+            value.map_or(Ok(()), isolation)?;
+            Ok(Utility::Forward(Effect::Setting))
+        }
         // Bounds may be set, not taken away.
         "statement_timeout" | "idle_in_transaction_session_timeout" => match value.map(millis) {
             None | Some(Some(1..=TIMEOUT_MS_MAX)) => Ok(Utility::Forward(Effect::Setting)),
@@ -182,12 +203,11 @@ fn millis(value: &str) -> Option<u64> {
 const TIMEOUT_MS_MAX: u64 = 3_600_000;
 
 /// Settings of the session that change how values look or how long things take, nothing else.
-const SETTABLE: [&str; 17] = [
+const SETTABLE: [&str; 16] = [
     "application_name",
     "bytea_output",
     "client_min_messages",
     "datestyle",
-    "default_transaction_isolation",
     "default_transaction_read_only",
     "extra_float_digits",
     "idle_session_timeout",

@@ -1,6 +1,6 @@
 //! What a connection tells the ledger, and what it hears.
 
-use postern_ledger::{Limit, Receipt, RecordError};
+use postern_ledger::{Answer, Limit, Receipt, RecordError};
 use postern_session::{Hold, Input, Stopped, Unrecorded};
 
 use super::{Connection, ConnectionError};
@@ -55,10 +55,13 @@ impl Connection<'_> {
     pub(super) async fn asked(
         &mut self,
         question: u64,
-        result: Result<Option<Limit>, RecordError>,
+        result: Result<Answer, RecordError>,
     ) -> Result<(), ConnectionError> {
         let answer = match result {
-            Ok(limit) => Ok(limit.map(stopped)),
+            Ok(answer) => {
+                self.wary.learn(answer.was_stopped, self.shared.clock.now());
+                Ok(answer.stopped.map(stopped))
+            }
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -89,6 +92,9 @@ impl Connection<'_> {
             (Ok(_), None) => return Ok(()),
         };
         let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
+        if receipt.stopped().is_some() {
+            self.wary.stopped(self.shared.clock.now());
+        }
         let stopped = receipt.stopped().map(stopped);
         self.receipt = Some((held, receipt));
         self.handle(Input::Recorded { hold, allowed, stopped }).await

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    Answer,
     disk::sim::SimDisk,
     recover::{create_on, open_on},
 };
@@ -41,9 +42,10 @@ impl Naive {
                 let counted = match limit.counter {
                     Counter::Lookups => true,
                     Counter::LookupMisses => !lookup.hit,
-                    Counter::ClearSubjects | Counter::WeakSubjects | Counter::MaskedSubjects => {
-                        return false;
-                    }
+                    Counter::ClearSubjects
+                    | Counter::WeakSubjects
+                    | Counter::MaskedSubjects
+                    | Counter::Stops => return false,
                 };
                 let no_room = count + 1 > limit.max;
                 count += u64::from(counted);
@@ -222,6 +224,50 @@ fn with_the_misses_spent_a_hit_is_refused_as_a_miss_is() {
     };
     assert_eq!([look_up(true), look_up(false)], [None, None]);
     assert_eq!([look_up(true), look_up(false)], [Some(misses[0]); 2]);
+}
+
+#[test]
+fn statements_that_were_stopped_while_they_ran_are_counted_across_a_restart() {
+    let mut bench = Bench::new();
+    let window = Duration::from_secs(9);
+    let limit = |counter, max| Limit { counter, window, max };
+    let limits = [
+        limit(Counter::MaskedSubjects, 1),
+        limit(Counter::LookupMisses, 1),
+        limit(Counter::Stops, 3),
+    ];
+    let lookup = |column: &str| {
+        let (relation, column) = ("public.customer".into(), column.into());
+        DraftLookup { relation, column, hit: false, search: [0; 8] }
+    };
+    let record = |bench: &Bench, subjects: &[&'static str], lookups: &[&str]| {
+        let rows: Vec<_> = subjects.iter().map(|subject| (*subject, None)).collect();
+        let mut draft = draft("ana", &rows, &limits);
+        draft.lookups.extend(lookups.iter().map(|column| lookup(column)));
+        bench.record(draft).unwrap().stopped().map(|limit| limit.counter)
+    };
+    let ask = |bench: &Bench| {
+        let (sender, answers) = std::sync::mpsc::channel();
+        let done = Box::new(move |answer: Result<Answer, _>| sender.send(answer).unwrap());
+        bench.ledger.as_ref().unwrap().ask(Actor::new("ana"), Arc::from(limits), 0, done);
+        let answer = answers.recv().unwrap().unwrap();
+        (answer.stopped.map(|limit| limit.counter), answer.was_stopped)
+    };
+    assert_eq!(ask(&bench), (None, false));
+    assert_eq!(record(&bench, &["1"], &["email"]), None);
+    // One that was not sent for want of room tells nothing, so it does not count.
+    assert_eq!(record(&bench, &[], &["email"]), Some(Counter::LookupMisses));
+    assert_eq!(ask(&bench), (None, false));
+    assert_eq!(record(&bench, &["2"], &[]), Some(Counter::MaskedSubjects));
+    assert_eq!(record(&bench, &[], &["failed 22012"]), Some(Counter::LookupMisses));
+    assert_eq!(ask(&bench), (None, true));
+    bench.close();
+    bench.open();
+    assert_eq!(record(&bench, &["3"], &[]), Some(Counter::MaskedSubjects));
+    assert_eq!(ask(&bench), (Some(Counter::Stops), true));
+    assert_eq!(record(&bench, &[], &[]), Some(Counter::Stops), "what was refused is told");
+    bench.clock.set(window.as_micros() as i64);
+    assert_eq!(ask(&bench), (None, true), "too long ago to count");
 }
 
 #[test]

@@ -216,3 +216,31 @@ fn notices_of_a_statement_on_protected_data_stay_here() {
     noticed(&mut table);
     assert_eq!(table.told(), ["client < NoticeResponse"]);
 }
+
+#[test]
+fn who_was_stopped_is_asked_for_whatever_is_run_on_protected_tables() {
+    let stopped = Stopped { counter: "stops", max: 20, window: "1d".to_owned() };
+    let mut table = Table::new();
+    table.answers = false;
+    table.asks = true;
+    table.query("SELECT name FROM products").completed("SELECT 0").ready(TransactionStatus::Idle);
+    assert!(!table.told().iter().any(|what| what.starts_with("ask")), "it reads no customer");
+    for (question, sql) in [
+        (1, "SELECT id FROM customers WHERE id = 1"),
+        (2, "COPY (SELECT id FROM customers) TO STDOUT"),
+        (3, "SELECT 1; PREPARE p AS SELECT id FROM customers; EXECUTE p"),
+        (4, "BEGIN; DECLARE c CURSOR FOR SELECT id FROM customers"),
+        (5, "INSERT INTO tickets (id, customer_id, assignee) VALUES (1, 7, 'ana')"),
+    ] {
+        table.query(sql);
+        assert_eq!(table.told(), ["ask 0"], "{sql}");
+        table.input(Input::Asked { question, answer: Ok(Some(stopped.clone())) });
+        let told = table.told();
+        assert_eq!(told[0], "tell ", "{sql}");
+        assert!(told[1].starts_with("client < error 53400"), "{told:?}");
+        assert!(!told.iter().any(|what| what.starts_with("server")), "{told:?}");
+    }
+    table.query("SELECT id FROM customers WHERE id = 1").told();
+    table.input(Input::Asked { question: 6, answer: Ok(None) });
+    assert!(table.told()[0].starts_with("server < query SELECT"));
+}

@@ -17,7 +17,7 @@ use crate::{
 impl Analysis<'_> {
     pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
         if switches_jit(call) {
-            self.switches = true;
+            self.acts.switches = true;
             call.funcname = vec![ast::string("pg_catalog"), ast::string("set_config")];
             for argument in &mut call.args {
                 self.expression(argument, scope)?;
@@ -32,8 +32,7 @@ impl Analysis<'_> {
         if self.class_of_call(call) == Class::Setting {
             self.setting(call)?;
         }
-        // What they give can be foretold from what they gave.
-        self.draws |= matches!(built_in.as_str(), "random" | "random_normal");
+        self.acts.draws |= draws(&built_in) && (self.views.verbatim || !is_plain_random(call));
         let windowed = call.over.is_some();
         let aggregates = !windowed
             && matches!(kind, Kind::Aggregate | Kind::Collecting | Kind::WindowOrAggregate);
@@ -128,7 +127,7 @@ impl Analysis<'_> {
             call.funcname = vec![ast::string(&schema), ast::string(&name)];
         }
         if !matches!(ast::names(&call.funcname).as_deref(), Some(["pg_catalog", _])) {
-            self.calls_listed.set(true);
+            self.acts.calls_listed.set(true);
         }
         Ok(kind)
     }
@@ -222,6 +221,18 @@ impl Analysis<'_> {
             "read a setting that describes the session, by its name",
         )
     }
+}
+
+/// Whether a built-in function draws from the session's generator, which begins with a seed and
+/// goes on from call to call (`pg_global_prng_state`); UUIDs are drawn anew.
+fn draws(built_in: &str) -> bool {
+    matches!(built_in, "random" | "random_normal" | "array_sample" | "array_shuffle")
+}
+
+/// Whether it is `random()`, for which something else can stand.
+pub(super) fn is_plain_random(call: &pb::FuncCall) -> bool {
+    call.args.is_empty()
+        && matches!(ast::names(&call.funcname).as_deref(), Some(["pg_catalog", "random"]))
 }
 
 /// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they read

@@ -75,7 +75,7 @@ impl Analysis<'_> {
         let recursion = self.pending.take();
         let counted = mem::take(&mut self.counted);
         self.with(select.with_clause.as_mut(), outer)?;
-        self.locks_rows |= !select.locking_clause.is_empty();
+        self.acts.locks_rows |= !select.locking_clause.is_empty();
         let rows = match select.op() {
             pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
                 self.plain_select(select, outer, if counted { Place::Counted } else { place })

@@ -183,7 +183,7 @@ impl<'a> Analysis<'a> {
         range: Option<&mut pb::RangeVar>,
         changes: &[Change],
     ) -> Judged<Item> {
-        self.writes = true;
+        self.acts.writes = true;
         let Some(range) = range else { return not_understood("a write without a table") };
         let shadowed = self.commons.iter().any(|common| common.name == range.relname);
         if shadowed && range.schemaname.is_empty() {

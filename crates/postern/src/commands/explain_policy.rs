@@ -213,17 +213,12 @@ impl Judged<'_> {
             Counter::WeakSubjects => weak,
             Counter::MaskedSubjects => !guarded.keys.is_empty(),
             Counter::Lookups | Counter::LookupMisses => !guarded.lookups.is_empty(),
+            Counter::Stops => true,
         };
         let budgets = self.role.budgets.iter().filter(|budget| counts(&budget.counter));
         budgets
             .map(|budget| Budget {
-                count: match budget.counter {
-                    Counter::ClearSubjects => "clear_subjects",
-                    Counter::WeakSubjects => "weak_subjects",
-                    Counter::MaskedSubjects => "masked_subjects",
-                    Counter::Lookups => "lookups",
-                    Counter::LookupMisses => "lookup_misses",
-                },
+                count: budget.counter.as_str(),
                 max: budget.max,
                 window_seconds: budget.window.as_secs(),
             })

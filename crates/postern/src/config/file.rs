@@ -199,7 +199,10 @@ pub(crate) enum RoleKind {
 pub(crate) struct BudgetFile {
     /// What is counted: distinct customers shown in clear (`clear_subjects`), those of them for a
     /// weak reason (`weak_subjects`), distinct customers shown masked (`masked_subjects`), look-ups
-    /// (`lookups`) and look-ups that found nobody (`lookup_misses`).
+    /// (`lookups`), look-ups that found nobody (`lookup_misses`), and statements that one of these
+    /// budgets stopped while they ran (`stops`): when they are spent nothing is run on protected
+    /// tables. Without a budget of `stops`, a role with others has one of 50 in the longest of
+    /// their windows, or in a day if that is shorter.
     pub(crate) count: Count,
     /// The time over which it is counted, ending now; 31 days at most.
     pub(crate) window: String,
@@ -217,6 +220,7 @@ pub(crate) enum Count {
     MaskedSubjects,
     Lookups,
     LookupMisses,
+    Stops,
 }
 
 impl Count {
@@ -228,6 +232,7 @@ impl Count {
             Self::MaskedSubjects => "masked_subjects",
             Self::Lookups => "lookups",
             Self::LookupMisses => "lookup_misses",
+            Self::Stops => "stops",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From the configuration to what the gateway is told.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use postern_gateway::{Limits, Role, Settings as GatewaySettings, Upstream, UpstreamHost};
@@ -43,6 +43,9 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
     })
 }
 
+/// How many statements may be stopped in a role that says nothing of it, and in which time at most.
+const STOPS: (u64, Duration) = (50, Duration::from_secs(24 * 60 * 60));
+
 fn role(role: &config::Role) -> Role {
     let budgets = role.budgets.iter().map(|budget| Limit {
         counter: match budget.count {
@@ -51,17 +54,26 @@ fn role(role: &config::Role) -> Role {
             Count::MaskedSubjects => Counter::MaskedSubjects,
             Count::Lookups => Counter::Lookups,
             Count::LookupMisses => Counter::LookupMisses,
+            Count::Stops => Counter::Stops,
         },
         window: budget.window,
         max: budget.max,
     });
+    let mut budgets: Vec<Limit> = budgets.collect();
+    let longest = budgets.iter().map(|limit| limit.window).max();
+    if let Some(longest) = longest
+        && budgets.iter().all(|limit| limit.counter != Counter::Stops)
+    {
+        let (max, window) = STOPS;
+        budgets.push(Limit { counter: Counter::Stops, window: longest.min(window), max });
+    }
     Role {
         kind: match role.kind {
             RoleKind::Restricted => Kind::Restricted,
             RoleKind::Accounted => Kind::Accounted,
             RoleKind::PassThrough => Kind::PassThrough,
         },
-        budgets: budgets.collect(),
+        budgets: budgets.into(),
     }
 }
 

@@ -103,7 +103,11 @@ kind = "restricted"
 
 [roles.metered]
 kind = "restricted"
-budgets = [{{ count = "clear_subjects", window = "1d", max = {MIAS_BUDGET} }}]
+budgets = [
+    {{ count = "clear_subjects", window = "1d", max = {MIAS_BUDGET} }},
+    # All that she is refused is looked at.
+    {{ count = "stops", window = "1d", max = 1000 }},
+]
 
 [[tables]]
 name = "public.customers"

@@ -33,7 +33,7 @@ const STATEMENTS: [&str; 24] = [
     "INSERT INTO products (id, name, price) SELECT 1, 'a', 2 ON CONFLICT DO NOTHING RETURNING *",
     "UPDATE products SET name = 'x', price = price + 1 WHERE id = $1 RETURNING id",
     "DELETE FROM products USING customers c WHERE c.id = products.id",
-    "SET search_path = public; BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT",
+    "SET search_path = public; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; COMMIT",
     "SELECT U&'d\\0061t' || $$a$$ || E'\\n' COLLATE \"C\", interval '1' day, 1e5, B'1'",
 ];
 

@@ -150,7 +150,6 @@ fn a_lookup_returns_its_record_and_comes_alone() {
             "SELECT id FROM customers WHERE email = 'a' AND phone = 'b'",
             "SELECT id FROM customers WHERE email = 'a' AND email = 'b'",
             "SELECT a.id FROM customers a, customers b WHERE a.email = 'a' AND b.email = 'b'",
-            "SELECT id FROM customers WHERE email = 'a' AND random() > 2",
             "INSERT INTO tickets (customer_id, number) VALUES (5, 'a'), (5, 'b')",
         ],
     );

@@ -1,4 +1,4 @@
-use super::{analyse, check, judged, refused};
+use super::{PREFIX, analyse, check, judged, names, refused, rules};
 use crate::{Catalogue, Context, Mode, Rules, Verdict};
 
 #[test]
@@ -152,8 +152,8 @@ fn a_function_of_the_name_of_a_built_in_one_is_not_called() {
 #[test]
 fn transactions_and_settings_are_forwarded_or_answered() {
     check(
-        "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",
-        "plain BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        "plain BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     );
     check("SAVEPOINT a", "plain SAVEPOINT a");
     check("ROLLBACK TO SAVEPOINT a", "plain ROLLBACK TO SAVEPOINT a");
@@ -237,4 +237,64 @@ fn unprotected_tables_can_be_merged_into() {
         "WITH s AS (SELECT login FROM agents) MERGE INTO products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
         "plain WITH s AS (SELECT login AS login FROM public.agents) MERGE INTO public.products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
     );
+}
+
+#[test]
+fn no_transaction_is_serializable() {
+    refused(
+        "isolation",
+        &[
+            "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            "START TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE",
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SET default_transaction_isolation = 'Serializable'",
+            "SET LOCAL default_transaction_isolation TO serializable",
+        ],
+    );
+    refused("setting", &["SET transaction_isolation = 'serializable'"]);
+    check(
+        "SET default_transaction_isolation = 'repeatable read'",
+        "plain SET default_transaction_isolation TO \"repeatable read\"",
+    );
+}
+
+#[test]
+fn random_numbers_tell_nothing_of_the_rows() {
+    let drawn = "(pg_catalog.hashtextextended(pg_catalog.gen_random_uuid()::pg_catalog.text \
+                 COLLATE pg_catalog.\"C\", 0) OPERATOR(pg_catalog.&) 9007199254740991)\
+                 ::double precision OPERATOR(pg_catalog./) (9007199254740992)::double precision";
+    check(
+        "SELECT random(), id FROM customers ORDER BY random() LIMIT 5",
+        &format!(
+            "SELECT {drawn} AS random, id, customers.id AS pk_k1 FROM <public.customers b> \
+             customers ORDER BY {drawn} LIMIT 5
+  2 columns, keys [0]
+  public.customers"
+        ),
+    );
+    check(
+        "SELECT random(), name FROM products",
+        "plain SELECT pg_catalog.random(), name FROM public.products",
+    );
+    let random =
+        include_str!("../fixture.json").replace("(products.price < 100)", "(random() < 0.5)");
+    let random = Catalogue::from_json(&random).unwrap();
+    let path = names(&["public"]);
+    let verdict = |sql: &str| {
+        let context = Context::new(&path, PREFIX);
+        match &analyse(sql, &random, &rules(Mode::Restricted), context).unwrap()[0].verdict {
+            Verdict::Refused(refusal) => refusal.rule.to_owned(),
+            Verdict::Plain(_) => "plain".to_owned(),
+            other => format!("{other:?}"),
+        }
+    };
+    // What a view draws is drawn where it is.
+    assert_eq!(verdict("SELECT name FROM cheap"), "plain");
+    for sql in [
+        "SELECT c.id FROM customers c, cheap",
+        "SELECT c.id FROM customers c, LATERAL (SELECT name FROM of_cheap WHERE id = c.id) x",
+    ] {
+        assert_eq!(verdict(sql), "random", "{sql}");
+    }
 }

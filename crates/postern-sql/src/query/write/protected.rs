@@ -91,7 +91,7 @@ impl<'a> Analysis<'a> {
         rule: &'a TableRule,
         change: Change,
     ) -> Judged<(Item, usize)> {
-        self.writes = true;
+        self.acts.writes = true;
         self.writable(relation, change)?;
         let leaf = self.leaves.len();
         if leaf >= LEAVES_MAX {
