@@ -151,6 +151,14 @@ impl PlannedGuarded {
         }))
     }
 
+    /// What the client is told instead of the server's message, if it says that a mask would have
+    /// been stored.
+    pub(crate) fn stores_mask(&self, message: &str) -> Option<Refused> {
+        let mut checks = self.guarded.mask_checks.iter();
+        let check = checks.find(|check| message.contains(&format!("\"{}\"", check.name)))?;
+        Some(self.refused(check.refusal.clone()))
+    }
+
     fn refused(&self, refusal: Refusal) -> Refused {
         Refused {
             refusal,

@@ -20,6 +20,7 @@ mod copy;
 mod described;
 mod entitled;
 mod error;
+mod failed;
 mod hold;
 mod judge;
 mod named;

@@ -1,19 +1,15 @@
 //! What the server answers.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 use postern_sql::{Local, LookupKind};
-use postern_wire::{
-    Backend, DataRow, Frame, ReportFields, SqlState, TransactionStatus, encode, rewrite,
-};
+use postern_wire::{Backend, DataRow, Frame, ReportFields, TransactionStatus, encode, rewrite};
 
 use crate::{
-    ClientFacing, Effect, Failure, Session,
-    copy::CopyIn,
+    Effect, Failure, Session,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
-    named::About,
     scrub::scrub,
     session::{Expect, Portal, Run},
 };
@@ -214,7 +210,7 @@ impl Session {
     }
 
     /// Makes room for a row among those that fill up.
-    fn hold_row(&mut self, plan: &PlannedGuarded, lookups: Vec<LookupTouch>) {
+    pub(crate) fn hold_row(&mut self, plan: &PlannedGuarded, lookups: Vec<LookupTouch>) {
         let holds = &mut self.holds;
         let held = self.filling.get_or_insert_with(|| {
             *holds += 1;
@@ -249,7 +245,7 @@ impl Session {
         Ok(run)
     }
 
-    fn tell_misses(&mut self, run: &Run) {
+    pub(crate) fn tell_misses(&mut self, run: &Run) {
         // What is only prepared or declared has searched for nothing yet.
         let plan = match &*run.portal.plan {
             Planned::Guarded(plan) => plan,
@@ -259,49 +255,6 @@ impl Session {
         if !run.lookups_told {
             self.tell(plan, &run.portal, false);
         }
-    }
-
-    /// What failed has been searched for all the same. And whether a statement on protected data
-    /// fails can hang on the data: it is told as a search that found nothing, one for each table,
-    /// before the client learns of it. Gives what is known by name of the statement's object.
-    fn tell_failure(&mut self, run: &Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
-        self.tell_misses(run);
-        let sqlstate = fields.field(b'C').unwrap_or_default();
-        let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
-        let plan = match &*run.portal.plan {
-            Planned::Guarded(plan) => Some(&**plan),
-            Planned::Copy(copy) => Some(&copy.query),
-            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => None,
-        };
-        // Room was found for one miss of a look-up, and that is told.
-        let missed =
-            plan.is_some_and(|plan| plan.looks_up(LookupKind::Compared)) && !run.lookups_told;
-        if let Some(plan) = plan
-            && !missed
-            && !ends
-            && !self.outbox.is_discarding()
-            // What was charged before it ran is told already.
-            && !plan.looks_up(LookupKind::Stored)
-            && may_hang_on_data(sqlstate)
-        {
-            let mut relations: Vec<_> =
-                plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
-            relations.sort();
-            relations.dedup();
-            if plan.looks_up(LookupKind::Compared) {
-                relations.truncate(1);
-            }
-            let column: Arc<str> = format!("{}{sqlstate}", postern_model::FAILED).into();
-            let value = postern_model::Secret::new(sqlstate.as_bytes().to_vec());
-            let told = relations.into_iter().map(|relation| LookupTouch {
-                relation,
-                column: column.clone(),
-                hit: false,
-                value: value.clone(),
-            });
-            self.hold_row(plan, told.collect());
-        }
-        run.portal.about.clone()
     }
 
     pub(crate) fn tell(&mut self, plan: &PlannedGuarded, portal: &Portal, hit: bool) {
@@ -392,135 +345,6 @@ impl Session {
         self.pass(frame, effects)
     }
 
-    /// An error: what was expected up to the next ReadyForQuery does not come any more.
-    fn failed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
-        let is_fatal = matches!(fields.severity(), Some("FATAL" | "PANIC"));
-        if !is_fatal {
-            self.gate(effects);
-        }
-        // A constraint that is checked late speaks of what was written before.
-        let mut guarded = self.wrote;
-        let mut refusal = None;
-        let mut missing = None;
-        self.copy_in = CopyIn::No;
-        let mut dropped = self.drop_failed();
-        if let Some(failed) = dropped.first() {
-            guarded |= is_guarded(failed);
-            match failed {
-                Expect::Refusal { error, .. } => refusal = Some(error.clone()),
-                Expect::Execute(run) => missing = self.tell_failure(run, fields),
-                Expect::Simple(runs) => {
-                    missing = runs.front().and_then(|run| self.tell_failure(run, fields));
-                }
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Own { .. }
-                | Expect::DescribeStatement(_)
-                | Expect::DescribePortal(_)
-                | Expect::DescribeOwn(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::QueryReady
-                | Expect::SyncReady => {}
-            }
-            if let Expect::Parse { name } = failed {
-                let prepared = self.statements.get(name);
-                guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
-            }
-        }
-        if self.skipping {
-            self.drop_statements();
-        }
-        while let Some(expect) = dropped.pop() {
-            self.undo(expect);
-        }
-        self.flush(effects);
-        let mut bytes = BytesMut::new();
-        let sqlstate = fields.sqlstate();
-        let missing = missing.map(|about| about.missing());
-        match (refusal, missing) {
-            (Some(error), _) if sqlstate == Some(SqlState::SYNTAX_ERROR) => bytes = error,
-            // The server would name it by its number.
-            (_, Some(missing)) if sqlstate == Some(missing.sqlstate()) => {
-                missing.encode(&mut bytes);
-            }
-            _ => scrub(b'E', fields, guarded, &mut bytes)?,
-        }
-        self.outbox.bytes(&bytes, effects);
-        // The server closes after a fatal error; so does the session.
-        if is_fatal {
-            self.closed = true;
-            effects.push(Effect::Close);
-        }
-        Ok(())
-    }
-
-    /// What the server does not answer any more because of an error in its first message: up to
-    /// the end of a Query message, or up to the next Sync, which may be still to come.
-    fn drop_failed(&mut self) -> Vec<Expect> {
-        let mut dropped = Vec::new();
-        let query = match self.expected.front() {
-            // At the end of a transaction, or out of nowhere.
-            None | Some(Expect::QueryReady | Expect::SyncReady) => return dropped,
-            Some(Expect::Simple(_) | Expect::Refusal { query: true, .. }) => true,
-            Some(
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Own { .. }
-                | Expect::DescribeStatement(_)
-                | Expect::DescribePortal(_)
-                | Expect::DescribeOwn(_)
-                | Expect::Execute(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::Refusal { query: false, .. },
-            ) => false,
-        };
-        while let Some(expect) = self.expected.pop_front() {
-            if matches!(expect, Expect::SyncReady) || query && expect.is_ready() {
-                self.expected.push_front(expect);
-                return dropped;
-            }
-            dropped.push(expect);
-        }
-        self.skipping = true;
-        dropped
-    }
-
-    /// Takes back what was assumed of a message that failed or was skipped: a name that is not
-    /// sure to be the server's is nobody's.
-    fn undo(&mut self, expect: Expect) {
-        match expect {
-            Expect::Parse { name } => {
-                self.statements.remove(&name);
-            }
-            Expect::Bind { portal, .. } => {
-                self.portals.remove(&portal);
-            }
-            Expect::CloseStatement(Some((name, statement))) => {
-                self.statements.insert(name, statement);
-            }
-            Expect::ClosePortal(Some((name, portal))) => {
-                self.portals.insert(name, portal);
-            }
-            Expect::Execute(run) => self.put_back(run.undo),
-            Expect::Simple(runs) => {
-                for run in runs.into_iter().rev() {
-                    self.put_back(run.undo);
-                }
-            }
-            Expect::CloseStatement(None)
-            | Expect::ClosePortal(None)
-            | Expect::Own { .. }
-            | Expect::DescribeStatement(_)
-            | Expect::DescribePortal(_)
-            | Expect::DescribeOwn(_)
-            | Expect::Refusal { .. }
-            | Expect::QueryReady
-            | Expect::SyncReady => {}
-        }
-    }
-
     /// What the server says of protected data beside its rows stays here.
     fn noticed(&mut self, fields: &ReportFields<'_>, effects: &mut Vec<Effect>) -> Handled {
         let bound = matches!(
@@ -561,31 +385,6 @@ impl Session {
         self.outbox.ready(frame.raw(), effects);
         Ok(())
     }
-}
-
-fn is_guarded(expect: &Expect) -> bool {
-    match expect {
-        // The server plans statement by statement, so the failing one is the first.
-        Expect::Simple(runs) => runs.iter().any(|run| run.portal.plan.is_guarded()),
-        Expect::Execute(run) => run.portal.plan.is_guarded(),
-        Expect::DescribePortal(portal) | Expect::DescribeOwn(portal) => portal.plan.is_guarded(),
-        Expect::DescribeStatement(described) => described.plan.is_guarded(),
-        // A Bind evaluates what the planner folds.
-        Expect::Bind { guarded, .. } | Expect::Own { guarded, .. } => *guarded,
-        Expect::Parse { .. }
-        | Expect::CloseStatement(_)
-        | Expect::ClosePortal(_)
-        | Expect::Refusal { .. }
-        | Expect::QueryReady
-        | Expect::SyncReady => false,
-    }
-}
-
-/// Whether an error with that code can say anything of the data: not one that the client, the
-/// administrator, a lock or the state of the session brought about.
-fn may_hang_on_data(sqlstate: &str) -> bool {
-    let class = sqlstate.get(..2).unwrap_or_default();
-    !matches!(class, "08" | "25" | "26" | "34" | "40" | "53" | "55" | "57" | "58")
 }
 
 impl Run {

@@ -219,6 +219,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         origins: origins.collect(),
         lookups: lookups.chain(stored).collect(),
         checks: analysis.checks.clone(),
+        mask_checks: analysis.mask_checks.clone(),
         writes: analysis.target.leaf.is_some(),
         opens: analysis.target.opens,
         silent: analysis.target.silent,

@@ -66,11 +66,38 @@ pub(crate) fn type_name(schema: &str, name: &str, modifiers: &[i32], array: bool
     }
 }
 
+/// Writes a truth value that is given as a text in the form in which it would be printed, and read
+/// again: `'t'::bool` is printed as `true`.
+pub(crate) fn plain_truth(cast: &mut pb::TypeCast) {
+    let is_bool = cast.type_name.as_ref().is_some_and(|name| {
+        let names = names(&name.names);
+        name.array_bounds.is_empty() && names.is_some_and(|names| names == ["pg_catalog", "bool"])
+    });
+    let Some(arg) = cast.arg.as_deref_mut() else { return };
+    let Some(NodeEnum::AConst(constant)) = arg.node.as_mut() else { return };
+    if let Some(pb::a_const::Val::Sval(pb::String { sval })) = &constant.val
+        && is_bool
+        && matches!(sval.as_str(), "t" | "f")
+    {
+        let boolval = sval == "t";
+        constant.val = Some(pb::a_const::Val::Boolval(pb::Boolean { boolval }));
+    }
+}
+
 pub(crate) fn cast(value: Node, type_name: pb::TypeName) -> Node {
-    node(NodeEnum::TypeCast(Box::new(pb::TypeCast {
-        arg: Some(Box::new(value)),
-        type_name: Some(type_name),
-        location: 0,
+    let (arg, type_name) = (Some(Box::new(value)), Some(type_name));
+    let mut cast = pb::TypeCast { arg, type_name, location: 0 };
+    plain_truth(&mut cast);
+    node(NodeEnum::TypeCast(Box::new(cast)))
+}
+
+/// A call of one of PostgreSQL's own functions.
+pub(crate) fn call(name: &str, args: Vec<Node>) -> Node {
+    node(NodeEnum::FuncCall(Box::new(pb::FuncCall {
+        funcname: vec![string("pg_catalog"), string(name)],
+        args,
+        funcformat: pb::CoercionForm::CoerceExplicitCall as i32,
+        ..pb::FuncCall::default()
     })))
 }
 

@@ -62,6 +62,7 @@ pub use rules::{
 };
 pub use statement::{
     Act, Argument, Copy, CopyForm, Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup,
-    LookupKind, LookupValue, Named, Origin, Plain, Refusal, Statement, SyntaxError, Verdict,
+    LookupKind, LookupValue, MaskCheck, Named, Origin, Plain, Refusal, Statement, SyntaxError,
+    Verdict,
 };
 pub use template::{Hole, Template};

@@ -39,7 +39,7 @@ pub(crate) fn mask_text(
 
 /// The column's type, written so that the cast gives its OID and, where it can be said in SQL, its
 /// modifier.
-fn type_of(catalogue: &Catalogue, column: &Column) -> Judged<pb::TypeName> {
+pub(crate) fn type_of(catalogue: &Catalogue, column: &Column) -> Judged<pb::TypeName> {
     let Some(kind) = catalogue.type_by_oid(column.type_oid) else {
         return no_mask(&column.name);
     };

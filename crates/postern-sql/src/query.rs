@@ -13,7 +13,7 @@ use std::{
 use pg_query::{Node, protobuf as pb};
 
 use crate::{
-    Hole, LookupValue, Mode,
+    Hole, LookupValue, MaskCheck, Mode,
     check::Checks,
     print::LeafSelect,
     refusal::{Judged, not_understood, refuse},
@@ -124,6 +124,7 @@ pub(crate) struct Analysis<'a> {
     /// The protected table that is written.
     pub(crate) target: write::Target,
     pub(crate) checks: Checks,
+    pub(crate) mask_checks: Vec<MaskCheck>,
     /// A reason's condition over the rows of this alias is being analysed.
     conditions_on: Option<String>,
     /// Leaves that a predicate narrows down by what tells records apart.
@@ -181,6 +182,7 @@ impl<'a> Analysis<'a> {
             parameter_uses: BTreeMap::new(),
             target: write::Target::default(),
             checks: Checks::default(),
+            mask_checks: Vec::new(),
             conditions_on: None,
             pinned: BTreeSet::new(),
             folded: BTreeSet::new(),

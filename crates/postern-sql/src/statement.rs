@@ -172,6 +172,8 @@ pub struct Guarded {
     pub lookups: Vec<Lookup>,
     /// What must hold of the values that it stores.
     pub checks: Checks,
+    /// What the server looks at in the same way.
+    pub mask_checks: Vec<MaskCheck>,
     /// It writes a protected table.
     pub writes: bool,
     /// Its rows may make reasons: rows are inserted, or taken from a queue.
@@ -182,6 +184,16 @@ pub struct Guarded {
     pub client_parameters: usize,
     /// It may change rows of any table, or do what a listed function does.
     pub changes: bool,
+}
+
+/// A look of the server's at a value that is stored: if it is a mask the statement fails, with
+/// an error that names a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaskCheck {
+    /// The setting, of which there is none: the error is an `undefined_object` that quotes it.
+    pub name: Arc<str>,
+    /// What the client is told.
+    pub refusal: Refusal,
 }
 
 /// A hidden result column: the key of the record that the row holds of a leaf. NULL where an outer

@@ -137,6 +137,7 @@ impl Analysis<'_> {
             return not_understood("a cast without a type");
         };
         let looks_up = self.type_name(name)?;
+        ast::plain_truth(cast);
         if looks_up && !taint.leaves.is_empty() {
             return refuse(
                 "object_name",

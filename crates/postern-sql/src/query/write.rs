@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod insert;
+mod masked;
 mod protected;
 mod reach;
 mod take;

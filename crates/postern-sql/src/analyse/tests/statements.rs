@@ -9,6 +9,11 @@ fn what_touches_nothing_protected_is_written_anew() {
     );
     check("SELECT name FROM cheap", "plain SELECT name FROM public.cheap");
     check(
+        "SELECT 't'::bool, bool 'f', 'true'::bool, 'ab '::bpchar, 'ab'::char, 'ab'::char(3)",
+        "plain SELECT true::boolean, false::boolean, 'true'::boolean, \
+         char 'ab ', 'ab'::char(1), 'ab'::char(3)",
+    );
+    check(
         "SELECT name FROM products WHERE id = 1 FOR UPDATE",
         "plain SELECT name FROM public.products WHERE id = 1 FOR UPDATE",
     );

@@ -111,12 +111,7 @@ fn once(test: Node) -> Node {
 /// `SELECT DISTINCT k.k AS k FROM unnest(…) k`: that no key comes twice is for the planner, too,
 /// which leaves the join out where no column needs it.
 fn distinct(keys: Node) -> Node {
-    let call = ast::node(NodeEnum::FuncCall(Box::new(pb::FuncCall {
-        funcname: vec![ast::string("pg_catalog"), ast::string("unnest")],
-        args: vec![keys],
-        funcformat: pb::CoercionForm::CoerceExplicitCall as i32,
-        ..pb::FuncCall::default()
-    })));
+    let call = ast::call("unnest", vec![keys]);
     let items = vec![call, Node { node: None }];
     let function = ast::node(NodeEnum::RangeFunction(pb::RangeFunction {
         functions: vec![ast::node(NodeEnum::List(pb::List { items }))],

@@ -11,22 +11,22 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Change,
     reach::Needs,
-    value::{Stored, stored_value, written_value},
+    value::{Stored, stored_value},
 };
 use crate::{
     Mode, TableRule, ast,
     catalogue::{Column, Relation},
-    check::Rule,
-    mask::{mask, mask_text},
+    mask::mask,
     query::{
         Analysis,
         from::{Star, derived},
         leaf::{LEAVES_MAX, LeafBuild, Shown, leaf_rows, shown},
+        lookup::{conjunction, conjuncts},
         scope::{Item, Scope},
         select::Place,
         target::{expanded, starred},
     },
-    refusal::{Judged, not_understood, refusal, refuse, too_many},
+    refusal::{Judged, not_understood, refuse, too_many},
     taint::{Key, Rows, Taint},
 };
 
@@ -50,11 +50,18 @@ impl<'a> Analysis<'a> {
         let mut scope = Scope::new(None);
         scope.items.push(item);
         star.join(self.read_from_clause(&mut update.from_clause, &mut scope, Place::Bare)?);
+        let mut no_masks = Vec::new();
         for (node, column) in update.target_list.iter_mut().zip(&columns) {
             self.assigned_value(node, column, rule, &scope)?;
+            if let Some(NodeEnum::ResTarget(target)) = &node.node
+                && let Some(value) = target.val.as_deref()
+            {
+                no_masks.extend(self.no_mask(value, column, rule)?);
+            }
         }
         self.where_clause(&mut update.where_clause, &scope)?;
         self.narrow(&mut update.where_clause, &alias, (leaf, &needs))?;
+        and(&mut update.where_clause, no_masks);
         self.returning_keys(&mut update.returning_clause, &star, &scope)
     }
 
@@ -169,11 +176,9 @@ impl<'a> Analysis<'a> {
 
     /// A value goes into a column: it may be a search, and it must not be the mask.
     pub(super) fn stores(&mut self, value: &Node, column: &Column, rule: &TableRule) -> Judged<()> {
-        let found = match shown(rule, column) {
-            Shown::Keyed(_, found) => Some(found),
-            Shown::Masked(found) => found,
-            Shown::Free | Shown::Always => return Ok(()),
-        };
+        if is_free(rule, column) {
+            return Ok(());
+        }
         if column.collides {
             match stored_value(value) {
                 Stored::Value(found) => self.target.stored.push((column.number, found)),
@@ -187,14 +192,7 @@ impl<'a> Analysis<'a> {
                 }
             }
         }
-        if let Some(mask) = mask_text(self.resolver.catalogue, column, found) {
-            let refusal = refusal(
-                "masked_write",
-                format!("the value for column `{}` is its mask", column.name),
-                "store only values that you know: leave the column out",
-            );
-            self.checks.push(Rule::NotMask { value: written_value(value), mask }, refusal);
-        }
+        self.no_known_mask(value, column, rule);
         Ok(())
     }
 
@@ -237,6 +235,14 @@ impl<'a> Analysis<'a> {
             certain,
             ..Rows::default()
         })
+    }
+}
+
+/// Adds conditions to a WHERE clause.
+fn and(condition: &mut Option<Box<Node>>, more: Vec<Node>) {
+    if !more.is_empty() {
+        let all = condition.take().map(|node| conjuncts(*node)).unwrap_or_default();
+        *condition = conjunction(all.into_iter().chain(more).collect());
     }
 }
 
