@@ -7,7 +7,7 @@ use postern_sql::LookupKind;
 use postern_wire::{ReportFields, SqlState};
 
 use crate::{
-    ClientFacing, Effect, Refused, Session,
+    ClientFacing, Effect, Session,
     copy::CopyIn,
     hold::LookupTouch,
     judge::Planned,
@@ -32,14 +32,15 @@ impl Session {
         let mut guarded = self.wrote;
         let mut refusal = None;
         let mut missing = None;
-        let mut masked = None;
         self.copy_in = CopyIn::No;
         let mut dropped = self.drop_failed();
         if let Some(failed) = dropped.first() {
-            masked = masked_write(failed, fields);
+            refusal = masked_write(failed, fields, effects);
             guarded |= is_guarded(failed);
             match failed {
-                Expect::Refusal { error, .. } => refusal = Some(error.clone()),
+                Expect::Refusal { error, .. } => {
+                    refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
+                }
                 Expect::Execute(run) => missing = self.tell_failure(run, fields),
                 Expect::Simple(runs) => {
                     missing = runs.front().and_then(|run| self.tell_failure(run, fields));
@@ -70,14 +71,8 @@ impl Session {
         let mut bytes = BytesMut::new();
         let sqlstate = fields.sqlstate();
         let missing = missing.map(|about| about.missing());
-        if let Some(refused) = masked {
-            refused.refusal.encode(&mut bytes);
-            effects.push(Effect::Refused(refused));
-            self.outbox.bytes(&bytes, effects);
-            return Ok(());
-        }
         match (refusal, missing) {
-            (Some(error), _) if sqlstate == Some(SqlState::SYNTAX_ERROR) => bytes = error,
+            (Some((expected, error)), _) if sqlstate == Some(expected) => bytes = error,
             // The server would name it by its number.
             (_, Some(missing)) if sqlstate == Some(missing.sqlstate()) => {
                 missing.encode(&mut bytes);
@@ -180,7 +175,7 @@ impl Session {
             && !self.outbox.is_discarding()
             // What was charged before it ran is told already.
             && !plan.looks_up(LookupKind::Stored)
-            && may_hang_on_data(sqlstate)
+            && may_hang_on_data(sqlstate, fields)
         {
             let mut relations: Vec<_> =
                 plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
@@ -221,8 +216,13 @@ fn is_guarded(expect: &Expect) -> bool {
     }
 }
 
-/// What the client is told if the server found that a mask would have been stored.
-fn masked_write(failed: &Expect, fields: &ReportFields<'_>) -> Option<Refused> {
+/// What the client is told if the server found that a mask would have been stored, and the error
+/// by which the server says so.
+fn masked_write(
+    failed: &Expect,
+    fields: &ReportFields<'_>,
+    effects: &mut Vec<Effect>,
+) -> Option<(SqlState, BytesMut)> {
     let run = match failed {
         Expect::Execute(run) => run,
         Expect::Simple(runs) => runs.front()?,
@@ -238,12 +238,24 @@ fn masked_write(failed: &Expect, fields: &ReportFields<'_>) -> Option<Refused> {
         | Expect::QueryReady
         | Expect::SyncReady => return None,
     };
-    run.portal.plan.guarded()?.stores_mask(fields.message()?)
+    let refused = run.portal.plan.guarded()?.stores_mask(fields.message()?)?;
+    let mut error = BytesMut::new();
+    refused.refusal.encode(&mut error);
+    effects.push(Effect::Refused(refused));
+    Some((fields.sqlstate()?, error))
 }
 
-/// Whether an error with that code can say anything of the data: not one that the client, the
-/// administrator, a lock or the state of the session brought about.
-fn may_hang_on_data(sqlstate: &str) -> bool {
+/// Whether an error can say anything of the data: not one that a person, a deadlock or the state
+/// of the session brought about. A time-out can, and so can spent memory or disk: an expression
+/// that takes long where it meets a row is easily written.
+fn may_hang_on_data(sqlstate: &str, fields: &ReportFields<'_>) -> bool {
     let class = sqlstate.get(..2).unwrap_or_default();
-    !matches!(class, "08" | "25" | "26" | "34" | "40" | "53" | "55" | "57" | "58")
+    match class {
+        "57" => {
+            sqlstate == "57014"
+                && fields.message() != Some("canceling statement due to user request")
+        }
+        "55" => sqlstate == "55P03",
+        _ => !matches!(class, "08" | "25" | "26" | "34" | "40" | "58"),
+    }
 }

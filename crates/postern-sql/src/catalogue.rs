@@ -261,6 +261,36 @@ fn inherit_reads(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMap<u32
     }
 }
 
+/// A value that must be unique in a child is so for who writes the parent, and a value is unique if
+/// one that is generated from it must be.
+fn inherit_collisions(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMap<u32, Vec<u32>>) {
+    for relation in relations.values_mut() {
+        let unique = relation.columns.iter().filter(|column| column.collides);
+        let read: BTreeSet<String> = unique.flat_map(|column| column.reads.clone()).collect();
+        for column in relation.columns.iter_mut().filter(|column| read.contains(&column.name)) {
+            column.collides = true;
+        }
+    }
+    let unique = relations.values().flat_map(|relation| {
+        let columns = relation.columns.iter().filter(|column| column.collides);
+        columns.map(|column| (relation.oid, column.name.clone()))
+    });
+    for (oid, name) in unique.collect::<Vec<_>>() {
+        let mut seen = BTreeSet::new();
+        let mut queue = parents.get(&oid).cloned().unwrap_or_default();
+        while let Some(parent) = queue.pop() {
+            if !seen.insert(parent) {
+                continue;
+            }
+            queue.extend(parents.get(&parent).into_iter().flatten());
+            let columns = relations.get_mut(&parent).into_iter().flat_map(|r| &mut r.columns);
+            for column in columns.filter(|column| column.name == name) {
+                column.collides = true;
+            }
+        }
+    }
+}
+
 impl Catalogue {
     /// Reads what [`SNAPSHOT_SQL`] returned.
     pub fn from_json(json: &str) -> Result<Self, CatalogueError> {
@@ -272,6 +302,7 @@ impl Catalogue {
             snapshot.relations.into_iter().map(|relation| (relation.oid, relation)).collect();
         let parents = grouped(snapshot.inherits.iter().copied());
         inherit_reads(&mut relations, &parents);
+        inherit_collisions(&mut relations, &parents);
         let types: BTreeMap<u32, Type> =
             snapshot.types.into_iter().map(|kind| (kind.oid, kind)).collect();
         Ok(Self {

@@ -77,8 +77,10 @@ pub enum Reach {
     Refuse,
     /// Those of the records whose key is in the set.
     Keyed(KeySet),
-    /// Those that are the actor's own by every reason that reads the changed column.
-    Own,
+    /// Those that are the actor's own by every reason that reads the changed column, as the server
+    /// finds them, and whose record's key is in the set: what time it is, and in which zone, is the
+    /// client's to say, so the gateway has the last word.
+    Own(KeySet),
     /// All.
     All,
 }

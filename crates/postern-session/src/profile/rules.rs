@@ -186,8 +186,10 @@ impl Ask<'_> {
                 [Grade::Strong, Grade::Weak]
                     .map(|grade| Reason { name: reason.name.clone(), grade })
             });
-            if own.all(|reason| self.permitted(about(column), Some(&reason))) {
-                rules.push(UpdateRule { column: column.clone(), reach: Reach::Own });
+            if own.all(|reason| self.permitted(about(column), Some(&reason)))
+                && let Some(set) = self.keys(about(column), sets)
+            {
+                rules.push(UpdateRule { column: column.clone(), reach: Reach::Own(set) });
             }
         }
         rules

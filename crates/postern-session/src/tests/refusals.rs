@@ -85,12 +85,22 @@ fn an_error_about_protected_data_keeps_its_code_only() {
 fn a_timeout_on_protected_data_is_told_from_a_cancel() {
     let mut table = Table::new();
     table.query("SELECT email FROM customers").told();
-    table.server(|out| error(out, "57014", "canceling statement due to statement timeout"));
-    assert_eq!(table.told(), ["client < error 57014 canceling statement due to statement timeout"]);
-    let mut table = Table::new();
-    table.query("SELECT email FROM customers").told();
-    table.server(|out| error(out, "57014", "canceling statement due to one@example.org"));
-    assert_eq!(table.told(), ["client < error 57014 statement on protected data: query canceled"]);
+    table.server(|out| error(out, "57014", "canceling statement due to user request"));
+    assert_eq!(table.told(), ["client < error 57014 canceling statement due to user request"]);
+    // It can be brought about at a row of one's choice, as any other failure.
+    for (sent, told) in [
+        ("canceling statement due to statement timeout", None),
+        ("canceling statement due to one@example.org", Some("query canceled")),
+    ] {
+        let mut table = Table::new();
+        table.query("SELECT email FROM customers").told();
+        table.server(|out| error(out, "57014", sent));
+        assert_eq!(table.told(), ["hold 1 [] miss"]);
+        table.recorded(1, 0);
+        let told = told.map(|what| format!("statement on protected data: {what}"));
+        let told = format!("client < error 57014 {}", told.as_deref().unwrap_or(sent));
+        assert_eq!(table.told(), ["release 1: 0", &told]);
+    }
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn rules(mode: Mode) -> Rules {
     customers.update.extend(updates(&["id"], keyed));
     let fixed = ["status", "customer_id", "assignee", "opened_by"];
     tickets.update.extend(updates(&["number", "body"], keyed));
-    tickets.update.extend(updates(&fixed, Reach::Own));
+    tickets.update.extend(updates(&fixed, Reach::Own(KeySet(1))));
     tickets.delete = keyed;
     tickets.reasons.push(reason());
     if mode == Mode::Accounted {

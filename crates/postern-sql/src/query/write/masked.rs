@@ -2,8 +2,9 @@
 //!
 //! An application that saves a whole row stores what it was shown. What it was shown is the
 //! server's output of a mask, which can be written in many ways and in binary, so the server
-//! compares: both as text, cast to the column's type. Where they are equal it is asked for a setting
-//! that nobody has, and fails before anything is changed; the session knows the setting's name.
+//! compares: both as text, cast to the column's type. Where they are equal it is asked for a
+//! setting that nobody has, and fails before anything is changed; the session knows the setting's
+//! name.
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 

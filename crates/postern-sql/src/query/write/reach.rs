@@ -51,8 +51,11 @@ impl<'a> Analysis<'a> {
                 Reach::Keyed(set) if read_by.is_empty() => {
                     needs.sets.insert(set);
                 }
-                Reach::Own if !read_by.is_empty() => needs.own.extend(read_by),
-                Reach::Keyed(_) | Reach::Own => return immutable(relation, &column.name),
+                Reach::Own(set) if !read_by.is_empty() => {
+                    needs.sets.insert(set);
+                    needs.own.extend(read_by);
+                }
+                Reach::Keyed(_) | Reach::Own(_) => return immutable(relation, &column.name),
                 Reach::Refuse | Reach::All => return not_changed(relation, &column.name),
             }
         }
@@ -141,7 +144,7 @@ pub(super) fn text_of(value: Node) -> Node {
 
 /// The reasons whose condition reads a column; an error if the column can't be changed at all.
 fn read_by(relation: &Relation, rule: &TableRule, column: &str) -> Judged<Vec<usize>> {
-    if column == rule.subject {
+    if shows_in(relation, column, &rule.subject) {
         return immutable(relation, column);
     }
     let mut found = Vec::new();
@@ -150,8 +153,8 @@ fn read_by(relation: &Relation, rule: &TableRule, column: &str) -> Judged<Vec<us
             Strong::Never | Strong::Always => Some(ConditionReads::default()),
             Strong::When(condition) => condition_reads(condition).ok(),
         };
-        let fixed = column == reason.subject
-            || column == reason.actor
+        let fixed = shows_in(relation, column, &reason.subject)
+            || shows_in(relation, column, &reason.actor)
             || grade.is_none_or(|reads| reads.may_read(relation, column));
         if fixed {
             return immutable(relation, column);
@@ -176,10 +179,18 @@ pub(super) fn decides_grade(reason: &ReasonRule, relation: &Relation, column: &s
 }
 
 impl ConditionReads {
-    /// A word is the column, or the table, as a whole row.
+    /// A word is a column in which it shows, or the table, as a whole row.
     fn may_read(&self, relation: &Relation, column: &str) -> bool {
-        self.names.contains(column) || self.names.contains(&relation.name)
+        let shows = |name: &String| shows_in(relation, column, name);
+        self.names.contains(&relation.name) || self.names.iter().any(shows)
     }
+}
+
+/// Whether what a column holds shows in one of that name: it is that one, or that one is generated
+/// from it.
+fn shows_in(relation: &Relation, column: &str, name: &str) -> bool {
+    let named = relation.columns.iter().find(|other| other.name == name);
+    column == name || named.is_some_and(|other| other.reads.iter().any(|read| read == column))
 }
 
 fn immutable<T>(relation: &Relation, column: &str) -> Judged<T> {
