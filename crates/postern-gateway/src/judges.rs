@@ -49,7 +49,7 @@ impl Judges {
         let settings = &shared.settings;
         let (mut rules, key_sets) =
             plan_rules(&settings.tables, &settings.reasons, &shared.policy, (actor, role, kind));
-        rules.unprotected.clone_from(&settings.upstream.unprotected);
+        settings.upstream.vouch(&mut rules);
         let equal = self.planned.iter().find(|p| *p.rules == rules && *p.key_sets == *key_sets);
         let (rules, key_sets) = match equal {
             Some(equal) => (equal.rules.clone(), equal.key_sets.clone()),

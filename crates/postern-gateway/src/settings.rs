@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 use postern_ledger::Limit;
 use postern_model::Secret;
 use postern_session::{HoldLimits, Kind, ReasonSettings, TableSettings};
+use postern_sql::Rules;
 
 /// What a gateway is told by whoever composes it; everything is checked already.
 #[derive(Debug, Clone)]
@@ -38,6 +39,18 @@ pub struct Upstream {
     pub search_path: Vec<String>,
     /// The tables that hold nothing protected; `None` if all do that are not protected.
     pub unprotected: Option<Vec<String>>,
+    /// Functions and relations that the administrator vouches for, as `schema.name`.
+    pub functions: Vec<String>,
+    pub relations: Vec<String>,
+}
+
+impl Upstream {
+    /// Adds to rules what the administrator says of the database's other objects.
+    pub fn vouch(&self, rules: &mut Rules) {
+        rules.unprotected.clone_from(&self.unprotected);
+        rules.functions.clone_from(&self.functions);
+        rules.relations.clone_from(&self.relations);
+    }
 }
 
 /// Where the guarded server listens.

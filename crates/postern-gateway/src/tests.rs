@@ -330,3 +330,13 @@ async fn what_a_spent_budget_stops_is_counted_and_then_not_run() {
     }
     assert_eq!(ben.query("SELECT 1").await.error, None);
 }
+
+#[tokio::test]
+async fn functions_are_called_that_the_administrator_vouches_for() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    assert_eq!(ana.query("SELECT initials('abc')").await.rows, [["a"]]);
+    let named = "SELECT initials(name) FROM customers WHERE id = 1";
+    assert_eq!(ana.query(named).await.rows, [["N"]]);
+    assert_eq!(ana.query("SELECT loud('abc')").await.error.as_deref(), Some("42501"));
+}

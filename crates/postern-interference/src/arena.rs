@@ -222,6 +222,8 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             tls: None,
             search_path: vec!["public".to_owned()],
             unprotected: None,
+            functions: Vec::new(),
+            relations: Vec::new(),
         },
         limits: Limits {
             connections_max: 20,

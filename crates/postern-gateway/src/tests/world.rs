@@ -35,6 +35,8 @@ const SCHEMA: &str = "
     CREATE VIEW directory (number, mail) AS SELECT id, email FROM customers;
     CREATE VIEW open_cases AS SELECT d.number, d.mail, t.status, upper(t.opened_by) AS opened_by
         FROM directory d JOIN tickets t ON t.customer_id = d.number WHERE t.status <> 'closed';
+    CREATE FUNCTION initials(text) RETURNS text LANGUAGE sql AS $$ SELECT left($1, 1) $$;
+    CREATE FUNCTION loud(text) RETURNS text LANGUAGE sql AS $$ SELECT upper($1) $$;
     ANALYZE;";
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -276,6 +278,8 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             tls: None,
             search_path: vec!["public".to_owned()],
             unprotected: None,
+            functions: vec!["public.initials".to_owned()],
+            relations: Vec::new(),
         },
         limits: Limits {
             connections_max: 100,

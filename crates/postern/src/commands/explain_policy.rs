@@ -71,7 +71,7 @@ fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
     let who = (&actor, &*role_name, role.kind);
     let (mut rules, key_sets) =
         plan_rules(&basis.gateway.tables, &basis.gateway.reasons, &basis.policy, who);
-    rules.unprotected.clone_from(&basis.gateway.upstream.unprotected);
+    basis.gateway.upstream.vouch(&mut rules);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let catalogue = runtime.block_on(read_catalogue(&basis.gateway.upstream))?;
     let context = Context::new(&basis.gateway.upstream.search_path, PREFIX);

@@ -173,13 +173,24 @@ impl Checker<'_> {
             self.not_empty(&place.key(key), key, value);
         }
         self.distinct(&place.key("search_path"), "schema", &file.search_path);
-        for entry in file.unprotected.iter().flatten() {
-            let full = |(schema, table): (&str, &str)| !schema.is_empty() && !table.is_empty();
-            if !entry.split_once('.').is_some_and(full) {
+        let full = |entry: &String| {
+            entry
+                .split_once('.')
+                .is_some_and(|(schema, name)| !schema.is_empty() && !name.is_empty())
+        };
+        for entry in file.unprotected.iter().flatten().filter(|entry| !full(entry)) {
+            self.wrong(
+                &place.key("unprotected"),
+                format!("`{entry}` is no table with its schema"),
+                "write it as `schema.table`, or `schema.*` for all tables of a schema",
+            );
+        }
+        for (key, list) in [("functions", &file.functions), ("relations", &file.relations)] {
+            for entry in list.iter().filter(|entry| !full(entry) || entry.ends_with(".*")) {
                 self.wrong(
-                    &place.key("unprotected"),
-                    format!("`{entry}` is no table with its schema"),
-                    "write it as `schema.table`, or `schema.*` for all tables of a schema",
+                    &place.key(key),
+                    format!("`{entry}` is no name with its schema"),
+                    "write it as `schema.name`, each one that you vouch for",
                 );
             }
         }
@@ -206,6 +217,8 @@ impl Checker<'_> {
             user: file.user,
             search_path: file.search_path,
             unprotected: file.unprotected,
+            functions: file.functions,
+            relations: file.relations,
             tls: file.tls,
         }
     }

@@ -127,6 +127,16 @@ pub(crate) struct UpstreamFile {
     /// protected table, made under another name, is too. Without it every table that is not in
     /// `tables` may be read.
     pub(crate) unprotected: Option<Vec<String>>,
+    /// Functions of your own that judged roles may call, as `schema.name`; each stands for all of
+    /// that name. It is for you to know that they read and tell nothing of customers: the gateway
+    /// does not look into them.
+    #[serde(default)]
+    pub(crate) functions: Vec<String>,
+    /// Relations that judged roles may read although the gateway can't tell what they read, as
+    /// `schema.name`: foreign tables, those of extensions, namesakes of protected tables, views that
+    /// are refused.
+    #[serde(default)]
+    pub(crate) relations: Vec<String>,
     /// Whether the connection to the server is encrypted: `disable` or `require`. There is nothing
     /// between: encryption that an attacker can switch off protects nothing. Over a Unix socket it
     /// never is.

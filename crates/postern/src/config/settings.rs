@@ -66,6 +66,10 @@ pub(crate) struct Upstream {
     pub(crate) search_path: Vec<String>,
     /// Tables without customers' data, as `schema.table` or `schema.*`.
     pub(crate) unprotected: Option<Vec<String>>,
+    /// Functions that the administrator vouches for, as `schema.name`.
+    pub(crate) functions: Vec<String>,
+    /// Relations that the administrator vouches for, as `schema.name`.
+    pub(crate) relations: Vec<String>,
     pub(crate) tls: UpstreamTls,
     /// A PEM file with the certificates to trust.
     pub(crate) tls_ca: Option<PathBuf>,

@@ -76,7 +76,7 @@ fn a_reason_is_weak_unless_it_is_said_to_be_strong() {
 #[test]
 fn what_the_file_may_not_say_is_refused_where_it_stands() {
     insta::assert_snapshot!(problems("[upstream]\nhots = \"x\""), @r#"
-    2: unknown field `hots`, expected one of `host`, `port`, `database`, `user`, `password_file`, `password_env`, `search_path`, `unprotected`, `tls`, `tls_ca`
+    2: unknown field `hots`, expected one of `host`, `port`, `database`, `user`, `password_file`, `password_env`, `search_path`, `unprotected`, `functions`, `relations`, `tls`, `tls_ca`
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"

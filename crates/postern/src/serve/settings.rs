@@ -150,6 +150,8 @@ fn upstream(upstream: &config::Upstream) -> anyhow::Result<Upstream> {
         tls,
         search_path: upstream.search_path.clone(),
         unprotected: upstream.unprotected.clone(),
+        functions: upstream.functions.clone(),
+        relations: upstream.relations.clone(),
     })
 }
 
