@@ -29,6 +29,11 @@ fn texts() -> Vec<(&'static str, String)> {
         let tables = tables.collect::<Vec<_>>().join(", ");
         format!("WITH c0 AS (SELECT * FROM customers), {tables} SELECT * FROM c{}", count - 1)
     };
+    let windows = |count: usize| {
+        let chain = (1..count).map(|n| format!(", w{n} AS (w{})", n - 1)).collect::<String>();
+        let calls = list(9_000, &format!("rank() OVER w{}", count - 1));
+        format!("SELECT coalesce({calls}) FROM products WINDOW w0 AS (ORDER BY id){chain}")
+    };
     vec![
         ("nothing", "SELECT 1".to_owned()),
         ("1 MB of text", format!("SELECT '{}'", repeat(1 << 20, "x"))),
@@ -119,6 +124,8 @@ fn texts() -> Vec<(&'static str, String)> {
             "many windows",
             format!("SELECT {} FROM products", list(1_600, "rank() OVER (ORDER BY id)")),
         ),
+        ("calls of a chain of 1,000 windows", windows(1_000)),
+        ("calls of a chain of 100 windows", windows(100)),
     ]
 }
 

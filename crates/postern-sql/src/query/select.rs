@@ -23,6 +23,9 @@ use crate::{
 /// PostgreSQL's own limit.
 pub(super) const LIST_MAX: usize = 1_664;
 
+/// Definitions of a WINDOW clause.
+const WINDOWS_MAX: usize = 100;
+
 /// Common tables that can be named at one place.
 const COMMONS_MAX: usize = 500;
 
@@ -204,6 +207,9 @@ impl Analysis<'_> {
         if lists.iter().any(|list| list.len() > LIST_MAX) {
             return too_many("54011", "result columns or sort keys", LIST_MAX);
         }
+        if select.window_clause.len() > WINDOWS_MAX {
+            return too_many("54001", "windows", WINDOWS_MAX);
+        }
         let mut scope = Scope::new(outer);
         self.counted = only_counts(select);
         let star = self.read_from_clause(&mut select.from_clause, &mut scope, place)?;
@@ -215,7 +221,7 @@ impl Analysis<'_> {
         }
         scope.grouped = self.is_grouped(select);
         scope.records = !scope.grouped || self.groups_records(select, &scope)?;
-        let outer_windows = self.windows.enter(&select.window_clause);
+        let outer_windows = self.enter_windows(&select.window_clause, &scope)?;
         let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
         if !outputs.whole().leaves.is_empty() {
             // Whether a value is NULL is counted.

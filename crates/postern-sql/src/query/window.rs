@@ -6,7 +6,10 @@
 //! another record's value (`lag`, `first_value`, a frame that ends before or after the row) is
 //! refused.
 
-use std::{collections::BTreeSet, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -21,9 +24,18 @@ use crate::{
 /// The window functions of one select.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
-    /// What its WINDOW clause defines.
-    named: Vec<pb::WindowDef>,
+    /// What its WINDOW clause defines, by name.
+    named: BTreeMap<String, Built>,
     uses: Vec<WindowUse>,
+}
+
+/// What a window's definition says together with those that it is built on.
+#[derive(Debug, Clone, Default)]
+struct Built {
+    /// Leaves whose rows it sees of one subject at a time.
+    own: BTreeSet<usize>,
+    /// Its frame ends elsewhere than at the partition's ends or the row itself.
+    framed: bool,
 }
 
 /// A use of a window function, until it is known which leaves' rows it sees one by one.
@@ -39,33 +51,8 @@ pub(super) struct WindowUse {
 }
 
 impl Windows {
-    /// Begins a select; the return value is what was.
-    pub(super) fn enter(&mut self, clause: &[Node]) -> Self {
-        let named = clause.iter().filter_map(|node| match &node.node {
-            Some(NodeEnum::WindowDef(window)) => Some(window.as_ref().clone()),
-            _ => None,
-        });
-        mem::replace(self, Self { named: named.collect(), uses: Vec::new() })
-    }
-
     pub(super) fn uses(&self) -> &[WindowUse] {
         &self.uses
-    }
-
-    /// The definitions that make up a window, itself first.
-    fn parts<'w>(&'w self, window: &'w pb::WindowDef) -> Option<Vec<&'w pb::WindowDef>> {
-        let mut parts = vec![window];
-        // `OVER w` has the name there, `OVER (w …)` and `WINDOW v AS (w …)` as a reference.
-        let mut base = if window.name.is_empty() { &window.refname } else { &window.name };
-        while !base.is_empty() {
-            let next = self.named.iter().find(|named| named.name == *base)?;
-            if parts.len() > self.named.len() {
-                return None;
-            }
-            parts.push(next);
-            base = &next.refname;
-        }
-        Some(parts)
     }
 }
 
@@ -85,6 +72,42 @@ fn whole_frame(options: i32) -> bool {
 }
 
 impl Analysis<'_> {
+    /// Begins a select; the return value is what was. A window can be built on those before it
+    /// only, so that each is looked at once, however many calls name it.
+    pub(super) fn enter_windows(&mut self, clause: &[Node], scope: &Scope<'_>) -> Judged<Windows> {
+        let mut named = BTreeMap::new();
+        for node in clause {
+            let Some(NodeEnum::WindowDef(window)) = &node.node else {
+                return not_understood("this kind of window");
+            };
+            let built = self.built(window, &window.refname, &named, scope)?;
+            if named.insert(window.name.clone(), built).is_some() {
+                return not_understood("two windows of one name");
+            }
+        }
+        Ok(mem::replace(&mut self.windows, Windows { named, uses: Vec::new() }))
+    }
+
+    fn built(
+        &self,
+        window: &pb::WindowDef,
+        base: &str,
+        named: &BTreeMap<String, Built>,
+        scope: &Scope<'_>,
+    ) -> Judged<Built> {
+        let mut built = match named.get(base) {
+            Some(base) => base.clone(),
+            None if base.is_empty() => Built::default(),
+            None => return not_understood("a window that is not defined"),
+        };
+        for node in &window.partition_clause {
+            self.charge_names(scope)?;
+            built.own.extend(self.subject_of(node, scope));
+        }
+        built.framed |= !whole_frame(window.frame_options);
+        Ok(built)
+    }
+
     pub(super) fn windowed(
         &mut self,
         mut taint: Taint,
@@ -94,21 +117,21 @@ impl Analysis<'_> {
     ) -> Judged<Taint> {
         self.spoil(&taint);
         self.window(window, scope)?;
-        let Some(parts) = self.windows.parts(window) else {
-            return not_understood("a window that is not defined");
-        };
-        let partition = parts.iter().flat_map(|part| &part.partition_clause);
-        let own = partition.filter_map(|node| self.subject_of(node, scope)).collect();
-        let framed = parts.iter().any(|part| !whole_frame(part.frame_options));
+        // `OVER w` has the name there, `OVER (w …)` as a reference.
+        let base = if window.name.is_empty() { &window.refname } else { &window.name };
+        let Built { own, framed } = self.built(window, base, &self.windows.named, scope)?;
         let picks = framed || matches!(kind, Kind::Window | Kind::Collecting);
+        self.charge_columns(scope)?;
         let values = taint.clone();
         self.windows.uses.push(WindowUse { values, filters, own, picks });
         // It ranks the rows, so it tells them apart.
         if scope.records {
             for item in &scope.items {
-                let leaves = item.whole().leaves;
-                taint.identifiers.extend(&leaves);
-                taint.leaves.extend(leaves);
+                let columns = item.rows.columns.iter().map(|column| &column.taint);
+                for flow in columns.chain(&item.rows.open) {
+                    taint.identifiers.extend(&flow.leaves);
+                    taint.leaves.extend(&flow.leaves);
+                }
             }
         }
         Ok(taint)

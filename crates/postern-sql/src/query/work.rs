@@ -50,13 +50,23 @@ impl Analysis<'_> {
 
     /// A name is looked for, and what it stands for flows on.
     pub(super) fn charge_reference(&self, scope: &Scope<'_>, taint: &Taint) -> Judged<()> {
-        let mut names = 0;
         let mut level = Some(scope);
         while let Some(scope) = level {
-            names += scope.items.iter().map(|item| 1 + item.rows.columns.len()).sum::<usize>();
+            self.charge_names(scope)?;
             level = scope.parent;
         }
-        self.charge(names + flows(taint))
+        self.charge(flows(taint))
+    }
+
+    /// The columns of a select's relations are looked through.
+    pub(super) fn charge_names(&self, scope: &Scope<'_>) -> Judged<()> {
+        self.charge(scope.items.iter().map(|item| 1 + item.rows.columns.len()).sum())
+    }
+
+    /// All columns of a select's relations flow into something.
+    pub(super) fn charge_columns(&self, scope: &Scope<'_>) -> Judged<()> {
+        let columns = scope.items.iter().flat_map(|item| &item.rows.columns);
+        self.charge(columns.map(|column| FLOW_STEPS + flows(&column.taint)).sum())
     }
 }
 

@@ -124,6 +124,36 @@ fn what_is_short_and_means_a_lot_is_an_error() {
 }
 
 #[test]
+fn windows_are_looked_at_once_each() {
+    let windows = |count: usize| {
+        let chain = (1..count).map(|n| format!(", w{n} AS (w{})", n - 1)).collect::<String>();
+        let calls = vec![format!("rank() OVER w{}", count - 1); 1_000].join(", ");
+        format!("SELECT coalesce({calls}) FROM products WINDOW w0 AS (ORDER BY id){chain}")
+    };
+    assert_eq!(judged(&windows(101), Mode::Restricted), "54001 too_many");
+    assert!(judged(&windows(100), Mode::Restricted).starts_with("plain "));
+    // PostgreSQL refuses these too.
+    refused(
+        "not_understood",
+        &[
+            "SELECT 1 FROM products WINDOW w AS (v), v AS ()",
+            "SELECT 1 FROM products WINDOW w AS (w)",
+            "SELECT 1 FROM products WINDOW w AS (), w AS ()",
+            "SELECT rank() OVER v FROM products WINDOW w AS ()",
+        ],
+    );
+    // Each call looks at all columns of the FROM clause.
+    let tables = (0..60).map(|n| format!("c5 t{n}")).collect::<Vec<_>>().join(", ");
+    let doubled = (1..6).map(|n| format!("c{n} AS (SELECT a.*, b.* FROM c{0} a, c{0} b)", n - 1));
+    let doubled = doubled.collect::<Vec<_>>().join(", ");
+    let calls = vec!["rank() OVER ()"; 2_000].join(", ");
+    let sql = format!(
+        "WITH c0 AS (SELECT * FROM products), {doubled} SELECT coalesce({calls}) FROM {tables}"
+    );
+    assert_eq!(judged(&sql, Mode::Restricted), "54001 too_complex");
+}
+
+#[test]
 fn as_many_parameters_as_the_protocol_allows_are_no_error() {
     let list = (1..=65_535).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
     let text = judged(&format!("SELECT id FROM products WHERE id IN ({list})"), Mode::Restricted);
