@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postern_sql::{Act, Argument, Effect, LookupValue};
+use postern_sql::{Act, Arguments, Effect, LookupValue};
 
 use crate::{
     Failure, Session, View,
@@ -113,7 +113,7 @@ impl Session {
             (Act::Prepare { types, source, .. }, Some(query)) => {
                 self.prepare(plan, (name, types, source), query, view)
             }
-            (Act::Execute { arguments }, _) => self.execute_prepared(name, arguments, view),
+            (Act::Execute(arguments), _) => self.execute_prepared(name, arguments, view),
             (Act::Declare { options, .. }, Some(query)) => {
                 let (sql, cursor) = self.declare((name, options), query, parameters, view)?;
                 let (upstream, judged) = (cursor.upstream, cursor.judged.clone());
@@ -181,7 +181,7 @@ impl Session {
     fn execute_prepared(
         &mut self,
         name: &str,
-        arguments: &[Argument],
+        arguments: &Arguments,
         view: &mut View<'_>,
     ) -> Resolved {
         let Some(prepared) = self.statements.get(name) else {
@@ -191,15 +191,14 @@ impl Session {
             return Ok((sql, about(&nothing, kept, Change::Nothing, view)));
         };
         let plan = rejudged(prepared, view).ok_or(Failure::PlanChanged)?;
-        let mut texts: Vec<String> = arguments.iter().map(|one| one.sql.clone()).collect();
-        if texts.len() != prepared.parameters {
+        if arguments.values.len() != prepared.parameters {
             return Err(Failure::ArgumentCount(name.to_owned()));
         }
         let upstream = prepared.upstream;
-        let values: Vec<Option<&[u8]>> = arguments
-            .iter()
-            .map(|argument| argument.value.as_ref().map(String::as_bytes))
-            .collect();
+        let values: Vec<Option<&[u8]>> =
+            arguments.values.iter().map(|value| value.as_ref().map(String::as_bytes)).collect();
+        let mut texts = Vec::new();
+        texts.extend((!arguments.sql.is_empty()).then(|| arguments.sql.clone()));
         match &*plan {
             Planned::Plain(_) => {}
             Planned::Guarded(guarded) => {

@@ -61,7 +61,7 @@ pub use rules::{
     TableRule, TakeRule, UpdateRule, Values,
 };
 pub use statement::{
-    Act, Argument, Copy, CopyForm, Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup,
+    Act, Arguments, Copy, CopyForm, Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup,
     LookupKind, LookupValue, MaskCheck, Named, Origin, Plain, Refusal, Statement, SyntaxError,
     Verdict,
 };

@@ -4,14 +4,14 @@
 //! server. What is sent is put together by the session from the pieces here, each of which was
 //! judged and printed by the gateway.
 
-use pg_query::{NodeEnum, protobuf as pb};
+use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
-    Act, Argument, Named, Verdict,
+    Act, Arguments, Named, Verdict,
     analyse::{query_verdict, shape},
     ast,
     query::{Analysis, searched_value},
-    refusal::{Judged, not_understood, refuse},
+    refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolver,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn judge(
             })
         }
         NodeEnum::ExecuteStmt(pb::ExecuteStmt { name, params }) => {
-            arguments(params, resolver).map(|arguments| (name, Act::Execute { arguments }))
+            arguments(params, resolver).map(|act| (name, act))
         }
         NodeEnum::DeallocateStmt(pb::DeallocateStmt { name, isall: false, location: _ }) => {
             Ok((name, Act::Deallocate))
@@ -39,8 +39,7 @@ pub(crate) fn judge(
             let pb::DeclareCursorStmt { portalname, options, query } = declare.as_ref();
             cursor_options(*options).and_then(|options| {
                 let query = query.as_deref();
-                let selects =
-                    |node: &pg_query::Node| matches!(node.node, Some(NodeEnum::SelectStmt(_)));
+                let selects = |node: &Node| matches!(node.node, Some(NodeEnum::SelectStmt(_)));
                 if !query.is_some_and(selects) {
                     return not_understood("a cursor for anything but SELECT");
                 }
@@ -60,7 +59,7 @@ pub(crate) fn judge(
 }
 
 /// The statement that is prepared, or that a cursor runs.
-fn inner(query: Option<&pg_query::Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
+fn inner(query: Option<&Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
     match query.and_then(|query| query.node.as_ref()) {
         Some(query) => match query_verdict(query.clone(), resolver)? {
             // Its values are looked at where the protocol binds them.
@@ -128,40 +127,72 @@ fn portion(fetch: &pb::FetchStmt) -> Judged<String> {
 }
 
 /// The types of `PREPARE name (types)`, in SQL.
-fn parameter_types(types: &[pg_query::Node], resolver: Resolver<'_>) -> Judged<Vec<String>> {
-    let mut texts = Vec::with_capacity(types.len());
+fn parameter_types(types: &[Node], resolver: Resolver<'_>) -> Judged<Vec<String>> {
+    let mut casts = Vec::with_capacity(types.len());
     for node in types {
         let Some(NodeEnum::TypeName(name)) = &node.node else {
             return not_understood("this kind of type");
         };
-        // Judged as a cast is: the same types are allowed.
-        let mut probe = ast::values(vec![ast::cast(ast::null(), name.clone())]);
-        let text = judged_list(&mut probe, resolver)?;
-        match text.strip_prefix("NULL::") {
-            Some(text) => texts.push(text.to_owned()),
-            None => return not_understood("this kind of type"),
-        }
+        casts.push(ast::cast(ast::null(), name.clone()));
     }
-    Ok(texts)
+    if casts.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Judged as casts are: the same types are allowed. One list, so that its length decides what
+    // it costs.
+    let mut probe = ast::values(casts);
+    judge_list(&mut probe, resolver)?;
+    // The client's text has nothing that begins with the prefix: it tells where a type begins.
+    let marker = format!("{}t", resolver.context.prefix);
+    let mark = |item: &mut Node| match item.node.as_mut() {
+        Some(NodeEnum::TypeCast(cast)) => cast.arg = Some(Box::new(ast::constant(&marker))),
+        _ => item.node = None,
+    };
+    listed(&mut probe).for_each(mark);
+    let sql = written_list(&mut probe)?;
+    let begin = format!("'{marker}'::");
+    let mut parts = sql.split(&begin);
+    let nothing_before = parts.next() == Some("");
+    let parts: Vec<&str> = parts.collect();
+    let last = parts.len().saturating_sub(1);
+    let named = parts.iter().enumerate().map(|(index, part)| {
+        if index == last { Some((*part).to_owned()) } else { Some(part.strip_suffix(", ")?.into()) }
+    });
+    match named.collect::<Option<Vec<String>>>() {
+        Some(texts) if nothing_before && texts.len() == types.len() => Ok(texts),
+        _ => not_understood("this kind of type"),
+    }
 }
 
-fn arguments(params: &[pg_query::Node], resolver: Resolver<'_>) -> Judged<Vec<Argument>> {
-    let mut arguments = Vec::with_capacity(params.len());
+/// No statement has more parameters, as the protocol counts them.
+const ARGUMENTS_MAX: usize = 65_535;
+
+/// The arguments of EXECUTE are judged and printed as one list: each by itself would be printed
+/// and read again by itself.
+fn arguments(params: &[Node], resolver: Resolver<'_>) -> Judged<Act> {
+    if params.len() > ARGUMENTS_MAX {
+        return too_many("54023", "arguments of EXECUTE", ARGUMENTS_MAX);
+    }
+    let mut values = Vec::with_capacity(params.len());
     for param in params {
-        let value = match searched_value(param) {
+        values.push(match searched_value(param) {
             Some(crate::LookupValue::Constant(text)) => Some(text),
             Some(crate::LookupValue::Parameter(_)) => {
                 return not_understood("a parameter in EXECUTE");
             }
             None => is_null(param).then(String::new),
-        };
-        let sql = judged_list(&mut ast::values(vec![param.clone()]), resolver)?;
-        arguments.push(Argument { sql, value });
+        });
     }
-    Ok(arguments)
+    let mut sql = String::new();
+    if !params.is_empty() {
+        let mut list = ast::values(params.to_vec());
+        judge_list(&mut list, resolver)?;
+        sql = written_list(&mut list)?;
+    }
+    Ok(Act::Execute(Arguments { sql, values }))
 }
 
-fn is_null(node: &pg_query::Node) -> bool {
+fn is_null(node: &Node) -> bool {
     match &node.node {
         Some(NodeEnum::AConst(constant)) => constant.isnull,
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_null),
@@ -169,8 +200,8 @@ fn is_null(node: &pg_query::Node) -> bool {
     }
 }
 
-/// Judges `VALUES (expression)`, and gives the expression's text.
-fn judged_list(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<String> {
+/// Judges `VALUES (expressions)`.
+fn judge_list(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<()> {
     shape(node, resolver.context.prefix)?;
     let mut analysis = Analysis::scout(resolver);
     let NodeEnum::SelectStmt(select) = node else { return not_understood("this expression") };
@@ -186,9 +217,26 @@ fn judged_list(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<String> {
             "select its value first and write that",
         );
     }
+    Ok(())
+}
+
+/// The text of the expressions of `VALUES (expressions)`.
+fn written_list(node: &mut NodeEnum) -> Judged<String> {
     let sql = crate::print::written(node)?;
     match sql.strip_prefix("VALUES (").and_then(|rest| rest.strip_suffix(')')) {
         Some(list) => Ok(list.to_owned()),
         None => not_understood("this expression"),
     }
+}
+
+/// The expressions of `VALUES (expressions)`.
+fn listed(node: &mut NodeEnum) -> impl Iterator<Item = &mut Node> {
+    let lists = match node {
+        NodeEnum::SelectStmt(select) => select.values_lists.as_mut_slice(),
+        _ => &mut [],
+    };
+    lists.iter_mut().flat_map(|list| match list.node.as_mut() {
+        Some(NodeEnum::List(list)) => list.items.as_mut_slice(),
+        _ => &mut [],
+    })
 }

@@ -56,7 +56,7 @@ pub enum Act {
         source: String,
     },
     /// `EXECUTE name (arguments)`.
-    Execute { arguments: Vec<Argument> },
+    Execute(Arguments),
     /// `DEALLOCATE name`.
     Deallocate,
     /// `DECLARE name options CURSOR FOR query`.
@@ -72,18 +72,18 @@ pub enum Act {
     Close,
 }
 
-/// An argument of EXECUTE.
+/// The arguments of EXECUTE.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Argument {
-    /// Its text.
+pub struct Arguments {
+    /// Their texts, with commas between them.
     pub sql: String,
-    /// Its value, if it is a constant.
-    pub value: Option<String>,
+    /// The value of each, if it is a constant; that of NULL is empty.
+    pub values: Vec<Option<String>>,
 }
 
-impl std::fmt::Debug for Argument {
+impl std::fmt::Debug for Arguments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Argument(…)")
+        write!(f, "Arguments({})", self.values.len())
     }
 }
 

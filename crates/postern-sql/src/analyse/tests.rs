@@ -155,13 +155,7 @@ fn written_named(named: &Named) -> String {
         Act::Prepare { types, query: of, .. } => {
             format!("prepare ({}) as {}", types.join(", "), query(of))
         }
-        Act::Execute { arguments } => {
-            let texts: Vec<_> = arguments
-                .iter()
-                .map(|argument| format!("{} = {:?}", argument.sql, argument.value))
-                .collect();
-            format!("execute ({})", texts.join(", "))
-        }
+        Act::Execute(arguments) => format!("execute ({}) {:?}", arguments.sql, arguments.values),
         Act::Deallocate => "deallocate".to_owned(),
         Act::Declare { options, query: of } => format!("declare {options}as {}", query(of)),
         Act::Fetch { what, moves } => format!("fetch {what} moves {moves}"),

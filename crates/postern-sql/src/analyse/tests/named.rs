@@ -1,6 +1,6 @@
 //! Prepared statements and cursors in SQL, COPY and EXPLAIN.
 
-use super::{check, check_accounted, refused};
+use super::*;
 
 #[test]
 fn what_is_prepared_is_judged_as_any_statement() {
@@ -14,10 +14,11 @@ fn what_is_prepared_is_judged_as_any_statement() {
   1 columns, keys [0]
   public.customers set 0 clear email",
     );
-    check("EXECUTE p", "p: execute ()");
+    check("PREPARE p (varchar(3), \", 'x'::\") AS SELECT 1", "42501 type");
+    check("EXECUTE p", "p: execute () []");
     check(
         "EXECUTE \"P\"(1, 'a''b', NULL, 1 + 2, 'x'::text)",
-        "P: execute (1 = Some(\"1\"), 'a''b' = Some(\"a'b\"), NULL = Some(\"\"), 1 + 2 = None, 'x'::pg_catalog.text = Some(\"x\"))",
+        "P: execute (1, 'a''b', NULL, 1 + 2, 'x'::pg_catalog.text) [Some(\"1\"), Some(\"a'b\"), Some(\"\"), None, Some(\"x\")]",
     );
     check("DEALLOCATE p", "p: deallocate");
     check("DEALLOCATE PREPARE p", "p: deallocate");
@@ -31,6 +32,18 @@ fn nothing_protected_hides_in_what_is_prepared_or_passed() {
     refused("type", &["PREPARE p (customers) AS SELECT 1", "PREPARE p (nowhere.t) AS SELECT 1"]);
     refused("reserved_name", &["PREPARE p AS SELECT 1 AS pk_k1", "EXECUTE p('pk_h0')"]);
     refused("protected_write", &["PREPARE p AS UPDATE customers SET name = 'x'"]);
+}
+
+#[test]
+fn types_and_arguments_are_judged_as_one_list() {
+    let list = |count: usize, item: &str| vec![item; count].join(", ");
+    let prepare = |count: usize| format!("PREPARE p ({}) AS SELECT 1", list(count, "uuid"));
+    let execute = |count: usize| format!("EXECUTE p({})", list(count, "7"));
+    assert_eq!(judged(&execute(65_536), Mode::Restricted), "54023 too_many");
+    let types = list(2_000, "pg_catalog.uuid");
+    check(&prepare(2_000), &format!("p: prepare ({types}) as plain SELECT 1"));
+    let judged = judged(&execute(65_535), Mode::Restricted);
+    assert!(judged.starts_with(&format!("p: execute ({}) [Some(", list(65_535, "7"))));
 }
 
 #[test]
