@@ -1,13 +1,13 @@
 //! FROM clauses: relations become items of the scope, protected ones become leaves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis, CommonState,
     scope::{Item, Scope},
-    select::Place,
+    select::{LIST_MAX, Place},
 };
 use crate::{
     Mode, ast,
@@ -52,6 +52,15 @@ impl Star {
         Self { columns: columns.collect(), open: item.rows.open.clone() }
     }
 
+    /// The first column of each name.
+    fn by_name(&self) -> BTreeMap<&str, &Column> {
+        let mut columns = BTreeMap::new();
+        for StarColumn { column, .. } in &self.columns {
+            columns.entry(column.name.as_str()).or_insert(column);
+        }
+        columns
+    }
+
     pub(super) fn join(&mut self, other: Self) {
         self.columns.extend(other.columns);
         if let Some(open) = other.open {
@@ -71,9 +80,6 @@ impl Analysis<'_> {
         let mut star = Star::default();
         for node in from {
             star.join(self.read_from_item(node, scope, place, false)?);
-        }
-        if scope.items.len() > ITEMS_MAX {
-            return too_many("54001", "tables of a FROM clause", ITEMS_MAX);
         }
         let leaves: Vec<usize> = scope.items.iter().filter_map(|item| item.leaf).collect();
         self.note_crowd(&leaves, scope.items.len());
@@ -97,6 +103,9 @@ impl Analysis<'_> {
         place: Place,
         nullable: bool,
     ) -> Judged<Star> {
+        if scope.items.len() >= ITEMS_MAX {
+            return too_many("54001", "tables of a FROM clause", ITEMS_MAX);
+        }
         let mut item = match node.node.take() {
             Some(NodeEnum::RangeVar(range)) => self.table(node, range, None, place)?,
             Some(NodeEnum::RangeTableSample(sample)) => self.sample(node, sample, scope, place)?,
@@ -371,21 +380,14 @@ impl Analysis<'_> {
         let first = scope.items.len();
         let left = self.read_from_item(left, scope, place, left_null)?;
         let right = self.read_from_item(right, scope, place, right_null)?;
-        let using = if join.is_natural {
-            common_names(&left, &right)
-        } else {
-            let Some(names) = ast::names(&join.using_clause) else {
-                return not_understood("this kind of USING");
-            };
-            Some(names.into_iter().map(str::to_owned).collect())
-        };
-        let covers =
-            |name: &String| scope.items.iter().skip(first).any(|i| i.cover(name).is_some());
-        // With NATURAL and columns that aren't known, it may be compared as well.
-        let covered = |item: &Item| !item.covers.is_empty();
-        let unknown = using.is_none() && scope.items.iter().skip(first).any(covered);
-        if unknown || using.iter().flatten().any(covers) {
-            return not_understood("a join by a catalogue column that is not shown");
+        let using = self.merged_names(join, &left, &right)?;
+        let covered = scope.items.iter().skip(first).filter(|item| !item.covers.is_empty());
+        for item in covered {
+            // With NATURAL and columns that aren't known, it may be compared as well.
+            let names = using.as_ref();
+            if names.is_none_or(|names| names.iter().any(|name| item.cover(name).is_some())) {
+                return not_understood("a join by a catalogue column that is not shown");
+            }
         }
         let star = self.merge(left, right, using, kind)?;
         if let Some(condition) = join.quals.as_mut() {
@@ -395,6 +397,30 @@ impl Analysis<'_> {
             None => Ok(star),
             Some(alias) => self.aliased_join(alias, star, scope, first),
         }
+    }
+
+    /// The names of the columns that a join compares and merges; `None` if they aren't known.
+    fn merged_names(
+        &self,
+        join: &pb::JoinExpr,
+        left: &Star,
+        right: &Star,
+    ) -> Judged<Option<Vec<String>>> {
+        if join.is_natural || !join.using_clause.is_empty() {
+            self.charge_join(left, right)?;
+        }
+        let using = if join.is_natural {
+            common_names(left, right)
+        } else {
+            let Some(names) = ast::names(&join.using_clause) else {
+                return not_understood("this kind of USING");
+            };
+            Some(names.into_iter().map(str::to_owned).collect())
+        };
+        if using.as_ref().is_some_and(|names| names.len() > LIST_MAX) {
+            return too_many("54011", "columns that a join compares", LIST_MAX);
+        }
+        Ok(using)
     }
 
     /// What `*` is over a join; columns that USING names are compared and merged.
@@ -416,33 +442,33 @@ impl Analysis<'_> {
             self.predicate(&open);
             return Ok(Star { columns: Vec::new(), open: Some(open) });
         };
+        if using.is_empty() {
+            let mut star = left;
+            star.join(right);
+            return Ok(star);
+        }
+        self.equality_by_name()?;
+        let (ones, twos) = (left.by_name(), right.by_name());
         let mut merged = Vec::new();
         for name in &using {
-            let named = |star: &Star| {
-                let mut found = star.columns.iter().filter(|c| c.column.name == *name);
-                (found.next().map(|c| c.column.clone()), star.open.clone())
-            };
-            let ((one, one_open), (two, two_open)) = (named(&left), named(&right));
-            self.equality_by_name()?;
-            let sources =
-                one.as_ref().and_then(|c| c.source).zip(two.as_ref().and_then(|c| c.source));
+            let (one, two) = (ones.get(name.as_str()).copied(), twos.get(name.as_str()).copied());
+            let sources = one.and_then(|c| c.source).zip(two.and_then(|c| c.source));
             let mut taint = Taint::default();
-            for flow in [one.as_ref().map(|c| &c.taint), two.as_ref().map(|c| &c.taint)] {
+            let flows = [one.map(|c| &c.taint), two.map(|c| &c.taint)];
+            for flow in flows.into_iter().chain([left.open.as_ref(), right.open.as_ref()]) {
                 taint.add(flow.unwrap_or(&Taint::default()));
             }
-            for open in [one_open, two_open].into_iter().flatten() {
-                taint.add(&open);
-            }
+            self.charge_flow(&taint)?;
             let mut compared = taint.clone();
             if sources.is_some_and(|(one, two)| self.same_record(one, two)) {
                 compared.identifiers.clear();
             }
             self.predicate(&compared);
-            let copied = [&one, &two].iter().all(|side| side.as_ref().is_some_and(|c| c.copied));
+            let copied = [one, two].iter().all(|side| side.is_some_and(|c| c.copied));
             let kept = if kind == pb::JoinType::JoinRight { two } else { one };
             let kept = kept.filter(|_| kind != pb::JoinType::JoinFull);
             let column = Column {
-                source: kept.as_ref().and_then(|c| c.source),
+                source: kept.and_then(|c| c.source),
                 origin: kept.and_then(|c| c.origin),
                 copied,
                 ..Column::computed(name, taint)
@@ -450,6 +476,7 @@ impl Analysis<'_> {
             merged.push(StarColumn { alias: None, column });
         }
         let mut star = Star { columns: merged, open: None };
+        let using: BTreeSet<String> = using.into_iter().collect();
         for mut side in [left, right] {
             side.columns.retain(|column| !using.contains(&column.column.name));
             star.join(side);

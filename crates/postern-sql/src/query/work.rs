@@ -4,7 +4,7 @@
 //! A short text can mean a lot: each of sixty common tables can have all the columns of the one
 //! before it twice.
 
-use super::{Analysis, scope::Scope, select::LIST_MAX, target::Outputs};
+use super::{Analysis, from::Star, scope::Scope, select::LIST_MAX, target::Outputs};
 use crate::{
     Refusal,
     refusal::{Judged, too_many},
@@ -46,6 +46,15 @@ impl Analysis<'_> {
         }
         let last = outputs.columns.last();
         self.charge(last.map_or(0, |output| COLUMN_STEPS + flows(&output.column.taint)))
+    }
+
+    /// The columns of a join's sides are compared by their names and put together anew.
+    pub(super) fn charge_join(&self, left: &Star, right: &Star) -> Judged<()> {
+        self.charge(FLOW_STEPS * (left.columns.len() + right.columns.len()))
+    }
+
+    pub(super) fn charge_flow(&self, taint: &Taint) -> Judged<()> {
+        self.charge(1 + flows(taint))
     }
 
     /// A name is looked for, and what it stands for flows on.

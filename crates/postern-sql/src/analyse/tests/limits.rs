@@ -123,6 +123,33 @@ fn what_is_short_and_means_a_lot_is_an_error() {
     assert_eq!(error(&format!("SELECT 1 FROM products WHERE {comparisons}")), "error 54000: the ");
 }
 
+/// Common tables of which each has twice the columns of the one before it, up to `c{last}`.
+fn doubled(last: usize) -> String {
+    let tables =
+        (1..=last).map(|n| format!(", c{n} AS (SELECT a.*, b.* FROM c{0} a, c{0} b)", n - 1));
+    format!("WITH c0 AS (SELECT * FROM products){}", tables.collect::<String>())
+}
+
+#[test]
+fn a_long_from_clause_is_read_no_further_than_it_may_be() {
+    let tables = (0..201).map(|n| format!("products p{n}")).collect::<Vec<_>>().join(", ");
+    let sql = format!("SELECT 1 FROM {tables}, nowhere");
+    assert_eq!(judged(&sql, Mode::Restricted), "54001 too_many");
+    let names = |count: usize| vec!["id"; count].join(", ");
+    let joined =
+        |count: usize| format!("SELECT 1 FROM products a JOIN products b USING ({})", names(count));
+    assert_eq!(judged(&joined(1_665), Mode::Restricted), "54011 too_many");
+    assert!(judged(&joined(1_664), Mode::Restricted).starts_with("plain "));
+    // Each join has all columns of the joins in it.
+    let joins = |using: &str| {
+        let joins = (0..35).map(|n| format!(" JOIN c9 t{n} {using}")).collect::<String>();
+        let more = (0..20).map(|n| format!(", c9 u{n}")).collect::<String>();
+        judged(&format!("{} SELECT 1 FROM c9{joins}{more}", doubled(9)), Mode::Restricted)
+    };
+    assert_eq!(joins("USING (id)"), "54001 too_complex");
+    assert!(joins("ON true").starts_with("plain "));
+}
+
 #[test]
 fn windows_are_looked_at_once_each() {
     let windows = |count: usize| {
@@ -144,12 +171,8 @@ fn windows_are_looked_at_once_each() {
     );
     // Each call looks at all columns of the FROM clause.
     let tables = (0..60).map(|n| format!("c5 t{n}")).collect::<Vec<_>>().join(", ");
-    let doubled = (1..6).map(|n| format!("c{n} AS (SELECT a.*, b.* FROM c{0} a, c{0} b)", n - 1));
-    let doubled = doubled.collect::<Vec<_>>().join(", ");
     let calls = vec!["rank() OVER ()"; 2_000].join(", ");
-    let sql = format!(
-        "WITH c0 AS (SELECT * FROM products), {doubled} SELECT coalesce({calls}) FROM {tables}"
-    );
+    let sql = format!("{} SELECT coalesce({calls}) FROM {tables}", doubled(5));
     assert_eq!(judged(&sql, Mode::Restricted), "54001 too_complex");
 }
 
