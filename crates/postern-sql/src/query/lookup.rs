@@ -21,6 +21,9 @@ impl Analysis<'_> {
         let Some(node) = condition.take() else { return Ok(()) };
         let mut rest = Vec::new();
         for conjunct in conjuncts(*node) {
+            if matches!(conjunct.node, Some(NodeEnum::AExpr(_))) {
+                self.charge_names(scope)?;
+            }
             match self.as_lookup(&conjunct, scope) {
                 None => {
                     self.facts.points.extend(point(&conjunct, scope));

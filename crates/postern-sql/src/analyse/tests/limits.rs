@@ -151,6 +151,19 @@ fn a_long_from_clause_is_read_no_further_than_it_may_be() {
 }
 
 #[test]
+fn looking_for_lookups_is_counted() {
+    let tables = (0..30).map(|n| format!("c9 t{n}")).collect::<Vec<_>>().join(", ");
+    let search = |count: usize| {
+        let conjuncts = " AND id = 1".repeat(count);
+        let with = doubled(9);
+        judged(&format!("{with} SELECT 1 FROM {tables} WHERE no = 1{conjuncts}"), Mode::Restricted)
+    };
+    // Lookups are looked for before the condition is judged.
+    assert_eq!(search(10), "42703 unknown_column");
+    assert_eq!(search(1_000), "54001 too_complex");
+}
+
+#[test]
 fn windows_are_looked_at_once_each() {
     let windows = |count: usize| {
         let chain = (1..count).map(|n| format!(", w{n} AS (w{})", n - 1)).collect::<String>();
