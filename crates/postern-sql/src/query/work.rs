@@ -15,6 +15,8 @@ use crate::{
 const STEPS_MAX: usize = 50_000_000;
 /// A column of a relation or of a result: its name, what flows into it, its place in the text.
 const COLUMN_STEPS: usize = 500;
+/// A byte that is parsed.
+const PARSE_STEPS: usize = 500;
 /// A column or a leaf that flows into another.
 const FLOW_STEPS: usize = 10;
 
@@ -46,6 +48,11 @@ impl Analysis<'_> {
         }
         let last = outputs.columns.last();
         self.charge(last.map_or(0, |output| COLUMN_STEPS + flows(&output.column.taint)))
+    }
+
+    /// A text that is not the client's is parsed.
+    pub(super) fn charge_text(&self, text: &str) -> Judged<()> {
+        self.charge(PARSE_STEPS.saturating_mul(text.len()))
     }
 
     /// The columns of a join's sides are compared by their names and put together anew.

@@ -15,8 +15,8 @@ use super::{
     select::Place,
 };
 use crate::{
-    LookupValue, Mode, TableRule,
-    catalogue::Relation,
+    LookupValue, Mode, Refusal, TableRule,
+    catalogue::{Column, Relation},
     refusal::{Judged, not_understood, refuse},
     resolve::Resolved,
     taint::Rows,
@@ -263,6 +263,20 @@ impl<'a> Analysis<'a> {
         }
         Ok(())
     }
+}
+
+/// Adds a column that is written; PostgreSQL does not take one twice either.
+fn once<'r>(columns: &mut Vec<&'r Column>, column: &'r Column) -> Judged<()> {
+    if columns.iter().any(|other| other.number == column.number) {
+        return Err(Refusal {
+            sqlstate: "42701",
+            rule: "duplicate_column",
+            message: format!("column \"{}\" is written more than once", column.name),
+            hint: "give each column one value".to_owned(),
+        });
+    }
+    columns.push(column);
+    Ok(())
 }
 
 fn protected_write<T>(relation: &Relation) -> Judged<T> {

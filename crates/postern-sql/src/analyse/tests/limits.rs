@@ -151,6 +151,18 @@ fn a_long_from_clause_is_read_no_further_than_it_may_be() {
 }
 
 #[test]
+fn conditions_of_reasons_are_parsed_once() {
+    let rows = |count: usize| {
+        let rows = vec!["(1, 'a', 'customer')"; count].join(", ");
+        let sql = format!("INSERT INTO tickets (customer_id, status, opened_by) VALUES {rows}");
+        judged(&sql, Mode::Restricted)
+    };
+    // A condition that were parsed for each row would be charged for each.
+    let judged = rows(5_000);
+    assert!(judged.starts_with("INSERT INTO public.tickets"), "{}", &judged[..30]);
+}
+
+#[test]
 fn looking_for_lookups_is_counted() {
     let tables = (0..30).map(|n| format!("c9 t{n}")).collect::<Vec<_>>().join(", ");
     let search = |count: usize| {

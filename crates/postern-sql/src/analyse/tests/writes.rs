@@ -33,6 +33,16 @@ fn rows_of_ones_own_customers_are_changed_where_they_stand() {
 }
 
 #[test]
+fn a_column_is_written_once() {
+    for sql in [
+        "UPDATE customers SET name = 'a', country = 'b', name = 'c' WHERE id = 1",
+        "INSERT INTO tickets (customer_id, status, customer_id) VALUES (1, 'open', 2)",
+    ] {
+        check(sql, "42701 duplicate_column");
+    }
+}
+
+#[test]
 fn what_a_condition_of_a_reason_reads_is_changed_in_ones_own_rows_only() {
     check(
         "UPDATE tickets SET status = 'pending' WHERE id = 7 AND assignee = 'ana'",

@@ -5,18 +5,24 @@ use std::collections::BTreeMap;
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Change, protected_write,
+    Change, once, protected_write,
     reach::decides_grade,
     value::{Stored, given_value, stored_value},
 };
 use crate::{
-    InsertRule, Makes, Mode, ReasonRule, Strong, TableRule,
+    InsertRule, Makes, Mode, ReasonRule, Refusal, Strong, TableRule,
     catalogue::{Column, Relation},
     check::{Given, Rule, condition::Condition},
     query::{Analysis, from::Star, parse_condition, scope::Scope},
     refusal::{Judged, not_understood, refusal, refuse},
     taint::Rows,
 };
+
+/// When a row would make a strong reason, and what the client is told then.
+struct WeakLimit {
+    condition: Node,
+    refusal: Refusal,
+}
 
 impl<'a> Analysis<'a> {
     /// `INSERT INTO t (columns) VALUES (…)` into a protected table.
@@ -47,6 +53,7 @@ impl<'a> Analysis<'a> {
             _ => None,
         };
         let Some(lists) = lists else { return protected_write(relation) };
+        let limits = self.weak_limits(relation, rule)?;
         for list in lists {
             let Some(NodeEnum::List(list)) = list.node.as_mut() else {
                 return not_understood("this kind of VALUES");
@@ -56,7 +63,7 @@ impl<'a> Analysis<'a> {
             }
             let row: BTreeMap<&str, &Node> =
                 columns.iter().map(|column| column.name.as_str()).zip(&list.items).collect();
-            self.makes_no_reason(&row, relation, rule)?;
+            self.makes_no_reason(&row, relation, rule, &limits);
             for (value, column) in list.items.iter_mut().zip(&columns) {
                 if matches!(stored_value(value), Stored::Computed) {
                     return protected_write(relation);
@@ -87,6 +94,30 @@ impl<'a> Analysis<'a> {
         }
     }
 
+    /// The limit of each reason of which a row may make no strong one. Conditions are parsed here,
+    /// once, however many rows there are.
+    fn weak_limits(&self, relation: &Relation, rule: &TableRule) -> Judged<Vec<Option<WeakLimit>>> {
+        if self.resolver.rules.mode == Mode::Accounted {
+            return Ok(Vec::new());
+        }
+        let limit = |reason: &ReasonRule| match (reason.insert, &reason.strong) {
+            (Makes::Nothing, _) => protected_write(relation),
+            (Makes::Strong, _) | (Makes::Weak, Strong::Never) => Ok(None),
+            (Makes::Weak, Strong::Always) => protected_write(relation),
+            (Makes::Weak, Strong::When(text)) => {
+                self.charge_text(text)?;
+                match parse_condition(text) {
+                    Some(condition) => {
+                        let refusal = weak_only(relation, reason);
+                        Ok(Some(WeakLimit { condition, refusal }))
+                    }
+                    None => protected_write(relation),
+                }
+            }
+        };
+        rule.reasons.iter().map(limit).collect()
+    }
+
     /// What a row makes of reasons: nobody else gets one, and the actor none that is better than
     /// policy allows, now or when the row is taken.
     fn makes_no_reason(
@@ -94,14 +125,9 @@ impl<'a> Analysis<'a> {
         row: &BTreeMap<&str, &Node>,
         relation: &Relation,
         rule: &TableRule,
-    ) -> Judged<()> {
-        if self.resolver.rules.mode == Mode::Accounted {
-            return Ok(());
-        }
-        for reason in &rule.reasons {
-            if reason.insert == Makes::Nothing {
-                return protected_write(relation);
-            }
+        limits: &[Option<WeakLimit>],
+    ) {
+        for (reason, limit) in rule.reasons.iter().zip(limits) {
             let actor = given(row, relation, &reason.actor, self);
             if actor != Given::Null {
                 let refusal = refusal(
@@ -111,23 +137,12 @@ impl<'a> Analysis<'a> {
                 );
                 self.checks.push(Rule::Actor(actor), refusal);
             }
-            if reason.insert == Makes::Strong {
-                continue;
-            }
-            match &reason.strong {
-                Strong::Never => {}
-                Strong::Always => return protected_write(relation),
-                Strong::When(condition) => {
-                    let Some(parsed) = parse_condition(condition) else {
-                        return protected_write(relation);
-                    };
-                    let value = |name: &str| given(row, relation, name, self);
-                    let rule = Rule::Not(Condition::read(&parsed, &value));
-                    self.checks.push(rule, weak_only(relation, reason));
-                }
+            if let Some(WeakLimit { condition, refusal }) = limit {
+                let value = |name: &str| given(row, relation, name, self);
+                let rule = Rule::Not(Condition::read(condition, &value));
+                self.checks.push(rule, refusal.clone());
             }
         }
-        Ok(())
     }
 
     /// Whether a column's values are compared byte by byte.
@@ -167,7 +182,7 @@ fn given(
     }
 }
 
-fn weak_only(relation: &Relation, reason: &ReasonRule) -> crate::Refusal {
+fn weak_only(relation: &Relation, reason: &ReasonRule) -> Refusal {
     let read = |column: &&Column| decides_grade(reason, relation, &column.name);
     let names: Vec<&str> =
         relation.columns.iter().filter(read).map(|column| column.name.as_str()).collect();
@@ -196,7 +211,7 @@ fn insert_columns<'r>(cols: &[Node], relation: &'r Relation) -> Judged<Vec<&'r C
         };
         let found = relation.columns.iter().find(|column| column.name == target.name);
         match found {
-            Some(column) if target.indirection.is_empty() => columns.push(column),
+            Some(column) if target.indirection.is_empty() => once(&mut columns, column)?,
             _ => return not_understood("this column list"),
         }
     }

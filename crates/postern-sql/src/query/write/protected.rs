@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Change,
+    Change, once,
     reach::Needs,
     value::{Stored, stored_value},
 };
@@ -263,7 +263,7 @@ fn assigned<'r>(targets: &[Node], relation: &'r Relation) -> Judged<Vec<&'r Colu
             return not_understood("an assignment of several columns at once or to a part of one");
         }
         match relation.columns.iter().find(|column| column.name == target.name) {
-            Some(column) => columns.push(column),
+            Some(column) => once(&mut columns, column)?,
             None => return not_understood("an assignment to an unknown column"),
         }
     }
