@@ -47,7 +47,10 @@ pub struct Catalogue {
     types: BTreeMap<u32, Type>,
     type_names: BTreeMap<(String, String), u32>,
     functions: BTreeMap<u32, Function>,
-    operators: Vec<Operator>,
+    /// By schema and name.
+    function_names: BTreeMap<String, BTreeMap<String, Vec<u32>>>,
+    /// By name.
+    operators: BTreeMap<String, Vec<Operator>>,
     symbols: BTreeSet<String>,
     cast_types: BTreeSet<u32>,
     built_in: Functions,
@@ -175,7 +178,7 @@ pub(crate) struct Function {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Operator {
     pub(crate) schema: String,
-    pub(crate) name: String,
+    name: String,
     pub(crate) extension: bool,
 }
 
@@ -237,6 +240,15 @@ fn grouped<K: Ord, V>(pairs: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, Ve
         map.entry(key).or_default().push(value);
     }
     map
+}
+
+fn function_names(functions: &[Function]) -> BTreeMap<String, BTreeMap<String, Vec<u32>>> {
+    let mut schemas: BTreeMap<String, BTreeMap<String, Vec<u32>>> = BTreeMap::new();
+    for Function { schema, name, oid, .. } in functions {
+        let names = schemas.entry(schema.clone()).or_default();
+        names.entry(name.clone()).or_default().push(*oid);
+    }
+    schemas
 }
 
 /// A column that a child generates is so for who reads the parent.
@@ -329,8 +341,9 @@ impl Catalogue {
                 .map(|t| ((t.schema.clone(), t.name.clone()), t.oid))
                 .collect(),
             types,
+            function_names: function_names(&snapshot.functions),
             functions: snapshot.functions.into_iter().map(|f| (f.oid, f)).collect(),
-            operators: snapshot.operators,
+            operators: grouped(snapshot.operators.into_iter().map(|o| (o.name.clone(), o))),
             symbols: snapshot.symbols,
             built_in: Functions::of_version(snapshot.server / 10_000),
             system: relations::of_version(snapshot.server / 10_000),
@@ -424,12 +437,14 @@ impl Catalogue {
         self.cast_types.contains(&oid)
     }
 
-    pub(crate) fn functions_named<'a>(
-        &'a self,
-        schema: &'a str,
-        name: &'a str,
-    ) -> impl Iterator<Item = &'a Function> {
-        self.functions.values().filter(move |f| f.schema == schema && f.name == name)
+    /// The functions of a name, all but those that came with PostgreSQL.
+    pub(crate) fn functions_named(
+        &self,
+        schema: &str,
+        name: &str,
+    ) -> impl Iterator<Item = &Function> {
+        let oids = self.function_names.get(schema).and_then(|names| names.get(name));
+        oids.into_iter().flatten().filter_map(|oid| self.functions.get(oid))
     }
 
     /// Whether an operator of that name came with PostgreSQL.
@@ -437,10 +452,8 @@ impl Catalogue {
         self.symbols.contains(name)
     }
 
-    pub(crate) fn operators_named<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> impl Iterator<Item = &'a Operator> {
-        self.operators.iter().filter(move |operator| operator.name == name)
+    /// The operators of a name, all but those that came with PostgreSQL.
+    pub(crate) fn operators_named(&self, name: &str) -> impl Iterator<Item = &Operator> {
+        self.operators.get(name).into_iter().flatten()
     }
 }
