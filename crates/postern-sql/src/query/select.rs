@@ -220,7 +220,7 @@ impl Analysis<'_> {
             self.condition(condition, &scope)?;
         }
         scope.grouped = self.is_grouped(select);
-        scope.records = !scope.grouped || self.groups_records(select, &scope)?;
+        scope.records = !scope.grouped || self.groups_records(select, &scope);
         let outer_windows = self.enter_windows(&select.window_clause, &scope)?;
         let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
         if !outputs.whole().leaves.is_empty() {

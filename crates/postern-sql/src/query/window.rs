@@ -183,12 +183,9 @@ impl Analysis<'_> {
         Ok(())
     }
 
-    /// Whether the groups of a select may be single records.
-    pub(super) fn groups_records(
-        &mut self,
-        select: &pb::SelectStmt,
-        scope: &Scope<'_>,
-    ) -> Judged<bool> {
+    /// Whether the groups of a select may be single records. It is asked before the clauses are
+    /// analysed in their places, and so leaves nothing behind.
+    pub(super) fn groups_records(&self, select: &pb::SelectStmt, scope: &Scope<'_>) -> bool {
         let mut queue: Vec<&Node> = select.group_clause.iter().collect();
         while let Some(node) = queue.pop() {
             if let Some(NodeEnum::GroupingSet(set)) = &node.node {
@@ -199,34 +196,47 @@ impl Analysis<'_> {
             let target = target_of(node, select).filter(|_| in_from != Some(true));
             // Where both may be meant, both are looked at.
             let own = (target.is_none() || in_from.is_none()).then_some(node);
-            for meant in own.into_iter().chain(target) {
-                if self.tells_records(meant, scope)? {
-                    return Ok(true);
-                }
+            // A number may be that of any column of a `*`.
+            let number = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
+            let tells = |node: &Node| number(node) || self.tells_records(node, scope);
+            if own.into_iter().chain(target).any(tells) {
+                return true;
             }
         }
-        Ok(false)
+        false
     }
 
-    /// Whether what is grouped by may tell records apart.
-    fn tells_records(&mut self, node: &Node, scope: &Scope<'_>) -> Judged<bool> {
-        let plain = matches!(
-            node.node,
-            Some(
-                NodeEnum::ColumnRef(_)
-                    | NodeEnum::FuncCall(_)
-                    | NodeEnum::TypeCast(_)
-                    | NodeEnum::CoalesceExpr(_)
-                    | NodeEnum::CaseExpr(_)
-                    | NodeEnum::AExpr(_)
-            )
-        );
-        if !plain {
-            return Ok(true);
+    /// Whether what is grouped by may tell records apart: it names a column that does, or is more
+    /// than columns and what is computed of them. What is refused where it is analysed is so too.
+    fn tells_records(&self, node: &Node, scope: &Scope<'_>) -> bool {
+        let any = |nodes: &[Node]| nodes.iter().any(|node| self.tells_records(node, scope));
+        let one = |node: &Option<Box<Node>>| {
+            node.as_deref().is_some_and(|node| self.tells_records(node, scope))
+        };
+        match node.node.as_ref() {
+            Some(NodeEnum::ColumnRef(n)) => {
+                let taint = self.reference(&mut n.clone(), scope);
+                taint.map_or(true, |taint| !taint.identifiers.is_empty() || taint.sublink)
+            }
+            Some(NodeEnum::FuncCall(n)) => n.over.is_some() || any(&n.args) || one(&n.agg_filter),
+            Some(NodeEnum::TypeCast(n)) => one(&n.arg),
+            Some(NodeEnum::CollateClause(n)) => one(&n.arg),
+            Some(NodeEnum::CoalesceExpr(n)) => any(&n.args),
+            Some(NodeEnum::MinMaxExpr(n)) => any(&n.args),
+            Some(NodeEnum::CaseExpr(n)) => one(&n.arg) || any(&n.args) || one(&n.defresult),
+            Some(NodeEnum::CaseWhen(n)) => one(&n.expr) || one(&n.result),
+            Some(NodeEnum::AExpr(n)) => one(&n.lexpr) || one(&n.rexpr),
+            Some(NodeEnum::BoolExpr(n)) => any(&n.args),
+            Some(NodeEnum::NullTest(n)) => one(&n.arg),
+            Some(NodeEnum::BooleanTest(n)) => one(&n.arg),
+            Some(NodeEnum::NamedArgExpr(n)) => one(&n.arg),
+            Some(NodeEnum::List(n)) => any(&n.items),
+            Some(NodeEnum::AArrayExpr(n)) => any(&n.elements),
+            Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_)) => {
+                false
+            }
+            _ => true,
         }
-        // It is analysed again in its place.
-        let taint = self.expression(&mut node.clone(), scope)?;
-        Ok(!taint.identifiers.is_empty() || taint.sublink)
     }
 }
 

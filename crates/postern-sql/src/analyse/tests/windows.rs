@@ -104,3 +104,37 @@ fn ranks_and_folds_and_a_subjects_own_rows_are_free() {
         "plain SELECT name, pg_catalog.lag(price) OVER (ORDER BY id) FROM public.products",
     );
 }
+
+/// Whether they may be single records is asked before they are analysed in their places.
+#[test]
+fn what_is_grouped_by_is_analysed_once() {
+    check(
+        "SELECT count(*) FROM products GROUP BY coalesce((SELECT count(*) FROM customers), 0)",
+        "SELECT pg_catalog.count(*) FROM public.products GROUP BY COALESCE((SELECT pg_catalog.count(*) AS count FROM <public.customers b> customers), 0)
+  1 columns, keys []
+  public.customers",
+    );
+    check(
+        "SELECT count(*), rank() OVER (ORDER BY count(*)) FROM customers GROUP BY CASE WHEN country = $1 THEN 1 ELSE 2 END, upper(country) || 'x'",
+        "SELECT pg_catalog.count(*), pg_catalog.rank() OVER (ORDER BY pg_catalog.count(*)) FROM <public.customers b> customers GROUP BY CASE WHEN country = $1 THEN 1 ELSE 2 END, pg_catalog.upper(country) || 'x'
+  2 columns, keys []
+  public.customers",
+    );
+    refused(
+        "unaccounted",
+        &[
+            "SELECT lag(max(country)) OVER (ORDER BY count(*)) FROM customers GROUP BY coalesce(id, 0), id",
+            "SELECT id, lag(country) OVER (ORDER BY country) FROM customers GROUP BY id, country",
+        ],
+    );
+    // What the number means stands behind a star.
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT count(*) FROM (SELECT s.*, rank() OVER () AS r FROM (SELECT id AS g FROM customers) s GROUP BY 1) q WHERE r < 2",
+            "SELECT count(*) FROM (SELECT s.*, rank() OVER () AS r FROM (SELECT id AS g FROM customers) s GROUP BY g) q WHERE r < 2",
+            "SELECT count(*) FROM (SELECT rank() OVER () AS r FROM customers GROUP BY id, (SELECT 1)) q WHERE r < 2",
+            "SELECT count(*) FROM (SELECT rank() OVER () AS r, id FROM customers GROUP BY id, coalesce((SELECT 1), 2)) q WHERE r < 2",
+        ],
+    );
+}
