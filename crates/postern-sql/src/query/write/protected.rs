@@ -52,7 +52,7 @@ impl<'a> Analysis<'a> {
         star.join(self.read_from_clause(&mut update.from_clause, &mut scope, Place::Bare)?);
         let mut no_masks = Vec::new();
         for (node, column) in update.target_list.iter_mut().zip(&columns) {
-            self.assigned_value(node, column, rule, &scope)?;
+            self.assigned_value(node, (leaf, column), rule, &scope)?;
             if let Some(NodeEnum::ResTarget(target)) = &node.node
                 && let Some(value) = target.val.as_deref()
             {
@@ -145,7 +145,7 @@ impl<'a> Analysis<'a> {
     fn assigned_value(
         &mut self,
         node: &mut Node,
-        column: &Column,
+        (leaf, column): (usize, &Column),
         rule: &TableRule,
         scope: &Scope<'_>,
     ) -> Judged<()> {
@@ -158,8 +158,7 @@ impl<'a> Analysis<'a> {
         self.stores(value, column, rule)?;
         let taint = self.expression(value, scope)?;
         // A clear value may be changed where it stands, by those who see all in clear.
-        let own =
-            |place: &(usize, i16)| *place == (self.target.leaf.unwrap_or_default(), column.number);
+        let own = |place: &(usize, i16)| *place == (leaf, column.number);
         let moves = match self.resolver.rules.mode {
             Mode::Restricted => !taint.protected.is_empty(),
             Mode::Accounted => !taint.protected.iter().chain(&taint.shown).all(own),
