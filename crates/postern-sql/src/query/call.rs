@@ -126,7 +126,12 @@ impl Analysis<'_> {
         if let Some((schema, name)) = qualified {
             call.funcname = vec![ast::string(&schema), ast::string(&name)];
         }
-        if !matches!(ast::names(&call.funcname).as_deref(), Some(["pg_catalog", _])) {
+        let own = match ast::names(&call.funcname).as_deref() {
+            Some(["pg_catalog", _]) => true,
+            Some([schema, name]) => self.numbers_elements(schema, name),
+            _ => false,
+        };
+        if !own {
             self.acts.calls_listed.set(true);
         }
         Ok(kind)
@@ -141,12 +146,18 @@ impl Analysis<'_> {
         match (names.as_slice(), built_in) {
             (_, Some(BuiltIn::Allowed(kind, _))) => Some(kind),
             (_, Some(BuiltIn::Refused(_))) => None,
-            // It numbers an array's elements; drivers ask for keys and indexes with it.
-            (["information_schema", "_pg_expandarray"], None) => Some(Kind::Record),
+            ([schema, name], None) if self.numbers_elements(schema, name) => Some(Kind::Record),
             ([name], None) => self.listed(self.listed_schema(name)?, name),
             ([schema, name], None) => self.listed(schema, name),
             _ => None,
         }
+    }
+
+    /// Whether it is the function of PostgreSQL's own that numbers an array's elements, with which
+    /// drivers ask for keys and indexes, and nobody has added another of its name.
+    fn numbers_elements(&self, schema: &str, name: &str) -> bool {
+        (schema, name) == ("information_schema", "_pg_expandarray")
+            && self.resolver.catalogue.functions_named(schema, name).next().is_none()
     }
 
     /// What is done with the call of a function of PostgreSQL's own, by its qualified name.

@@ -1,5 +1,5 @@
 use super::{PREFIX, analyse, check, judged, names, refused, rules};
-use crate::{Catalogue, Context, Mode, Rules, Verdict};
+use crate::{Catalogue, Context, Effect, Mode, Rules, Verdict};
 
 #[test]
 fn what_touches_nothing_protected_is_written_anew() {
@@ -151,6 +151,31 @@ fn a_function_of_the_name_of_a_built_in_one_is_not_called() {
     for (sql, allowed) in [("SELECT lower('X')", false), ("SELECT upper('x')", true)] {
         let judged = analyse(sql, &catalogue, &rules, context).unwrap();
         assert_eq!(matches!(judged[0].verdict, Verdict::Plain(_)), allowed, "{sql}");
+    }
+}
+
+/// A statement that can't change anything may be sent again, and a cursor may read it.
+#[test]
+fn what_drivers_ask_for_keys_with_changes_nothing() {
+    let sql = "SELECT (information_schema._pg_expandarray(ARRAY[1, 2])).n";
+    let json = include_str!("../fixture.json");
+    let added = r#""functions": [{"oid": 20000, "schema": "information_schema",
+        "name": "_pg_expandarray", "kind": "f", "set": true, "extension": null}, "#;
+    let added = json.replacen("\"functions\": [", added, 1);
+    let path = [];
+    let context = Context::new(&path, "pk_");
+    let judged = |json: &str| {
+        let catalogue = Catalogue::from_json(json).unwrap();
+        let rules = rules(Mode::Restricted);
+        analyse(sql, &catalogue, &rules, context).unwrap().remove(0).verdict
+    };
+    match judged(json) {
+        Verdict::Plain(plain) => assert_eq!(plain.effect, Effect::Query),
+        verdict => panic!("{verdict:?}"),
+    }
+    match judged(&added) {
+        Verdict::Refused(refusal) => assert_eq!(refusal.rule, "function"),
+        verdict => panic!("{verdict:?}"),
     }
 }
 
