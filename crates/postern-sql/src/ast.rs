@@ -21,6 +21,12 @@ pub(crate) fn names(nodes: &[Node]) -> Option<Vec<&str>> {
         .collect()
 }
 
+/// Whether the name of an operator is that of PostgreSQL's own equality; without a schema it is,
+/// as long as nothing but extensions has added another, which is looked at where it is judged.
+pub(crate) fn is_equality(name: &[Node]) -> bool {
+    matches!(names(name).as_deref(), Some(["="] | ["pg_catalog", "="]))
+}
+
 pub(crate) fn constant(text: &str) -> Node {
     let val = Some(pb::a_const::Val::Sval(pb::String { sval: text.to_owned() }));
     node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))

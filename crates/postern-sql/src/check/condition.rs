@@ -116,7 +116,7 @@ fn compared(comparison: &pb::AExpr, value: &dyn Fn(&str) -> Given) -> Condition 
         return Condition::Unknown;
     };
     let negated = match ast::names(&comparison.name).as_deref() {
-        Some(["="] | ["pg_catalog", "="]) => false,
+        _ if ast::is_equality(&comparison.name) => false,
         Some(["<>"] | ["pg_catalog", "<>"]) => true,
         _ => return Condition::Unknown,
     };

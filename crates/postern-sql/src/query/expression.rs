@@ -193,8 +193,8 @@ impl Analysis<'_> {
             _ => None,
         };
         let mut taint = self.all(left.into_iter().chain(right), scope)?;
-        let equality = operation.kind() == pb::AExprKind::AexprOp
-            && matches!(ast::names(&operation.name).as_deref(), Some([.., "="]));
+        let equality =
+            operation.kind() == pb::AExprKind::AexprOp && ast::is_equality(&operation.name);
         if equality && sources.is_some_and(|(one, two)| self.same_record(one, two)) {
             taint.identifiers.clear();
         }

@@ -50,8 +50,8 @@ impl Analysis<'_> {
 
     fn as_lookup(&self, node: &Node, scope: &Scope<'_>) -> Option<(usize, FoundLookup)> {
         let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
-        let equality = comparison.kind() == pb::AExprKind::AexprOp
-            && matches!(ast::names(&comparison.name).as_deref(), Some(["="] | ["pg_catalog", "="]));
+        let equality =
+            comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
         if !equality || self.equality_by_name().is_err() {
             return None;
         }
@@ -108,7 +108,7 @@ fn point(node: &Node, scope: &Scope<'_>) -> Option<usize> {
     /// As many records as are told apart faster one by one than in a join with the keys.
     const FEW: usize = 20;
     let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
-    if ast::names(&comparison.name)?.last() != Some(&"=") {
+    if !ast::is_equality(&comparison.name) {
         return None;
     }
     let (left, right) = (comparison.lexpr.as_deref()?, comparison.rexpr.as_deref()?);

@@ -196,8 +196,8 @@ impl Analysis<'_> {
 /// a leaf.
 fn is_link(node: &Node, scope: &Scope<'_>) -> bool {
     let Some(NodeEnum::AExpr(comparison)) = &node.node else { return false };
-    let equality = comparison.kind() == pb::AExprKind::AexprOp
-        && matches!(ast::names(&comparison.name).as_deref(), Some(["="] | ["pg_catalog", "="]));
+    let equality =
+        comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
     let column = |side: Option<&Node>| side.and_then(|node| scope.column(node));
     let of = |item: &Item| item.alias.clone();
     let sides = column(comparison.lexpr.as_deref()).zip(column(comparison.rexpr.as_deref()));

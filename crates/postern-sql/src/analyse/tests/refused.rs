@@ -442,3 +442,25 @@ fn a_table_that_nobody_listed_may_be_a_copy() {
         assert_eq!(listed(&[], sql), "allowed", "{sql}");
     }
 }
+
+#[test]
+fn an_extensions_equality_is_not_postgresqls() {
+    let json = include_str!("../fixture.json");
+    let added = r#""operators": [{"schema": "ext", "name": "=", "extension": true}, "#;
+    let json = json.replacen("\"operators\": [", added, 1);
+    let catalogue = Catalogue::from_json(&json).unwrap();
+    let path = names(&["public"]);
+    let context = Context::new(&path, PREFIX);
+    for (equal, expected) in
+        [("=", None), ("OPERATOR(pg_catalog.=)", None), ("OPERATOR(ext.=)", Some("folded_lookup"))]
+    {
+        let from = format!("customers c JOIN tickets t ON c.id {equal} t.customer_id");
+        let sql = format!("SELECT count(*) FROM {from}");
+        let statements = analyse(&sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
+        let refused_by = match &statements[0].verdict {
+            Verdict::Refused(refusal) => Some(refusal.rule),
+            _ => None,
+        };
+        assert_eq!(refused_by, expected, "{sql}");
+    }
+}

@@ -193,8 +193,7 @@ impl Queue<'_> {
     fn is_pick(&self, node: &Node) -> bool {
         let (key, select) = match &node.node {
             Some(NodeEnum::AExpr(equal)) if equal.kind() == pb::AExprKind::AexprOp => {
-                let symbol = ast::names(&equal.name);
-                if !matches!(symbol.as_deref(), Some(["="] | ["pg_catalog", "="])) {
+                if !ast::is_equality(&equal.name) {
                     return false;
                 }
                 let select = match equal.rexpr.as_deref().and_then(|node| node.node.as_ref()) {
@@ -286,7 +285,7 @@ impl Queue<'_> {
             return true;
         }
         let Some(NodeEnum::AExpr(equal)) = &node.node else { return false };
-        if !matches!(ast::names(&equal.name).as_deref(), Some(["="] | ["pg_catalog", "="])) {
+        if !ast::is_equality(&equal.name) {
             return false;
         }
         let pool = equal
