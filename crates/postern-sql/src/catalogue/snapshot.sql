@@ -98,7 +98,7 @@ SELECT pg_catalog.json_build_object(
   'types', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
       'oid', t.oid::pg_catalog.int8, 'schema', n.nspname, 'name', t.typname, 'kind', t.typtype,
-      'category', t.typcategory, 'base', t.typbasetype::pg_catalog.int8, 'modifier', t.typtypmod,
+      'category', t.typcategory, 'base', t.typbasetype::pg_catalog.int8,
       'element', CASE WHEN t.typlen = -1 THEN t.typelem::pg_catalog.int8 ELSE 0 END,
       'checked', t.typnotnull OR EXISTS (
         SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid),
