@@ -562,9 +562,14 @@ pub(super) fn rename(rows: &mut Rows, names: &[String], leaf: bool) -> Judged<()
     if names.is_empty() {
         return Ok(());
     }
-    if rows.open.is_none() && names.len() > rows.columns.len()
-        || rows.open.is_some() && !rows.keys.is_empty()
-    {
+    if rows.open.is_some() && !rows.keys.is_empty() {
+        return refuse(
+            "alias",
+            "an alias can't rename columns that are not known beside a protected table",
+            "name the columns in the sub-select, instead of `*`",
+        );
+    }
+    if rows.open.is_none() && names.len() > rows.columns.len() {
         return refuse(
             "alias",
             "the alias has more columns than the table",

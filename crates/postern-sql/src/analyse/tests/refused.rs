@@ -464,3 +464,17 @@ fn an_extensions_equality_is_not_postgresqls() {
         assert_eq!(refused_by, expected, "{sql}");
     }
 }
+
+#[test]
+fn what_is_wrong_with_an_aliass_columns_is_said() {
+    let told = |sql: &str| {
+        let refusal = refusal_of(sql);
+        (refusal.rule, refusal.message)
+    };
+    let too_long = "SELECT s.b FROM (SELECT id FROM customers) s (a, b)";
+    let message = "the alias has more columns than the table".to_owned();
+    assert_eq!(told(too_long), ("alias", message));
+    let unknown = "SELECT s.a FROM (SELECT c.id, x.* FROM customers c, jsonb_each('{}') x) s (a)";
+    let message = "an alias can't rename columns that are not known beside a protected table";
+    assert_eq!(told(unknown), ("alias", message.to_owned()));
+}
