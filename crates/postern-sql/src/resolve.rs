@@ -161,7 +161,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The rule of a protected table, its partitions and its children.
-    fn rule_of(&self, oid: u32) -> Option<&'a TableRule> {
+    pub(crate) fn rule_of(&self, oid: u32) -> Option<&'a TableRule> {
         let ancestors = self.closure(oid, |oid| self.catalogue.parents(oid));
         [oid].into_iter().chain(ancestors).find_map(|oid| {
             let relation = self.catalogue.relation(oid)?;
@@ -254,11 +254,6 @@ impl<'a> Resolver<'a> {
             }
         }
         seen
-    }
-
-    /// The rule by which a table is protected.
-    pub(crate) fn rule(&self, oid: u32) -> Option<&'a TableRule> {
-        self.rule_of(oid)
     }
 
     /// A table with its partitions and children: a write to it may write those.

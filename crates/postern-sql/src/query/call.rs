@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{
-    Analysis, expression::is_constant, field::whole_row_of, grouping::Aggregate, scope::Scope,
-};
+use super::{Analysis, field::whole_row_of, grouping::Aggregate, scope::Scope};
 use crate::{
     ast,
     functions::{Arity, BuiltIn, Class, Kind, readable_setting, refused, unlisted},
@@ -320,9 +318,4 @@ fn counts_copies(call: &pb::FuncCall, scope: &Scope<'_>) -> bool {
         let row = row.is_some_and(|item| !call.agg_distinct || copies(&item.rows.columns));
         row || scope.is_copy(argument)
     })
-}
-
-/// Whether a value is known before the statement runs.
-pub(super) fn constant_or_absent(node: &Option<Box<Node>>) -> bool {
-    is_constant(node.as_deref())
 }

@@ -6,6 +6,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis, CommonState,
+    leaf::with_sample,
     scope::{Item, Scope},
     select::{LIST_MAX, Place},
 };
@@ -508,17 +509,6 @@ impl Analysis<'_> {
         let star = Star::of(&item);
         scope.items.push(item);
         Ok(star)
-    }
-}
-
-fn with_sample(range: pb::RangeVar, sample: Option<Box<pb::RangeTableSample>>) -> Node {
-    let range = ast::node(NodeEnum::RangeVar(range));
-    match sample {
-        None => range,
-        Some(mut sample) => {
-            sample.relation = Some(Box::new(range));
-            ast::node(NodeEnum::RangeTableSample(sample))
-        }
     }
 }
 

@@ -284,6 +284,10 @@ fn base_table(
     range.catalogname.clear();
     range.schemaname.clone_from(&relation.schema);
     range.alias = Some(pb::Alias { aliasname: "b".to_owned(), colnames: Vec::new() });
+    with_sample(range, sample)
+}
+
+pub(super) fn with_sample(range: pb::RangeVar, sample: Option<Box<pb::RangeTableSample>>) -> Node {
     let range = ast::node(NodeEnum::RangeVar(range));
     match sample {
         None => range,

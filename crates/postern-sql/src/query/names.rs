@@ -2,7 +2,7 @@
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-/// The name of a target without an alias; `None` where PostgreSQL says `?column?`.
+/// The name of a target without an alias; `?column?` where there is nothing to name it after.
 pub(crate) fn figure(node: &Node) -> String {
     strength(node).map_or_else(|| "?column?".to_owned(), |(name, _)| name)
 }

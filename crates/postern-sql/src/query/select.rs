@@ -5,14 +5,8 @@ use std::{collections::BTreeSet, mem};
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis, CommonState, CommonTable,
-    call::{constant_or_absent, has_aggregate},
-    field::written_names,
-    from::rename,
-    grouping::Aggregate,
-    scope::Scope,
-    target::Outputs,
-    window::WindowUse,
+    Analysis, CommonState, CommonTable, call::has_aggregate, field::written_names, from::rename,
+    grouping::Aggregate, scope::Scope, target::Outputs, window::WindowUse,
 };
 use crate::{
     ast,
@@ -410,9 +404,6 @@ impl Analysis<'_> {
     ) -> Judged<()> {
         let scope = Scope::new(outer);
         for limit in [&mut select.limit_count, &mut select.limit_offset] {
-            if constant_or_absent(limit) && limit.is_none() {
-                continue;
-            }
             let taint = self.all(limit.as_deref_mut(), &scope)?;
             self.predicate(&taint);
         }

@@ -7,7 +7,7 @@ use super::{
     definition::covered,
     from::{Star, StarColumn},
     names::figure,
-    scope::{Item, Scope},
+    scope::Scope,
     select::Place,
 };
 use crate::{
@@ -171,17 +171,8 @@ pub(super) fn starred(
     };
     match item {
         None => not_understood("`*` of a table outside the FROM clause"),
-        Some(item) => Ok(Some((Some(item.alias.clone()), star_columns(item)))),
+        Some(item) => Ok(Some((Some(item.alias.clone()), Star::of(item)))),
     }
-}
-
-fn star_columns(item: &Item) -> Star {
-    let columns = item
-        .rows
-        .columns
-        .iter()
-        .map(|column| StarColumn { alias: Some(item.alias.clone()), column: column.clone() });
-    Star { columns: columns.collect(), open: item.rows.open.clone() }
 }
 
 fn star_of(alias: &str) -> Node {

@@ -84,7 +84,7 @@ impl<'a> Analysis<'a> {
         let mut keys = resolver.catalogue.foreign_keys().iter();
         let refers = keys.any(|key| {
             let own = key.from == relation.oid && key.columns.contains(&column.number);
-            let Some(rule) = resolver.rule(key.to).filter(|_| own) else { return false };
+            let Some(rule) = resolver.rule_of(key.to).filter(|_| own) else { return false };
             let Some(other) = resolver.catalogue.relation(key.to) else { return true };
             let free = |number: &i16| {
                 let target = other.columns.iter().find(|column| column.number == *number);
