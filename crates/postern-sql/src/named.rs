@@ -126,8 +126,14 @@ fn portion(fetch: &pb::FetchStmt) -> Judged<String> {
     }
 }
 
+/// More than a statement that is prepared by hand has; a type costs far more than an argument.
+const TYPES_MAX: usize = 10_000;
+
 /// The types of `PREPARE name (types)`, in SQL.
 fn parameter_types(types: &[Node], resolver: Resolver<'_>) -> Judged<Vec<String>> {
+    if types.len() > TYPES_MAX {
+        return too_many("54023", "types of PREPARE", TYPES_MAX);
+    }
     let mut casts = Vec::with_capacity(types.len());
     for node in types {
         let Some(NodeEnum::TypeName(name)) = &node.node else {

@@ -112,7 +112,7 @@ fn texts() -> Vec<(&'static str, String)> {
             format!("WITH c0 AS (SELECT * FROM products), {tables} SELECT 1 FROM c59")
         }),
         ("65,535 arguments", format!("EXECUTE p({})", list(65_535, "1"))),
-        ("50,000 types", format!("PREPARE p ({}) AS SELECT 1", list(50_000, "uuid"))),
+        ("10,000 types", format!("PREPARE p ({}) AS SELECT 1", list(10_000, "uuid"))),
         ("VALUES", format!("VALUES {}", list(49_000, "(1)"))),
         (
             "an INSERT of many rows",
