@@ -19,14 +19,15 @@ use crate::{
     taint::{Source, Taint},
 };
 
-/// Puts in the place of `random()` a number of the same kind that leaves no trace: 53 bits of a
-/// UUID drawn by the operating system.
+/// A number as `random()` gives it, of 53 bits of a UUID drawn by the operating system.
+const DRAWN: &str = "(pg_catalog.hashtextextended(pg_catalog.gen_random_uuid()\
+                     ::pg_catalog.text COLLATE pg_catalog.\"C\", 0) \
+                     OPERATOR(pg_catalog.&) 9007199254740991)::pg_catalog.float8 \
+                     OPERATOR(pg_catalog./) 9007199254740992::pg_catalog.float8";
+
+/// Puts in the place of `random()` a number of the same kind that leaves no trace.
 fn drawn_anew(node: &mut Node) -> Judged<()> {
-    const TEXT: &str = "(pg_catalog.hashtextextended(pg_catalog.gen_random_uuid()\
-                        ::pg_catalog.text COLLATE pg_catalog.\"C\", 0) \
-                        OPERATOR(pg_catalog.&) 9007199254740991)::pg_catalog.float8 \
-                        OPERATOR(pg_catalog./) 9007199254740992::pg_catalog.float8";
-    let Some(mut drawn) = parse_condition(TEXT) else {
+    let Some(mut drawn) = parse_condition(DRAWN) else {
         return not_understood("random()");
     };
     Shape::new("").node(&mut drawn)?;
@@ -71,7 +72,10 @@ impl Analysis<'_> {
                     }
                     // A protected table is read. Outside of the second run none is, or nothing is
                     // sent.
-                    Class::Free if !self.scouting && is_plain_random(n) => drawn_anew(node)?,
+                    Class::Free if !self.scouting && is_plain_random(n) => {
+                        self.charge_text(DRAWN)?;
+                        drawn_anew(node)?;
+                    }
                     Class::Free | Class::Setting | Class::Refused(_) => {}
                 }
                 Ok(taint)

@@ -163,6 +163,16 @@ fn conditions_of_reasons_are_parsed_once() {
 }
 
 #[test]
+fn what_is_written_for_random_numbers_is_counted() {
+    let draws = |count: usize| {
+        let numbers = vec!["random()"; count].join(", ");
+        judged(&format!("SELECT id, coalesce({numbers}) FROM customers"), Mode::Restricted)
+    };
+    assert!(draws(20).starts_with("SELECT id, "));
+    assert_eq!(draws(1_000), "54001 too_complex");
+}
+
+#[test]
 fn looking_for_lookups_is_counted() {
     let tables = (0..30).map(|n| format!("c9 t{n}")).collect::<Vec<_>>().join(", ");
     let search = |count: usize| {
