@@ -133,8 +133,8 @@ pub(crate) struct UpstreamFile {
     #[serde(default)]
     pub(crate) functions: Vec<String>,
     /// Relations that judged roles may read although the gateway can't tell what they read, as
-    /// `schema.name`: foreign tables, those of extensions, namesakes of protected tables, views that
-    /// are refused.
+    /// `schema.name`: foreign tables, those of extensions, namesakes of protected tables, views
+    /// that are refused.
     #[serde(default)]
     pub(crate) relations: Vec<String>,
     /// Whether the connection to the server is encrypted: `disable` or `require`. There is nothing
