@@ -14,9 +14,10 @@ use crate::{
     ClientFacing, Effect, Failure, Judged, Session, View,
     copy::CopyIn,
     judge::{Planned, Refused},
-    named::{Undo, rejudged},
+    named::rejudged,
     session::{Expect, NOTHING, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
     steps::Step,
+    weight::KeptPlan,
 };
 
 impl Session {
@@ -83,6 +84,8 @@ impl Session {
                 return self.refuse_query(&refused.refusal, effects);
             }
         };
+        let empty = [Arc::new(Planned::empty())];
+        let planned = if planned.is_empty() { &empty } else { planned };
         let mut sent = Vec::with_capacity(planned.len());
         for plan in planned {
             // It stands for an empty statement, which says nothing between others.
@@ -90,7 +93,9 @@ impl Session {
                 self.take_back(sent);
                 return self.refuse_unread(local_among_others(), effects);
             }
-            let (sql, portal) = match self.resolve(plan, &[], view) {
+            let kept = self.scale.plan(plan.clone(), 0);
+            let resolved = kept.and_then(|plan| self.resolve(&plan, &[], view));
+            let (sql, portal) = match resolved {
                 Ok(resolved) => resolved,
                 Err(failure) => {
                     self.take_back(sent);
@@ -113,11 +118,6 @@ impl Session {
             self.steps.extend(steps);
             self.steps.push_back(Step::End);
             return Ok(());
-        }
-        if sent.is_empty() {
-            let (unnamed, empty) = (UpstreamName(None), Arc::new(Planned::empty()));
-            let portal = Portal::new(unnamed, empty, &[], view);
-            sent.push((String::new(), Run::new(portal, Undo::Nothing)));
         }
         let (texts, runs): (Vec<String>, VecDeque<Run>) = sent.into_iter().unzip();
         let mut bytes = BytesMut::new();
@@ -220,7 +220,10 @@ impl Session {
             return self.refuse_in_order(&Failure::TooManyNames, effects);
         }
         let plan = match single(&view.judge.judge(parse.sql)) {
-            Ok(plan) => plan,
+            Ok(plan) => {
+                let with = 2 * name.len() + parse.sql.len() + 4 * parse.types.len();
+                self.scale.plan(plan, with)
+            }
             Err(None) => return self.refuse_in_order(&Failure::ManyStatements, effects),
             Err(Some(refused)) => {
                 self.refuse_in_order(&refused.refusal, effects)?;
@@ -228,7 +231,10 @@ impl Session {
                 return Ok(());
             }
         };
-        let mut resolved = None;
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(failure) => return self.refuse_in_order(&failure, effects),
+        };
         if let Planned::Guarded(plan) = &*plan
             && let Err(refused) = plan.takes_types(&parse.types)
         {
@@ -236,21 +242,9 @@ impl Session {
             effects.push(Effect::Refused(refused));
             return Ok(());
         }
-        let sql: Cow<'_, str> = match &*plan {
-            Planned::Named(_) | Planned::Copy(_) => match self.resolve(&plan, &[], view) {
-                Ok((sql, portal)) => {
-                    resolved = Some(Box::new(portal));
-                    sql.into()
-                }
-                Err(failure) => return self.refuse_in_order(&failure, effects),
-            },
-            Planned::Plain(plain) => (&*plain.sql).into(),
-            Planned::Local(_) => "".into(),
-            // Hidden parameters come after all that the client declares, used or not.
-            Planned::Guarded(plan) if parse.types.len() > plan.guarded.client_parameters => {
-                plan.guarded.sql.render_parameters(parse.types.len()).0.into()
-            }
-            Planned::Guarded(plan) => (&*plan.sql).into(),
+        let (sql, resolved) = match self.parsed(&plan, parse, view) {
+            Ok(parsed) => parsed,
+            Err(failure) => return self.refuse_in_order(&failure, effects),
         };
         let types = parse.types.clone();
         let used = match &*plan {
@@ -270,6 +264,30 @@ impl Session {
         self.statements.insert(name.to_owned(), prepared);
         self.expected.push_back(Expect::Parse { name: name.to_owned() });
         Ok(())
+    }
+
+    /// The text of a statement to be prepared, and what it comes to now, if that is found out anew
+    /// at each Bind.
+    fn parsed<'p>(
+        &mut self,
+        plan: &'p KeptPlan,
+        parse: &Parse<'_>,
+        view: &mut View<'_>,
+    ) -> Result<(Cow<'p, str>, Option<Box<Portal>>), Failure> {
+        let sql = match &**plan {
+            Planned::Named(_) | Planned::Copy(_) => {
+                let (sql, portal) = self.resolve(plan, &[], view)?;
+                return Ok((sql.into(), Some(Box::new(portal))));
+            }
+            Planned::Plain(plain) => (&*plain.sql).into(),
+            Planned::Local(_) => "".into(),
+            // Hidden parameters come after all that the client declares, used or not.
+            Planned::Guarded(plan) if parse.types.len() > plan.guarded.client_parameters => {
+                plan.guarded.sql.render_parameters(parse.types.len()).0.into()
+            }
+            Planned::Guarded(plan) => (&*plan.sql).into(),
+        };
+        Ok((sql, None))
     }
 
     fn bind(&mut self, bind: &Bind<'_>, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
@@ -305,8 +323,15 @@ impl Session {
         }
         let statement = prepared.upstream.statement();
         let name = self.portal_name(bind.portal);
-        let portal = name.portal();
-        let upstream = Bind { portal: &portal, statement: &statement, ..bind.clone() };
+        if bind.portal.is_empty() {
+            self.portals.remove("");
+        }
+        let portal = match self.portal(name, plan.clone(), &bind.parameters, view) {
+            Ok(portal) => portal,
+            Err(failure) => return self.refuse_in_order(&failure, effects),
+        };
+        let (upstream, statement) = (name.portal(), &statement);
+        let upstream = Bind { portal: &upstream, statement, ..bind.clone() };
         let mut bytes = BytesMut::new();
         match &*plan {
             Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
@@ -328,7 +353,6 @@ impl Session {
         }
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
-        let portal = Portal::new(name, plan, &bind.parameters, view);
         let open = self.unproven(&portal);
         self.portals.insert(bind.portal.to_owned(), portal);
         self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
@@ -339,7 +363,7 @@ impl Session {
     fn bind_late(
         &mut self,
         bind: &Bind<'_>,
-        plan: &Arc<Planned>,
+        plan: &KeptPlan,
         view: &mut View<'_>,
         effects: &mut Vec<Effect>,
     ) -> Sent {

@@ -100,6 +100,8 @@ pub enum Failure {
     Protocol(&'static str),
     #[error("too many prepared statements or portals are open in this session")]
     TooManyNames,
+    #[error("prepared statements and portals of this session are too large together")]
+    NamesTooLarge,
     #[error("this account is not available")]
     Suspended,
     #[error("the database server sent something that was not expected")]
@@ -127,7 +129,7 @@ impl ClientFacing for Failure {
             Self::LookupArgument => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) | Self::ParameterCount { .. } => SqlState::PROTOCOL_VIOLATION,
-            Self::TooManyNames => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::TooManyNames | Self::NamesTooLarge => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
         }
@@ -151,6 +153,7 @@ impl ClientFacing for Failure {
             Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
             Self::CatalogueUnknown => "try again soon",
             Self::LookupArgument => "write the value itself, without a function or an operator",
+            Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::StatementExists(_)
@@ -191,7 +194,8 @@ impl ClientFacing for Failure {
             | Self::CatalogueChanged
             | Self::CatalogueUnknown
             | Self::Protocol(_)
-            | Self::TooManyNames => Severity::Error,
+            | Self::TooManyNames
+            | Self::NamesTooLarge => Severity::Error,
         }
     }
 
@@ -212,7 +216,8 @@ impl ClientFacing for Failure {
             | Self::PlanChanged
             | Self::CatalogueChanged
             | Self::Protocol(_)
-            | Self::TooManyNames => ErrorKind::Client,
+            | Self::TooManyNames
+            | Self::NamesTooLarge => ErrorKind::Client,
             Self::CatalogueUnknown | Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
         }
     }

@@ -185,7 +185,7 @@ impl Session {
                 relations.truncate(1);
             }
             let column: Arc<str> = format!("{}{sqlstate}", postern_model::FAILED).into();
-            let value = postern_model::Secret::new(sqlstate.as_bytes().to_vec());
+            let value = postern_model::Secret::new(Arc::<[u8]>::from(sqlstate.as_bytes()));
             let told = relations.into_iter().map(|relation| LookupTouch {
                 relation,
                 column: column.clone(),

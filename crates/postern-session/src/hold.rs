@@ -60,7 +60,7 @@ pub struct LookupTouch {
     /// Whether a record was found.
     pub hit: bool,
     /// What was searched for, as the client wrote it.
-    pub value: Secret<Vec<u8>>,
+    pub value: Secret<Arc<[u8]>>,
 }
 
 /// A chunk of rows that may leave only after it has been recorded.

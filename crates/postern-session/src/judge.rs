@@ -92,6 +92,8 @@ pub struct PlannedGuarded {
     pub parameters: Vec<Hole>,
     /// What each row that it returns discloses.
     pub shown: Arc<Shown>,
+    /// What each of its look-ups searches for, where that is a constant.
+    constants: Vec<Option<Secret<Arc<[u8]>>>>,
 }
 
 impl PlannedGuarded {
@@ -104,7 +106,7 @@ impl PlannedGuarded {
     pub(crate) fn lookups(
         &self,
         kind: LookupKind,
-        searched: &[Secret<Vec<u8>>],
+        searched: &[Secret<Arc<[u8]>>],
         hit: bool,
     ) -> Vec<LookupTouch> {
         let lookups = self.guarded.lookups.iter().zip(searched);
@@ -168,15 +170,25 @@ impl PlannedGuarded {
     }
 
     /// What its lookups search for, given the client's parameters.
-    pub(crate) fn searched(&self, parameters: &[Option<&[u8]>]) -> Vec<Secret<Vec<u8>>> {
-        let values = self.guarded.lookups.iter().map(|lookup| match &lookup.value {
-            LookupValue::Constant(text) => text.as_bytes(),
-            LookupValue::Parameter(number) => {
-                let index = number.checked_sub(1);
-                index.and_then(|index| parameters.get(index)).copied().flatten().unwrap_or(&[])
-            }
+    pub(crate) fn searched(&self, parameters: &[Option<&[u8]>]) -> Vec<Secret<Arc<[u8]>>> {
+        let values = self.guarded.lookups.iter().zip(&self.constants);
+        let values = values.map(|(lookup, constant)| match constant {
+            Some(constant) => constant.clone(),
+            None => Secret::new(parameter(&lookup.value, parameters).into()),
         });
-        values.map(|value| Secret::new(value.to_vec())).collect()
+        values.collect()
+    }
+
+    /// How many bytes that takes, beside those of constants, which are the plan's own.
+    pub(crate) fn searched_bytes(&self, parameters: &[Option<&[u8]>]) -> usize {
+        let lookups = self.guarded.lookups.iter();
+        lookups.map(|lookup| parameter(&lookup.value, parameters).len()).sum()
+    }
+
+    /// What it takes to keep it: the template, the text made of it, and the constants that are
+    /// searched for and looked at are each no longer than the text.
+    fn bytes(&self) -> usize {
+        self.sql.len() * 4
     }
 }
 
@@ -243,6 +255,28 @@ impl Planned {
         }
     }
 
+    /// What it takes to keep it, about.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Plain(plain) => plain.sql.len(),
+            Self::Guarded(plan) => plan.bytes(),
+            Self::Local(_) => 0,
+            Self::Copy(copy) => copy.query.bytes(),
+            Self::Named(named) => {
+                let act = match &named.named.act {
+                    Act::Prepare { source, .. } => source.len(),
+                    // The values are parts of the texts.
+                    Act::Execute(arguments) => 2 * arguments.sql.len(),
+                    Act::Fetch { what, .. } => what.len(),
+                    Act::Declare { .. } | Act::Deallocate | Act::Close => 0,
+                };
+                // The verdict of which the query's plan was made is there too.
+                let query = named.query.as_ref().map_or(0, |query| 2 * query.bytes());
+                named.named.name.len() + act + query
+            }
+        }
+    }
+
     /// Whether its text is made anew each time that it is sent.
     pub(crate) fn is_late(&self) -> bool {
         matches!(self, Self::Named(_) | Self::Copy(_))
@@ -281,6 +315,15 @@ impl Planned {
             ) => false,
         }
     }
+}
+
+/// The client's parameter that a look-up searches for; nothing if it is another value.
+fn parameter<'p>(value: &LookupValue, parameters: &[Option<&'p [u8]>]) -> &'p [u8] {
+    let index = match value {
+        LookupValue::Constant(_) => None,
+        LookupValue::Parameter(number) => number.checked_sub(1),
+    };
+    index.and_then(|index| parameters.get(index)).copied().flatten().unwrap_or(&[])
 }
 
 /// What a remembered analysis costs beside its texts; an estimate of the maps' and trees' share.
@@ -406,7 +449,12 @@ fn planned(
             .collect(),
     });
     let (sql, parameters) = guarded.sql.render_parameters(guarded.client_parameters);
-    PlannedGuarded { guarded, sql, parameters, shown }
+    let constants = guarded.lookups.iter().map(|lookup| match &lookup.value {
+        LookupValue::Constant(text) => Some(Secret::new(text.as_bytes().into())),
+        LookupValue::Parameter(_) => None,
+    });
+    let constants = constants.collect();
+    PlannedGuarded { guarded, sql, parameters, shown, constants }
 }
 
 /// The ledger keeps each text for good, so that a long one is kept in part; the fingerprint is of

@@ -33,6 +33,7 @@ mod session;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 pub use self::{
     entitled::{Entitled, ReasonSet},

@@ -14,6 +14,7 @@ use crate::{
     client::single,
     judge::{Planned, PlannedNamed},
     session::{NOTHING, Portal, Prepared, UpstreamName},
+    weight::KeptPlan,
 };
 
 /// A statement as it is sent: its text, and what executes it.
@@ -76,7 +77,7 @@ impl Session {
     /// The text of a statement as it is sent now, with the actor's keys as literals.
     pub(crate) fn resolve(
         &mut self,
-        plan: &Arc<Planned>,
+        plan: &KeptPlan,
         parameters: &[Option<&[u8]>],
         view: &mut View<'_>,
     ) -> Resolved {
@@ -88,7 +89,7 @@ impl Session {
             }
             Planned::Plain(_) | Planned::Guarded(_) | Planned::Local(_) => self.literal(plan, view),
         };
-        Ok((sql, Portal::new(UpstreamName(None), plan.clone(), parameters, view)))
+        Ok((sql, self.portal(UpstreamName(None), plan.clone(), parameters, view)?))
     }
 
     /// The text of a query with the actor's keys in it.
@@ -103,7 +104,7 @@ impl Session {
 
     fn resolve_named(
         &mut self,
-        plan: &Arc<Planned>,
+        plan: &KeptPlan,
         named: &PlannedNamed,
         parameters: &[Option<&[u8]>],
         view: &mut View<'_>,
@@ -118,21 +119,23 @@ impl Session {
                 let (sql, cursor) = self.declare((name, options), query, parameters, view)?;
                 let (upstream, judged) = (cursor.upstream, cursor.judged.clone());
                 let change = Change::Cursor(Some(Box::new(cursor)));
-                let portal = about(plan, Kept::Cursor(name, upstream), change, view);
+                let kept = Kept::Cursor(name, upstream);
+                let portal = self.about(plan, kept, change, view)?;
                 // The query is analysed now: this proof is that of all that is fetched.
                 Ok((sql, Portal { judged, ..portal }))
             }
-            (Act::Fetch { what, moves }, _) => Ok(self.fetch(plan, name, (what, *moves), view)),
+            (Act::Fetch { what, moves }, _) => self.fetch(plan, name, (what, *moves), view),
             (Act::Deallocate, _) => {
                 let upstream = self.statements.get(name).map_or(NOTHING, |known| known.upstream);
                 let sql = format!("DEALLOCATE {}", upstream.statement());
                 let kept = Kept::Statement(name, upstream);
-                Ok((sql, about(plan, kept, Change::Statement(None), view)))
+                Ok((sql, self.about(plan, kept, Change::Statement(None), view)?))
             }
             (Act::Close, _) => {
                 let upstream = self.portals.get(name).map_or(NOTHING, |known| known.upstream);
                 let sql = format!("CLOSE {}", upstream.portal());
-                Ok((sql, about(plan, Kept::Cursor(name, upstream), Change::Cursor(None), view)))
+                let kept = Kept::Cursor(name, upstream);
+                Ok((sql, self.about(plan, kept, Change::Cursor(None), view)?))
             }
             (Act::Prepare { .. } | Act::Declare { .. }, None) => Err(Failure::NotExecutable),
         }
@@ -140,7 +143,7 @@ impl Session {
 
     fn prepare(
         &mut self,
-        plan: &Arc<Planned>,
+        plan: &KeptPlan,
         (name, types, source): (&str, &[String], &str),
         query: &Arc<Planned>,
         view: &View<'_>,
@@ -168,13 +171,13 @@ impl Session {
         let prepared = Prepared {
             upstream,
             sql: source.into(),
-            plan: query.clone(),
+            plan: self.scale.plan(query.clone(), 2 * name.len() + source.len())?,
             parameters,
             types: Vec::new(),
             resolved: None,
         };
         let change = Change::Statement(Some(Box::new(prepared)));
-        Ok((sql, about(plan, Kept::Statement(name, upstream), change, view)))
+        Ok((sql, self.about(plan, Kept::Statement(name, upstream), change, view)?))
     }
 
     /// The plan is judged again, as for Bind.
@@ -186,9 +189,9 @@ impl Session {
     ) -> Resolved {
         let Some(prepared) = self.statements.get(name) else {
             let sql = format!("EXECUTE {}", NOTHING.statement());
-            let nothing = Arc::new(Planned::empty());
+            let nothing = self.scale.plan(Arc::new(Planned::empty()), 0)?;
             let kept = Kept::Statement(name, NOTHING);
-            return Ok((sql, about(&nothing, kept, Change::Nothing, view)));
+            return Ok((sql, self.about(&nothing, kept, Change::Nothing, view)?));
         };
         let plan = rejudged(prepared, view).ok_or(Failure::PlanChanged)?;
         if arguments.values.len() != prepared.parameters {
@@ -221,7 +224,7 @@ impl Session {
         }
         let list = if texts.is_empty() { String::new() } else { format!("({})", texts.join(", ")) };
         let sql = format!("EXECUTE {}{list}", upstream.statement());
-        let mut portal = Portal::new(UpstreamName(None), plan, &values, view);
+        let mut portal = self.portal(UpstreamName(None), plan, &values, view)?;
         let kept = Kept::Statement(name, upstream);
         portal.about = Some(Arc::new(About::new(kept, false, Change::Nothing)));
         Ok((sql, portal))
@@ -243,7 +246,8 @@ impl Session {
         let upstream = self.upstream_name(name);
         let text = self.literal(query, view);
         let sql = format!("DECLARE {} {options}CURSOR FOR {text}", upstream.portal());
-        Ok((sql, Portal::new(upstream, query.clone(), parameters, view)))
+        let query = self.scale.plan(query.clone(), 2 * name.len())?;
+        Ok((sql, self.portal(upstream, query, parameters, view)?))
     }
 
     /// Rows of a cursor are those of its query, under the entitlements and the catalogue of its
@@ -251,11 +255,11 @@ impl Session {
     /// protected rows says how many there are: it is sent as a FETCH whose rows are recorded.
     fn fetch(
         &self,
-        plan: &Arc<Planned>,
+        plan: &KeptPlan,
         name: &str,
         (what, moves): (&str, bool),
         view: &View<'_>,
-    ) -> (String, Portal) {
+    ) -> Resolved {
         let cursor = self
             .portals
             .get(name)
@@ -271,9 +275,22 @@ impl Session {
         let about = Some(Arc::new(About::new(kept, moves && held, Change::Nothing)));
         let portal = match cursor {
             Some(cursor) => cursor.clone(),
-            None => Portal::new(UpstreamName(None), plan.clone(), &[], view),
+            None => self.portal(UpstreamName(None), plan.clone(), &[], view)?,
         };
-        (sql, Portal { about, upstream: UpstreamName(None), ..portal })
+        Ok((sql, Portal { about, upstream: UpstreamName(None), ..portal }))
+    }
+
+    /// What executes a statement that gives no rows.
+    fn about(
+        &self,
+        plan: &KeptPlan,
+        kept: Kept<'_>,
+        change: Change,
+        view: &View<'_>,
+    ) -> Result<Portal, Failure> {
+        let mut portal = self.portal(UpstreamName(None), plan.clone(), &[], view)?;
+        portal.about = Some(Arc::new(About::new(kept, false, change)));
+        Ok(portal)
     }
 
     /// Takes over what an execution that is being sent changes; it is put back if it fails.
@@ -347,21 +364,14 @@ impl Session {
 }
 
 /// The plan of what was prepared, if it is judged as it was then.
-pub(crate) fn rejudged(prepared: &Prepared, view: &mut View<'_>) -> Option<Arc<Planned>> {
+pub(crate) fn rejudged(prepared: &Prepared, view: &mut View<'_>) -> Option<KeptPlan> {
     let judged = single(&view.judge.judge(&prepared.sql)).ok()?;
     let plan = match (&*judged, &*prepared.plan) {
         // It was prepared in SQL: the text is that of PREPARE.
         (Planned::Named(named), Planned::Plain(_) | Planned::Guarded(_)) => named.query.clone()?,
         _ => judged,
     };
-    plan.is_same(&prepared.plan).then_some(plan)
-}
-
-/// What executes a statement that gives no rows.
-fn about(plan: &Arc<Planned>, kept: Kept<'_>, change: Change, view: &View<'_>) -> Portal {
-    let mut portal = Portal::new(UpstreamName(None), plan.clone(), &[], view);
-    portal.about = Some(Arc::new(About::new(kept, false, change)));
-    portal
+    plan.is_same(&prepared.plan).then(|| prepared.plan.clone())
 }
 
 fn put<T>(map: &mut HashMap<String, T>, name: String, known: Option<T>) {

@@ -31,11 +31,18 @@ pub struct HoldLimits {
     pub bytes_max: usize,
     /// Prepared statements and portals of one session.
     pub names_max: usize,
+    /// Bytes of their texts, of what these were rewritten to, and of what look-ups search for.
+    pub names_bytes_max: usize,
 }
 
 impl Default for HoldLimits {
     fn default() -> Self {
-        Self { rows_max: 512, bytes_max: 256 * 1024, names_max: 10_000 }
+        Self {
+            rows_max: 512,
+            bytes_max: 256 * 1024,
+            names_max: 10_000,
+            names_bytes_max: 32 * 1024 * 1024,
+        }
     }
 }
 

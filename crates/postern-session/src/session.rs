@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use postern_model::{Secret, Timestamp};
+use postern_model::Timestamp;
 use postern_wire::{Frame, Parse, TransactionStatus, encode};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     outbox::Outbox,
     proof::Judgement,
     steps::Step,
+    weight::{KeptPlan, Scale, Searched},
 };
 
 /// What happened to a session.
@@ -131,7 +132,8 @@ pub(crate) struct Prepared {
     pub(crate) upstream: UpstreamName,
     /// As the client wrote it.
     pub(crate) sql: Arc<str>,
-    pub(crate) plan: Arc<Planned>,
+    /// Weighed with its texts.
+    pub(crate) plan: KeptPlan,
     /// How many parameters of the client it has.
     pub(crate) parameters: usize,
     /// Their types, as far as the client declared them by the protocol.
@@ -159,12 +161,12 @@ impl Prepared {
 pub(crate) struct Portal {
     /// Its name on the server.
     pub(crate) upstream: UpstreamName,
-    pub(crate) plan: Arc<Planned>,
+    pub(crate) plan: KeptPlan,
     pub(crate) bound: Arc<Entitled>,
     pub(crate) bound_at: Timestamp,
     pub(crate) judged: Arc<Judgement>,
     /// What its lookups search for.
-    pub(crate) searched: Vec<Secret<Vec<u8>>>,
+    pub(crate) searched: Arc<Searched>,
     /// What it has to do with things that are kept by name.
     pub(crate) about: Option<Arc<About>>,
     /// A savepoint may have been rolled back since, and the portal with it.
@@ -172,13 +174,12 @@ pub(crate) struct Portal {
 }
 
 impl Portal {
-    pub(crate) fn new(
+    fn new(
         upstream: UpstreamName,
-        plan: Arc<Planned>,
-        parameters: &[Option<&[u8]>],
+        plan: KeptPlan,
+        searched: Arc<Searched>,
         view: &View<'_>,
     ) -> Self {
-        let searched = plan.guarded().map(|plan| plan.searched(parameters)).unwrap_or_default();
         Self {
             upstream,
             plan,
@@ -301,7 +302,7 @@ pub(crate) enum Expect {
 #[derive(Debug, Clone)]
 pub(crate) struct Described {
     /// Whose rows.
-    pub(crate) plan: Arc<Planned>,
+    pub(crate) plan: KeptPlan,
     pub(crate) hidden_parameters: usize,
     /// They do not leave.
     pub(crate) moves: bool,
@@ -322,6 +323,8 @@ pub struct Session {
     pub(crate) profile: Arc<Profile>,
     pub(crate) statements: HashMap<String, Prepared>,
     pub(crate) portals: HashMap<String, Portal>,
+    /// What both take, and what is under way.
+    pub(crate) scale: Scale,
     pub(crate) expected: VecDeque<Expect>,
     pub(crate) outbox: Outbox,
     /// Rows of the running statement that are not yet a hold.
@@ -361,6 +364,7 @@ impl Session {
     /// A session whose client has just been told that it is ready.
     pub fn new(profile: Arc<Profile>) -> Self {
         Self {
+            scale: Scale::new(profile.limits.names_bytes_max),
             profile,
             statements: HashMap::new(),
             portals: HashMap::new(),
@@ -392,6 +396,25 @@ impl Session {
             && !self.closed
             && self.charging.is_none()
             && self.expected.len() < EXPECTED_MAX
+            && !self.is_heavy()
+    }
+
+    /// Whether what is under way should be answered before more is taken: it takes too many bytes.
+    /// While the server takes data it answers nothing.
+    fn is_heavy(&self) -> bool {
+        self.copy_in == CopyIn::No && !self.expected.is_empty() && self.scale.is_heavy()
+    }
+
+    /// A statement with the entitlements and parameters of this moment.
+    pub(crate) fn portal(
+        &self,
+        upstream: UpstreamName,
+        plan: KeptPlan,
+        parameters: &[Option<&[u8]>],
+        view: &View<'_>,
+    ) -> Result<Portal, Failure> {
+        let searched = self.scale.searched(&plan, parameters)?;
+        Ok(Portal::new(upstream, plan, searched, view))
     }
 
     /// Whether a message of the client may be handled now. Up to a Sync or Query message whatever
@@ -446,7 +469,10 @@ impl Session {
             Input::Server(frame) if self.profile.kind == Kind::PassThrough => {
                 self.outbox.bytes(frame.raw(), effects);
             }
-            Input::Client(frame) => self.client(&frame, view, effects),
+            Input::Client(frame) => {
+                self.flushed = false;
+                self.client(&frame, view, effects);
+            }
             Input::Server(frame) => self.server(&frame, effects),
             Input::Recorded { hold, allowed, stopped } => {
                 let charged = stopped.as_ref().map_or(Ok(()), |stopped| Err(stopped.failure()));
@@ -467,6 +493,9 @@ impl Session {
         self.let_out(view, effects);
         self.open_copy();
         self.step(view, effects);
+        if self.is_heavy() {
+            self.flush_server(effects);
+        }
         effects.extend(self.untold.drain(..).map(Effect::Tell));
     }
 

@@ -26,6 +26,7 @@ mod names;
 mod proofs;
 mod proven;
 mod refusals;
+mod weights;
 mod writes;
 
 /// One session with all around it.
@@ -74,6 +75,15 @@ impl Table {
             answers: true,
             asks: false,
         }
+    }
+
+    /// A session that may keep so many bytes by name.
+    fn keeping(names_bytes_max: usize) -> Self {
+        let mut table = Self::new();
+        let mut profile = (*table.session.profile).clone();
+        profile.limits.names_bytes_max = names_bytes_max;
+        table.session = Session::new(Arc::new(profile));
+        table
     }
 
     fn input(&mut self, input: Input) -> &mut Self {

@@ -6,26 +6,31 @@ use crate::tests::{Bind, Execute, Parse, Target};
 const PLAIN: &str = "SELECT $1::int8[]";
 const GUARDED: &str = "SELECT email FROM customers";
 
-fn parse(table: &mut Table, name: &str, sql: &str) {
+pub(super) fn parse(table: &mut Table, name: &str, sql: &str) {
     let types = Vec::new();
     table.client(|out| encode::parse(out, &Parse { name, sql, types }).unwrap());
 }
 
-fn bind(table: &mut Table, portal: &str, statement: &str) {
+pub(super) fn bind(table: &mut Table, portal: &str, statement: &str) {
     bind_with(table, portal, statement, Vec::new());
 }
 
-fn bind_with(table: &mut Table, portal: &str, statement: &str, parameters: Vec<Option<&[u8]>>) {
+pub(super) fn bind_with(
+    table: &mut Table,
+    portal: &str,
+    statement: &str,
+    parameters: Vec<Option<&[u8]>>,
+) {
     let (formats, result_formats) = (Vec::new(), Vec::new());
     let bind = Bind { portal, statement, formats, parameters, result_formats };
     table.client(|out| encode::bind(out, &bind).unwrap());
 }
 
-fn execute(table: &mut Table, portal: &str) {
+pub(super) fn execute(table: &mut Table, portal: &str) {
     table.client(|out| encode::execute(out, &Execute { portal, max_rows: 0 }).unwrap());
 }
 
-fn fails(table: &mut Table, sqlstate: &'static str) {
+pub(super) fn fails(table: &mut Table, sqlstate: &'static str) {
     let fields = postern_wire::ReportFields(vec![
         (b'S', "ERROR"),
         (b'V', "ERROR"),
