@@ -19,6 +19,7 @@ test: ## Run all tests
 redteam: ## Attack Postern as tests/redteam says; CORPUS="DIR DIR" runs other attacks
 	@scripts/setup redteam
 	cargo build --release --locked --package postern
+	@python3 tests/redteam/harness/tests.py --quiet
 	@python3 tests/redteam/harness/main.py $(ARGS) $(CORPUS)
 
 sqlmap: ## Give a page with an SQL injection, behind Postern, to sqlmap for half an hour

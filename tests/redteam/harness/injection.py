@@ -191,7 +191,8 @@ def everything(printed, output, record):
 
 def judge(text, values, own_values, site):
     """Whether all is well. A run that reached nothing proves nothing, so that fails too."""
-    injectable = re.search(r"parameter: id \(get\)|is vulnerable|injectable", text, re.I)
+    # How sqlmap begins its list of what it can inject into; "injectable" it says where there is none.
+    injectable = re.search(r"^Parameter: id \(GET\)", text, re.M)
     control = own_values.within(text)
     # Lena Brown, who is foreign, is found wherever Elena Brown, who is not, is shown.
     shown = "\n".join(own_values.rows)
@@ -208,6 +209,7 @@ def judge(text, values, own_values, site):
 
 
 def run(options):
+    troubles = []
     with contextlib.ExitStack() as stack:
         own = servers.folder("postern-sqlmap-")
         stack.callback(shutil.rmtree, own, ignore_errors=True)
@@ -216,6 +218,7 @@ def run(options):
         dsn = postgres.dsn()
         if not options.plain:
             postern = servers.Postern(own, postgres, budgets=False)
+            troubles = postern.troubles
             dsn = stack.enter_context(postern).dsn()
         values, own_values = personal(postgres)
         first = postgres.rows(f"SELECT min(customer_id) FROM tickets WHERE assignee = '{ACTOR}'")
@@ -229,9 +232,16 @@ def run(options):
             shutil.copytree(own / "sqlmap", options.keep, dirs_exist_ok=True)
             shutil.copy(own / "answers.txt", options.keep)
             (options.keep / "printed.txt").write_text(printed)
+    # The gateway has stopped by now, and its ledger is checked.
+    for trouble in troubles:
+        say(trouble)
     line, attacked, leaked = judge(text, values, own_values, site)
     print(line)
-    return 0 if attacked and leaked == options.plain else 1
+    return 0 if is_well(attacked, leaked, troubles, options.plain) else 1
+
+
+def is_well(attacked, leaked, troubles, plain):
+    return attacked and leaked == plain and not troubles
 
 
 def main():

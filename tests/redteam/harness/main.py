@@ -69,9 +69,10 @@ class Resets:
             with client:
                 try:
                     self.next(client.makefile().readline().strip())
-                except Failed as error:
-                    # The runner's control query fails then, and says so for the file.
-                    self.postern.troubles.append(str(error))
+                except Exception as error:
+                    # The runner waits for an answer before each file: this must go on. Its control
+                    # query fails then, and says so for the file.
+                    self.postern.troubles.append(f"{type(error).__name__}: {error}")
 
     def next(self, agent):
         if agent in self.spent or not self.postern.lives():
