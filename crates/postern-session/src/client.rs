@@ -260,7 +260,8 @@ impl Session {
         to_server(&bytes, effects);
         let Parse { types, .. } = message;
         let sql = parse.sql.into();
-        let prepared = Prepared { upstream, sql, plan, parameters, types, resolved };
+        let judge = view.judge.identity().clone();
+        let prepared = Prepared { upstream, sql, plan, judge, parameters, types, resolved };
         self.statements.insert(name.to_owned(), prepared);
         self.expected.push_back(Expect::Parse { name: name.to_owned() });
         Ok(())
@@ -291,7 +292,7 @@ impl Session {
     }
 
     fn bind(&mut self, bind: &Bind<'_>, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
-        let Some(prepared) = self.statements.get(bind.statement) else {
+        let Some(prepared) = self.statements.get_mut(bind.statement) else {
             let failure = Failure::NoStatement(bind.statement.to_owned());
             return self.refuse_in_order(&failure, effects);
         };

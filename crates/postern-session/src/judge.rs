@@ -21,9 +21,26 @@ pub struct Judge {
     rules: Arc<Rules>,
     search_path: Arc<[String]>,
     prefix: Arc<str>,
+    identity: Identity,
     known: HashMap<Arc<str>, Arc<Judged>>,
     known_bytes: usize,
+    /// Past this it forgets all that it remembers.
+    known_bytes_max: usize,
+    /// How many texts it analysed.
+    analyses: u64,
     leaf_texts: LeafTexts,
+}
+
+/// Which judge made a plan: the same one makes the same plan of the same text, for it has one
+/// catalogue and one set of rules.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Identity(Arc<()>);
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        // What holds one keeps its place from being another's.
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// What the text of one Parse or Query message comes to.
@@ -328,7 +345,7 @@ fn parameter<'p>(value: &LookupValue, parameters: &[Option<&'p [u8]>]) -> &'p [u
 
 /// What a remembered analysis costs beside its texts; an estimate of the maps' and trees' share.
 const JUDGED_BYTES: usize = 16 * 1024;
-/// Past this a judge forgets all that it remembers.
+/// What a judge remembers, unless it is told to remember less.
 const KNOWN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// A longer text is analysed each time.
 const KNOWN_TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -349,8 +366,11 @@ impl Judge {
             rules,
             search_path,
             prefix,
+            identity: Identity::default(),
             known: HashMap::new(),
             known_bytes: 0,
+            known_bytes_max: KNOWN_BYTES_MAX,
+            analyses: 0,
             leaf_texts: LeafTexts::default(),
         }
     }
@@ -360,16 +380,44 @@ impl Judge {
         if let Some(known) = self.known.get(sql) {
             return known.clone();
         }
+        self.analyses += 1;
         let judged = Arc::new(self.analyse(sql));
-        if sql.len() <= KNOWN_TEXT_BYTES_MAX {
-            if self.known_bytes > KNOWN_BYTES_MAX {
-                self.known.clear();
-                self.known_bytes = 0;
+        let bytes = sql.len() * 8 + JUDGED_BYTES;
+        if sql.len() <= KNOWN_TEXT_BYTES_MAX && bytes <= self.known_bytes_max {
+            if self.known_bytes + bytes > self.known_bytes_max {
+                self.forget();
             }
-            self.known_bytes += sql.len() * 8 + JUDGED_BYTES;
+            self.known_bytes += bytes;
             self.known.insert(sql.into(), judged.clone());
         }
         judged
+    }
+
+    /// Remembers no more than so many bytes from now on.
+    pub fn remember(&mut self, bytes_max: usize) {
+        self.known_bytes_max = bytes_max.min(KNOWN_BYTES_MAX);
+        if self.known_bytes > self.known_bytes_max {
+            self.forget();
+        }
+    }
+
+    /// What it remembers takes so many bytes, about.
+    pub fn remembered_bytes(&self) -> usize {
+        self.known_bytes
+    }
+
+    /// How many texts it analysed, because it did not remember them.
+    pub fn analyses(&self) -> u64 {
+        self.analyses
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn forget(&mut self) {
+        self.known = HashMap::new();
+        self.known_bytes = 0;
     }
 
     fn analyse(&self, sql: &str) -> Judged {

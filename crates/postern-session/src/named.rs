@@ -172,6 +172,7 @@ impl Session {
             upstream,
             sql: source.into(),
             plan: self.scale.plan(query.clone(), 2 * name.len() + source.len())?,
+            judge: view.judge.identity().clone(),
             parameters,
             types: Vec::new(),
             resolved: None,
@@ -187,7 +188,7 @@ impl Session {
         arguments: &Arguments,
         view: &mut View<'_>,
     ) -> Resolved {
-        let Some(prepared) = self.statements.get(name) else {
+        let Some(prepared) = self.statements.get_mut(name) else {
             let sql = format!("EXECUTE {}", NOTHING.statement());
             let nothing = self.scale.plan(Arc::new(Planned::empty()), 0)?;
             let kept = Kept::Statement(name, NOTHING);
@@ -363,15 +364,23 @@ impl Session {
     }
 }
 
-/// The plan of what was prepared, if it is judged as it was then.
-pub(crate) fn rejudged(prepared: &Prepared, view: &mut View<'_>) -> Option<KeptPlan> {
+/// The plan of what was prepared, if it is judged as it was then. Only another judge has to look: a
+/// short message must not cost the analysis of a long text.
+pub(crate) fn rejudged(prepared: &mut Prepared, view: &mut View<'_>) -> Option<KeptPlan> {
+    if prepared.judge == *view.judge.identity() {
+        return Some(prepared.plan.clone());
+    }
     let judged = single(&view.judge.judge(&prepared.sql)).ok()?;
     let plan = match (&*judged, &*prepared.plan) {
         // It was prepared in SQL: the text is that of PREPARE.
         (Planned::Named(named), Planned::Plain(_) | Planned::Guarded(_)) => named.query.clone()?,
         _ => judged,
     };
-    plan.is_same(&prepared.plan).then(|| prepared.plan.clone())
+    if !plan.is_same(&prepared.plan) {
+        return None;
+    }
+    prepared.judge = view.judge.identity().clone();
+    Some(prepared.plan.clone())
 }
 
 fn put<T>(map: &mut HashMap<String, T>, name: String, known: Option<T>) {

@@ -15,7 +15,7 @@ use crate::{
     copy::CopyIn,
     entitled::ReasonSet,
     hold::{Held, Relied},
-    judge::{Planned, Refused},
+    judge::{Identity, Planned, Refused},
     named::{About, Undo},
     outbox::Outbox,
     proof::Judgement,
@@ -134,6 +134,8 @@ pub(crate) struct Prepared {
     pub(crate) sql: Arc<str>,
     /// Weighed with its texts.
     pub(crate) plan: KeptPlan,
+    /// Who judged it last.
+    pub(crate) judge: Identity,
     /// How many parameters of the client it has.
     pub(crate) parameters: usize,
     /// Their types, as far as the client declared them by the protocol.

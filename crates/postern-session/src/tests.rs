@@ -51,23 +51,18 @@ impl Table {
     }
 
     fn with_proofs(proves: bool) -> Self {
-        let catalogue = Catalogue::from_json(include_str!("tests/catalogue.json")).unwrap();
-        let policy = Policy::parse(Policy::default_text()).unwrap();
-        let actor = Actor::new("ana");
-        let who = (&actor, "agent", Kind::Restricted);
-        let (rules, key_sets) = plan_rules(&tables(), &[reason()], &policy, who);
+        let (judge, key_sets) = judge();
         let profile = Profile {
-            actor,
+            actor: Actor::new("ana"),
             role: "agent".into(),
             kind: Kind::Restricted,
             key_sets: Arc::<[ReasonSet]>::from(key_sets),
             proves,
             limits: HoldLimits { rows_max: 3, ..HoldLimits::default() },
         };
-        let path: Arc<[String]> = Arc::from(["public".to_owned()]);
         Self {
             session: Session::new(Arc::new(profile)),
-            judge: Judge::new(Some(Arc::new(catalogue)), Arc::new(rules), path, "pk_".into()),
+            judge,
             entitled: Arc::new(entitled(&["1", "3"])),
             generation: 1,
             now: Timestamp(0),
@@ -167,6 +162,16 @@ impl Table {
         let effects = std::mem::take(&mut self.effects);
         effects.into_iter().flat_map(|effect| tell(&effect)).collect()
     }
+}
+
+fn judge() -> (Judge, Vec<ReasonSet>) {
+    let catalogue = Catalogue::from_json(include_str!("tests/catalogue.json")).unwrap();
+    let policy = Policy::parse(Policy::default_text()).unwrap();
+    let who = (&Actor::new("ana"), "agent", Kind::Restricted);
+    let (rules, key_sets) = plan_rules(&tables(), &[reason()], &policy, who);
+    let path: Arc<[String]> = Arc::from(["public".to_owned()]);
+    let judge = Judge::new(Some(Arc::new(catalogue)), Arc::new(rules), path, "pk_".into());
+    (judge, key_sets)
 }
 
 fn tables() -> Vec<TableSettings> {

@@ -1,7 +1,7 @@
 //! What a session keeps by name has a limit in bytes.
 
 use super::{
-    Table, Target, TransactionStatus, encode,
+    Table, Target, TransactionStatus, encode, judge,
     names::{bind, bind_with, execute, fails, parse},
 };
 
@@ -10,6 +10,23 @@ const TOO_LARGE: &str = "prepared statements and portals of this session are too
 
 fn long(sql: &str, bytes: usize) -> String {
     format!("{sql} WHERE name <> '{}'", "x".repeat(bytes))
+}
+
+fn executed(table: &mut Table, how: &str) {
+    match how {
+        "bind" => bind(table, "", "s"),
+        sql => {
+            table.query(sql);
+        }
+    }
+    let told = table.told();
+    assert!(told[0].starts_with("server < bind") || told[0].contains("EXECUTE"), "{told:?}");
+    if how == "bind" {
+        table.client(encode::sync).server(encode::bind_complete);
+    } else {
+        table.completed("SELECT 0");
+    }
+    table.ready(TransactionStatus::Idle).told();
 }
 
 fn prepared(table: &mut Table, name: &str, sql: &str) -> Vec<String> {
@@ -113,6 +130,49 @@ fn an_execution_takes_no_copy_of_what_it_searches_for() {
     }
     assert_eq!(table.session.scale.bytes(), before);
     assert!(!table.told().iter().any(|line| line.contains("postern_refused")));
+}
+
+#[test]
+fn a_long_text_is_analysed_once_by_each_judge() {
+    let sql = long("SELECT email FROM customers", 100_000);
+    for (prepare, how) in [(sql.clone(), "bind"), (format!("PREPARE s AS {sql}"), "EXECUTE s")] {
+        let mut table = Table::new();
+        if how == "bind" {
+            prepared(&mut table, "s", &prepare);
+        } else {
+            table.query(&prepare).completed("PREPARE").ready(TransactionStatus::Idle).told();
+        }
+        assert_eq!(table.judge.analyses(), 1);
+        // EXECUTE itself is a text too.
+        let own = u64::from(how != "bind");
+        executed(&mut table, how);
+        executed(&mut table, how);
+        assert_eq!(table.judge.analyses(), 1 + own);
+        (table.judge, _) = judge();
+        executed(&mut table, how);
+        assert_eq!(table.judge.analyses(), 1 + own, "the catalogue may be another one");
+        executed(&mut table, how);
+        assert_eq!(table.judge.analyses(), 1 + own);
+    }
+}
+
+#[test]
+fn a_judge_remembers_no_more_than_it_may() {
+    let (mut judge, _) = judge();
+    for number in 0..20 {
+        judge.judge(&format!("SELECT {number}"));
+    }
+    let all = judge.remembered_bytes();
+    judge.remember(all / 2);
+    assert_eq!(judge.remembered_bytes(), 0);
+    for number in 0..20 {
+        judge.judge(&format!("SELECT {number}"));
+        assert!(judge.remembered_bytes() <= all / 2);
+    }
+    assert!(judge.remembered_bytes() > 0);
+    judge.remember(0);
+    judge.judge("SELECT 1");
+    assert_eq!(judge.remembered_bytes(), 0);
 }
 
 #[test]
