@@ -16,6 +16,7 @@ pub(crate) struct Judges {
     /// Of the catalogue that the judges know; `None` while there is none.
     version: Option<[u8; 32]>,
     planned: Vec<Planned>,
+    /// The one that was asked for last is the last.
     judges: Vec<(Arc<Rules>, Rc<RefCell<Judge>>)>,
 }
 
@@ -28,6 +29,12 @@ struct Planned {
 
 /// How many actors' rules are remembered; equal rules are kept once however many share them.
 const PLANNED_MAX: usize = 4_096;
+
+/// How many judges are kept that no connection uses.
+const IDLE_MAX: usize = 16;
+
+/// What all judges of a core remember together; those that are used share it in equal parts.
+const REMEMBERED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 impl Judges {
     pub(crate) fn new(prefix: Arc<str>, search_path: Arc<[String]>) -> Self {
@@ -75,11 +82,17 @@ impl Judges {
     ) -> Rc<RefCell<Judge>> {
         let version = present.map(|present| present.catalogue.version());
         if self.version != version {
-            self.judges.clear();
+            // A connection may keep its judge until its client sends something.
+            for (_, judge) in self.judges.drain(..) {
+                judge.borrow_mut().remember(0);
+            }
             self.version = version;
         }
-        if let Some((_, judge)) = self.judges.iter().find(|(known, _)| **known == **rules) {
-            return judge.clone();
+        if let Some(at) = self.judges.iter().position(|(known, _)| **known == **rules) {
+            let known = self.judges.remove(at);
+            let judge = known.1.clone();
+            self.judges.push(known);
+            return judge;
         }
         let judge = Judge::new(
             present.map(|present| present.catalogue.clone()),
@@ -89,6 +102,27 @@ impl Judges {
         );
         let judge = Rc::new(RefCell::new(judge));
         self.judges.push((rules.clone(), judge.clone()));
+        self.share_out();
         judge
     }
+
+    /// Lets go of judges that nobody uses, the longest unused first, and divides what may be
+    /// remembered among the others.
+    fn share_out(&mut self) {
+        let idle = |judge: &Rc<RefCell<Judge>>| Rc::strong_count(judge) == 1;
+        let count = self.judges.iter().filter(|(_, judge)| idle(judge)).count();
+        let mut spare = count.saturating_sub(IDLE_MAX);
+        self.judges.retain(|(_, judge)| {
+            let goes = spare > 0 && idle(judge);
+            spare -= usize::from(goes);
+            !goes
+        });
+        let share = REMEMBERED_BYTES_MAX / self.judges.len().max(1);
+        for (_, judge) in &self.judges {
+            judge.borrow_mut().remember(share);
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;
