@@ -48,6 +48,9 @@ pub(crate) enum KeepError {
     Connect(#[from] ConnectError),
     #[error("the query of reason `{reason}` is not accepted by the database server")]
     Reason { reason: Arc<str>, source: tokio_postgres::Error },
+    /// The server's own words can hold the value at which a condition failed.
+    #[error("the query of reason `{reason}` fails: {what}")]
+    Reading { reason: Arc<str>, what: String },
     #[error("the catalogue can't be understood")]
     Catalogue(#[from] postern_sql::CatalogueError),
     #[error("the database server closed the connection")]
@@ -87,8 +90,8 @@ impl Keeper {
             Ok::<_, KeepError>((reading, probing, probe, read, clock))
         };
         let (reading, probing, mut probe, read, clock) = declining(&mut self.proofs, start).await?;
-        let reader = Reader::prepare(&reading, &settings.reasons, &*clock).await;
-        let reader = reader.map_err(|(reason, source)| KeepError::Reason { reason, source })?;
+        let prepare = timeout(QUERY_MAX, Reader::prepare(&reading, &settings.reasons, &*clock));
+        let reader = declining(&mut self.proofs, prepare).await??;
         let read = remembering(read, &mut self.identities, &settings.tables);
         publish(&self.catalogue, &mut self.generation, read);
         let catalogue = Freshness {
@@ -257,7 +260,7 @@ async fn open(
         .user(&upstream.user)
         .dbname(&upstream.database)
         .application_name("postern")
-        .options("-c search_path=pg_catalog -c statement_timeout=5s");
+        .options("-c search_path=pg_catalog -c statement_timeout=5s -c client_min_messages=error");
     if let Some(password) = &upstream.password {
         config.password(password.expose());
     }

@@ -14,7 +14,7 @@ use postern_model::{Actor, Clock, Grade, Reason, Subject};
 use postern_session::{Entitled, ReasonGrade, ReasonSettings};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::login::quoted;
+use crate::{catalogue::KeepError, login::quoted};
 
 /// How old a reading may be when something is decided by it.
 const READING_LASTS: Duration = Duration::from_secs(1);
@@ -137,17 +137,20 @@ impl<'a> Reader<'a> {
         client: &'a tokio_postgres::Client,
         settings: &[ReasonSettings],
         clock: &'a dyn Clock,
-    ) -> Result<Self, (Arc<str>, tokio_postgres::Error)> {
+    ) -> Result<Self, KeepError> {
         let mut queries = Vec::new();
-        for reason in settings {
-            let statement = client.prepare(&query(reason)).await;
-            queries.push((reason.name.clone(), statement.map_err(|e| (reason.name.clone(), e))?));
+        for settings in settings {
+            let reason = settings.name.clone();
+            let statement = client.prepare(&query(settings)).await;
+            let statement =
+                statement.map_err(|source| KeepError::Reason { reason: reason.clone(), source })?;
+            queries.push((reason, statement));
         }
         Ok(Self { client, queries, clock })
     }
 
     /// Reads all active actors.
-    pub(crate) async fn read_all(&self, reasons: &Reasons) -> Result<(), tokio_postgres::Error> {
+    pub(crate) async fn read_all(&self, reasons: &Reasons) -> Result<(), KeepError> {
         self.read(reasons, &reasons.actors()).await
     }
 
@@ -156,7 +159,7 @@ impl<'a> Reader<'a> {
         &self,
         reasons: &Reasons,
         asked: Vec<Request>,
-    ) -> Result<(), tokio_postgres::Error> {
+    ) -> Result<(), KeepError> {
         let actors: Vec<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
         self.read(reasons, &actors).await?;
         for request in asked {
@@ -166,7 +169,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    async fn read(&self, reasons: &Reasons, actors: &[Actor]) -> Result<(), tokio_postgres::Error> {
+    async fn read(&self, reasons: &Reasons, actors: &[Actor]) -> Result<(), KeepError> {
         if actors.is_empty() {
             return Ok(());
         }
@@ -176,12 +179,13 @@ impl<'a> Reader<'a> {
         let mut read: HashMap<&str, Vec<(Subject, Reason)>> = HashMap::new();
         let mut rows = Vec::new();
         for (name, statement) in &self.queries {
-            rows.push((name, self.client.query(statement, &[&names]).await?));
+            let answer = self.client.query(statement, &[&names]).await;
+            rows.push((name, answer.map_err(|error| unreadable(name, &error))?));
         }
         for (name, rows) in &rows {
             for row in rows {
-                let (actor, subject): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-                let grade = if row.try_get(2)? { Grade::Strong } else { Grade::Weak };
+                let held = entitlement(row).map_err(|error| unreadable(name, &error))?;
+                let (actor, subject, grade) = held;
                 let reason = Reason { name: (*name).clone(), grade };
                 read.entry(actor).or_default().push((Subject::new(subject), reason));
             }
@@ -192,6 +196,20 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+fn entitlement(row: &tokio_postgres::Row) -> Result<(&str, &str, Grade), tokio_postgres::Error> {
+    let grade = if row.try_get(2)? { Grade::Strong } else { Grade::Weak };
+    Ok((row.try_get(0)?, row.try_get(1)?, grade))
+}
+
+fn unreadable(reason: &Arc<str>, error: &tokio_postgres::Error) -> KeepError {
+    let what = match error.code() {
+        Some(code) => format!("SQLSTATE {}", code.code()),
+        None if error.is_closed() => "the connection is closed".to_owned(),
+        None => "the answer can't be read".to_owned(),
+    };
+    KeepError::Reading { reason: reason.clone(), what }
 }
 
 /// The SQL of a reason: actor, subject and whether it is strong, for the actors in `$1`.
@@ -213,3 +231,6 @@ fn query(reason: &ReasonSettings) -> String {
         condition = reason.condition,
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod encrypted;
 mod fresh;
 mod kept;
 mod raw;
+mod stalling;
 mod views;
 mod world;
 mod writes;

@@ -73,6 +73,11 @@ impl World {
 
     /// The same, with TLS for clients.
     pub(super) fn start_with(budgets: &[Limit], tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        Self::start_as(budgets, |settings| settings.tls = tls)
+    }
+
+    /// With settings that a test changes.
+    pub(super) fn start_as(budgets: &[Limit], change: impl FnOnce(&mut Settings)) -> Self {
         let postgres = PostgresServer::start(postern_testkit::Options::default()).unwrap();
         postgres.psql("CREATE DATABASE support").unwrap();
         postgres.psql_in("support", SCHEMA).unwrap();
@@ -90,7 +95,8 @@ impl World {
             mock_secret: [1; 32],
             search_key: [2; 32],
         };
-        let settings = Settings { tls, ..settings(&postgres, budgets) };
+        let mut settings = settings(&postgres, budgets);
+        change(&mut settings);
         let gateway = Gateway::build(settings, parts).unwrap();
         let handle = gateway.handle();
         postern_testkit::wait_until(PATIENCE, "the catalogue to be read", || handle.is_ready())

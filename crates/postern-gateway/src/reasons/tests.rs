@@ -1,0 +1,48 @@
+use std::error::Error;
+
+use postern_model::Timestamp;
+use postern_testkit::PostgresServer;
+
+use super::*;
+
+#[derive(Debug)]
+struct Never;
+
+impl Clock for Never {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+}
+
+fn reason(condition: &str) -> ReasonSettings {
+    ReasonSettings {
+        name: "ticket".into(),
+        schema: "public".to_owned(),
+        table: "tickets".to_owned(),
+        subject: "customer_id".to_owned(),
+        actor: "assignee".to_owned(),
+        condition: condition.to_owned(),
+        grade: ReasonGrade::Always(Grade::Weak),
+        take: None,
+    }
+}
+
+#[tokio::test]
+async fn what_fails_in_a_condition_is_told_without_the_value() {
+    let postgres = PostgresServer::start(postern_testkit::Options::default()).unwrap();
+    let schema = "CREATE TABLE tickets (customer_id text, assignee text, note text);
+                  INSERT INTO tickets VALUES ('1', 'ana', 'Jane Roe')";
+    postgres.psql(schema).unwrap();
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(postgres.socket_dir()).port(postgres.port()).user(postgres.superuser());
+    let (client, connection) =
+        config.dbname("postgres").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let settings = [reason("note::pg_catalog.int4 > 0")];
+    let reader = Reader::prepare(&client, &settings, &Never).await.unwrap();
+    let (reasons, _requests) = Reasons::new();
+    let error = reader.read(&reasons, &[Actor::new("ana")]).await.unwrap_err();
+    assert_eq!(error.to_string(), "the query of reason `ticket` fails: SQLSTATE 22P02");
+    assert!(error.source().is_none(), "its words hold the value");
+    assert!(!format!("{error:?}").contains("Jane"), "{error:?}");
+}
