@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     Role, SessionInfo,
     freshness::{Due, LOOK, Look, Present},
-    hold::HoldBuffer,
+    hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
     login::{self, LoggedIn},
     reasons::Active,
@@ -53,7 +53,7 @@ pub(crate) enum ConnectionError {
     #[error("the database server broke the protocol")]
     ServerFrame(#[source] postern_wire::FrameError),
     #[error("a receipt did not fit its hold")]
-    Receipt(#[from] crate::hold::WrongReceipt),
+    Receipt(#[from] WrongReceipt),
     #[error("a message can't be made")]
     Encode(#[from] encode::EncodeError),
 }
@@ -349,10 +349,10 @@ impl Connection<'_> {
             Effect::Tell(hold) => self.tell(hold),
             Effect::Ask { question, searches } => self.ask(question, searches),
             Effect::Prove { proof } => self.shared.prove(proof, self.sender.clone()),
-            Effect::Release { rows, .. } => {
-                if let Some((buffer, receipt)) = self.receipt.take() {
-                    append(&mut self.client.output, buffer.release(receipt, rows)?);
-                }
+            Effect::Release { hold, rows } => {
+                let waits = self.receipt.take();
+                let (buffer, receipt) = waits.ok_or(WrongReceipt::Named { named: hold })?;
+                append(&mut self.client.output, buffer.release(receipt, (hold, rows))?);
             }
             Effect::Refused(refused) => self.shared.note(Note::Refused {
                 actor: self.actor.clone(),

@@ -1,3 +1,5 @@
+//! Rows that wait for the ledger's receipt, and the one way on which they leave.
+
 use bytes::BytesMut;
 use postern_ledger::Receipt;
 use postern_session::Hold;
@@ -13,12 +15,13 @@ pub(crate) struct HoldBuffer {
     bytes: BytesMut,
 }
 
-/// A receipt that is not this hold's.
+/// Not what this hold waits for.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("the receipt is for hold {hold} of connection {connection}, not for this one")]
-pub(crate) struct WrongReceipt {
-    connection: u64,
-    hold: u64,
+pub(crate) enum WrongReceipt {
+    #[error("the receipt is for hold {hold} of connection {connection}, not for this one")]
+    Other { connection: u64, hold: u64 },
+    #[error("hold {named} is to be released, which is not the one that was recorded")]
+    Named { named: u64 },
 }
 
 impl HoldBuffer {
@@ -33,7 +36,12 @@ impl HoldBuffer {
         Self { connection, hold: hold.id, ends, bytes: std::mem::take(&mut hold.bytes) }
     }
 
-    /// The first rows, as many as `rows` and the receipt both allow.
+    pub(crate) fn hold(&self) -> u64 {
+        self.hold
+    }
+
+    /// The first rows, as many as `rows` and the receipt both allow, if the session names this
+    /// hold.
     ///
     /// INVARIANT (record, then reveal): a receipt exists only after the entry is on stable storage,
     /// it names the connection and the hold, and it is used up here.
@@ -41,12 +49,15 @@ impl HoldBuffer {
     pub(crate) fn release(
         mut self,
         receipt: Receipt,
-        rows: usize,
+        (named, rows): (u64, usize),
     ) -> Result<BytesMut, WrongReceipt> {
+        if named != self.hold {
+            return Err(WrongReceipt::Named { named });
+        }
         let (connection, hold) = (receipt.connection(), receipt.hold());
         let counted = usize::try_from(receipt.rows()) == Ok(self.ends.len());
         if connection != self.connection || hold != self.hold || !counted {
-            return Err(WrongReceipt { connection, hold });
+            return Err(WrongReceipt::Other { connection, hold });
         }
         let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
         let rows = rows.min(allowed).min(self.ends.len());
@@ -55,3 +66,6 @@ impl HoldBuffer {
         Ok(self.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -485,6 +485,10 @@ impl Session {
             Input::Proven { proof, generation } => self.outbox.proven(proof, generation, effects),
             Input::NotRecorded { hold, why } => {
                 let failure = why.failure();
+                if self.outbox.waiting().is_none_or(|waiting| waiting.hold != hold) {
+                    // It is not known any more what is recorded.
+                    return self.close(&failure, effects);
+                }
                 if !self.charged(hold, Err(failure.clone()), view, effects) {
                     self.cut(&failure, effects);
                 }

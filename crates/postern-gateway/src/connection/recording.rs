@@ -4,7 +4,11 @@ use postern_ledger::{Answer, Limit, Receipt, RecordError};
 use postern_session::{Hold, Input, Stopped, Unrecorded};
 
 use super::{Connection, ConnectionError};
-use crate::{draft::draft, hold::HoldBuffer, registry::Command};
+use crate::{
+    draft::draft,
+    hold::{HoldBuffer, WrongReceipt},
+    registry::Command,
+};
 
 impl Connection<'_> {
     pub(super) fn record(&mut self, mut hold: Hold) {
@@ -78,7 +82,7 @@ impl Connection<'_> {
         hold: u64,
         result: Result<Receipt, RecordError>,
     ) -> Result<(), ConnectionError> {
-        let held = self.held.take();
+        let held = self.held.take().filter(|held| held.hold() == hold);
         let (receipt, held) = match (result, held) {
             (Ok(receipt), Some(held)) => (receipt, held),
             (Err(error), _) => {
@@ -89,7 +93,7 @@ impl Connection<'_> {
                 let why = unrecorded(&error);
                 return self.handle(Input::NotRecorded { hold, why }).await;
             }
-            (Ok(_), None) => return Ok(()),
+            (Ok(_), None) => return Err(WrongReceipt::Named { named: hold }.into()),
         };
         let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
         if receipt.stopped().is_some() {

@@ -57,6 +57,18 @@ fn a_receipt_for_another_hold_releases_nothing() {
 }
 
 #[test]
+fn a_failure_of_another_hold_cuts_nothing_and_ends_the_session() {
+    let mut table = Table::new();
+    table.query(LIST).rows(&[&["1", "One", "1"]]).completed("SELECT 1").told();
+    table.input(Input::NotRecorded { hold: 7, why: Unrecorded::Failed });
+    let told = table.told();
+    assert!(told[0].starts_with("client < error 58030"), "{told:?}");
+    assert_eq!(told[1..], ["close"]);
+    table.recorded(1, 1);
+    assert_eq!(table.told(), Vec::<String>::new(), "nothing leaves any more");
+}
+
+#[test]
 fn hidden_parameters_and_columns_do_not_show() {
     let mut table = Table::new();
     extended(&mut table, "SELECT name FROM customers WHERE id = $1", &["1"]);
