@@ -1,3 +1,5 @@
+//! What a hold becomes in the ledger: whom it shows, and hashes of what was looked up.
+
 use std::sync::Arc;
 
 use postern_ledger::{Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Touch};

@@ -1,3 +1,5 @@
+//! The words in which a statement is refused: a rule, a message and what to do instead.
+
 use pg_query::NodeEnum;
 
 use crate::Refusal;
