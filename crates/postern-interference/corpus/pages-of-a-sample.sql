@@ -1,4 +1,5 @@
 -- A sample is drawn from pages, and how many rows stand on a page depends on how long values are.
+-- expect: refused
 SELECT id FROM people TABLESAMPLE SYSTEM (50) REPEATABLE (1)
 SELECT id FROM people TABLESAMPLE SYSTEM (50) REPEATABLE (2)
 SELECT id FROM people TABLESAMPLE SYSTEM (50) REPEATABLE (3)

@@ -32,6 +32,10 @@ pub const SCRIPTS_PER_WORLD: u64 = 1_000;
 /// A world with so many findings is left: making each short takes long.
 const FINDINGS_MAX: usize = 3;
 
+/// How many of a hundred thousand scripts may differ once, or end on one side only for lack of
+/// time.
+const UNSTEADY_MAX: u64 = 2;
+
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
@@ -217,8 +221,22 @@ impl Totals {
         self.percent(Outcome::Allowed)
     }
 
+    /// Whether nothing was found, and enough was seen to say so.
+    pub fn is_well(&self) -> bool {
+        self.findings.is_empty() && self.count(Outcome::Closed) == 0 && self.is_steady()
+    }
+
+    fn is_steady(&self) -> bool {
+        let max = UNSTEADY_MAX * self.scripts.div_ceil(100_000).max(1);
+        u64::try_from(self.unsteady.len()).is_ok_and(|count| count <= max)
+    }
+
+    fn count(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&outcome).copied().unwrap_or(0)
+    }
+
     fn percent(&self, outcome: Outcome) -> u64 {
-        self.outcomes.get(&outcome).copied().unwrap_or(0) * 100 / self.scripts.max(1)
+        self.count(outcome) * 100 / self.scripts.max(1)
     }
 
     fn add(&mut self, other: Self) {
@@ -239,13 +257,14 @@ impl fmt::Display for Totals {
         write!(
             f,
             "{} queries over {} worlds in {seconds:.1} s: {} % without error, {} % refused, {} % \
-             failed, {} timed out, {} rows; {} unsteady, {} findings",
+             failed, {} timed out, {} closed, {} rows; {} unsteady, {} findings",
             self.scripts,
             self.worlds,
             self.percent(Outcome::Allowed),
             self.percent(Outcome::Refused),
             self.percent(Outcome::Failed),
-            self.outcomes.get(&Outcome::TimedOut).copied().unwrap_or(0),
+            self.count(Outcome::TimedOut),
+            self.count(Outcome::Closed),
             self.rows,
             self.unsteady.len(),
             self.findings.len()

@@ -128,30 +128,29 @@ pub enum Outcome {
     Failed,
     /// It took longer than allowed: nothing is known.
     TimedOut,
+    /// The connection was dropped, which no script may bring about.
+    Closed,
 }
 
 impl Transcript {
-    /// What the first error says.
+    /// What the first error says, if the connection lasted.
     pub fn outcome(&self) -> Outcome {
-        match self.errors().first().map(|(code, _)| code.as_str()) {
-            None if self.closed => Outcome::Failed,
-            None => Outcome::Allowed,
-            Some("57014") => Outcome::TimedOut,
-            Some("42501") => Outcome::Refused,
-            Some(_) => Outcome::Failed,
+        if self.closed { Outcome::Closed } else { outcome(&self.frames) }
+    }
+
+    /// What became of each step.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        let steps = self.frames.split_inclusive(|frame| frame.tag() == b'Z');
+        let mut outcomes: Vec<Outcome> = steps.map(outcome).collect();
+        if self.closed {
+            outcomes.push(Outcome::Closed);
         }
+        outcomes
     }
 
     /// SQLSTATE and text of each error.
     pub fn errors(&self) -> Vec<(String, String)> {
-        let mut errors = Vec::new();
-        for frame in self.frames.iter().filter(|frame| frame.tag() == b'E') {
-            if let Ok(Backend::ErrorResponse(fields)) = Backend::parse(frame) {
-                let code = fields.sqlstate().map(|code| code.to_string()).unwrap_or_default();
-                errors.push((code, fields.message().unwrap_or_default().to_owned()));
-            }
-        }
-        errors
+        errors(&self.frames)
     }
 
     /// How many rows came.
@@ -173,4 +172,24 @@ impl Transcript {
             false
         })
     }
+}
+
+fn outcome(frames: &[Frame]) -> Outcome {
+    match errors(frames).first().map(|(code, _)| code.as_str()) {
+        None => Outcome::Allowed,
+        Some("57014") => Outcome::TimedOut,
+        Some("42501") => Outcome::Refused,
+        Some(_) => Outcome::Failed,
+    }
+}
+
+fn errors(frames: &[Frame]) -> Vec<(String, String)> {
+    let mut errors = Vec::new();
+    for frame in frames.iter().filter(|frame| frame.tag() == b'E') {
+        if let Ok(Backend::ErrorResponse(fields)) = Backend::parse(frame) {
+            let code = fields.sqlstate().map(|code| code.to_string()).unwrap_or_default();
+            errors.push((code, fields.message().unwrap_or_default().to_owned()));
+        }
+    }
+    errors
 }

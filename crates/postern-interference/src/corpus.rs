@@ -1,29 +1,55 @@
 //! Scripts that once told the two sides apart, over a world that does not change.
 //!
-//! A file of the corpus is a comment that tells what was found and a script in the form of
-//! [`Script::text`]. What the generator found over a random world is written down over this one, so
-//! that a file keeps its meaning when the generator changes.
+//! A file of the corpus is a comment that tells what was found, a line `-- expect:` with what
+//! becomes of the steps (one word for all, or one for each: allowed, refused, failed) and a script
+//! in the form of [`Script::text`]. What the generator found over a random world is written down
+//! over this one, so that a file keeps its meaning when the generator changes.
 
 use std::fmt::Write as _;
 
+use anyhow::{Context as _, bail};
 use postern_model::FieldClass;
 
 use crate::{
     arena::Arena,
+    client::Outcome,
     compare::{Verdict, judge, readable},
     make,
     schema::{CANARY, Column, Guard, Kind, Table, World},
     script::Script,
 };
 
-/// Plays a file of the corpus: what the two sides differ in, if they do.
+/// Plays a file of the corpus: what is wrong, if something is: the two sides differ, or they do not
+/// end as the file expects.
 pub fn replay(arena: &Arena, text: &str) -> anyhow::Result<Option<String>> {
     let script = Script::parse(text)?;
+    let expected = expected(text, script.steps.len())?;
     let mut stage = arena.stage(&world())?;
-    Ok(match judge(&mut stage, &script)? {
-        Verdict::Leak(why) => Some(why),
-        Verdict::Same { .. } | Verdict::Unsteady(_) => None,
-    })
+    match judge(&mut stage, &script)? {
+        Verdict::Leak(why) | Verdict::Unsteady(why) => return Ok(Some(why)),
+        Verdict::Same { .. } => {}
+    }
+    let [one, _] = stage.play(&script)?;
+    let came = one.outcomes();
+    Ok((came != expected).then(|| format!("{expected:?} was expected, {came:?} came")))
+}
+
+/// What becomes of each step, by the file's word.
+fn expected(text: &str, steps: usize) -> anyhow::Result<Vec<Outcome>> {
+    let line = text.lines().find_map(|line| line.strip_prefix("-- expect:"));
+    let words = line.context("it does not say what it expects")?.split_whitespace();
+    let outcomes = words.map(|word| match word {
+        "allowed" => Ok(Outcome::Allowed),
+        "refused" => Ok(Outcome::Refused),
+        "failed" => Ok(Outcome::Failed),
+        _ => bail!("`{word}` can't be expected"),
+    });
+    let outcomes = outcomes.collect::<anyhow::Result<Vec<_>>>()?;
+    match *outcomes {
+        [all] => Ok(vec![all; steps]),
+        _ if outcomes.len() == steps => Ok(outcomes),
+        _ => bail!("{} steps are expected, there are {steps}", outcomes.len()),
+    }
 }
 
 /// What comes on both sides for a file of the corpus, message by message.
