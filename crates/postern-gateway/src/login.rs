@@ -8,6 +8,7 @@ use postern_model::Actor;
 use postern_people::{ScramServer, Verifier};
 use postern_policy::{Action, Request};
 use postern_session::Kind;
+use postern_sql::quote::identifier;
 use postern_wire::{
     FirstMessage, Frame, FrameReader, Frontend, SaslInitial, SqlState, TransactionStatus, encode,
     encode::{Report, Severity},
@@ -397,7 +398,7 @@ fn pinned(shared: &Shared, kind: Kind) -> Vec<(&'static str, String)> {
     }
     let limits = &shared.settings.limits;
     let path: Vec<String> =
-        shared.settings.upstream.search_path.iter().map(|schema| quoted(schema)).collect();
+        shared.settings.upstream.search_path.iter().map(|schema| identifier(schema)).collect();
     vec![
         ("client_encoding", "UTF8".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),
@@ -410,11 +411,6 @@ fn pinned(shared: &Shared, kind: Kind) -> Vec<(&'static str, String)> {
             limits.idle_in_transaction_timeout.as_millis().to_string(),
         ),
     ]
-}
-
-/// An SQL identifier in quotes.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn is_utf8(encoding: &str) -> bool {

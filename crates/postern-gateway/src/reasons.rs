@@ -12,9 +12,10 @@ use std::{
 
 use postern_model::{Actor, Clock, Grade, Reason, Subject};
 use postern_session::{Entitled, ReasonGrade, ReasonSettings};
+use postern_sql::quote::identifier;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{catalogue::KeepError, login::quoted};
+use crate::catalogue::KeepError;
 
 /// How old a reading may be when something is decided by it.
 const READING_LASTS: Duration = Duration::from_secs(1);
@@ -224,10 +225,10 @@ fn query(reason: &ReasonSettings) -> String {
          FROM {schema}.{table} \
          WHERE {actor}::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) \
          AND {subject} IS NOT NULL AND ({condition})",
-        actor = quoted(&reason.actor),
-        subject = quoted(&reason.subject),
-        schema = quoted(&reason.schema),
-        table = quoted(&reason.table),
+        actor = identifier(&reason.actor),
+        subject = identifier(&reason.subject),
+        schema = identifier(&reason.schema),
+        table = identifier(&reason.table),
         condition = reason.condition,
     )
 }

@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postern_sql::{Act, Arguments, Effect, LookupValue};
+use postern_sql::{Act, Arguments, Effect, LookupValue, quote::literal};
 
 use crate::{
     Failure, Session, View,
@@ -216,7 +216,7 @@ impl Session {
                 if !known {
                     return Err(Failure::LookupArgument);
                 }
-                let keys = guarded.parameters.iter().map(|hole| quoted(&self.fill(*hole, view)));
+                let keys = guarded.parameters.iter().map(|hole| literal(&self.fill(*hole, view)));
                 texts.extend(keys);
             }
             Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
@@ -392,8 +392,4 @@ fn put<T>(map: &mut HashMap<String, T>, name: String, known: Option<T>) {
             map.remove(&name);
         }
     }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

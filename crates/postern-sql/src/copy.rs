@@ -11,6 +11,7 @@ use crate::{
     analyse::query_verdict,
     ast,
     catalogue::Relation,
+    quote::{identifier, literal},
     refusal::{Judged, not_understood, refuse},
     resolve::{Resolved, Resolver},
 };
@@ -170,14 +171,6 @@ fn listed(columns: &[Node], relation: &Relation) -> Judged<String> {
 
 fn table_text(relation: &Relation) -> String {
     format!("{}.{}", identifier(&relation.schema), identifier(&relation.name))
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The options of a COPY, in the order in which they are printed.

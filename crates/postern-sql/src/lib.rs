@@ -38,6 +38,7 @@ mod named;
 mod nesting;
 mod print;
 mod query;
+pub mod quote;
 mod reads;
 mod refusal;
 mod relations;

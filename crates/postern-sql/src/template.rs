@@ -1,6 +1,6 @@
 //! SQL text with holes for what depends on who asks.
 
-use crate::KeySet;
+use crate::{KeySet, quote::push_literal};
 
 /// What the gateway fills in when a statement is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,16 +47,7 @@ impl Template {
     /// The text for the simple protocol; `fill` gives the array literal of a set, e.g. `{7,12}`,
     /// or the actor's name. Needs `standard_conforming_strings = on`.
     pub fn render_literal<K: AsRef<str>>(&self, mut fill: impl FnMut(Hole) -> K) -> String {
-        self.render(|hole, text| {
-            text.push('\'');
-            for (index, part) in fill(hole).as_ref().split('\'').enumerate() {
-                if index > 0 {
-                    text.push_str("''");
-                }
-                text.push_str(part);
-            }
-            text.push('\'');
-        })
+        self.render(|hole, text| push_literal(text, fill(hole).as_ref()))
     }
 
     /// The text for the extended protocol, each hole a parameter from `client_parameters + 1` on,

@@ -2,6 +2,7 @@
 //! which others hold data of theirs, what can be looked up, and what makes a reason.
 
 use postern_model::FieldClass;
+use postern_sql::quote::literal;
 
 use super::{
     guess::{self, About, Guess, Sure},
@@ -308,8 +309,4 @@ fn values_of(column: &Column) -> Vec<String> {
     values.sort_unstable();
     values.dedup();
     values
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use postern_sql::quote::identifier;
 use thiserror::Error;
 use tokio_postgres::{Client, Row};
 
@@ -153,15 +154,15 @@ async fn sample(client: &Client, table: &mut Table) -> Result<(), tokio_postgres
     let columns: Vec<String> = looked_at
         .iter()
         .map(|index| {
-            let name = quote(&table.columns[*index].name);
+            let name = identifier(&table.columns[*index].name);
             format!("pg_catalog.left({name}::pg_catalog.text, {SAMPLE_CHARACTERS})")
         })
         .collect();
     let query = format!(
         "SELECT {} FROM {}.{} LIMIT {SAMPLE_ROWS}",
         columns.join(", "),
-        quote(&table.schema),
-        quote(&table.name)
+        identifier(&table.schema),
+        identifier(&table.name)
     );
     for row in client.query(query.as_str(), &[]).await? {
         for (position, index) in looked_at.iter().enumerate() {
@@ -171,8 +172,4 @@ async fn sample(client: &Client, table: &mut Table) -> Result<(), tokio_postgres
         }
     }
     Ok(())
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
