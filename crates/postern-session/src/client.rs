@@ -13,9 +13,10 @@ use postern_wire::{
 use crate::{
     ClientFacing, Effect, Failure, Judged, Session, View,
     copy::CopyIn,
+    expect::Expect,
     judge::{Planned, Refused},
     named::rejudged,
-    session::{Expect, NOTHING, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
+    session::{NOTHING, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
     steps::Step,
     weight::KeptPlan,
 };

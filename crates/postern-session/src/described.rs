@@ -8,9 +8,9 @@ use postern_wire::{
 
 use crate::{
     Effect, Session,
+    expect::Expect,
     judge::Planned,
     server::{Handled, Unexpected},
-    session::Expect,
 };
 
 impl Session {
@@ -29,18 +29,7 @@ impl Session {
                 let portal = &runs.front().ok_or(Unexpected)?.portal;
                 (portal.plan.clone(), portal.moves())
             }
-            Some(
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Execute(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::Own { .. }
-                | Expect::Refusal { .. }
-                | Expect::QueryReady
-                | Expect::SyncReady,
-            )
-            | None => return Err(Unexpected),
+            Some(_) | None => return Err(Unexpected),
         };
         let asked =
             !matches!(self.expected.front(), Some(Expect::Simple(_) | Expect::DescribeOwn(_)));

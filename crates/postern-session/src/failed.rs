@@ -7,14 +7,8 @@ use postern_sql::LookupKind;
 use postern_wire::{ReportFields, SqlState};
 
 use crate::{
-    ClientFacing, Effect, Session,
-    copy::CopyIn,
-    hold::LookupTouch,
-    judge::Planned,
-    named::About,
-    scrub::scrub,
-    server::Handled,
-    session::{Expect, Run},
+    ClientFacing, Effect, Session, copy::CopyIn, expect::Expect, hold::LookupTouch, judge::Planned,
+    named::About, scrub::scrub, server::Handled, session::Run,
 };
 
 impl Session {
@@ -36,26 +30,11 @@ impl Session {
         let mut dropped = self.drop_failed();
         if let Some(failed) = dropped.first() {
             refusal = masked_write(failed, fields, effects);
-            guarded |= is_guarded(failed);
-            match failed {
-                Expect::Refusal { error, .. } => {
-                    refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
-                }
-                Expect::Execute(run) => missing = self.tell_failure(run, fields),
-                Expect::Simple(runs) => {
-                    missing = runs.front().and_then(|run| self.tell_failure(run, fields));
-                }
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Own { .. }
-                | Expect::DescribeStatement(_)
-                | Expect::DescribePortal(_)
-                | Expect::DescribeOwn(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::QueryReady
-                | Expect::SyncReady => {}
+            guarded |= failed.is_guarded();
+            if let Expect::Refusal { error, .. } = failed {
+                refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
             }
+            missing = failed.runs().next().and_then(|run| self.tell_failure(run, fields));
             if let Expect::Parse { name } = failed {
                 let prepared = self.statements.get(name);
                 guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
@@ -96,18 +75,7 @@ impl Session {
             // At the end of a transaction, or out of nowhere.
             None | Some(Expect::QueryReady | Expect::SyncReady) => return dropped,
             Some(Expect::Simple(_) | Expect::Refusal { query: true, .. }) => true,
-            Some(
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Own { .. }
-                | Expect::DescribeStatement(_)
-                | Expect::DescribePortal(_)
-                | Expect::DescribeOwn(_)
-                | Expect::Execute(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::Refusal { query: false, .. },
-            ) => false,
+            Some(_) => false,
         };
         while let Some(expect) = self.expected.pop_front() {
             if matches!(expect, Expect::SyncReady) || query && expect.is_ready() {
@@ -198,24 +166,6 @@ impl Session {
     }
 }
 
-fn is_guarded(expect: &Expect) -> bool {
-    match expect {
-        // The server plans statement by statement, so the failing one is the first.
-        Expect::Simple(runs) => runs.iter().any(|run| run.portal.plan.is_guarded()),
-        Expect::Execute(run) => run.portal.plan.is_guarded(),
-        Expect::DescribePortal(portal) | Expect::DescribeOwn(portal) => portal.plan.is_guarded(),
-        Expect::DescribeStatement(described) => described.plan.is_guarded(),
-        // A Bind evaluates what the planner folds.
-        Expect::Bind { guarded, .. } | Expect::Own { guarded, .. } => *guarded,
-        Expect::Parse { .. }
-        | Expect::CloseStatement(_)
-        | Expect::ClosePortal(_)
-        | Expect::Refusal { .. }
-        | Expect::QueryReady
-        | Expect::SyncReady => false,
-    }
-}
-
 /// What the client is told if the server found that a mask would have been stored, and the error
 /// by which the server says so.
 fn masked_write(
@@ -223,21 +173,7 @@ fn masked_write(
     fields: &ReportFields<'_>,
     effects: &mut Vec<Effect>,
 ) -> Option<(SqlState, BytesMut)> {
-    let run = match failed {
-        Expect::Execute(run) => run,
-        Expect::Simple(runs) => runs.front()?,
-        Expect::Parse { .. }
-        | Expect::Bind { .. }
-        | Expect::Own { .. }
-        | Expect::DescribeStatement(_)
-        | Expect::DescribePortal(_)
-        | Expect::DescribeOwn(_)
-        | Expect::CloseStatement(_)
-        | Expect::ClosePortal(_)
-        | Expect::Refusal { .. }
-        | Expect::QueryReady
-        | Expect::SyncReady => return None,
-    };
+    let run = failed.runs().next()?;
     let refused = run.portal.plan.guarded()?.stores_mask(fields.message()?)?;
     let mut error = BytesMut::new();
     refused.refusal.encode(&mut error);

@@ -20,6 +20,7 @@ mod copy;
 mod described;
 mod entitled;
 mod error;
+mod expect;
 mod failed;
 mod hold;
 mod judge;

@@ -15,8 +15,9 @@ use postern_wire::encode;
 
 use crate::{
     Effect, Session, View,
+    expect::Expect,
     outbox::Standing,
-    session::{Expect, Portal, Run},
+    session::{Portal, Run},
 };
 
 /// By which catalogue a portal's plan was made.
@@ -50,12 +51,8 @@ impl Session {
     }
 
     /// The execution that the server is answering, if it is one.
-    fn running(&mut self) -> Option<&mut Run> {
-        match self.expected.front_mut() {
-            Some(Expect::Execute(run)) => Some(run),
-            Some(Expect::Simple(runs)) => runs.front_mut(),
-            Some(_) | None => None,
-        }
+    pub(crate) fn running(&mut self) -> Option<&mut Run> {
+        self.expected.front_mut().and_then(Expect::run_mut)
     }
 
     /// What must be proven of the message that the server is answering and has no gate yet.

@@ -8,10 +8,11 @@ use postern_wire::{Backend, DataRow, Frame, ReportFields, TransactionStatus, enc
 
 use crate::{
     Effect, Failure, Session,
+    expect::Expect,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
     scrub::scrub,
-    session::{Expect, Portal, Run},
+    session::{Portal, Run},
 };
 
 /// The server sent what can't be, or something that can't be passed on: the session ends.
@@ -125,24 +126,7 @@ impl Session {
 
     /// The execution that the server is answering.
     pub(crate) fn run(&mut self) -> Result<&mut Run, Unexpected> {
-        match self.expected.front_mut() {
-            Some(Expect::Execute(run)) => Ok(run),
-            Some(Expect::Simple(runs)) => runs.front_mut().ok_or(Unexpected),
-            Some(
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Own { .. }
-                | Expect::DescribeStatement(_)
-                | Expect::DescribePortal(_)
-                | Expect::DescribeOwn(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::Refusal { .. }
-                | Expect::QueryReady
-                | Expect::SyncReady,
-            )
-            | None => Err(Unexpected),
-        }
+        self.running().ok_or(Unexpected)
     }
 
     fn row(&mut self, frame: &Frame, row: &DataRow<'_>, effects: &mut Vec<Effect>) -> Handled {
@@ -279,21 +263,7 @@ impl Session {
         self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
         self.untold.extend(self.outbox.searched());
         for expect in std::mem::take(&mut self.expected) {
-            match expect {
-                Expect::Execute(run) => self.tell_misses(&run),
-                Expect::Simple(runs) => runs.iter().for_each(|run| self.tell_misses(run)),
-                Expect::Parse { .. }
-                | Expect::Bind { .. }
-                | Expect::Own { .. }
-                | Expect::DescribeStatement(_)
-                | Expect::DescribePortal(_)
-                | Expect::DescribeOwn(_)
-                | Expect::CloseStatement(_)
-                | Expect::ClosePortal(_)
-                | Expect::Refusal { .. }
-                | Expect::QueryReady
-                | Expect::SyncReady => {}
-            }
+            expect.runs().for_each(|run| self.tell_misses(run));
         }
         self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
         effects.extend(self.untold.drain(..).map(Effect::Tell));

@@ -14,6 +14,7 @@ use crate::{
     charge::Charging,
     copy::CopyIn,
     entitled::ReasonSet,
+    expect::{Described, Expect},
     hold::{Held, Relied},
     judge::{Identity, Planned, Refused},
     named::{About, Undo},
@@ -256,63 +257,6 @@ impl Run {
             copy_began: false,
             undo,
         }
-    }
-}
-
-/// What the server will answer next.
-#[derive(Debug)]
-pub(crate) enum Expect {
-    Parse {
-        name: String,
-    },
-    Bind {
-        portal: String,
-        guarded: bool,
-        /// What must be proven before its error may leave.
-        open: Option<Arc<Judgement>>,
-    },
-    /// A Parse, Bind or Close of the gateway's own; its answer is not passed on.
-    Own {
-        guarded: bool,
-        /// What must be proven before its error may leave.
-        open: Option<Arc<Judgement>>,
-    },
-    /// A Describe of the gateway's own, for a statement that came in a Query message: the client
-    /// is told of columns and of nothing else.
-    DescribeOwn(Portal),
-    DescribeStatement(Described),
-    DescribePortal(Portal),
-    Execute(Run),
-    /// With what is forgotten by it.
-    CloseStatement(Option<(String, Prepared)>),
-    ClosePortal(Option<(String, Portal)>),
-    /// Statements of one Query message.
-    Simple(VecDeque<Run>),
-    /// An error that the server is made to raise; the client gets this one instead.
-    Refusal {
-        error: BytesMut,
-        /// By a Query message.
-        query: bool,
-    },
-    /// What ends a Query message.
-    QueryReady,
-    /// What answers a Sync message.
-    SyncReady,
-}
-
-/// What a described statement gives.
-#[derive(Debug, Clone)]
-pub(crate) struct Described {
-    /// Whose rows.
-    pub(crate) plan: KeptPlan,
-    pub(crate) hidden_parameters: usize,
-    /// They do not leave.
-    pub(crate) moves: bool,
-}
-
-impl Expect {
-    pub(crate) fn is_ready(&self) -> bool {
-        matches!(self, Self::QueryReady | Self::SyncReady)
     }
 }
 

@@ -10,7 +10,8 @@ use postern_wire::{Bind, Execute, Frame, Frontend, Parse, Target, encode};
 use crate::{
     Effect, Failure, Session, View,
     copy::CopyIn,
-    session::{Expect, Run, to_server},
+    expect::Expect,
+    session::{Run, to_server},
 };
 
 /// What waits, in order.
