@@ -32,6 +32,45 @@ pub(super) struct Output {
 }
 
 impl Outputs {
+    pub(super) fn from_columns(columns: &[Column]) -> Self {
+        let output = |column: &Column| Output { column: column.clone(), reference: None };
+        Self { columns: columns.iter().map(output).collect(), open: None }
+    }
+
+    /// The result column that a bare name or a number means.
+    pub(super) fn named(&self, node: &Node) -> Option<&Output> {
+        match &node.node {
+            Some(NodeEnum::ColumnRef(reference)) => {
+                let names = ast::names(&reference.fields)?;
+                let [name] = names.as_slice() else { return None };
+                self.columns.iter().find(|output| output.column.name == *name)
+            }
+            Some(NodeEnum::AConst(pb::AConst {
+                val: Some(pb::a_const::Val::Ival(pb::Integer { ival })),
+                ..
+            })) if self.open.is_none() => {
+                self.columns.get(usize::try_from(*ival).ok()?.checked_sub(1)?)
+            }
+            _ => None,
+        }
+    }
+
+    /// What flows into those that are, or may be, computed of keys.
+    pub(super) fn computed(&self) -> Taint {
+        let mut taint = self.open.clone().unwrap_or_default();
+        for output in self.columns.iter().filter(|output| !output.column.copied) {
+            taint.add(&output.column.taint);
+        }
+        taint
+    }
+
+    pub(super) fn numbered(&self, node: &Node) -> Taint {
+        match self.named(node) {
+            Some(output) => output.column.taint.clone(),
+            None => self.whole(),
+        }
+    }
+
     /// Everything that flows into any of them.
     pub(super) fn whole(&self) -> Taint {
         let mut taint = self.open.clone().unwrap_or_default();
