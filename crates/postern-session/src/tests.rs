@@ -330,7 +330,7 @@ fn frontend(frame: &Frame) -> String {
 fn what_is_not_protected_passes_as_it_comes() {
     let mut table = Table::new();
     table.query("SELECT name FROM products");
-    assert_eq!(table.told(), ["server < query SELECT name FROM public.products"]);
+    assert_eq!(table.told(), ["server < query SELECT products.name FROM public.products"]);
     table.described(&["name"]).rows(&[&["pen"]]).completed("SELECT 1");
     table.ready(TransactionStatus::Idle);
     assert_eq!(

@@ -1,5 +1,6 @@
 //! What a server makes of the rewriting: that indexes stay in use, that the keys are never
-//! searched from front to back for many rows, and that all forms of the leaf show the same.
+//! searched from front to back for many rows, that all forms of the leaf show the same, and that a
+//! name that was qualified means what the client's meant.
 //!
 //! `POSTERN_PG_BIN` chooses another server than the newest that is installed.
 
@@ -21,6 +22,8 @@ const SCHEMA: &str = "
     CREATE INDEX ON tickets (customer_id);
     CREATE TABLE one (n int);
     INSERT INTO one VALUES (1);
+    CREATE TABLE counts (id int PRIMARY KEY, n int);
+    INSERT INTO counts VALUES (1, 10);
     ANALYZE;";
 
 /// Every hundredth customer is the actor's; one stands there twice.
@@ -43,11 +46,15 @@ impl Shop {
         Self { server, catalogue: Catalogue::from_json(&snapshot).unwrap() }
     }
 
-    fn guarded(&self, sql: &str) -> Guarded {
+    fn verdict(&self, sql: &str) -> Verdict {
         let path = ["public".to_owned()];
         let context = Context::new(&path, "pk_");
         let mut statements = analyse(sql, &self.catalogue, &rules(), context).unwrap();
-        let verdict = statements.pop().unwrap().verdict;
+        statements.pop().unwrap().verdict
+    }
+
+    fn guarded(&self, sql: &str) -> Guarded {
+        let verdict = self.verdict(sql);
         let Verdict::Guarded(guarded) = verdict else { panic!("{sql}: {verdict:?}") };
         guarded
     }
@@ -165,4 +172,63 @@ fn a_generic_plan_joins_the_keys_for_many_rows() {
     assert!(!plan.contains("ANY"), "{plan}");
     assert_eq!(rows.lines().filter(|line| line.contains("|name ")).count(), 2, "{rows}");
     assert_eq!(rows.lines().filter(|line| line.contains("|***|")).count(), 20_000 - 7_399 - 2);
+}
+
+/// Statements on what is not protected, in which a name could come to mean something else.
+const NAMES: [&str; 32] = [
+    "SELECT id, customer_id FROM tickets WHERE id < 4 ORDER BY id",
+    "SELECT id AS customer_id, -customer_id AS x FROM tickets WHERE id < 9 ORDER BY customer_id",
+    "SELECT -id AS id FROM tickets WHERE id < 9 ORDER BY id",
+    "SELECT -id AS id FROM tickets WHERE id < 9 ORDER BY id + 0",
+    "SELECT id % 3 AS id, count(*) FROM tickets WHERE id < 9 GROUP BY id ORDER BY 1, 2",
+    "SELECT id % 3 AS third, count(*) FROM tickets WHERE id < 9 GROUP BY third ORDER BY third",
+    "SELECT id % 3 AS m, count(*) FROM tickets WHERE id < 9 GROUP BY ROLLUP (m) ORDER BY m, 2",
+    "SELECT customer_id, id, grouping(id) FROM tickets WHERE id < 4 \
+     GROUP BY GROUPING SETS ((customer_id, id), (id), ()) ORDER BY id, 3, customer_id",
+    "SELECT DISTINCT ON (id % 2) id FROM tickets WHERE id < 9 ORDER BY id % 2, id DESC",
+    "SELECT DISTINCT id FROM tickets WHERE id < 9 ORDER BY id DESC",
+    "SELECT id, customer_id FROM tickets JOIN (SELECT n AS id FROM one) o USING (id)",
+    "SELECT id, a, b FROM (VALUES (1, 2)) x (id, a) FULL JOIN (VALUES (2, 3)) y (id, b) USING (id) \
+     ORDER BY id",
+    "SELECT id, a FROM (VALUES (3, 2)) x (b, a) RIGHT JOIN (VALUES (2)) y (id) ON b = id",
+    "SELECT n, m FROM one NATURAL LEFT JOIN (SELECT n, n + 1 AS m FROM one) x",
+    "SELECT id FROM tickets t WHERE id < 4 AND EXISTS (SELECT 1 FROM one t WHERE n < id)",
+    "SELECT id, (SELECT n + customer_id FROM one) FROM tickets WHERE id < 4 ORDER BY id",
+    "SELECT id, (SELECT max(n * id) FROM one WHERE n < customer_id) FROM tickets WHERE id < 4 \
+     ORDER BY id",
+    "SELECT g FROM one, generate_series(n, 3) g ORDER BY g DESC",
+    "SELECT x, o FROM unnest(ARRAY[7, 8]) WITH ORDINALITY AS u (x, o) ORDER BY o",
+    "SELECT n, value FROM one, json_each_text('{\"a\": \"b\"}')",
+    "SELECT list[1], (list)[2], list[2:] FROM (SELECT ARRAY[n, 2, 3] AS list FROM one) q",
+    "SELECT (json_each_text(json_build_object('k', 10 - id))).*, id FROM \
+     (SELECT id, id::text AS value FROM tickets WHERE id < 5) s ORDER BY value",
+    "SELECT one, \"order\".n FROM one, one \"order\"",
+    "SELECT \"N n\" FROM (SELECT n AS \"N n\" FROM one) \"a.b \"\" c\" WHERE \"N n\" = 1",
+    "SELECT n, row_number() OVER w FROM one WINDOW w AS (PARTITION BY n ORDER BY n DESC)",
+    "WITH RECURSIVE w AS (SELECT n, 1 AS depth FROM one UNION ALL \
+     SELECT n + 1, depth + 1 FROM w WHERE depth < 4) SELECT n, depth FROM w ORDER BY depth DESC",
+    "SELECT id FROM tickets WHERE id < 3 UNION SELECT n + 8 FROM one ORDER BY id DESC",
+    "SELECT x.id, s FROM tickets x, LATERAL (SELECT customer_id + n AS s FROM one) y WHERE id = 3",
+    "INSERT INTO one (n) SELECT id FROM tickets WHERE id < 3 RETURNING n, n + 1",
+    "INSERT INTO counts VALUES (1, 5), (2, 6) ON CONFLICT (id) WHERE n > 0 DO UPDATE SET \
+     n = counts.n + excluded.n WHERE counts.id < 9 RETURNING id, n",
+    "UPDATE one SET n = n + customer_id FROM tickets WHERE id = n + 1 RETURNING n, id",
+    "MERGE INTO one USING (SELECT id AS m FROM tickets WHERE id < 3) s ON n = m \
+     WHEN MATCHED THEN UPDATE SET n = m + 5 WHEN NOT MATCHED THEN INSERT (n) VALUES (m)",
+];
+
+#[test]
+fn a_qualified_name_means_what_the_bare_one_meant() {
+    let shop = Shop::open();
+    for sql in NAMES {
+        let run = |sql: &str| {
+            let text = format!(
+                "BEGIN;\n\\pset tuples_only off\n{sql};\n\\pset tuples_only on\nTABLE one;"
+            );
+            shop.server.psql_in("shop", &text).unwrap()
+        };
+        let verdict = shop.verdict(sql);
+        let Verdict::Plain(plain) = verdict else { panic!("{sql}: {verdict:?}") };
+        assert_eq!(run(&plain.sql), run(sql), "{sql}\n{}", plain.sql);
+    }
 }

@@ -22,7 +22,10 @@ fn copied_rows_are_cut_held_and_recorded() {
     let mut table = Table::new();
     table.query("COPY (SELECT id, email FROM customers) TO STDOUT");
     let told = table.told();
-    assert!(told[0].starts_with("server < query COPY (SELECT id, email"), "{told:?}");
+    assert!(
+        told[0].starts_with("server < query COPY (SELECT customers.id, customers.email"),
+        "{told:?}"
+    );
     assert!(told[0].ends_with(") TO STDOUT"), "{told:?}");
     copies(&mut table, 3);
     assert_eq!(table.told(), ["client < CopyOutResponse"]);

@@ -203,7 +203,7 @@ fn a_cursor_that_a_savepoint_took_with_it_can_be_declared_anew_as_another_one() 
     table.query("DECLARE c CURSOR FOR SELECT name FROM products");
     assert_eq!(
         table.told(),
-        ["server < query DECLARE postern_p_2 CURSOR FOR SELECT name FROM public.products"]
+        ["server < query DECLARE postern_p_2 CURSOR FOR SELECT products.name FROM public.products"]
     );
 }
 

@@ -50,7 +50,10 @@ fn names_that_the_server_takes_for_one_stay_apart() {
     bind_with(&mut table, "", &format!("{long}1"), vec![Some(b"1")]);
     let told = table.told();
     assert!(told[0].starts_with(r#"server < parse "postern_s_1" SELECT $1"#), "{told:?}");
-    assert!(told[2].starts_with(r#"server < parse "postern_s_2" SELECT email"#), "{told:?}");
+    assert!(
+        told[2].starts_with(r#"server < parse "postern_s_2" SELECT customers.email"#),
+        "{told:?}"
+    );
     assert!(told[3].starts_with(r#"server < bind "" "postern_s_1" 1 parameters"#), "{told:?}");
 }
 

@@ -141,6 +141,29 @@ impl<'p> Scope<'p> {
         columns.filter(|column| column.name == *name).all(|column| column.copied)
     }
 
+    /// The item that a bare name can be qualified with, so that it means the column that it means.
+    ///
+    /// There is none if more than one column may be meant, as where USING merges two; if the name
+    /// is not a column's or may not be one; and if a level further in uses the alias otherwise. A
+    /// function's row may be a plain value, or have columns that are not those that are known.
+    pub(super) fn owner(&self, name: &str) -> Option<&Item> {
+        let system = |item: &Item| item.system && SYSTEM_COLUMNS.contains(&name);
+        if self.items.iter().any(|item| item.rows.open.is_some() || system(item)) {
+            return None;
+        }
+        let named = |item: &&Item| item.rows.columns.iter().any(|column| column.name == name);
+        let mut found = self.items.iter().filter(named);
+        let Some(item) = found.next() else {
+            let outer = self.parent?.owner(name)?;
+            let shadowed = self.items.iter().any(|item| item.alias == outer.alias);
+            return (!shadowed).then_some(outer);
+        };
+        let columns = item.rows.columns.iter().filter(|column| column.name == name).count();
+        let aliases = self.items.iter().filter(|other| other.alias == item.alias).count();
+        let alone = found.next().is_none() && columns == 1 && aliases == 1;
+        (alone && !item.function).then_some(item)
+    }
+
     fn has_column(&self, name: &str) -> bool {
         let mut columns = self.items.iter().flat_map(|item| &item.rows.columns);
         columns.any(|column| column.name == name)
@@ -168,7 +191,8 @@ impl Item {
 }
 
 impl Analysis<'_> {
-    /// What flows in by a column reference; rewrites qualified ones to `alias.column`.
+    /// What flows in by a column reference; rewrites it to `alias.column` where it is known to mean
+    /// just that, so that the server can't take the name for another column.
     pub(super) fn reference(
         &self,
         reference: &mut pb::ColumnRef,
@@ -181,6 +205,9 @@ impl Analysis<'_> {
             [name] => {
                 let taint = self.unqualified(name, scope)?;
                 self.charge_reference(scope, &taint)?;
+                if let Some(item) = scope.owner(name) {
+                    reference.fields = vec![ast::string(&item.alias), ast::string(name)];
+                }
                 return Ok(taint);
             }
             [alias, name] => (None, Some((*alias, *name))),

@@ -383,8 +383,17 @@ impl Analysis<'_> {
         let in_from = scope.names_column(node);
         let output = outputs.named(node).filter(|_| !from_first || in_from != Some(true));
         let Some(output) = output else {
+            let name = node.clone();
             let mut taint = self.expression(node, scope)?;
-            taint.add(&outputs.open.clone().unwrap_or_default());
+            if let Some(open) = &outputs.open {
+                taint.add(open);
+                if matches!(node.node, Some(NodeEnum::ColumnRef(_)))
+                    && !(from_first && in_from == Some(true))
+                {
+                    // It may be the name of a result column that is not known.
+                    *node = name;
+                }
+            }
             return Ok(taint);
         };
         let mut taint = output.column.taint.clone();

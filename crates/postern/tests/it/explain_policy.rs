@@ -16,7 +16,7 @@ fn the_judgement_of_each_statement_is_told_with_its_reasons() {
         "    name clear: for whom a reason holds now: assigned_ticket (strong), \
          assigned_ticket (weak)\n",
         "  counts in budget clear_subjects: 30 in 86400 s\n",
-        "  sends   SELECT name, email, customers.id AS postern_k1 FROM (SELECT b.id AS id, ",
+        "  sends   SELECT customers.name, customers.email, customers.id AS postern_k1 FROM (SELECT b.id AS id, ",
     ] {
         assert!(guarded.contains(line), "{line}{guarded}");
     }

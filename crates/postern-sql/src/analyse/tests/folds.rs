@@ -31,7 +31,7 @@ fn a_count_of_copies_and_rows_is_free() {
     check(
         "SELECT count(x) FROM (SELECT id AS x FROM customers) s",
         &format!(
-            "SELECT pg_catalog.count(x) FROM (SELECT id AS x FROM <public.customers b> customers) s{of_customers}"
+            "SELECT pg_catalog.count(s.x) FROM (SELECT customers.id AS x FROM <public.customers b> customers) s{of_customers}"
         ),
     );
     check(
@@ -41,26 +41,26 @@ fn a_count_of_copies_and_rows_is_free() {
     check(
         "SELECT count(*) FROM (SELECT DISTINCT id, upper(country) FROM customers) s",
         &format!(
-            "SELECT pg_catalog.count(*) FROM (SELECT DISTINCT id AS id, pg_catalog.upper(country) AS upper FROM <public.customers b> customers) s{of_customers}"
+            "SELECT pg_catalog.count(*) FROM (SELECT DISTINCT customers.id AS id, pg_catalog.upper(customers.country) AS upper FROM <public.customers b> customers) s{of_customers}"
         ),
     );
     check(
         "SELECT count(id), count(DISTINCT id) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id)",
-        "SELECT pg_catalog.count(id), pg_catalog.count(DISTINCT id) FROM <public.customers b> c JOIN (SELECT customer_id AS id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets) t USING (id)
+        "SELECT pg_catalog.count(id), pg_catalog.count(DISTINCT id) FROM <public.customers b> c JOIN (SELECT tickets.customer_id AS id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets) t USING (id)
   2 columns, keys []
   public.customers
   public.tickets",
     );
     check(
         "SELECT count(x) FROM (SELECT id AS x FROM customers UNION ALL SELECT customer_id FROM tickets) s",
-        "SELECT pg_catalog.count(x) FROM (SELECT id AS x, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers UNION ALL SELECT customer_id AS customer_id, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets) s
+        "SELECT pg_catalog.count(s.x) FROM (SELECT customers.id AS x, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers UNION ALL SELECT tickets.customer_id AS customer_id, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets) s
   1 columns, keys []
   public.customers
   public.tickets",
     );
     check(
         "SELECT country, count(x) FROM (SELECT country, CASE WHEN country = 'DE' THEN 1 END AS x FROM customers) s GROUP BY country",
-        "SELECT country, pg_catalog.count(x) FROM (SELECT country AS country, CASE WHEN country = 'DE' THEN 1 END AS x, customers.id AS pk_k1 FROM <public.customers b> customers) s GROUP BY country
+        "SELECT s.country, pg_catalog.count(s.x) FROM (SELECT customers.country AS country, CASE WHEN customers.country = 'DE' THEN 1 END AS x, customers.id AS pk_k1 FROM <public.customers b> customers) s GROUP BY s.country
   2 columns, keys []
   public.customers",
     );

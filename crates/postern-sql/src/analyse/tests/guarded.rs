@@ -4,7 +4,7 @@ use super::{check, check_accounted};
 fn every_row_carries_the_keys_of_its_leaves() {
     check(
         "SELECT id, name, email FROM customers WHERE id = 5",
-        "SELECT id, name, email, customers.id AS pk_k1 FROM <public.customers b> customers WHERE id = 5
+        "SELECT customers.id, customers.name, customers.email, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id = 5
   3 columns, keys [0]
   public.customers set 0 clear name email",
     );
@@ -22,7 +22,7 @@ fn every_row_carries_the_keys_of_its_leaves() {
     );
     check(
         "SELECT email FROM ONLY customers",
-        "SELECT email, customers.id AS pk_k1 FROM <ONLY public.customers b> customers
+        "SELECT customers.email, customers.id AS pk_k1 FROM <ONLY public.customers b> customers
   1 columns, keys [0]
   public.customers set 0 clear email",
     );
@@ -52,13 +52,13 @@ fn every_row_carries_the_keys_of_its_leaves() {
     );
     check(
         "SELECT upper(name), md5(email) FROM customers",
-        "SELECT pg_catalog.upper(name), pg_catalog.md5(email), customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT pg_catalog.upper(customers.name), pg_catalog.md5(customers.email), customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers set 0 clear name email",
     );
     check(
         "SELECT nick FROM customers WHERE nick = 'x'",
-        "SELECT nick, customers.id AS pk_k1 FROM <public.customers b> customers WHERE nick = 'x'
+        "SELECT customers.nick, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.nick = 'x'
   1 columns, keys [0]
   public.customers shown nick",
     );
@@ -77,13 +77,13 @@ fn every_row_carries_the_keys_of_its_leaves() {
     );
     check(
         "SELECT s.*, 1 FROM (SELECT id, name FROM customers) s",
-        "SELECT s.id AS id, s.name AS name, 1, s.pk_k1 AS pk_k2 FROM (SELECT id AS id, name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) s
+        "SELECT s.id AS id, s.name AS name, 1, s.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) s
   3 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         "WITH a AS (SELECT id, name FROM customers) SELECT x.name FROM a x JOIN a y ON x.id = y.id",
-        "WITH a AS (SELECT id AS id, name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) SELECT x.name, x.pk_k1 AS pk_k2, y.pk_k1 AS pk_k3 FROM a x JOIN a y ON x.id = y.id
+        "WITH a AS (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) SELECT x.name, x.pk_k1 AS pk_k2, y.pk_k1 AS pk_k3 FROM a x JOIN a y ON x.id = y.id
   1 columns, keys [0 0]
   public.customers set 0 clear name",
     );
@@ -107,7 +107,7 @@ fn every_row_carries_the_keys_of_its_leaves() {
     );
     check(
         "SELECT vouched(name) FROM customers",
-        "SELECT public.vouched(name), customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT public.vouched(customers.name), customers.id AS pk_k1 FROM <public.customers b> customers
   1 columns, keys [0]
   public.customers set 0 clear name",
     );
@@ -117,25 +117,25 @@ fn every_row_carries_the_keys_of_its_leaves() {
 fn a_column_used_beside_the_result_is_masked() {
     check(
         "SELECT name FROM customers WHERE email LIKE 'a%'",
-        "SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE email LIKE 'a%'
+        "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.email LIKE 'a%'
   1 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         "SELECT id FROM customers ORDER BY name",
-        "SELECT id, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY name
+        "SELECT customers.id, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY customers.name
   1 columns, keys [0]
   public.customers",
     );
     check(
         "SELECT name AS country FROM customers ORDER BY country",
-        "SELECT name AS country, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY country
+        "SELECT customers.name AS country, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY country
   1 columns, keys [0]
   public.customers masked name",
     );
     check(
         "SELECT id, name FROM customers ORDER BY 2",
-        "SELECT id, name, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY 2
+        "SELECT customers.id, customers.name, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY 2
   2 columns, keys [0]
   public.customers masked name",
     );
@@ -157,7 +157,7 @@ fn a_column_used_beside_the_result_is_masked() {
 fn folded_rows_carry_keys_or_tell_no_record() {
     check(
         "SELECT id, name FROM customers UNION ALL SELECT customer_id, body FROM tickets",
-        "SELECT id, name, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers UNION ALL SELECT customer_id, body, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets
+        "SELECT customers.id, customers.name, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers UNION ALL SELECT tickets.customer_id, tickets.body, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets
   2 columns, keys [0 1]
   public.customers set 0 clear name
   public.tickets set 0 clear body",
@@ -171,51 +171,51 @@ fn folded_rows_carry_keys_or_tell_no_record() {
     );
     check(
         "SELECT country, count(*) FROM customers GROUP BY country",
-        "SELECT country, pg_catalog.count(*) FROM <public.customers b> customers GROUP BY country
+        "SELECT customers.country, pg_catalog.count(*) FROM <public.customers b> customers GROUP BY customers.country
   2 columns, keys []
   public.customers",
     );
     check(
         "SELECT DISTINCT id, name FROM customers",
-        "SELECT DISTINCT id, name, customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT DISTINCT customers.id, customers.name, customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         "SELECT DISTINCT country FROM customers",
-        "SELECT DISTINCT country FROM <public.customers b> customers
+        "SELECT DISTINCT customers.country FROM <public.customers b> customers
   1 columns, keys []
   public.customers",
     );
     check(
         "SELECT DISTINCT ON (country) country, name FROM customers",
-        "SELECT DISTINCT ON (country) country, name, customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT DISTINCT ON (country) customers.country, customers.name, customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         "SELECT id FROM customers WHERE id IN (SELECT customer_id FROM tickets WHERE assignee = 'me')",
-        "SELECT id, customers.id AS pk_k1 FROM <public.customers b> customers WHERE id IN (SELECT customer_id AS customer_id FROM <public.tickets b> tickets WHERE assignee = 'me')
+        "SELECT customers.id, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id IN (SELECT tickets.customer_id AS customer_id FROM <public.tickets b> tickets WHERE tickets.assignee = 'me')
   1 columns, keys [0]
   public.customers
   public.tickets",
     );
     check(
         "SELECT EXISTS (SELECT 1 FROM tickets WHERE status = 'open' LIMIT 1)",
-        r#"SELECT EXISTS (SELECT 1 AS "?column?" FROM <public.tickets b> tickets WHERE status = 'open' LIMIT 1)
+        r#"SELECT EXISTS (SELECT 1 AS "?column?" FROM <public.tickets b> tickets WHERE tickets.status = 'open' LIMIT 1)
   1 columns, keys []
   public.tickets"#,
     );
     check(
         "SELECT id, (SELECT count(*) FROM tickets t WHERE t.customer_id = c.id) FROM customers c",
-        "SELECT id, (SELECT pg_catalog.count(*) AS count FROM <public.tickets b> t WHERE t.customer_id = c.id), c.id AS pk_k1 FROM <public.customers b> c
+        "SELECT c.id, (SELECT pg_catalog.count(*) AS count FROM <public.tickets b> t WHERE t.customer_id = c.id), c.id AS pk_k1 FROM <public.customers b> c
   2 columns, keys [0]
   public.customers
   public.tickets",
     );
     check(
         "SELECT country FROM customers UNION SELECT name FROM products",
-        "SELECT country AS country FROM <public.customers b> customers UNION SELECT name AS name FROM public.products
+        "SELECT customers.country AS country FROM <public.customers b> customers UNION SELECT products.name AS name FROM public.products
   1 columns, keys []
   public.customers",
     );
@@ -225,21 +225,21 @@ fn folded_rows_carry_keys_or_tell_no_record() {
 fn a_lookup_moves_into_the_leaf() {
     check(
         "SELECT name FROM customers WHERE email = 'a@b.c'",
-        r#"SELECT name, customers.id AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text> customers
+        r#"SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text> customers
   1 columns, keys [0]
   public.customers set 0 clear name
   lookup public.customers.email = "a@b.c""#,
     );
     check(
         "SELECT name FROM customers WHERE 'a@b.c' = email AND id > 5",
-        r#"SELECT name, customers.id AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text> customers WHERE id > 5
+        r#"SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text> customers WHERE customers.id > 5
   1 columns, keys [0]
   public.customers set 0 clear name
   lookup public.customers.email = "a@b.c""#,
     );
     check(
         "SELECT name FROM customers WHERE phone = $1::varchar AND country = $2",
-        "SELECT name, customers.id AS pk_k1 FROM <public.customers b WHERE b.phone OPERATOR(pg_catalog.=) $1::varchar::pg_catalog.text> customers WHERE country = $2
+        "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b WHERE b.phone OPERATOR(pg_catalog.=) $1::varchar::pg_catalog.text> customers WHERE customers.country = $2
   1 columns, keys [0]
   public.customers set 0 clear name
   lookup public.customers.phone = $1",
@@ -250,31 +250,31 @@ fn a_lookup_moves_into_the_leaf() {
 fn what_is_no_lookup_compares_with_the_mask() {
     check(
         "SELECT name FROM customers WHERE email = 'a' OR email = 'b'",
-        "SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE email = 'a' OR email = 'b'
+        "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.email = 'a' OR customers.email = 'b'
   1 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         "SELECT name FROM customers WHERE email IN ('a', 'b')",
-        "SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE email IN ('a', 'b')
+        "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.email IN ('a', 'b')
   1 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         "SELECT name FROM customers WHERE email = ANY ('{a,b}')",
-        "SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE email = ANY('{a,b}')
+        "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.email = ANY('{a,b}')
   1 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         r#"SELECT name FROM customers WHERE email = 'a' COLLATE "C""#,
-        r#"SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE email = 'a' COLLATE "C"
+        r#"SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.email = 'a' COLLATE "C"
   1 columns, keys [0]
   public.customers set 0 clear name"#,
     );
     check(
         "SELECT name FROM customers WHERE name = 'a'",
-        "SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE name = 'a'
+        "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.name = 'a'
   1 columns, keys [0]
   public.customers masked name",
     );
@@ -290,7 +290,7 @@ fn what_is_no_lookup_compares_with_the_mask() {
 fn children_have_their_parents_rule() {
     check(
         "SELECT born FROM staff",
-        "SELECT born, staff.id AS pk_k1 FROM <public.staff b> staff
+        "SELECT staff.born, staff.id AS pk_k1 FROM <public.staff b> staff
   1 columns, keys [0]
   public.staff masked born",
     );
@@ -300,7 +300,7 @@ fn children_have_their_parents_rule() {
 fn an_allowed_insert_counts_unique_values_as_lookups() {
     check(
         "INSERT INTO tickets (customer_id, number, status) VALUES (5, 'T-1', 'open') RETURNING id",
-        r#"INSERT INTO public.tickets (customer_id, number, status) VALUES (5, 'T-1', 'open') RETURNING id, tickets.customer_id AS pk_k1
+        r#"INSERT INTO public.tickets (customer_id, number, status) VALUES (5, 'T-1', 'open') RETURNING tickets.id, tickets.customer_id AS pk_k1
   1 columns, keys [0]
   public.tickets
   stored public.tickets.number = "T-1""#,
@@ -317,7 +317,7 @@ fn an_allowed_insert_counts_unique_values_as_lookups() {
 fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
     check_accounted(
         "SELECT name FROM customers WHERE email LIKE 'a%'",
-        "SELECT name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE email LIKE 'a%'
+        "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.email LIKE 'a%'
   1 columns, keys [0]
   public.customers clear name",
     );
@@ -335,7 +335,7 @@ fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
     );
     check_accounted(
         "SELECT id, row_number() OVER (ORDER BY email) FROM customers",
-        "SELECT id, pg_catalog.row_number() OVER (ORDER BY email), customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT customers.id, pg_catalog.row_number() OVER (ORDER BY customers.email), customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers",
     );

@@ -6,11 +6,11 @@ use super::*;
 fn what_is_prepared_is_judged_as_any_statement() {
     check(
         "PREPARE p AS SELECT name FROM products",
-        "p: prepare () as plain SELECT name FROM public.products",
+        "p: prepare () as plain SELECT products.name FROM public.products",
     );
     check(
         "PREPARE p (bigint, tier, text[]) AS SELECT email FROM customers WHERE id = $1",
-        "p: prepare (bigint, public.tier, pg_catalog.text[]) as SELECT email, customers.id AS pk_k1 FROM <public.customers b> customers WHERE id = $1
+        "p: prepare (bigint, public.tier, pg_catalog.text[]) as SELECT customers.email, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id = $1
   1 columns, keys [0]
   public.customers set 0 clear email",
     );
@@ -52,7 +52,7 @@ fn types_and_arguments_are_judged_as_one_list() {
 fn a_cursor_is_judged_as_its_query() {
     check(
         "DECLARE c NO SCROLL CURSOR FOR SELECT email FROM customers",
-        "c: declare NO SCROLL as SELECT email, customers.id AS pk_k1 FROM <public.customers b> customers
+        "c: declare NO SCROLL as SELECT customers.email, customers.id AS pk_k1 FROM <public.customers b> customers
   1 columns, keys [0]
   public.customers set 0 clear email",
     );
@@ -87,7 +87,7 @@ fn a_cursor_that_outlives_its_reasons_or_hides_its_keys_is_refused() {
 fn a_protected_table_is_copied_as_a_select_of_its_columns() {
     check(
         "COPY (SELECT email FROM customers) TO STDOUT",
-        "copy Text { delimiter: 9, null: \"\\\\N\", header: false } of SELECT email, customers.id AS pk_k1 FROM <public.customers b> customers
+        "copy Text { delimiter: 9, null: \"\\\\N\", header: false } of SELECT customers.email, customers.id AS pk_k1 FROM <public.customers b> customers
   1 columns, keys [0]
   public.customers set 0 clear email",
     );
@@ -172,7 +172,7 @@ fn plans_of_what_is_not_protected_may_be_seen() {
     check("EXPLAIN SELECT 1", "plain EXPLAIN SELECT 1");
     check(
         "EXPLAIN (ANALYZE, COSTS OFF, FORMAT JSON) SELECT name FROM products",
-        "plain EXPLAIN (analyze true, costs off, format json) SELECT name FROM public.products",
+        "plain EXPLAIN (analyze true, costs off, format json) SELECT products.name FROM public.products",
     );
     check(
         "EXPLAIN ANALYZE VERBOSE SELECT 1",

@@ -21,7 +21,7 @@ fn a_join_condition_names_its_two_sides_and_what_is_around() {
     );
     check(
         "SELECT x.name FROM products x JOIN ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON q < r) ON x.id = q",
-        "plain SELECT x.name FROM public.products x JOIN ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON q < r) ON x.id = q",
+        "plain SELECT x.name FROM public.products x JOIN ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON v.q < u.r) ON x.id = v.q",
     );
     check(
         "SELECT c.name FROM customers c WHERE EXISTS (SELECT 1 FROM orders o JOIN products p ON o.customer_id = c.id AND p.id = o.id)",
@@ -31,7 +31,7 @@ fn a_join_condition_names_its_two_sides_and_what_is_around() {
     );
     check(
         "SELECT c.country, t.status FROM products p, customers c JOIN LATERAL (SELECT status FROM tickets WHERE customer_id = c.id AND id = p.id) t ON c.country = t.status",
-        "SELECT c.country, t.status, c.id AS pk_k2, t.pk_k1 AS pk_k3 FROM public.products p, <public.customers b> c JOIN LATERAL (SELECT status AS status, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE customer_id = c.id AND id = p.id) t ON c.country = t.status
+        "SELECT c.country, t.status, c.id AS pk_k2, t.pk_k1 AS pk_k3 FROM public.products p, <public.customers b> c JOIN LATERAL (SELECT tickets.status AS status, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.customer_id = c.id AND tickets.id = p.id) t ON c.country = t.status
   2 columns, keys [0 1]
   public.customers
   public.tickets",
@@ -64,14 +64,14 @@ fn group_by_prefers_the_columns_that_a_join_merged() {
     );
     check(
         "SELECT country AS status, count(*) FROM customers c JOIN (SELECT customer_id AS id FROM tickets) t USING (id) GROUP BY country ORDER BY status",
-        "SELECT country AS status, pg_catalog.count(*) FROM <public.customers b> c JOIN (SELECT customer_id AS id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets) t USING (id) GROUP BY country ORDER BY status
+        "SELECT c.country AS status, pg_catalog.count(*) FROM <public.customers b> c JOIN (SELECT tickets.customer_id AS id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets) t USING (id) GROUP BY c.country ORDER BY status
   2 columns, keys []
   public.customers
   public.tickets",
     );
     check(
         "SELECT date_trunc('day', created_at) AS day, count(*) AS n FROM customers GROUP BY day ORDER BY n DESC, day",
-        "SELECT pg_catalog.date_trunc('day', created_at) AS day, pg_catalog.count(*) AS n FROM <public.customers b> customers GROUP BY day ORDER BY n DESC, day
+        "SELECT pg_catalog.date_trunc('day', customers.created_at) AS day, pg_catalog.count(*) AS n FROM <public.customers b> customers GROUP BY day ORDER BY n DESC, day
   2 columns, keys []
   public.customers",
     );
@@ -149,4 +149,58 @@ fn what_goes_wrong_in_a_group_leaves_no_common_table_behind() {
             "SELECT count(*) AS n FROM json_each('{}') j GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT pg_sleep(1) FROM customers), n)",
         ],
     );
+}
+
+#[test]
+fn a_name_is_qualified_where_it_can_mean_one_column_only() {
+    for (sql, expected) in [
+        // One column of this level or further out.
+        ("SELECT price FROM products", "SELECT products.price FROM public.products"),
+        (
+            "SELECT price FROM products p WHERE EXISTS (SELECT 1 FROM agents WHERE login = name)",
+            "SELECT p.price FROM public.products p WHERE EXISTS (SELECT 1 AS \"?column?\" FROM public.agents WHERE agents.login = p.name)",
+        ),
+        // The alias is another table's further in.
+        (
+            "SELECT 1 FROM products p WHERE EXISTS (SELECT 1 FROM agents p WHERE name = login)",
+            "SELECT 1 FROM public.products p WHERE EXISTS (SELECT 1 AS \"?column?\" FROM public.agents p WHERE name = p.login)",
+        ),
+        // A column that a join merged, in the result and in what it is ordered by.
+        (
+            "SELECT id, price FROM products JOIN orders USING (id) ORDER BY id",
+            "SELECT id, products.price FROM public.products JOIN public.orders USING (id) ORDER BY id",
+        ),
+        // What a function gives.
+        (
+            "SELECT price, g FROM products, generate_series(1, price) g",
+            "SELECT products.price, g FROM public.products, pg_catalog.generate_series(1, products.price) g",
+        ),
+        (
+            "SELECT name, key FROM products, json_each_text(to_json(products))",
+            "SELECT name, key FROM public.products, pg_catalog.json_each_text(pg_catalog.to_json(products))",
+        ),
+        // A result column's name, but in an expression.
+        (
+            "SELECT price AS name FROM products ORDER BY name",
+            "SELECT products.price AS name FROM public.products ORDER BY name",
+        ),
+        (
+            "SELECT price AS name FROM products ORDER BY upper(name)",
+            "SELECT products.price AS name FROM public.products ORDER BY pg_catalog.upper(products.name)",
+        ),
+        // It may be a result column that is not known.
+        (
+            "SELECT (json_each_text(to_json(p))).*, id FROM products p ORDER BY name",
+            "SELECT (pg_catalog.json_each_text(pg_catalog.to_json(p))).*, p.id FROM public.products p ORDER BY name",
+        ),
+        // A whole row, a system column.
+        ("SELECT p, ctid FROM products p", "SELECT p, ctid FROM public.products p"),
+        // Where a conflict is looked for, tables have no names.
+        (
+            "INSERT INTO products VALUES (1, 'a', 2) ON CONFLICT (id) WHERE price > 0 DO NOTHING RETURNING id",
+            "INSERT INTO public.products VALUES (1, 'a', 2) ON CONFLICT (id) WHERE price > 0 DO NOTHING RETURNING products.id",
+        ),
+    ] {
+        check(sql, &format!("plain {expected}"));
+    }
 }

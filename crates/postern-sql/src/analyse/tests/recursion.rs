@@ -6,30 +6,30 @@ use super::*;
 fn a_recursion_carries_where_it_began_and_where_it_is() {
     check(
         "WITH RECURSIVE w (id, body, depth) AS (SELECT id, body, 0 FROM tickets WHERE id = 5 UNION ALL SELECT t.id, t.body, w.depth + 1 FROM tickets t JOIN w ON t.customer_id = w.id WHERE w.depth < 9) SELECT id, body FROM w ORDER BY depth",
-        r#"WITH RECURSIVE w(id, body, depth) AS (SELECT id AS id, body AS body, 0 AS "?column?", tickets.customer_id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.tickets b> tickets WHERE id = 5 UNION ALL SELECT t.id AS id, t.body AS body, w.depth + 1 AS "?column?", w.pk_k1 AS pk_k3, t.customer_id AS pk_k2 FROM <public.tickets b> t JOIN w ON t.customer_id = w.id WHERE w.depth < 9) SELECT id, body, w.pk_k1 AS pk_k5, w.pk_k4 AS pk_k6 FROM w ORDER BY depth
+        r#"WITH RECURSIVE w(id, body, depth) AS (SELECT tickets.id AS id, tickets.body AS body, 0 AS "?column?", tickets.customer_id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.tickets b> tickets WHERE tickets.id = 5 UNION ALL SELECT t.id AS id, t.body AS body, w.depth + 1 AS "?column?", w.pk_k1 AS pk_k3, t.customer_id AS pk_k2 FROM <public.tickets b> t JOIN w ON t.customer_id = w.id WHERE w.depth < 9) SELECT w.id, w.body, w.pk_k1 AS pk_k5, w.pk_k4 AS pk_k6 FROM w ORDER BY w.depth
   2 columns, keys [0 1]
   public.tickets set 0 clear body
   public.tickets set 0 clear body"#,
     );
     check(
         "WITH RECURSIVE w AS (SELECT id, 0 AS n FROM customers UNION ALL SELECT NULL, n + 1 FROM w WHERE n < 3) SELECT n FROM w",
-        r#"WITH RECURSIVE w AS (SELECT id AS id, 0 AS n, customers.id AS pk_k1 FROM <public.customers b> customers UNION ALL SELECT NULL AS "?column?", n + 1 AS "?column?", w.pk_k1 AS pk_k2 FROM w WHERE n < 3) SELECT n, w.pk_k1 AS pk_k3 FROM w
+        r#"WITH RECURSIVE w AS (SELECT customers.id AS id, 0 AS n, customers.id AS pk_k1 FROM <public.customers b> customers UNION ALL SELECT NULL AS "?column?", w.n + 1 AS "?column?", w.pk_k1 AS pk_k2 FROM w WHERE w.n < 3) SELECT w.n, w.pk_k1 AS pk_k3 FROM w
   1 columns, keys [0]
   public.customers"#,
     );
     check(
         "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT n, c.name FROM t JOIN customers c ON c.id = t.n",
-        r#"WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 AS "?column?" FROM t WHERE n < 5) SELECT n, c.name, c.id AS pk_k1 FROM t JOIN <public.customers b> c ON c.id = t.n
+        r#"WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT t.n + 1 AS "?column?" FROM t WHERE t.n < 5) SELECT t.n, c.name, c.id AS pk_k1 FROM t JOIN <public.customers b> c ON c.id = t.n
   2 columns, keys [0]
   public.customers set 0 clear name"#,
     );
     check(
         "WITH RECURSIVE p AS (SELECT id, name FROM products WHERE id = 1 UNION SELECT q.id, q.name FROM products q JOIN p ON q.price = p.id) SELECT * FROM p",
-        "plain WITH RECURSIVE p AS (SELECT id AS id, name AS name FROM public.products WHERE id = 1 UNION SELECT q.id AS id, q.name AS name FROM public.products q JOIN p ON q.price = p.id) SELECT * FROM p",
+        "plain WITH RECURSIVE p AS (SELECT products.id AS id, products.name AS name FROM public.products WHERE products.id = 1 UNION SELECT q.id AS id, q.name AS name FROM public.products q JOIN p ON q.price = p.id) SELECT * FROM p",
     );
     check(
         "WITH RECURSIVE p AS (SELECT id, name FROM products UNION ALL SELECT * FROM p WHERE false) SELECT * FROM p",
-        "plain WITH RECURSIVE p AS (SELECT id AS id, name AS name FROM public.products UNION ALL SELECT p.id AS id, p.name AS name FROM p WHERE false) SELECT * FROM p",
+        "plain WITH RECURSIVE p AS (SELECT products.id AS id, products.name AS name FROM public.products UNION ALL SELECT p.id AS id, p.name AS name FROM p WHERE false) SELECT * FROM p",
     );
 }
 
@@ -78,7 +78,7 @@ fn a_recursion_passes_no_values_on() {
 fn a_protected_column_links_by_its_mask() {
     check(
         "WITH RECURSIVE w AS (SELECT id, email FROM customers UNION ALL SELECT c.id, c.email FROM customers c JOIN w ON c.email = w.email) SELECT id, email FROM w",
-        "WITH RECURSIVE w AS (SELECT id AS id, email AS email, customers.id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.customers b> customers UNION ALL SELECT c.id AS id, c.email AS email, w.pk_k1 AS pk_k3, c.id AS pk_k2 FROM <public.customers b> c JOIN w ON c.email = w.email) SELECT id, email, w.pk_k1 AS pk_k5, w.pk_k4 AS pk_k6 FROM w
+        "WITH RECURSIVE w AS (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.customers b> customers UNION ALL SELECT c.id AS id, c.email AS email, w.pk_k1 AS pk_k3, c.id AS pk_k2 FROM <public.customers b> c JOIN w ON c.email = w.email) SELECT w.id, w.email, w.pk_k1 AS pk_k5, w.pk_k4 AS pk_k6 FROM w
   2 columns, keys [0 1]
   public.customers masked email
   public.customers masked email",
@@ -116,7 +116,7 @@ fn a_link_to_anything_but_keys_narrows_down() {
     );
     check(
         "WITH RECURSIVE w AS (SELECT t.customer_id AS id, 0 AS d FROM tickets t UNION ALL SELECT c.id, w.d + 1 FROM w JOIN customers c ON c.id = w.id WHERE w.d < 1) SELECT d, count(*) FROM w GROUP BY d",
-        r#"WITH RECURSIVE w AS (SELECT t.customer_id AS id, 0 AS d, t.customer_id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.tickets b> t UNION ALL SELECT c.id AS id, w.d + 1 AS "?column?", w.pk_k1 AS pk_k2, c.id AS pk_k3 FROM w JOIN <public.customers b> c ON c.id = w.id WHERE w.d < 1) SELECT d, pg_catalog.count(*) FROM w GROUP BY d
+        r#"WITH RECURSIVE w AS (SELECT t.customer_id AS id, 0 AS d, t.customer_id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.tickets b> t UNION ALL SELECT c.id AS id, w.d + 1 AS "?column?", w.pk_k1 AS pk_k2, c.id AS pk_k3 FROM w JOIN <public.customers b> c ON c.id = w.id WHERE w.d < 1) SELECT w.d, pg_catalog.count(*) FROM w GROUP BY w.d
   2 columns, keys []
   public.tickets
   public.customers"#,

@@ -5,9 +5,9 @@ use crate::{Catalogue, Context, Effect, Mode, Rules, Verdict};
 fn what_touches_nothing_protected_is_written_anew() {
     check(
         "WITH customers AS (SELECT 1 AS id) SELECT id FROM customers",
-        "plain WITH customers AS (SELECT 1 AS id) SELECT id FROM customers",
+        "plain WITH customers AS (SELECT 1 AS id) SELECT customers.id FROM customers",
     );
-    check("SELECT name FROM cheap", "plain SELECT name FROM public.cheap");
+    check("SELECT name FROM cheap", "plain SELECT cheap.name FROM public.cheap");
     check(
         "SELECT 't'::bool, bool 'f', 'true'::bool, 'ab '::bpchar, 'ab'::char, 'ab'::char(3)",
         "plain SELECT true::boolean, false::boolean, 'true'::boolean, \
@@ -15,7 +15,7 @@ fn what_touches_nothing_protected_is_written_anew() {
     );
     check(
         "SELECT name FROM products WHERE id = 1 FOR UPDATE",
-        "plain SELECT name FROM public.products WHERE id = 1 FOR UPDATE",
+        "plain SELECT products.name FROM public.products WHERE products.id = 1 FOR UPDATE",
     );
     check(
         "SELECT 'x'::tier, 'y'::short_text",
@@ -32,19 +32,19 @@ fn what_touches_nothing_protected_is_written_anew() {
     );
     check(
         "UPDATE products SET price = price + 1 WHERE id = $1",
-        "plain UPDATE public.products SET price = price + 1 WHERE id = $1",
+        "plain UPDATE public.products SET price = products.price + 1 WHERE products.id = $1",
     );
     check(
         "DELETE FROM products USING agents WHERE name = login",
-        "plain DELETE FROM public.products USING public.agents WHERE name = login",
+        "plain DELETE FROM public.products USING public.agents WHERE products.name = agents.login",
     );
     check(
         "SELECT relname FROM pg_class WHERE oid = 'customers'::regclass",
-        "plain SELECT relname FROM pg_catalog.pg_class WHERE oid = 'customers'::pg_catalog.regclass",
+        "plain SELECT pg_class.relname FROM pg_catalog.pg_class WHERE pg_class.oid = 'customers'::pg_catalog.regclass",
     );
     check(
         "SELECT table_name FROM information_schema.tables",
-        "plain SELECT table_name FROM information_schema.tables",
+        "plain SELECT tables.table_name FROM information_schema.tables",
     );
     check("SELECT 1 === 1", "42501 operator");
 }
@@ -72,7 +72,7 @@ fn the_literals_of_definitions_are_blanked() {
         "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef",
         &[
             "plain SELECT pg_catalog.regexp_replace(\
-             pg_catalog.pg_get_expr(adbin, adrelid)::pg_catalog.text, ",
+             pg_catalog.pg_get_expr(pg_attrdef.adbin, pg_attrdef.adrelid)::pg_catalog.text, ",
             r"E'(''(?:[-a-z_ %.,:()\\[\\]{}*?]|%@%|'''')*'')|''(?:[^'']|'''')*''|\\m\\d{6,}\\M', ",
             r"E'\\1', 'g') AS pg_get_expr FROM pg_catalog.pg_attrdef",
         ]
@@ -91,7 +91,7 @@ fn the_literals_of_definitions_are_blanked() {
 fn something_else_stands_for_a_covered_column_wherever_it_is_named() {
     check(
         "SELECT proname, p.prosrc FROM pg_proc p WHERE prosrc LIKE 'a%' ORDER BY p.prosrc",
-        "plain SELECT proname, NULL::pg_catalog.text AS prosrc FROM pg_catalog.pg_proc p \
+        "plain SELECT p.proname, NULL::pg_catalog.text AS prosrc FROM pg_catalog.pg_proc p \
          WHERE NULL::pg_catalog.text LIKE 'a%' ORDER BY NULL::pg_catalog.text",
     );
     check(
@@ -237,19 +237,19 @@ fn what_drivers_and_pools_ask_on_their_own_goes_through() {
 fn common_tables_may_write_what_is_unprotected() {
     check(
         "WITH gone AS (DELETE FROM products WHERE price = 0 RETURNING *) INSERT INTO products (id, name) SELECT id, name FROM gone",
-        "plain WITH gone AS (DELETE FROM public.products WHERE price = 0 RETURNING *) INSERT INTO public.products (id, name) SELECT id AS id, name AS name FROM gone",
+        "plain WITH gone AS (DELETE FROM public.products WHERE products.price = 0 RETURNING *) INSERT INTO public.products (id, name) SELECT gone.id AS id, gone.name AS name FROM gone",
     );
     check(
         "WITH x AS (UPDATE products SET price = 0 FROM agents a WHERE a.login = products.name RETURNING *) SELECT id, login FROM x",
-        "plain WITH x AS (UPDATE public.products SET price = 0 FROM public.agents a WHERE a.login = products.name RETURNING *) SELECT id, login FROM x",
+        "plain WITH x AS (UPDATE public.products SET price = 0 FROM public.agents a WHERE a.login = products.name RETURNING *) SELECT x.id, x.login FROM x",
     );
     check(
         "WITH x (number) AS (INSERT INTO products (id, name, price) VALUES (1, 'a', 2) RETURNING id, upper(name)) SELECT number, upper FROM x",
-        "plain WITH x(number) AS (INSERT INTO public.products (id, name, price) VALUES (1, 'a', 2) RETURNING id, pg_catalog.upper(name)) SELECT number, upper FROM x",
+        "plain WITH x(number) AS (INSERT INTO public.products (id, name, price) VALUES (1, 'a', 2) RETURNING products.id, pg_catalog.upper(products.name)) SELECT x.number, x.upper FROM x",
     );
     check(
         "WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM x",
-        "plain WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM public.products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM x",
+        "plain WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM public.products USING y WHERE y.id = products.id RETURNING y.id) SELECT x.id FROM x",
     );
     check(
         "WITH x AS (WITH y AS (SELECT 1 AS id) DELETE FROM products USING y WHERE y.id = products.id RETURNING y.id) SELECT id FROM y",
@@ -265,7 +265,7 @@ fn unprotected_tables_can_be_merged_into() {
     );
     check(
         "WITH s AS (SELECT login FROM agents) MERGE INTO products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
-        "plain WITH s AS (SELECT login AS login FROM public.agents) MERGE INTO public.products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
+        "plain WITH s AS (SELECT agents.login AS login FROM public.agents) MERGE INTO public.products USING s ON s.login = products.name WHEN MATCHED THEN DELETE",
     );
 }
 
@@ -297,7 +297,7 @@ fn random_numbers_tell_nothing_of_the_rows() {
     check(
         "SELECT random(), id FROM customers ORDER BY random() LIMIT 5",
         &format!(
-            "SELECT {drawn} AS random, id, customers.id AS pk_k1 FROM <public.customers b> \
+            "SELECT {drawn} AS random, customers.id, customers.id AS pk_k1 FROM <public.customers b> \
              customers ORDER BY {drawn} LIMIT 5
   2 columns, keys [0]
   public.customers"
@@ -305,7 +305,7 @@ fn random_numbers_tell_nothing_of_the_rows() {
     );
     check(
         "SELECT random(), name FROM products",
-        "plain SELECT pg_catalog.random(), name FROM public.products",
+        "plain SELECT pg_catalog.random(), products.name FROM public.products",
     );
     let random =
         include_str!("../fixture.json").replace("(products.price < 100)", "(random() < 0.5)");

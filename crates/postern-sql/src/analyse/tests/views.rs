@@ -6,7 +6,7 @@ use super::*;
 fn a_view_is_judged_as_what_it_stands_for() {
     check(
         "SELECT name FROM directory WHERE id = 5",
-        "SELECT name, directory.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) directory(id, name) WHERE id = 5
+        "SELECT directory.name, directory.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) directory(id, name) WHERE directory.id = 5
   1 columns, keys [0]
   public.customers set 0 clear name",
     );
@@ -32,34 +32,34 @@ fn a_view_is_judged_as_what_it_stands_for() {
     );
     check(
         "SELECT customers FROM by_country WHERE country = 'DE'",
-        "SELECT customers FROM (SELECT customers.country AS country, pg_catalog.count(*) AS customers FROM <public.customers b> customers GROUP BY customers.country) by_country(country, customers) WHERE country = 'DE'
+        "SELECT by_country.customers FROM (SELECT customers.country AS country, pg_catalog.count(*) AS customers FROM <public.customers b> customers GROUP BY customers.country) by_country(country, customers) WHERE by_country.country = 'DE'
   1 columns, keys []
   public.customers",
     );
     check(
         "SELECT email FROM newest",
-        "SELECT email, newest.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY customers.created_at DESC LIMIT 10) newest(id, email)
+        "SELECT newest.email, newest.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY customers.created_at DESC LIMIT 10) newest(id, email)
   1 columns, keys [0]
   public.customers set 0 clear email",
     );
     check(
         "SELECT id, email FROM shared",
-        "SELECT id, email, shared.pk_k1 AS pk_k4, shared.pk_k3 AS pk_k5 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers WHERE customers.country = 'DE'::pg_catalog.text UNION ALL SELECT tickets.customer_id AS id, tickets.number AS email, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets) shared(id, email)
+        "SELECT shared.id, shared.email, shared.pk_k1 AS pk_k4, shared.pk_k3 AS pk_k5 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers WHERE customers.country = 'DE'::pg_catalog.text UNION ALL SELECT tickets.customer_id AS id, tickets.number AS email, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets) shared(id, email)
   2 columns, keys [0 1]
   public.customers set 0 clear email
   public.tickets set 0 clear number",
     );
     check(
         "SELECT name, mail FROM overview",
-        "SELECT name, mail, overview.pk_k2 AS pk_k4, overview.pk_k3 AS pk_k5 FROM (WITH open AS (SELECT tickets.customer_id AS customer_id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.status = 'open'::pg_catalog.text) SELECT c.id AS id, c.name AS name, c.email AS email, c.phone AS phone, c.born AS born, c.balance AS balance, c.tags AS tags, c.level AS level, c.nick AS nick, c.meta AS meta, c.country AS country, c.created_at AS created_at, pg_catalog.lower(c.email) AS mail, c.id AS pk_k2, open.pk_k1 AS pk_k3 FROM <public.customers b> c JOIN open ON open.customer_id = c.id) overview(id, name, email, phone, born, balance, tags, level, nick, meta, country, created_at, mail)
+        "SELECT overview.name, overview.mail, overview.pk_k2 AS pk_k4, overview.pk_k3 AS pk_k5 FROM (WITH open AS (SELECT tickets.customer_id AS customer_id, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.status = 'open'::pg_catalog.text) SELECT c.id AS id, c.name AS name, c.email AS email, c.phone AS phone, c.born AS born, c.balance AS balance, c.tags AS tags, c.level AS level, c.nick AS nick, c.meta AS meta, c.country AS country, c.created_at AS created_at, pg_catalog.lower(c.email) AS mail, c.id AS pk_k2, open.pk_k1 AS pk_k3 FROM <public.customers b> c JOIN open ON open.customer_id = c.id) overview(id, name, email, phone, born, balance, tags, level, nick, meta, country, created_at, mail)
   2 columns, keys [1 0]
   public.tickets
   public.customers set 0 clear name email",
     );
-    check("SELECT name FROM cheap", "plain SELECT name FROM public.cheap");
+    check("SELECT name FROM cheap", "plain SELECT cheap.name FROM public.cheap");
     check(
         "WITH customers AS (SELECT 1) SELECT name FROM directory, customers",
-        r#"WITH customers AS (SELECT 1 AS "?column?") SELECT name, directory.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) directory(id, name), customers
+        r#"WITH customers AS (SELECT 1 AS "?column?") SELECT directory.name, directory.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) directory(id, name), customers
   1 columns, keys [0]
   public.customers set 0 clear name"#,
     );
@@ -71,7 +71,7 @@ fn a_view_is_judged_as_what_it_stands_for() {
     );
     check(
         "SELECT p.id FROM products p WHERE EXISTS (SELECT 1 FROM own_directory WHERE status = 'open')",
-        r#"SELECT p.id FROM public.products p WHERE EXISTS (SELECT 1 AS "?column?" FROM (SELECT d.id AS id, d.name AS name, c.email AS email, t.status AS status FROM (SELECT customers.id AS id, customers.name AS name FROM <public.customers b> customers) d(id, name) JOIN <public.customers b> c ON c.id = d.id LEFT JOIN <public.tickets b> t ON t.customer_id = c.id) own_directory(id, name, email, status) WHERE status = 'open')
+        r#"SELECT p.id FROM public.products p WHERE EXISTS (SELECT 1 AS "?column?" FROM (SELECT d.id AS id, d.name AS name, c.email AS email, t.status AS status FROM (SELECT customers.id AS id, customers.name AS name FROM <public.customers b> customers) d(id, name) JOIN <public.customers b> c ON c.id = d.id LEFT JOIN <public.tickets b> t ON t.customer_id = c.id) own_directory(id, name, email, status) WHERE own_directory.status = 'open')
   1 columns, keys []
   public.customers
   public.customers
@@ -83,7 +83,7 @@ fn a_view_is_judged_as_what_it_stands_for() {
 fn a_lookup_goes_through_what_only_selects_and_joins() {
     check(
         "SELECT name FROM own_directory WHERE email = 'a@b.c' AND status = 'open'",
-        r#"SELECT name, own_directory.pk_k2 AS pk_k5, own_directory.pk_k3 AS pk_k6, own_directory.pk_k4 AS pk_k7 FROM (SELECT d.id AS id, d.name AS name, c.email AS email, t.status AS status, d.pk_k1 AS pk_k2, c.id AS pk_k3, t.customer_id AS pk_k4 FROM (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) d(id, name) JOIN <public.customers b WHERE b.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text> c ON c.id = d.id LEFT JOIN <public.tickets b> t ON t.customer_id = c.id) own_directory(id, name, email, status) WHERE status = 'open'
+        r#"SELECT own_directory.name, own_directory.pk_k2 AS pk_k5, own_directory.pk_k3 AS pk_k6, own_directory.pk_k4 AS pk_k7 FROM (SELECT d.id AS id, d.name AS name, c.email AS email, t.status AS status, d.pk_k1 AS pk_k2, c.id AS pk_k3, t.customer_id AS pk_k4 FROM (SELECT customers.id AS id, customers.name AS name, customers.id AS pk_k1 FROM <public.customers b> customers) d(id, name) JOIN <public.customers b WHERE b.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text> c ON c.id = d.id LEFT JOIN <public.tickets b> t ON t.customer_id = c.id) own_directory(id, name, email, status) WHERE own_directory.status = 'open'
   1 columns, keys [0 1 2]
   public.customers set 0 clear name
   public.customers
@@ -92,7 +92,7 @@ fn a_lookup_goes_through_what_only_selects_and_joins() {
     );
     check(
         "SELECT s.id FROM (SELECT c.id, c.email AS mail FROM customers c WHERE country = 'DE') s WHERE s.mail = $1",
-        "SELECT s.id, s.pk_k1 AS pk_k2 FROM (SELECT c.id AS id, c.email AS mail, c.id AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) $1::pg_catalog.text> c WHERE country = 'DE') s
+        "SELECT s.id, s.pk_k1 AS pk_k2 FROM (SELECT c.id AS id, c.email AS mail, c.id AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) $1::pg_catalog.text> c WHERE c.country = 'DE') s
   1 columns, keys [0]
   public.customers
   lookup public.customers.email = $1",
@@ -100,13 +100,13 @@ fn a_lookup_goes_through_what_only_selects_and_joins() {
     // Otherwise the mask is compared: the tenth, the union, the other side of an outer join.
     check(
         "SELECT id FROM newest WHERE email = 'a@b.c'",
-        "SELECT id, newest.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY customers.created_at DESC LIMIT 10) newest(id, email) WHERE email = 'a@b.c'
+        "SELECT newest.id, newest.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY customers.created_at DESC LIMIT 10) newest(id, email) WHERE newest.email = 'a@b.c'
   1 columns, keys [0]
   public.customers",
     );
     check(
         "SELECT id FROM shared WHERE email = 'a@b.c'",
-        "SELECT id, shared.pk_k1 AS pk_k4, shared.pk_k3 AS pk_k5 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers WHERE customers.country = 'DE'::pg_catalog.text UNION ALL SELECT tickets.customer_id AS id, tickets.number AS email, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets) shared(id, email) WHERE email = 'a@b.c'
+        "SELECT shared.id, shared.pk_k1 AS pk_k4, shared.pk_k3 AS pk_k5 FROM (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1, NULL::bigint AS pk_k3 FROM <public.customers b> customers WHERE customers.country = 'DE'::pg_catalog.text UNION ALL SELECT tickets.customer_id AS id, tickets.number AS email, NULL::bigint, tickets.customer_id AS pk_k2 FROM <public.tickets b> tickets) shared(id, email) WHERE shared.email = 'a@b.c'
   1 columns, keys [0 1]
   public.customers
   public.tickets",
@@ -121,13 +121,13 @@ fn a_lookup_goes_through_what_only_selects_and_joins() {
     );
     check(
         "WITH a AS (SELECT id, email FROM customers) SELECT x.id, y.id FROM a x, a y WHERE x.email = 'a@b.c'",
-        "WITH a AS (SELECT id AS id, email AS email, customers.id AS pk_k1 FROM <public.customers b> customers) SELECT x.id, y.id, x.pk_k1 AS pk_k2, y.pk_k1 AS pk_k3 FROM a x, a y WHERE x.email = 'a@b.c'
+        "WITH a AS (SELECT customers.id AS id, customers.email AS email, customers.id AS pk_k1 FROM <public.customers b> customers) SELECT x.id, y.id, x.pk_k1 AS pk_k2, y.pk_k1 AS pk_k3 FROM a x, a y WHERE x.email = 'a@b.c'
   2 columns, keys [0 0]
   public.customers",
     );
     check(
         "SELECT id FROM (SELECT id, email, row_number() OVER (ORDER BY id) AS r FROM customers) s WHERE email = 'a@b.c'",
-        "SELECT id, s.pk_k1 AS pk_k2 FROM (SELECT id AS id, email AS email, pg_catalog.row_number() OVER (ORDER BY id) AS r, customers.id AS pk_k1 FROM <public.customers b> customers) s WHERE email = 'a@b.c'
+        "SELECT s.id, s.pk_k1 AS pk_k2 FROM (SELECT customers.id AS id, customers.email AS email, pg_catalog.row_number() OVER (ORDER BY customers.id) AS r, customers.id AS pk_k1 FROM <public.customers b> customers) s WHERE s.email = 'a@b.c'
   1 columns, keys [0]
   public.customers",
     );
@@ -251,13 +251,13 @@ fn a_copy_that_is_declared_is_a_table_of_its_own() {
 fn what_is_computed_of_a_protected_column_is_protected() {
     check(
         "SELECT plan, initial, label FROM people",
-        "SELECT plan, initial, label, people.id AS pk_k1 FROM <public.people b> people
+        "SELECT people.plan, people.initial, people.label, people.id AS pk_k1 FROM <public.people b> people
   3 columns, keys [0]
   public.people masked initial",
     );
     check(
         "SELECT count(*) FROM people WHERE initial = 'a'",
-        "SELECT pg_catalog.count(*) FROM <public.people b> people WHERE initial = 'a'
+        "SELECT pg_catalog.count(*) FROM <public.people b> people WHERE people.initial = 'a'
   1 columns, keys []
   public.people",
     );
@@ -288,7 +288,7 @@ fn a_column_that_a_child_computes_is_protected_in_its_parent() {
 
 #[test]
 fn a_view_of_nothing_protected_is_judged_too() {
-    check("SELECT name FROM of_cheap", "plain SELECT name FROM public.of_cheap");
+    check("SELECT name FROM of_cheap", "plain SELECT of_cheap.name FROM public.of_cheap");
     refused("function", &["SELECT * FROM exported", "TABLE exported_once"]);
     refused("not_understood", &["SELECT * FROM defaults"]);
 }

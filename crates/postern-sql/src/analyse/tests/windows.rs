@@ -47,19 +47,19 @@ fn a_row_shows_no_other_record() {
 fn ranks_and_folds_and_a_subjects_own_rows_are_free() {
     check(
         "SELECT id, row_number() OVER (PARTITION BY country ORDER BY created_at DESC) FROM customers",
-        "SELECT id, pg_catalog.row_number() OVER (PARTITION BY country ORDER BY created_at DESC), customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT customers.id, pg_catalog.row_number() OVER (PARTITION BY customers.country ORDER BY customers.created_at DESC), customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers",
     );
     check(
         "SELECT id, count(*) OVER () FROM tickets WHERE customer_id = 5 ORDER BY id LIMIT 20",
-        "SELECT id, pg_catalog.count(*) OVER (), tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE customer_id = 5 ORDER BY id LIMIT 20
+        "SELECT tickets.id, pg_catalog.count(*) OVER (), tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.customer_id = 5 ORDER BY id LIMIT 20
   2 columns, keys [0]
   public.tickets",
     );
     check(
         "SELECT id, created_at - lag(created_at) OVER (PARTITION BY id ORDER BY created_at) FROM customers",
-        "SELECT id, created_at - pg_catalog.lag(created_at) OVER (PARTITION BY id ORDER BY created_at), customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT customers.id, customers.created_at - pg_catalog.lag(customers.created_at) OVER (PARTITION BY customers.id ORDER BY customers.created_at), customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers",
     );
@@ -71,37 +71,37 @@ fn ranks_and_folds_and_a_subjects_own_rows_are_free() {
     );
     check(
         "SELECT id, max(length(status)) OVER (PARTITION BY status) FROM tickets",
-        "SELECT id, pg_catalog.max(pg_catalog.length(status)) OVER (PARTITION BY status), tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets
+        "SELECT tickets.id, pg_catalog.max(pg_catalog.length(tickets.status)) OVER (PARTITION BY tickets.status), tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets
   2 columns, keys [0]
   public.tickets",
     );
     check(
         "SELECT status, count(*), rank() OVER (ORDER BY count(*) DESC) FROM tickets GROUP BY status",
-        "SELECT status, pg_catalog.count(*), pg_catalog.rank() OVER (ORDER BY pg_catalog.count(*) DESC) FROM <public.tickets b> tickets GROUP BY status
+        "SELECT tickets.status, pg_catalog.count(*), pg_catalog.rank() OVER (ORDER BY pg_catalog.count(*) DESC) FROM <public.tickets b> tickets GROUP BY tickets.status
   3 columns, keys []
   public.tickets",
     );
     check(
         "SELECT date_trunc('day', created_at) d, count(*), sum(count(*)) OVER (ORDER BY date_trunc('day', created_at)), count(*) - lag(count(*)) OVER (ORDER BY date_trunc('day', created_at)) FROM customers GROUP BY 1",
-        "SELECT pg_catalog.date_trunc('day', created_at) AS d, pg_catalog.count(*), pg_catalog.sum(pg_catalog.count(*)) OVER (ORDER BY pg_catalog.date_trunc('day', created_at)), pg_catalog.count(*) - pg_catalog.lag(pg_catalog.count(*)) OVER (ORDER BY pg_catalog.date_trunc('day', created_at)) FROM <public.customers b> customers GROUP BY 1
+        "SELECT pg_catalog.date_trunc('day', customers.created_at) AS d, pg_catalog.count(*), pg_catalog.sum(pg_catalog.count(*)) OVER (ORDER BY pg_catalog.date_trunc('day', customers.created_at)), pg_catalog.count(*) - pg_catalog.lag(pg_catalog.count(*)) OVER (ORDER BY pg_catalog.date_trunc('day', customers.created_at)) FROM <public.customers b> customers GROUP BY 1
   4 columns, keys []
   public.customers",
     );
     check(
         "SELECT d, avg(n) OVER (ORDER BY d ROWS BETWEEN 6 PRECEDING AND CURRENT ROW) FROM (SELECT created_at::date AS d, count(id) AS n FROM customers GROUP BY 1) s",
-        "SELECT d, pg_catalog.avg(n) OVER (ORDER BY d ROWS BETWEEN 6 PRECEDING AND CURRENT ROW) FROM (SELECT created_at::pg_catalog.date AS d, pg_catalog.count(id) AS n FROM <public.customers b> customers GROUP BY 1) s
+        "SELECT s.d, pg_catalog.avg(s.n) OVER (ORDER BY s.d ROWS BETWEEN 6 PRECEDING AND CURRENT ROW) FROM (SELECT customers.created_at::pg_catalog.date AS d, pg_catalog.count(customers.id) AS n FROM <public.customers b> customers GROUP BY 1) s
   2 columns, keys []
   public.customers",
     );
     check(
         "SELECT * FROM (SELECT c.id, c.name, row_number() OVER (ORDER BY c.id) AS r FROM customers c) s WHERE r BETWEEN 11 AND 20",
-        "SELECT s.id AS id, s.name AS name, s.r AS r, s.pk_k1 AS pk_k2 FROM (SELECT c.id AS id, c.name AS name, pg_catalog.row_number() OVER (ORDER BY c.id) AS r, c.id AS pk_k1 FROM <public.customers b> c) s WHERE r BETWEEN 11 AND 20
+        "SELECT s.id AS id, s.name AS name, s.r AS r, s.pk_k1 AS pk_k2 FROM (SELECT c.id AS id, c.name AS name, pg_catalog.row_number() OVER (ORDER BY c.id) AS r, c.id AS pk_k1 FROM <public.customers b> c) s WHERE s.r BETWEEN 11 AND 20
   3 columns, keys [0]
   public.customers set 0 clear name",
     );
     check(
         "SELECT name, lag(price) OVER (ORDER BY id) FROM products",
-        "plain SELECT name, pg_catalog.lag(price) OVER (ORDER BY id) FROM public.products",
+        "plain SELECT products.name, pg_catalog.lag(products.price) OVER (ORDER BY products.id) FROM public.products",
     );
 }
 
@@ -116,7 +116,7 @@ fn what_is_grouped_by_is_analysed_once() {
     );
     check(
         "SELECT count(*), rank() OVER (ORDER BY count(*)) FROM customers GROUP BY CASE WHEN country = $1 THEN 1 ELSE 2 END, upper(country) || 'x'",
-        "SELECT pg_catalog.count(*), pg_catalog.rank() OVER (ORDER BY pg_catalog.count(*)) FROM <public.customers b> customers GROUP BY CASE WHEN country = $1 THEN 1 ELSE 2 END, pg_catalog.upper(country) || 'x'
+        "SELECT pg_catalog.count(*), pg_catalog.rank() OVER (ORDER BY pg_catalog.count(*)) FROM <public.customers b> customers GROUP BY CASE WHEN customers.country = $1 THEN 1 ELSE 2 END, pg_catalog.upper(customers.country) || 'x'
   2 columns, keys []
   public.customers",
     );

@@ -7,14 +7,14 @@ use crate::{Catalogue, Context, Parameter, Verdict};
 fn rows_of_ones_own_customers_are_changed_where_they_stand() {
     check(
         "UPDATE customers SET phone = $1 WHERE id = $2",
-        "UPDATE public.customers SET phone = $1 WHERE id = $2 AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
+        "UPDATE public.customers SET phone = $1 WHERE customers.id = $2 AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
   0 columns, keys [0], silent
   public.customers",
     );
     check(
         "UPDATE customers c SET country = upper(country), name = 'A' FROM products p \
          WHERE c.id = p.id AND p.name = 'x' AND c.name LIKE 'A%' RETURNING c.*, p.price",
-        "UPDATE public.customers c SET country = pg_catalog.upper(country), name = 'A' FROM public.products p WHERE c.id = p.id AND p.name = 'x' AND '***'::varchar(60) LIKE 'A%' AND c.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING c.id AS id, '***'::varchar(60) AS name, '***@***'::pg_catalog.text AS email, '***'::pg_catalog.text AS phone, '1970-01-01'::pg_catalog.date AS born, '0'::numeric(10, 2) AS balance, '{}'::pg_catalog.text[] AS tags, 'bronze'::public.tier AS level, c.nick AS nick, '{}'::pg_catalog.jsonb AS meta, c.country AS country, c.created_at AS created_at, p.price, c.id AS pk_k1
+        "UPDATE public.customers c SET country = pg_catalog.upper(c.country), name = 'A' FROM public.products p WHERE c.id = p.id AND p.name = 'x' AND '***'::varchar(60) LIKE 'A%' AND c.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING c.id AS id, '***'::varchar(60) AS name, '***@***'::pg_catalog.text AS email, '***'::pg_catalog.text AS phone, '1970-01-01'::pg_catalog.date AS born, '0'::numeric(10, 2) AS balance, '{}'::pg_catalog.text[] AS tags, 'bronze'::public.tier AS level, c.nick AS nick, '{}'::pg_catalog.jsonb AS meta, c.country AS country, c.created_at AS created_at, p.price, c.id AS pk_k1
   13 columns, keys [0]
   public.customers shown nick masked name email phone born balance tags level meta",
     );
@@ -26,7 +26,7 @@ fn rows_of_ones_own_customers_are_changed_where_they_stand() {
     );
     check(
         "DELETE FROM tickets WHERE id = 7 RETURNING number, id",
-        "DELETE FROM public.tickets WHERE id = 7 AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING '***'::pg_catalog.text AS number, id, tickets.customer_id AS pk_k1
+        "DELETE FROM public.tickets WHERE tickets.id = 7 AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING '***'::pg_catalog.text AS number, tickets.id, tickets.customer_id AS pk_k1
   2 columns, keys [0]
   public.tickets masked number",
     );
@@ -46,13 +46,13 @@ fn a_column_is_written_once() {
 fn what_a_condition_of_a_reason_reads_is_changed_in_ones_own_rows_only() {
     check(
         "UPDATE tickets SET status = 'pending' WHERE id = 7 AND assignee = 'ana'",
-        r#"UPDATE public.tickets SET status = 'pending' WHERE id = 7 AND assignee = 'ana' AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND tickets.assignee::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND tickets.status IN ('open', 'pending') RETURNING tickets.customer_id AS pk_k1
+        r#"UPDATE public.tickets SET status = 'pending' WHERE tickets.id = 7 AND tickets.assignee = 'ana' AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND tickets.assignee::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND tickets.status IN ('open', 'pending') RETURNING tickets.customer_id AS pk_k1
   0 columns, keys [0], silent
   public.tickets"#,
     );
     check(
         "UPDATE tickets t SET status = $1, body = 'x' WHERE t.id = $2 RETURNING t.id, status AS s",
-        r#"UPDATE public.tickets t SET status = $1, body = 'x' WHERE t.id = $2 AND t.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND t.assignee::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND t.status IN ('open', 'pending') RETURNING t.id, status AS s, t.customer_id AS pk_k1
+        r#"UPDATE public.tickets t SET status = $1, body = 'x' WHERE t.id = $2 AND t.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND t.assignee::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND t.status IN ('open', 'pending') RETURNING t.id, t.status AS s, t.customer_id AS pk_k1
   2 columns, keys [0]
   public.tickets"#,
     );
@@ -97,14 +97,14 @@ fn a_value_is_unique_if_what_is_generated_of_it_must_be() {
 fn a_protected_value_is_searched_for_once_by_comparing_or_storing() {
     check(
         "UPDATE customers SET name = 'x' WHERE email = 'a@b.c' AND id = 5",
-        r#"UPDATE public.customers SET name = 'x' WHERE id = 5 AND customers.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
+        r#"UPDATE public.customers SET name = 'x' WHERE customers.id = 5 AND customers.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
   0 columns, keys [0], silent
   public.customers
   lookup public.customers.email = "a@b.c""#,
     );
     check(
         "UPDATE customers SET email = 'a@b.c' WHERE id = 5",
-        r#"UPDATE public.customers SET email = 'a@b.c' WHERE id = 5 AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
+        r#"UPDATE public.customers SET email = 'a@b.c' WHERE customers.id = 5 AND customers.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING customers.id AS pk_k1
   0 columns, keys [0], silent
   public.customers
   stored public.customers.email = "a@b.c""#,
@@ -125,19 +125,19 @@ fn a_protected_value_is_searched_for_once_by_comparing_or_storing() {
 fn an_accounted_role_writes_what_it_sees() {
     check_accounted(
         "UPDATE customers SET phone = replace(phone, ' ', '') WHERE email LIKE 'a%'",
-        "UPDATE public.customers SET phone = pg_catalog.replace(phone, ' ', '') WHERE email LIKE 'a%' RETURNING customers.id AS pk_k1
+        "UPDATE public.customers SET phone = pg_catalog.replace(customers.phone, ' ', '') WHERE customers.email LIKE 'a%' RETURNING customers.id AS pk_k1
   0 columns, keys [0], silent
   public.customers",
     );
     check_accounted(
         "DELETE FROM customers WHERE id = 5 RETURNING email",
-        "DELETE FROM public.customers WHERE id = 5 RETURNING email, customers.id AS pk_k1
+        "DELETE FROM public.customers WHERE customers.id = 5 RETURNING customers.email, customers.id AS pk_k1
   1 columns, keys [0]
   public.customers clear email",
     );
     check_accounted(
         "UPDATE tickets SET assignee = 'ben', customer_id = 6 WHERE id = 7",
-        "UPDATE public.tickets SET assignee = 'ben', customer_id = 6 WHERE id = 7 RETURNING tickets.customer_id AS pk_k1
+        "UPDATE public.tickets SET assignee = 'ben', customer_id = 6 WHERE tickets.id = 7 RETURNING tickets.customer_id AS pk_k1
   0 columns, keys [0], silent
   public.tickets",
     );
