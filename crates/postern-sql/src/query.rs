@@ -8,6 +8,7 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
+    mem,
 };
 
 use pg_query::{Node, protobuf as pb};
@@ -140,14 +141,9 @@ pub(crate) struct Analysis<'a> {
     counted: bool,
     /// The common table whose first set operation comes next.
     pending: Option<usize>,
-    /// Columns of recursive common tables that decide something in their recursive arms.
-    recursive_uses: BTreeSet<(usize, usize)>,
-    /// Those that are compared with another column.
-    recursive_links: BTreeSet<(usize, usize)>,
+    arm: recursion::Arm,
     /// Leaves that such a comparison narrows down, unless the column holds keys in both arms.
     link_pins: BTreeMap<(usize, usize), BTreeSet<usize>>,
-    /// Leaves whose columns decide which rows there are, but for such comparisons.
-    filtered: BTreeSet<usize>,
     aggregates: Vec<grouping::Aggregate>,
     windows: window::Windows,
     /// The argument of `pg_get_expr` is being analysed.
@@ -192,10 +188,8 @@ impl<'a> Analysis<'a> {
             references: 0,
             counted: false,
             pending: None,
-            recursive_uses: BTreeSet::new(),
-            recursive_links: BTreeSet::new(),
+            arm: recursion::Arm::default(),
             link_pins: BTreeMap::new(),
-            filtered: BTreeSet::new(),
             aggregates: Vec::new(),
             windows: window::Windows::default(),
             prints_expression: false,
@@ -203,6 +197,29 @@ impl<'a> Analysis<'a> {
             names: 0,
             steps: Cell::new(0),
         }
+    }
+
+    /// Judges a part of the statement with a value of its own in a field, and puts back what was
+    /// there, whether the part is refused or not; the part's value is given too.
+    ///
+    /// INVARIANT: what holds for a part only is never left behind for what is around it.
+    fn lent<S, T>(
+        &mut self,
+        field: fn(&mut Self) -> &mut S,
+        value: S,
+        judge: impl FnOnce(&mut Self) -> T,
+    ) -> (T, S) {
+        let outer = mem::replace(field(self), value);
+        let judged = judge(self);
+        (judged, mem::replace(field(self), outer))
+    }
+
+    /// Judges a part of the statement whose common tables nothing else can name.
+    fn with_own_commons<T>(&mut self, judge: impl FnOnce(&mut Self) -> T) -> T {
+        let mark = self.commons.len();
+        let judged = judge(self);
+        self.commons.truncate(mark);
+        judged
     }
 
     /// Whether the statement may do more than read.
@@ -321,7 +338,7 @@ impl<'a> Analysis<'a> {
     /// The protected columns of `taint` are used where no row accounts for them: from now on they
     /// are masked, or, where nothing is masked, narrow their records down.
     fn spoil(&mut self, taint: &Taint) {
-        self.recursive_uses.extend(&taint.recursive);
+        self.arm.uses.extend(&taint.recursive);
         match self.resolver.rules.mode {
             Mode::Restricted => self.facts.spoiled.extend(&taint.protected),
             Mode::Accounted => self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf)),
@@ -332,7 +349,7 @@ impl<'a> Analysis<'a> {
     fn predicate(&mut self, taint: &Taint) {
         self.spoil(taint);
         self.pinned.extend(&taint.identifiers);
-        self.filtered.extend(&taint.leaves);
+        self.arm.filtered.extend(&taint.leaves);
     }
 
     fn name(&mut self, kind: char) -> String {
@@ -340,3 +357,6 @@ impl<'a> Analysis<'a> {
         format!("{}{kind}{}", self.resolver.context.prefix, self.names)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,12 +44,12 @@ impl Analysis<'_> {
         let mut taint = Taint::default();
         for (index, argument) in call.args.iter_mut().enumerate() {
             let column = matches!(argument.node, Some(NodeEnum::ColumnRef(_)));
-            self.prints_expression = built_in == "pg_get_expr" && index == 0 && column;
-            match self.star_argument(argument, scope)? {
-                Some(row) => taint.add(&row),
-                None => taint.add(&self.expression(argument, scope)?),
-            }
-            self.prints_expression = false;
+            let prints = built_in == "pg_get_expr" && index == 0 && column;
+            let judge = |own: &mut Self| match own.star_argument(argument, scope)? {
+                Some(row) => Ok(row),
+                None => own.expression(argument, scope),
+            };
+            taint.add(&self.lent(|own| &mut own.prints_expression, prints, judge).0?);
         }
         taint.add(&self.all(&mut call.agg_order, scope)?);
         let filters = self.filter(call, &mut taint, scope)?;

@@ -51,10 +51,8 @@ impl Analysis<'_> {
         };
         let mut scope = Scope::new(None);
         scope.items.push(derived(relation.name.clone(), rows));
-        self.conditions_on = Some(alias.to_owned());
-        let judged = self.expression(&mut condition, &scope);
-        self.conditions_on = None;
-        let taint = judged?;
+        let judge = |own: &mut Self| own.expression(&mut condition, &scope);
+        let taint = self.lent(|own| &mut own.conditions_on, Some(alias.to_owned()), judge).0?;
         if taint.sublink { unfit() } else { Ok(condition) }
     }
 

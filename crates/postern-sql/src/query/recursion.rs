@@ -25,21 +25,36 @@ use crate::{
     taint::{Column, Key, Rows, Taint},
 };
 
-/// A recursive common table whose recursive arm is being analysed.
+/// What was used in the recursive arm that is being analysed, or outside of any.
+#[derive(Debug, Default)]
+pub(super) struct Arm {
+    /// Columns of recursive common tables that decide something.
+    pub(super) uses: BTreeSet<(usize, usize)>,
+    /// Those that are compared with another column.
+    links: BTreeSet<(usize, usize)>,
+    /// Leaves whose columns decide which rows there are, but for such comparisons.
+    pub(super) filtered: BTreeSet<usize>,
+}
+
+/// A recursive common table whose recursive arm was analysed.
 #[derive(Debug)]
 pub(super) struct Recursion {
     id: usize,
     /// Leaves from this one on are the recursive arm's.
     leaves: usize,
     references: usize,
-    outer_uses: BTreeSet<(usize, usize)>,
-    outer_links: BTreeSet<(usize, usize)>,
-    outer_filtered: BTreeSet<usize>,
+    arm: Arm,
 }
 
 impl Analysis<'_> {
-    /// The first arm of the common table is known: the second may refer to it.
-    pub(super) fn begin_recursion(&mut self, common: usize, first: &Rows) -> Judged<Recursion> {
+    /// The first arm of the common table is known: the second, which is judged here, may refer to
+    /// it.
+    pub(super) fn recursive_arm(
+        &mut self,
+        common: usize,
+        first: &Rows,
+        judge: impl FnOnce(&mut Self) -> Judged<Rows>,
+    ) -> Judged<(Rows, Recursion)> {
         self.recursions += 1;
         let id = self.recursions;
         let mut rows =
@@ -58,14 +73,9 @@ impl Analysis<'_> {
             }
             common.state = CommonState::Itself(Box::new(rows));
         }
-        Ok(Recursion {
-            id,
-            leaves: self.leaves.len(),
-            references: self.references,
-            outer_uses: mem::take(&mut self.recursive_uses),
-            outer_links: mem::take(&mut self.recursive_links),
-            outer_filtered: mem::take(&mut self.filtered),
-        })
+        let (leaves, references) = (self.leaves.len(), self.references);
+        let (second, arm) = self.lent(|own| &mut own.arm, Arm::default(), judge);
+        Ok((second?, Recursion { id, leaves, references, arm }))
     }
 
     /// Both arms are known: checks what the second takes from the first, and aligns their keys.
@@ -78,12 +88,11 @@ impl Analysis<'_> {
         all: bool,
     ) -> Judged<Option<Vec<Key>>> {
         let own = |of: &(usize, usize)| of.0 == recursion.id;
-        let uses = mem::replace(&mut self.recursive_uses, recursion.outer_uses);
-        let links = mem::replace(&mut self.recursive_links, recursion.outer_links);
-        self.recursive_uses.extend(uses.iter().filter(|of| !own(of)));
-        self.recursive_links.extend(links.iter().filter(|of| !own(of)));
-        let filters = self.filtered.iter().any(|leaf| *leaf >= recursion.leaves);
-        self.filtered.extend(recursion.outer_filtered);
+        let Arm { uses, links, filtered } = recursion.arm;
+        self.arm.uses.extend(uses.iter().filter(|of| !own(of)));
+        self.arm.links.extend(links.iter().filter(|of| !own(of)));
+        let filters = filtered.iter().any(|leaf| *leaf >= recursion.leaves);
+        self.arm.filtered.extend(filtered);
         self.pin_links(recursion.id, (one, two));
         let leafy = passed_on(recursion.id, one, two);
         let flows = two.columns.iter_mut().map(|column| &mut column.taint);
@@ -183,7 +192,7 @@ impl Analysis<'_> {
             for of in &taint.recursive {
                 self.link_pins.entry(*of).or_default().extend(&taint.identifiers);
             }
-            self.recursive_links.append(&mut taint.recursive);
+            self.arm.links.append(&mut taint.recursive);
             taint.identifiers.clear();
             taint.leaves.clear();
         }

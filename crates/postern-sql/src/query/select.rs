@@ -5,8 +5,14 @@ use std::{collections::BTreeSet, mem};
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis, CommonState, CommonTable, call::has_aggregate, field::written_names, from::rename,
-    grouping::Aggregate, scope::Scope, target::Outputs, window::WindowUse,
+    Analysis, CommonState, CommonTable,
+    call::has_aggregate,
+    field::written_names,
+    from::{Star, rename},
+    grouping::Aggregate,
+    scope::Scope,
+    target::Outputs,
+    window::{WindowUse, Windows},
 };
 use crate::{
     ast,
@@ -68,23 +74,24 @@ impl Analysis<'_> {
         outer: Option<&Scope<'_>>,
         place: Place,
     ) -> Judged<Rows> {
-        let mark = self.commons.len();
         let recursion = self.pending.take();
         let counted = mem::take(&mut self.counted);
-        self.with(select.with_clause.as_mut(), outer)?;
-        self.acts.locks_rows |= !select.locking_clause.is_empty();
-        let rows = match select.op() {
-            pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
-                self.plain_select(select, outer, if counted { Place::Counted } else { place })
+        self.with_own_commons(|own| {
+            own.with(select.with_clause.as_mut(), outer)?;
+            own.acts.locks_rows |= !select.locking_clause.is_empty();
+            match select.op() {
+                pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
+                    own.plain_select(select, outer, if counted { Place::Counted } else { place })
+                }
+                pb::SetOperation::SetopNone => own.values(select, outer),
+                pb::SetOperation::SetopUnion
+                | pb::SetOperation::SetopIntersect
+                | pb::SetOperation::SetopExcept => {
+                    own.set_operation(select, outer, place, recursion)
+                }
+                pb::SetOperation::Undefined => not_understood("this kind of set operation"),
             }
-            pb::SetOperation::SetopNone => self.values(select, outer),
-            pb::SetOperation::SetopUnion
-            | pb::SetOperation::SetopIntersect
-            | pb::SetOperation::SetopExcept => self.set_operation(select, outer, place, recursion),
-            pb::SetOperation::Undefined => not_understood("this kind of set operation"),
-        };
-        self.commons.truncate(mark);
-        rows
+        })
     }
 
     pub(super) fn with(
@@ -112,13 +119,13 @@ impl Analysis<'_> {
             tables.push(table);
         }
         for (index, table) in tables.into_iter().enumerate() {
-            if with.recursive
-                && let Some(common) = self.commons.get_mut(mark + index)
-            {
+            let begun = self.commons.get_mut(mark + index).filter(|_| with.recursive);
+            let pending = begun.map(|common| {
                 common.state = CommonState::Begun;
-                self.pending = Some(mark + index);
-            }
-            let rows = self.common_table(table, outer)?;
+                mark + index
+            });
+            let own = |own: &mut Self| own.common_table(table, outer);
+            let rows = self.lent(|own| &mut own.pending, pending, own).0?;
             let state = CommonState::Known(Box::new(rows));
             match self.commons.get_mut(mark + index) {
                 Some(common) => common.state = state,
@@ -138,25 +145,23 @@ impl Analysis<'_> {
         table: &mut pb::CommonTableExpr,
         outer: Option<&Scope<'_>>,
     ) -> Judged<Rows> {
-        let mark = self.commons.len();
-        let mut rows = match table.ctequery.as_mut().and_then(|node| node.node.as_mut()) {
-            Some(NodeEnum::SelectStmt(select)) => self.select(select, outer, Place::Nested)?,
+        let query = table.ctequery.as_mut().and_then(|node| node.node.as_mut());
+        let mut rows = self.with_own_commons(|own| match query {
+            Some(NodeEnum::SelectStmt(select)) => own.select(select, outer, Place::Nested),
             Some(NodeEnum::InsertStmt(insert)) => {
-                self.within(insert.relation.as_ref())?;
-                self.insert(insert)?
+                own.within(insert.relation.as_ref())?;
+                own.insert(insert)
             }
             Some(NodeEnum::UpdateStmt(update)) => {
-                self.within(update.relation.as_ref())?;
-                self.update(update)?
+                own.within(update.relation.as_ref())?;
+                own.update(update)
             }
             Some(NodeEnum::DeleteStmt(delete)) => {
-                self.within(delete.relation.as_ref())?;
-                self.delete(delete)?
+                own.within(delete.relation.as_ref())?;
+                own.delete(delete)
             }
-            _ => return not_understood("this kind of WITH"),
-        };
-        self.commons.truncate(mark);
-        self.pending = None;
+            _ => not_understood("this kind of WITH"),
+        })?;
         let names = ast::names(&table.aliascolnames);
         let names: Vec<String> = names.unwrap_or_default().into_iter().map(str::to_owned).collect();
         rename(&mut rows, &names, false)?;
@@ -205,26 +210,43 @@ impl Analysis<'_> {
             return too_many("54001", "windows", WINDOWS_MAX);
         }
         let mut scope = Scope::new(outer);
-        self.counted = only_counts(select);
-        let star = self.read_from_clause(&mut select.from_clause, &mut scope, place)?;
-        self.counted = false;
-        let outer_aggregates = mem::take(&mut self.aggregates);
-        self.take_lookups(&mut select.where_clause, &scope)?;
+        let counts = only_counts(select);
+        let from = &mut select.from_clause;
+        let read = |own: &mut Self| own.read_from_clause(from, &mut scope, place);
+        let star = self.lent(|own| &mut own.counted, counts, read).0?;
+        let judge = |own: &mut Self| own.beyond_from(select, &mut scope, &star, place);
+        let (judged, aggregates) = self.lent(|own| &mut own.aggregates, Vec::new(), judge);
+        let (outputs, clauses, windows) = judged?;
+        self.finish(select, &scope, outputs, &clauses, (place, &aggregates, windows.uses()))
+    }
+
+    /// All clauses but FROM, whose relations are in the scope.
+    fn beyond_from(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        scope: &mut Scope<'_>,
+        star: &Star,
+        place: Place,
+    ) -> Judged<(Outputs, Clauses, Windows)> {
+        self.take_lookups(&mut select.where_clause, scope)?;
         if let Some(condition) = select.where_clause.as_deref_mut() {
-            self.condition(condition, &scope)?;
+            self.condition(condition, scope)?;
         }
         scope.grouped = self.is_grouped(select);
-        scope.records = !scope.grouped || self.groups_records(select, &scope);
-        let outer_windows = self.enter_windows(&select.window_clause, &scope)?;
-        let outputs = self.targets(&mut select.target_list, &star, &scope, place)?;
-        if !outputs.whole().leaves.is_empty() {
-            // Whether a value is NULL is counted.
-            self.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
-        }
-        let clauses = self.clauses(select, &outputs, &scope)?;
-        let aggregates = mem::replace(&mut self.aggregates, outer_aggregates);
-        let windows = mem::replace(&mut self.windows, outer_windows);
-        self.finish(select, &scope, outputs, &clauses, (place, &aggregates, windows.uses()))
+        scope.records = !scope.grouped || self.groups_records(select, scope);
+        let windows = self.windows_of(&select.window_clause, scope)?;
+        let judge = |own: &mut Self| {
+            let outputs = own.targets(&mut select.target_list, star, scope, place)?;
+            if !outputs.whole().leaves.is_empty() {
+                // Whether a value is NULL is counted.
+                own.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
+            }
+            let clauses = own.clauses(select, &outputs, scope)?;
+            Ok((outputs, clauses))
+        };
+        let (judged, windows) = self.lent(|own| &mut own.windows, windows, judge);
+        let (outputs, clauses) = judged?;
+        Ok((outputs, clauses, windows))
     }
 
     fn is_grouped(&self, select: &pb::SelectStmt) -> bool {

@@ -26,13 +26,14 @@ impl Analysis<'_> {
             return not_understood("half a set operation");
         };
         let one = self.select(left, outer, arm_place)?;
-        let recursion = recursive.map(|common| self.begin_recursion(common, &one)).transpose()?;
-        let mut two = self.select(right, outer, arm_place)?;
-        let keys = match recursion {
-            Some(recursion) => {
-                self.end_recursion(recursion, (left, right), (&one, &mut two), all)?
+        let (two, keys) = match recursive {
+            Some(common) => {
+                let judge = |own: &mut Self| own.select(right, outer, arm_place);
+                let (mut two, recursion) = self.recursive_arm(common, &one, judge)?;
+                let keys = self.end_recursion(recursion, (left, right), (&one, &mut two), all)?;
+                (two, keys)
             }
-            None => None,
+            None => (self.select(right, outer, arm_place)?, None),
         };
         let mut rows = combined(&one, &two);
         let outputs = Outputs::from_columns(&rows.columns);

@@ -48,11 +48,11 @@ impl<'a> Analysis<'a> {
         }
         let mut query = self.open_view(view).map_err(|refusal| about(view, refusal))?;
         // Nothing of the statement around it can be named in a definition.
-        let commons = mem::take(&mut self.commons);
-        let path = mem::take(&mut self.resolver.context.search_path);
-        let rows = self.select(&mut query, None, place.nested());
-        self.resolver.context.search_path = path;
-        self.commons = commons;
+        let judge = |own: &mut Self| own.select(&mut query, None, place.nested());
+        let context = self.resolver.context;
+        let pathless = Context { search_path: &[], ..context };
+        let judge = |own: &mut Self| own.lent(|own| &mut own.resolver.context, pathless, judge).0;
+        let rows = self.lent(|own| &mut own.commons, Vec::new(), judge).0;
         self.views.open.pop();
         let mut rows = rows.map_err(|refusal| about(view, refusal))?;
         if rows.open.is_some() || rows.columns.len() != view.columns.len() {

@@ -6,10 +6,7 @@
 //! another record's value (`lag`, `first_value`, a frame that ends before or after the row) is
 //! refused.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -72,9 +69,9 @@ fn whole_frame(options: i32) -> bool {
 }
 
 impl Analysis<'_> {
-    /// Begins a select; the return value is what was. A window can be built on those before it
-    /// only, so that each is looked at once, however many calls name it.
-    pub(super) fn enter_windows(&mut self, clause: &[Node], scope: &Scope<'_>) -> Judged<Windows> {
+    /// Those of a select with this WINDOW clause. A window can be built on those before it only,
+    /// so that each is looked at once, however many calls name it.
+    pub(super) fn windows_of(&self, clause: &[Node], scope: &Scope<'_>) -> Judged<Windows> {
         let mut named = BTreeMap::new();
         for node in clause {
             let Some(NodeEnum::WindowDef(window)) = &node.node else {
@@ -85,7 +82,7 @@ impl Analysis<'_> {
                 return not_understood("two windows of one name");
             }
         }
-        Ok(mem::replace(&mut self.windows, Windows { named, uses: Vec::new() }))
+        Ok(Windows { named, uses: Vec::new() })
     }
 
     fn built(
