@@ -25,6 +25,7 @@
     reason = "an allow-list names what it allows of some 270 node types; the rest is refused"
 )]
 
+mod aim;
 mod analyse;
 mod ast;
 mod catalogue;
@@ -51,6 +52,7 @@ mod template;
 mod utility;
 mod verdicts;
 
+pub use aim::{Aim, aims};
 pub use analyse::analyse;
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use check::{Checks, Parameter};

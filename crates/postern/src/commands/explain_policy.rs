@@ -10,7 +10,7 @@ use postern_ledger::Counter;
 use postern_model::{Actor, Clock as _, Grade, Reason};
 use postern_policy::{Action, Request};
 use postern_session::{Kind, ReasonSet, plan_rules};
-use postern_sql::{Act, Context, Guarded, Hole, Leaf, Rules, Show, Verdict, analyse};
+use postern_sql::{Act, Context, Guarded, Hole, Leaf, Rules, Show, Verdict, aims, analyse};
 
 use crate::{
     cli::ExplainPolicyArgs,
@@ -21,8 +21,10 @@ use crate::{
 };
 
 mod report;
+mod writes;
 
 use report::{Budget, Column, Lookup, Refusal, Report, Statement, Table};
+use writes::Writes;
 
 /// Begins the names that the rewriting makes; here nobody can make use of knowing them.
 const PREFIX: &str = "postern_";
@@ -80,6 +82,17 @@ fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
             let judged = Judged { role, rules: &rules, key_sets: &key_sets };
             let explained = statements.iter().map(|statement| judged.statement(&statement.verdict));
             report.statements.extend(explained);
+            let aims = aims(sql, &catalogue, &rules, context);
+            for (statement, aim) in report.statements.iter_mut().zip(aims) {
+                let Some((rule, aim)) = aim else { continue };
+                let configured = basis
+                    .gateway
+                    .tables
+                    .iter()
+                    .find(|table| table.schema == rule.schema && table.table == rule.table);
+                let writes = Writes { rule, configured, key_sets: &key_sets, role };
+                statement.write = Some(writes.report(aim));
+            }
         }
         Err(error) => report.statements.push(Statement {
             refusal: Some(Refusal {

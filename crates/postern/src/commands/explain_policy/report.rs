@@ -26,12 +26,24 @@ pub(super) struct Statement {
     pub(super) verdict: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refusal: Option<Refusal>,
+    /// What may be written in the table that it writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) write: Option<Write>,
     pub(super) tables: Vec<Table>,
     pub(super) lookups: Vec<Lookup>,
     pub(super) budgets: Vec<Budget>,
     /// What would be sent to the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sql: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Write {
+    pub(super) table: String,
+    /// `insert`, `update`, `delete` or `merge`.
+    pub(super) how: &'static str,
+    /// What the account may do in this way, in words.
+    pub(super) rules: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,7 +116,7 @@ impl Report {
         }
         for (index, statement) in self.statements.iter().enumerate() {
             let _ = write!(page, "\nstatement {}: ", index + 1);
-            statement.write(&mut page, rewritten);
+            statement.print(&mut page, rewritten);
         }
         if self.statements.len() > 1 && !self.allowed {
             page.push_str("\nNone of them runs: one that is refused refuses the whole text.\n");
@@ -118,7 +130,7 @@ impl Statement {
         Self { verdict, ..Self::default() }
     }
 
-    fn write(&self, page: &mut String, rewritten: bool) {
+    fn print(&self, page: &mut String, rewritten: bool) {
         let meaning = match self.verdict {
             "plain" => "allowed; nothing protected takes part",
             "guarded" => "allowed; rewritten so that protected columns are masked where it reads",
@@ -135,8 +147,14 @@ impl Statement {
                 let _ = writeln!(page, "  instead {}", refusal.hint);
             }
         }
+        if let Some(write) = &self.write {
+            let _ = writeln!(page, "  to {} {}, for this account:", write.how, write.table);
+            for rule in &write.rules {
+                let _ = writeln!(page, "    {rule}");
+            }
+        }
         for table in &self.tables {
-            table.write(page);
+            table.print(page);
         }
         for lookup in &self.lookups {
             let _ = writeln!(
@@ -156,7 +174,7 @@ impl Statement {
 }
 
 impl Table {
-    fn write(&self, page: &mut String) {
+    fn print(&self, page: &mut String) {
         let recorded = if self.recorded {
             "each row is recorded with its customer"
         } else {
