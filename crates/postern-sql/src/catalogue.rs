@@ -374,6 +374,10 @@ impl Catalogue {
         self.relations.get(&oid)
     }
 
+    pub(crate) fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values()
+    }
+
     pub(crate) fn relation_oids(&self) -> impl Iterator<Item = u32> + '_ {
         self.relations.keys().copied()
     }

@@ -43,6 +43,7 @@ pub mod quote;
 mod reads;
 mod refusal;
 mod relations;
+mod remarks;
 mod resolve;
 mod rules;
 mod shape;
@@ -59,6 +60,7 @@ pub use check::{Checks, Parameter};
 pub use identity::{Identities, ProtectedTable};
 pub use print::LeafTexts;
 pub use reads::{ConditionReads, condition_reads};
+pub use remarks::{Remark, remarks};
 pub use rules::{
     ColumnRule, Context, InsertRule, KeySet, Makes, Mode, Reach, ReasonRule, Rules, Show, Strong,
     TableRule, TakeRule, UpdateRule, Values,

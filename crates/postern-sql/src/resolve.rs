@@ -82,7 +82,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn judge(&self, relation: &'a Relation) -> Judged<Resolved<'a>> {
+    pub(crate) fn judge(&self, relation: &'a Relation) -> Judged<Resolved<'a>> {
         if let Some(rule) = self.rule_of(relation.oid) {
             return match relation.kind {
                 'r' | 'p' | 'm' | 'f' => Ok(Resolved::Protected(relation, rule)),
@@ -194,6 +194,16 @@ impl<'a> Resolver<'a> {
 
     pub(crate) fn is_protected(&self, oid: u32) -> bool {
         self.rule_of(oid).is_some()
+    }
+
+    /// Whether a relation is protected, or a view over what is, or above it.
+    pub(crate) fn reaches_protected(&self, relation: &Relation) -> bool {
+        let mut reach = self.closure(relation.oid, |oid| self.catalogue.reads(oid));
+        reach.insert(relation.oid);
+        let family = |oid: u32| self.closure(oid, |oid| self.catalogue.children(oid));
+        reach.iter().any(|oid| {
+            self.is_protected(*oid) || family(*oid).iter().any(|o| self.is_protected(*o))
+        })
     }
 
     /// Whether the configuration says that a table, or one above it, holds nothing protected.

@@ -23,7 +23,7 @@ pub(crate) enum Command {
     /// Looks at a database and writes a configuration for it, and a new ledger.
     Init(InitArgs),
     /// Reads the configuration, says what is wrong with it or what it means.
-    CheckConfig(JsonArgs),
+    CheckConfig(CheckConfigArgs),
     /// Plays the theft that Postern is built for, on a throw-away PostgreSQL.
     Demo(DemoArgs),
     /// Says who may log in.
@@ -51,6 +51,16 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct JsonArgs {
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfigArgs {
+    /// Looks at the database too: says which views are refused, and what is masked unexpectedly.
+    #[arg(long)]
+    pub(crate) database: bool,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Table as Grid, presets};
+use postern_sql::Remark;
 use serde::Serialize;
 
 use super::{
@@ -133,6 +134,15 @@ pub(crate) struct Report {
     usable: bool,
     problems: Vec<ReportedProblem>,
     warnings: Vec<ReportedProblem>,
+    /// What the database says, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<Vec<ReportedRemark>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedRemark {
+    message: String,
+    what_to_do: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,14 +153,19 @@ struct ReportedProblem {
 }
 
 impl Report {
-    pub(crate) fn usable(loaded: &Loaded) -> Self {
+    pub(crate) fn usable(loaded: &Loaded, remarks: Option<&[Remark]>) -> Self {
         let warnings = reported(&loaded.warnings);
-        Self { version: 1, usable: true, problems: Vec::new(), warnings }
+        let remark = |remark: &Remark| ReportedRemark {
+            message: remark.message.clone(),
+            what_to_do: remark.help.clone(),
+        };
+        let database = remarks.map(|remarks| remarks.iter().map(remark).collect());
+        Self { version: 1, usable: true, problems: Vec::new(), warnings, database }
     }
 
     pub(crate) fn unusable(problems: &[Problem]) -> Self {
         let problems = reported(problems);
-        Self { version: 1, usable: false, problems, warnings: Vec::new() }
+        Self { version: 1, usable: false, problems, warnings: Vec::new(), database: None }
     }
 }
 

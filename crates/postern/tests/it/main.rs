@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod check_database;
 mod cli;
 mod crash;
 mod demo;
