@@ -86,6 +86,8 @@ pub enum Failure {
     ParameterCount { given: usize, statement: String, needed: usize },
     #[error("what a look-up searches for must be a constant in EXECUTE")]
     LookupArgument,
+    #[error("rows of single records can't be passed over: a cursor on them goes from row to row")]
+    CursorJump,
     #[error("only a query that was prepared can be executed by EXECUTE")]
     NotExecutable,
     #[error("can't insert multiple commands into a prepared statement")]
@@ -126,7 +128,7 @@ impl ClientFacing for Failure {
             Self::CatalogueUnknown => SqlState::CANNOT_CONNECT_NOW,
             Self::CursorExists(_) => SqlState::DUPLICATE_CURSOR,
             Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
-            Self::LookupArgument => SqlState::INSUFFICIENT_PRIVILEGE,
+            Self::LookupArgument | Self::CursorJump => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) | Self::ParameterCount { .. } => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyNames | Self::NamesTooLarge => SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -152,6 +154,7 @@ impl ClientFacing for Failure {
             Self::PlanChanged => "prepare the statement again",
             Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
             Self::CatalogueUnknown => "try again soon",
+            Self::CursorJump => "use FETCH NEXT, FETCH FORWARD or FETCH ALL",
             Self::LookupArgument => "write the value itself, without a function or an operator",
             Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
@@ -188,6 +191,7 @@ impl ClientFacing for Failure {
             | Self::ArgumentCount(_)
             | Self::ParameterCount { .. }
             | Self::LookupArgument
+            | Self::CursorJump
             | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
@@ -202,7 +206,7 @@ impl ClientFacing for Failure {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
-            Self::ReasonEnded | Self::Suspended => ErrorKind::Refused,
+            Self::ReasonEnded | Self::Suspended | Self::CursorJump => ErrorKind::Refused,
             Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)

@@ -61,6 +61,16 @@ pub(crate) enum Change {
     Cursor(Option<Box<Portal>>),
 }
 
+impl Portal {
+    /// Whether a row that is passed over would tell something and not be recorded.
+    fn is_sequential(&self) -> bool {
+        match &*self.plan {
+            Planned::Guarded(plan) => plan.guarded.sequential,
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => false,
+        }
+    }
+}
+
 /// What is put back if an execution fails.
 #[derive(Debug, Default)]
 pub(crate) enum Undo {
@@ -124,7 +134,14 @@ impl Session {
                 // The query is analysed now: this proof is that of all that is fetched.
                 Ok((sql, Portal { judged, ..portal }))
             }
-            (Act::Fetch { what, moves }, _) => self.fetch(plan, name, (what, *moves), view),
+            (Act::Fetch { what, moves, jumps }, _) => {
+                let sequential =
+                    self.portals.get(name).is_some_and(|cursor| cursor.is_sequential());
+                if *jumps && sequential {
+                    return Err(Failure::CursorJump);
+                }
+                self.fetch(plan, name, (what, *moves), view)
+            }
             (Act::Deallocate, _) => {
                 let upstream = self.statements.get(name).map_or(NOTHING, |known| known.upstream);
                 let sql = format!("DEALLOCATE {}", upstream.statement());

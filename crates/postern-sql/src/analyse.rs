@@ -223,6 +223,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         writes: analysis.target.leaf.is_some(),
         opens: analysis.target.opens,
         silent: analysis.target.silent,
+        sequential: analysis.sequential,
         client_parameters: analysis.parameters,
         changes: analysis.changes(),
     })

@@ -47,9 +47,9 @@ pub(crate) fn judge(
                 Ok((portalname, Act::Declare { options, query }))
             })
         }
-        NodeEnum::FetchStmt(fetch) => {
-            portion(fetch).map(|what| (&fetch.portalname, Act::Fetch { what, moves: fetch.ismove }))
-        }
+        NodeEnum::FetchStmt(fetch) => portion(fetch).map(|(what, jumps)| {
+            (&fetch.portalname, Act::Fetch { what, moves: fetch.ismove, jumps })
+        }),
         NodeEnum::ClosePortalStmt(pb::ClosePortalStmt { portalname }) if !portalname.is_empty() => {
             Ok((portalname, Act::Close))
         }
@@ -67,6 +67,12 @@ fn inner(query: Option<&Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
                 "protected_write",
                 "a write to a protected table can't be prepared in SQL by this role",
                 "let the driver prepare the statement by the protocol, or send it as it is",
+            ),
+            Verdict::Guarded(guarded) if !guarded.checks.is_empty() => refuse(
+                "folded_lookup",
+                "rows of single records can't be passed over: an OFFSET that is not known can't be \
+                 prepared in SQL, or be a cursor's, by this role",
+                "leave OFFSET out, or let the driver prepare the statement by the protocol",
             ),
             verdict => Ok(verdict),
         },
@@ -110,16 +116,20 @@ fn cursor_options(options: i32) -> Judged<&'static str> {
     }
 }
 
-/// Which rows are fetched, in SQL.
-fn portion(fetch: &pb::FetchStmt) -> Judged<String> {
+/// Which rows are fetched, in SQL, and whether rows may be passed over to get there.
+fn portion(fetch: &pb::FetchStmt) -> Judged<(String, bool)> {
     use pb::FetchDirection as To;
     let pb::FetchStmt { direction: _, how_many, portalname: _, ismove: _ } = fetch;
     let many = if *how_many == i64::MAX { "ALL".to_owned() } else { how_many.to_string() };
     match fetch.direction() {
-        To::FetchForward => Ok(format!("FORWARD {many}")),
-        To::FetchBackward => Ok(format!("BACKWARD {many}")),
-        To::FetchAbsolute if *how_many != i64::MAX => Ok(format!("ABSOLUTE {how_many}")),
-        To::FetchRelative if *how_many != i64::MAX => Ok(format!("RELATIVE {how_many}")),
+        To::FetchForward => Ok((format!("FORWARD {many}"), false)),
+        To::FetchBackward => Ok((format!("BACKWARD {many}"), false)),
+        To::FetchAbsolute if *how_many != i64::MAX => {
+            Ok((format!("ABSOLUTE {how_many}"), !(0..=1).contains(how_many)))
+        }
+        To::FetchRelative if *how_many != i64::MAX => {
+            Ok((format!("RELATIVE {how_many}"), !(-1..=1).contains(how_many)))
+        }
         To::FetchAbsolute | To::FetchRelative | To::Undefined => {
             not_understood("this way to fetch")
         }

@@ -33,6 +33,8 @@ mod leaf;
 mod lookup;
 mod merge;
 mod names;
+mod optional;
+mod pick;
 mod recursion;
 mod scope;
 mod select;
@@ -132,6 +134,15 @@ pub(crate) struct Analysis<'a> {
     pinned: BTreeSet<usize>,
     /// Leaves whose rows are folded without carrying their keys.
     folded: BTreeSet<usize>,
+    /// Leaves of which a pick leaves a few rows, or, where nothing is masked, of which a protected
+    /// column is used where no row accounts for it: it counts where they are folded.
+    narrowed: BTreeSet<usize>,
+    /// The sides of outer joins that may be left out: the leaves that are then absent.
+    sides: Vec<BTreeSet<usize>>,
+    /// Those whose absence decides what comes.
+    tested: BTreeSet<usize>,
+    /// A row of the result that is passed over would tell something.
+    pub(crate) sequential: bool,
     commons: Vec<CommonTable>,
     views: view::Views,
     recursions: usize,
@@ -182,6 +193,10 @@ impl<'a> Analysis<'a> {
             conditions_on: None,
             pinned: BTreeSet::new(),
             folded: BTreeSet::new(),
+            narrowed: BTreeSet::new(),
+            sides: Vec::new(),
+            tested: BTreeSet::new(),
+            sequential: false,
             commons: Vec::new(),
             views: view::Views::default(),
             recursions: 0,
@@ -236,7 +251,8 @@ impl<'a> Analysis<'a> {
 
     /// What only the whole statement can tell.
     pub(crate) fn close(&mut self, rows: &Rows) -> Judged<()> {
-        if self.folded.intersection(&self.pinned).next().is_some() {
+        let pinned = |leaf: &usize| self.pinned.contains(leaf) || self.narrowed.contains(leaf);
+        if self.folded.iter().any(pinned) {
             return refuse(
                 "folded_lookup",
                 "an aggregate, sub-select or set operation that is narrowed down to single \
@@ -244,6 +260,7 @@ impl<'a> Analysis<'a> {
                 "select the records themselves, or count without naming a key",
             );
         }
+        self.close_sides()?;
         if !rows.bare.is_empty() {
             return not_understood("a result whose records can't be told");
         }
@@ -341,7 +358,7 @@ impl<'a> Analysis<'a> {
         self.arm.uses.extend(&taint.recursive);
         match self.resolver.rules.mode {
             Mode::Restricted => self.facts.spoiled.extend(&taint.protected),
-            Mode::Accounted => self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf)),
+            Mode::Accounted => self.narrowed.extend(taint.protected.iter().map(|(leaf, _)| *leaf)),
         }
     }
 
@@ -349,7 +366,12 @@ impl<'a> Analysis<'a> {
     fn predicate(&mut self, taint: &Taint) {
         self.spoil(taint);
         self.pinned.extend(&taint.identifiers);
+        self.pinned.extend(&taint.few);
+        if self.resolver.rules.mode == Mode::Accounted {
+            self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+        }
         self.arm.filtered.extend(&taint.leaves);
+        self.tested.extend(&taint.sides);
     }
 
     fn name(&mut self, kind: char) -> String {

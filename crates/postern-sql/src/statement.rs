@@ -67,7 +67,14 @@ pub enum Act {
         query: Box<Verdict>,
     },
     /// `FETCH what FROM name`, or `MOVE`.
-    Fetch { what: String, moves: bool },
+    Fetch {
+        /// Which rows, in SQL.
+        what: String,
+        /// It is `MOVE`.
+        moves: bool,
+        /// Rows may be passed over.
+        jumps: bool,
+    },
     /// `CLOSE name`.
     Close,
 }
@@ -170,7 +177,7 @@ pub struct Guarded {
     pub origins: Vec<Option<Origin>>,
     /// The lookups in it; at most one.
     pub lookups: Vec<Lookup>,
-    /// What must hold of the values that it stores.
+    /// What must hold of the values that it is given.
     pub checks: Checks,
     /// What the server looks at in the same way.
     pub mask_checks: Vec<MaskCheck>,
@@ -180,6 +187,9 @@ pub struct Guarded {
     pub opens: bool,
     /// Its rows, which hold hidden columns only, are for the ledger and not for the client.
     pub silent: bool,
+    /// A row that is passed over would tell something and not be recorded: a cursor goes from row
+    /// to row.
+    pub sequential: bool,
     /// The highest parameter number that the client used.
     pub client_parameters: usize,
     /// It may change rows of any table, or do what a listed function does.

@@ -17,6 +17,10 @@ pub(crate) struct Taint {
     pub(crate) leaves: BTreeSet<usize>,
     /// Columns of recursive common tables that are being analysed, as (recursion, index).
     pub(crate) recursive: BTreeSet<(usize, usize)>,
+    /// Leaves of whose rows a LIMIT or the like has left a few: any column tells those apart.
+    pub(crate) few: BTreeSet<usize>,
+    /// Sides of outer joins whose absence shows in the value.
+    pub(crate) sides: BTreeSet<usize>,
     /// A column of the select that the expression stands in is used.
     pub(crate) local: bool,
     /// A column of an enclosing select is used.
@@ -32,6 +36,8 @@ impl Taint {
         self.identifiers.extend(&other.identifiers);
         self.leaves.extend(&other.leaves);
         self.recursive.extend(&other.recursive);
+        self.few.extend(&other.few);
+        self.sides.extend(&other.sides);
         self.local |= other.local;
         self.outer |= other.outer;
         self.sublink |= other.sublink;
@@ -96,4 +102,6 @@ pub(crate) struct Rows {
     pub(crate) searchable: BTreeSet<usize>,
     /// Leaves of which a record stands behind each row, and is told by a key in it.
     pub(crate) certain: BTreeSet<usize>,
+    /// Leaves of which each row carries a key, the same in all rows.
+    pub(crate) single: BTreeSet<usize>,
 }

@@ -253,3 +253,28 @@ fn by_the_extended_protocol_a_statement_of_sql_is_made_anew_for_each_bind() {
         ]
     );
 }
+
+#[test]
+fn a_cursor_on_single_records_passes_none_over() {
+    let over = |sql: &str| {
+        let mut table = Table::new();
+        begin(&mut table);
+        declared(&mut table, &format!("DECLARE c CURSOR FOR SELECT email FROM customers{sql}"));
+        table
+    };
+    for jump in ["FETCH ABSOLUTE 2 FROM c", "MOVE LAST FROM c", "FETCH RELATIVE 3 FROM c"] {
+        let mut table = over(" WHERE id IN (1, 2)");
+        table.query(jump);
+        assert_eq!(table.told(), ["server < query postern refused this statement"], "{jump}");
+        table.server(|out| error(out, "42601", "syntax error at or near \"postern\""));
+        table.ready(TransactionStatus::Failed);
+        let told = table.told();
+        assert!(told[0].starts_with("client < error 42501 rows of single records"), "{told:?}");
+    }
+    let mut table = over(" WHERE id IN (1, 2)");
+    table.query("FETCH 2 FROM c");
+    assert_eq!(table.told(), ["server < query FETCH FORWARD 2 FROM postern_p_1"]);
+    let mut table = over("");
+    table.query("FETCH ABSOLUTE 2 FROM c");
+    assert_eq!(table.told(), ["server < query FETCH ABSOLUTE 2 FROM postern_p_1"]);
+}

@@ -158,7 +158,9 @@ fn written_named(named: &Named) -> String {
         Act::Execute(arguments) => format!("execute ({}) {:?}", arguments.sql, arguments.values),
         Act::Deallocate => "deallocate".to_owned(),
         Act::Declare { options, query: of } => format!("declare {options}as {}", query(of)),
-        Act::Fetch { what, moves } => format!("fetch {what} moves {moves}"),
+        Act::Fetch { what, moves, jumps } => {
+            format!("fetch {what} moves {moves}{}", if *jumps { " jumps" } else { "" })
+        }
         Act::Close => "close".to_owned(),
     };
     format!("{}: {act}", named.name)

@@ -109,7 +109,7 @@ impl Analysis<'_> {
             NodeEnum::AArrayExpr(n) => self.all(&mut n.elements, scope),
             NodeEnum::List(n) => self.all(&mut n.items, scope),
             NodeEnum::BoolExpr(n) => self.all(&mut n.args, scope),
-            NodeEnum::NullTest(n) => self.all(n.arg.as_deref_mut(), scope),
+            NodeEnum::NullTest(n) => self.null_test(n, scope),
             NodeEnum::BooleanTest(n) => self.all(n.arg.as_deref_mut(), scope),
             NodeEnum::CaseWhen(n) => {
                 self.all(n.expr.as_deref_mut().into_iter().chain(n.result.as_deref_mut()), scope)
@@ -121,6 +121,17 @@ impl Analysis<'_> {
             NodeEnum::SortBy(n) => self.all(n.node.as_deref_mut(), scope),
             _ => not_understood("this kind of expression"),
         }
+    }
+
+    fn null_test(&mut self, test: &mut pb::NullTest, scope: &Scope<'_>) -> Judged<Taint> {
+        let source = test.arg.as_deref().and_then(|arg| scope.source(arg));
+        let mut taint = self.all(test.arg.as_deref_mut(), scope)?;
+        // Where there is a record it has a key: which one, this does not ask.
+        if source.is_some_and(|source| source.subject || self.is_primary(source)) {
+            taint.identifiers.clear();
+            taint.few.clear();
+        }
+        Ok(taint)
     }
 
     pub(super) fn all<'n>(
@@ -203,6 +214,16 @@ impl Analysis<'_> {
             taint.identifiers.clear();
         }
         Ok(taint)
+    }
+
+    /// Whether a condition is such an equality, and nothing else.
+    pub(super) fn compares_same_record(&self, node: &Node, scope: &Scope<'_>) -> bool {
+        let Some(NodeEnum::AExpr(comparison)) = &node.node else { return false };
+        let equality = comparison.kind() == pb::AExprKind::AexprOp
+            && matches!(ast::names(&comparison.name).as_deref(), Some([.., "="]));
+        let source = |side: &Option<Box<Node>>| scope.source(side.as_deref()?);
+        let sides = source(&comparison.lexpr).zip(source(&comparison.rexpr));
+        equality && sides.is_some_and(|(one, two)| self.same_record(one, two))
     }
 
     /// Whether an equality of the two columns says no more than that two rows are about the same

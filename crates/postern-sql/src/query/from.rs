@@ -380,6 +380,7 @@ impl Analysis<'_> {
         };
         let first = scope.items.len();
         let left = self.read_from_item(left, scope, place, left_null)?;
+        let middle = scope.items.len();
         let right = self.read_from_item(right, scope, place, right_null)?;
         let using = self.merged_names(join, &left, &right)?;
         let covered = scope.items.iter().skip(first).filter(|item| !item.covers.is_empty());
@@ -390,9 +391,16 @@ impl Analysis<'_> {
                 return not_understood("a join by a catalogue column that is not shown");
             }
         }
-        let star = self.merge(left, right, using, kind)?;
+        let mut star = self.merge(left, right, using, kind)?;
         if let Some(condition) = join.quals.as_mut() {
             scope.within(first, |sides| self.condition(condition, sides))?;
+        }
+        if matches!(kind, JoinLeft | JoinFull) {
+            let items = middle..scope.items.len();
+            self.may_be_absent(scope, (first, items), (join.quals.as_deref(), &mut star));
+        }
+        if matches!(kind, JoinRight | JoinFull) {
+            self.may_be_absent(scope, (first, first..middle), (join.quals.as_deref(), &mut star));
         }
         match &join.alias {
             None => Ok(star),

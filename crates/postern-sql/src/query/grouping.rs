@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
 use super::Analysis;
 use crate::{
+    ast,
     refusal::{Judged, refuse},
     taint::Taint,
 };
@@ -53,4 +56,31 @@ pub(super) fn unaccounted<T>() -> Judged<T> {
         "select the records themselves, add the key to GROUP BY or DISTINCT, or aggregate other \
          columns",
     )
+}
+
+/// `SELECT count(…) FROM (SELECT …)` and nothing else, as page counters say it.
+pub(super) fn only_counts(select: &pb::SelectStmt) -> bool {
+    let bare = select.where_clause.is_none()
+        && select.group_clause.is_empty()
+        && select.having_clause.is_none()
+        && select.distinct_clause.is_empty()
+        && select.window_clause.is_empty()
+        && select.sort_clause.is_empty();
+    let [Node { node: Some(NodeEnum::RangeSubselect(from)) }] = select.from_clause.as_slice()
+    else {
+        return false;
+    };
+    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else {
+        return false;
+    };
+    let Some(NodeEnum::FuncCall(call)) = target.val.as_deref().and_then(|val| val.node.as_ref())
+    else {
+        return false;
+    };
+    let counts =
+        matches!(ast::names(&call.funcname).as_deref(), Some(["count"] | ["pg_catalog", "count"]));
+    let plain = call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct;
+    // What is counted may be a constant that the sub-select gives, see `Rows::picked`.
+    let argument = |node: &Node| matches!(node.node, Some(NodeEnum::ColumnRef(_)));
+    bare && counts && plain && call.args.iter().all(argument) && !from.lateral
 }

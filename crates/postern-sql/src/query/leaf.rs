@@ -349,5 +349,6 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
         picked: BTreeSet::new(),
         searchable: BTreeSet::from([index]),
         certain: BTreeSet::from([index]),
+        single: BTreeSet::new(),
     }
 }

@@ -57,8 +57,12 @@ impl Analysis<'_> {
     ) -> Judged<(Rows, Recursion)> {
         self.recursions += 1;
         let id = self.recursions;
-        let mut rows =
-            Rows { searchable: BTreeSet::new(), certain: BTreeSet::new(), ..first.clone() };
+        let mut rows = Rows {
+            searchable: BTreeSet::new(),
+            certain: BTreeSet::new(),
+            single: BTreeSet::new(),
+            ..first.clone()
+        };
         for (index, column) in rows.columns.iter_mut().enumerate() {
             column.taint.recursive.insert((id, index));
             (column.source, column.copied, column.origin) = (None, false, None);
@@ -187,7 +191,12 @@ impl Analysis<'_> {
             return and.args.iter_mut().try_for_each(|node| self.condition(node, scope));
         }
         let link = is_link(node, scope);
+        let same = self.compares_same_record(node, scope);
         let mut taint = self.expression(node, scope)?;
+        if same {
+            // What is joined to a record that is absent is absent too, and says no more than that.
+            taint.sides.clear();
+        }
         if link && !taint.recursive.is_empty() {
             for of in &taint.recursive {
                 self.link_pins.entry(*of).or_default().extend(&taint.identifiers);

@@ -9,7 +9,9 @@ use super::{
     call::has_aggregate,
     field::written_names,
     from::{Star, rename},
-    grouping::Aggregate,
+    grouping::{Aggregate, only_counts},
+    optional::must_be_there,
+    pick::certain,
     scope::Scope,
     target::Outputs,
     window::{WindowUse, Windows},
@@ -32,8 +34,10 @@ const COMMONS_MAX: usize = 500;
 /// Where a select stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It is the statement, or an arm of the UNION ALL that is.
+    /// It is the statement.
     Top,
+    /// It is an arm of the UNION ALL that is the statement.
+    Arm,
     /// It gives rows to a FROM clause: keys are carried behind its columns.
     Nested,
     /// Its rows are folded by what is around it: no keys are carried.
@@ -45,7 +49,7 @@ pub(super) enum Place {
 impl Place {
     pub(super) fn nested(self) -> Self {
         match self {
-            Self::Top | Self::Nested => Self::Nested,
+            Self::Top | Self::Arm | Self::Nested => Self::Nested,
             Self::Bare | Self::Counted => Self::Bare,
         }
     }
@@ -65,6 +69,10 @@ struct Clauses {
     distinct: bool,
     /// LIMIT, OFFSET or DISTINCT ON picks rows.
     picks: bool,
+    /// Leaves whose records what is computed of keys puts into an order.
+    sorts: BTreeSet<usize>,
+    /// Leaves of whose rows there are those of one subject only.
+    single: BTreeSet<usize>,
 }
 
 impl Analysis<'_> {
@@ -213,8 +221,8 @@ impl Analysis<'_> {
         let counts = only_counts(select);
         let from = &mut select.from_clause;
         let read = |own: &mut Self| own.read_from_clause(from, &mut scope, place);
-        let star = self.lent(|own| &mut own.counted, counts, read).0?;
-        let judge = |own: &mut Self| own.beyond_from(select, &mut scope, &star, place);
+        let mut star = self.lent(|own| &mut own.counted, counts, read).0?;
+        let judge = |own: &mut Self| own.beyond_from(select, &mut scope, &mut star, place);
         let (judged, aggregates) = self.lent(|own| &mut own.aggregates, Vec::new(), judge);
         let (outputs, clauses, windows) = judged?;
         self.finish(select, &scope, outputs, &clauses, (place, &aggregates, windows.uses()))
@@ -225,10 +233,13 @@ impl Analysis<'_> {
         &mut self,
         select: &mut pb::SelectStmt,
         scope: &mut Scope<'_>,
-        star: &Star,
+        star: &mut Star,
         place: Place,
     ) -> Judged<(Outputs, Clauses, Windows)> {
         self.take_lookups(&mut select.where_clause, scope)?;
+        self.charge_conjuncts(select.where_clause.as_deref(), scope)?;
+        must_be_there(select.where_clause.as_deref(), scope, star);
+        let single = self.single_subjects(select.where_clause.as_deref(), scope);
         if let Some(condition) = select.where_clause.as_deref_mut() {
             self.condition(condition, scope)?;
         }
@@ -241,7 +252,7 @@ impl Analysis<'_> {
                 // Whether a value is NULL is counted.
                 own.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
             }
-            let clauses = own.clauses(select, &outputs, scope)?;
+            let clauses = Clauses { single, ..own.clauses(select, &outputs, scope)? };
             Ok((outputs, clauses))
         };
         let (judged, windows) = self.lent(|own| &mut own.windows, windows, judge);
@@ -278,15 +289,17 @@ impl Analysis<'_> {
                 _ => return not_understood("this kind of window"),
             }
         }
-        self.order(&mut select.sort_clause, outputs, scope)?;
+        for group in &groups {
+            self.tested.extend(&group.sides);
+        }
+        let mut sorts = self.order(&mut select.sort_clause, outputs, scope)?;
         if !group_columns.is_empty() {
             self.group_dependents(select, outputs, scope, &group_columns);
         }
         let plain = matches!(select.distinct_clause.as_slice(), [Node { node: None }]);
         if !plain {
             for node in &mut select.distinct_clause {
-                let taint = self.sort_key(node, outputs, scope, false)?;
-                self.spoil(&taint);
+                sorts.extend(self.sort(node, outputs, scope)?);
             }
         }
         self.limits(select, scope.parent)?;
@@ -298,6 +311,8 @@ impl Analysis<'_> {
             picks: select.limit_count.is_some()
                 || select.limit_offset.is_some()
                 || !plain && !select.distinct_clause.is_empty(),
+            sorts,
+            single: BTreeSet::new(),
         })
     }
 
@@ -370,12 +385,14 @@ impl Analysis<'_> {
         }
     }
 
+    /// ORDER BY; the leaves whose records it tells apart by more than the order of their keys.
     pub(super) fn order(
         &mut self,
         sort: &mut [Node],
         outputs: &Outputs,
         scope: &Scope<'_>,
-    ) -> Judged<()> {
+    ) -> Judged<BTreeSet<usize>> {
+        let mut sorts = BTreeSet::new();
         for node in sort {
             let Some(NodeEnum::SortBy(by)) = node.node.as_mut() else {
                 return not_understood("this kind of ORDER BY");
@@ -383,10 +400,24 @@ impl Analysis<'_> {
             let Some(key) = by.node.as_deref_mut() else {
                 return not_understood("an empty ORDER BY");
             };
-            let taint = self.sort_key(key, outputs, scope, false)?;
-            self.spoil(&taint);
+            sorts.extend(self.sort(key, outputs, scope)?);
         }
-        Ok(())
+        Ok(sorts)
+    }
+
+    fn sort(
+        &mut self,
+        key: &mut Node,
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+    ) -> Judged<BTreeSet<usize>> {
+        let plain =
+            outputs.named(key).map_or_else(|| scope.is_copy(key), |output| output.column.copied);
+        let taint = self.sort_key(key, outputs, scope, false)?;
+        self.spoil(&taint);
+        self.tested.extend(&taint.sides);
+        let computed = taint.identifiers.iter().filter(|_| !plain);
+        Ok(taint.few.iter().chain(computed).copied().collect())
     }
 
     /// An expression of ORDER BY, GROUP BY or DISTINCT ON, which may name a result column or give
@@ -428,19 +459,6 @@ impl Analysis<'_> {
         Ok(taint)
     }
 
-    pub(super) fn limits(
-        &mut self,
-        select: &mut pb::SelectStmt,
-        outer: Option<&Scope<'_>>,
-    ) -> Judged<()> {
-        let scope = Scope::new(outer);
-        for limit in [&mut select.limit_count, &mut select.limit_offset] {
-            let taint = self.all(limit.as_deref_mut(), &scope)?;
-            self.predicate(&taint);
-        }
-        Ok(())
-    }
-
     /// Decides which keys the rows carry, and appends them.
     fn finish(
         &mut self,
@@ -473,30 +491,26 @@ impl Analysis<'_> {
             self.predicate(&outputs.computed());
             self.folded.extend(&left);
         } else if clauses.grouped || clauses.distinct {
+            self.tested.extend(&whole.sides);
             self.fold(left.clone(), &whole)?;
             self.fold_aggregates(&left, aggregates)?;
         }
         let rowwise = carried.iter().map(|(_, _, leaf)| *leaf);
-        let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped)).collect();
-        self.fold_windows(&rowwise, windows)?;
+        let single: BTreeSet<usize> =
+            rowwise.clone().filter(|l| clauses.single.contains(l)).collect();
+        let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped));
+        self.fold_windows(&rowwise.filter(|leaf| !single.contains(leaf)).collect(), windows)?;
         let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf));
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
         let folds = clauses.grouped || clauses.distinct;
         let counted = place == Place::Counted && !folds;
         let picked = if clauses.picks && counted { left.clone() } else { BTreeSet::new() };
-        if clauses.picks && !counted && place != Place::Top {
-            self.pinned.extend(carried.iter().map(|(_, _, leaf)| *leaf));
-            self.pinned.extend(left.iter().filter(|_| !folds));
-        }
-        let mut keys = Vec::new();
-        for (alias, column, leaf) in carried {
-            let name = self.name('k');
-            let value = ast::column(&[&alias, &column]);
-            select.target_list.push(ast::target(&name, value));
-            keys.push(Key { leaf, column: name });
-        }
-        Ok(Rows {
+        let rows = carried.iter().map(|(_, _, leaf)| leaf).chain(left.iter().filter(|_| !folds));
+        let rows = rows.filter(|_| !counted).copied().collect();
+        let few = self.pick(select, place, &rows, (&single, &clauses.sorts))?;
+        let keys = self.append_keys(select, carried);
+        let mut given = Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),
             open: outputs.open,
             names: BTreeSet::new(),
@@ -510,45 +524,27 @@ impl Analysis<'_> {
                 .flat_map(|item| item.rows.searchable.iter().copied())
                 .collect(),
             certain,
-        })
+            single,
+        };
+        given.leave_few(&few);
+        Ok(given)
     }
-}
 
-/// `SELECT count(…) FROM (SELECT …)` and nothing else, as page counters say it.
-fn only_counts(select: &pb::SelectStmt) -> bool {
-    let bare = select.where_clause.is_none()
-        && select.group_clause.is_empty()
-        && select.having_clause.is_none()
-        && select.distinct_clause.is_empty()
-        && select.window_clause.is_empty()
-        && select.sort_clause.is_empty();
-    let [Node { node: Some(NodeEnum::RangeSubselect(from)) }] = select.from_clause.as_slice()
-    else {
-        return false;
-    };
-    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else {
-        return false;
-    };
-    let Some(NodeEnum::FuncCall(call)) = target.val.as_deref().and_then(|val| val.node.as_ref())
-    else {
-        return false;
-    };
-    let counts =
-        matches!(ast::names(&call.funcname).as_deref(), Some(["count"] | ["pg_catalog", "count"]));
-    let plain = call.agg_filter.is_none() && call.over.is_none() && !call.agg_distinct;
-    // What is counted may be a constant that the sub-select gives, see `Rows::picked`.
-    let argument = |node: &Node| matches!(node.node, Some(NodeEnum::ColumnRef(_)));
-    bare && counts && plain && call.args.iter().all(argument) && !from.lateral
-}
-
-/// The leaves of which each row carries a key that is not NULL, by what carries keys: alias, column
-/// and leaf.
-fn certain(scope: &Scope<'_>, carried: &[(String, String, usize)]) -> BTreeSet<usize> {
-    let is_certain = |(alias, _, leaf): &&(String, String, usize)| {
-        let mut items = scope.items.iter().filter(|item| item.alias == *alias);
-        items.any(|item| !item.nullable && item.rows.certain.contains(leaf))
-    };
-    carried.iter().filter(is_certain).map(|(_, _, leaf)| *leaf).collect()
+    /// Gives the select the columns that carry keys: of each the alias, the column and the leaf.
+    fn append_keys(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        carried: Vec<(String, String, usize)>,
+    ) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (alias, column, leaf) in carried {
+            let name = self.name('k');
+            let value = ast::column(&[&alias, &column]);
+            select.target_list.push(ast::target(&name, value));
+            keys.push(Key { leaf, column: name });
+        }
+        keys
+    }
 }
 
 /// The column of the item that carries its key through the select, if one can.

@@ -20,7 +20,11 @@ impl Analysis<'_> {
         recursive: Option<usize>,
     ) -> Judged<Rows> {
         let all = select.op() == pb::SetOperation::SetopUnion && select.all;
-        let arm_place = if all { place } else { Place::Bare };
+        let arm_place = match place {
+            _ if !all => Place::Bare,
+            Place::Top => Place::Arm,
+            place => place,
+        };
         let (Some(left), Some(right)) = (select.larg.as_deref_mut(), select.rarg.as_deref_mut())
         else {
             return not_understood("half a set operation");
@@ -47,6 +51,7 @@ impl Analysis<'_> {
             rows.bare = one.bare.union(&two.bare).copied().collect();
             if recursive.is_none() {
                 rows.certain = one.certain.intersection(&two.certain).copied().collect();
+                rows.single = one.single.intersection(&two.single).copied().collect();
             }
         } else if all {
             rows.bare = one.bare.union(&two.bare).copied().collect();
@@ -54,6 +59,7 @@ impl Analysis<'_> {
             let leaves: BTreeSet<usize> = one.bare.union(&two.bare).copied().collect();
             self.fold(leaves, &whole)?;
             self.spoil(&whole);
+            self.tested.extend(&whole.sides);
         }
         let sorted = if rows.open.is_some() {
             self.spoil(&whole);
@@ -61,12 +67,11 @@ impl Analysis<'_> {
         } else {
             outputs
         };
-        self.order(&mut select.sort_clause, &sorted, &Scope::new(outer))?;
+        let sorts = self.order(&mut select.sort_clause, &sorted, &Scope::new(outer))?;
         self.limits(select, outer)?;
-        if (select.limit_count.is_some() || select.limit_offset.is_some()) && place != Place::Top {
-            self.pinned.extend(rows.keys.iter().map(|key| key.leaf));
-            self.pinned.extend(&rows.bare);
-        }
+        let leaves: BTreeSet<usize> = rows.leaves().collect();
+        let few = self.pick(select, place, &leaves, (&rows.single, &sorts))?;
+        rows.leave_few(&few);
         Ok(rows)
     }
 

@@ -162,7 +162,7 @@ impl Analysis<'_> {
         (taint.local, taint.outer, taint.sublink) = (false, false, false);
         // What is written in its place may have another name.
         let renamed = figure(value) != name;
-        if (place != Place::Top || renamed) && target.name.is_empty() {
+        if (!matches!(place, Place::Top | Place::Arm) || renamed) && target.name.is_empty() {
             target.name.clone_from(&name);
         }
         let copied = copied || taint.identifiers.is_empty();

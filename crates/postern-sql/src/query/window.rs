@@ -33,6 +33,11 @@ struct Built {
     own: BTreeSet<usize>,
     /// Its frame ends elsewhere than at the partition's ends or the row itself.
     framed: bool,
+    /// Its frame reaches so far in values, not in rows: with `RANGE BETWEEN 1 FOLLOWING AND 1
+    /// FOLLOWING` over keys it holds the one record whose key comes next.
+    reaches: bool,
+    /// Leaves whose keys order its rows.
+    ordered: BTreeSet<usize>,
 }
 
 /// A use of a window function, until it is known which leaves' rows it sees one by one.
@@ -54,6 +59,7 @@ impl Windows {
 }
 
 // PostgreSQL's FRAMEOPTION_* bits.
+const RANGE: i32 = 0x2;
 const START_UNBOUNDED_PRECEDING: i32 = 0x20;
 const END_UNBOUNDED_FOLLOWING: i32 = 0x100;
 const START_CURRENT_ROW: i32 = 0x200;
@@ -101,7 +107,13 @@ impl Analysis<'_> {
             self.charge_names(scope)?;
             built.own.extend(self.subject_of(node, scope));
         }
+        for node in &window.order_clause {
+            self.charge_names(scope)?;
+            built.ordered.extend(ordering_keys(sorted(node), scope));
+        }
         built.framed |= !whole_frame(window.frame_options);
+        built.reaches |= window.frame_options & RANGE != 0
+            && (window.start_offset.is_some() || window.end_offset.is_some());
         Ok(built)
     }
 
@@ -116,10 +128,14 @@ impl Analysis<'_> {
         self.window(window, scope)?;
         // `OVER w` has the name there, `OVER (w …)` as a reference.
         let base = if window.name.is_empty() { &window.refname } else { &window.name };
-        let Built { own, framed } = self.built(window, base, &self.windows.named, scope)?;
+        let Built { own, framed, reaches, ordered } =
+            self.built(window, base, &self.windows.named, scope)?;
+        let reached = if reaches && scope.records { ordered } else { BTreeSet::new() };
         let picks = framed || matches!(kind, Kind::Window | Kind::Collecting);
         self.charge_columns(scope)?;
         let values = taint.clone();
+        self.pinned.extend(&reached);
+        self.folded.extend(&reached);
         self.windows.uses.push(WindowUse { values, filters, own, picks });
         // It ranks the rows, so it tells them apart.
         if scope.records {
@@ -149,6 +165,9 @@ impl Analysis<'_> {
             let plain = scope.is_copy(sorted(node));
             let taint = self.expression(node, scope)?;
             self.spoil(&taint);
+            self.tested.extend(&taint.sides);
+            // Of a few rows any column tells which.
+            self.pinned.extend(&taint.few);
             if !plain {
                 // What is computed of keys can put any two records together: even a count says
                 // something of the other.
@@ -169,6 +188,7 @@ impl Analysis<'_> {
         uses: &[WindowUse],
     ) -> Judged<()> {
         for used in uses {
+            self.looked_at(leaves.difference(&used.own).copied())?;
             let read = used.values.leaves.union(&used.filters);
             let others = |leaf: &&usize| leaves.contains(leaf) && !used.own.contains(leaf);
             let moved: BTreeSet<usize> = read.filter(others).copied().collect();
@@ -234,6 +254,18 @@ impl Analysis<'_> {
             }
             _ => true,
         }
+    }
+}
+
+/// The leaves whose keys a column is; what is computed of keys is looked at where it stands.
+fn ordering_keys(node: &Node, scope: &Scope<'_>) -> BTreeSet<usize> {
+    match scope.column(node) {
+        Some((_, column)) => column.taint.identifiers.clone(),
+        // A column that a join merged, or one from further out.
+        None if matches!(node.node, Some(NodeEnum::ColumnRef(_))) => {
+            scope.keys().map(|(_, key)| key.leaf).collect()
+        }
+        None => BTreeSet::new(),
     }
 }
 

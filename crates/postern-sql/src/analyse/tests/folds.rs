@@ -65,3 +65,171 @@ fn a_count_of_copies_and_rows_is_free() {
   public.customers",
     );
 }
+
+/// Where rows come without a record that a predicate asks for, and nothing else tells of it.
+#[test]
+fn the_absence_of_a_record_decides_nothing() {
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT g FROM generate_series(1, 20000) g LEFT JOIN customers c ON c.id = g AND c.country = 'DE' WHERE c.id IS NULL",
+            "SELECT g FROM generate_series(1, 20000) g LEFT JOIN tickets t ON t.number = 'T-1' AND t.customer_id = g WHERE t.id IS NULL",
+            "SELECT p.id FROM products p LEFT JOIN customers c ON c.id = 13577 AND c.country = 'DE' WHERE p.id = 1 AND c.id IS NULL",
+            "SELECT p.id FROM customers c RIGHT JOIN products p ON c.id = p.id WHERE c.id IS NULL",
+            "SELECT p.id FROM products p FULL JOIN customers c ON c.id = p.id WHERE c.country IS NULL",
+            "SELECT p.id FROM products p LEFT JOIN LATERAL (SELECT 1 AS one FROM customers c WHERE c.id = p.id) x ON true WHERE x.one IS NULL",
+            "SELECT p.id FROM products p LEFT JOIN customers c ON c.id = p.id ORDER BY c.id NULLS FIRST LIMIT 1",
+            "SELECT p.id FROM products p LEFT JOIN customers c ON c.id = p.id ORDER BY c.country",
+            "SELECT s.i FROM (SELECT p.id AS i, c.country AS x FROM products p LEFT JOIN customers c ON c.id = p.id) s WHERE coalesce(s.x, 'none') = 'none'",
+            "SELECT s.i FROM (SELECT p.id AS i, c.id IS NULL AS x FROM products p LEFT JOIN customers c ON c.id = p.id) s WHERE s.x",
+            "SELECT p.id FROM products p LEFT JOIN (customers c JOIN tickets t ON t.customer_id = c.id AND t.status = 'open') ON c.id = p.id WHERE t.id IS NULL",
+            "SELECT p.id FROM products p LEFT JOIN customers c ON c.id = p.id LEFT JOIN products q ON q.id = 1 AND c.country = 'DE' WHERE q.id IS NULL",
+            "SELECT DISTINCT ON (c.country) p.id FROM products p LEFT JOIN customers c ON c.id = p.id",
+            "SELECT p.id FROM products p LEFT JOIN tickets t ON t.id = p.id LEFT JOIN customers c ON c.id = t.customer_id WHERE c.id IS NULL",
+            "SELECT c.id FROM customers c LEFT JOIN tickets t ON t.id = 5 AND t.status = 'open' WHERE t.id IS NULL",
+            "SELECT c.id FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id WHERE (t.id IS NULL OR t.id = 5)",
+            "WITH x AS (SELECT id FROM customers WHERE id = 5 AND country = 'DE') SELECT p.id FROM products p LEFT JOIN x ON true WHERE x.id IS NULL",
+        ],
+    );
+    for kept in [
+        "SELECT t.id, c.name FROM tickets t LEFT JOIN customers c ON c.id = t.customer_id WHERE t.id = 5",
+        "SELECT t.id, c.name FROM tickets t LEFT JOIN customers c ON c.id = t.customer_id WHERE t.assignee = 'me' AND c.country = 'DE' ORDER BY c.country, t.id LIMIT 10",
+        "SELECT t.id, c.name FROM tickets t LEFT JOIN customers c ON t.customer_id = c.id WHERE c.id = 5 OR t.id = 7",
+        "SELECT t.id, c.name FROM tickets t LEFT JOIN customers c ON t.customer_id = c.id WHERE c.id IN (5, 7) ORDER BY c.country",
+        "SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON c.id = o.customer_id WHERE o.id > 5 ORDER BY o.id LIMIT 10",
+        "SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON c.id = o.customer_id LEFT JOIN tickets t ON t.customer_id = c.id",
+        "SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON c.id = o.customer_id AND c.country = 'DE'",
+        "SELECT o.id, c.name FROM orders o LEFT JOIN customers c ON c.id = o.customer_id WHERE c.country = 'DE' ORDER BY c.id",
+        "SELECT c.id FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id AND t.status = 'open' WHERE t.id IS NULL",
+        "SELECT c.id, count(t.id) FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id GROUP BY c.id HAVING count(t.id) = 0",
+        "SELECT p.id FROM products p LEFT JOIN customers c ON c.country = p.name WHERE c.id IS NULL",
+    ] {
+        let told = judged(kept, Mode::Restricted);
+        assert!(told.contains(" columns, keys "), "{kept}: {told}");
+    }
+}
+
+#[test]
+fn rows_that_are_passed_over_tell_nothing() {
+    refused(
+        "folded_lookup",
+        &[
+            "(SELECT id FROM customers WHERE id = 13577 AND country = 'DE') UNION ALL (VALUES (1::bigint), (2)) OFFSET 1 LIMIT 1",
+            "SELECT id FROM customers WHERE id IN (13577, 329) AND (id = 329 OR country = 'DE') ORDER BY id DESC OFFSET 1",
+            "SELECT x FROM (SELECT id AS x FROM customers WHERE id = 13577 AND country = 'DE' UNION ALL SELECT 1 ORDER BY x DESC LIMIT 1) s WHERE x = 1",
+            "SELECT id FROM (SELECT id FROM customers WHERE id = 329 OR (id = 13577 AND country = 'DE') ORDER BY id DESC LIMIT 1) s WHERE id = 329",
+            "SELECT id FROM customers WHERE country = 'DE' ORDER BY id = 13577 DESC, id OFFSET 1 LIMIT 1",
+            "SELECT id, id = 13577 AS x FROM customers WHERE country = 'DE' ORDER BY x DESC, id OFFSET 1 LIMIT 1",
+            "SELECT s.id FROM (SELECT id FROM customers WHERE country = 'DE' ORDER BY id = 13577 DESC, id = 329 DESC LIMIT 1) s WHERE s.id = 329",
+            "(SELECT id FROM customers WHERE id = 329 OR (id = 13577 AND country = 'DE') ORDER BY id DESC LIMIT 1) UNION ALL (VALUES (500)) ORDER BY 1 LIMIT 1",
+            "SELECT s.id FROM (SELECT DISTINCT ON (id IN (13577, 329)) id FROM customers WHERE country = 'DE' ORDER BY id IN (13577, 329), id DESC) s",
+            "SELECT id FROM (SELECT id, country FROM customers ORDER BY id LIMIT 2 OFFSET 13575) s WHERE country = 'DE' ORDER BY id OFFSET 1",
+            "SELECT id FROM customers WHERE id > 13576 AND country = 'DE' ORDER BY id LIMIT 1 OFFSET 1",
+            "SELECT id FROM customers WHERE id IN (1, 2) OFFSET $1 + 1",
+            "SELECT id FROM customers WHERE id IN (1, 2) OFFSET (SELECT 1)",
+            "WITH c AS (SELECT id, country FROM customers) SELECT a.id FROM (SELECT * FROM c WHERE id = 329) a, c WHERE c.id IN (329, 13577) AND c.country = 'DE' ORDER BY c.id DESC OFFSET 1",
+            "SELECT a.id FROM customers a, customers b WHERE a.id = 329 AND b.id IN (13577, 329) AND b.country = 'DE' ORDER BY b.id DESC OFFSET 1",
+            "SELECT id FROM (SELECT id FROM customers WHERE id IN (5, 7) ORDER BY id LIMIT 1) s",
+        ],
+    );
+    for kept in [
+        "SELECT name FROM customers WHERE id = 5 LIMIT 1",
+        "SELECT t.id FROM tickets t WHERE t.customer_id = 5 ORDER BY t.id LIMIT 10 OFFSET 20",
+        "SELECT t.id, c.name FROM tickets t JOIN customers c ON c.id = t.customer_id WHERE c.id = $1 AND t.status = 'open' ORDER BY t.id LIMIT $2 OFFSET $3",
+        "SELECT s.id FROM (SELECT * FROM tickets WHERE customer_id = 5) s ORDER BY s.id LIMIT 10 OFFSET 20",
+        "SELECT s.id FROM (SELECT * FROM tickets WHERE id = 5 LIMIT 1) s WHERE s.status = 'open'",
+        "SELECT id FROM customers ORDER BY created_at LIMIT 50 OFFSET 100",
+        "SELECT id FROM tickets WHERE assignee = 'me' ORDER BY CASE status WHEN 'open' THEN 0 ELSE 1 END, id LIMIT $1 OFFSET $2",
+        "SELECT id FROM customers WHERE id IN (1, 2) LIMIT 10 OFFSET 0",
+        "SELECT id FROM customers WHERE id > $1 ORDER BY id LIMIT 10",
+        "SELECT DISTINCT ON (t.customer_id) t.id FROM tickets t WHERE t.customer_id IN (5, 7) ORDER BY t.customer_id, t.id DESC LIMIT 5",
+        "SELECT c.id, l.status FROM customers c LEFT JOIN LATERAL (SELECT t.status FROM tickets t WHERE t.customer_id = c.id ORDER BY t.id DESC LIMIT 1) l ON true WHERE c.id IN (5, 7) AND l.status = 'open'",
+        "SELECT * FROM (SELECT id FROM customers ORDER BY created_at LIMIT 100) s LIMIT 10 OFFSET 10",
+        "SELECT s.id FROM (SELECT id, country FROM customers ORDER BY created_at LIMIT 100) s WHERE s.country = 'DE'",
+    ] {
+        let told = judged(kept, Mode::Restricted);
+        assert!(told.contains(" columns, keys [0"), "{kept}: {told}");
+    }
+}
+
+/// A driver that always sends OFFSET as a parameter mostly sends zero: then nothing is passed over.
+#[test]
+fn an_offset_parameter_over_single_records_is_zero() {
+    let sql = "SELECT id FROM customers WHERE id IN ($1, $2) OFFSET $3";
+    check(
+        sql,
+        "SELECT customers.id, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id IN ($1, $2) OFFSET $3::bigint OPERATOR(pg_catalog.*) 0
+  1 columns, keys [0]
+  public.customers",
+    );
+    let path = names(&["public"]);
+    let context = Context::new(&path, PREFIX);
+    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    let Verdict::Guarded(guarded) = &statements.first().unwrap().verdict else { panic!("{sql}") };
+    let run = |value: Option<&[u8]>| {
+        let one = crate::Parameter { value: Some(b"1") };
+        let run = guarded.checks.run("me", &[one, one, crate::Parameter { value }]);
+        run.map_err(|refusal| refusal.rule)
+    };
+    for zero in [None, Some(&b"0"[..]), Some(&[0, 0, 0, 0][..]), Some(&[0; 8][..])] {
+        assert_eq!(run(zero), Ok(()), "{zero:?}");
+    }
+    for other in [&b"1"[..], &b"-1"[..], &b""[..], &[0, 0, 0, 1][..]] {
+        assert_eq!(run(Some(other)), Err("folded_lookup"), "{other:?}");
+    }
+    assert_eq!(guarded.checks.run("me", &[]).map_err(|refusal| refusal.rule), Err("folded_lookup"));
+    refused(
+        "folded_lookup",
+        &[
+            "PREPARE p AS SELECT id FROM customers WHERE id IN ($1, $2) OFFSET $3",
+            "DECLARE c CURSOR FOR SELECT id FROM customers WHERE id IN ($1, $2) OFFSET $3",
+        ],
+    );
+}
+
+/// A cursor whose rows are those of single records can't jump.
+#[test]
+fn a_cursor_on_single_records_goes_from_row_to_row() {
+    let sequential = |sql: &str| {
+        let path = names(&["public"]);
+        let context = Context::new(&path, PREFIX);
+        let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+        match &statements.first().unwrap().verdict {
+            Verdict::Guarded(guarded) => guarded.sequential,
+            verdict => panic!("{sql}: {verdict:?}"),
+        }
+    };
+    for sql in [
+        "SELECT id FROM customers WHERE id = 13577 AND country = 'DE' UNION ALL SELECT 0",
+        "SELECT id FROM customers WHERE id IN (1, 2)",
+        "SELECT id FROM customers WHERE country = 'DE' ORDER BY id = 13577 DESC",
+        "SELECT x.id FROM (SELECT id FROM customers WHERE id > 5) x LIMIT 10",
+    ] {
+        assert!(sequential(sql), "{sql}");
+    }
+    for sql in [
+        "SELECT id FROM customers ORDER BY id",
+        "SELECT id FROM tickets WHERE customer_id = 5",
+        "SELECT id FROM customers WHERE country = 'DE' UNION ALL SELECT 0",
+    ] {
+        assert!(!sequential(sql), "{sql}");
+    }
+    for (what, jumps) in [
+        ("NEXT", false),
+        ("PRIOR", false),
+        ("FIRST", false),
+        ("ALL", false),
+        ("BACKWARD 3", false),
+        ("FORWARD ALL", false),
+        ("RELATIVE -1", false),
+        ("LAST", true),
+        ("ABSOLUTE 2", true),
+        ("ABSOLUTE -1", true),
+        ("RELATIVE 2", true),
+    ] {
+        for verb in ["FETCH", "MOVE"] {
+            let told = judged(&format!("{verb} {what} FROM c"), Mode::Restricted);
+            assert_eq!(told.ends_with(" jumps"), jumps, "{verb} {what}: {told}");
+        }
+    }
+}

@@ -64,8 +64,8 @@ fn a_cursor_is_judged_as_its_query() {
     check("FETCH FORWARD 100 FROM \"C c\"", "C c: fetch FORWARD 100 moves false");
     check("FETCH ALL IN c", "c: fetch FORWARD ALL moves false");
     check("FETCH BACKWARD ALL c", "c: fetch BACKWARD ALL moves false");
-    check("FETCH LAST c", "c: fetch ABSOLUTE -1 moves false");
-    check("MOVE RELATIVE -3 c", "c: fetch RELATIVE -3 moves true");
+    check("FETCH LAST c", "c: fetch ABSOLUTE -1 moves false jumps");
+    check("MOVE RELATIVE -3 c", "c: fetch RELATIVE -3 moves true jumps");
     check("CLOSE c", "c: close");
 }
 

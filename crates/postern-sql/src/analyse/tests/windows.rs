@@ -39,6 +39,18 @@ fn a_row_shows_no_other_record() {
             "SELECT id, count(*) OVER (PARTITION BY id IN (5, 7), country) FROM customers WHERE id = 5",
             "SELECT id, rank() OVER w FROM customers WINDOW w AS (ORDER BY CASE WHEN id IN (5, 7) THEN country END)",
             "SELECT id, sum(length(country)) OVER (ORDER BY id = 7 DESC, id = 5 DESC) FROM customers LIMIT 1",
+            "SELECT count(*) OVER (), id FROM customers WHERE id = 329 OR (id = 13577 AND country = 'DE') ORDER BY id LIMIT 1",
+            "SELECT row_number() OVER (), id FROM customers WHERE id IN (329, 13577) AND country = 'DE' ORDER BY id DESC LIMIT 1",
+            "SELECT s.n FROM (SELECT id, ntile(2) OVER (ORDER BY id) AS n FROM customers WHERE id = 329 OR (id = 13577 AND country = 'DE')) s WHERE s.id = 329",
+            "SELECT sum(1) OVER (), id FROM customers WHERE id < 3 AND country = 'DE' LIMIT 1",
+            "SELECT lead(1) OVER (ORDER BY id), id FROM customers WHERE id = ANY ('{329, 13577}') AND country = 'DE' LIMIT 1",
+            "SELECT count(*) OVER w, id FROM customers WHERE id IN (329, 13577) AND country = 'DE' WINDOW w AS (PARTITION BY country) LIMIT 1",
+            "SELECT count(*) OVER (), a.id FROM customers a, customers b WHERE a.id = 329 AND b.id IN (329, 13577) AND b.country = 'DE' LIMIT 1",
+            "SELECT count(*) OVER (), p.id FROM products p LEFT JOIN customers c ON c.id = 13577 AND c.country = 'DE' LIMIT 1",
+            "SELECT id, count(*), count(*) OVER () FROM customers WHERE id IN (329, 13577) AND country = 'DE' GROUP BY id LIMIT 1",
+            "SELECT s.n FROM (SELECT id, count(*) OVER (ORDER BY id RANGE BETWEEN 1 FOLLOWING AND 1 FOLLOWING) AS n FROM customers WHERE country = 'DE') s WHERE s.id = 329",
+            "SELECT id, count(*) OVER w FROM customers WHERE country = 'DE' WINDOW w AS (ORDER BY id RANGE 1 PRECEDING)",
+            "SELECT count(*) OVER (PARTITION BY country), id FROM (SELECT id, country FROM customers ORDER BY id LIMIT 2 OFFSET 13575) s LIMIT 1",
         ],
     );
 }
@@ -137,4 +149,23 @@ fn what_is_grouped_by_is_analysed_once() {
             "SELECT count(*) FROM (SELECT rank() OVER () AS r, id FROM customers GROUP BY id, coalesce((SELECT 1), 2)) q WHERE r < 2",
         ],
     );
+}
+
+#[test]
+fn windows_over_pages_and_over_one_subject_are_free() {
+    for kept in [
+        "SELECT id, count(*) OVER () FROM customers ORDER BY created_at LIMIT 50 OFFSET 50",
+        "SELECT id, row_number() OVER (ORDER BY created_at) FROM customers WHERE country = 'DE'",
+        "SELECT id, rank() OVER (ORDER BY created_at) AS r FROM customers ORDER BY r LIMIT 5",
+        "SELECT t.id, t.status, count(*) OVER () FROM tickets t WHERE t.customer_id = 5 LIMIT 10",
+        "SELECT t.id, count(*) OVER (PARTITION BY t.status), lag(t.status) OVER (ORDER BY t.id) FROM tickets t WHERE t.customer_id = $1",
+        "SELECT t.id, count(*) OVER (PARTITION BY t.customer_id) FROM tickets t WHERE t.customer_id IN (5, 7)",
+        "SELECT t.id, c.name, row_number() OVER (ORDER BY t.id) FROM tickets t JOIN customers c ON c.id = t.customer_id WHERE c.id = 5",
+        "SELECT s.id FROM (SELECT id, row_number() OVER (PARTITION BY status ORDER BY id DESC) AS r FROM tickets WHERE assignee = 'me') s WHERE s.r = 1 ORDER BY s.id LIMIT 5",
+        "SELECT id, count(*) OVER (ORDER BY created_at RANGE interval '7 days' PRECEDING) FROM customers",
+        "SELECT s.*, count(*) OVER () FROM (SELECT id FROM customers ORDER BY created_at LIMIT 10) s",
+    ] {
+        let told = judged(kept, Mode::Restricted);
+        assert!(told.contains(" columns, keys [0"), "{kept}: {told}");
+    }
 }

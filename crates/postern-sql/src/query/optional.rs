@@ -1,0 +1,170 @@
+//! The sides of outer joins that may be left out.
+//!
+//! A row that comes without a record says of the record what `NOT EXISTS` says of it, and no key in
+//! the row says so. As long as such a row comes in any case, nothing is told that a key does not
+//! tell: the record is there with its key, or it is not there. But where its absence decides which
+//! rows there are, or which come first, the rows that come name none of the records that were
+//! there. So each column of such a side remembers the side; what decides by it tests the side; and
+//! a side that is tested must not be narrowed down to single records, by nothing, nowhere.
+
+use std::{collections::BTreeSet, ops::Range, slice};
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, from::Star, scope::Scope};
+use crate::{
+    ast,
+    catalogue::ForeignKey,
+    refusal::{Judged, refuse},
+    taint::Column,
+};
+
+impl Analysis<'_> {
+    /// An outer join, whose items begin with `first`, may leave out those of `range`, all or none.
+    pub(super) fn may_be_absent(
+        &mut self,
+        scope: &mut Scope<'_>,
+        (first, range): (usize, Range<usize>),
+        (condition, star): (Option<&Node>, &mut Star),
+    ) {
+        let [first, start] = [first, range.start].map(|place| place.min(range.end));
+        let own = start - first..range.end - first;
+        let referred = condition
+            .and_then(|condition| scope.within(first, |join| self.referred(condition, join, own)));
+        let Some(items) = scope.items.get_mut(range) else { return };
+        let leaves: BTreeSet<usize> = items.iter().flat_map(|item| item.rows.leaves()).collect();
+        if leaves.is_empty() {
+            return;
+        }
+        let sides = referred.unwrap_or_else(|| {
+            self.sides.push(leaves);
+            BTreeSet::from([self.sides.len() - 1])
+        });
+        for item in items.iter_mut() {
+            let columns = item.rows.columns.iter_mut().map(|column| &mut column.taint);
+            for taint in columns.chain(item.rows.open.as_mut()) {
+                taint.sides.extend(&sides);
+            }
+        }
+        for column in &mut star.columns {
+            // What a join merged may be a column of this side.
+            let alias = column.alias.as_ref();
+            if alias.is_none_or(|alias| items.iter().any(|item| item.alias == *alias)) {
+                column.column.taint.sides.extend(&sides);
+            }
+        }
+        if let Some(open) = star.open.as_mut() {
+            open.sides.extend(&sides);
+        }
+    }
+
+    /// Where a table is joined by nothing but a foreign key to it, it is absent only if what refers
+    /// to it is NULL, or is absent itself: the sides of that.
+    fn referred(
+        &self,
+        condition: &Node,
+        scope: &Scope<'_>,
+        own: Range<usize>,
+    ) -> Option<BTreeSet<usize>> {
+        let [item] = scope.items.get(own)? else { return None };
+        let Some(NodeEnum::AExpr(comparison)) = &condition.node else { return None };
+        if comparison.kind() != pb::AExprKind::AexprOp
+            || ast::names(&comparison.name)?.last() != Some(&"=")
+        {
+            return None;
+        }
+        let (_, left) = scope.column(comparison.lexpr.as_deref()?)?;
+        let (_, right) = scope.column(comparison.rexpr.as_deref()?)?;
+        let of = |column: &Column| column.source.map(|source| source.leaf) == item.leaf;
+        let (from, to) = match (of(left), of(right)) {
+            (false, true) => (left, right),
+            (true, false) => (right, left),
+            _ => return None,
+        };
+        let place = |column: &Column| {
+            let source = column.source?;
+            Some((self.leaves.get(source.leaf)?.relation.oid, source.attribute))
+        };
+        let ((from_table, from_column), (to_table, to_column)) = place(from).zip(place(to))?;
+        let refers = |key: &ForeignKey| {
+            (key.from, key.columns.as_slice()) == (from_table, &[from_column])
+                && (key.to, key.targets.as_slice()) == (to_table, &[to_column])
+        };
+        let found = self.resolver.catalogue.foreign_keys().iter().any(refers);
+        found.then(|| from.taint.sides.clone())
+    }
+
+    pub(super) fn close_sides(&self) -> Judged<()> {
+        let mut tested = self.tested.iter().filter_map(|side| self.sides.get(*side));
+        if tested.any(|leaves| !leaves.is_disjoint(&self.pinned)) {
+            return refuse(
+                "folded_lookup",
+                "rows that hang on the absence of single records of a protected table can't be \
+                 accounted",
+                "use JOIN, or leave what the outer join adds out of WHERE, ORDER BY, GROUP BY and \
+                 DISTINCT",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A condition at the top of WHERE that holds of no NULL drops the rows without the sides that its
+/// column is of: these are then no more absent than in an inner join.
+pub(super) fn must_be_there(condition: Option<&Node>, scope: &mut Scope<'_>, star: &mut Star) {
+    let mut there = BTreeSet::new();
+    for conjunct in conjuncts(condition) {
+        there.extend(not_null(conjunct, scope));
+    }
+    if there.is_empty() {
+        return;
+    }
+    let rows = scope.items.iter_mut().map(|item| &mut item.rows);
+    let taints = rows.flat_map(|rows| {
+        rows.columns.iter_mut().map(|column| &mut column.taint).chain(rows.open.as_mut())
+    });
+    let shown = star.columns.iter_mut().map(|column| &mut column.column.taint);
+    for taint in taints.chain(shown).chain(star.open.as_mut()) {
+        taint.sides.retain(|side| !there.contains(side));
+    }
+}
+
+/// The sides of the columns of which a condition holds only if they are not NULL.
+fn not_null(node: &Node, scope: &Scope<'_>) -> BTreeSet<usize> {
+    use pb::AExprKind::{AexprBetween, AexprIn, AexprOp};
+    let columns: Vec<&Node> = match &node.node {
+        Some(NodeEnum::AExpr(n)) => {
+            let operator = ast::names(&n.name).unwrap_or_default();
+            let compares = matches!(operator.last(), Some(&("=" | "<>" | "<" | ">" | "<=" | ">=")));
+            let sides = n.lexpr.as_deref().into_iter();
+            match n.kind() {
+                AexprOp if compares => sides.chain(n.rexpr.as_deref()).collect(),
+                AexprIn | AexprBetween => sides.collect(),
+                _ => Vec::new(),
+            }
+        }
+        Some(NodeEnum::NullTest(n)) if n.nulltesttype() == pb::NullTestType::IsNotNull => {
+            n.arg.as_deref().into_iter().collect()
+        }
+        _ => Vec::new(),
+    };
+    let sides = columns.into_iter().filter_map(|column| scope.column(column));
+    sides.flat_map(|(_, column)| column.taint.sides.iter().copied()).collect()
+}
+
+/// The conditions that must all hold.
+pub(super) fn conjuncts(condition: Option<&Node>) -> Vec<&Node> {
+    let mut found = Vec::new();
+    let mut queue: Vec<&[Node]> = condition.map(slice::from_ref).into_iter().collect();
+    while let Some(nodes) = queue.pop() {
+        for node in nodes {
+            match &node.node {
+                Some(NodeEnum::BoolExpr(and)) if and.boolop() == pb::BoolExprType::AndExpr => {
+                    queue.push(&and.args);
+                }
+                _ => found.push(node),
+            }
+        }
+    }
+    found
+}

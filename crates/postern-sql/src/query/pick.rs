@@ -1,0 +1,206 @@
+//! LIMIT, OFFSET and what else leaves rows out by their place.
+//!
+//! A row that is left out is not recorded. Yet it can decide what comes: whoever skips one row and
+//! gets the next knows that there was one. So the rows of a leaf that a predicate has narrowed down
+//! to records are not passed over: by no OFFSET, and by nothing in a sub-select, whose rows may be
+//! filtered once more. A LIMIT at the end of the statement is none of these: it takes the first
+//! rows, which come with their keys, and what would have come after them has decided nothing.
+
+use std::collections::BTreeSet;
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, expression::is_constant, optional::conjuncts, scope::Scope, select::Place};
+use crate::{
+    KeyType, Refusal, ast,
+    check::{Given, Rule},
+    refusal::{Judged, refusal},
+    taint::Rows,
+};
+
+impl Analysis<'_> {
+    pub(super) fn limits(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        outer: Option<&Scope<'_>>,
+    ) -> Judged<()> {
+        let scope = Scope::new(outer);
+        for limit in [&mut select.limit_count, &mut select.limit_offset] {
+            let taint = self.all(limit.as_deref_mut(), &scope)?;
+            self.predicate(&taint);
+        }
+        Ok(())
+    }
+
+    /// Rows of `leaves` are left out by their place, in an order that tells the records of `sorts`
+    /// apart; of the leaves of `single` they are one subject's. Gives those of which a few rows are
+    /// left, which any column tells apart.
+    pub(super) fn pick(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        place: Place,
+        leaves: &BTreeSet<usize>,
+        (single, sorts): (&BTreeSet<usize>, &BTreeSet<usize>),
+    ) -> Judged<BTreeSet<usize>> {
+        let first = matches!(select.distinct_clause.first(), Some(Node { node: Some(_) }));
+        let limited = select.limit_count.is_some() || select.limit_offset.is_some();
+        let skips = !is_zero(select.limit_offset.as_deref());
+        let told = |leaf: &usize| self.pinned.contains(leaf) || sorts.contains(leaf);
+        let told = leaves.difference(single).any(told);
+        if place != Place::Top {
+            let few = if first || limited { leaves.clone() } else { BTreeSet::new() };
+            self.narrowed.extend(&few);
+            return if told && !few.is_empty() { Err(skipped()) } else { Ok(few) };
+        }
+        self.sequential |= told;
+        if let Some(offset) = select.limit_offset.as_deref_mut().filter(|_| told && skips) {
+            self.stays_at_the_first(offset)?;
+        }
+        Ok(BTreeSet::new())
+    }
+
+    /// An OFFSET that is a parameter must be zero, and is made so, whatever type it has.
+    fn stays_at_the_first(&mut self, offset: &mut Node) -> Judged<()> {
+        let Some(number) = parameter(offset) else { return Err(skipped()) };
+        self.checks.push(Rule::Zero(Given::Parameter(number)), skipped());
+        let bigint = ast::type_name("pg_catalog", "int8", &[], false);
+        *offset = ast::node(NodeEnum::AExpr(Box::new(pb::AExpr {
+            kind: pb::AExprKind::AexprOp as i32,
+            name: vec![ast::string("pg_catalog"), ast::string("*")],
+            lexpr: Some(Box::new(ast::cast(offset.clone(), bigint))),
+            rexpr: Some(Box::new(ast::integer(0))),
+            rexpr_list_start: 0,
+            rexpr_list_end: 0,
+            location: 0,
+        })));
+        Ok(())
+    }
+
+    /// A window function reads rows of `leaves` that need not come.
+    pub(super) fn looked_at(&self, leaves: impl IntoIterator<Item = usize>) -> Judged<()> {
+        if !leaves.into_iter().any(|leaf| self.pinned.contains(&leaf)) {
+            return Ok(());
+        }
+        Err(refusal(
+            "folded_lookup",
+            "a window function over rows that are narrowed down to single records can't be \
+             accounted",
+            "leave the window function out, or narrow down to one customer (WHERE key = value)",
+        ))
+    }
+
+    /// For each condition at the top of WHERE its columns are looked for, on both sides and twice.
+    pub(super) fn charge_conjuncts(
+        &self,
+        condition: Option<&Node>,
+        scope: &Scope<'_>,
+    ) -> Judged<()> {
+        let looks = 3 * conjuncts(condition).len();
+        (0..looks).try_for_each(|_| self.charge_names(scope))
+    }
+
+    /// The leaves of which a select has the rows of one subject only: `key = constant`, where the
+    /// key is the subject's or the record's.
+    ///
+    /// Each of its rows carries that key, so that whatever comes of it names the subject. What an
+    /// OFFSET or a window function tells by a row is about a subject that the row names, and
+    /// an empty page tells no more than any search that finds nothing.
+    pub(super) fn single_subjects(
+        &self,
+        condition: Option<&Node>,
+        scope: &Scope<'_>,
+    ) -> BTreeSet<usize> {
+        let items = |leaf: usize| {
+            scope.items.iter().filter(move |item| item.rows.leaves().any(|other| other == leaf))
+        };
+        let found =
+            conjuncts(condition).into_iter().filter_map(|node| self.one_subject(node, scope));
+        let mut single: BTreeSet<usize> = found
+            .filter(|leaf| scope.keys().filter(|(_, key)| key.leaf == *leaf).count() == 1)
+            .collect();
+        let below = scope.items.iter().filter(|item| !item.nullable);
+        let below = below.flat_map(|item| item.rows.single.iter().copied());
+        // The same common table may be read without the condition beside it.
+        single
+            .extend(below.filter(|leaf| items(*leaf).all(|item| item.rows.single.contains(leaf))));
+        single
+    }
+
+    fn one_subject(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
+        let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
+        let names = ast::names(&comparison.name)?;
+        if comparison.kind() != pb::AExprKind::AexprOp || names.last() != Some(&"=") {
+            return None;
+        }
+        let (left, right) = (comparison.lexpr.as_deref()?, comparison.rexpr.as_deref()?);
+        let column = match (is_constant(Some(left)), is_constant(Some(right))) {
+            (false, true) => left,
+            (true, false) => right,
+            _ => return None,
+        };
+        let (_, column) = scope.column(column)?;
+        let source = column.source?;
+        // Where the column is masked it tells nothing apart.
+        let clear = column.taint.identifiers.contains(&source.leaf);
+        // A collation can take different texts for equal, but none of a unique column.
+        let text = self.leaves.get(source.leaf)?.key_type == KeyType::Text;
+        let one = source.subject && !text || self.is_primary(source);
+        (clear && one).then_some(source.leaf)
+    }
+}
+
+impl Rows {
+    /// The leaves whose rows are in it one by one.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = usize> {
+        self.keys.iter().map(|key| key.leaf).chain(self.bare.iter().copied())
+    }
+
+    /// A few rows of these leaves are left.
+    pub(super) fn leave_few(&mut self, leaves: &BTreeSet<usize>) {
+        let columns = self.columns.iter_mut().map(|column| &mut column.taint);
+        for taint in columns.chain(self.open.as_mut()) {
+            taint.few.extend(taint.leaves.intersection(leaves));
+        }
+    }
+}
+
+/// The leaves of which each row carries a key that is not NULL, by what carries keys: alias, column
+/// and leaf.
+pub(super) fn certain(scope: &Scope<'_>, carried: &[(String, String, usize)]) -> BTreeSet<usize> {
+    let is_certain = |(alias, _, leaf): &&(String, String, usize)| {
+        let mut items = scope.items.iter().filter(|item| item.alias == *alias);
+        items.any(|item| !item.nullable && item.rows.certain.contains(leaf))
+    };
+    carried.iter().filter(is_certain).map(|(_, _, leaf)| *leaf).collect()
+}
+
+/// Whether an OFFSET passes no row over.
+fn is_zero(offset: Option<&Node>) -> bool {
+    match offset.map(|node| &node.node) {
+        None => true,
+        Some(Some(NodeEnum::AConst(constant))) => {
+            let zero = pb::a_const::Val::Ival(pb::Integer { ival: 0 });
+            constant.isnull || constant.val == Some(zero)
+        }
+        Some(_) => false,
+    }
+}
+
+/// The number of a parameter, or of one that is cast.
+fn parameter(node: &Node) -> Option<usize> {
+    match node.node.as_ref()? {
+        NodeEnum::ParamRef(parameter) => usize::try_from(parameter.number).ok(),
+        NodeEnum::TypeCast(cast) => parameter(cast.arg.as_deref()?),
+        _ => None,
+    }
+}
+
+fn skipped() -> Refusal {
+    refusal(
+        "folded_lookup",
+        "rows of single records can't be passed over: what OFFSET skips, and what LIMIT leaves out \
+         in a sub-select, can't be accounted",
+        "put LIMIT at the end of the statement, go on by the last key (WHERE id > last ORDER BY id \
+         LIMIT n), or narrow down to one customer (WHERE key = value)",
+    )
+}
