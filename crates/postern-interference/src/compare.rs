@@ -29,8 +29,9 @@ pub enum Verdict {
 
 /// Plays a script and judges what came.
 pub fn judge(stage: &mut Stage, script: &Script) -> anyhow::Result<Verdict> {
+    let order = Order::of(script);
     let [one, two] = stage.play(script)?;
-    let first = match compare(&one, &two) {
+    let first = match compare(&one, &two, order) {
         Comparison::Same => {
             let rows = one.rows();
             return Ok(Verdict::Same { outcome: one.outcome(), rows });
@@ -43,12 +44,32 @@ pub fn judge(stage: &mut Stage, script: &Script) -> anyhow::Result<Verdict> {
     for _ in 0..AGAIN {
         stage.reconnect();
         let [one, two] = stage.play(script)?;
-        if !matches!(compare(&one, &two), Comparison::Differ(_)) {
+        if !matches!(compare(&one, &two, order), Comparison::Differ(_)) {
             return Ok(Verdict::Unsteady(first));
         }
     }
     stage.reconnect();
     Ok(Verdict::Leak(first))
+}
+
+/// Whether the order of rows is compared.
+///
+/// Where a script asks for none, rows come as they stand in the pages, and where a changed row
+/// goes depends on the room that its neighbours leave: on the lengths of their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Asked,
+    Any,
+}
+
+impl Order {
+    fn of(script: &Script) -> Self {
+        if script.text().to_ascii_uppercase().contains("ORDER BY") {
+            Self::Asked
+        } else {
+            Self::Any
+        }
+    }
 }
 
 /// What came of one play.
@@ -61,7 +82,7 @@ pub(crate) enum Comparison {
     Differ(String),
 }
 
-pub(crate) fn compare(one: &Transcript, two: &Transcript) -> Comparison {
+pub(crate) fn compare(one: &Transcript, two: &Transcript, order: Order) -> Comparison {
     for side in [one, two] {
         if side.contains(CANARY.as_bytes()) {
             return Comparison::Differ("a value that nobody may see was shown".to_owned());
@@ -73,17 +94,31 @@ pub(crate) fn compare(one: &Transcript, two: &Transcript) -> Comparison {
         [true, false] | [false, true] => return Comparison::Unknown,
         [false, false] => {}
     }
-    if one == two {
+    let [first, second] = [one, two].map(|side| match order {
+        Order::Asked => side.frames.clone(),
+        Order::Any => sorted_rows(&side.frames),
+    });
+    if one.closed == two.closed && first == second {
         return Comparison::Same;
     }
-    let pairs = one.frames.iter().zip(&two.frames);
+    let pairs = first.iter().zip(&second);
     let at = pairs.take_while(|(one, two)| one == two).count();
     let mut text = format!("message {at} differs:");
-    for (name, side) in [("first", one), ("second", two)] {
-        let shown = side.frames.get(at).map_or_else(|| "nothing".to_owned(), readable);
+    for (name, side) in [("first", &first), ("second", &second)] {
+        let shown = side.get(at).map_or_else(|| "nothing".to_owned(), readable);
         let _ = write!(text, "\n  {name}: {shown}");
     }
     Comparison::Differ(text)
+}
+
+/// The messages with the rows of each result, which come one behind the other, in one order.
+fn sorted_rows(frames: &[Frame]) -> Vec<Frame> {
+    let mut sorted = frames.to_vec();
+    let is_row = |frame: &Frame| matches!(frame.tag(), b'D' | b'd');
+    for rows in sorted.chunk_by_mut(|one, two| is_row(one) && is_row(two)) {
+        rows.sort_by(|one, two| one.raw().cmp(two.raw()));
+    }
+    sorted
 }
 
 /// A message's bytes, as far as a person can read them.

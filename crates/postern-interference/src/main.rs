@@ -76,6 +76,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     for finding in &totals.findings {
         writeln!(stdout(), "FINDING {finding}\n")?;
     }
+    for line in &totals.moved {
+        writeln!(stdout(), "moved: {line}\n")?;
+    }
     for line in &totals.unsteady {
         writeln!(stdout(), "unsteady: {line}\n")?;
     }

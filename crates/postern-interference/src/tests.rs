@@ -9,7 +9,7 @@ use crate::{
     arena::Arena,
     campaign::{self, Plan, Totals},
     client::{Outcome, Transcript},
-    compare::{Comparison, compare},
+    compare::{Comparison, Order, compare},
     corpus, make,
     schema::{CANARY, Guard},
 };
@@ -87,8 +87,8 @@ fn a_value_that_nobody_may_see_is_found_whatever_becomes_of_the_script() {
     for code in [None, Some("57014"), Some("42501")] {
         let shown = transcript(code, CANARY);
         for (one, two) in [(&shown, &shown), (&shown, &transcript(None, "x"))] {
-            assert!(matches!(compare(one, two), Comparison::Differ(_)), "{code:?}");
-            assert!(matches!(compare(two, one), Comparison::Differ(_)), "{code:?}");
+            assert!(matches!(compare(one, two, Order::Asked), Comparison::Differ(_)), "{code:?}");
+            assert!(matches!(compare(two, one, Order::Asked), Comparison::Differ(_)), "{code:?}");
         }
     }
 }
@@ -96,11 +96,11 @@ fn a_value_that_nobody_may_see_is_found_whatever_becomes_of_the_script() {
 #[test]
 fn what_ends_on_one_side_only_for_lack_of_time_is_not_called_the_same() {
     let (late, done) = (transcript(Some("57014"), "a"), transcript(None, "a"));
-    assert_eq!(compare(&late, &done), Comparison::Unknown);
-    assert_eq!(compare(&done, &late), Comparison::Unknown);
-    assert_eq!(compare(&late, &transcript(Some("57014"), "b")), Comparison::Same);
-    assert_eq!(compare(&done, &done), Comparison::Same);
-    assert!(matches!(compare(&done, &transcript(None, "b")), Comparison::Differ(_)));
+    assert_eq!(compare(&late, &done, Order::Asked), Comparison::Unknown);
+    assert_eq!(compare(&done, &late, Order::Asked), Comparison::Unknown);
+    assert_eq!(compare(&late, &transcript(Some("57014"), "b"), Order::Asked), Comparison::Same);
+    assert_eq!(compare(&done, &done, Order::Asked), Comparison::Same);
+    assert!(matches!(compare(&done, &transcript(None, "b"), Order::Asked), Comparison::Differ(_)));
 }
 
 #[test]
@@ -116,4 +116,22 @@ fn a_connection_that_is_dropped_is_not_well() {
     assert!(totals(Outcome::Failed, 2).is_well());
     assert!(!totals(Outcome::Failed, 3).is_well());
     assert!(!totals(Outcome::Closed, 0).is_well());
+}
+
+#[test]
+fn the_order_of_rows_counts_where_it_is_asked_for() {
+    let rows = |rows: &[&str]| {
+        let mut frames = Vec::new();
+        for row in rows {
+            frames.extend(transcript(None, row).frames.into_iter().take(1));
+        }
+        frames.extend(transcript(None, "").frames.into_iter().skip(1));
+        Transcript { frames, closed: false }
+    };
+    let (one, two) = (rows(&["a", "b"]), rows(&["b", "a"]));
+    assert_eq!(compare(&one, &two, Order::Any), Comparison::Same);
+    assert!(matches!(compare(&one, &two, Order::Asked), Comparison::Differ(_)));
+    for other in [rows(&["a", "a"]), rows(&["a"]), rows(&["a", "c"])] {
+        assert!(matches!(compare(&one, &other, Order::Any), Comparison::Differ(_)));
+    }
 }
