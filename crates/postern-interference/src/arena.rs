@@ -50,7 +50,8 @@ const SERVER: [(&str, &str); 6] = [
 /// lengths of the rows before it, and with that the order in which rows come that none asks for.
 const IN_ORDER: &str = "DO $$ DECLARE one record; BEGIN
     FOR one IN SELECT i.indrelid::regclass AS \"table\", quote_ident(k.relname) AS key
-        FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class k ON k.oid = i.indexrelid
+        FROM pg_index i
+        JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class k ON k.oid = i.indexrelid
         WHERE i.indisprimary AND t.relkind = 'r' AND t.oid >= 16384 ORDER BY t.oid
     LOOP EXECUTE format('CLUSTER %s USING %s', one.\"table\", one.key); END LOOP; END $$;";
 

@@ -531,6 +531,7 @@ pub(super) fn derived(alias: String, rows: Rows) -> Item {
         covers: Vec::new(),
         nullable: false,
         function: false,
+        sides: BTreeMap::new(),
     }
 }
 
