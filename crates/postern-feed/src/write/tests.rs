@@ -89,7 +89,7 @@ fn a_trace_has_the_documented_form() {
         r#""probability":0.25}],"rows":{"list":5,"resolved":4,"matched":3},"#,
         r#""window":["1970-01-01T00:00:00.000000Z","1970-01-01T00:00:00.000001Z"],"#,
         r#""evidence":["7"],"why":"because","details":{"contributions":{"which customers":"#,
-        r#"1e300},"speak_for":["c"],"speak_against":[],"fields":{"name":{"agree":3,"differ":1}},"#,
+        r#"1e+300},"speak_for":["c"],"speak_against":[],"fields":{"name":{"agree":3,"differ":1}},"#,
         r#""claims":{"T1":2},"unexplained":1,"at_risk":[]},"decide":["more rows"]}"#,
         "\n"
     );
