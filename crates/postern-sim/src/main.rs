@@ -62,6 +62,12 @@ fn main() -> anyhow::Result<()> {
             if arguments.verbose {
                 told(seed, number, sample, &own)?;
             }
+            if arguments.verbose && sample.kind.is_guilty() && own.named.is_empty() {
+                let others = tracer.trace(&sample.leak).others;
+                let others =
+                    others.iter().take(3).map(|o| format!("{} {:.3}", o.source, o.probability));
+                writeln!(stderr(), "  others: {}", others.collect::<Vec<_>>().join(", "))?;
+            }
             methods[0].1.0.push(own);
             let customers = baselines::customers(&sample.leak, &by_value);
             for ((_, scores), (_, method)) in methods.iter_mut().zip(METHODS) {

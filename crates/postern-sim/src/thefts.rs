@@ -41,7 +41,9 @@ fn wanted(world: &mut World, count: usize) -> Vec<usize> {
             _ => 1.0,
         })
         .collect();
-    world.chance.weighted(&weights, count)
+    // Who takes nearly everything can't be told from a copy of everything, by nobody.
+    let eligible = weights.iter().filter(|weight| **weight > 0.0).count();
+    world.chance.weighted(&weights, count.min(eligible / 3))
 }
 
 fn bulk(world: &mut World, member: usize) -> Vec<Read> {

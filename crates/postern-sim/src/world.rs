@@ -39,7 +39,7 @@ impl Setting {
     /// A setting drawn from the wide range of those that there are.
     pub fn drawn(chance: &mut Chance) -> Self {
         Self {
-            customers: chance.between(3_000, 20_000),
+            customers: chance.between(6_000, 30_000),
             agents: chance.between(24, 90),
             days: i64::try_from(chance.between(20, 70)).unwrap_or(20),
             queues: chance.between(2, 6),

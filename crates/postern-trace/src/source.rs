@@ -103,11 +103,18 @@ impl Windows {
         (1_usize << level) + usize::from(moved)
     }
 
-    /// The prior probability of a window: each level is as probable as any other, the windows of a
-    /// level share it.
+    /// The prior probability of a window: half for all of the time, because most thefts are
+    /// patient or are all that an account ever read of that kind; each narrower level is as probable
+    /// as any other, the windows of a level share it.
     pub(crate) fn log_prior(self, (level, moved): (u32, bool)) -> f64 {
-        let kinds = if level == 0 { 1.0 } else { 2.0 };
-        -(f64::from(self.levels) * kinds * self.count((level, moved)) as f64).ln()
+        if self.levels == 1 {
+            return 0.0;
+        }
+        if level == 0 {
+            return 0.5_f64.ln();
+        }
+        let levels = f64::from(self.levels - 1);
+        -(4.0 * levels * self.count((level, moved)) as f64).ln()
     }
 
     /// The window of this kind that the moment lies in.

@@ -21,6 +21,8 @@ use crate::{
 
 /// Tracks of a source that are weighed exactly: the best by the closed form.
 const WEIGHED: usize = 12;
+/// How probable it is that what was stolen was read without a reason, where reasons are known.
+const UNEXPLAINED: f64 = 0.7;
 /// See the module.
 const SMOOTHED: f64 = 2.0;
 
@@ -247,7 +249,11 @@ impl<'a> Candidate<'a> {
         let rows: Vec<(usize, f64)> = by_row.into_iter().filter_map(ratio).collect();
         let log_ratio =
             model.mixture.log_ratio(model.rows(), &grouped(rows.iter().map(|(_, ratio)| ratio)));
-        let choices = if model.reasons { 0.5_f64.ln() } else { 0.0 };
+        let choices = match (model.reasons, sketch.unexplained) {
+            (false, _) => 0.0,
+            (true, true) => UNEXPLAINED.ln(),
+            (true, false) => (1.0 - UNEXPLAINED).ln(),
+        };
         Track {
             window: (sketch.kind.0, sketch.kind.1, sketch.window),
             unexplained: sketch.unexplained,

@@ -18,9 +18,9 @@ const KINDS: usize = 2;
 const P_VALUE: f64 = 0.001;
 /// "Narrowed" is said of at most so many accounts that hold at least this much together.
 const NARROWED: (usize, f64) = (5, 0.95);
-/// How probable it is that an account was framed: whose ordinary work is in a list with other
-/// things; is all of a list; and one that did more than ordinary work.
-const FRAMED: [f64; 3] = [0.25, 5e-4, 2e-4];
+/// How probable it is that an account was framed: whose ordinary work is in a list beside another
+/// source; beside rows from nowhere; is all of a list; and one that did more than ordinary work.
+const FRAMED: [f64; 4] = [0.25, 0.05, 5e-4, 2e-4];
 /// How much better than ordinary work a track must fit.
 const BEYOND_WORK: f64 = 100.0;
 /// The part of the rows that is all of a list.
@@ -64,12 +64,29 @@ impl Case<'_> {
     }
 
     fn framing(&self, with: &Hypothesis, position: usize, fit: &Fit) -> f64 {
-        if self.beyond_work(with, position, fit) >= BEYOND_WORK.ln() {
-            return FRAMED[2];
+        if self.is_beyond_knowing(position)
+            && self.beyond_work(with, position, fit) >= BEYOND_WORK.ln()
+        {
+            return FRAMED[3];
         }
         let place = with.members.iter().position(|member| *member == position);
         let part = place.and_then(|place| with.parts.get(place)).copied().unwrap_or(0.0);
-        if part >= ALL { FRAMED[1] } else { FRAMED[0] }
+        match with.members.len() {
+            _ if part >= ALL => FRAMED[2],
+            1 => FRAMED[1],
+            _ => FRAMED[0],
+        }
+    }
+
+    /// Whether half of the rows that fit are not what colleagues can know of. Somebody's work has
+    /// a few readings without a reason in any case.
+    fn is_beyond_knowing(&self, position: usize) -> bool {
+        let Some(source) = self.sources.get(position) else { return false };
+        let known: BTreeSet<usize> =
+            source.candidate.work(&self.model).rows.iter().map(|(row, _)| *row).collect();
+        let rows: BTreeSet<usize> = source.candidate.points.iter().map(|point| point.row).collect();
+        let (unknown, all) = (rows.difference(&known).count(), rows.len());
+        unknown * 2 >= all && all > 0
     }
 
     /// How probable it is that this account, if it fits, was framed.
