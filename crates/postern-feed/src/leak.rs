@@ -39,9 +39,9 @@ pub enum LeakError {
 /// Bytes of a leak list at most.
 const LIST_MAX: u64 = 1 << 30;
 
-/// Reads a leak list: CSV, separated by commas, semicolons, tabs or bars, whichever its header uses;
-/// in UTF-8, UTF-16 with a byte order mark, or else taken for Latin-1. Columns that the format does
-/// not name are not read.
+/// Reads a leak list: CSV, separated by commas, semicolons, tabs or bars, whichever its header
+/// uses; in UTF-8, UTF-16 with a byte order mark, or else taken for Latin-1. Columns that the
+/// format does not name are not read.
 ///
 /// # Errors
 /// If the file can't be read, is too large or has no usable header.

@@ -70,7 +70,7 @@ impl Overlaps {
         };
         let mut probability = match method {
             Method::Overlap => first.0 / list.len().max(1) as f64,
-            _ => first.0,
+            Method::Jaccard | Method::Guilt | Method::Bayes => first.0,
         };
         let mut named = named;
         if method == Method::Bayes {

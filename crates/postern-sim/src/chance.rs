@@ -9,12 +9,12 @@ impl Chance {
     /// The same seed gives the same numbers for ever.
     pub fn new(seed: u64) -> Self {
         let mut chance = Self(seed ^ 0x6a09_e667_f3bc_c908);
-        chance.next();
+        chance.draw();
         chance
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,7 +24,7 @@ impl Chance {
 
     /// A number below `bound`, which is at least 1.
     pub fn below(&mut self, bound: usize) -> usize {
-        let wide = u128::from(self.next()) * bound.max(1) as u128;
+        let wide = u128::from(self.draw()) * bound.max(1) as u128;
         usize::try_from(wide >> 64).unwrap_or(0)
     }
 
@@ -35,7 +35,7 @@ impl Chance {
 
     /// At least 0 and below 1.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// True with this probability.

@@ -95,7 +95,13 @@ pub fn leaks(world: &mut World, innocent: usize) -> Vec<Sample> {
             let rows = match kind {
                 Kind::Framing => framed(world, &thieves, (member, taken), length),
                 Kind::Merged => merged(world, taken, length),
-                _ => genuine(world, taken, length),
+                Kind::Bulk
+                | Kind::Drip
+                | Kind::Own
+                | Kind::Ring
+                | Kind::Queue
+                | Kind::Unlogged
+                | Kind::Outsider => genuine(world, taken, length),
             };
             samples.push(Sample { kind: *kind, length, leak: Leak { rows }, sources });
         }
@@ -216,7 +222,13 @@ fn elsewhere(world: &mut World, kind: Kind, length: usize) -> Vec<LeakRow> {
     let records = match kind {
         Kind::Queue => queue(world, length),
         Kind::Unlogged => copied(world, length),
-        _ => {
+        Kind::Bulk
+        | Kind::Drip
+        | Kind::Own
+        | Kind::Ring
+        | Kind::Framing
+        | Kind::Merged
+        | Kind::Outsider => {
             let share = [1.0, 1.0, 0.6, 0.2][world.chance.below(4)];
             let customers = ((length as f64 * share).ceil() as usize).max(1);
             let records = outsiders(world, customers);

@@ -1,11 +1,13 @@
 //! How probable a list is if it was given by these sources together, and by the world outside.
 //!
 //! Every row is from one of the sources or from elsewhere, and elsewhere is all customers alike,
-//! the popular, and the very popular, in proportions that nobody knows: `p(L) = ∫ Π [(1-π) Σ w_j b_j
-//! + π Σ v_k q_k] dπ`. The proportions within both are those that fit best (expectation
-//! maximisation; Dempster, Laird, Rubin, 1977), so that no account profits from a world outside
-//! that is not as the model thinks; the part `π` is integrated over. Each proportion among several
-//! sources that was fitted costs half a logarithm of the number of rows (Schwarz, 1978).
+//! the popular, and the very popular, in proportions that nobody knows:
+//! `p(L) = ∫ Π [(1-π) Σ w_j b_j + π Σ v_k q_k] dπ`.
+//!
+//! The proportions within both are those that fit best (expectation maximisation; Dempster, Laird,
+//! Rubin, 1977), so that no account profits from a world outside that is not as the model thinks;
+//! the part `π` is integrated over. Each proportion among several sources that was fitted costs
+//! half a logarithm of the number of rows (Schwarz, 1978).
 
 use crate::{
     mixture::log_sum,

@@ -1,3 +1,6 @@
+//! What a trace says: verdict, suspects, the hypotheses that are no account, and what it rests on.
+//! It holds no judgement of its own. Start with [`Trace`].
+
 use std::{fmt, sync::Arc};
 
 use postern_model::{Actor, Subject, Timestamp};

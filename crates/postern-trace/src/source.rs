@@ -104,8 +104,8 @@ impl Windows {
     }
 
     /// The prior probability of a window: half for all of the time, because most thefts are
-    /// patient or are all that an account ever read of that kind; each narrower level is as probable
-    /// as any other, the windows of a level share it.
+    /// patient or are all that an account ever read of that kind; each narrower level is as
+    /// probable as any other, the windows of a level share it.
     pub(crate) fn log_prior(self, (level, moved): (u32, bool)) -> f64 {
         if self.levels == 1 {
             return 0.0;

@@ -30,7 +30,8 @@ fn markdown(trace: &Trace, told: &str) -> String {
     let mut text = format!(
         "# Trace\n\nAn account is named, never a person: a credential can be borrowed.\n\n\
          ```text\n{told}\n```\n\n![evidence by account](evidence.svg)\n\n\
-         ![suspects and others by probability](probabilities.svg)\n\n![when](timeline.svg)\n\n## Evidence\n\n"
+         ![suspects and others by probability](probabilities.svg)\n\n\
+         ![when](timeline.svg)\n\n## Evidence\n\n"
     );
     for access in &trace.evidence {
         let _ = writeln!(text, "- access `{access}`");
