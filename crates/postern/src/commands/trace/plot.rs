@@ -77,7 +77,7 @@ pub(super) fn timeline(trace: &Trace) -> String {
         return bars("No reading speaks for anybody", &[]);
     };
     let span = (last.0 - first.0 + 1) as f64;
-    let mut counts = vec![0_u32; TIMES];
+    let mut counts = [0_u32; TIMES];
     for reading in readings.unwrap_or_default() {
         let place = ((reading.0 - first.0) as f64 / span * TIMES as f64) as usize;
         if let Some(count) = counts.get_mut(place) {
