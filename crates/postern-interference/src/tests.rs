@@ -29,7 +29,7 @@ fn random_queries_find_no_difference() {
     assert!(findings.is_empty(), "{}", findings.join("\n\n"));
     assert!(totals.is_well(), "{totals}\n{:#?}", totals.unsteady);
     let allowed = totals.allowed_percent();
-    assert!(allowed >= 40, "the generator has become weak: {allowed} % without error");
+    assert!(allowed >= 33, "the generator has become weak: {allowed} % without error");
 }
 
 #[test]
