@@ -12,7 +12,7 @@ use std::{
 use postern_gateway::Handle;
 use postern_ledger::{Entry, Ledger, Note};
 use postern_model::{Actor, Event, Finding, SubjectChange, Timestamp};
-use postern_watch::{Watch, WatchConfig};
+use postern_watch::Watch;
 
 use crate::{config::Settings, events};
 
@@ -74,18 +74,17 @@ impl Drop for Guard {
 
 /// Detectors that know the configured decoys and have seen nothing yet.
 pub(super) fn watch(settings: &Settings, now: Timestamp) -> Watch {
-    let mut watch = Watch::new(WatchConfig {
-        alerts_per_100_agents_per_day: settings.watch.alerts_per_100_agents_per_day,
-        ..WatchConfig::default()
-    });
+    let mut watch = Watch::new(&settings.watch.detectors());
     for subject in &settings.watch.decoys {
-        watch.observe(&Event::Subject(SubjectChange {
+        // Decoys are known from the beginning, also for entries that are read again.
+        let decoy = Event::Subject(SubjectChange {
             ts: now,
             subject: subject.clone(),
             queue: None,
             language: None,
             tags: vec!["canary".into()],
-        }));
+        });
+        watch.observe(Timestamp(i64::MIN), &decoy);
     }
     watch
 }
@@ -100,7 +99,7 @@ impl Watching {
             let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
             counts.0.entries.fetch_add(added, Ordering::Relaxed);
             for event in entries.iter().flat_map(events::of_entry) {
-                for finding in self.watch.observe(&event) {
+                for finding in self.watch.observe(event.seen(), &event) {
                     counts.0.findings.fetch_add(1, Ordering::Relaxed);
                     self.act(&finding);
                 }

