@@ -59,8 +59,8 @@ const RESERVED: [(&str, &[&str]); 8] = [
     ("cedar-policy", &["postern-policy"]),
     ("askama", &["postern-console"]),
     ("axum", &["postern-console"]),
-    ("clap", &["postern", "postern-interference", "xtask"]),
-    ("anyhow", &["postern", "postern-interference", "xtask"]),
+    ("clap", &["postern", "postern-interference", "postern-sim", "xtask"]),
+    ("anyhow", &["postern", "postern-interference", "postern-sim", "xtask"]),
 ];
 
 /// Crates that only tests may use, apart from those listed.
