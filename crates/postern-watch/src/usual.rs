@@ -28,7 +28,7 @@ const BETWEEN_DAYS: f64 = 0.03;
 const BETWEEN_DAYS_WEIGHT: f64 = 10.0 * 30.0 * 29.0 * 0.02 * 0.98;
 /// Trials of a day are not held to hang together more than this: the measured tails take care of
 /// what goes beyond.
-const CORRELATION: f64 = 0.04;
+const CORRELATION: f64 = 0.15;
 /// An account counts as one that tells how much accounts differ from these many trials on.
 const TELLING: f64 = 50.0;
 

@@ -221,7 +221,4 @@ pub(crate) struct ReplayArgs {
     /// Where to write the findings, instead of findings.jsonl in the feed folder.
     #[arg(long, value_name = "FILE", alias = "out")]
     pub(crate) findings: Option<PathBuf>,
-    /// A configuration file of which only `[watch]` is used.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }

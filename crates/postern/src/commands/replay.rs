@@ -1,4 +1,4 @@
-use std::{fs::File, io::BufWriter, sync::atomic::Ordering};
+use std::{fs::File, io::BufWriter, path::Path, sync::atomic::Ordering};
 
 use anyhow::Context as _;
 use postern_feed::{Folder, Options, Problems, write_findings};
@@ -11,11 +11,10 @@ use crate::{
 };
 
 /// Runs the detectors over a feed folder, as they would have run live.
-pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Outcome> {
-    let config = match &args.config {
-        Some(path) => config::watch_of(path)?,
-        None => WatchConfig::default(),
-    };
+/// Only `[watch]` of the configuration is used, and a recording needs no configuration.
+pub(crate) fn run(config: &Path, args: &ReplayArgs) -> anyhow::Result<Outcome> {
+    let missing = config == Path::new("postern.toml") && !config.exists();
+    let config = if missing { WatchConfig::default() } else { config::watch_of(config)? };
     let path = args.findings.clone().unwrap_or_else(|| args.feed.join("findings.jsonl"));
     let written = || format!("can't write `{}`", path.display());
     let mut out = BufWriter::new(File::create(&path).with_context(written)?);
