@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redteam noninterference sqlmap bench bench-guard bench-watch check
+.PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -34,6 +34,11 @@ noninterference: ## Try to tell apart two databases by what leaves them; QUERIES
 	cargo build --release --locked --package postern-interference
 	@cargo run --release --locked --quiet --package postern-interference -- \
 	  --queries $(QUERIES) --seed $(SEED)
+
+WORLDS ?= 40
+acceptance: ## Trace leaks of known origin and print how well that went; WORLDS=40 SEED=1
+	cargo run --release --locked --quiet --package postern-sim -- \
+	  --worlds $(WORLDS) --seed $(SEED) --plot docs/trace-reliability.svg
 
 bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
 	@scripts/setup bench

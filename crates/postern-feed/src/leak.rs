@@ -30,50 +30,94 @@ pub enum LeakError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot read `{path}` as CSV")]
     Csv { path: PathBuf, source: csv::Error },
+    #[error("`{path}` is larger than a list of records can be")]
+    TooLarge { path: PathBuf },
     #[error("`{path}` has no header that names any of subject, name, email, phone or ticket")]
     Header { path: PathBuf },
 }
 
-/// Reads a leak list: CSV, separated by commas, semicolons or tabs, whichever its header uses.
-/// Bytes that are not UTF-8 become replacement characters, so that such a value matches nothing;
-/// columns that the format does not name are not read.
+/// Bytes of a leak list at most.
+const LIST_MAX: u64 = 1 << 30;
+
+/// Reads a leak list: CSV, separated by commas, semicolons, tabs or bars, whichever its header
+/// uses; in UTF-8, UTF-16 with a byte order mark, or else taken for Latin-1. Columns that the
+/// format does not name are not read.
 ///
 /// # Errors
-/// If the file can't be read or has no usable header.
+/// If the file can't be read, is too large or has no usable header.
 pub fn read_leak(path: &Path) -> Result<Leak, LeakError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| LeakError::Read { path: path.to_owned(), source })?;
+    let read = |source| LeakError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(read)?.len() > LIST_MAX {
+        return Err(LeakError::TooLarge { path: path.to_owned() });
+    }
+    let text = decoded(std::fs::read(path).map_err(read)?);
     let at = |source| LeakError::Csv { path: path.to_owned(), source };
     let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter(&bytes))
+        .delimiter(delimiter(text.as_bytes()))
         .flexible(true)
         .trim(Trim::All)
-        .from_reader(bytes.as_slice());
+        .from_reader(text.as_bytes());
     let columns = columns(reader.byte_headers().map_err(at)?);
     if columns.is_empty() {
         return Err(LeakError::Header { path: path.to_owned() });
     }
     let mut rows = Vec::new();
     for record in reader.byte_records() {
-        rows.push(row(&record.map_err(at)?, &columns));
+        let row = row(&record.map_err(at)?, &columns);
+        if row.subject.is_some() || !row.fields.is_empty() {
+            rows.push(row);
+        }
     }
     Ok(Leak { rows })
+}
+
+/// The text in whatever encoding it is; every sequence of bytes is valid Latin-1.
+fn decoded(bytes: Vec<u8>) -> String {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).filter_map(|pair| Some(unit(pair.try_into().ok()?)));
+        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, rest @ ..] => return utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => return utf16(rest, u16::from_be_bytes),
+        _ => {}
+    }
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect())
 }
 
 fn delimiter(bytes: &[u8]) -> u8 {
     let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let count = |wanted: u8| header.iter().filter(|&&byte| byte == wanted).count();
-    [b';', b'\t'].into_iter().fold(b',', |best, d| if count(d) > count(best) { d } else { best })
+    [b';', b'\t', b'|']
+        .into_iter()
+        .fold(b',', |best, d| if count(d) > count(best) { d } else { best })
 }
 
-/// Position and name of each known column.
+/// Position and name of each known column, the first of several that mean the same.
 fn columns(header: &ByteRecord) -> Vec<(usize, Arc<str>)> {
-    let named = |cell: &[u8]| {
-        let cell = String::from_utf8_lossy(cell).to_lowercase();
-        COLUMNS.into_iter().find(|&known| known == cell)
-    };
-    let cells = header.iter().enumerate();
-    cells.filter_map(|(index, cell)| Some((index, Arc::from(named(cell)?)))).collect()
+    let mut columns: Vec<(usize, Arc<str>)> = Vec::new();
+    for (index, cell) in header.iter().enumerate() {
+        let Some(name) = column(&String::from_utf8_lossy(cell)) else { continue };
+        if columns.iter().all(|(_, known)| &**known != name) {
+            columns.push((index, Arc::from(name)));
+        }
+    }
+    columns
+}
+
+/// What a heading means. People write headings in many ways.
+fn column(heading: &str) -> Option<&'static str> {
+    let heading: String = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    let has = |words: &[&str]| words.iter().any(|word| heading.contains(word));
+    COLUMNS.into_iter().find(|known| *known == heading).or_else(|| match () {
+        () if has(&["mail"]) => Some("email"),
+        () if has(&["phone", "mobile", "telephone"]) => Some("phone"),
+        () if has(&["ticket", "casenumber", "caseno"]) => Some("ticket"),
+        () if has(&["fullname", "customername", "contactname"]) => Some("name"),
+        () if has(&["customerid", "subjectid", "customernumber"]) => Some("subject"),
+        () => None,
+    })
 }
 
 fn row(record: &ByteRecord, columns: &[(usize, Arc<str>)]) -> LeakRow {

@@ -65,6 +65,14 @@ pub(crate) fn parse(source: Source, line: &str) -> Result<Parsed, LineError> {
     }
 }
 
+/// Parses a time as the format writes it, RFC 3339.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn parse_time(text: &str) -> Result<Timestamp, String> {
+    time(text).map_err(|error| error.to_string())
+}
+
 /// Parses a time as the format writes it.
 pub(crate) fn time(text: &str) -> Result<Timestamp, LineError> {
     let parsed: jiff::Timestamp =

@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use postern_model::{Event, Finding, Timestamp};
-use postern_trace::Trace;
+use postern_model::{Event, Finding, Subject, Timestamp};
+use postern_trace::{Details, Scale, Trace};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -151,6 +151,10 @@ struct TraceObject<'a> {
     window: Option<[String; 2]>,
     evidence: &'a [String],
     why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<DetailsObject<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    decide: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -158,7 +162,25 @@ struct SuspectObject<'a> {
     actor: &'a str,
     probability: f64,
     likelihood_ratio: f64,
+    scale: &'static str,
     matched: usize,
+}
+
+#[derive(Serialize)]
+struct DetailsObject<'a> {
+    contributions: BTreeMap<&'static str, f64>,
+    speak_for: Vec<&'a str>,
+    speak_against: Vec<&'a str>,
+    fields: BTreeMap<&'static str, FieldObject>,
+    claims: BTreeMap<&'a str, usize>,
+    unexplained: usize,
+    at_risk: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct FieldObject {
+    agree: usize,
+    differ: usize,
 }
 
 #[derive(Serialize)]
@@ -183,6 +205,7 @@ pub fn write_trace(trace: &Trace, mut out: impl Write) -> Result<(), WriteError>
         actor: suspect.actor.as_str(),
         probability: suspect.probability,
         likelihood_ratio: finite(suspect.log_likelihood_ratio.exp()),
+        scale: Scale::of(suspect.log_likelihood_ratio).as_str(),
         matched: suspect.matched,
     });
     let others = trace.others.iter().map(|other| OtherObject {
@@ -202,8 +225,26 @@ pub fn write_trace(trace: &Trace, mut out: impl Write) -> Result<(), WriteError>
         window: trace.window.map(|(from, to)| [from.to_string(), to.to_string()]),
         evidence: &trace.evidence,
         why: &trace.why,
+        details: trace.details.as_ref().map(details),
+        decide: &trace.decide,
     };
     serde_json::to_writer(&mut out, &object)?;
     out.write_all(b"\n")?;
     Ok(())
+}
+
+fn details(details: &Details) -> DetailsObject<'_> {
+    let field = |(name, agree, differ): &(&'static str, usize, usize)| {
+        (*name, FieldObject { agree: *agree, differ: *differ })
+    };
+    let finite = |(kind, log): &(&'static str, f64)| (*kind, finite(*log));
+    DetailsObject {
+        contributions: details.contributions.iter().map(finite).collect(),
+        speak_for: details.speak_for.iter().map(Subject::as_str).collect(),
+        speak_against: details.speak_against.iter().map(Subject::as_str).collect(),
+        fields: details.fields.iter().map(field).collect(),
+        claims: details.claims.iter().map(|(ticket, count)| (ticket.as_str(), *count)).collect(),
+        unexplained: details.unexplained,
+        at_risk: details.at_risk.iter().map(Subject::as_str).collect(),
+    }
 }

@@ -34,6 +34,8 @@ mod recording;
 
 /// Bytes for one side that may wait before the other side is read no further.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// A client's message that is longer can take a tenth of a second to judge, and more.
+const LONG_BYTES: usize = 16 * 1024;
 /// A buffer that a huge message has grown is dropped when it is empty.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// How much a read may bring.
@@ -291,7 +293,12 @@ impl Connection<'_> {
                 }
             }
             let Some(input) = input else { break };
+            let long = matches!(&input, Input::Client(frame) if frame.raw().len() > LONG_BYTES);
             self.handle(input).await?;
+            if long {
+                // It may have been analysed for long; the core's other connections come first.
+                tokio::task::yield_now().await;
+            }
             if self.ending {
                 return Ok(());
             }

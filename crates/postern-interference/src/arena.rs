@@ -46,14 +46,6 @@ const SERVER: [(&str, &str); 6] = [
     ("lc_messages", "C"),
 ];
 
-/// Puts the rows of each table in the order of its key. Which page a row was put on hangs on the
-/// lengths of the rows before it, and with that the order in which rows come that none asks for.
-const IN_ORDER: &str = "DO $$ DECLARE one record; BEGIN
-    FOR one IN SELECT i.indrelid::regclass AS \"table\", quote_ident(k.relname) AS key
-        FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class k ON k.oid = i.indexrelid
-        WHERE i.indisprimary AND t.relkind = 'r' AND t.oid >= 16384 ORDER BY t.oid
-    LOOP EXECUTE format('CLUSTER %s USING %s', one.\"table\", one.key); END LOOP; END $$;";
-
 #[derive(Debug)]
 struct SystemClock;
 
@@ -108,7 +100,6 @@ impl Arena {
             ))?;
             let text = format!("BEGIN;\n{}\n{}\nCOMMIT;", world.setup, world.rows[side]);
             server.psql_in(DATABASE, &text)?;
-            server.psql_in(DATABASE, IN_ORDER)?;
             Ok(server.psql_in(DATABASE, "SELECT oid, relname FROM pg_class ORDER BY oid")?)
         })?;
         if databases[0] != databases[1] {

@@ -111,14 +111,18 @@ pub(crate) fn compare(one: &Transcript, two: &Transcript, order: Order) -> Compa
     Comparison::Differ(text)
 }
 
-/// The messages with the rows of each result, which come one behind the other, in one order.
+/// The messages with their rows in one order: also those of several results, and those between
+/// which a portal was suspended.
 fn sorted_rows(frames: &[Frame]) -> Vec<Frame> {
-    let mut sorted = frames.to_vec();
-    let is_row = |frame: &Frame| matches!(frame.tag(), b'D' | b'd');
-    for rows in sorted.chunk_by_mut(|one, two| is_row(one) && is_row(two)) {
-        rows.sort_by(|one, two| one.raw().cmp(two.raw()));
-    }
-    sorted
+    let is_row = |frame: &&Frame| matches!(frame.tag(), b'D' | b'd');
+    let mut rows: Vec<Frame> = frames.iter().filter(is_row).cloned().collect();
+    rows.sort_by(|one, two| one.raw().cmp(two.raw()));
+    let mut rows = rows.into_iter();
+    let placed = frames.iter().map(|frame| match is_row(&frame) {
+        true => rows.next().unwrap_or_else(|| frame.clone()),
+        false => frame.clone(),
+    });
+    placed.collect()
 }
 
 /// A message's bytes, as far as a person can read them.

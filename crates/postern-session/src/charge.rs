@@ -167,6 +167,10 @@ impl Session {
         failure: &Failure,
         effects: &mut Vec<Effect>,
     ) {
+        if self.skipping {
+            // A statement before it has failed since: it is dropped like all up to the Sync.
+            return;
+        }
         let sent = if charging.query {
             // The client waits for a ReadyForQuery of its own.
             self.refuse_query(failure, effects)

@@ -251,13 +251,18 @@ fn function_names(functions: &[Function]) -> BTreeMap<String, BTreeMap<String, V
     schemas
 }
 
-/// A column that a child generates is so for who reads the parent.
-fn inherit_reads(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMap<u32, Vec<u32>>) {
-    let generated = relations.values().flat_map(|relation| {
-        let columns = relation.columns.iter().filter(|column| !column.reads.is_empty());
-        columns.map(|column| (relation.oid, column.name.clone(), column.reads.clone()))
+/// Tells all tables above those of some columns, by the columns' names, what holds of these.
+fn tell_parents<T>(
+    relations: &mut BTreeMap<u32, Relation>,
+    parents: &BTreeMap<u32, Vec<u32>>,
+    holds: impl Fn(&Column) -> Option<T>,
+    tell: impl Fn(&mut Column, &T),
+) {
+    let told = relations.values().flat_map(|relation| {
+        let of = |column: &Column| Some((relation.oid, column.name.clone(), holds(column)?));
+        relation.columns.iter().filter_map(of).collect::<Vec<_>>()
     });
-    for (oid, name, reads) in generated.collect::<Vec<_>>() {
+    for (oid, name, what) in told.collect::<Vec<_>>() {
         let mut seen = BTreeSet::new();
         let mut queue = parents.get(&oid).cloned().unwrap_or_default();
         while let Some(parent) = queue.pop() {
@@ -266,11 +271,15 @@ fn inherit_reads(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMap<u32
             }
             queue.extend(parents.get(&parent).into_iter().flatten());
             let columns = relations.get_mut(&parent).into_iter().flat_map(|r| &mut r.columns);
-            for column in columns.filter(|column| column.name == name) {
-                column.reads.extend(reads.iter().cloned());
-            }
+            columns.filter(|column| column.name == name).for_each(|column| tell(column, &what));
         }
     }
+}
+
+/// A column that a child generates is so for who reads the parent.
+fn inherit_reads(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMap<u32, Vec<u32>>) {
+    let reads = |column: &Column| (!column.reads.is_empty()).then(|| column.reads.clone());
+    tell_parents(relations, parents, reads, |column, reads| column.reads.extend(reads.clone()));
 }
 
 /// A value that must be unique in a child is so for who writes the parent, and a value is unique if
@@ -283,24 +292,8 @@ fn inherit_collisions(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMa
             column.collides = true;
         }
     }
-    let unique = relations.values().flat_map(|relation| {
-        let columns = relation.columns.iter().filter(|column| column.collides);
-        columns.map(|column| (relation.oid, column.name.clone()))
-    });
-    for (oid, name) in unique.collect::<Vec<_>>() {
-        let mut seen = BTreeSet::new();
-        let mut queue = parents.get(&oid).cloned().unwrap_or_default();
-        while let Some(parent) = queue.pop() {
-            if !seen.insert(parent) {
-                continue;
-            }
-            queue.extend(parents.get(&parent).into_iter().flatten());
-            let columns = relations.get_mut(&parent).into_iter().flat_map(|r| &mut r.columns);
-            for column in columns.filter(|column| column.name == name) {
-                column.collides = true;
-            }
-        }
-    }
+    let unique = |column: &Column| column.collides.then_some(());
+    tell_parents(relations, parents, unique, |column, ()| column.collides = true);
 }
 
 impl Catalogue {

@@ -29,6 +29,7 @@ mod expression;
 mod field;
 mod from;
 mod grouping;
+mod join;
 mod leaf;
 mod lookup;
 mod merge;

@@ -1,7 +1,7 @@
 //! Simulated innocent leaks: lists of the same size and strata as the one that is judged, drawn
 //! from elsewhere, and how suspicious the most suspicious account looks under each.
 
-use crate::{hypotheses::Background, resolve::Resolved, source::SourceSet};
+use crate::{background::Background, resolve::Resolved, source::SourceSet};
 
 /// Rows of a simulated list at most. For a longer one the closed bound is used: by Chernoff, the
 /// screening statistic of one account exceeds `t` with a probability of at most `e^-t`.
@@ -92,18 +92,22 @@ pub(crate) fn screen(matched: f64, rows: f64, expected: f64) -> f64 {
     rows * (share * (share / expected).ln() + rest)
 }
 
+/// By stratum: the share of its rows that an account would have by chance.
+pub(crate) fn mass(set: &SourceSet, background: &Background) -> Vec<f64> {
+    let mut mass = vec![0.0; background.strata];
+    for subject in set.subjects() {
+        if let Some(sum) = mass.get_mut(usize::from(background.stratum(subject))) {
+            *sum += background.share(subject);
+        }
+    }
+    mass
+}
+
 /// By account: the share of rows like these that it would have by chance.
-pub(crate) fn expected(sets: &[&SourceSet], background: &Background, list: &Resolved) -> Vec<f64> {
+pub(crate) fn expected(masses: &[Vec<f64>], background: &Background, list: &Resolved) -> Vec<f64> {
     let mix = strata_mix(background, list);
-    let of = |set: &&SourceSet| {
-        set.subjects()
-            .map(|subject| {
-                let part = mix.get(usize::from(background.stratum(subject)));
-                part.copied().unwrap_or(0.0) * background.share(subject)
-            })
-            .sum()
-    };
-    sets.iter().map(of).collect()
+    let of = |mass: &Vec<f64>| mass.iter().zip(&mix).map(|(mass, part)| mass * part).sum();
+    masses.iter().map(of).collect()
 }
 
 /// The share of each stratum among the rows; a stranger is of the stratum of everybody else.

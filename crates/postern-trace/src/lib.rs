@@ -3,14 +3,14 @@
 //! A [`Tracer`] is given what happened (accesses, tickets, people, customers) and the values that
 //! fields had; then [`Tracer::trace`] weighs every possible source of a list against every other:
 //! somebody outside, a way that is not logged, sources that several people share, each account,
-//! pairs of accounts, and somebody who frames an account. It names an account only if every
-//! condition of [`verdict`](Trace::verdict) holds, and never a person: a credential can be
+//! two or three accounts together, and somebody who frames an account. It names an account only if
+//! every condition of [`verdict`](Trace::verdict) holds, and never a person: a credential can be
 //! borrowed.
 //!
 //! It knows no clock and no chance: simulated innocent leaks come from a seed in the settings, and
 //! neither the order of the list's rows nor that of hash tables has any effect.
 //!
-//! Start with `hypotheses` for the model and `judge` for what may be said.
+//! Start with `background`, `tracks` and `fit` for the model and `judge` for what may be said.
 //!
 //! Sources: Papadimitriou, Garcia-Molina, "Data leakage detection", IEEE TKDE 23 (2011), for leaked
 //! sets and guilty agents; Evett, Weir, "Interpreting DNA Evidence" (1998), for likelihood ratios
@@ -27,20 +27,23 @@
     )
 )]
 
+mod background;
 mod field;
-mod hypotheses;
+mod fit;
 mod index;
 mod innocent;
 mod judge;
 mod leak;
 mod mixture;
 mod outcome;
+mod reasons;
 mod resolve;
 mod source;
 mod tracer;
+mod tracks;
 
 pub use self::{
     leak::{Leak, LeakRow, ValueVersion},
-    outcome::{Other, OtherSource, Rows, Scale, Suspect, Trace, Verdict},
+    outcome::{Details, Other, OtherSource, Rows, Scale, Step, Suspect, Trace, Verdict},
     tracer::{TraceConfig, Tracer, trace},
 };

@@ -1,6 +1,9 @@
+//! What a trace says: verdict, suspects, the hypotheses that are no account, and what it rests on.
+//! It holds no judgement of its own. Start with [`Trace`].
+
 use std::{fmt, sync::Arc};
 
-use postern_model::{Actor, Timestamp};
+use postern_model::{Actor, Subject, Timestamp};
 
 /// What a trace comes to. An account is named, never a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,4 +150,40 @@ pub struct Trace {
     pub evidence: Vec<String>,
     /// One sentence.
     pub why: String,
+    /// What speaks for and against the first suspect, if there is one.
+    pub details: Option<Details>,
+    /// What would decide the case, where it is not decided.
+    pub decide: Vec<String>,
+}
+
+/// What speaks for and against an account.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Details {
+    /// Kind of evidence and the natural logarithm of what it contributes to the likelihood ratio
+    /// against "outside".
+    pub contributions: Vec<(&'static str, f64)>,
+    /// Leaked customers that speak for it: it was shown them, in the leaked fields and versions.
+    pub speak_for: Vec<Subject>,
+    /// Leaked customers that it never was shown.
+    pub speak_against: Vec<Subject>,
+    /// By field: rows in which it was shown in clear and in the leaked version, and rows of
+    /// customers whom it was shown in which it was not.
+    pub fields: Vec<(&'static str, usize, usize)>,
+    /// The tickets that were claimed as reasons at those readings, and how often.
+    pub claims: Vec<(String, usize)>,
+    /// When those customers were shown to it, ascending.
+    pub readings: Vec<Timestamp>,
+    /// How many of those readings nothing explains.
+    pub unexplained: usize,
+    /// Customers taken in the same way who are not in the list yet: the next to be called.
+    pub at_risk: Vec<Subject>,
+}
+
+/// How a case stands after some complaints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub complaints: usize,
+    pub verdict: Verdict,
+    /// The most probable account, and how probable it is.
+    pub first: Option<(Actor, f64)>,
 }

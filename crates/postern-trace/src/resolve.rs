@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Leak, LeakRow, field::Field, tracer::Tracer};
+use crate::{
+    Leak, LeakRow,
+    field::{Field, Likeness},
+    tracer::Tracer,
+};
 
 /// One field of a resolved row.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,10 +61,10 @@ pub(crate) fn resolve(tracer: &Tracer, leak: &Leak) -> Resolved {
     let mut strangers = BTreeSet::new();
     let covered = covered(tracer);
     for row in &leak.rows {
-        if let Some(subject) = subject_of(tracer, row) {
-            by_subject.entry(subject).or_default().push(row);
-        } else if is_stranger(row, &covered) {
-            strangers.insert(key(row));
+        match subject_of(tracer, row) {
+            Meant::One(subject) => by_subject.entry(subject).or_default().push(row),
+            Meant::Nobody if is_stranger(row, &covered) => drop(strangers.insert(key(row))),
+            Meant::Nobody | Meant::Several => {}
         }
     }
     let mut rows = Vec::new();
@@ -107,26 +111,104 @@ fn key(row: &LeakRow) -> Vec<String> {
     key
 }
 
+/// Who is meant by a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    One(u32),
+    /// Several fit as well as each other.
+    Several,
+    Nobody,
+}
+
+/// What a value is worth in telling who is meant.
+const BY_KEY: u32 = 32;
+const BY_VALUE: u32 = 8;
+const BY_NEAR_VALUE: u32 = 4;
+const BY_NAME: u32 = 3;
+const BY_NEAR_NAME: u32 = 2;
+/// Customers with similar values that are looked through at most.
+const NEAR_MAX: usize = 4_000;
+
 /// The customer whom most of the row's fields point to. A name alone is enough only if one
-/// customer has it; two customers that fit as well as each other are none.
-fn subject_of(tracer: &Tracer, row: &LeakRow) -> Option<u32> {
+/// customer has it; two customers that fit as well as each other are none. Mistyped values are
+/// looked for only where no value is found as it stands.
+fn subject_of(tracer: &Tracer, row: &LeakRow) -> Meant {
     let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
     if let Some(subject) = row.subject.as_ref().and_then(|name| tracer.subjects.find(name)) {
-        *votes.entry(subject).or_default() += 16;
+        *votes.entry(subject).or_default() += BY_KEY;
     }
-    for (name, value) in &row.fields {
-        let Some(field) = Field::of(name) else { continue };
-        let value = field.normalise(value.expose());
-        let worth = if field == Field::Name { 1 } else { 4 };
-        let found = if value.is_empty() { None } else { tracer.by_value.get(&(field, value)) };
-        for subject in found.into_iter().flatten() {
-            *votes.entry(*subject).or_default() += worth;
+    let values: Vec<(Field, String)> = row
+        .fields
+        .iter()
+        .filter_map(|(name, value)| {
+            let field = Field::of(name)?;
+            Some((field, field.normalise(value.expose())))
+        })
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    for (field, value) in values.iter().filter(|(field, _)| *field != Field::Name) {
+        let key = (*field, field.key(value).to_owned());
+        for subject in tracer.by_value.get(&key).into_iter().flatten() {
+            if *field == Field::Ticket || is_one_of(tracer, *subject, *field, value) {
+                *votes.entry(*subject).or_default() += BY_VALUE;
+            }
         }
     }
-    let best = *votes.values().max()?;
+    if votes.is_empty() {
+        for (field, value) in &values {
+            for subject in similar(tracer, *field, value) {
+                *votes.entry(subject).or_default() += BY_NEAR_VALUE;
+            }
+        }
+    }
+    let name = values.iter().find(|(field, _)| *field == Field::Name);
+    if let Some((_, name)) = name {
+        if votes.is_empty() {
+            let same = tracer.by_value.get(&(Field::Name, name.clone()));
+            votes.extend(same.into_iter().flatten().map(|subject| (*subject, 0)));
+        }
+        for (subject, votes) in &mut votes {
+            *votes += by_name(tracer, *subject, name);
+        }
+    }
+    let best = votes.values().max().copied().unwrap_or(0);
     let mut winners = votes.iter().filter(|(_, votes)| **votes == best);
-    let (winner, _) = winners.next()?;
-    winners.next().is_none().then_some(*winner)
+    match (winners.next(), winners.next()) {
+        (None, _) => Meant::Nobody,
+        (Some((winner, _)), None) => Meant::One(*winner),
+        (Some(_), Some(_)) => Meant::Several,
+    }
+}
+
+fn by_name(tracer: &Tracer, subject: u32, name: &str) -> u32 {
+    let versions = tracer.versions.get(&(subject, Field::Name)).into_iter().flatten();
+    match versions.map(|(_, version)| Field::Name.likeness(version, name)).max() {
+        Some(Likeness::Same) => BY_NAME,
+        Some(Likeness::Near) => BY_NEAR_NAME,
+        Some(Likeness::Different) | None => 0,
+    }
+}
+
+fn is_one_of(tracer: &Tracer, subject: u32, field: Field, value: &str) -> bool {
+    let mut versions = tracer.versions.get(&(subject, field)).into_iter().flatten();
+    versions.any(|(_, version)| field.likeness(version, value) == Likeness::Same)
+}
+
+/// The customers who have a value that may be this one, mistyped.
+fn similar(tracer: &Tracer, field: Field, value: &str) -> BTreeSet<u32> {
+    let Some((start, end)) = field.near_keys(value) else { return BTreeSet::new() };
+    let mut found = BTreeSet::new();
+    for (at_start, key) in [(true, start), (false, end)] {
+        let near = tracer.near.get(&(field, at_start, key)).map(Vec::as_slice).unwrap_or_default();
+        if near.len() > NEAR_MAX {
+            continue;
+        }
+        found.extend(near.iter().copied().filter(|subject| {
+            let mut versions = tracer.versions.get(&(*subject, field)).into_iter().flatten();
+            versions.any(|(_, version)| field.likeness(version, value) == Likeness::Near)
+        }));
+    }
+    found
 }
 
 fn fields(tracer: &Tracer, subject: u32, row: &LeakRow) -> Vec<RowField> {
@@ -140,12 +222,15 @@ fn fields(tracer: &Tracer, subject: u32, row: &LeakRow) -> Vec<RowField> {
             fields.push(unknown);
             continue;
         };
+        // A slip of the pen is forgiven only if the value is no other version as it stands.
+        let alike = versions.iter().map(|(_, version)| field.likeness(version, &value)).max();
+        let alike = alike.unwrap_or(Likeness::Different).max(Likeness::Near);
         let mut spans = Vec::new();
         for (index, (from, version)) in versions.iter().enumerate() {
             // The first version may be older than its record.
             let from = if index == 0 { i64::MIN } else { from.0 };
             let until = versions.get(index + 1).map_or(i64::MAX, |(next, _)| next.0);
-            if *version == value {
+            if field.likeness(version, &value) >= alike {
                 spans.push((from, until));
             }
         }

@@ -10,8 +10,10 @@ pub(crate) struct Seen {
     pub(crate) access: u32,
     /// The fields that were in clear.
     pub(crate) shown: u8,
-    /// Whether only a weak reason was behind it.
+    /// Whether nothing, or only a weak reason, was behind it.
     pub(crate) weak: bool,
+    /// Whether it was one of many that were shown together.
+    pub(crate) listed: bool,
 }
 
 /// All that a source had, ordered by customer and time once sorted.
@@ -36,6 +38,12 @@ impl SourceSet {
 
     pub(crate) fn all(&self) -> &[Seen] {
         &self.seen
+    }
+
+    /// Says anew of every reading whether nothing explains it.
+    pub(crate) fn explain(&mut self, unexplained: impl Fn(&Seen) -> bool) {
+        self.seen.iter_mut().for_each(|seen| seen.weak = unexplained(seen));
+        self.sorted = false;
     }
 
     /// What there is on one customer, in the order of time.
@@ -95,11 +103,18 @@ impl Windows {
         (1_usize << level) + usize::from(moved)
     }
 
-    /// The prior probability of a window: each level is as probable as any other, the windows of a
-    /// level share it.
+    /// The prior probability of a window: half for all of the time, because most thefts are
+    /// patient or are all that an account ever read of that kind; each narrower level is as
+    /// probable as any other, the windows of a level share it.
     pub(crate) fn log_prior(self, (level, moved): (u32, bool)) -> f64 {
-        let kinds = if level == 0 { 1.0 } else { 2.0 };
-        -(f64::from(self.levels) * kinds * self.count((level, moved)) as f64).ln()
+        if self.levels == 1 {
+            return 0.0;
+        }
+        if level == 0 {
+            return 0.5_f64.ln();
+        }
+        let levels = f64::from(self.levels - 1);
+        -(4.0 * levels * self.count((level, moved)) as f64).ln()
     }
 
     /// The window of this kind that the moment lies in.
@@ -120,13 +135,19 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    pub(crate) fn of(set: &SourceSet, windows: Windows, stratum_of: &[u16], strata: usize) -> Self {
+    /// Counts a set, or only what is `unexplained` of it.
+    pub(crate) fn of(
+        set: &SourceSet,
+        windows: Windows,
+        (stratum_of, strata): (&[u16], usize),
+        unexplained: bool,
+    ) -> Self {
         let mut counts = Vec::new();
         for kind in windows.kinds() {
             let mut of_kind = vec![0_u32; windows.count(kind) * strata];
             for of_subject in set.all().chunk_by(|a, b| a.subject == b.subject) {
                 let mut last = usize::MAX;
-                for seen in of_subject {
+                for seen in of_subject.iter().filter(|seen| seen.weak || !unexplained) {
                     let window = windows.at(kind, seen.time);
                     if window == last {
                         continue;
@@ -142,6 +163,14 @@ impl Sizes {
             counts.push(of_kind);
         }
         Self { strata, counts }
+    }
+
+    /// The size in one window, over all strata.
+    pub(crate) fn total(&self, kind: usize, window: usize) -> f64 {
+        let counts = self.counts.get(kind).map(Vec::as_slice).unwrap_or_default();
+        let from = window * self.strata;
+        let strata = counts.get(from..from + self.strata).unwrap_or_default();
+        strata.iter().map(|count| f64::from(*count)).sum()
     }
 
     /// The size in each window of the kind with that position, over all strata.

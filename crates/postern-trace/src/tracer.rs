@@ -17,15 +17,22 @@ use postern_model::{
 };
 
 use crate::{
-    Leak, Trace, ValueVersion,
+    Leak, Step, Trace, ValueVersion,
     field::Field,
     index::Index,
     judge,
+    reasons::{self, Facts},
     source::{Seen, SourceSet},
 };
 
 #[cfg(test)]
 mod tests;
+
+/// Customers shown together from which on they are a list, which nobody works through.
+const LISTED: usize = 10;
+
+/// Complaints after which it is told how the case stands.
+const STEPS: usize = 100;
 
 /// What can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,6 +142,14 @@ pub struct Tracer {
     queues: BTreeMap<Arc<str>, SourceSet>,
     pub(crate) versions: BTreeMap<(u32, Field), Vec<Version>>,
     pub(crate) by_value: BTreeMap<(Field, String), BTreeSet<u32>>,
+    /// Customers with the same tag; there is no time to them.
+    tags: BTreeMap<Arc<str>, SourceSet>,
+    /// By ticket: what it says of who may read whom.
+    pub(crate) tickets: BTreeMap<Arc<str>, Facts>,
+    /// By access, the ticket that was claimed as the reason.
+    pub(crate) claims: Vec<Option<Arc<str>>>,
+    /// Customers by start (or else end) of a value, to find mistyped ones.
+    pub(crate) near: BTreeMap<(Field, bool, String), Vec<u32>>,
     complaints: Vec<Complaint>,
     /// Whether any access says how well it was reasoned.
     pub(crate) graded: bool,
@@ -157,6 +172,10 @@ impl Tracer {
             queues: BTreeMap::new(),
             versions: BTreeMap::new(),
             by_value: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            claims: Vec::new(),
+            near: BTreeMap::new(),
             complaints: Vec::new(),
             graded: false,
             index: None,
@@ -178,16 +197,20 @@ impl Tracer {
                 let segment = self.segments.entry(subject).or_default();
                 segment.0 = change.queue.clone().or_else(|| segment.0.clone());
                 segment.1 = change.language.clone().or_else(|| segment.1.clone());
+                for tag in change.tags.iter().filter(|tag| !tag.contains(':')) {
+                    let seen = Seen { subject, access: u32::MAX, time: i64::MIN, ..ANYTHING };
+                    self.tags.entry(Arc::clone(tag)).or_default().push(seen);
+                }
             }
             Event::Ticket(ticket) => {
+                self.facts(ticket);
                 let Some(subject) = &ticket.subject else { return };
                 let subject = self.subjects.number(subject);
                 let value = Field::Ticket.normalise(&ticket.ticket);
                 self.by_value.entry((Field::Ticket, value)).or_default().insert(subject);
                 if let Some(queue) = &ticket.queue {
                     let pool = self.queues.entry(Arc::clone(queue)).or_default();
-                    let (time, shown) = (ticket.ts.0, Field::ALL_BITS);
-                    pool.push(Seen { subject, access: u32::MAX, time, shown, weak: false });
+                    pool.push(Seen { subject, time: ticket.ts.0, ..ANYTHING });
                 }
             }
             Event::Complaint(complaint) => self.complaints.push(complaint.clone()),
@@ -201,11 +224,22 @@ impl Tracer {
         let subject = self.subjects.number(&value.subject);
         let Some(field) = Field::of(&value.field) else { return };
         let text = field.normalise(value.value.expose());
-        self.by_value.entry((field, text.clone())).or_default().insert(subject);
+        self.by_value.entry((field, field.key(&text).to_owned())).or_default().insert(subject);
+        if let Some((start, end)) = field.near_keys(&text) {
+            self.near.entry((field, true, start)).or_default().push(subject);
+            self.near.entry((field, false, end)).or_default().push(subject);
+        }
         // A customer has several tickets at a time; they are no versions of each other.
         if field != Field::Ticket {
             self.versions.entry((subject, field)).or_default().push((value.ts, text));
         }
+    }
+
+    fn facts(&mut self, ticket: &postern_model::Ticket) {
+        let handler = ticket.assignee.as_ref().map(|actor| self.accounts.number(actor));
+        let subject = ticket.subject.as_ref().map(|subject| self.subjects.number(subject));
+        self.seen.resize_with(self.accounts.names.len(), SourceSet::default);
+        self.tickets.entry(Arc::clone(&ticket.ticket)).or_default().learn(ticket, subject, handler);
     }
 
     /// The complaints among the events, as a leak.
@@ -213,12 +247,29 @@ impl Tracer {
         Leak::from_complaints(&self.complaints)
     }
 
+    /// How the case stands after each of the complaints, on top of a list that is there already.
+    pub fn after_each(&mut self, list: &Leak, complaints: &Leak) -> Vec<Step> {
+        let mut rows = complaints.rows.clone();
+        rows.sort_by_key(|row| row.before);
+        let many = rows.len().min(STEPS);
+        let step = |many: usize| {
+            let so_far = Leak { rows: rows.iter().take(many).cloned().collect() };
+            let trace = self.trace(&list.clone().and(so_far));
+            let first = trace.suspects.into_iter().next();
+            let first = first.map(|suspect| (suspect.actor, suspect.probability));
+            Step { complaints: many, verdict: trace.verdict, first }
+        };
+        (1..=many).map(step).collect()
+    }
+
     /// Weighs where the list came from.
     pub fn trace(&mut self, leak: &Leak) -> Trace {
         let index = self.index.take().unwrap_or_else(|| {
+            reasons::explain(self);
             self.seen.iter_mut().for_each(SourceSet::sort);
             self.reports.values_mut().for_each(|(_, set)| set.sort());
             self.queues.values_mut().for_each(SourceSet::sort);
+            self.tags.values_mut().for_each(SourceSet::sort);
             self.versions.values_mut().for_each(|versions| versions.sort());
             Index::of(self)
         });
@@ -239,7 +290,8 @@ impl Tracer {
             .iter()
             .filter(|(_, (accounts, _))| accounts.len() > 1)
             .map(|(name, (_, set))| (format!("report {name}").into(), set));
-        shared.chain(queues).chain(reports).collect()
+        let tags = self.tags.iter().map(|(tag, set)| (format!("tag {tag}").into(), set));
+        shared.chain(queues).chain(reports).chain(tags).collect()
     }
 
     /// Whether the account is used by many, so that it is a pool and no suspect.
@@ -259,6 +311,7 @@ impl Tracer {
         let account = self.accounts.number(&access.actor);
         let number = u32::try_from(self.accesses.len()).unwrap_or(u32::MAX);
         self.accesses.push(access.id.clone());
+        self.claims.push(access.ticket.clone());
         let index = usize::try_from(account).unwrap_or(usize::MAX);
         if self.seen.len() <= index {
             self.seen.resize_with(index + 1, SourceSet::default);
@@ -270,10 +323,12 @@ impl Tracer {
             &mut report.1
         });
         self.graded |= access.grade.is_some();
-        let weak = access.grade == Some(Grade::Weak);
+        let weak = access.grade != Some(Grade::Strong);
+        let listed = access.subjects.len() >= LISTED;
         for subject in &access.subjects {
             let subject = self.subjects.number(subject);
-            let seen = Seen { subject, access: number, time: access.ts.0, shown, weak };
+            let time = access.ts.0;
+            let seen = Seen { subject, access: number, time, shown, weak, listed };
             if let Some(set) = self.seen.get_mut(index) {
                 set.push(seen);
             }
@@ -283,6 +338,16 @@ impl Tracer {
         }
     }
 }
+
+/// A reading of which only the customer is known.
+const ANYTHING: Seen = Seen {
+    subject: 0,
+    time: 0,
+    access: u32::MAX,
+    shown: Field::ALL_BITS,
+    weak: false,
+    listed: false,
+};
 
 /// The fields that an access showed in clear; `None` if it showed nothing in clear.
 fn shown(access: &Access) -> Option<u8> {

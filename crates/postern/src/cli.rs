@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use postern_model::Timestamp;
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
 #[derive(Debug, Parser)]
@@ -193,6 +194,18 @@ pub(crate) struct TraceArgs {
     /// The values that the protected fields had over time, as JSON Lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) values: Option<PathBuf>,
+    /// Only accesses from this moment on, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only accesses before this moment, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
+    pub(crate) until: Option<Timestamp>,
+    /// How many customers there are, if the feed does not tell of all.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) customers: Option<usize>,
+    /// Writes a report into this folder, which is made if need be: text, JSON and plots.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -29,7 +29,9 @@ fn lists_are_read_whatever_their_separator_and_encoding() {
     );
     check(b"\xef\xbb\xbfphone;ticket\n1;T-2\n", &["phone=1 ticket=T-2"]);
     check(b"email\tphone\na@b.c\t2\n", &["email=a@b.c phone=2"]);
-    check(b"name\nM\xfcller\n", &["name=M\u{fffd}ller"]);
+    check(b"name\nM\xfcller\n", &["name=Müller"]);
+    check(b"\xff\xfen\0a\0m\0e\0\n\0\xfc\0", &["name=ü"]);
+    check(b"Full name|E-Mail|Mobile phone\nJo|j@x.y|\n||\n", &["name=Jo email=j@x.y"]);
 }
 
 #[test]

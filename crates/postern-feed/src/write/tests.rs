@@ -71,15 +71,26 @@ fn a_trace_has_the_documented_form() {
         window: Some((Timestamp(0), Timestamp(1))),
         evidence: vec!["7".to_owned()],
         why: "because".to_owned(),
+        details: Some(postern_trace::Details {
+            contributions: vec![("which customers", f64::INFINITY)],
+            speak_for: vec![Subject::new("c")],
+            fields: vec![("name", 3, 1)],
+            claims: vec![("T1".to_owned(), 2)],
+            unexplained: 1,
+            ..postern_trace::Details::default()
+        }),
+        decide: vec!["more rows".to_owned()],
     };
     let mut out = Vec::new();
     write_trace(&trace, &mut out).unwrap();
     let expected = concat!(
         r#"{"verdict":"narrowed","actors":[],"suspects":[{"actor":"a","probability":0.5,"#,
-        r#""likelihood_ratio":1.0,"matched":3}],"others":[{"source":"coalition:a+b","#,
+        r#""likelihood_ratio":1.0,"scale":"no support","matched":3}],"others":[{"source":"coalition:a+b","#,
         r#""probability":0.25}],"rows":{"list":5,"resolved":4,"matched":3},"#,
         r#""window":["1970-01-01T00:00:00.000000Z","1970-01-01T00:00:00.000001Z"],"#,
-        r#""evidence":["7"],"why":"because"}"#,
+        r#""evidence":["7"],"why":"because","details":{"contributions":{"which customers":"#,
+        r#"1e+300},"speak_for":["c"],"speak_against":[],"fields":{"name":{"agree":3,"differ":1}},"#,
+        r#""claims":{"T1":2},"unexplained":1,"at_risk":[]},"decide":["more rows"]}"#,
         "\n"
     );
     assert_eq!(String::from_utf8(out).unwrap(), expected);

@@ -256,3 +256,41 @@ fn who_was_stopped_is_asked_for_whatever_is_run_on_protected_tables() {
     table.input(Input::Asked { question: 6, answer: Ok(None) });
     assert!(table.told()[0].starts_with("server < query SELECT"));
 }
+
+#[test]
+fn what_is_refused_for_want_of_room_after_an_error_is_dropped_with_the_rest() {
+    let stopped = Stopped { counter: "stops", max: 20, window: "1d".to_owned() };
+    let mut table = Table::new();
+    table.answers = false;
+    table.asks = true;
+    table.client(|out| {
+        for (name, sql) in [("one", "SELECT 1/0"), ("two", "SELECT id FROM customers")] {
+            encode::parse(out, &Parse { name, sql, types: Vec::new() }).unwrap();
+            let bind = Bind {
+                portal: name,
+                statement: name,
+                formats: Vec::new(),
+                parameters: Vec::new(),
+                result_formats: Vec::new(),
+            };
+            encode::bind(out, &bind).unwrap();
+            encode::execute(out, &Execute { portal: name, max_rows: 0 }).unwrap();
+        }
+    });
+    let told = table.told();
+    assert_eq!(told.last().map(String::as_str), Some("ask 0"), "{told:?}");
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::bind_complete(out);
+        error(out, "22012", "division by zero");
+    });
+    table.told();
+    table.input(Input::Asked { question: 1, answer: Ok(Some(stopped)) });
+    assert_eq!(table.told(), ["tell "], "the client has an error already");
+    table.client(encode::sync);
+    assert_eq!(table.told(), ["server < sync"]);
+    table.ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < ready I"]);
+    table.query("SELECT name FROM products");
+    assert_eq!(table.told(), ["server < query SELECT products.name FROM public.products"]);
+}

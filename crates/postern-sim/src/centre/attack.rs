@@ -37,10 +37,7 @@ pub(crate) struct Attacker {
 impl Attacker {
     /// Picks whom and when; HR is told what it would know.
     pub(crate) fn recruit(stage: &mut Stage, kind: Kind, taken: &mut Vec<usize>) -> Self {
-        let wanted = match kind {
-            Kind::Collusion | Kind::Ring => 2,
-            _ => 1,
-        };
+        let wanted = if matches!(kind, Kind::Collusion | Kind::Ring) { 2 } else { 1 };
         let mut members = Vec::new();
         while members.len() < wanted {
             let one = stage.chance.below(stage.plan.agents);
@@ -62,7 +59,14 @@ impl Attacker {
             Kind::Hoarding => 14,
             Kind::Borrowed => 12,
             Kind::Frog => 45,
-            _ => 30,
+            Kind::Drip2
+            | Kind::Drip8
+            | Kind::Pretext
+            | Kind::Neighbour
+            | Kind::Collusion
+            | Kind::Ring
+            | Kind::Forged
+            | Kind::Photographs => 30,
         };
         let last = (first + lasts).min(stage.plan.days - 1);
         let member = members[0];

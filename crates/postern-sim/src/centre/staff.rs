@@ -128,7 +128,7 @@ fn member(
 }
 
 pub(crate) fn customers(plan: &Plan, chance: &mut Chance, log: &mut Log) -> Vec<Customer> {
-    let sequential = plan.seed % 3 != 0;
+    let sequential = !plan.seed.is_multiple_of(3);
     let start = at(-1, 0.0);
     (0..plan.customers)
         .map(|number| {

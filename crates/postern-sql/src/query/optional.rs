@@ -1,17 +1,23 @@
 //! The sides of outer joins that may be left out.
 //!
 //! A row that comes without a record says of the record what `NOT EXISTS` says of it, and no key in
-//! the row says so. As long as such a row comes in any case, nothing is told that a key does not
-//! tell: the record is there with its key, or it is not there. But where its absence decides which
-//! rows there are, or which come first, the rows that come name none of the records that were
-//! there. So each column of such a side remembers the side; what decides by it tests the side; and
-//! a side that is tested must not be narrowed down to single records, by nothing, nowhere.
+//! the row says so. Wherever that decides anything, in the same select or around it, the rows that
+//! come name none of the records that were there. So a side that may be left out must not be
+//! narrowed down to single records, by nothing, nowhere. Three sides may be: one whose absence a
+//! condition in WHERE rules out; one that is joined by nothing but a foreign key, which is absent
+//! only where the key is NULL; and one that is joined by nothing but an equality of columns, for as
+//! long as nothing tests it. Each column remembers the sides that it hangs on; what decides by it
+//! tests them.
 
 use std::{collections::BTreeSet, ops::Range, slice};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, from::Star, scope::Scope};
+use super::{
+    Analysis,
+    from::Star,
+    scope::{Item, Scope},
+};
 use crate::{
     ast,
     catalogue::ForeignKey,
@@ -29,8 +35,11 @@ impl Analysis<'_> {
     ) {
         let [first, start] = [first, range.start].map(|place| place.min(range.end));
         let own = start - first..range.end - first;
+        let own_too = own.clone();
         let referred = condition
             .and_then(|condition| scope.within(first, |join| self.referred(condition, join, own)));
+        let linked = condition
+            .is_some_and(|condition| scope.within(first, |join| is_link(condition, join, own_too)));
         let Some(items) = scope.items.get_mut(range) else { return };
         let leaves: BTreeSet<usize> = items.iter().flat_map(|item| item.rows.leaves()).collect();
         if leaves.is_empty() {
@@ -38,7 +47,10 @@ impl Analysis<'_> {
         }
         let sides = referred.unwrap_or_else(|| {
             self.sides.push(leaves);
-            BTreeSet::from([self.sides.len() - 1])
+            let side = BTreeSet::from([self.sides.len() - 1]);
+            let side_of = |item: &mut Item| item.sides.extend(side.iter().map(|n| (*n, linked)));
+            items.iter_mut().for_each(side_of);
+            side
         });
         for item in items.iter_mut() {
             let columns = item.rows.columns.iter_mut().map(|column| &mut column.taint);
@@ -109,15 +121,23 @@ impl Analysis<'_> {
     }
 }
 
-/// A condition at the top of WHERE that holds of no NULL drops the rows without the sides that its
-/// column is of: these are then no more absent than in an inner join.
-pub(super) fn must_be_there(condition: Option<&Node>, scope: &mut Scope<'_>, star: &mut Star) {
+/// A condition at the top of WHERE that holds of no NULL drops the rows without the sides of this
+/// level that its column is of: these are then no more absent than in an inner join. Gives the
+/// other sides of this level.
+pub(super) fn must_be_there(
+    condition: Option<&Node>,
+    scope: &mut Scope<'_>,
+    star: &mut Star,
+) -> BTreeSet<usize> {
     let mut there = BTreeSet::new();
     for conjunct in conjuncts(condition) {
         there.extend(not_null(conjunct, scope));
     }
+    let sides = scope.items.iter().flat_map(|item| &item.sides);
+    let told = sides.filter(|(side, linked)| !**linked && !there.contains(side));
+    let optional: BTreeSet<usize> = told.map(|(side, _)| *side).collect();
     if there.is_empty() {
-        return;
+        return optional;
     }
     let rows = scope.items.iter_mut().map(|item| &mut item.rows);
     let taints = rows.flat_map(|rows| {
@@ -127,9 +147,11 @@ pub(super) fn must_be_there(condition: Option<&Node>, scope: &mut Scope<'_>, sta
     for taint in taints.chain(shown).chain(star.open.as_mut()) {
         taint.sides.retain(|side| !there.contains(side));
     }
+    optional
 }
 
-/// The sides of the columns of which a condition holds only if they are not NULL.
+/// The sides of the relations of whose columns a condition holds only if they are not NULL. What
+/// is computed of a column can be not NULL where the column is.
 fn not_null(node: &Node, scope: &Scope<'_>) -> BTreeSet<usize> {
     use pb::AExprKind::{AexprBetween, AexprIn, AexprOp};
     let columns: Vec<&Node> = match &node.node {
@@ -149,7 +171,22 @@ fn not_null(node: &Node, scope: &Scope<'_>) -> BTreeSet<usize> {
         _ => Vec::new(),
     };
     let sides = columns.into_iter().filter_map(|column| scope.column(column));
-    sides.flat_map(|(_, column)| column.taint.sides.iter().copied()).collect()
+    let plain = sides.filter(|(_, column)| column.source.is_some());
+    plain.flat_map(|(item, _)| item.sides.keys().copied()).collect()
+}
+
+/// Whether a join's condition is nothing but `own = other`, of plain columns.
+fn is_link(condition: &Node, scope: &Scope<'_>, own: Range<usize>) -> bool {
+    let Some(NodeEnum::AExpr(comparison)) = &condition.node else { return false };
+    let names = ast::names(&comparison.name).unwrap_or_default();
+    let of_own = |column: Option<&Node>| {
+        let (item, _) = scope.column(column?)?;
+        scope.items.get(own.clone()).map(|items| items.iter().any(|one| std::ptr::eq(one, item)))
+    };
+    let sides = (of_own(comparison.lexpr.as_deref()), of_own(comparison.rexpr.as_deref()));
+    comparison.kind() == pb::AExprKind::AexprOp
+        && names.last() == Some(&"=")
+        && matches!(sides, (Some(true), Some(false)) | (Some(false), Some(true)))
 }
 
 /// The conditions that must all hold.

@@ -1,5 +1,7 @@
 //! Which names a select's expressions can use, and what flows in by them.
 
+use std::collections::BTreeMap;
+
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::Analysis;
@@ -30,6 +32,9 @@ pub(crate) struct Item {
     pub(super) nullable: bool,
     /// It is a function's: its whole row may be a plain value.
     pub(super) function: bool,
+    /// The sides of outer joins of this level that it stands on and that may be left out, each with
+    /// whether it is joined by nothing but an equality of columns.
+    pub(super) sides: BTreeMap<usize, bool>,
 }
 
 /// The relations of a select, and the selects around it.

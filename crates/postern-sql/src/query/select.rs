@@ -238,7 +238,8 @@ impl Analysis<'_> {
     ) -> Judged<(Outputs, Clauses, Windows)> {
         self.take_lookups(&mut select.where_clause, scope)?;
         self.charge_conjuncts(select.where_clause.as_deref(), scope)?;
-        must_be_there(select.where_clause.as_deref(), scope, star);
+        let optional = must_be_there(select.where_clause.as_deref(), scope, star);
+        self.tested.extend(optional);
         let single = self.single_subjects(select.where_clause.as_deref(), scope);
         if let Some(condition) = select.where_clause.as_deref_mut() {
             self.condition(condition, scope)?;

@@ -4,28 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::Timestamp;
 
-use super::MATCHES;
+use super::{Source, verdict::MATCHES};
 use crate::{
     field::Field,
-    hypotheses::{Candidate, Likelihood, Model, Point},
     innocent::screen,
+    tracks::{Model, Point, Track},
 };
 
 /// "Most" is four fifths.
 const MOST: (usize, usize) = (4, 5);
 
-/// The readings of matched rows within the best window.
-pub(super) fn in_window<'c>(
-    model: &Model<'_>,
-    candidate: Option<&'c Candidate<'_>>,
-    likelihood: Option<&Likelihood>,
-) -> Vec<&'c Point> {
-    let Some((candidate, likelihood)) = candidate.zip(likelihood) else { return Vec::new() };
-    let Some((level, moved, window)) = likelihood.best else { return Vec::new() };
-    let windows = model.background.windows;
-    let points = candidate.points.iter();
-    let inside = |point: &&Point| windows.at((level, moved), point.seen.time) == window;
-    points.filter(inside).filter(|p| speaks_for(likelihood, p.row)).collect()
+/// The readings within the best track of rows that speak for the source.
+pub(super) fn speaking<'c>(model: &Model<'_>, source: &'c Source<'_>) -> Vec<&'c Point> {
+    let track = &source.tracks.best;
+    let speaks = |row: usize| {
+        let found = track.rows.binary_search_by_key(&row, |(number, _)| *number).ok();
+        found.and_then(|place| track.rows.get(place)).is_some_and(|(_, ratio)| *ratio > 0.0)
+    };
+    source.candidate.within(model, track).filter(|point| speaks(point.row)).collect()
 }
 
 /// The shortest time in which most of the matched rows were first read. Most, because a few match
@@ -44,49 +40,40 @@ pub(super) fn likely_time(points: &[&Point]) -> Option<(Timestamp, Timestamp)> {
     Some((Timestamp(shortest.0), Timestamp(shortest.1)))
 }
 
-fn speaks_for(likelihood: &Likelihood, row: usize) -> bool {
-    likelihood.rows.get(&row).is_some_and(|ratio| *ratio > 0.0)
-}
-
 /// How many different customers speak for the account: leaked, and read by it in the leaked
-/// fields and versions within the window.
-pub(super) fn matches(candidate: &Candidate<'_>, likelihood: Option<&Likelihood>) -> usize {
-    let Some(likelihood) = likelihood else { return 0 };
-    let rows: BTreeSet<usize> = candidate.points.iter().map(|point| point.row).collect();
-    rows.into_iter().filter(|row| speaks_for(likelihood, *row)).count()
+/// fields and versions within the track.
+pub(super) fn matches(track: &Track) -> usize {
+    track.rows.iter().filter(|(_, ratio)| *ratio > 0.0).count()
 }
 
 /// How many kinds of evidence speak for the account: which customers, which wordings, which
 /// fields, when, and that no reason was behind it.
-pub(super) fn kinds(
-    model: &Model<'_>,
-    candidate: &Candidate<'_>,
-    likelihood: Option<&Likelihood>,
-) -> usize {
-    let Some(likelihood) = likelihood else { return 0 };
-    let points = in_window(model, Some(candidate), Some(likelihood));
+pub(super) fn kinds(model: &Model<'_>, source: &Source<'_>) -> usize {
+    let points = speaking(model, source);
     let clearly = f64::ln(10.0);
-    let customers = likelihood.rows.values().filter(|ratio| **ratio > clearly).count() >= MATCHES
-        || likelihood.all_time >= clearly;
+    let tracks = &source.tracks;
+    let customers = tracks.best.rows.iter().filter(|(_, ratio)| *ratio > clearly).count()
+        >= MATCHES
+        || tracks.ordinary.log_ratio >= clearly;
     let (mut worded, mut shown) = (BTreeSet::new(), BTreeSet::new());
     for point in &points {
         let Some(row) = model.list.rows.get(point.row) else { continue };
-        let explained = row.explained(point.seen.time, point.seen.shown);
         let all = row.fields.iter().fold(0, |set, field| set | field.bit);
-        if row.fields.iter().any(|f| f.valid.is_some() && explained & f.bit != 0) {
+        if row.fields.iter().any(|f| f.valid.is_some() && point.explained & f.bit != 0) {
             worded.insert(point.row);
         }
-        if all != 0 && explained == all && point.seen.shown != Field::ALL_BITS {
+        if all != 0 && point.explained == all && point.seen.shown != Field::ALL_BITS {
             shown.insert(point.row);
         }
     }
-    let when = likelihood.log_ratio - likelihood.all_time >= f64::ln(3.0);
+    let when = tracks.best.log_ratio - tracks.ordinary.log_ratio >= f64::ln(100.0)
+        && tracks.best.window.0 > 0;
     [
         customers,
         worded.len() >= MATCHES,
         shown.len() >= MATCHES,
         when,
-        without_reason(candidate, &points) >= clearly,
+        without_reason(source, &points) >= clearly,
     ]
     .into_iter()
     .filter(|speaks| *speaks)
@@ -95,15 +82,12 @@ pub(super) fn kinds(
 
 /// How much the matched customers stand out among all that the account read by having no strong
 /// reason behind them.
-fn without_reason(candidate: &Candidate<'_>, points: &[&Point]) -> f64 {
-    let all = candidate.set.all();
-    let weak = all.iter().filter(|seen| seen.weak).count() as f64;
-    let usual = (weak + 0.5) / (all.len() as f64 + 1.0);
+fn without_reason(source: &Source<'_>, points: &[&Point]) -> f64 {
     let mut by_row: BTreeMap<usize, bool> = BTreeMap::new();
     for point in points {
         let weak = by_row.entry(point.row).or_insert(true);
         *weak &= point.seen.weak;
     }
     let weak = by_row.values().filter(|weak| **weak).count() as f64;
-    screen(weak, by_row.len() as f64, usual)
+    screen(weak, by_row.len() as f64, source.candidate.unexplained_share())
 }

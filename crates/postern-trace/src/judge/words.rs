@@ -18,6 +18,10 @@ pub(super) fn nothing_known(list: &Resolved) -> Trace {
         window: None,
         evidence: Vec::new(),
         why: why.to_owned(),
+        details: None,
+        decide: vec![
+            "a list with values that can be compared, and the accesses of that time".into(),
+        ],
     }
 }
 
@@ -33,11 +37,15 @@ pub(super) fn why(
     let names = narrowed.iter().map(|actor| format!("`{actor}`")).collect::<Vec<_>>().join(", ");
     let found = format!("of {list} rows {resolved} are customers");
     match (verdict, first) {
-        (Verdict::Attributed | Verdict::Coalition, Some(suspect)) => format!(
+        (Verdict::Attributed, Some(suspect)) => format!(
             "{found}, and the account {names} had been shown {matched} of them: {} against every \
              other source, a likelihood ratio of at least 10^{:.0}",
             Scale::of(suspect.log_likelihood_ratio).as_str(),
             (suspect.log_likelihood_ratio / f64::ln(10.0)).floor(),
+        ),
+        (Verdict::Coalition, Some(_)) => format!(
+            "{found}, and the accounts {names} gave different parts of the list: each with strong \
+             support against every explanation without it"
         ),
         (Verdict::Narrowed, _) => format!(
             "{found}, and they came in all probability through {names}; the evidence does not \

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use comfy_table::{Table as Grid, presets};
 use postern_feed::{Folder, Options, read_leak, read_values, write_trace};
 use postern_ledger::Reader;
-use postern_trace::{Leak, Trace, TraceConfig, Tracer, Verdict};
+use postern_trace::{Details, Leak, Scale, Step, Trace, TraceConfig, Tracer, Verdict};
 
 use super::replay;
 use crate::{
@@ -15,11 +15,16 @@ use crate::{
     ui::{self, Outcome},
 };
 
+mod plot;
+mod report;
+
 /// How many suspects a person is shown.
 const SHOWN: usize = 5;
 
 pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
-    let mut tracer = Tracer::new(TraceConfig::default());
+    let TraceArgs { since, until, customers, .. } = *args;
+    let config_of = TraceConfig { since, until, customers, ..TraceConfig::default() };
+    let mut tracer = Tracer::new(config_of);
     match &args.feed {
         Some(feed) => observe_feed(&mut tracer, feed)?,
         None => observe_ledger(&mut tracer, config)?,
@@ -33,18 +38,42 @@ pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
         Some(path) => read_leak(path)?,
         None => Leak::default(),
     };
+    let mut steps = Vec::new();
     if let Some(path) = &args.complaints {
-        leak = leak.and(complaints(path)?);
+        let complaints = complaints(path)?;
+        steps = tracer.after_each(&leak, &complaints);
+        leak = leak.and(complaints);
     }
     let trace = tracer.trace(&leak);
+    let mut object = Vec::new();
+    write_trace(&trace, &mut object)?;
+    let mut told = text(&trace);
+    told.push_str(&after_each(&steps));
+    if let Some(folder) = &args.report {
+        report::write(folder, &trace, &told, &object)?;
+    }
     if args.json {
-        let mut object = Vec::new();
-        write_trace(&trace, &mut object)?;
         ui::result(String::from_utf8_lossy(&object).trim_end())?;
     } else {
-        ui::result(text(&trace))?;
+        ui::result(told)?;
     }
     Ok(Outcome::Yes)
+}
+
+/// How the case stood after each complaint.
+fn after_each(steps: &[Step]) -> String {
+    let mut text = String::new();
+    for step in steps {
+        let first = step.first.as_ref().map_or_else(String::new, |(actor, probability)| {
+            format!(", most probable account {actor} with {probability:.4}")
+        });
+        text.push_str(&format!(
+            "\nafter {} complaints: {}{first}",
+            step.complaints,
+            step.verdict.as_str()
+        ));
+    }
+    text
 }
 
 fn observe_ledger(tracer: &mut Tracer, config: &Path) -> anyhow::Result<()> {
@@ -94,18 +123,58 @@ fn text(trace: &Trace) -> String {
     if let Some((from, to)) = trace.window {
         text.push_str(&format!("\nprobably taken between {from} and {to}"));
     }
+    if let Some(details) = &trace.details {
+        text.push_str(&spoken(details));
+    }
+    for what in &trace.decide {
+        text.push_str(&format!("\nwould help to decide: {what}"));
+    }
+    format!("{text}\n\n{}", grid(trace).trim_fmt())
+}
+
+/// What speaks for and against the first suspect.
+fn spoken(details: &Details) -> String {
+    let mut text = String::new();
+    for (kind, log) in &details.contributions {
+        text.push_str(&format!("\n{kind}: a factor of 10^{:.1}", log / f64::ln(10.0)));
+    }
+    text.push_str(&format!(
+        "\n{} customers speak for the first suspect, {} were never shown to it; {} of the readings \
+         have no reason; {} more were taken in the same way",
+        details.speak_for.len(),
+        details.speak_against.len(),
+        details.unexplained,
+        details.at_risk.len()
+    ));
+    for (field, agree, differ) in &details.fields {
+        text.push_str(&format!("\n{field}: shown as leaked in {agree} rows, not so in {differ}"));
+    }
+    for (ticket, count) in details.claims.iter().take(SHOWN) {
+        text.push_str(&format!("\nclaimed ticket {ticket}, {count} times"));
+    }
+    text
+}
+
+fn grid(trace: &Trace) -> Grid {
     let mut grid = Grid::new();
-    grid.load_style(presets::NOTHING).set_header(["source", "probability", "matched"]);
+    grid.load_style(presets::NOTHING).set_header([
+        "source",
+        "probability",
+        "matched",
+        "against the best rival",
+    ]);
     for suspect in trace.suspects.iter().take(SHOWN) {
         let probability = format!("{:.4}", suspect.probability);
-        grid.add_row([suspect.actor.to_string(), probability, suspect.matched.to_string()]);
+        let ratio = suspect.log_likelihood_ratio / f64::ln(10.0);
+        let scale = format!("10^{ratio:.1}, {}", Scale::of(suspect.log_likelihood_ratio).as_str());
+        grid.add_row([suspect.actor.to_string(), probability, suspect.matched.to_string(), scale]);
     }
     for other in trace.others.iter().take(SHOWN) {
         let probability = format!("{:.4}", other.probability);
-        grid.add_row([other.source.to_string(), probability, String::new()]);
+        grid.add_row([other.source.to_string(), probability, String::new(), String::new()]);
     }
     grid.column_iter_mut().for_each(|column| {
         column.set_padding((0, 3));
     });
-    format!("{text}\n\n{}", grid.trim_fmt())
+    grid
 }

@@ -211,8 +211,8 @@ pub(crate) struct BudgetFile {
     /// weak reason (`weak_subjects`), distinct customers shown masked (`masked_subjects`), look-ups
     /// (`lookups`), look-ups that found nobody (`lookup_misses`), and statements that one of these
     /// budgets stopped while they ran (`stops`): when they are spent nothing is run on protected
-    /// tables. Without a budget of `stops`, a role with others has one of 50 in the longest of
-    /// their windows, or in a day if that is shorter.
+    /// tables. Without a budget of `stops`, a role with others has one of 50 in the shortest of
+    /// their windows.
     pub(crate) count: Count,
     /// The time over which it is counted, ending now; 31 days at most.
     pub(crate) window: String,

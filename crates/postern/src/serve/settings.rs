@@ -1,6 +1,6 @@
 //! From the configuration to what the gateway is told.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use postern_gateway::{Limits, Role, Settings as GatewaySettings, Upstream, UpstreamHost};
@@ -43,8 +43,9 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
     })
 }
 
-/// How many statements may be stopped in a role that says nothing of it, and in which time at most.
-const STOPS: (u64, Duration) = (50, Duration::from_secs(24 * 60 * 60));
+/// How many statements may be stopped in a role that says nothing of it, in the shortest of the
+/// role's windows: who is locked out by it is so for no longer than by any of them.
+const STOPS_MAX: u64 = 50;
 
 fn role(role: &config::Role) -> Role {
     let budgets = role.budgets.iter().map(|budget| Limit {
@@ -60,12 +61,11 @@ fn role(role: &config::Role) -> Role {
         max: budget.max,
     });
     let mut budgets: Vec<Limit> = budgets.collect();
-    let longest = budgets.iter().map(|limit| limit.window).max();
-    if let Some(longest) = longest
+    let shortest = budgets.iter().map(|limit| limit.window).min();
+    if let Some(window) = shortest
         && budgets.iter().all(|limit| limit.counter != Counter::Stops)
     {
-        let (max, window) = STOPS;
-        budgets.push(Limit { counter: Counter::Stops, window: longest.min(window), max });
+        budgets.push(Limit { counter: Counter::Stops, window, max: STOPS_MAX });
     }
     Role {
         kind: match role.kind {

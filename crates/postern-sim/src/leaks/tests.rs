@@ -1,0 +1,67 @@
+use postern_trace::{TraceConfig, Verdict};
+
+use super::*;
+use crate::{chance::Chance, world::Setting};
+
+fn small(seed: u64) -> World {
+    let setting = Setting {
+        customers: 3_000,
+        agents: 16,
+        days: 21,
+        queues: 2,
+        languages: 1,
+        tickets: 5.0,
+        activity: 1.0,
+        graded: true,
+        fields: true,
+        moving: 0.1,
+        curious: 0.03,
+    };
+    World::with(setting, Chance::new(seed))
+}
+
+#[test]
+fn a_seed_gives_the_same_lists_for_ever() {
+    let told = || {
+        let mut world = small(1);
+        let samples = leaks(&mut world, 4);
+        samples.into_iter().map(|sample| (sample.sources, sample.leak)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(), told());
+}
+
+#[test]
+fn lists_are_as_long_as_they_say_and_of_every_kind() {
+    let samples = leaks(&mut small(2), 4);
+    for kind in Kind::ALL {
+        assert!(samples.iter().any(|sample| sample.kind == kind), "{kind}");
+    }
+    for sample in samples.iter().filter(|sample| sample.length == 10) {
+        assert!((8..=12).contains(&sample.leak.rows.len()), "{:?}", sample.kind);
+        assert_eq!(sample.kind.is_guilty(), !sample.sources.is_empty());
+    }
+}
+
+#[test]
+fn thieves_are_named_and_nobody_else() {
+    let mut world = small(3);
+    let samples = leaks(&mut world, 16);
+    let config = TraceConfig { customers: Some(3_000), ..TraceConfig::default() };
+    let mut tracer = world.tracer(config);
+    let mut named = 0;
+    for sample in samples.iter().filter(|sample| sample.length <= 100) {
+        let trace = tracer.trace(&sample.leak);
+        for actor in &trace.actors {
+            assert!(sample.sources.iter().any(|s| s == actor.as_str()), "{sample:?} {trace:?}");
+        }
+        if !sample.kind.is_guilty() {
+            assert!(
+                !matches!(trace.verdict, Verdict::Attributed | Verdict::Coalition),
+                "{:?}",
+                trace.why
+            );
+        }
+        named += usize::from(!trace.actors.is_empty());
+    }
+    assert!(named >= 8, "only {named} lists were attributed");
+}

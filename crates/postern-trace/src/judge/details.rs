@@ -1,0 +1,158 @@
+//! What speaks for and against the first suspect, and what would decide an open case.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postern_model::{Actor, Subject, Timestamp};
+
+use super::{Case, Source, Weighed, kinds, verdict};
+use crate::{
+    Details,
+    background::at,
+    field::Field,
+    tracks::{Point, grouped},
+};
+
+/// Customers at risk that are listed.
+const LISTED: usize = 100_000;
+
+impl Case<'_> {
+    pub(super) fn details(&self, position: usize) -> Option<Details> {
+        let source = self.sources.get(position)?;
+        let points = kinds::speaking(&self.model, source);
+        let by_row = by_row(points.iter().copied());
+        let list = self.model.list;
+        let subject = |row: &usize| {
+            let row = list.rows.get(*row)?;
+            self.tracer.subjects.name(row.subject).cloned()
+        };
+        let seen: BTreeSet<usize> = source.candidate.points.iter().map(|p| p.row).collect();
+        let against = (0..list.rows.len()).filter(|row| !seen.contains(row));
+        let mut claims: BTreeMap<String, usize> = BTreeMap::new();
+        let accesses: BTreeSet<u32> = points.iter().map(|point| point.seen.access).collect();
+        for access in accesses {
+            if let Some(Some(ticket)) = self.tracer.claims.get(at(access)) {
+                *claims.entry(ticket.to_string()).or_default() += 1;
+            }
+        }
+        Some(Details {
+            contributions: self.contributions(source),
+            speak_for: by_row.keys().filter_map(subject).collect(),
+            speak_against: against.filter_map(|row| subject(&row)).collect(),
+            fields: self.fields(source),
+            claims: claims.into_iter().collect(),
+            readings: points.iter().map(|point| Timestamp(point.seen.time)).collect(),
+            unexplained: points.iter().filter(|point| point.seen.weak).count(),
+            at_risk: self.at_risk(source),
+        })
+    }
+
+    /// The ratio that the choice of customers alone comes to; what is added by wordings and shown
+    /// fields; and what by looking at the part of the readings that fits best.
+    fn contributions(&self, source: &Source<'_>) -> Vec<(&'static str, f64)> {
+        let tracks = &source.tracks;
+        let all = source.candidate.within(&self.model, &tracks.ordinary);
+        let explained = by_row(all);
+        let plain: Vec<f64> = tracks
+            .ordinary
+            .rows
+            .iter()
+            .filter_map(|(number, ratio)| {
+                let row = self.model.list.rows.get(*number)?;
+                let explained = explained.get(number).copied().unwrap_or(0);
+                Some(ratio - self.model.background.log_wording(row, explained))
+            })
+            .collect();
+        let customers = self.model.mixture.log_ratio(self.model.rows(), &grouped(plain.iter()));
+        vec![
+            ("which customers", customers),
+            ("which fields and versions", tracks.ordinary.log_ratio - customers),
+            ("when and without a reason", tracks.log_ratio - tracks.ordinary.log_ratio),
+        ]
+    }
+
+    fn fields(&self, source: &Source<'_>) -> Vec<(&'static str, usize, usize)> {
+        let explained = by_row(source.candidate.points.iter());
+        let mut fields = Vec::new();
+        for (field, name) in Field::ALL {
+            let (mut agreeing, mut not) = (0, 0);
+            for (number, explained) in &explained {
+                let row = self.model.list.rows.get(*number);
+                let has = row.is_some_and(|row| row.fields.iter().any(|f| f.bit == field.bit()));
+                agreeing += usize::from(has && explained & field.bit() != 0);
+                not += usize::from(has && explained & field.bit() == 0);
+            }
+            if agreeing + not > 0 {
+                fields.push((name, agreeing, not));
+            }
+        }
+        fields
+    }
+
+    /// Those who were taken on the same track and are not in the list.
+    fn at_risk(&self, source: &Source<'_>) -> Vec<Subject> {
+        let (level, moved, window) = source.tracks.best.window;
+        let windows = self.model.background.windows;
+        let inside = source.candidate.set.all().iter().filter(|seen| {
+            (seen.weak || !source.tracks.best.unexplained)
+                && windows.at((level, moved), seen.time) == window
+        });
+        let listed: BTreeSet<u32> = self.model.list.rows.iter().map(|row| row.subject).collect();
+        let numbers: BTreeSet<u32> =
+            inside.map(|seen| seen.subject).filter(|subject| !listed.contains(subject)).collect();
+        let mut subjects: Vec<Subject> = numbers
+            .into_iter()
+            .filter_map(|subject| self.tracer.subjects.name(subject).cloned())
+            .collect();
+        subjects.sort();
+        subjects.truncate(LISTED);
+        subjects
+    }
+
+    /// What would decide the case.
+    pub(super) fn decide(
+        &self,
+        weighed: &Weighed,
+        first: Option<usize>,
+        among: &[Actor],
+    ) -> Vec<String> {
+        let mut decide = Vec::new();
+        let Some((position, source)) = first.and_then(|f| Some((f, self.sources.get(f)?))) else {
+            return vec!["more rows".to_owned()];
+        };
+        let matched = kinds::matches(&source.tracks.best);
+        let ratio = self.log_likelihood_ratio(weighed, position);
+        let missing = verdict::RATIO.ln() + self.counts.0.ln() - ratio;
+        if matched > 0 && ratio > 0.0 && missing > 0.0 {
+            let each = (ratio / matched as f64).max(0.05);
+            let more = (missing / each).ceil().max(verdict::MATCHES.saturating_sub(matched) as f64);
+            decide.push(format!("about {more:.0} more rows as telling as those that match"));
+        } else if ratio <= 0.0 {
+            decide.push("more rows: those there are fit another source as well".to_owned());
+        }
+        if self.tracer.versions.is_empty() {
+            decide.push("the values that fields had over time".to_owned());
+        }
+        if !self.model.reasons {
+            decide.push("the tickets, or the reasons at each access".to_owned());
+        }
+        if let [a, b, ..] = among {
+            decide.push(format!("rows of customers whom only one of {a} and {b} was shown"));
+        }
+        if weighed.with_and_without(position).0.is_some() && self.framed(weighed, position) > 0.01 {
+            decide.push(
+                "what excludes framing: the rows that fit are the account's ordinary work, which \
+                 colleagues may know"
+                    .to_owned(),
+            );
+        }
+        decide
+    }
+}
+
+fn by_row<'p>(points: impl Iterator<Item = &'p Point>) -> BTreeMap<usize, u8> {
+    let mut by_row: BTreeMap<usize, u8> = BTreeMap::new();
+    for point in points {
+        *by_row.entry(point.row).or_default() |= point.explained;
+    }
+    by_row
+}
