@@ -1,6 +1,6 @@
 //! What is remembered of one account.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use postern_model::Timestamp;
 
@@ -38,8 +38,11 @@ pub(crate) struct Account {
     pub(crate) days: usize,
     /// How many of today's customers no strong reason explains.
     pub(crate) unexplained: f64,
-    /// The customers of today.
-    pub(crate) known: BTreeSet<u32>,
+    /// The customers of today, and whether they were shown in clear.
+    pub(crate) known: BTreeMap<u32, bool>,
+    /// Trials of today, at once and after the time that late links need.
+    pub(crate) tried: f64,
+    pub(crate) settled: f64,
     pub(crate) tracks: Vec<Track>,
     /// Trials on a usual day.
     pub(crate) pace: f64,
@@ -72,7 +75,9 @@ impl Account {
             day: i64::MIN,
             days: 0,
             unexplained: 0.0,
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
+            tried: 0.0,
+            settled: 0.0,
             tracks: vec![Track::default(); signals::ALL.len()],
             pace: 32.0,
             volume: Volume::default(),

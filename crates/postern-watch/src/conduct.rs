@@ -1,11 +1,13 @@
 //! How accounts conduct themselves: all signals on all accounts, and what they come to together.
 //!
 //! An access becomes trials, one for each customer that the account sees for the first time that
-//! day; each trial is put to every signal. The evidence of the signals is measured against how far
-//! it goes among all accounts ([`crate::tail`]) and averaged, which keeps the bound on false alarms
-//! whatever the dependence between signals.
+//! day; each trial is put to every signal. Who looks a customer up without a reason sees masks, and
+//! a moment later, with a reason, the customer: that is one trial, and the reason is the one that
+//! the values were shown for. So a masked look-up waits a little for it. The evidence of the
+//! signals is measured against how far it goes among all accounts ([`crate::tail`]) and averaged,
+//! which keeps the bound on false alarms whatever the dependence between signals.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, btree_map::Entry};
 
 use postern_model::{Access, AccessKind, Actor, Finding, Timestamp};
 
@@ -25,6 +27,9 @@ use crate::{
 
 /// How long late links, and connectors that were away, have to explain an access.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(44 * 60 * 60);
+/// How long a masked look-up waits for the reason that usually follows. No protected value has
+/// left by then.
+const ASKING: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 /// A statement's records share their cause, so that no more than this many count as trials.
 const TRIALS_PER_STATEMENT: usize = 5;
 /// Lists of fewer customers are no amount.
@@ -37,18 +42,34 @@ const SAME_CASE: i64 = 30;
 /// An account whose usual unexplained share is below this is one that has reasons.
 const NEEDS_REASONS: f64 = 0.25;
 
-/// An access that waits for late links.
+/// An access to one customer.
 #[derive(Debug)]
-struct Pending {
-    due: Timestamp,
+struct Opened {
     at: Timestamp,
     actor: u32,
     subject: u32,
     id: String,
     claimed: Option<std::sync::Arc<str>>,
-    /// What explained it at once. It waits all the same, so that trials keep their order: what
-    /// comes in clumps is held to have one cause.
-    strong: Option<Reason>,
+}
+
+/// A masked look-up that waits for a reason.
+#[derive(Debug)]
+struct Asked {
+    due: Timestamp,
+    opened: Opened,
+    /// What spoke against it, whatever its reason turns out to be.
+    facts: Trial,
+}
+
+/// An access that waits for late links.
+#[derive(Debug)]
+struct Pending {
+    due: Timestamp,
+    opened: Opened,
+    /// What explained it at once, if that can't become better or was checked by the gateway. It
+    /// waits all the same, so that trials keep their order: what comes in clumps is held to have
+    /// one cause.
+    known: Option<Reason>,
 }
 
 #[derive(Debug)]
@@ -59,6 +80,7 @@ pub(crate) struct Conduct {
     group_of: Map<(u32, bool), usize>,
     teams: Teams,
     tails: Vec<Tail>,
+    asked: VecDeque<Asked>,
     pending: VecDeque<Pending>,
     on: Vec<bool>,
     learning_days: i64,
@@ -75,6 +97,7 @@ impl Conduct {
             group_of: Map::default(),
             teams: Teams::default(),
             tails: (0..STREAMS).map(|_| Tail::default()).collect(),
+            asked: VecDeque::new(),
             pending: VecDeque::new(),
             on: ALL.iter().map(|signal| !config.off.contains(signal.name)).collect(),
             learning_days: i64::from(config.learning_days),
@@ -90,6 +113,7 @@ impl Conduct {
         world: &mut World,
         findings: &mut Vec<Finding>,
     ) {
+        self.give_up(seen, world, findings);
         self.settle(seen, world, findings);
         let Some(actor) = world.actors.known(access.actor.as_str()) else { return };
         let shown = shown(access);
@@ -130,52 +154,89 @@ impl Conduct {
         let calling = before != device && world.reasons.on_call(actor, access.ts);
         let elsewhere = calling || member.is_some_and(|member| member.absent);
         let step = access.subjects.len().div_ceil(TRIALS_PER_STATEMENT).max(1);
+        let clear = shown(access) == Shown::Clear;
         let mut marked = false;
         for subject in access.subjects.iter().step_by(step) {
             let subject = world.subject(subject.as_str());
             let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
             let number = world.customer(subject).and_then(|customer| customer.number);
             let neighbour = direct && account.neighbour(number);
-            if !account.known.insert(subject) {
-                continue;
-            }
-            let usual = account.tracks.get(UNEXPLAINED).map_or(0.0, Track::usual);
-            let needs_reasons = usual < NEEDS_REASONS;
-            let reason = world.reasons.explain(access, actor, subject);
-            if reason.class > Class::Strong {
-                account.unexplained += 1.0;
-                let usual = account.volume.usual();
-                let group = self.groups.get_mut(account.group).filter(|_| usual.is_some());
-                if let Some(group) = group {
-                    group.see(seen.day());
+            match account.known.entry(subject) {
+                Entry::Occupied(known) if *known.get() || !clear => continue,
+                Entry::Occupied(mut known) => *known.get_mut() = true,
+                Entry::Vacant(place) => {
+                    place.insert(clear);
                 }
             }
-            let facts = Trial {
-                direct,
-                neighbour,
-                odd_hour,
-                strange_device,
-                elsewhere,
-                needs_reasons,
-                ..blank(reason)
+            let reason = world.reasons.explain(access, actor, subject);
+            let facts =
+                Trial { direct, neighbour, odd_hour, strange_device, elsewhere, ..blank(reason) };
+            let opened = Opened {
+                at: access.ts,
+                actor,
+                subject,
+                id: access.id.clone(),
+                claimed: access.ticket.clone(),
             };
-            let trial = about(facts, (actor, subject), seen, world);
-            marked |= self.put(actor, seen, (&access.id, subject), &trial);
-            if direct {
-                let strong = reason.class == Class::Strong;
-                self.pending.push_back(Pending {
-                    due: seen.after(GRACE),
-                    at: access.ts,
-                    actor,
-                    subject,
-                    id: if strong { String::new() } else { access.id.clone() },
-                    claimed: access.ticket.clone().filter(|_| !strong),
-                    strong: strong.then_some(reason),
-                });
+            if clear {
+                let checked = access.grade.is_some();
+                marked |= self.open(seen, opened, (facts, checked), world);
+            } else {
+                self.asked.push_back(Asked { due: seen.after(ASKING), opened, facts });
             }
-            if direct && reason.class >= Class::Archive {
-                world.stray(subject, actor, seen.day());
+        }
+        marked
+    }
+
+    /// Looks at the masked look-ups that no reason has followed.
+    fn give_up(&mut self, seen: Timestamp, world: &mut World, findings: &mut Vec<Finding>) {
+        while self.asked.front().is_some_and(|asked| asked.due <= seen) {
+            let Some(Asked { opened, facts, .. }) = self.asked.pop_front() else { return };
+            let (actor, subject) = (opened.actor, opened.subject);
+            let account = self.accounts.get(actor as usize);
+            if account.is_some_and(|account| account.known.get(&subject) == Some(&true)) {
+                continue;
             }
+            let claimed = opened.claimed.as_deref();
+            let reason = world.reasons.derive((actor, subject), opened.at, claimed);
+            if self.open(seen, opened, (Trial { reason, ..facts }, false), world) {
+                let name = Actor::new(world.actors.text(actor));
+                self.judge((actor, &name), seen, world, findings);
+            }
+        }
+    }
+
+    /// Puts the customer who was opened to the signals; says whether anything spoke against it.
+    fn open(
+        &mut self,
+        seen: Timestamp,
+        opened: Opened,
+        (facts, checked): (Trial, bool),
+        world: &mut World,
+    ) -> bool {
+        let (actor, subject, reason) = (opened.actor, opened.subject, facts.reason);
+        let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
+        let usual = account.tracks.get(UNEXPLAINED).map_or(0.0, Track::usual);
+        let facts = Trial { needs_reasons: usual < NEEDS_REASONS, ..facts };
+        if reason.class > Class::Strong {
+            account.unexplained += 1.0;
+            let usual = account.volume.usual();
+            let group = self.groups.get_mut(account.group).filter(|_| usual.is_some());
+            if let Some(group) = group {
+                group.see(seen.day());
+            }
+        }
+        let trial = about(facts, (actor, subject), seen, world);
+        let marked = self.put(actor, seen, (&opened.id, subject), &trial);
+        if trial.direct && reason.class >= Class::Archive {
+            world.stray(subject, actor, seen.day());
+        }
+        if trial.direct {
+            let strong = reason.class == Class::Strong;
+            let known = (strong || checked).then_some(reason);
+            let opened =
+                if strong { Opened { id: String::new(), claimed: None, ..opened } } else { opened };
+            self.pending.push_back(Pending { due: seen.after(GRACE), opened, known });
         }
         marked
     }
@@ -183,13 +244,13 @@ impl Conduct {
     /// Looks again at what had no reason, now that late links had their time.
     fn settle(&mut self, seen: Timestamp, world: &World, findings: &mut Vec<Finding>) {
         while self.pending.front().is_some_and(|pending| pending.due <= seen) {
-            let Some(Pending { at, actor, subject, id, claimed, strong, .. }) =
-                self.pending.pop_front()
-            else {
-                return;
-            };
+            let Some(Pending { opened, known, .. }) = self.pending.pop_front() else { return };
+            let Opened { at, actor, subject, id, claimed } = opened;
+            let strong = known.filter(|known| known.class == Class::Strong);
             let derive = || world.reasons.derive((actor, subject), at, claimed.as_deref());
-            let reason = strong.unwrap_or_else(derive);
+            let derived = strong.unwrap_or_else(derive);
+            // What the gateway has checked holds, though no source tells of it here.
+            let reason = known.filter(|known| known.class < derived.class).unwrap_or(derived);
             let trial = Trial { settled: true, direct: true, ..blank(reason) };
             if self.put(actor, seen, (&id, subject), &trial) {
                 let name = Actor::new(world.actors.text(actor));
@@ -210,7 +271,9 @@ impl Conduct {
         let Some(account) = accounts.get_mut(actor as usize) else { return false };
         let Some(group) = groups.get_mut(account.group) else { return false };
         let (day, team) = (seen.day(), (account.team, seen.day()));
-        let weight = weight(account.known.len() as f64 - 1.0, account.pace);
+        let tried = if trial.settled { &mut account.settled } else { &mut account.tried };
+        let weight = weight(*tried, account.pace);
+        *tried += 1.0;
         let mut yes = 0_u32;
         let tracks = account.tracks.iter_mut().zip(&mut group.peers).zip(on.iter());
         for (place, ((track, peers), on)) in tracks.enumerate() {
@@ -289,7 +352,7 @@ impl Conduct {
         (account.group, account.team, account.day) = (group, member.team, day);
         account.days += 1;
         account.known.clear();
-        account.unexplained = 0.0;
+        (account.unexplained, account.tried, account.settled) = (0.0, 0.0, 0.0);
         (account.listed, account.size_evidence) = (0, 0.0);
         let Some(group) = self.groups.get_mut(group) else { return };
         for (track, peers) in account.tracks.iter_mut().zip(&mut group.peers) {

@@ -72,7 +72,7 @@ impl Detector for DecoyRead {
                 );
                 let finding = finding(access, "decoy_read", Severity::Critical, why);
                 let (severity, score) =
-                    if alert { (finding.severity, CERTAIN) } else { (Severity::Medium, 0.0) };
+                    if alert { (finding.severity, CERTAIN) } else { (Severity::Low, 0.0) };
                 findings.push(Finding { alert, severity, score, ..finding });
             }
         }
@@ -103,7 +103,7 @@ impl Detector for LeaverSession {
             let over = access.ts.since(left) > LAST_DAY;
             let alert = over && self.repeat.is_first(access);
             let (severity, score) =
-                if over { (Severity::Critical, finding.score) } else { (Severity::Medium, 0.0) };
+                if over { (Severity::Critical, finding.score) } else { (Severity::Low, 0.0) };
             findings.push(Finding { alert, severity, score, ..finding });
         }
     }

@@ -122,9 +122,9 @@ impl Verdict {
             self.budget.used += 1.0;
             account.alerted = Some(seen);
             account.alerts += 1;
-            finding.severity = Severity::High;
         }
         if reached {
+            finding.severity = Severity::High;
             account.tracks.iter_mut().for_each(Track::reset);
             account.volume.reset();
             account.marks.clear();
