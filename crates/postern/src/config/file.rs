@@ -404,6 +404,7 @@ pub(crate) struct WatchFile {
     /// How many false alarms a team accepts: alerts in a day for every hundred people watched.
     pub(crate) alerts_per_100_agents_per_day: f64,
     /// The kinds of finding that suspend an account at once; `docs/detection.md` lists them.
+    /// Findings of low severity suspend nobody.
     pub(crate) suspend_on: Vec<String>,
     /// The kinds of finding that are not looked for.
     pub(crate) off: Vec<String>,

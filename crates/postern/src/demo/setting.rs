@@ -237,7 +237,7 @@ order = ["created_at"]
 
 [watch]
 learning_days = 0
-suspend_on = ["unexplained_share", "self_opened", "decoy_read"]
+suspend_on = ["no_trace", "unexplained_share", "self_opened", "decoy_read"]
 decoys = [@DECOYS@]
 "#;
 
