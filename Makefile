@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard check
+.PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -51,6 +51,12 @@ bench-guard: ## Measure the guard: analysis, hostile texts, the cost of masking 
 	cargo bench --locked --package postern-session --bench judge -- --noplot
 	cargo bench --locked --package postern-testkit --bench hostile
 	cargo bench --locked --package postern-testkit --bench leaf
+
+SEEDS ?= 4
+bench-watch: ## Measure the detectors on made-up worlds; SEEDS=4
+	cargo build --release --locked --package postern-sim
+	@cargo run --release --locked --quiet --package postern-sim \
+	  --bin postern-centre -- bench --seed 101 --seeds $(SEEDS)
 
 check: ## Check format, lints, the project's own rules and the supply chain
 	@scripts/setup check

@@ -9,9 +9,10 @@ use std::{
     collections::BinaryHeap,
     io,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
 };
 
-use postern_model::{Event, Timestamp};
+use postern_model::{ApprovalEvent, Event, PersonEvent, TicketEvent, Timestamp};
 use thiserror::Error;
 
 use crate::{
@@ -58,8 +59,10 @@ pub struct Arrival {
     pub event: Event,
 }
 
-/// The place of an event in the stream: seen, happened, file, line. Total, hence deterministic.
-type Place = (Timestamp, Timestamp, Source, u64);
+/// The place of an event in the stream: seen, happened, file, kind, and what is written in its
+/// line. It does not hang on where a line stands, so that lines of the same moment may be written
+/// in any order.
+type Place = (Timestamp, Timestamp, Source, u8, u64);
 
 struct Held {
     place: Place,
@@ -90,7 +93,7 @@ struct Input {
     source: Source,
     path: PathBuf,
     lines: Lines,
-    /// The newest `ts` that the file has reached.
+    /// The newest `ts` that the file has reached: no unread event of it is seen before that.
     reached: Timestamp,
     next: Option<Held>,
 }
@@ -103,6 +106,8 @@ pub struct Folder {
     held: BinaryHeap<Reverse<Held>>,
     problems: Problems,
     failed: bool,
+    read: Arc<AtomicU64>,
+    bytes: u64,
 }
 
 impl std::fmt::Debug for Folder {
@@ -119,11 +124,13 @@ impl Folder {
     pub fn open(path: &Path, options: Options) -> Result<Self, FolderError> {
         let mut problems = Problems::default();
         let mut inputs = Vec::new();
+        let (read, mut bytes) = (Arc::new(AtomicU64::new(0)), 0);
         for source in Source::ALL {
             let at = |error| FolderError::Read { path: path.join(source.as_str()), source: error };
             let Some(path) = source::find(path, source.as_str()).map_err(at)? else { continue };
-            let lines = Lines::open(&path)
+            let lines = Lines::open(&path, Arc::clone(&read))
                 .map_err(|error| FolderError::Read { path: path.clone(), source: error })?;
+            bytes += path.metadata().map_or(0, |metadata| metadata.len());
             let reached = Timestamp(i64::MIN);
             let mut input = Input { source, path, lines, reached, next: None };
             input.advance(&mut problems)?;
@@ -132,12 +139,18 @@ impl Folder {
         if inputs.is_empty() {
             return Err(FolderError::Empty { path: path.to_owned() });
         }
-        Ok(Self { options, inputs, held: BinaryHeap::new(), problems, failed: false })
+        let held = BinaryHeap::new();
+        Ok(Self { options, inputs, held, problems, failed: false, read, bytes })
     }
 
     /// The sources that are connected.
     pub fn sources(&self) -> impl Iterator<Item = Source> {
         self.inputs.iter().map(|input| input.source)
+    }
+
+    /// How many bytes the files have, and a counter of those that are read.
+    pub fn progress(&self) -> (u64, Arc<AtomicU64>) {
+        (self.bytes, Arc::clone(&self.read))
     }
 
     /// What was wrong with the lines read so far.
@@ -150,12 +163,12 @@ impl Folder {
             let first = self
                 .inputs
                 .iter_mut()
-                .filter_map(|input| Some((input.bound()?, input)))
-                .min_by_key(|(bound, _)| *bound);
-            let Some((bound, input)) = first else {
+                .filter(|input| input.next.is_some())
+                .min_by_key(|input| (input.reached, input.source));
+            let Some(input) = first else {
                 return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
             };
-            if self.held.peek().is_some_and(|Reverse(held)| held.place < bound) {
+            if self.held.peek().is_some_and(|Reverse(held)| held.arrival.seen < input.reached) {
                 return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
             }
             if let Some(next) = input.next.take() {
@@ -183,12 +196,6 @@ impl Iterator for Folder {
 }
 
 impl Input {
-    /// No unread event of this file comes before this place.
-    fn bound(&self) -> Option<Place> {
-        let (_, _, source, line) = self.next.as_ref()?.place;
-        Some((self.reached, self.reached, source, line))
-    }
-
     /// Reads up to the next line that gives an event.
     fn advance(&mut self, problems: &mut Problems) -> Result<(), FolderError> {
         loop {
@@ -203,7 +210,8 @@ impl Input {
             let why = match text {
                 Line::Text(text) => match line::parse(self.source, text) {
                     Ok(parsed) => {
-                        self.take(number, parsed, problems);
+                        let mark = mark(text);
+                        self.take((number, mark), parsed, problems);
                         return Ok(());
                     }
                     Err(LineError::UnknownEvent(event)) => {
@@ -219,7 +227,7 @@ impl Input {
         }
     }
 
-    fn take(&mut self, line: u64, parsed: line::Parsed, problems: &mut Problems) {
+    fn take(&mut self, (line, mark): (u64, u64), parsed: line::Parsed, problems: &mut Problems) {
         let ts = parsed.event.ts();
         if ts < self.reached {
             problems.out_of_order += 1;
@@ -228,8 +236,46 @@ impl Input {
         // A line that is older than the one before it became known no earlier than that one.
         let seen = parsed.seen.max(self.reached);
         let source = self.source;
-        let place = (seen, self.reached, source, line);
+        let place = (seen, ts, source, rank(&parsed.event), mark);
         self.next =
             Some(Held { place, arrival: Arrival { seen, source, line, event: parsed.event } });
     }
+}
+
+/// What happens first among changes of the same moment: a ticket is opened before it is closed.
+fn rank(event: &Event) -> u8 {
+    match event {
+        Event::Ticket(ticket) => match ticket.event {
+            TicketEvent::Opened => 0,
+            TicketEvent::Linked => 1,
+            TicketEvent::Assigned => 2,
+            TicketEvent::Escalated => 3,
+            TicketEvent::Note | TicketEvent::Reply => 4,
+            TicketEvent::Closed => 5,
+            TicketEvent::Reopened => 6,
+        },
+        Event::Approval(approval) => match approval.event {
+            ApprovalEvent::Asked => 0,
+            ApprovalEvent::Granted => 1,
+            ApprovalEvent::Refused | ApprovalEvent::Expired => 2,
+        },
+        Event::Person(person) => match person.event {
+            PersonEvent::Hired | PersonEvent::Returned => 0,
+            PersonEvent::Role | PersonEvent::Absent => 1,
+            PersonEvent::Notice | PersonEvent::Left => 2,
+        },
+        Event::Subject(_) | Event::Call(_) | Event::Access(_) | Event::Complaint(_) => 0,
+    }
+}
+
+/// A line's text as a number (FNV-1a, eight bytes at a time). Lines of the same moment are ordered
+/// by it.
+fn mark(text: &str) -> u64 {
+    text.as_bytes().chunks(8).fold(0xcbf2_9ce4_8422_2325, |mark, chunk| {
+        let mut word = [0; 8];
+        for (to, from) in word.iter_mut().zip(chunk) {
+            *to = *from;
+        }
+        (mark ^ u64::from_le_bytes(word)).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
+    })
 }

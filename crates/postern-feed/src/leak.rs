@@ -149,7 +149,7 @@ struct ValueLine {
 /// If the file can't be read.
 pub fn read_values(path: &Path) -> Result<(Vec<ValueVersion>, Problems), LeakError> {
     let at = |source| LeakError::Read { path: path.to_owned(), source };
-    let mut lines = Lines::open(path).map_err(at)?;
+    let mut lines = Lines::open(path, std::sync::Arc::default()).map_err(at)?;
     let (mut values, mut problems) = (Vec::new(), Problems::default());
     while let Some((number, text)) = lines.next().map_err(at)? {
         problems.lines += 1;

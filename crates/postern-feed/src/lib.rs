@@ -7,6 +7,7 @@
 //!
 //! Start with [`Folder`] to read, [`EventWriter`] and [`write_findings`] to write.
 
+mod ahead;
 mod folder;
 mod leak;
 mod line;

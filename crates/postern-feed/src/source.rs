@@ -4,6 +4,10 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use flate2::read::MultiGzDecoder;
@@ -69,9 +73,23 @@ pub(crate) fn find(folder: &Path, name: &str) -> io::Result<Option<PathBuf>> {
 
 /// The lines of one file, numbered from 1, each at most [`Lines::MAX`] bytes.
 pub(crate) struct Lines {
-    reader: Box<dyn BufRead>,
+    reader: Box<dyn BufRead + Send>,
     buffer: Vec<u8>,
     number: u64,
+}
+
+/// A file of which the bytes that are read are counted.
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.file.read(buffer)?;
+        self.read.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
 }
 
 /// A line, or what is wrong with it.
@@ -85,9 +103,10 @@ impl Lines {
     /// Longest line that is read, in bytes; a longer one is malformed and is never held.
     pub(crate) const MAX: u64 = 16 << 20;
 
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let reader: Box<dyn BufRead> = match path.extension().and_then(|e| e.to_str()) {
+    /// Opens a file; `read` counts the bytes that are read of it, as they are stored.
+    pub(crate) fn open(path: &Path, read: Arc<AtomicU64>) -> io::Result<Self> {
+        let file = Counted { file: File::open(path)?, read };
+        let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|e| e.to_str()) {
             Some("gz") => Box::new(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(file))),
             Some("zst") => Box::new(BufReader::with_capacity(1 << 17, zstd::Decoder::new(file)?)),
             _ => Box::new(BufReader::with_capacity(1 << 17, file)),

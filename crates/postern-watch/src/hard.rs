@@ -19,6 +19,13 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// The score of what needs no statistics, on the scale of the others' evidence.
+const CERTAIN: f64 = 1e9;
+/// A list of more than this many customers is no opening of any of them.
+const OPENED: usize = 3;
+/// Hours after which a last day is over, whatever the feed calls its end.
+const LAST_DAY: Duration = Duration::from_secs(18 * 60 * 60);
+
 /// What the rules' findings have in common.
 fn finding(access: &Access, kind: &'static str, severity: Severity, why: String) -> Finding {
     let subjects: BTreeSet<&Subject> = match shown(access) {
@@ -31,7 +38,7 @@ fn finding(access: &Access, kind: &'static str, severity: Severity, why: String)
         kind,
         severity,
         alert: true,
-        score: 1.0,
+        score: CERTAIN,
         subjects_at_risk: subjects.len(),
         evidence: vec![access.id.clone()],
         why,
@@ -39,7 +46,8 @@ fn finding(access: &Access, kind: &'static str, severity: Severity, why: String)
 }
 
 /// A planted customer was opened: in clear, or looked up. That a masked list passes over one
-/// means nothing. Raised once per account and decoy.
+/// means nothing. Raised once per account and decoy; no alert if a ticket, call or approval tells
+/// of the decoy, or if it is the role's task to open whom nobody asked for.
 #[derive(Debug, Default)]
 pub(crate) struct DecoyRead {
     told: BTreeSet<(Actor, Subject)>,
@@ -51,25 +59,38 @@ impl Detector for DecoyRead {
         let opened = match shown(access) {
             Shown::Nothing => false,
             Shown::Masked => access.kind == Some(AccessKind::Lookup),
-            Shown::Clear => true,
+            // A list that passes over one means little; opening it alone means much.
+            Shown::Clear => access.subjects.len() <= OPENED,
         };
         let decoys = access.subjects.iter().filter(|subject| opened && world.is_decoy(subject));
         for decoy in decoys {
             if self.told.insert((access.actor.clone(), decoy.clone())) {
+                let alert = world.is_suspicious(access, decoy);
                 let why = format!(
                     "`{}` opened `{decoy}`, a planted customer whom nobody has a reason to open",
                     access.actor
                 );
-                findings.push(finding(access, "decoy_read", Severity::Critical, why));
+                let finding = finding(access, "decoy_read", Severity::Critical, why);
+                let (severity, score) =
+                    if alert { (finding.severity, CERTAIN) } else { (Severity::Low, 0.0) };
+                findings.push(Finding { alert, severity, score, ..finding });
             }
         }
     }
 }
 
-/// An account is used after its owner has left. Raised once per session.
-#[derive(Debug, Default)]
+/// An account is used after its owner has left. Raised once per session; an alert once until the
+/// account has been quiet for the repeat time, and not on the last day itself.
+#[derive(Debug)]
 pub(crate) struct LeaverSession {
     told: BTreeSet<(Actor, Arc<str>)>,
+    repeat: Repeat,
+}
+
+impl LeaverSession {
+    pub(crate) fn new(config: &WatchConfig) -> Self {
+        Self { told: BTreeSet::new(), repeat: Repeat::new(config.repeat_after) }
+    }
 }
 
 impl Detector for LeaverSession {
@@ -78,7 +99,12 @@ impl Detector for LeaverSession {
         let Some(left) = world.left(&access.actor).filter(|left| access.ts > *left) else { return };
         if self.told.insert((access.actor.clone(), Arc::clone(&access.session))) {
             let why = format!("`{}` is in use although its owner left at {left}", access.actor);
-            findings.push(finding(access, "leaver_session", Severity::Critical, why));
+            let finding = finding(access, "leaver_session", Severity::Critical, why);
+            let over = access.ts.since(left) > LAST_DAY;
+            let alert = over && self.repeat.is_first(access);
+            let (severity, score) =
+                if over { (Severity::Critical, finding.score) } else { (Severity::Low, 0.0) };
+            findings.push(Finding { alert, severity, score, ..finding });
         }
     }
 }
@@ -156,7 +182,13 @@ impl Detector for BudgetStop {
     }
 }
 
-/// Tells whether a finding is the first of its kind on an account in a while.
+/// Other accounts of which the same is known; if there are more, it is the way of working.
+const CROWD: usize = 3;
+/// How long that is remembered.
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Tells whether a finding is the first of its kind on an account in a while, and not of a kind
+/// that many accounts have.
 #[derive(Debug)]
 struct Repeat {
     after: Duration,
@@ -171,9 +203,13 @@ impl Repeat {
     fn is_first(&mut self, access: &Access) -> bool {
         let first =
             self.last.get(&access.actor).is_none_or(|last| access.ts > last.after(self.after));
+        let recent = |last: &Timestamp| access.ts <= last.after(REMEMBERED);
+        let others =
+            self.last.iter().filter(|(actor, last)| **actor != access.actor && recent(last));
+        let crowd = others.count() > CROWD;
         if first {
             self.last.insert(access.actor.clone(), access.ts);
         }
-        first
+        first && !crowd
     }
 }

@@ -4,15 +4,15 @@
 //! findings that it raises. It knows no clock and no chance: the same events give the same
 //! findings, live and in a replay, and nothing is used before it was seen.
 //!
-//! Each detector is a module of its own behind [`detector::Detector`]; what several of them need
-//! to know of the world (who left, which customers are decoys, what gives a reason) is kept once,
-//! in [`world::World`]. A finding says what is *unexplained*; whether it is *suspicious* is for
-//! people to judge.
+//! There are three ways of looking. Hard rules ([`hard`]) need no statistics. [`conduct`] puts each
+//! customer that an account is shown to many [`signals`], and tests whether the share of yes rises
+//! above what is usual for the account and its peers; a new kind of misuse is a new signal. And
+//! [`blind`] tells where nothing can be seen: a source that has fallen silent is a finding too.
+//! What all of them need to know of the world is kept once, in [`world::World`]. A finding says
+//! what is *unexplained*; whether it is *suspicious* is for people to judge.
 //!
-//! What each detector sees, and what fools it:
+//! What each signal sees and what fools it is said in [`signals`]. The rules:
 //!
-//! - `unexplained_share`: more accesses without a reason than this account and its peers have.
-//!   Fooled by reasons forged in the customer's name, and by a start that was never honest.
 //! - `decoy_read`: a planted customer opened. Fooled by a thief who knows the decoys.
 //! - `leaver_session`: an account used after its owner left. Fooled by a feed that says so late.
 //! - `refused_attempts`: several refusals in a short time. Fooled by patience.
@@ -29,23 +29,44 @@
     )
 )]
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use postern_model::{Event, Finding};
+use postern_model::{Event, Finding, Timestamp};
 
 use self::{
+    blind::Blind,
+    conduct::Conduct,
     detector::Detector,
     hard::{BudgetStop, DecoyRead, LeaverSession, RefusedAttempts},
-    unexplained::UnexplainedShare,
     world::World,
 };
 
+mod account;
+mod amount;
+mod blind;
+mod conduct;
 mod detector;
-mod eprocess;
 mod hard;
+mod names;
+mod peers;
 mod reasons;
-mod unexplained;
+mod share;
+mod signals;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod usual;
+mod verdict;
 mod world;
+
+/// The kinds of finding that are no signals.
+const RULES: [&str; 6] =
+    ["decoy_read", "leaver_session", "refused_attempts", "budget_stop", "volume", "list_size"];
+
+/// Every kind of finding that can be an alert, in the order in which they are documented.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    signals::ALL.into_iter().map(|signal| signal.name).chain(RULES)
+}
 
 /// What can be set.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +81,11 @@ pub struct WatchConfig {
     pub refused_within: Duration,
     /// Findings of the same kind on the same account within this time are not alerts again.
     pub repeat_after: Duration,
+    /// Days from the first access on in which what is usual is learned and nothing statistical is
+    /// raised.
+    pub learning_days: u16,
+    /// Kinds of finding that are not looked for.
+    pub off: BTreeSet<String>,
 }
 
 impl Default for WatchConfig {
@@ -71,6 +97,8 @@ impl Default for WatchConfig {
             refused_max: 5,
             refused_within: Duration::from_secs(600),
             repeat_after: Duration::from_secs(7 * DAY),
+            learning_days: 7,
+            off: BTreeSet::new(),
         }
     }
 }
@@ -79,28 +107,46 @@ impl Default for WatchConfig {
 #[derive(Debug)]
 pub struct Watch {
     world: World,
-    detectors: Vec<Box<dyn Detector>>,
+    rules: Vec<Box<dyn Detector>>,
+    conduct: Conduct,
+    blind: Blind,
+    off: BTreeSet<String>,
 }
 
 impl Watch {
     /// A watch that has seen nothing yet.
-    pub fn new(config: WatchConfig) -> Self {
-        let detectors: Vec<Box<dyn Detector>> = vec![
+    pub fn new(config: &WatchConfig) -> Self {
+        let rules: Vec<Box<dyn Detector>> = vec![
             Box::new(DecoyRead::default()),
-            Box::new(LeaverSession::default()),
-            Box::new(RefusedAttempts::new(&config)),
-            Box::new(BudgetStop::new(&config)),
-            Box::new(UnexplainedShare::new(&config)),
+            Box::new(LeaverSession::new(config)),
+            Box::new(RefusedAttempts::new(config)),
+            Box::new(BudgetStop::new(config)),
         ];
-        Self { world: World::new(config.reason_outlives), detectors }
+        Self {
+            world: World::new(config.reason_outlives),
+            rules,
+            conduct: Conduct::new(config),
+            blind: Blind::default(),
+            off: config.off.clone(),
+        }
     }
 
     /// Takes the next event in the order in which events were seen, and tells what it raises.
-    pub fn observe(&mut self, event: &Event) -> Vec<Finding> {
-        self.world.observe(event);
+    pub fn observe(&mut self, seen: Timestamp, event: &Event) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for detector in &mut self.detectors {
-            detector.observe(event, &self.world, &mut findings);
+        if self.blind.observe(seen, event, &mut findings) {
+            return findings;
+        }
+        self.world.observe(event);
+        for rule in &mut self.rules {
+            rule.observe(event, &self.world, &mut findings);
+        }
+        if let Event::Access(access) = event {
+            self.conduct.access(seen, access, &mut self.world, &mut findings);
+        }
+        findings.retain(|finding| !self.off.contains(finding.kind));
+        for finding in &mut findings {
+            finding.time = finding.time.max(seen);
         }
         findings
     }

@@ -2,65 +2,117 @@
 //! account, as far as it was known by then.
 //!
 //! Where the source of an access says which reason held and of what grade, it is believed: the
-//! gateway has checked it. Otherwise the reason is derived here. A reason that the customer caused
-//! is strong; one that the account or a colleague could have made alone is weak.
+//! gateway has checked it. Otherwise the reason is derived here, as one of [`Class`]. What is
+//! called unexplained here is neutral: no system knows why.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use postern_model::{
-    Access, Actor, Approval, ApprovalEvent, Call, Direction, Grade, Subject, Ticket, TicketEvent,
-    Timestamp,
+    Access, Approval, ApprovalEvent, Call, Direction, Grade, Ticket, TicketEvent, Timestamp,
 };
+
+use crate::names::{Map, NONE};
 
 #[cfg(test)]
 mod tests;
 
-/// How well an access to one subject is explained; the order is from worst to best.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a closed ticket is remembered, in case that it is reopened or looked into again.
+const REMEMBERED: Duration = Duration::from_secs(21 * 24 * 60 * 60);
+/// How long an approval holds that nobody ends.
+const GRANTED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Approvals that are remembered for an account.
+const GRANTS: usize = 256;
+/// Customers and accounts that are told apart for an origin; beyond that it is a mail provider.
+const ORIGIN: usize = 24;
+
+/// How an access to one subject is explained, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Explanation {
-    Missing,
-    Weak,
+pub(crate) enum Class {
+    /// A reason that the customer caused.
     Strong,
+    /// Somebody else approved it.
+    Approved,
+    /// A ticket or call that the account could have made alone.
+    Weak,
+    /// A ticket of a colleague that is open, or a call that names no customer.
+    Colleague,
+    /// The claimed ticket is the account's and names no customer yet.
+    Dangling,
+    /// The account's own ticket, closed long ago.
+    Past,
+    /// A colleague's ticket, closed long ago.
+    Archive,
+    /// The claimed ticket is another customer's, and nothing else explains it.
+    Misclaimed,
+    /// Nothing.
+    Bare,
+}
+
+/// How an access is explained, and by what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reason {
+    pub(crate) class: Class,
+    /// The account that approved it.
+    pub(crate) by: u32,
+    /// Whether the ticket's origin writes for many customers and to this account.
+    pub(crate) clustered: bool,
+    /// Whether the ticket was closed at once, without an answer to anybody.
+    pub(crate) fleeting: bool,
+}
+
+impl Reason {
+    const fn of(class: Class) -> Self {
+        Self { class, by: NONE, clustered: false, fleeting: false }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct TicketState {
+    subject: u32,
+    by_customer: bool,
+    /// The account that opened it.
+    opener: u32,
+    origin: u32,
+    opened: Timestamp,
+    assignee: u32,
+    /// Who had it before, and until when.
+    former: (u32, Timestamp),
+    closed: Option<Timestamp>,
+    touched: Timestamp,
+    answered: bool,
+    counted: bool,
 }
 
 #[derive(Debug, Default)]
-struct TicketState {
-    subject: Option<Subject>,
-    by_customer: bool,
-    assignee: Option<Actor>,
-    /// Who had it before, and until when.
-    former: Option<(Actor, Timestamp)>,
-    closed: Option<Timestamp>,
+struct Desk {
+    /// Customer, end, strength of recent calls.
+    calls: VecDeque<(u32, Timestamp, bool)>,
+    /// Request, customer, who granted it, until when.
+    grants: VecDeque<(u32, u32, u32, Timestamp)>,
+    /// Whom this account granted something, and when for the last time.
+    granted: Vec<(u32, Timestamp)>,
 }
 
-#[derive(Debug)]
-struct CallState {
-    actor: Actor,
-    ends: Timestamp,
-    strong: bool,
+#[derive(Debug, Default)]
+struct Origin {
+    subjects: Vec<u32>,
+    assignees: Vec<u32>,
+    many: bool,
 }
-
-#[derive(Debug)]
-struct Grant {
-    actor: Actor,
-    scope: BTreeSet<Subject>,
-}
-
-/// How long a closed ticket is remembered, in case that it is reopened.
-const REOPENED_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// All that gives reasons. What has ended long ago is forgotten, once a day.
 #[derive(Debug)]
 pub(crate) struct Reasons {
     outlives: Duration,
-    tickets: BTreeMap<Arc<str>, TicketState>,
-    tickets_of: BTreeMap<Subject, BTreeSet<Arc<str>>>,
-    calls_of: BTreeMap<Subject, Vec<CallState>>,
-    grants: BTreeMap<Arc<str>, Grant>,
+    numbers: Map<Arc<str>, u32>,
+    tickets: Vec<TicketState>,
+    free: Vec<u32>,
+    tickets_of: Map<u32, Vec<u32>>,
+    desks: Map<u32, Desk>,
+    requests: Map<Arc<str>, u32>,
+    origins: Map<u32, Origin>,
     connected: bool,
     day: i64,
 }
@@ -69,118 +121,318 @@ impl Reasons {
     pub(crate) fn new(outlives: Duration) -> Self {
         Self {
             outlives,
-            tickets: BTreeMap::new(),
-            tickets_of: BTreeMap::new(),
-            calls_of: BTreeMap::new(),
-            grants: BTreeMap::new(),
+            numbers: Map::default(),
+            tickets: Vec::new(),
+            free: Vec::new(),
+            tickets_of: Map::default(),
+            desks: Map::default(),
+            requests: Map::default(),
+            origins: Map::default(),
             connected: false,
             day: i64::MIN,
         }
     }
 
-    /// Whether any source has told of reasons.
+    /// Whether any source has told of reasons; if none has, their absence means nothing.
     pub(crate) fn connected(&self) -> bool {
         self.connected
-    }
-
-    pub(crate) fn ticket(&mut self, ticket: &Ticket) {
-        self.connected = true;
-        let state = self.tickets.entry(Arc::clone(&ticket.ticket)).or_default();
-        let opened = ticket.event == TicketEvent::Opened;
-        state.by_customer |= ticket.inbound_ref.is_some()
-            || (opened && ticket.opened_by.as_deref() == Some("customer"));
-        if let Some(assignee) = &ticket.assignee
-            && state.assignee.as_ref() != Some(assignee)
-        {
-            let former = state.assignee.replace(assignee.clone());
-            state.former = former.map(|actor| (actor, ticket.ts));
-        }
-        match ticket.event {
-            TicketEvent::Closed => state.closed = Some(ticket.ts),
-            TicketEvent::Opened | TicketEvent::Reopened => state.closed = None,
-            TicketEvent::Assigned
-            | TicketEvent::Escalated
-            | TicketEvent::Note
-            | TicketEvent::Reply
-            | TicketEvent::Linked => {}
-        }
-        if let Some(subject) = &ticket.subject {
-            if let Some(old) = state.subject.replace(subject.clone())
-                && old != *subject
-                && let Some(tickets) = self.tickets_of.get_mut(&old)
-            {
-                tickets.remove(&ticket.ticket);
-            }
-            let tickets = self.tickets_of.entry(subject.clone()).or_default();
-            tickets.insert(Arc::clone(&ticket.ticket));
-        }
-        self.forget(ticket.ts);
-    }
-
-    /// A call explains what is read from its start until a while after its end.
-    pub(crate) fn call(&mut self, call: &Call) {
-        self.connected = true;
-        let Some(subject) = &call.subject else { return };
-        let seconds = Duration::try_from_secs_f64(call.seconds).unwrap_or(Duration::ZERO);
-        let calls = self.calls_of.entry(subject.clone()).or_default();
-        calls.push(CallState {
-            actor: call.actor.clone(),
-            ends: call.ts.after(seconds),
-            strong: call.direction == Direction::In || call.booking.is_some(),
-        });
-        self.forget(call.ts);
-    }
-
-    /// An approval counts if somebody else than the asker granted it; its scope is a list of
-    /// customers, separated by commas or spaces.
-    pub(crate) fn approval(&mut self, approval: &Approval) {
-        self.connected = true;
-        let by_another = approval.by.as_ref().is_some_and(|by| *by != approval.actor);
-        if approval.event == ApprovalEvent::Granted && by_another {
-            let scope = approval.scope.as_deref().unwrap_or_default();
-            let scope = scope.split([',', ' ']).filter(|name| !name.is_empty()).map(Subject::new);
-            let grant = Grant { actor: approval.actor.clone(), scope: scope.collect() };
-            self.grants.insert(Arc::clone(&approval.request), grant);
-        } else if matches!(approval.event, ApprovalEvent::Expired | ApprovalEvent::Refused) {
-            self.grants.remove(&approval.request);
-        }
     }
 
     pub(crate) fn access(&mut self, access: &Access) {
         self.connected |= access.grade.is_some();
     }
 
-    /// How well the access to this subject is explained.
-    pub(crate) fn explain(&self, access: &Access, subject: &Subject) -> Explanation {
-        match access.grade {
-            Some(Grade::Strong) => Explanation::Strong,
-            Some(Grade::Weak) => Explanation::Weak,
-            None => self.derive(&access.actor, subject, access.ts),
+    fn desk(&mut self, actor: u32) -> &mut Desk {
+        self.desks.entry(actor).or_default()
+    }
+
+    pub(crate) fn ticket(
+        &mut self,
+        ticket: &Ticket,
+        (subject, assignee): (Option<u32>, Option<u32>),
+        (opener, origin): (Option<u32>, Option<u32>),
+    ) {
+        self.connected = true;
+        self.forget(ticket.ts);
+        let number = self.ticket_number(ticket);
+        let Some(state) = self.tickets.get_mut(number as usize) else { return };
+        state.touched = state.touched.max(ticket.ts);
+        let opened = ticket.event == TicketEvent::Opened;
+        state.by_customer |= ticket.inbound_ref.is_some()
+            || (opened && ticket.opened_by.as_deref() == Some("customer"));
+        state.opener = opener.filter(|_| opened).unwrap_or(state.opener);
+        state.origin = origin.unwrap_or(state.origin);
+        if let Some(assignee) = assignee.filter(|assignee| *assignee != state.assignee) {
+            if state.assignee != NONE {
+                state.former = (state.assignee, ticket.ts);
+            }
+            state.assignee = assignee;
+        }
+        match ticket.event {
+            TicketEvent::Closed => state.closed = Some(ticket.ts),
+            TicketEvent::Opened => {
+                state.opened = ticket.ts;
+                state.closed = state.closed.filter(|closed| *closed > ticket.ts);
+            }
+            TicketEvent::Reopened => state.closed = None,
+            TicketEvent::Reply => state.answered = true,
+            TicketEvent::Assigned
+            | TicketEvent::Escalated
+            | TicketEvent::Note
+            | TicketEvent::Linked => {}
+        }
+        if let Some(subject) = subject
+            && state.subject != subject
+        {
+            let old = std::mem::replace(&mut state.subject, subject);
+            self.link(number, old, subject);
+        }
+        self.count_origin(number);
+    }
+
+    fn ticket_number(&mut self, ticket: &Ticket) -> u32 {
+        if let Some(number) = self.numbers.get(&*ticket.ticket) {
+            return *number;
+        }
+        let state = TicketState {
+            subject: NONE,
+            by_customer: false,
+            opener: NONE,
+            origin: NONE,
+            opened: ticket.ts,
+            assignee: NONE,
+            former: (NONE, ticket.ts),
+            closed: None,
+            touched: ticket.ts,
+            answered: false,
+            counted: false,
+        };
+        let free = self.free.pop();
+        let number = match free.and_then(|free| Some((free, self.tickets.get_mut(free as usize)?)))
+        {
+            Some((free, slot)) => {
+                *slot = state;
+                free
+            }
+            None => {
+                self.tickets.push(state);
+                u32::try_from(self.tickets.len() - 1).unwrap_or(NONE)
+            }
+        };
+        self.numbers.insert(Arc::clone(&ticket.ticket), number);
+        number
+    }
+
+    fn link(&mut self, number: u32, old: u32, subject: u32) {
+        if let Some(list) = self.tickets_of.get_mut(&old) {
+            list.retain(|other| *other != number);
+        }
+        self.tickets_of.entry(subject).or_default().push(number);
+    }
+
+    /// Counts whose customers an origin writes for, and whom it reaches.
+    fn count_origin(&mut self, number: u32) {
+        let Some(state) = self.tickets.get_mut(number as usize) else { return };
+        let complete = state.assignee != NONE && state.subject != NONE && state.origin != NONE;
+        if !complete || state.counted {
+            return;
+        }
+        state.counted = true;
+        let origin = self.origins.entry(state.origin).or_default();
+        if origin.subjects.contains(&state.subject) {
+            return;
+        }
+        origin.many |= origin.subjects.len() >= ORIGIN && {
+            let first = origin.assignees.first().copied().unwrap_or(NONE);
+            origin.assignees.iter().filter(|assignee| **assignee == first).count() * 2 < ORIGIN
+        };
+        if origin.subjects.len() >= ORIGIN {
+            origin.subjects.remove(0);
+            origin.assignees.remove(0);
+        }
+        origin.subjects.push(state.subject);
+        origin.assignees.push(state.assignee);
+    }
+
+    /// A call explains what is read from its start until a while after its end.
+    pub(crate) fn call(&mut self, call: &Call, actor: u32, subject: Option<u32>) {
+        self.connected = true;
+        self.forget(call.ts);
+        let seconds = Duration::try_from_secs_f64(call.seconds).unwrap_or(Duration::ZERO);
+        let strong = call.direction == Direction::In || call.booking.is_some();
+        let ends = call.ts.after(seconds);
+        let (outlives, ts) = (self.outlives, call.ts);
+        let calls = &mut self.desk(actor).calls;
+        while calls.front().is_some_and(|(_, end, _)| end.after(outlives) < ts) {
+            calls.pop_front();
+        }
+        calls.push_back((subject.unwrap_or(NONE), ends, strong));
+    }
+
+    /// An approval counts if somebody else than the asker granted it; its scope is a list of
+    /// customers. A scope that names none is taken to be of all of them, for a day.
+    pub(crate) fn approval(
+        &mut self,
+        approval: &Approval,
+        (actor, by): (u32, Option<u32>),
+        scope: &[u32],
+    ) {
+        self.connected = true;
+        let next = u32::try_from(self.requests.len()).unwrap_or(NONE);
+        let request = *self.requests.entry(Arc::clone(&approval.request)).or_insert(next);
+        let grants = &mut self.desk(actor).grants;
+        let another = by.filter(|by| *by != actor);
+        if approval.event == ApprovalEvent::Granted
+            && let Some(by) = another
+        {
+            if scope.is_empty() {
+                grants.push_back((request, NONE, by, approval.ts.after(DAY)));
+            }
+            for subject in scope {
+                grants.push_back((request, *subject, by, approval.ts.after(GRANTED)));
+            }
+            while grants.len() > GRANTS {
+                grants.pop_front();
+            }
+            let granted = &mut self.desk(by).granted;
+            match granted.iter_mut().find(|(to, _)| *to == actor) {
+                Some((_, last)) => *last = approval.ts,
+                None => granted.push((actor, approval.ts)),
+            }
+        } else if matches!(approval.event, ApprovalEvent::Expired | ApprovalEvent::Refused) {
+            grants.retain(|(other, ..)| *other != request);
         }
     }
 
-    fn derive(&self, actor: &Actor, subject: &Subject, now: Timestamp) -> Explanation {
-        let grade = |strong| if strong { Explanation::Strong } else { Explanation::Weak };
-        let lasts = |end: Timestamp| now <= end.after(self.outlives);
-        let tickets = self.tickets_of.get(subject).into_iter().flatten();
-        let by_ticket = tickets.filter_map(|id| self.tickets.get(id)).filter(|ticket| {
-            let former = ticket.former.as_ref();
-            let held = ticket.assignee.as_ref() == Some(actor)
-                || former.is_some_and(|(former, until)| former == actor && lasts(*until));
-            held && ticket.closed.is_none_or(lasts)
-        });
-        let calls = self.calls_of.get(subject).into_iter().flatten();
-        let by_call = calls.filter(|call| call.actor == *actor && lasts(call.ends));
-        let by_grant = self
+    /// Whether the first account has granted the second one something of late.
+    pub(crate) fn has_granted(&self, by: u32, to: u32, now: Timestamp) -> bool {
+        self.desks.get(&by).is_some_and(|desk| {
+            desk.granted.iter().any(|(other, at)| *other == to && now.since(*at) < DAY * 60)
+        })
+    }
+
+    /// Whether the account is on a call.
+    pub(crate) fn on_call(&self, actor: u32, now: Timestamp) -> bool {
+        let desk = self.desks.get(&actor);
+        desk.and_then(|desk| desk.calls.back()).is_some_and(|(_, ends, _)| now < *ends)
+    }
+
+    /// How well the access to this subject is explained, by what is known now.
+    pub(crate) fn explain(&self, access: &Access, actor: u32, subject: u32) -> Reason {
+        match access.grade {
+            Some(Grade::Strong) => {
+                let derived = self.derive((actor, subject), access.ts, access.ticket.as_deref());
+                Reason { class: Class::Strong, ..derived }
+            }
+            Some(Grade::Weak) => {
+                let derived = self.derive((actor, subject), access.ts, access.ticket.as_deref());
+                let approved = derived.class == Class::Approved;
+                let class = if approved { Class::Approved } else { Class::Weak };
+                Reason { class, ..derived }
+            }
+            None => self.derive((actor, subject), access.ts, access.ticket.as_deref()),
+        }
+    }
+
+    /// How an access at that time is explained by what is known now.
+    pub(crate) fn derive(
+        &self,
+        (actor, subject): (u32, u32),
+        at: Timestamp,
+        claimed: Option<&str>,
+    ) -> Reason {
+        let mut best = Reason::of(Class::Bare);
+        let mut better = |reason: Reason| {
+            if reason.class < best.class {
+                best = reason;
+            }
+        };
+        let tickets = self.tickets_of.get(&subject);
+        for ticket in tickets.into_iter().flatten() {
+            if let Some(state) = self.tickets.get(*ticket as usize) {
+                better(self.by_ticket(state, actor, at));
+            }
+        }
+        if let Some(desk) = self.desks.get(&actor) {
+            better(self.by_desk(desk, subject, at));
+        }
+        if best.class >= Class::Dangling
+            && let Some(claimed) = claimed.and_then(|name| self.numbers.get(name))
+            && let Some(state) = self.tickets.get(*claimed as usize)
+        {
+            best.class = match state.subject {
+                NONE if state.assignee == actor || state.assignee == NONE => Class::Dangling,
+                other if other != subject && best.class == Class::Bare => Class::Misclaimed,
+                _ => best.class,
+            };
+        }
+        best
+    }
+
+    fn by_ticket(&self, state: &TicketState, actor: u32, at: Timestamp) -> Reason {
+        let lasts = |end: Timestamp| at <= end.after(self.outlives);
+        let mine = state.assignee == actor
+            || (state.former.0 == actor && lasts(state.former.1))
+            || (state.opener == actor && state.assignee == NONE);
+        let open = state.closed.is_none_or(lasts) && state.opened <= at.after(HOUR);
+        let class = match (mine, open) {
+            (true, true) if self.genuine(state) => Class::Strong,
+            (true, true) => Class::Weak,
+            (false, true) => Class::Colleague,
+            (true, false) => Class::Past,
+            (false, false) => Class::Archive,
+        };
+        let fleeting = !state.answered
+            && state.closed.is_some_and(|closed| closed.since(state.opened) < HOUR * 2);
+        let clustered = class == Class::Strong && self.clustered(state.origin, actor);
+        Reason { class, by: NONE, clustered, fleeting }
+    }
+
+    /// Whether the customer caused it: they wrote, or called the account that noted it down.
+    fn genuine(&self, state: &TicketState) -> bool {
+        let desk = self.desks.get(&state.opener);
+        state.by_customer
+            || desk.is_some_and(|desk| {
+                desk.calls.iter().any(|(subject, ends, strong)| {
+                    let near =
+                        state.opened <= ends.after(HOUR / 2) && ends.since(state.opened) <= HOUR;
+                    *strong && near && (*subject == state.subject || *subject == NONE)
+                })
+            })
+    }
+
+    fn clustered(&self, origin: u32, actor: u32) -> bool {
+        self.origins.get(&origin).is_some_and(|origin| {
+            let mine = origin.assignees.iter().filter(|assignee| **assignee == actor).count();
+            !origin.many && mine >= 3 && mine * 10 >= origin.assignees.len() * 7
+        })
+    }
+
+    fn by_desk(&self, desk: &Desk, subject: u32, at: Timestamp) -> Reason {
+        let lasts = |end: Timestamp| at <= end.after(self.outlives);
+        let mut best = Reason::of(Class::Bare);
+        for (with, ends, strong) in desk.calls.iter().rev() {
+            let class = match (*with == subject, *with == NONE, strong) {
+                (true, _, true) if lasts(*ends) => Class::Strong,
+                (true, _, false) if lasts(*ends) => Class::Weak,
+                (_, true, true) if at <= ends.after(HOUR / 2) => Class::Colleague,
+                _ => continue,
+            };
+            if class < best.class {
+                best = Reason::of(class);
+            }
+        }
+        let granted = desk
             .grants
-            .values()
-            .any(|grant| grant.actor == *actor && grant.scope.contains(subject));
-        by_ticket
-            .map(|ticket| grade(ticket.by_customer))
-            .chain(by_call.map(|call| grade(call.strong)))
-            .chain(by_grant.then_some(Explanation::Strong))
-            .max()
-            .unwrap_or(Explanation::Missing)
+            .iter()
+            .rev()
+            .find(|(_, scope, _, until)| (*scope == subject || *scope == NONE) && at <= *until);
+        match granted {
+            Some((_, _, by, _)) if best.class > Class::Approved => {
+                Reason { by: *by, ..Reason::of(Class::Approved) }
+            }
+            _ => best,
+        }
     }
 
     /// Once a day, forgets what can explain nothing any more.
@@ -189,19 +441,24 @@ impl Reasons {
             return;
         }
         self.day = now.day();
-        let lasts = |end: Timestamp| now <= end.after(self.outlives);
-        let kept = |ticket: &TicketState| {
-            ticket.closed.is_none_or(|closed| now <= closed.after(REOPENED_WITHIN))
-        };
-        self.calls_of.retain(|_, calls| {
-            calls.retain(|call| lasts(call.ends));
-            !calls.is_empty()
+        let (tickets, tickets_of) = (&self.tickets, &mut self.tickets_of);
+        let mut freed = Vec::new();
+        self.numbers.retain(|_, number| {
+            let Some(state) = tickets.get(*number as usize) else { return false };
+            let ended = state.closed.unwrap_or(state.touched.after(REMEMBERED));
+            let kept = now <= ended.after(REMEMBERED);
+            if !kept {
+                if let Some(list) = tickets_of.get_mut(&state.subject) {
+                    list.retain(|other| other != number);
+                    if list.is_empty() {
+                        tickets_of.remove(&state.subject);
+                    }
+                }
+                freed.push(*number);
+            }
+            kept
         });
-        self.tickets.retain(|_, ticket| kept(ticket));
-        let tickets = &self.tickets;
-        self.tickets_of.retain(|_, ids| {
-            ids.retain(|id| tickets.contains_key(id));
-            !ids.is_empty()
-        });
+        freed.sort_unstable();
+        self.free.extend(freed);
     }
 }

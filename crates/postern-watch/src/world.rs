@@ -1,16 +1,15 @@
 //! What is known of the world so far, from the events seen so far and from nothing else.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::BTreeSet;
 
 use postern_model::{
-    Access, AccessDecision, Actor, Event, Person, PersonEvent, Subject, Timestamp,
+    Access, AccessDecision, Actor, Event, Person, PersonEvent, SubjectChange, Timestamp,
 };
 
-use crate::reasons::{Explanation, Reasons};
+use crate::{
+    names::{NONE, Names},
+    reasons::{Class, Reasons},
+};
 
 /// What an access showed of its subjects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,80 +22,241 @@ pub(crate) enum Shown {
     Clear,
 }
 
-/// The account of a person, as HR and the accesses tell of it.
-#[derive(Debug, Default)]
-struct Account {
-    role: Option<Arc<str>>,
-    left: Option<Timestamp>,
+/// The account of a person, as HR tells of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) role: u32,
+    pub(crate) team: u32,
+    pub(crate) queues: Vec<u32>,
+    pub(crate) languages: Vec<u32>,
+    pub(crate) hired: Option<Timestamp>,
+    pub(crate) notice: bool,
+    pub(crate) absent: bool,
+    pub(crate) left: Option<Timestamp>,
+    /// Whether HR has told of it at all.
+    pub(crate) known: bool,
+}
+
+/// What is known of a customer.
+#[derive(Debug, Clone)]
+pub(crate) struct Customer {
+    pub(crate) queue: u32,
+    pub(crate) language: u32,
+    pub(crate) vip: bool,
+    pub(crate) decoy: bool,
+    /// The digits at the end of the identifier, if there are enough of them to be a sequence.
+    pub(crate) number: Option<u64>,
+    /// The two accounts that last looked without any reason, and on which day.
+    pub(crate) strays: [(u32, i64); 2],
 }
 
 /// The state that detectors share.
 #[derive(Debug)]
 pub(crate) struct World {
-    accounts: BTreeMap<Actor, Account>,
-    decoys: BTreeSet<Subject>,
-    reasons: Reasons,
+    pub(crate) actors: Names,
+    pub(crate) subjects: Names,
+    pub(crate) words: Names,
+    members: Vec<Member>,
+    customers: Vec<Customer>,
+    pub(crate) reasons: Reasons,
+    agent: u32,
+    /// Whether HR has told of anybody.
+    pub(crate) staffed: bool,
+    gone: BTreeSet<u32>,
 }
 
 impl World {
-    pub(crate) fn new(reason_outlives: Duration) -> Self {
-        let reasons = Reasons::new(reason_outlives);
-        Self { accounts: BTreeMap::new(), decoys: BTreeSet::new(), reasons }
+    pub(crate) fn new(reason_outlives: std::time::Duration) -> Self {
+        let mut words = Names::default();
+        let agent = words.number("agent");
+        Self {
+            actors: Names::default(),
+            subjects: Names::default(),
+            words,
+            members: Vec::new(),
+            customers: Vec::new(),
+            reasons: Reasons::new(reason_outlives),
+            agent,
+            staffed: false,
+            gone: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn observe(&mut self, event: &Event) {
         match event {
             Event::Person(person) => self.person(person),
-            Event::Subject(change) => {
-                if change.tags.iter().any(|tag| &**tag == "canary") {
-                    self.decoys.insert(change.subject.clone());
-                }
+            Event::Subject(change) => self.change(change),
+            Event::Ticket(ticket) => {
+                let subject = ticket.subject.as_ref().map(|s| self.subject(s.as_str()));
+                let assignee = ticket.assignee.as_ref().map(|a| self.actor(a));
+                let opener = ticket.opened_by.as_deref().filter(|by| *by != "customer");
+                let opener = opener.map(|by| self.actor(&Actor::new(by)));
+                let origin = ticket.origin.as_deref().map(|o| self.words.number(o));
+                self.reasons.ticket(ticket, (subject, assignee), (opener, origin));
             }
-            Event::Ticket(ticket) => self.reasons.ticket(ticket),
-            Event::Call(call) => self.reasons.call(call),
-            Event::Approval(approval) => self.reasons.approval(approval),
-            Event::Access(access) => self.reasons.access(access),
-            Event::Complaint(_) => {}
+            Event::Call(call) => {
+                let subject = call.subject.as_ref().map(|s| self.subject(s.as_str()));
+                let actor = self.actor(&call.actor);
+                self.reasons.call(call, actor, subject);
+            }
+            Event::Approval(approval) => {
+                let actor = self.actor(&approval.actor);
+                let by = approval.by.as_ref().map(|by| self.actor(by));
+                let scope = approval.scope.as_deref().unwrap_or_default();
+                let scope = scope.split([',', ' ', ';']).filter(|name| !name.is_empty());
+                let scope = scope.filter_map(|name| {
+                    let bare = name.rsplit([':', '=']).next().unwrap_or(name);
+                    self.subjects.known(name).or_else(|| self.subjects.known(bare))
+                });
+                let scope: Vec<u32> = scope.collect();
+                self.reasons.approval(approval, (actor, by), &scope);
+            }
+            Event::Access(access) => {
+                self.actor(&access.actor);
+                self.reasons.access(access);
+            }
+            Event::Complaint(complaint) => {
+                self.subject(complaint.subject.as_str());
+            }
         }
+    }
+
+    /// The account's number.
+    pub(crate) fn actor(&mut self, actor: &Actor) -> u32 {
+        let number = self.actors.number(actor.as_str());
+        while self.members.len() <= number as usize {
+            self.members.push(Member {
+                role: self.agent,
+                team: NONE,
+                queues: Vec::new(),
+                languages: Vec::new(),
+                hired: None,
+                notice: false,
+                absent: false,
+                left: None,
+                known: false,
+            });
+        }
+        number
+    }
+
+    /// The customer's number.
+    pub(crate) fn subject(&mut self, subject: &str) -> u32 {
+        let number = self.subjects.number(subject);
+        while self.customers.len() <= number as usize {
+            self.customers.push(Customer {
+                queue: NONE,
+                language: NONE,
+                vip: false,
+                decoy: false,
+                number: digits(subject),
+                strays: [(NONE, i64::MIN); 2],
+            });
+        }
+        number
+    }
+
+    pub(crate) fn member(&self, actor: u32) -> Option<&Member> {
+        self.members.get(actor as usize)
+    }
+
+    pub(crate) fn customer(&self, subject: u32) -> Option<&Customer> {
+        self.customers.get(subject as usize)
+    }
+
+    /// Remembers that the account looked at the customer without any reason.
+    pub(crate) fn stray(&mut self, subject: u32, actor: u32, day: i64) {
+        let Some(customer) = self.customers.get_mut(subject as usize) else { return };
+        let [first, second] = customer.strays;
+        customer.strays =
+            if first.0 == actor { [(actor, day), second] } else { [(actor, day), first] };
     }
 
     fn person(&mut self, person: &Person) {
-        let account = self.accounts.entry(person.actor.clone()).or_default();
-        if let Some(role) = &person.role {
-            account.role = Some(Arc::clone(role));
+        self.staffed = true;
+        let number = self.actor(&person.actor);
+        let words = |list: &[std::sync::Arc<str>], names: &mut Names| -> Vec<u32> {
+            list.iter().map(|word| names.number(word)).collect()
+        };
+        let queues = words(&person.queues, &mut self.words);
+        let languages = words(&person.languages, &mut self.words);
+        let role = person.role.as_deref().map(|role| self.words.number(role));
+        let team = person.team.as_deref().map(|team| self.words.number(team));
+        let Some(member) = self.members.get_mut(number as usize) else { return };
+        member.known = true;
+        member.role = role.unwrap_or(member.role);
+        member.team = team.unwrap_or(member.team);
+        if !queues.is_empty() {
+            member.queues = queues;
+        }
+        if !languages.is_empty() {
+            member.languages = languages;
         }
         match person.event {
-            PersonEvent::Left => account.left = Some(person.ts),
-            PersonEvent::Hired | PersonEvent::Returned => account.left = None,
-            PersonEvent::Role | PersonEvent::Notice | PersonEvent::Absent => {}
+            PersonEvent::Left => {
+                member.left = Some(person.ts);
+                self.gone.insert(number);
+            }
+            PersonEvent::Hired => {
+                (member.left, member.notice, member.absent) = (None, false, false);
+                member.hired = Some(person.ts);
+                self.gone.remove(&number);
+            }
+            PersonEvent::Returned => {
+                (member.left, member.absent) = (None, false);
+                self.gone.remove(&number);
+            }
+            PersonEvent::Notice => member.notice = true,
+            PersonEvent::Absent => member.absent = true,
+            PersonEvent::Role => {}
         }
     }
 
-    /// The role of an account; accounts that no feed tells of are agents.
-    pub(crate) fn role(&self, actor: &Actor) -> Arc<str> {
-        let role = self.accounts.get(actor).and_then(|account| account.role.clone());
-        role.unwrap_or_else(|| Arc::from("agent"))
+    fn change(&mut self, change: &SubjectChange) {
+        let number = self.subject(change.subject.as_str());
+        let queue = change.queue.as_deref().map(|word| self.words.number(word));
+        let language = change.language.as_deref().map(|word| self.words.number(word));
+        let Some(customer) = self.customers.get_mut(number as usize) else { return };
+        customer.queue = queue.unwrap_or(customer.queue);
+        customer.language = language.unwrap_or(customer.language);
+        for tag in &change.tags {
+            customer.vip |= &**tag == "vip" || tag.starts_with("employee:");
+            customer.decoy |= &**tag == "canary";
+        }
     }
 
     /// When the account's owner left, if they did.
     pub(crate) fn left(&self, actor: &Actor) -> Option<Timestamp> {
-        self.accounts.get(actor)?.left
+        let number = self.actors.known(actor.as_str())?;
+        self.member(number)?.left
+    }
+
+    /// Whether nothing explains the access to the customer, by an account whose task that is not.
+    pub(crate) fn is_suspicious(&self, access: &Access, subject: &postern_model::Subject) -> bool {
+        let actor = self.actors.known(access.actor.as_str());
+        let subject = self.subjects.known(subject.as_str());
+        let (Some(actor), Some(subject)) = (actor, subject) else { return true };
+        let role = self.member(actor).map_or(self.agent, |member| member.role);
+        let served = role == self.agent || self.words.text(role) == "lead";
+        let class = match access.grade {
+            Some(_) => Class::Bare,
+            None => self.reasons.derive((actor, subject), access.ts, None).class,
+        };
+        served && class >= Class::Dangling
     }
 
     /// Whether the customer is a planted one.
-    pub(crate) fn is_decoy(&self, subject: &Subject) -> bool {
-        self.decoys.contains(subject)
+    pub(crate) fn is_decoy(&self, subject: &postern_model::Subject) -> bool {
+        let number = self.subjects.known(subject.as_str());
+        number.and_then(|number| self.customer(number)).is_some_and(|customer| customer.decoy)
     }
+}
 
-    /// Whether any source has ever told of reasons; if none has, their absence means nothing.
-    pub(crate) fn knows_reasons(&self) -> bool {
-        self.reasons.connected()
-    }
-
-    /// What entitles the account to the subject at the time of the access.
-    pub(crate) fn explain(&self, access: &Access, subject: &Subject) -> Explanation {
-        self.reasons.explain(access, subject)
-    }
+/// The number at the end of an identifier, if it has at least four digits.
+fn digits(name: &str) -> Option<u64> {
+    let start = name.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |last| last + 1);
+    let tail = name.get(start..).unwrap_or_default();
+    if (4..=18).contains(&tail.len()) { tail.parse().ok() } else { None }
 }
 
 /// What the access showed. A source that names no fields is taken to have shown them in clear.

@@ -232,6 +232,6 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) feed: PathBuf,
     /// Where to write the findings, instead of findings.jsonl in the feed folder.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", alias = "out")]
+    pub(crate) findings: Option<PathBuf>,
 }

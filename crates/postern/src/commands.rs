@@ -23,7 +23,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::CheckConfig(args) => check_config::run(config, &args),
         Command::Person(command) => person::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),
-        Command::Replay(args) => replay::run(&args),
+        Command::Replay(args) => replay::run(config, &args),
         Command::Suspend(args) => gateway::suspend(config, args),
         Command::Resume(args) => gateway::resume(config, args),
         Command::Status(args) => gateway::status(config, &args),

@@ -8,6 +8,8 @@
 
 use std::{fs, path::Path};
 
+use postern_watch::WatchConfig;
+
 pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
@@ -45,6 +47,21 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Loaded, ConfigError> {
     let file: file::File =
         toml::from_str(text).map_err(|error| ConfigError::syntax(&source, &error))?;
     check::check(file, path, &source)
+}
+
+/// What a configuration file says of the detectors. A replay needs nothing else of it, so the rest
+/// may be missing, and is not looked at.
+pub(crate) fn watch_of(path: &Path) -> Result<WatchConfig, ConfigError> {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        #[serde(default)]
+        watch: file::WatchFile,
+    }
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let source = error::Source::new(path, &text);
+    let part: Part = toml::from_str(&text).map_err(|error| ConfigError::syntax(&source, &error))?;
+    check::watch(part.watch, path, &source)
 }
 
 #[cfg(test)]

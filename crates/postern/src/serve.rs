@@ -246,7 +246,7 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             Body::Noted(_) | Body::Disclosed(_) => {}
         }
         for event in crate::events::of_entry(&entry) {
-            unrecorded.extend(watch.observe(&event));
+            unrecorded.extend(watch.observe(event.seen(), &event));
         }
     }
     Ok(History { suspended, watch, unrecorded, entries: count })

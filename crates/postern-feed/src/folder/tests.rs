@@ -73,9 +73,29 @@ fn events_come_in_the_order_in_which_they_were_seen() {
 fn an_older_line_is_delivered_as_known_when_it_is_read() {
     let problems = check(
         &[("tickets.jsonl", &[ticket(7, None), ticket(3, None)])],
-        &["tickets:1 @7", "tickets:2 @7"],
+        &["tickets:2 @7", "tickets:1 @7"],
     );
     assert_eq!(problems.out_of_order, 1);
+}
+
+#[test]
+fn lines_of_the_same_moment_may_stand_in_any_order() {
+    let assigned = ticket(1, None).replace("opened", "assigned");
+    let other = ticket(1, None).replace("\"t\"", "\"u\"");
+    let lines = [ticket(1, None), assigned, other];
+    let told = |order: [usize; 3]| -> Vec<Event> {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = order.map(|place| lines[place].clone());
+        put(&folder.path().join("tickets.jsonl"), &lines.join("\n"));
+        let stream = Folder::open(folder.path(), Options::default()).unwrap();
+        stream.map(|arrival| arrival.unwrap().event).collect()
+    };
+    let expected = told([0, 1, 2]);
+    for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        assert_eq!(told(order), expected);
+    }
+    let Event::Ticket(last) = &expected[2] else { panic!("tickets only") };
+    assert_eq!(last.event, TicketEvent::Assigned, "a ticket is opened before it is assigned");
 }
 
 #[test]

@@ -44,12 +44,14 @@ fn person(minute: i64, event: PersonEvent) -> Event {
     })
 }
 
+const DAY: i64 = 24 * 60;
+
 /// Each finding as `kind alert evidence`.
 fn check(events: &[Event], expected: &[&str]) {
-    let mut watch = Watch::new(WatchConfig::default());
+    let mut watch = Watch::new(&WatchConfig::default());
     let findings: Vec<String> = events
         .iter()
-        .flat_map(|event| watch.observe(event))
+        .flat_map(|event| watch.observe(event.seen(), event))
         .map(|f| format!("{} {} {}", f.kind, f.alert, f.evidence.join(",")))
         .collect();
     assert_eq!(findings, expected);
@@ -80,7 +82,7 @@ fn a_decoy_is_told_once_when_it_is_opened() {
 }
 
 #[test]
-fn a_leavers_session_is_told_once_each() {
+fn a_leavers_session_is_told_once_each_and_the_last_day_is_no_alert() {
     let used = |minute, session: &str| {
         let access = access(minute, AccessDecision::Mask, "c");
         Event::Access(Access { session: session.into(), ..access })
@@ -91,11 +93,13 @@ fn a_leavers_session_is_told_once_each() {
             person(2, PersonEvent::Left),
             used(3, "s1"),
             used(4, "s1"),
-            used(5, "s2"),
-            person(6, PersonEvent::Hired),
-            used(7, "s3"),
+            used(DAY + 5, "s2"),
+            used(DAY + 6, "s2"),
+            used(DAY + 7, "s3"),
+            person(DAY + 8, PersonEvent::Hired),
+            used(DAY + 9, "s4"),
         ],
-        &["leaver_session true e3", "leaver_session true e5"],
+        &["leaver_session false e3", "leaver_session true e1445", "leaver_session false e1447"],
     );
 }
 

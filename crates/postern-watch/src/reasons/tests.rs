@@ -1,6 +1,7 @@
-use postern_model::AccessDecision;
+use postern_model::{AccessDecision, Actor, Event, Subject};
 
 use super::*;
+use crate::world::World;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -44,55 +45,63 @@ fn access(hour: i64, actor: &str) -> Access {
     }
 }
 
-fn reasons() -> Reasons {
-    Reasons::new(Duration::from_secs(24 * 3_600))
+fn world() -> World {
+    let mut world = World::new(Duration::from_secs(24 * 3_600));
+    world.subject("c");
+    world
+}
+
+fn explained(world: &mut World, access: &Access) -> Class {
+    let (actor, subject) = (world.actor(&access.actor), world.subject("c"));
+    world.reasons.explain(access, actor, subject).class
 }
 
 #[track_caller]
-fn check(reasons: &Reasons, hour: i64, actor: &str, expected: Explanation) {
-    assert_eq!(reasons.explain(&access(hour, actor), &Subject::new("c")), expected);
+fn check(world: &mut World, hour: i64, actor: &str, expected: Class) {
+    assert_eq!(explained(world, &access(hour, actor)), expected);
 }
 
 #[test]
 fn a_customers_ticket_explains_its_assignee_until_a_day_after_it_closed() {
-    let mut reasons = reasons();
-    assert!(!reasons.connected());
-    reasons.ticket(&ticket(0, TicketEvent::Opened, Some("customer"), None));
-    assert!(reasons.connected());
-    check(&reasons, 1, "a", Explanation::Missing);
-    reasons.ticket(&ticket(2, TicketEvent::Assigned, None, Some("a")));
-    check(&reasons, 3, "a", Explanation::Strong);
-    check(&reasons, 3, "b", Explanation::Missing);
-    reasons.ticket(&ticket(4, TicketEvent::Assigned, None, Some("b")));
-    check(&reasons, 28, "a", Explanation::Strong);
-    check(&reasons, 29, "a", Explanation::Missing);
-    reasons.ticket(&ticket(30, TicketEvent::Closed, None, None));
-    check(&reasons, 54, "b", Explanation::Strong);
-    check(&reasons, 55, "b", Explanation::Missing);
-    reasons.ticket(&ticket(100, TicketEvent::Reopened, None, None));
-    check(&reasons, 101, "b", Explanation::Strong);
-    reasons.ticket(&ticket(102, TicketEvent::Closed, None, None));
+    let mut world = world();
+    assert!(!world.reasons.connected());
+    world.observe(&Event::Ticket(ticket(0, TicketEvent::Opened, Some("customer"), None)));
+    assert!(world.reasons.connected());
+    check(&mut world, 1, "a", Class::Colleague);
+    world.observe(&Event::Ticket(ticket(2, TicketEvent::Assigned, None, Some("a"))));
+    check(&mut world, 3, "a", Class::Strong);
+    check(&mut world, 3, "b", Class::Colleague);
+    world.observe(&Event::Ticket(ticket(4, TicketEvent::Assigned, None, Some("b"))));
+    check(&mut world, 28, "a", Class::Strong);
+    check(&mut world, 29, "a", Class::Colleague);
+    world.observe(&Event::Ticket(ticket(30, TicketEvent::Closed, None, None)));
+    check(&mut world, 54, "b", Class::Strong);
+    check(&mut world, 55, "b", Class::Past);
+    check(&mut world, 55, "c", Class::Archive);
+    world.observe(&Event::Ticket(ticket(100, TicketEvent::Reopened, None, None)));
+    check(&mut world, 101, "b", Class::Strong);
+    world.observe(&Event::Ticket(ticket(102, TicketEvent::Closed, None, None)));
     let later = Ticket { ticket: "u".into(), ..ticket(2_000, TicketEvent::Note, None, None) };
-    reasons.ticket(&later);
-    assert_eq!(reasons.tickets.len(), 1, "old tickets are forgotten");
-    assert!(reasons.tickets_of.is_empty());
+    world.observe(&Event::Ticket(later));
+    assert_eq!(world.reasons.numbers.len(), 1, "old tickets are forgotten");
+    check(&mut world, 2_001, "b", Class::Bare);
 }
 
 #[test]
 fn a_ticket_of_ones_own_is_weak_until_the_customer_writes() {
-    let mut reasons = reasons();
-    reasons.ticket(&ticket(0, TicketEvent::Opened, Some("a"), Some("a")));
-    check(&reasons, 1, "a", Explanation::Weak);
+    let mut world = world();
+    world.observe(&Event::Ticket(ticket(0, TicketEvent::Opened, Some("a"), Some("a"))));
+    check(&mut world, 1, "a", Class::Weak);
     let reply = ticket(2, TicketEvent::Reply, Some("customer"), None);
-    reasons.ticket(&reply);
-    check(&reasons, 3, "a", Explanation::Weak);
-    reasons.ticket(&Ticket { inbound_ref: Some("m1".into()), ..reply });
-    check(&reasons, 3, "a", Explanation::Strong);
+    world.observe(&Event::Ticket(reply.clone()));
+    check(&mut world, 3, "a", Class::Weak);
+    world.observe(&Event::Ticket(Ticket { inbound_ref: Some("m1".into()), ..reply }));
+    check(&mut world, 3, "a", Class::Strong);
 }
 
 #[test]
 fn calls_explain_while_they_are_fresh() {
-    let mut reasons = reasons();
+    let mut world = world();
     let call = |direction, booking: Option<&str>| Call {
         ts: Timestamp(0),
         call: "k".into(),
@@ -102,17 +111,17 @@ fn calls_explain_while_they_are_fresh() {
         seconds: 3_600.0,
         booking: booking.map(Into::into),
     };
-    reasons.call(&call(Direction::Out, None));
-    check(&reasons, 1, "a", Explanation::Weak);
-    reasons.call(&call(Direction::Out, Some("b")));
-    check(&reasons, 25, "a", Explanation::Strong);
-    check(&reasons, 26, "a", Explanation::Missing);
-    check(&reasons, 1, "b", Explanation::Missing);
+    world.observe(&Event::Call(call(Direction::Out, None)));
+    check(&mut world, 1, "a", Class::Weak);
+    world.observe(&Event::Call(call(Direction::Out, Some("b"))));
+    check(&mut world, 25, "a", Class::Strong);
+    check(&mut world, 26, "a", Class::Bare);
+    check(&mut world, 1, "b", Class::Bare);
 }
 
 #[test]
 fn approvals_explain_if_another_person_gave_them() {
-    let mut reasons = reasons();
+    let mut world = world();
     let approval = |event, by: &str| Approval {
         ts: Timestamp(0),
         request: "r".into(),
@@ -121,20 +130,57 @@ fn approvals_explain_if_another_person_gave_them() {
         by: Some(Actor::new(by)),
         scope: Some("c0, c".to_owned()),
     };
-    reasons.approval(&approval(ApprovalEvent::Granted, "a"));
-    check(&reasons, 1, "a", Explanation::Missing);
-    reasons.approval(&approval(ApprovalEvent::Granted, "b"));
-    check(&reasons, 1, "a", Explanation::Strong);
-    reasons.approval(&approval(ApprovalEvent::Expired, "b"));
-    check(&reasons, 1, "a", Explanation::Missing);
+    world.observe(&Event::Approval(approval(ApprovalEvent::Granted, "a")));
+    check(&mut world, 1, "a", Class::Bare);
+    world.observe(&Event::Approval(approval(ApprovalEvent::Granted, "b")));
+    check(&mut world, 1, "a", Class::Approved);
+    world.observe(&Event::Approval(approval(ApprovalEvent::Expired, "b")));
+    check(&mut world, 1, "a", Class::Bare);
 }
 
 #[test]
 fn a_grade_that_the_source_states_is_believed() {
-    let mut reasons = reasons();
-    reasons.ticket(&ticket(0, TicketEvent::Opened, Some("customer"), Some("a")));
+    let mut world = world();
+    world.observe(&Event::Ticket(ticket(0, TicketEvent::Opened, Some("customer"), Some("a"))));
     let weak = Access { grade: Some(Grade::Weak), ..access(1, "a") };
-    assert_eq!(reasons.explain(&weak, &Subject::new("c")), Explanation::Weak);
+    assert_eq!(explained(&mut world, &weak), Class::Weak);
     let strong = Access { grade: Some(Grade::Strong), ..access(1, "b") };
-    assert_eq!(reasons.explain(&strong, &Subject::new("c")), Explanation::Strong);
+    assert_eq!(explained(&mut world, &strong), Class::Strong);
+}
+
+#[test]
+fn a_claimed_ticket_is_judged_by_whose_it_is() {
+    let mut world = world();
+    let unlinked = Ticket { subject: None, ..ticket(0, TicketEvent::Opened, None, Some("a")) };
+    world.observe(&Event::Ticket(unlinked));
+    let claimed = Access { ticket: Some("t".into()), ..access(1, "a") };
+    assert_eq!(explained(&mut world, &claimed), Class::Dangling);
+    let other = ticket(2, TicketEvent::Linked, None, None);
+    let other = Ticket { subject: Some(Subject::new("d")), ..other };
+    world.observe(&Event::Ticket(other.clone()));
+    assert_eq!(explained(&mut world, &claimed), Class::Misclaimed);
+    world.observe(&Event::Ticket(Ticket { subject: Some(Subject::new("c")), ..other }));
+    assert_eq!(explained(&mut world, &claimed), Class::Weak);
+}
+
+#[test]
+fn a_sender_who_writes_for_many_to_one_account_is_a_cluster() {
+    let clustered = |accounts: usize| {
+        let mut world = world();
+        for number in 0..6 {
+            let subject = Subject::new(if number == 5 { "c".into() } else { format!("d{number}") });
+            world.observe(&Event::Ticket(Ticket {
+                ticket: format!("t{number}").into(),
+                subject: Some(subject),
+                origin: Some("o".into()),
+                assignee: Some(Actor::new(format!("a{}", (number + 1) % accounts))),
+                ..ticket(0, TicketEvent::Opened, Some("customer"), None)
+            }));
+        }
+        let access = access(1, "a0");
+        let (actor, subject) = (world.actor(&access.actor), world.subject("c"));
+        world.reasons.explain(&access, actor, subject).clustered
+    };
+    assert!(clustered(1));
+    assert!(!clustered(3));
 }

@@ -1,4 +1,4 @@
-use std::{fs::File, io::BufWriter};
+use std::{fs::File, io::BufWriter, path::Path, sync::atomic::Ordering};
 
 use anyhow::Context as _;
 use postern_feed::{Folder, Options, Problems, write_findings};
@@ -6,29 +6,42 @@ use postern_watch::{Watch, WatchConfig};
 
 use crate::{
     cli::ReplayArgs,
-    ui::{self, Outcome},
+    config,
+    ui::{self, Outcome, Progress},
 };
 
 /// Runs the detectors over a feed folder, as they would have run live.
-pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<Outcome> {
-    let mut folder = Folder::open(&args.feed, Options::default())?;
-    let mut watch = Watch::new(WatchConfig::default());
-    let mut findings = Vec::new();
-    let mut events = 0_u64;
-    for arrival in &mut folder {
-        findings.extend(watch.observe(&arrival?.event));
-        events += 1;
-    }
-    let path = args.out.clone().unwrap_or_else(|| args.feed.join("findings.jsonl"));
+/// Only `[watch]` of the configuration is used, and a recording needs no configuration.
+pub(crate) fn run(config: &Path, args: &ReplayArgs) -> anyhow::Result<Outcome> {
+    let missing = config == Path::new("postern.toml") && !config.exists();
+    let config = if missing { WatchConfig::default() } else { config::watch_of(config)? };
+    let path = args.findings.clone().unwrap_or_else(|| args.feed.join("findings.jsonl"));
     let written = || format!("can't write `{}`", path.display());
     let mut out = BufWriter::new(File::create(&path).with_context(written)?);
-    write_findings(&findings, &mut out).with_context(written)?;
+    let folder = Folder::open(&args.feed, Options::default())?;
+    let mut watch = Watch::new(&config);
+    let (mut events, mut found, mut alerts) = (0_u64, 0_usize, 0_usize);
+    let mut failed = Ok(());
+    let (bytes, read) = folder.progress();
+    let mut progress = Progress::new("bytes");
+    let problems = folder.for_each_ahead(|arrival| {
+        let findings = watch.observe(arrival.seen, &arrival.event);
+        events += 1;
+        if events % 8_192 == 0 {
+            progress.at(read.load(Ordering::Relaxed), bytes);
+        }
+        found += findings.len();
+        alerts += findings.iter().filter(|finding| finding.alert).count();
+        if failed.is_ok() && !findings.is_empty() {
+            failed = write_findings(&findings, &mut out);
+        }
+    });
+    progress.end();
+    let problems = problems?;
+    failed.with_context(written)?;
     out.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(written)?;
-
-    let alerts = findings.iter().filter(|finding| finding.alert).count();
-    let found = findings.len();
     ui::result(format!("{events} events, {found} findings, {alerts} of them alerts"))?;
-    report(folder.problems())
+    report(&problems)
 }
 
 /// Says which lines could not be used; too many of them are a failure.

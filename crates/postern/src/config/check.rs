@@ -11,6 +11,7 @@ use std::{
 };
 
 use postern_model::{Secret, Subject};
+use postern_watch::WatchConfig;
 
 use super::{
     ConfigError, Loaded,
@@ -23,10 +24,6 @@ use super::{
 
 mod rules;
 mod writes;
-
-/// The kinds of finding that there are.
-const FINDINGS: [&str; 5] =
-    ["unexplained_share", "decoy_read", "leaver_session", "refused_attempts", "budget_stop"];
 
 pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, ConfigError> {
     let folder = match path.parent() {
@@ -291,23 +288,46 @@ impl Checker<'_> {
                 "0.1 is one false alarm in ten days for a hundred people",
             );
         }
-        self.distinct(&place.key("suspend_on"), "finding", &file.suspend_on);
-        for (index, kind) in file.suspend_on.iter().enumerate() {
-            if !FINDINGS.contains(&kind.as_str()) {
-                self.wrong(
-                    &place.key("suspend_on").index(index),
-                    format!("there is no kind of finding called `{kind}`"),
-                    format!("there are: {}", FINDINGS.join(", ")),
-                );
-            }
-        }
+        self.kinds(&place.key("suspend_on"), &file.suspend_on);
+        self.kinds(&place.key("off"), &file.off);
         self.distinct(&place.key("decoys"), "decoy", &file.decoys);
         Watch {
             alerts_per_100_agents_per_day: rate,
             suspend_on: file.suspend_on,
+            off: file.off,
+            learning_days: file.learning_days,
             decoys: file.decoys.into_iter().map(Subject::new).collect(),
         }
     }
+
+    fn kinds(&mut self, place: &Place, kinds: &[String]) {
+        self.distinct(place, "finding", kinds);
+        for (index, kind) in kinds.iter().enumerate() {
+            if !postern_watch::kinds().any(|known| known == kind) {
+                let known: Vec<&str> = postern_watch::kinds().collect();
+                self.wrong(
+                    &place.index(index),
+                    format!("there is no kind of finding called `{kind}`"),
+                    format!("there are: {}", known.join(", ")),
+                );
+            }
+        }
+    }
+}
+
+/// Checks what a file says of the detectors, and nothing else.
+pub(super) fn watch(
+    file: WatchFile,
+    path: &Path,
+    source: &Source,
+) -> Result<WatchConfig, ConfigError> {
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let mut checker = Checker { source, folder, problems: Vec::new(), warnings: Vec::new() };
+    let watch = checker.watch(file);
+    if checker.problems.is_empty() {
+        return Ok(watch.detectors());
+    }
+    Err(ConfigError::Wrong { path: path.to_owned(), problems: checker.problems })
 }
 
 /// What several sections need.

@@ -403,15 +403,26 @@ pub(crate) struct PolicyFile {
 pub(crate) struct WatchFile {
     /// How many false alarms a team accepts: alerts in a day for every hundred people watched.
     pub(crate) alerts_per_100_agents_per_day: f64,
-    /// The kinds of finding that suspend an account at once: `unexplained_share`, `decoy_read`,
-    /// `leaver_session`, `refused_attempts`, `budget_stop`.
+    /// The kinds of finding that suspend an account at once; `docs/detection.md` lists them.
+    /// Findings of low severity suspend nobody.
     pub(crate) suspend_on: Vec<String>,
+    /// The kinds of finding that are not looked for.
+    pub(crate) off: Vec<String>,
+    /// Days from the first access on in which what is usual is learned and nothing that rests on
+    /// statistics is raised.
+    pub(crate) learning_days: u16,
     /// The keys of planted customers: nobody has a reason to read them.
     pub(crate) decoys: Vec<String>,
 }
 
 impl Default for WatchFile {
     fn default() -> Self {
-        Self { alerts_per_100_agents_per_day: 0.1, suspend_on: Vec::new(), decoys: Vec::new() }
+        Self {
+            alerts_per_100_agents_per_day: 0.1,
+            suspend_on: Vec::new(),
+            off: Vec::new(),
+            learning_days: 7,
+            decoys: Vec::new(),
+        }
     }
 }

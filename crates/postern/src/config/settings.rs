@@ -190,5 +190,20 @@ pub(crate) struct Watch {
     pub(crate) alerts_per_100_agents_per_day: f64,
     /// Kinds of finding.
     pub(crate) suspend_on: Vec<String>,
+    /// Kinds of finding that are not looked for.
+    pub(crate) off: Vec<String>,
+    pub(crate) learning_days: u16,
     pub(crate) decoys: Vec<Subject>,
+}
+
+impl Watch {
+    /// What the detectors are to be made with.
+    pub(crate) fn detectors(&self) -> postern_watch::WatchConfig {
+        postern_watch::WatchConfig {
+            alerts_per_100_agents_per_day: self.alerts_per_100_agents_per_day,
+            learning_days: self.learning_days,
+            off: self.off.iter().cloned().collect(),
+            ..postern_watch::WatchConfig::default()
+        }
+    }
 }

@@ -236,7 +236,8 @@ strong_when = "opened_by = 'customer'"
 order = ["created_at"]
 
 [watch]
-suspend_on = ["unexplained_share", "decoy_read"]
+learning_days = 0
+suspend_on = ["no_trace", "unexplained_share", "self_opened", "decoy_read"]
 decoys = [@DECOYS@]
 "#;
 

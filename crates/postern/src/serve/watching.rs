@@ -11,8 +11,8 @@ use std::{
 
 use postern_gateway::Handle;
 use postern_ledger::{Entry, Ledger, Note};
-use postern_model::{Actor, Event, Finding, SubjectChange, Timestamp};
-use postern_watch::{Watch, WatchConfig};
+use postern_model::{Actor, Event, Finding, Severity, SubjectChange, Timestamp};
+use postern_watch::Watch;
 
 use crate::{config::Settings, events};
 
@@ -74,18 +74,17 @@ impl Drop for Guard {
 
 /// Detectors that know the configured decoys and have seen nothing yet.
 pub(super) fn watch(settings: &Settings, now: Timestamp) -> Watch {
-    let mut watch = Watch::new(WatchConfig {
-        alerts_per_100_agents_per_day: settings.watch.alerts_per_100_agents_per_day,
-        ..WatchConfig::default()
-    });
+    let mut watch = Watch::new(&settings.watch.detectors());
     for subject in &settings.watch.decoys {
-        watch.observe(&Event::Subject(SubjectChange {
+        // Decoys are known from the beginning, also for entries that are read again.
+        let decoy = Event::Subject(SubjectChange {
             ts: now,
             subject: subject.clone(),
             queue: None,
             language: None,
             tags: vec!["canary".into()],
-        }));
+        });
+        watch.observe(Timestamp(i64::MIN), &decoy);
     }
     watch
 }
@@ -100,7 +99,7 @@ impl Watching {
             let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
             counts.0.entries.fetch_add(added, Ordering::Relaxed);
             for event in entries.iter().flat_map(events::of_entry) {
-                for finding in self.watch.observe(&event) {
+                for finding in self.watch.observe(event.seen(), &event) {
                     counts.0.findings.fetch_add(1, Ordering::Relaxed);
                     self.act(&finding);
                 }
@@ -112,7 +111,7 @@ impl Watching {
     /// when the ledger can't take the finding.
     fn act(&self, finding: &Finding) {
         tracing::warn!(kind = finding.kind, severity = %finding.severity, "{}", finding.why);
-        if self.suspend_on.contains(finding.kind) {
+        if suspends(&self.suspend_on, finding) {
             let suspended = self.handle.suspended();
             for actor in finding.actors.iter().filter(|actor| !suspended.contains_key(*actor)) {
                 let done = self.handle.suspend(actor, &Actor::new(WATCH), &finding.why);
@@ -135,5 +134,35 @@ impl Watching {
                 }
             }),
         );
+    }
+}
+
+/// Whether the finding suspends its accounts. Those of low severity have not reached the bar: they
+/// are told so that thresholds can be chosen.
+fn suspends(kinds: &BTreeSet<String>, finding: &Finding) -> bool {
+    finding.severity > Severity::Low && kinds.contains(finding.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_reached_the_bar_suspends_nobody() {
+        let kinds = BTreeSet::from(["self_opened".to_owned()]);
+        let finding = |kind, severity| Finding {
+            time: Timestamp(0),
+            actors: vec![Actor::new("a")],
+            kind,
+            severity,
+            alert: false,
+            score: 0.0,
+            subjects_at_risk: 0,
+            evidence: Vec::new(),
+            why: String::new(),
+        };
+        assert!(suspends(&kinds, &finding("self_opened", Severity::High)));
+        assert!(!suspends(&kinds, &finding("self_opened", Severity::Low)));
+        assert!(!suspends(&kinds, &finding("no_trace", Severity::High)));
     }
 }

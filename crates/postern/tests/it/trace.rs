@@ -83,7 +83,7 @@ fn a_feed_is_replayed_and_its_bad_lines_are_said() {
     assert!(bench.path("feed/findings.jsonl").exists());
     let bad = bench.read("feed/access.jsonl") + "{nonsense\n";
     let bench = bench.file("feed/access.jsonl", &bad);
-    let run = bench.run("replay --feed feed --out other.jsonl");
+    let run = bench.run("replay --feed feed --findings other.jsonl");
     assert!(run.stderr.starts_with("warning: feed/access.jsonl:641: "), "{run:?}");
     assert_eq!(run.code, Some(0), "one bad line in 641 is no failure");
 }

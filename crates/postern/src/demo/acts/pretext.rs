@@ -90,10 +90,10 @@ async fn wait_until_cut(thief: &Person) {
 /// What the ledger says of it. The account is suspended first, then the finding is recorded.
 async fn recorded(play: &mut Play<'_>, taken: usize) -> anyhow::Result<()> {
     let started = tokio::time::Instant::now();
-    let mut found = entry(play, "found", "unexplained_share")?;
+    let mut found = entry(play, "found", "self_opened")?;
     while found.is_none() && started.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        found = entry(play, "found", "unexplained_share")?;
+        found = entry(play, "found", "self_opened")?;
     }
     let tried = format!("a finding after {taken} customers");
     let result = found.clone().unwrap_or_else(|| "no finding".to_owned());

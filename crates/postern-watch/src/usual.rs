@@ -15,9 +15,9 @@ const ANCHOR: f64 = 8.0;
 /// Peers' trials from which on they are an anchor.
 const ANCHOR_TRIALS: f64 = 200.0;
 /// A usual share below this is not believed.
-const LEAST: f64 = 0.01;
+const LEAST: f64 = 0.002;
 /// A usual share above this leaves nothing to detect.
-pub(super) const MOST: f64 = 0.98;
+pub(crate) const MOST: f64 = 0.98;
 /// Correlation between trials of different days of an account, before the peers tell: they are
 /// worth 30 trials as its prior. And how many accounts' worth of evidence this guess is.
 const BETWEEN_ACCOUNTS: f64 = 1.0 / 31.0;
@@ -26,44 +26,47 @@ const BETWEEN_ACCOUNTS_WEIGHT: f64 = 5.0;
 /// 30 trials at a share of 2 %.
 const BETWEEN_DAYS: f64 = 0.03;
 const BETWEEN_DAYS_WEIGHT: f64 = 10.0 * 30.0 * 29.0 * 0.02 * 0.98;
+/// Trials of a day are not held to hang together more than this: the measured tails take care of
+/// what goes beyond.
+const CORRELATION: f64 = 0.15;
 /// An account counts as one that tells how much accounts differ from these many trials on.
 const TELLING: f64 = 50.0;
 
 /// Unexplained ones among trials.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Count {
-    pub(super) ones: f64,
-    pub(super) trials: f64,
+pub(crate) struct Count {
+    pub(crate) ones: f64,
+    pub(crate) trials: f64,
 }
 
 impl Count {
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.ones += other.ones;
         self.trials += other.trials;
     }
 
-    pub(super) fn without(self, other: Self) -> Self {
+    pub(crate) fn without(self, other: Self) -> Self {
         let trials = (self.trials - other.trials).max(0.0);
         Self { ones: (self.ones - other.ones).clamp(0.0, trials), trials }
     }
 
-    pub(super) fn faded(self, factor: f64) -> Self {
+    pub(crate) fn faded(self, factor: f64) -> Self {
         Self { ones: self.ones * factor, trials: self.trials * factor }
     }
 
     /// The same share on at most as many trials as an account remembers.
-    pub(super) fn capped(self) -> Self {
+    pub(crate) fn capped(self) -> Self {
         if self.trials > OWN_CAP { self.faded(OWN_CAP / self.trials) } else { self }
     }
 }
 
 /// What is usual for one account on one day.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Usual {
+pub(crate) struct Usual {
     /// The expected share.
-    pub(super) mean: f64,
+    pub(crate) mean: f64,
     /// Its upper edge: one standard deviation above.
-    pub(super) share: f64,
+    pub(crate) share: f64,
     /// How many trials that expectation is worth against what the day itself shows.
     worth: f64,
 }
@@ -76,14 +79,14 @@ impl Default for Usual {
 
 impl Usual {
     /// The beta-binomial predictive after these trials.
-    pub(super) fn after(&self, seen: Count) -> f64 {
+    pub(crate) fn after(&self, seen: Count) -> f64 {
         (self.worth * self.share + seen.ones) / (self.worth + seen.trials)
     }
 }
 
 /// The accounts of one role.
 #[derive(Debug, Default)]
-pub(super) struct Peers {
+pub(crate) struct Peers {
     usual: Count,
     /// Accounts with enough trials, the sum of their shares and of the squares of these, and the
     /// sum of the inverses of their trials.
@@ -100,18 +103,18 @@ pub(super) struct Peers {
 
 impl Peers {
     /// What the role has shown today.
-    pub(super) fn today(&mut self, day: i64) -> &mut Count {
+    pub(crate) fn today(&mut self, day: i64) -> &mut Count {
         if day > self.day {
             (self.day, self.today) = (day, Count::default());
         }
         &mut self.today
     }
 
-    pub(super) fn join(&mut self, own: Count) {
+    pub(crate) fn join(&mut self, own: Count) {
         self.count(own, 1.0);
     }
 
-    pub(super) fn leave(&mut self, own: Count) {
+    pub(crate) fn leave(&mut self, own: Count) {
         self.count(own, -1.0);
     }
 
@@ -128,7 +131,7 @@ impl Peers {
     }
 
     /// Learns from a day of an account of which `mean` was expected how much days vary.
-    pub(super) fn learn_day(&mut self, day: Count, mean: f64) {
+    pub(crate) fn learn_day(&mut self, day: Count, mean: f64) {
         if day.trials < 2.0 {
             return;
         }
@@ -141,7 +144,7 @@ impl Peers {
     }
 
     /// What is usual for an account with this history that is not counted among these peers.
-    pub(super) fn usual_of(&self, own: Count) -> Usual {
+    pub(crate) fn usual_of(&self, own: Count) -> Usual {
         let peers = (PRIOR.ones + self.usual.ones) / (PRIOR.trials + self.usual.trials);
         let between = self.between_accounts(peers);
         let trials = 1.0 / between - 1.0 + own.trials;
@@ -152,7 +155,7 @@ impl Peers {
         let anchor = if anchored { odds / (1.0 + odds) } else { MOST };
         let day =
             (self.excess + BETWEEN_DAYS * BETWEEN_DAYS_WEIGHT) / (self.scale + BETWEEN_DAYS_WEIGHT);
-        let correlation = (day.max(0.01) + 1.0 / (trials + 1.0)).min(0.5);
+        let correlation = (day.max(0.01) + 1.0 / (trials + 1.0)).min(CORRELATION);
         Usual {
             mean: mean.clamp(LEAST, MOST),
             share: edge.min(anchor).clamp(LEAST, MOST),

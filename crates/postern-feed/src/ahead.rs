@@ -1,0 +1,53 @@
+//! Reading ahead: lines are parsed on one core while the events before them are used on another.
+
+use std::{sync::mpsc, thread};
+
+use crate::{Arrival, Folder, FolderError, Problems};
+
+/// Events that are handed over together, and how many such batches are read ahead at most.
+const BATCH: usize = 1_024;
+const BATCHES: usize = 8;
+
+impl Folder {
+    /// Gives every arrival to `each`, in order, while another thread reads on.
+    ///
+    /// # Errors
+    /// If the folder can't be read on; what was read before has been given.
+    pub fn for_each_ahead(
+        mut self,
+        mut each: impl FnMut(Arrival),
+    ) -> Result<Problems, FolderError> {
+        let (sender, receiver) = mpsc::sync_channel::<Vec<Arrival>>(BATCHES);
+        thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                let mut batch = Vec::with_capacity(BATCH);
+                let mut failed = None;
+                for arrival in &mut self {
+                    match arrival {
+                        Ok(arrival) => batch.push(arrival),
+                        Err(error) => failed = Some(error),
+                    }
+                    if batch.len() == BATCH {
+                        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+                        if sender.send(full).is_err() {
+                            break;
+                        }
+                    }
+                }
+                // Nobody listens only if the one who used the events has panicked.
+                let _ = sender.send(batch);
+                match failed {
+                    Some(error) => Err(error),
+                    None => Ok(self.problems().clone()),
+                }
+            });
+            for batch in receiver {
+                batch.into_iter().for_each(&mut each);
+            }
+            match reader.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! Makes worlds and measures the detectors on them; `docs/detection.md` says what with.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Write, stdout},
+    path::PathBuf,
+};
+
+use clap::{Args, Parser, Subcommand};
+use postern_model::Finding;
+use postern_sim::centre::{
+    Kind, Plan, Trouble, World,
+    score::{self, Outcome, Score},
+};
+use postern_watch::{Watch, WatchConfig};
+
+#[derive(Debug, Parser)]
+#[command(about = "A support centre with ground truth")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Writes a world as a folder of feeds with `truth.jsonl`.
+    Make(MakeArgs),
+    /// Runs the detectors over worlds and prints the tables.
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+struct MakeArgs {
+    /// The folder; it is made if need be.
+    #[arg(long)]
+    out: PathBuf,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// calm, peaks, outages, migration, cohorts, sloppy or mixed.
+    #[arg(long, default_value = "mixed")]
+    trouble: String,
+    #[arg(long)]
+    agents: Option<usize>,
+    #[arg(long)]
+    customers: Option<usize>,
+    #[arg(long)]
+    days: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// The first seed; a world of each trouble is made for each seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, default_value_t = 4)]
+    seeds: u64,
+    /// The configured alert budget.
+    #[arg(long, default_value_t = 0.1)]
+    budget: f64,
+    /// Only this trouble.
+    #[arg(long)]
+    trouble: Option<String>,
+    /// Prints every false alert and every attack that was missed.
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Make(args) => make(&args),
+        Command::Bench(args) => bench(&args),
+    }
+}
+
+fn trouble(name: &str) -> anyhow::Result<Trouble> {
+    let found = Trouble::ALL.into_iter().find(|trouble| trouble.as_str() == name);
+    found.ok_or_else(|| anyhow::anyhow!("`{name}` is no trouble of the worlds"))
+}
+
+fn make(args: &MakeArgs) -> anyhow::Result<()> {
+    let mut plan = Plan::usual(args.seed, trouble(&args.trouble)?);
+    plan.agents = args.agents.unwrap_or(plan.agents);
+    plan.customers = args.customers.unwrap_or(plan.customers);
+    plan.days = args.days.unwrap_or(plan.days);
+    let world = World::make(&plan);
+    fs::create_dir_all(&args.out)?;
+    world.write(&args.out)?;
+    fs::File::create(args.out.join("truth.jsonl"))?.write_all(world.truth().as_bytes())?;
+    writeln!(stdout(), "{} events, {} attacks", world.events.len(), world.attacks.len())?;
+    Ok(())
+}
+
+fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let troubles = match &args.trouble {
+        Some(name) => vec![trouble(name)?],
+        None => Trouble::ALL.to_vec(),
+    };
+    let mut runs = Vec::new();
+    let config =
+        WatchConfig { alerts_per_100_agents_per_day: args.budget, ..WatchConfig::default() };
+    for seed in args.seed..args.seed + args.seeds {
+        for trouble in &troubles {
+            let mut world = World::make(&Plan::usual(seed, *trouble));
+            let mut watch = Watch::new(&config);
+            let mut findings: Vec<Finding> = Vec::new();
+            for seen in std::mem::take(&mut world.events) {
+                findings.extend(watch.observe(seen.seen, &seen.event));
+            }
+            if args.list {
+                list(&world, &findings)?;
+            }
+            runs.push((world, findings));
+        }
+    }
+    let mut out = stdout().lock();
+    let configured: Vec<Score> =
+        runs.iter().map(|(world, f)| Score::of(world, f, |f| f.alert)).collect();
+    writeln!(out, "{} worlds, budget {} configured", runs.len(), args.budget)?;
+    by_trouble(&mut out, &runs, &configured)?;
+    wrongs(&mut out, &configured)?;
+    table(&mut out, "as configured", &configured)?;
+    for budget in [1.0, 0.1] {
+        let bar = score::threshold(&runs, budget);
+        let scores: Vec<Score> =
+            runs.iter().map(|(world, f)| Score::of(world, f, |f| f.score >= bar)).collect();
+        table(&mut out, &format!("threshold {bar:.3e} for {budget}"), &scores)?;
+    }
+    Ok(())
+}
+
+fn by_trouble(
+    out: &mut impl Write,
+    runs: &[(World, Vec<Finding>)],
+    scores: &[Score],
+) -> anyhow::Result<()> {
+    let mut groups: BTreeMap<Trouble, Vec<Score>> = BTreeMap::new();
+    for ((world, _), score) in runs.iter().zip(scores) {
+        groups.entry(world.plan.trouble).or_default().push(score.clone());
+    }
+    for (trouble, scores) in groups {
+        let recall = score::share(&scores, detectable);
+        writeln!(
+            out,
+            "  {:<10} false {:.3} per 100 and day, recall {:.2}",
+            trouble.as_str(),
+            score::rate(&scores),
+            recall.0
+        )?;
+    }
+    Ok(())
+}
+
+fn wrongs(out: &mut impl Write, scores: &[Score]) -> anyhow::Result<()> {
+    let mut all: BTreeMap<_, usize> = BTreeMap::new();
+    for score in scores {
+        for (key, count) in &score.wrong {
+            *all.entry(*key).or_default() += count;
+        }
+    }
+    writeln!(out, "  false: {all:?}")?;
+    Ok(())
+}
+
+fn detectable(outcome: &Outcome) -> Option<bool> {
+    (outcome.kind != Kind::Photographs).then_some(outcome.found)
+}
+
+fn table(out: &mut impl Write, title: &str, scores: &[Score]) -> anyhow::Result<()> {
+    writeln!(out, "\n{title}: {:.3} false alerts per 100 and day", score::rate(scores))?;
+    writeln!(
+        out,
+        "kind                 n  recall (90 %)       in time  lost p50  p90  days p50  by"
+    )?;
+    for kind in Kind::ALL {
+        row(out, kind.as_str(), scores, |outcome| outcome.kind == kind)?;
+    }
+    row(out, "all detectable", scores, |outcome| outcome.kind != Kind::Photographs)
+}
+
+fn row(
+    out: &mut impl Write,
+    name: &str,
+    scores: &[Score],
+    of: impl Fn(&Outcome) -> bool,
+) -> anyhow::Result<()> {
+    let mine: Vec<&Outcome> =
+        scores.iter().flat_map(|score| &score.outcomes).filter(|o| of(o)).collect();
+    if mine.is_empty() {
+        return Ok(());
+    }
+    let recall = score::share(scores, |outcome| of(outcome).then_some(outcome.found));
+    let in_time = score::share(scores, |outcome| of(outcome).then_some(outcome.in_time));
+    let lost: Vec<usize> = mine.iter().map(|outcome| outcome.lost).collect();
+    let days = mine.iter().filter_map(|o| o.days).map(|days| (days * 10.0) as usize).collect();
+    let mut by: BTreeMap<&str, usize> = BTreeMap::new();
+    for outcome in mine.iter().filter(|outcome| outcome.found) {
+        *by.entry(outcome.by).or_default() += 1;
+    }
+    let by: Vec<String> = by.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    writeln!(
+        out,
+        "{name:<18} {:>4}  {:.2} ({:.2}-{:.2})    {:.2}     {:>5} {:>5}  {:>6.1}  {}",
+        mine.len(),
+        recall.0,
+        recall.1,
+        recall.2,
+        in_time.0,
+        score::quantile(lost.clone(), 0.5),
+        score::quantile(lost, 0.9),
+        score::quantile(days, 0.5) as f64 / 10.0,
+        by.join(", ")
+    )?;
+    Ok(())
+}
+
+fn list(world: &World, findings: &[Finding]) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    let name = format!("{} {}", world.plan.trouble.as_str(), world.plan.seed);
+    for finding in findings.iter().filter(|finding| finding.alert) {
+        let attack = world.attacks.iter().find(|attack| {
+            finding.actors.iter().any(|actor| attack.actors.contains(actor))
+                && finding.time >= attack.start
+        });
+        let Some(actor) = finding.actors.first() else { continue };
+        let role = world.roles.get(actor).copied().unwrap_or("nobody");
+        let what = attack.map_or("FALSE", |attack| attack.kind.as_str());
+        let (time, kind, why) = (finding.time, finding.kind, &finding.why);
+        writeln!(out, "{name} {what} {time} {actor} {role} {kind} {:.1}: {why}", finding.score)?;
+    }
+    let score = Score::of(world, findings, |finding| finding.alert);
+    for (attack, outcome) in world.attacks.iter().zip(&score.outcomes) {
+        if !outcome.found {
+            writeln!(
+                out,
+                "{name} MISSED {} {:?} {} records from {}, at most {:?}",
+                attack.kind.as_str(),
+                attack.actors,
+                attack.taken.len(),
+                attack.start,
+                findings
+                    .iter()
+                    .filter(|f| attack.actors.iter().any(|actor| f.actors.contains(actor)))
+                    .map(|f| (f.score as u64, f.kind))
+                    .max()
+            )?;
+        }
+    }
+    Ok(())
+}

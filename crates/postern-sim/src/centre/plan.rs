@@ -1,0 +1,144 @@
+//! What a world is made of.
+
+/// The kind of trouble that a world has beside its attackers. Each is common in real support
+/// centres, and each looks like a theft to somebody who counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Nothing special.
+    Calm,
+    /// Backlogs: two to three times the work for days, overtime, everybody helps other queues.
+    Peaks,
+    /// The ticket or call connector stops for hours or days; what it missed comes late or never.
+    Outages,
+    /// Customers move between queues, devices are replaced, one team cleans up old records.
+    Migration,
+    /// A cohort of trainees arrives that works differently from everybody.
+    Cohorts,
+    /// Tickets are linked late or not at all, and habits differ widely between people.
+    Sloppy,
+    /// All of it.
+    Mixed,
+}
+
+impl Trouble {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Calm,
+        Self::Peaks,
+        Self::Outages,
+        Self::Migration,
+        Self::Cohorts,
+        Self::Sloppy,
+        Self::Mixed,
+    ];
+
+    /// Its name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Peaks => "peaks",
+            Self::Outages => "outages",
+            Self::Migration => "migration",
+            Self::Cohorts => "cohorts",
+            Self::Sloppy => "sloppy",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self == other || self == Self::Mixed
+    }
+}
+
+/// What an attacker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Drip2,
+    Drip8,
+    Pretext,
+    Neighbour,
+    Enumeration,
+    RandomEnumeration,
+    Hoarding,
+    ExEmployee,
+    Borrowed,
+    Export,
+    Collusion,
+    Ring,
+    Forged,
+    Frog,
+    Bulk,
+    /// Photographs the screen while doing honest work: leaves no trace, and is there to show what
+    /// luck finds.
+    Photographs,
+}
+
+impl Kind {
+    /// Every kind, in the order of the tables.
+    pub const ALL: [Self; 16] = [
+        Self::Drip2,
+        Self::Drip8,
+        Self::Pretext,
+        Self::Neighbour,
+        Self::Enumeration,
+        Self::RandomEnumeration,
+        Self::Hoarding,
+        Self::ExEmployee,
+        Self::Borrowed,
+        Self::Export,
+        Self::Collusion,
+        Self::Ring,
+        Self::Forged,
+        Self::Frog,
+        Self::Bulk,
+        Self::Photographs,
+    ];
+
+    /// Its name in tables and truth files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drip2 => "drip_2",
+            Self::Drip8 => "drip_8",
+            Self::Pretext => "pretext",
+            Self::Neighbour => "neighbour",
+            Self::Enumeration => "enumeration",
+            Self::RandomEnumeration => "random_enumeration",
+            Self::Hoarding => "hoarding",
+            Self::ExEmployee => "ex_employee",
+            Self::Borrowed => "borrowed",
+            Self::Export => "export",
+            Self::Collusion => "collusion",
+            Self::Ring => "approval_ring",
+            Self::Forged => "forged_inbound",
+            Self::Frog => "boiling_frog",
+            Self::Bulk => "bulk",
+            Self::Photographs => "photographs",
+        }
+    }
+}
+
+/// A world to make. The same plan gives the same events.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub trouble: Trouble,
+    pub agents: usize,
+    pub customers: usize,
+    pub days: i64,
+    pub attacks: Vec<Kind>,
+    /// How much the attackers take, as a factor.
+    pub strength: f64,
+}
+
+impl Plan {
+    /// A centre of the usual size with half of the attacks, picked by the seed.
+    pub fn usual(seed: u64, trouble: Trouble) -> Self {
+        let mut chance = crate::centre::Chance::new(seed * 16 + trouble as u64);
+        let mut attacks = Kind::ALL.to_vec();
+        while attacks.len() > Kind::ALL.len() / 2 {
+            attacks.remove(chance.below(attacks.len()));
+        }
+        let strength = *chance.one_of(&[0.7, 1.0, 1.0, 1.5]);
+        Self { seed, trouble, agents: 110, customers: 20_000, days: 80, attacks, strength }
+    }
+}

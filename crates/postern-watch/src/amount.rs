@@ -1,0 +1,153 @@
+//! How much: the day's customers without a strong reason against the account's own past and the
+//! peers' day, and the largest amount shown at once.
+//!
+//! More work is no theft, so customers who caused the reason are not counted. Volume sees hoarding
+//! and the boiling frog; it is fooled by work whose tickets no system knows. Size sees the careless
+//! export and bulk; it is fooled by exports as large as usual.
+
+use std::collections::VecDeque;
+
+/// The usual spread of a day's logarithm, and for how many days this guess counts.
+const SPREAD: f64 = 0.65;
+const SPREAD_DAYS: f64 = 8.0;
+/// Counts are small, so that their logarithms are spread widely whatever was seen so far.
+const LEAST_SPREAD: f64 = 0.5;
+/// Rises that are tested for, in standard deviations.
+const RISES: [f64; 3] = [1.0, 2.0, 3.0];
+/// Days for which a high amount is not learned from.
+const FROZEN_DAYS: u32 = 10;
+/// Doublings that are told apart.
+const SIZES: usize = 24;
+/// How fast the chance of a size falls beyond those seen, as the exponent of a power law.
+const POWER: f64 = 1.3;
+
+/// An account's days.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Volume {
+    days: f64,
+    mean: f64,
+    variance: f64,
+    sums: [f64; RISES.len()],
+    waiting: VecDeque<f64>,
+    frozen_days: u32,
+}
+
+impl Volume {
+    /// What is usual, as a number of customers.
+    pub(crate) fn usual(&self) -> Option<f64> {
+        (self.days >= 5.0).then(|| self.mean.exp())
+    }
+
+    /// A day has ended with `count` unexplained customers, when the peers had `load` times what is
+    /// usual.
+    pub(crate) fn day(&mut self, count: f64, load: f64, frozen: f64) {
+        let log = (count + 1.0).ln() - load.ln();
+        if self.days >= 5.0 {
+            let pooled = (self.variance * self.days + SPREAD * SPREAD * SPREAD_DAYS)
+                / (self.days + SPREAD_DAYS);
+            let spread = pooled.sqrt().max(LEAST_SPREAD) * (1.0 + 1.0 / self.days).sqrt();
+            let z = ((log - self.mean) / spread).clamp(-4.0, 4.0);
+            for (sum, rise) in self.sums.iter_mut().zip(RISES) {
+                *sum = ((*sum + 1.0) * (rise * z - rise * rise / 2.0).exp()).min(1e30);
+            }
+        }
+        if self.evidence() >= frozen {
+            self.waiting.clear();
+            self.frozen_days += 1;
+            if self.frozen_days < FROZEN_DAYS {
+                return;
+            }
+            // What has lasted so long without an alert is how it is now.
+            self.reset();
+        }
+        self.frozen_days = 0;
+        self.waiting.push_back(log);
+        if self.waiting.len() <= 4 && self.days >= 10.0 {
+            return;
+        }
+        if let Some(log) = self.waiting.pop_front() {
+            self.days = (self.days + 1.0).min(40.0);
+            let off = log - self.mean;
+            self.mean += off / self.days;
+            self.variance += (off * off * (1.0 - 1.0 / self.days) - self.variance) / self.days;
+        }
+    }
+
+    pub(crate) fn evidence(&self) -> f64 {
+        self.sums.iter().sum::<f64>() / 3.0
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.sums = Default::default();
+    }
+}
+
+/// How often which amount was shown in lists on a day, in doublings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sizes {
+    counts: [f32; SIZES],
+    days: f32,
+}
+
+impl Sizes {
+    pub(crate) fn learn(&mut self, amount: usize) {
+        if let Some(count) = self.counts.get_mut(doublings(amount)) {
+            *count += 1.0;
+            self.days += 1.0;
+        }
+    }
+
+    /// The chance of a day with so much, at most.
+    pub(crate) fn chance(&self, amount: usize) -> f64 {
+        let log = (amount.max(1) as f64).log2();
+        let (mut above, mut level) = (0.0, 0);
+        for (place, count) in self.counts.iter().enumerate().rev() {
+            above += f64::from(*count);
+            level = place;
+            if above >= 3.0 && place <= doublings(amount) {
+                break;
+            }
+        }
+        let share = (above.min(f64::from(self.days)) + 1.0) / (f64::from(self.days) + 2.0);
+        share * (-POWER * (log - level as f64).max(0.0)).exp2()
+    }
+}
+
+/// The amount's number of doublings; nothing and one are the same.
+fn doublings(amount: usize) -> usize {
+    (amount.max(1).ilog2() as usize).min(SIZES - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_ever_counts_and_a_busy_day_for_everybody_does_not() {
+        let evidence = |count: f64, load: f64| {
+            let mut volume = Volume::default();
+            for day in 0..30 {
+                volume.day(20.0 + f64::from(day % 5), 1.0, 10.0);
+            }
+            for _ in 0..4 {
+                volume.day(count, load, 10.0);
+            }
+            volume.evidence()
+        };
+        assert!(evidence(22.0, 1.0) < 10.0);
+        assert!(evidence(120.0, 1.0) > 1e4);
+        assert!(evidence(120.0, 5.5) < 10.0);
+    }
+
+    #[test]
+    fn a_size_beyond_those_seen_is_rare() {
+        let mut sizes = Sizes::default();
+        for day in 0..400 {
+            sizes.learn(if day % 10 == 0 { 30 } else { 0 });
+        }
+        assert!(sizes.chance(25) > 0.05);
+        assert!(sizes.chance(600) < 1e-2);
+        assert!(sizes.chance(100_000) < sizes.chance(600));
+        assert_eq!(Sizes::default().chance(0), 0.5);
+    }
+}

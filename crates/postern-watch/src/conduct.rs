@@ -1,0 +1,448 @@
+//! How accounts conduct themselves: all signals on all accounts, and what they come to together.
+//!
+//! An access becomes trials, one for each customer that the account sees for the first time that
+//! day; each trial is put to every signal. Who looks a customer up without a reason sees masks, and
+//! a moment later, with a reason, the customer: that is one trial, and the reason is the one that
+//! the values were shown for. So a masked look-up waits a little for it. The evidence of the
+//! signals is measured against how far it goes among all accounts ([`crate::tail`]) and averaged,
+//! which keeps the bound on false alarms whatever the dependence between signals.
+
+use std::collections::{VecDeque, btree_map::Entry};
+
+use postern_model::{Access, AccessKind, Actor, Finding, Timestamp};
+
+use crate::{
+    WatchConfig,
+    account::{Account, Mark},
+    names::{Map, NONE},
+    peers::{Group, Teams, todays},
+    reasons::{Class, Reason},
+    share::{Setting, Track, weight},
+    signals::{ALL, Trial, UNEXPLAINED},
+    tail::Tail,
+    usual::Count,
+    verdict::{STREAMS, Verdict},
+    world::{Shown, World, shown},
+};
+
+/// How long late links, and connectors that were away, have to explain an access.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(44 * 60 * 60);
+/// How long a masked look-up waits for the reason that usually follows. No protected value has
+/// left by then.
+const ASKING: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+/// A statement's records share their cause, so that no more than this many count as trials.
+const TRIALS_PER_STATEMENT: usize = 5;
+/// Lists of fewer customers are no amount.
+const LIST: usize = 20;
+/// Days in which somebody is new.
+const NEW: i64 = 14;
+/// Days from one look at a customer to another's that make them the same case.
+const SAME_CASE: i64 = 30;
+
+/// An account whose usual unexplained share is below this is one that has reasons.
+const NEEDS_REASONS: f64 = 0.25;
+
+/// An access to one customer.
+#[derive(Debug)]
+struct Opened {
+    at: Timestamp,
+    actor: u32,
+    subject: u32,
+    id: String,
+    claimed: Option<std::sync::Arc<str>>,
+}
+
+/// A masked look-up that waits for a reason.
+#[derive(Debug)]
+struct Asked {
+    due: Timestamp,
+    opened: Opened,
+    /// What spoke against it, whatever its reason turns out to be.
+    facts: Trial,
+}
+
+/// An access that waits for late links.
+#[derive(Debug)]
+struct Pending {
+    due: Timestamp,
+    opened: Opened,
+    /// What explained it at once, if that can't become better or was checked by the gateway. It
+    /// waits all the same, so that trials keep their order: what comes in clumps is held to have
+    /// one cause.
+    known: Option<Reason>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Conduct {
+    verdict: Verdict,
+    accounts: Vec<Account>,
+    groups: Vec<Group>,
+    group_of: Map<(u32, bool), usize>,
+    teams: Teams,
+    tails: Vec<Tail>,
+    asked: VecDeque<Asked>,
+    pending: VecDeque<Pending>,
+    on: Vec<bool>,
+    learning_days: i64,
+    /// The day of the first access.
+    first: Option<i64>,
+}
+
+impl Conduct {
+    pub(crate) fn new(config: &WatchConfig) -> Self {
+        Self {
+            verdict: Verdict::new(config),
+            accounts: Vec::new(),
+            groups: Vec::new(),
+            group_of: Map::default(),
+            teams: Teams::default(),
+            tails: (0..STREAMS).map(|_| Tail::default()).collect(),
+            asked: VecDeque::new(),
+            pending: VecDeque::new(),
+            on: ALL.iter().map(|signal| !config.off.contains(signal.name)).collect(),
+            learning_days: i64::from(config.learning_days),
+            first: None,
+        }
+    }
+
+    /// Takes an access that was seen at this moment.
+    pub(crate) fn access(
+        &mut self,
+        seen: Timestamp,
+        access: &Access,
+        world: &mut World,
+        findings: &mut Vec<Finding>,
+    ) {
+        self.give_up(seen, world, findings);
+        self.settle(seen, world, findings);
+        let Some(actor) = world.actors.known(access.actor.as_str()) else { return };
+        let shown = shown(access);
+        if shown == Shown::Nothing {
+            return;
+        }
+        let day = seen.day();
+        self.first.get_or_insert(day);
+        self.begin(actor, day, world);
+        let direct = access.subjects.len() == 1;
+        if shown == Shown::Masked && !(direct && access.kind == Some(AccessKind::Lookup)) {
+            return;
+        }
+        if access.subjects.len() >= LIST {
+            self.list(actor, access.subjects.len());
+        }
+        let marked = world.reasons.connected() && self.trials(seen, (actor, direct), access, world);
+        if marked || access.subjects.len() >= LIST {
+            self.judge((actor, &access.actor), seen, world, findings);
+        }
+    }
+
+    /// Puts an access's customers to the signals; says whether anything spoke against it.
+    fn trials(
+        &mut self,
+        seen: Timestamp,
+        (actor, direct): (u32, bool),
+        access: &Access,
+        world: &mut World,
+    ) -> bool {
+        let device = access.device.as_deref().or(access.client_addr.as_deref());
+        let device = device.map_or(NONE, |device| world.words.number(device));
+        let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
+        let before = account.device;
+        let odd_hour = account.odd_hour(access.ts);
+        let strange_device = account.strange_device(device, seen.day());
+        let member = world.member(actor);
+        let calling = before != device && world.reasons.on_call(actor, access.ts);
+        let elsewhere = calling || member.is_some_and(|member| member.absent);
+        let step = access.subjects.len().div_ceil(TRIALS_PER_STATEMENT).max(1);
+        let clear = shown(access) == Shown::Clear;
+        let mut marked = false;
+        for subject in access.subjects.iter().step_by(step) {
+            let subject = world.subject(subject.as_str());
+            let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
+            let number = world.customer(subject).and_then(|customer| customer.number);
+            let neighbour = direct && account.neighbour(number);
+            match account.known.entry(subject) {
+                Entry::Occupied(known) if *known.get() || !clear => continue,
+                Entry::Occupied(mut known) => *known.get_mut() = true,
+                Entry::Vacant(place) => {
+                    place.insert(clear);
+                }
+            }
+            let reason = world.reasons.explain(access, actor, subject);
+            let facts =
+                Trial { direct, neighbour, odd_hour, strange_device, elsewhere, ..blank(reason) };
+            let opened = Opened {
+                at: access.ts,
+                actor,
+                subject,
+                id: access.id.clone(),
+                claimed: access.ticket.clone(),
+            };
+            if clear {
+                let checked = access.grade.is_some();
+                marked |= self.open(seen, opened, (facts, checked), world);
+            } else {
+                self.asked.push_back(Asked { due: seen.after(ASKING), opened, facts });
+            }
+        }
+        marked
+    }
+
+    /// Looks at the masked look-ups that no reason has followed.
+    fn give_up(&mut self, seen: Timestamp, world: &mut World, findings: &mut Vec<Finding>) {
+        while self.asked.front().is_some_and(|asked| asked.due <= seen) {
+            let Some(Asked { opened, facts, .. }) = self.asked.pop_front() else { return };
+            let (actor, subject) = (opened.actor, opened.subject);
+            let account = self.accounts.get(actor as usize);
+            if account.is_some_and(|account| account.known.get(&subject) == Some(&true)) {
+                continue;
+            }
+            let claimed = opened.claimed.as_deref();
+            let reason = world.reasons.derive((actor, subject), opened.at, claimed);
+            if self.open(seen, opened, (Trial { reason, ..facts }, false), world) {
+                let name = Actor::new(world.actors.text(actor));
+                self.judge((actor, &name), seen, world, findings);
+            }
+        }
+    }
+
+    /// Puts the customer who was opened to the signals; says whether anything spoke against it.
+    fn open(
+        &mut self,
+        seen: Timestamp,
+        opened: Opened,
+        (facts, checked): (Trial, bool),
+        world: &mut World,
+    ) -> bool {
+        let (actor, subject, reason) = (opened.actor, opened.subject, facts.reason);
+        let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
+        let usual = account.tracks.get(UNEXPLAINED).map_or(0.0, Track::usual);
+        let facts = Trial { needs_reasons: usual < NEEDS_REASONS, ..facts };
+        if reason.class > Class::Strong {
+            account.unexplained += 1.0;
+            let usual = account.volume.usual();
+            let group = self.groups.get_mut(account.group).filter(|_| usual.is_some());
+            if let Some(group) = group {
+                group.see(seen.day());
+            }
+        }
+        let trial = about(facts, (actor, subject), seen, world);
+        let marked = self.put(actor, seen, (&opened.id, subject), &trial);
+        if trial.direct && reason.class >= Class::Archive {
+            world.stray(subject, actor, seen.day());
+        }
+        if trial.direct {
+            let strong = reason.class == Class::Strong;
+            let known = (strong || checked).then_some(reason);
+            let opened =
+                if strong { Opened { id: String::new(), claimed: None, ..opened } } else { opened };
+            self.pending.push_back(Pending { due: seen.after(GRACE), opened, known });
+        }
+        marked
+    }
+
+    /// Looks again at what had no reason, now that late links had their time.
+    fn settle(&mut self, seen: Timestamp, world: &World, findings: &mut Vec<Finding>) {
+        while self.pending.front().is_some_and(|pending| pending.due <= seen) {
+            let Some(Pending { opened, known, .. }) = self.pending.pop_front() else { return };
+            let Opened { at, actor, subject, id, claimed } = opened;
+            let strong = known.filter(|known| known.class == Class::Strong);
+            let derive = || world.reasons.derive((actor, subject), at, claimed.as_deref());
+            let derived = strong.unwrap_or_else(derive);
+            // What the gateway has checked holds, though no source tells of it here.
+            let reason = known.filter(|known| known.class < derived.class).unwrap_or(derived);
+            let trial = Trial { settled: true, direct: true, ..blank(reason) };
+            if self.put(actor, seen, (&id, subject), &trial) {
+                let name = Actor::new(world.actors.text(actor));
+                self.judge((actor, &name), seen, world, findings);
+            }
+        }
+    }
+
+    /// Puts a trial to every signal.
+    fn put(
+        &mut self,
+        actor: u32,
+        seen: Timestamp,
+        (id, subject): (&str, u32),
+        trial: &Trial,
+    ) -> bool {
+        let Self { accounts, groups, teams, on, .. } = self;
+        let Some(account) = accounts.get_mut(actor as usize) else { return false };
+        let Some(group) = groups.get_mut(account.group) else { return false };
+        let (day, team) = (seen.day(), (account.team, seen.day()));
+        let tried = if trial.settled { &mut account.settled } else { &mut account.tried };
+        let weight = weight(*tried, account.pace);
+        *tried += 1.0;
+        let mut yes = 0_u32;
+        let tracks = account.tracks.iter_mut().zip(&mut group.peers).zip(on.iter());
+        for (place, ((track, peers), on)) in tracks.enumerate() {
+            let Some(signal) = ALL.get(place).filter(|_| *on) else { continue };
+            let Some(one) = (signal.trial)(trial) else { continue };
+            let own = track.today();
+            let mut today = todays(*peers.today(day), own);
+            if account.team != NONE && one {
+                today = today.max(teams.share(team, place, own));
+            }
+            track.step(one, Setting { today, least: signal.least, weight });
+            let count = Count { ones: f64::from(u8::from(one)), trials: 1.0 };
+            peers.today(day).add(count);
+            if account.team != NONE {
+                teams.add(team, place, count);
+            }
+            yes |= u32::from(one) << place;
+        }
+        if yes != 0 {
+            account.mark(Mark { id: id.to_owned(), subject, signals: yes });
+        }
+        yes != 0
+    }
+
+    /// An account was shown a list.
+    fn list(&mut self, actor: u32, many: usize) {
+        let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+        account.listed += many;
+        let Some(group) = self.groups.get(account.group) else { return };
+        let own = account.sizes.chance(account.listed);
+        let peers = group.sizes.chance(account.listed);
+        account.size_evidence = (1.0 / own.max(peers)).clamp(1.0, 1e9);
+    }
+
+    fn learning(&self, day: i64) -> bool {
+        self.first.is_none_or(|first| day < first + self.learning_days)
+    }
+
+    fn judge(
+        &mut self,
+        (actor, name): (u32, &Actor),
+        seen: Timestamp,
+        world: &World,
+        findings: &mut Vec<Finding>,
+    ) {
+        if self.learning(seen.day()) {
+            return;
+        }
+        let Self { accounts, groups, tails, verdict, .. } = self;
+        let Some(account) = accounts.get_mut(actor as usize) else { return };
+        let Some(group) = groups.get(account.group) else { return };
+        let notice = world.member(actor).is_some_and(|member| member.notice);
+        findings.extend(verdict.judge((name, notice), seen, account, (group, tails)));
+    }
+
+    /// Begins the account's day, if it has not begun: ends the last one, learns from it.
+    fn begin(&mut self, actor: u32, day: i64, world: &World) {
+        while self.accounts.len() <= actor as usize {
+            self.accounts.push(Account::new());
+        }
+        let Some(account) = self.accounts.get(actor as usize) else { return };
+        if day <= account.day {
+            return;
+        }
+        let Some(member) = world.member(actor) else { return };
+        let hired = member.hired.map_or(i64::MIN / 2, Timestamp::day);
+        let fresh = day - hired < NEW && self.first.is_some_and(|first| hired > first);
+        let groups = &mut self.groups;
+        let group = *self.group_of.entry((member.role, fresh)).or_insert_with(|| {
+            groups.push(Group::new(STREAMS));
+            groups.len() - 1
+        });
+        self.end(actor, day);
+        let learning = self.learning(day);
+        let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+        (account.group, account.team, account.day) = (group, member.team, day);
+        account.days += 1;
+        account.known.clear();
+        (account.unexplained, account.tried, account.settled) = (0.0, 0.0, 0.0);
+        (account.listed, account.size_evidence) = (0, 0.0);
+        let Some(group) = self.groups.get_mut(group) else { return };
+        for (track, peers) in account.tracks.iter_mut().zip(&mut group.peers) {
+            if learning {
+                track.reset();
+            }
+            track.begin(peers);
+        }
+        if learning {
+            account.volume.reset();
+            account.marks.clear();
+        }
+        if let Some(usual) = account.volume.usual() {
+            group.expect(day, usual);
+        }
+        if account.tracks.iter().all(Track::at_rest) {
+            account.marks.clear();
+        }
+        account.told = 0.0;
+    }
+
+    /// Ends the account's last day.
+    fn end(&mut self, actor: u32, now: i64) {
+        let learning = self.learning(now);
+        let Self { accounts, groups, tails, verdict, .. } = self;
+        let Some(account) = accounts.get_mut(actor as usize) else { return };
+        let Some(group) = groups.get_mut(account.group) else { return };
+        let suspected = verdict.suspected(account, now) && !learning;
+        let frozen = if learning { f64::INFINITY } else { verdict.frozen };
+        verdict.budget.account_day();
+        let seen = account.known.len() as f64;
+        let usual = account.volume.usual().unwrap_or(0.0);
+        let counted = if usual > 0.0 { account.unexplained } else { 0.0 };
+        let load = group.load(account.day, (counted, usual));
+        account.volume.day(account.unexplained, load, frozen);
+        account.learn_hours(suspected);
+        if !learning && !verdict.lately(account, now) {
+            verdict.learn(account, (group, tails));
+        }
+        for (track, peers) in account.tracks.iter_mut().zip(&mut group.peers) {
+            track.new_day(peers, suspected, frozen);
+        }
+        if !suspected {
+            account.pace += 0.1 * (seen - account.pace);
+            if account.size_evidence < frozen * 30.0 {
+                account.sizes.learn(account.listed);
+                group.sizes.learn(account.listed);
+            }
+        }
+    }
+}
+
+/// Nothing but the reason.
+fn blank(reason: Reason) -> Trial {
+    Trial {
+        reason,
+        settled: false,
+        direct: false,
+        neighbour: false,
+        odd_hour: false,
+        strange_device: false,
+        elsewhere: false,
+        vip: false,
+        foreign: false,
+        shared: false,
+        reciprocal: false,
+        needs_reasons: false,
+    }
+}
+
+/// What is to be said about the customer and the account.
+fn about(facts: Trial, (actor, subject): (u32, u32), seen: Timestamp, world: &World) -> Trial {
+    let (Some(customer), Some(member)) = (world.customer(subject), world.member(actor)) else {
+        return facts;
+    };
+    let queue = !member.queues.is_empty()
+        && customer.queue != NONE
+        && !member.queues.contains(&customer.queue);
+    let language = !member.languages.is_empty()
+        && customer.language != NONE
+        && !member.languages.contains(&customer.language);
+    let strays = customer.strays.iter();
+    let by = facts.reason.by;
+    Trial {
+        vip: customer.vip,
+        foreign: queue || language,
+        shared: strays
+            .filter(|(other, _)| *other != actor && *other != NONE)
+            .any(|(_, day)| seen.day() - day <= SAME_CASE),
+        reciprocal: by != NONE && world.reasons.has_granted(actor, by, seen),
+        ..facts
+    }
+}

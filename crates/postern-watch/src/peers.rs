@@ -1,0 +1,107 @@
+//! The accounts that an account is compared with: those of its role, newcomers apart, and those of
+//! its team on the same day.
+
+use std::collections::VecDeque;
+
+use crate::{
+    amount::Sizes,
+    names::Map,
+    signals,
+    tail::Tail,
+    usual::{Count, Peers},
+};
+
+/// Trials of the role, and of the team, today that are needed before their share counts by half.
+const TODAY: f64 = 20.0;
+const TODAY_OF_TEAM: f64 = 60.0;
+/// Days of which the load is remembered.
+const LOADS: usize = 6;
+/// Expected customers of a day that are needed before its load counts by half.
+const LOAD: f64 = 40.0;
+
+/// Accounts of one role.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) peers: Vec<Peers>,
+    pub(crate) tails: Vec<Tail>,
+    pub(crate) sizes: Sizes,
+    /// Day, customers seen, customers expected.
+    loads: VecDeque<(i64, f64, f64)>,
+}
+
+impl Group {
+    pub(crate) fn new(tails: usize) -> Self {
+        Self {
+            peers: signals::ALL.iter().map(|_| Peers::default()).collect(),
+            tails: (0..tails).map(|_| Tail::default()).collect(),
+            sizes: Sizes::default(),
+            loads: VecDeque::new(),
+        }
+    }
+
+    fn load_of(&mut self, day: i64) -> Option<&mut (i64, f64, f64)> {
+        if self.loads.back().is_none_or(|(last, ..)| *last < day) {
+            self.loads.push_back((day, 0.0, 0.0));
+            while self.loads.len() > LOADS {
+                self.loads.pop_front();
+            }
+        }
+        self.loads.iter_mut().find(|(other, ..)| *other == day)
+    }
+
+    /// An account of which so much is usual begins its day.
+    pub(crate) fn expect(&mut self, day: i64, usual: f64) {
+        if let Some((_, _, expected)) = self.load_of(day) {
+            *expected += usual;
+        }
+    }
+
+    /// A customer was shown.
+    pub(crate) fn see(&mut self, day: i64) {
+        if let Some((_, seen, _)) = self.load_of(day) {
+            *seen += 1.0;
+        }
+    }
+
+    /// How much the others had to do that day, relative to what is usual.
+    pub(crate) fn load(&self, day: i64, own: (f64, f64)) -> f64 {
+        let found = self.loads.iter().find(|(other, ..)| *other == day);
+        let (seen, expected) = found.map_or((0.0, 0.0), |(_, seen, expected)| (*seen, *expected));
+        let (seen, expected) = ((seen - own.0).max(0.0), (expected - own.1).max(0.0));
+        ((seen + LOAD) / (expected + LOAD)).clamp(0.3, 4.0)
+    }
+}
+
+/// What each team shows today.
+#[derive(Debug, Default)]
+pub(crate) struct Teams(Map<u32, (i64, Vec<Count>)>);
+
+impl Teams {
+    fn today(&mut self, team: u32, day: i64) -> &mut Vec<Count> {
+        let empty = || vec![Count::default(); signals::ALL.len()];
+        let (last, counts) = self.0.entry(team).or_insert_with(|| (day, empty()));
+        if day > *last {
+            (*last, *counts) = (day, empty());
+        }
+        counts
+    }
+
+    pub(crate) fn add(&mut self, (team, day): (u32, i64), signal: usize, trial: Count) {
+        if let Some(count) = self.today(team, day).get_mut(signal) {
+            count.add(trial);
+        }
+    }
+
+    /// The share among the others of the team.
+    pub(crate) fn share(&mut self, (team, day): (u32, i64), signal: usize, own: Count) -> f64 {
+        let count = self.today(team, day).get(signal).copied().unwrap_or_default();
+        let others = count.without(own);
+        others.ones / (others.trials + TODAY_OF_TEAM)
+    }
+}
+
+/// The share of ones that others show today, cautiously.
+pub(crate) fn todays(all: Count, own: Count) -> f64 {
+    let others = all.without(own);
+    others.ones / (others.trials + TODAY)
+}
