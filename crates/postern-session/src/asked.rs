@@ -117,7 +117,7 @@ impl Run {
         let touches = asked.filter(|(index, _)| !came(index)).map(|(_, (leaf, subject))| Touch {
             leaf: *leaf,
             subject: subject.clone(),
-            reason: None,
+            reason: self.portal.own(subject.as_str()),
         });
         let touches: Vec<Touch> = touches.collect();
         (!touches.is_empty()).then_some(HeldRow { bytes: 0, touches, asks: true })

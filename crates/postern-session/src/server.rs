@@ -178,6 +178,9 @@ impl Session {
             if let (Some(_), Some(set)) = (&reason, set) {
                 held.relied.push(Relied { row: index, subject: subject.clone(), set });
             }
+            // Where no value of theirs hangs on it, a reason still says why they were looked at.
+            let own = || portal.own(subject.as_str()).filter(|_| leaf.clear.is_empty() && !stays);
+            let reason = reason.or_else(own);
             found.push((key.leaf, subject.clone()));
             let leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
             touches.push(Touch { leaf, subject, reason: reason.or_else(|| accounted.clone()) });

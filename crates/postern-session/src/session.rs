@@ -206,6 +206,11 @@ impl Portal {
         self.bound.reason(subject, set?, self.bound_at).cloned()
     }
 
+    /// The best reason for somebody, by what was bound with the portal.
+    pub(crate) fn own(&self, subject: &str) -> Option<postern_model::Reason> {
+        self.bound.best(subject, self.bound_at).cloned()
+    }
+
     /// Whether its rows are counted and do not leave.
     pub(crate) fn moves(&self) -> bool {
         self.about.as_ref().is_some_and(|about| about.moves)
