@@ -75,6 +75,8 @@ struct Side {
 #[derive(Debug)]
 pub struct Stage {
     sides: [Side; 2],
+    /// Rows stand in the same places on both sides, see [`World::level`].
+    pub(crate) level: bool,
 }
 
 impl Arena {
@@ -105,7 +107,8 @@ impl Arena {
         if databases[0] != databases[1] {
             bail!("the two databases number their tables differently");
         }
-        Ok(Stage { sides: both(|side| Side::start(&self.servers[side], world))? })
+        let sides = both(|side| Side::start(&self.servers[side], world))?;
+        Ok(Stage { sides, level: world.level })
     }
 }
 

@@ -109,7 +109,8 @@ pub(crate) fn world() -> World {
         tables: vec![people(), tickets_table()],
         policy: make::everything_shown(),
         condition: "status = 'open'".to_owned(),
-        level: false,
+        // Few rows, and each query asks for an order that tells them apart, or for none.
+        level: true,
         constants: Vec::new(),
     }
 }
