@@ -172,6 +172,11 @@ impl Session {
         if self.statements.len() >= self.profile.limits.names_max {
             return Err(Failure::TooManyNames);
         }
+        if let Planned::Guarded(plan) = &**query {
+            for asked in &plan.guarded.asked {
+                asked.takes(types).map_err(|refusal| plan.unreadable(refusal))?;
+            }
+        }
         let (parameters, text) = match &**query {
             Planned::Plain(plain) => (plain.client_parameters.max(types.len()), plain.sql.clone()),
             Planned::Guarded(plan) => {
@@ -216,7 +221,7 @@ impl Session {
         if arguments.values.len() != prepared.parameters {
             return Err(Failure::ArgumentCount(name.to_owned()));
         }
-        let upstream = prepared.upstream;
+        let (upstream, types) = (prepared.upstream, prepared.types.clone());
         let values: Vec<Option<&[u8]>> =
             arguments.values.iter().map(|value| value.as_ref().map(String::as_bytes)).collect();
         let mut texts = Vec::new();
@@ -253,7 +258,8 @@ impl Session {
         let sql = format!("EXECUTE {}{list}", upstream.statement());
         // That of NULL is empty; what is empty is no key and no number.
         let values: Vec<_> = values.into_iter().map(|v| v.filter(|v| !v.is_empty())).collect();
-        let mut portal = self.portal(UpstreamName(None), plan, Given::texts(&values), view)?;
+        let given = Given { types: &types, ..Given::texts(&values) };
+        let mut portal = self.portal(UpstreamName(None), plan, given, view)?;
         let kept = Kept::Statement(name, upstream);
         portal.about = Some(Arc::new(About::new(kept, false, Change::Nothing)));
         Ok((sql, portal))

@@ -78,24 +78,37 @@ impl Asked {
         match &self.value {
             AskedValue::Constant(subject) => subjects.push(subject.clone()),
             AskedValue::Parameter(number) => {
-                let Bound { value, binary, declared } = bound(number)?;
-                let fits = !binary || is_key_type(declared, false);
-                if let Some(value) = value {
-                    let read = one(key_type, value, binary).filter(|_| fits);
+                let bound = bound(number)?;
+                if let Some(value) = bound.value {
+                    let fits = reads_alike(bound, false);
+                    let read = one(key_type, value, bound.binary).filter(|_| fits);
                     subjects.push(read.ok_or_else(unread)?);
                 }
             }
             AskedValue::Array(number) => {
-                let Bound { value, binary, declared } = bound(number)?;
-                let fits = !binary || is_key_type(declared, true);
-                if let Some(value) = value {
-                    let read = if binary { binary_array } else { text_array };
+                let bound = bound(number)?;
+                if let Some(value) = bound.value {
+                    let fits = reads_alike(bound, true);
+                    let read = if bound.binary { binary_array } else { text_array };
                     let read = read(key_type, value).filter(|_| fits);
                     subjects.extend(read.ok_or_else(unread)?);
                 }
             }
         }
         if subjects.len() > ASKED_MAX { Err(too_many()) } else { Ok(()) }
+    }
+
+    /// Whether types that PREPARE declares, by their names, have it read as it is read here.
+    ///
+    /// # Errors
+    /// What the client is to be told.
+    pub fn takes(&self, types: &[String]) -> Result<(), Refusal> {
+        let Some((number, array)) = self.parameter() else { return Ok(()) };
+        let declared = number.checked_sub(1).and_then(|index| types.get(index));
+        match declared {
+            Some(name) if !is_key_type(name, array) => Err(unread()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The parameter that it hangs on, and whether that is an array.
@@ -108,11 +121,29 @@ impl Asked {
     }
 }
 
-/// Whether a parameter that is declared with this type has the binary form that is read here.
-fn is_key_type(oid: u32, array: bool) -> bool {
-    const ARRAYS: [u32; 4] = [1005, 1007, 1016, 2951];
-    // 0 is "not declared": the server takes it for the column's type.
-    oid == 0 || if array { ARRAYS.contains(&oid) } else { matches!(oid, INT8 | INT2 | INT4 | UUID) }
+/// Whether the server reads a parameter that is declared with this type as it is read here: in
+/// another type the same bytes can be another number.
+fn reads_alike(Bound { binary, declared, .. }: Bound<'_>, array: bool) -> bool {
+    // int2, int4, int8, uuid and their arrays; then what is as good where it is written as text:
+    // unknown, text, varchar, numeric, and arrays of these.
+    const KEYS: [u32; 4] = [INT8, INT2, INT4, UUID];
+    const KEY_ARRAYS: [u32; 4] = [1005, 1007, 1016, 2951];
+    const TEXTS: [u32; 4] = [705, 25, 1043, 1700];
+    const TEXT_ARRAYS: [u32; 4] = [705, 1009, 1015, 1231];
+    let (keys, texts) = if array { (KEY_ARRAYS, TEXT_ARRAYS) } else { (KEYS, TEXTS) };
+    // 0 is "not declared": the server takes it for the column's type, or for that of a cast.
+    declared == 0 || keys.contains(&declared) || !binary && texts.contains(&declared)
+}
+
+/// The same for the names of types, as PREPARE has them.
+pub(crate) fn is_key_type(name: &str, array: bool) -> bool {
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
+    let element = name.strip_suffix("[]");
+    let names = [
+        "smallint", "int2", "integer", "int4", "bigint", "int8", "uuid", "text", "varchar",
+        "character varying", "numeric",
+    ];
+    element.is_some() == array && names.contains(&element.unwrap_or(name))
 }
 
 /// A key as the ledger has it, from a constant or a parameter.
@@ -132,8 +163,7 @@ pub(crate) fn written(key_type: KeyType, text: &str) -> Option<String> {
         // `from_str` takes one sign and digits, nothing else.
         KeyType::Int => text.parse::<i64>().ok().map(|number| number.to_string()),
         KeyType::Uuid => {
-            let digits: String =
-                text.chars().filter(|c| !matches!(c, '-' | '{' | '}')).collect();
+            let digits: String = text.chars().filter(|c| !matches!(c, '-' | '{' | '}')).collect();
             let is_hex = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
             let number = is_hex.then(|| u128::from_str_radix(&digits, 16).ok()).flatten()?;
             Some(hyphenated(number.to_be_bytes()))
@@ -255,9 +285,8 @@ mod tests {
 
     #[test]
     fn a_key_is_read_as_the_server_reads_it_or_not_at_all() {
-        let int = |bytes: &[u8], binary| {
-            read(AskedValue::Parameter(1), KeyType::Int, bytes, binary)
-        };
+        let int =
+            |bytes: &[u8], binary| read(AskedValue::Parameter(1), KeyType::Int, bytes, binary);
         let texts = ["7", " 7\t", "+7", "007"];
         assert!(texts.iter().all(|text| int(text.as_bytes(), false).as_deref() == Some("7")));
         assert_eq!(int(b"-9223372036854775808", false).as_deref(), Some("-9223372036854775808"));
@@ -270,12 +299,40 @@ mod tests {
         assert_eq!(read(AskedValue::Parameter(1), KeyType::Text, b"7", false), None);
     }
 
+    /// The same text is another number as a bit string, as a name or as an OID in base 8.
+    #[test]
+    fn a_type_that_reads_otherwise_is_refused() {
+        let read = |bytes: &[u8], binary, declared, value: fn(usize) -> AskedValue| {
+            let bound = [Bound { value: Some(bytes), binary, declared }];
+            let asked = Asked { leaf: 0, value: value(1) };
+            asked.subjects(KeyType::Int, &bound, &mut Vec::new()).is_ok()
+        };
+        for alike in [0, 20, 21, 23, 25, 705, 1043, 1700] {
+            assert!(read(b"101", false, alike, AskedValue::Parameter), "{alike}");
+        }
+        // bit, name, "char", oid, regclass, xid, float4, float8, bytea, bit[]
+        for not in [1560, 19, 18, 26, 2205, 28, 700, 701, 17, 1561] {
+            assert!(!read(b"101", false, not, AskedValue::Parameter), "{not}");
+            assert!(!read(b"{101}", false, not, AskedValue::Array), "{not}");
+        }
+        assert!(!read(&[0; 8], true, 1700, AskedValue::Parameter), "a numeric is no integer");
+        assert!(read(b"{101}", false, 1016, AskedValue::Array));
+        let of = |name: &str, value| {
+            Asked { leaf: 0, value }.takes(&["x".to_owned(), name.to_owned()]).is_ok()
+        };
+        assert!(of("bigint", AskedValue::Parameter(2)) && of("bit", AskedValue::Parameter(3)));
+        assert!(of("pg_catalog.int8[]", AskedValue::Array(2)));
+        for not in ["bit", "pg_catalog.bit", "public.int8", "name", "bigint[]"] {
+            assert!(!of(not, AskedValue::Parameter(2)), "{not}");
+        }
+        assert!(!of("bigint", AskedValue::Array(2)));
+    }
+
     #[test]
     fn a_uuid_has_one_form() {
         let plain = "0f3b6c1e-0000-4a4a-8b8b-0123456789ab";
-        let uuid = |text: &str| {
-            read(AskedValue::Parameter(1), KeyType::Uuid, text.as_bytes(), false)
-        };
+        let uuid =
+            |text: &str| read(AskedValue::Parameter(1), KeyType::Uuid, text.as_bytes(), false);
         for form in [plain, &plain.to_uppercase(), &plain.replace('-', ""), &format!("{{{plain}}}")]
         {
             assert_eq!(uuid(form).as_deref(), Some(plain));
@@ -288,9 +345,7 @@ mod tests {
 
     #[test]
     fn arrays_are_read_element_by_element() {
-        let array = |bytes: &[u8], binary| {
-            read(AskedValue::Array(1), KeyType::Int, bytes, binary)
-        };
+        let array = |bytes: &[u8], binary| read(AskedValue::Array(1), KeyType::Int, bytes, binary);
         assert_eq!(array(b"{1, 2,NULL,\"3\"}", false).as_deref(), Some("1 2 3"));
         assert_eq!(array(b"{}", false).as_deref(), Some(""));
         for not in ["1,2", "{{1},{2}}", "[0:1]={1,2}", "{1,x}", "{1,,2}"] {

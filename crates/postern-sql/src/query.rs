@@ -33,6 +33,7 @@ mod from;
 mod grouping;
 mod join;
 mod leaf;
+mod links;
 mod lookup;
 mod merge;
 mod names;

@@ -5,8 +5,8 @@ use postern_model::FieldClass;
 use super::analyse;
 use crate::{
     Act, AskedValue, Catalogue, ColumnRule, Context, Guarded, Hole, InsertRule, KeySet, LookupKind,
-    LookupValue, Makes, Mode, Named, Passed, Reach, ReasonRule, Refusal, Rules, Show, Strong, TableRule,
-    TakeRule, UpdateRule, Values, Verdict,
+    LookupValue, Makes, Mode, Named, Passed, Reach, ReasonRule, Refusal, Rules, Show, Strong,
+    TableRule, TakeRule, UpdateRule, Values, Verdict,
 };
 
 mod asked;
@@ -14,6 +14,7 @@ mod folds;
 mod guarded;
 mod leaves;
 mod limits;
+mod links;
 mod mutations;
 mod named;
 mod names;

@@ -10,7 +10,15 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, asked::beside_windows, expression::is_constant, optional::conjuncts, scope::Scope, select::Place};
+use super::{
+    Analysis,
+    asked::beside_windows,
+    expression::is_constant,
+    links::{Links, carried_once},
+    optional::conjuncts,
+    scope::Scope,
+    select::Place,
+};
 use crate::{
     KeyType, Refusal, ast,
     passed::{PASSED_MAX, Passed},
@@ -74,7 +82,9 @@ impl Analysis<'_> {
         };
         let bigint = |node| ast::cast(node, ast::type_name("pg_catalog", "int8", &[], false));
         let rows = match passed {
-            Passed::Parameter(_) => bigint(select.limit_offset.take().map(|n| *n).unwrap_or_default()),
+            Passed::Parameter(_) => {
+                bigint(select.limit_offset.take().map(|n| *n).unwrap_or_default())
+            }
             Passed::Constant(rows) => bigint(ast::constant(&rows.to_string())),
         };
         if let Some(limit) = select.limit_count.as_deref_mut().filter(|limit| !is_null(limit)) {
@@ -126,7 +136,7 @@ impl Analysis<'_> {
     pub(super) fn single_subjects(
         &self,
         condition: Option<&Node>,
-        from: &[Node],
+        links: &Links,
         scope: &Scope<'_>,
     ) -> BTreeSet<usize> {
         let items = |leaf: usize| {
@@ -134,50 +144,16 @@ impl Analysis<'_> {
         };
         let found =
             conjuncts(condition).into_iter().filter_map(|node| self.one_subject(node, scope));
-        let mut single: BTreeSet<usize> = found
-            .filter(|leaf| scope.keys().filter(|(_, key)| key.leaf == *leaf).count() == 1)
-            .collect();
+        let mut single: BTreeSet<usize> = found.filter(|leaf| carried_once(scope, *leaf)).collect();
         let below = scope.items.iter().filter(|item| !item.nullable);
         let below = below.flat_map(|item| item.rows.single.iter().copied());
         // The same common table may be read without the condition beside it.
         single
             .extend(below.filter(|leaf| items(*leaf).all(|item| item.rows.single.contains(leaf))));
-        self.joined_to(&mut single, conjuncts(condition), from, scope);
+        // What is joined by the subject to one of those is of the same subjects.
+        let known: Vec<usize> = single.iter().copied().collect();
+        single.extend(known.into_iter().flat_map(|leaf| links.joined_to(leaf)));
         single
-    }
-
-    /// What is joined by the subject to one of those is of the same subjects.
-    fn joined_to<'n>(
-        &self,
-        single: &mut BTreeSet<usize>,
-        mut conditions: Vec<&'n Node>,
-        from: &'n [Node],
-        scope: &Scope<'_>,
-    ) {
-        if single.is_empty() {
-            return;
-        }
-        from.iter().for_each(|item| join_conditions(item, &mut conditions));
-        let links = conditions.into_iter().filter_map(|node| {
-            let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
-            let same = self.compares_same_record(node, scope);
-            let source = |side: Option<&Node>| scope.source(side?).filter(|_| same);
-            let sides = source(comparison.lexpr.as_deref()).zip(source(comparison.rexpr.as_deref()));
-            sides.filter(|(one, two)| one.subject && two.subject)
-        });
-        let mut links: Vec<(usize, usize)> = links.map(|(one, two)| (one.leaf, two.leaf)).collect();
-        let once = |leaf: usize| scope.keys().filter(|(_, key)| key.leaf == leaf).count() == 1;
-        loop {
-            let known = single.len();
-            links.retain(|(one, two)| match (single.contains(one), single.contains(two)) {
-                (false, false) => true,
-                (true, _) => !once(*two) || !single.insert(*two),
-                (false, true) => !once(*one) || !single.insert(*one),
-            });
-            if single.len() == known {
-                return;
-            }
-        }
     }
 
     fn one_subject(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
@@ -229,18 +205,6 @@ pub(super) fn certain(scope: &Scope<'_>, carried: &[(String, String, usize)]) ->
         items.any(|item| !item.nullable && item.rows.certain.contains(leaf))
     };
     carried.iter().filter(is_certain).map(|(_, _, leaf)| *leaf).collect()
-}
-
-/// The conditions that hold of each row of a FROM item in which what they compare is not absent.
-fn join_conditions<'n>(item: &'n Node, conditions: &mut Vec<&'n Node>) {
-    let Some(NodeEnum::JoinExpr(join)) = &item.node else { return };
-    if !matches!(join.jointype(), pb::JoinType::JoinInner | pb::JoinType::JoinLeft) {
-        return;
-    }
-    conditions.extend(conjuncts(join.quals.as_deref()));
-    for side in [&join.larg, &join.rarg].into_iter().flatten() {
-        join_conditions(side, conditions);
-    }
 }
 
 /// Whether an OFFSET passes no row over.

@@ -10,6 +10,7 @@ use super::{
     field::written_names,
     from::{Star, rename},
     grouping::{Aggregate, only_counts},
+    links::{Links, carried_once},
     optional::must_be_there,
     pick::certain,
     scope::Scope,
@@ -73,6 +74,7 @@ struct Clauses {
     sorts: BTreeSet<usize>,
     /// Leaves of whose rows there are those of one subject only.
     single: BTreeSet<usize>,
+    links: Links,
 }
 
 impl Analysis<'_> {
@@ -240,8 +242,9 @@ impl Analysis<'_> {
         self.charge_conjuncts(select.where_clause.as_deref(), scope)?;
         let optional = must_be_there(select.where_clause.as_deref(), scope, star);
         self.tested.extend(optional);
-        let from = &select.from_clause;
-        let single = self.single_subjects(select.where_clause.as_deref(), from, scope);
+        let condition = select.where_clause.as_deref();
+        let links = self.links(condition, &select.from_clause, scope);
+        let single = self.single_subjects(condition, &links, scope);
         if let Some(condition) = select.where_clause.as_deref_mut() {
             let _ = self.condition(condition, scope)?;
         }
@@ -254,7 +257,7 @@ impl Analysis<'_> {
                 // Whether a value is NULL is counted.
                 own.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
             }
-            let clauses = Clauses { single, ..own.clauses(select, &outputs, scope)? };
+            let clauses = Clauses { single, links, ..own.clauses(select, &outputs, scope)? };
             Ok((outputs, clauses))
         };
         let (judged, windows) = self.lent(|own| &mut own.windows, windows, judge);
@@ -315,6 +318,7 @@ impl Analysis<'_> {
                 || !plain && !select.distinct_clause.is_empty(),
             sorts,
             single: BTreeSet::new(),
+            links: Links::default(),
         })
     }
 
@@ -483,6 +487,9 @@ impl Analysis<'_> {
                 }
             }
         }
+        if carries && clauses.grouped && !clauses.distinct {
+            carry_by_links(scope, &clauses.links, &mut carried, &mut left);
+        }
         let certain = certain(scope, &carried);
         let mut whole = outputs.whole();
         for group in &clauses.groups {
@@ -547,6 +554,27 @@ impl Analysis<'_> {
             keys.push(Key { leaf, column: name });
         }
         keys
+    }
+}
+
+/// What is folded into groups by a subject's key is carried by that key too, where all of it is
+/// about that subject.
+fn carry_by_links(
+    scope: &Scope<'_>,
+    links: &Links,
+    carried: &mut Vec<(String, String, usize)>,
+    left: &mut BTreeSet<usize>,
+) {
+    // Groups whose key is NULL name nobody.
+    let named = |alias: &str| scope.items.iter().any(|item| item.alias == alias && !item.nullable);
+    for (alias, column, leaf) in carried.clone().into_iter().filter(|(alias, ..)| named(alias)) {
+        for other in links.joined_to(leaf) {
+            let is_bare = scope.items.iter().any(|item| item.rows.bare.contains(&other));
+            if left.contains(&other) && carried_once(scope, other) && !is_bare {
+                left.remove(&other);
+                carried.push((alias.clone(), column.clone(), other));
+            }
+        }
     }
 }
 

@@ -17,7 +17,10 @@ fn a_comparison_with_a_key_says_of_whom_it_asks() {
         ("SELECT id FROM tickets WHERE customer_id <> ALL (ARRAY[5])", "0: 5"),
         ("SELECT id FROM tickets WHERE id = 5", ""),
         ("SELECT id FROM customers WHERE id > 5", ""),
-        ("SELECT t.id FROM tickets t JOIN customers c ON c.id = t.customer_id AND c.id = 5", "1: 5"),
+        (
+            "SELECT t.id FROM tickets t JOIN customers c ON c.id = t.customer_id AND c.id = 5",
+            "1: 5",
+        ),
         ("SELECT id, id = 5 FROM customers", "0: 5"),
         ("SELECT name FROM directory WHERE id = 5", "0: 5"),
         ("UPDATE customers SET name = 'x' WHERE id = $1", "0: $1"),
@@ -34,13 +37,31 @@ fn who_is_counted_is_told_first() {
         ("SELECT country, count(*) FROM customers WHERE id <> 5 GROUP BY 1", "0: 5"),
         ("SELECT count(*) FILTER (WHERE id = 5) FROM customers", "0: 5"),
         ("SELECT max(country) FROM customers WHERE id = $1", "0: $1"),
-        ("SELECT status, count(*) FROM tickets WHERE customer_id IN (5, 7) GROUP BY 1", "0: 5, 0: 7"),
+        (
+            "SELECT status, count(*) FROM tickets WHERE customer_id IN (5, 7) GROUP BY 1",
+            "0: 5, 0: 7",
+        ),
         ("SELECT 1 WHERE EXISTS (SELECT 1 FROM customers WHERE id = 5 AND country = 'DE')", "0: 5"),
-        ("SELECT id FROM tickets WHERE customer_id IN (5, 7) ORDER BY id LIMIT 10 OFFSET 10", "0: 5, 0: 7"),
-        ("SELECT count(*) OVER (), id FROM tickets WHERE customer_id IN (5, 7) LIMIT 1", "0: 5, 0: 7"),
-        ("SELECT p.id FROM products p LEFT JOIN customers c ON c.id = 5 AND c.country = 'DE' WHERE c.id IS NULL", "0: 5"),
-        ("SELECT country, count(x) FROM (SELECT country, CASE WHEN id = 5 THEN 1 END AS x FROM customers) s GROUP BY 1", "0: 5"),
-        ("SELECT id FROM customers WHERE country = 'DE' ORDER BY id = 5 DESC, id OFFSET 1 LIMIT 1", "0: 5"),
+        (
+            "SELECT id FROM tickets WHERE customer_id IN (5, 7) ORDER BY id LIMIT 10 OFFSET 10",
+            "0: 5, 0: 7",
+        ),
+        (
+            "SELECT count(*) OVER (), id FROM tickets WHERE customer_id IN (5, 7) LIMIT 1",
+            "0: 5, 0: 7",
+        ),
+        (
+            "SELECT p.id FROM products p LEFT JOIN customers c ON c.id = 5 AND c.country = 'DE' WHERE c.id IS NULL",
+            "0: 5",
+        ),
+        (
+            "SELECT country, count(x) FROM (SELECT country, CASE WHEN id = 5 THEN 1 END AS x FROM customers) s GROUP BY 1",
+            "0: 5",
+        ),
+        (
+            "SELECT id FROM customers WHERE country = 'DE' ORDER BY id = 5 DESC, id OFFSET 1 LIMIT 1",
+            "0: 5",
+        ),
     ] {
         assert_eq!(asks(sql), format!("first, {asked}"), "{sql}");
     }

@@ -167,12 +167,24 @@ fn what_an_offset_skips_of_single_records_is_passed_over_by_the_gateway() {
     };
     for (sql, rows) in [
         ("SELECT id FROM tickets WHERE id BETWEEN 100 AND 200 ORDER BY id LIMIT 10 OFFSET 10", 10),
-        ("SELECT id FROM tickets WHERE id > 5 AND status = 'open' ORDER BY id LIMIT 10 OFFSET 20", 20),
+        (
+            "SELECT id FROM tickets WHERE id > 5 AND status = 'open' ORDER BY id LIMIT 10 OFFSET 20",
+            20,
+        ),
         ("SELECT id FROM tickets ORDER BY id % 10, id LIMIT 10 OFFSET 10", 10),
         ("SELECT id FROM tickets WHERE id IN (5, 7) ORDER BY id OFFSET 1", 1),
-        ("(SELECT id FROM tickets WHERE id = 5) UNION ALL (VALUES (1::bigint)) OFFSET 1 LIMIT 1", 1),
-        ("SELECT id FROM (SELECT id, status FROM tickets ORDER BY id LIMIT 9) s WHERE status = 'open' OFFSET 3", 3),
-        ("SELECT p.id, t.id FROM products p JOIN tickets t ON t.id = p.id ORDER BY t.id LIMIT 5 OFFSET 5", 5),
+        (
+            "(SELECT id FROM tickets WHERE id = 5) UNION ALL (VALUES (1::bigint)) OFFSET 1 LIMIT 1",
+            1,
+        ),
+        (
+            "SELECT id FROM (SELECT id, status FROM tickets ORDER BY id LIMIT 9) s WHERE status = 'open' OFFSET 3",
+            3,
+        ),
+        (
+            "SELECT p.id, t.id FROM products p JOIN tickets t ON t.id = p.id ORDER BY t.id LIMIT 5 OFFSET 5",
+            5,
+        ),
     ] {
         assert_eq!(passed(sql), Some(Passed::Constant(rows)), "{sql}");
     }

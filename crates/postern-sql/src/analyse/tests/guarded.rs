@@ -164,8 +164,8 @@ fn folded_rows_carry_keys_or_tell_no_record() {
     );
     check(
         "SELECT c.id, c.name, count(t.id) FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id GROUP BY c.id",
-        "SELECT c.id, c.name, pg_catalog.count(t.id), c.id AS pk_k1 FROM <public.customers b> c LEFT JOIN <public.tickets b> t ON t.customer_id = c.id GROUP BY c.id, c.name
-  3 columns, keys [0]
+        "SELECT c.id, c.name, pg_catalog.count(t.id), c.id AS pk_k1, c.id AS pk_k2 FROM <public.customers b> c LEFT JOIN <public.tickets b> t ON t.customer_id = c.id GROUP BY c.id, c.name
+  3 columns, keys [0 1]
   public.customers set 0 clear name
   public.tickets",
     );
@@ -331,6 +331,13 @@ fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
     check_accounted("SELECT string_agg(email, ',') FROM customers", "42501 unaccounted");
     check_accounted(
         "SELECT c.id, max(t.body) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY c.id",
+        "SELECT c.id, pg_catalog.max(t.body), c.id AS pk_k1, c.id AS pk_k2 FROM <public.customers b> c JOIN <public.tickets b> t ON t.customer_id = c.id GROUP BY c.id
+  2 columns, keys [0 1]
+  public.customers
+  public.tickets clear body",
+    );
+    check_accounted(
+        "SELECT c.country, max(t.body) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY 1",
         "42501 unaccounted",
     );
     check_accounted(

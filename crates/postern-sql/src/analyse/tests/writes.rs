@@ -62,8 +62,14 @@ fn what_a_condition_of_a_reason_reads_is_changed_in_ones_own_rows_only() {
 #[test]
 fn a_condition_is_asked_as_of_the_present_moment() {
     let conditions = [
-        ("status <> 'x' AND now() > statement_timestamp()", "pg_catalog.clock_timestamp() > pg_catalog.clock_timestamp()"),
-        ("status <> 'x' AND current_date < current_timestamp::date", "pg_catalog.clock_timestamp()::pg_catalog.date < pg_catalog.clock_timestamp()::pg_catalog.date"),
+        (
+            "status <> 'x' AND now() > statement_timestamp()",
+            "pg_catalog.clock_timestamp() > pg_catalog.clock_timestamp()",
+        ),
+        (
+            "status <> 'x' AND current_date < current_timestamp::date",
+            "pg_catalog.clock_timestamp()::pg_catalog.date < pg_catalog.clock_timestamp()::pg_catalog.date",
+        ),
     ];
     for (condition, asked) in conditions {
         let mut rules = rules(Mode::Restricted);
