@@ -136,7 +136,7 @@ impl Maker {
             tables: Vec::new(),
             policy: policy(&shows),
             condition: "status = 'open'".to_owned(),
-            level: seed % 2 == 0,
+            level: seed.is_multiple_of(2),
             constants: Vec::new(),
         };
         // Long texts put rows on other pages of the two tables.

@@ -93,12 +93,7 @@ impl Values {
     }
 
     /// Two such values of the same length.
-    pub(crate) fn twins(
-        &mut self,
-        dice: &mut Dice,
-        column: &Column,
-        careful: bool,
-    ) -> [String; 2] {
+    pub(crate) fn twins(&mut self, dice: &mut Dice, column: &Column, careful: bool) -> [String; 2] {
         if dice.chance(10) {
             return ["NULL".to_owned(), "NULL".to_owned()];
         }
@@ -108,7 +103,8 @@ impl Values {
         let numbers = [self.made, self.made - 1];
         match column.kind {
             Kind::Text if text && numbered => {
-                let tail = "x".repeat(if column.sql_type == "text" { dice.below(self.room) } else { 0 });
+                let tail =
+                    "x".repeat(if column.sql_type == "text" { dice.below(self.room) } else { 0 });
                 numbers.map(|number| format!("'{CANARY}{number:07}{tail}'"))
             }
             Kind::Text if text => {
@@ -120,9 +116,7 @@ impl Values {
             Kind::Json if numbered => {
                 numbers.map(|number| format!("'{{\"a\": \"{CANARY}{number:07}\"}}'"))
             }
-            Kind::Texts if numbered => {
-                numbers.map(|number| format!("'{{{CANARY}{number:07}}}'"))
-            }
+            Kind::Texts if numbered => numbers.map(|number| format!("'{{{CANARY}{number:07}}}'")),
             // As long as the value is great, or wide.
             Kind::Json | Kind::Texts | Kind::Ints | Kind::Numeric | Kind::Bytes => {
                 let value = self.hidden_value(dice, column, careful);

@@ -7,6 +7,7 @@
 
 use postern_model::Subject;
 use postern_sql::Bound;
+use postern_wire::Bind;
 
 use crate::{
     Failure, Session,
@@ -29,6 +30,11 @@ impl<'a> Given<'a> {
     /// Texts of no declared type.
     pub(crate) fn texts(values: &'a [Option<&'a [u8]>]) -> Self {
         Self { values, formats: &[], types: &[] }
+    }
+
+    /// Those of a Bind message.
+    pub(crate) fn of(bind: &'a Bind<'_>, types: &'a [u32]) -> Self {
+        Self { values: &bind.parameters, formats: &bind.formats, types }
     }
 
     fn is_binary(&self, index: usize) -> bool {

@@ -330,8 +330,7 @@ impl Session {
         if bind.portal.is_empty() {
             self.portals.remove("");
         }
-        let (values, formats) = (&*bind.parameters, &*bind.formats);
-        let given = Given { values, formats, types: &types };
+        let given = Given::of(bind, &types);
         let portal = match self.portal(name, plan.clone(), given, view) {
             Ok(portal) => portal,
             Err(failure) => return self.refuse_bound(failure, effects),
@@ -375,8 +374,7 @@ impl Session {
     ) -> Sent {
         let types = self.statements.get(bind.statement).map(|known| known.types.clone());
         let types = types.unwrap_or_default();
-        let (values, formats) = (&*bind.parameters, &*bind.formats);
-        let given = Given { values, formats, types: &types };
+        let given = Given::of(bind, &types);
         let (sql, mut portal) = match self.resolve(plan, given, view) {
             Ok(resolved) => resolved,
             Err(failure) => return self.refuse_bound(failure, effects),

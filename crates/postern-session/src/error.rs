@@ -213,7 +213,7 @@ impl ClientFacing for Failure {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
             Self::ReasonEnded | Self::Suspended | Self::CursorJump | Self::Unreadable(_) => {
                 ErrorKind::Refused
-            },
+            }
             Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)

@@ -499,8 +499,7 @@ fn planned(
     let asked_leaves: Vec<usize> = asked.collect::<BTreeSet<usize>>().into_iter().collect();
     let asked = asked_leaves.iter().filter_map(|leaf| guarded.leaves.get(*leaf));
     leaves.extend(asked.map(ShownLeaf::asked));
-    let shown =
-        Arc::new(Shown { fingerprint: *fingerprint, statement: statement.clone(), leaves });
+    let shown = Arc::new(Shown { fingerprint: *fingerprint, statement: statement.clone(), leaves });
     let (sql, parameters) = guarded.sql.render_parameters(guarded.client_parameters);
     let constants = guarded.lookups.iter().map(|lookup| match &lookup.value {
         LookupValue::Constant(text) => Some(Secret::new(text.as_bytes().into())),

@@ -188,6 +188,8 @@ impl Session {
             }
         };
         let upstream = self.upstream_name(name);
+        // As they are read where somebody is asked about.
+        let oids: Vec<u32> = types.iter().map(|name| postern_sql::key_oid(name)).collect();
         let types =
             if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
         let sql = format!("PREPARE {}{types} AS {text}", upstream.statement());
@@ -197,7 +199,7 @@ impl Session {
             plan: self.scale.plan(query.clone(), 2 * name.len() + source.len())?,
             judge: view.judge.identity().clone(),
             parameters,
-            types: Vec::new(),
+            types: oids,
             resolved: None,
         };
         let change = Change::Statement(Some(Box::new(prepared)));

@@ -20,7 +20,7 @@ pub struct Asked {
 }
 
 /// Where the subjects stand that a statement asks about.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AskedValue {
     /// In its text: the key, in the form in which the ledger has it.
     Constant(String),
@@ -52,7 +52,7 @@ pub struct Bound<'a> {
 }
 
 /// How many subjects one statement may ask about: each is recorded before anything comes.
-const ASKED_MAX: usize = 10_000;
+pub(crate) const ASKED_MAX: usize = 10_000;
 
 // PostgreSQL's pg_type.dat.
 const INT8: u32 = 20;
@@ -140,10 +140,32 @@ pub(crate) fn is_key_type(name: &str, array: bool) -> bool {
     let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
     let element = name.strip_suffix("[]");
     let names = [
-        "smallint", "int2", "integer", "int4", "bigint", "int8", "uuid", "text", "varchar",
-        "character varying", "numeric",
+        "smallint",
+        "int2",
+        "integer",
+        "int4",
+        "bigint",
+        "int8",
+        "uuid",
+        "text",
+        "varchar",
+        "character varying",
+        "numeric",
     ];
     element.is_some() == array && names.contains(&element.unwrap_or(name))
+}
+
+/// The OID of a type of keys, by its name; of other types that of `unknown`, of which nothing is read
+/// that comes in binary form.
+pub fn key_oid(name: &str) -> u32 {
+    const UNKNOWN: u32 = 705;
+    match name.strip_prefix("pg_catalog.").unwrap_or(name) {
+        "smallint" | "int2" => INT2,
+        "integer" | "int4" => INT4,
+        "bigint" | "int8" => INT8,
+        "uuid" => UUID,
+        _ => UNKNOWN,
+    }
 }
 
 /// A key as the ledger has it, from a constant or a parameter.
@@ -262,7 +284,7 @@ fn unread() -> Refusal {
     }
 }
 
-fn too_many() -> Refusal {
+pub(crate) fn too_many() -> Refusal {
     Refusal {
         sqlstate: "54000",
         rule: "asked_key",

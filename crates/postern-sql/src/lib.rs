@@ -57,7 +57,7 @@ mod verdicts;
 
 pub use aim::{Aim, aims};
 pub use analyse::analyse;
-pub use asked::{Asked, AskedValue, Bound};
+pub use asked::{Asked, AskedValue, Bound, key_oid};
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use check::{Checks, Parameter};
 pub use identity::{Identities, ProtectedTable};

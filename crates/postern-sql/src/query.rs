@@ -25,6 +25,7 @@ use crate::{
 
 mod asked;
 mod call;
+mod carry;
 mod condition;
 mod definition;
 mod expression;
@@ -142,11 +143,15 @@ pub(crate) struct Analysis<'a> {
     /// Those of them that it narrows down by more than their ranks, and those that an order of what
     /// is computed of keys brings to the front.
     singled: BTreeSet<usize>,
-    /// Leaves whose rows a window function reads, other than those of one subject.
+    /// Leaves of which a condition decides by any column, other than that of a link of records.
+    filtered: BTreeSet<usize>,
+    /// Leaves whose rows, other than those of one subject, a window function puts into an order.
     windowed: BTreeSet<usize>,
     /// Leaves whose rows of one subject, or of one record, a condition puts together.
     linked: BTreeSet<(usize, usize)>,
     pub(crate) questions: asked::Questions,
+    /// Leaves by whose columns something is computed that sorts the select's rows.
+    computed: BTreeSet<usize>,
     /// Rows are passed over, or read by a window function.
     passes: bool,
     /// Leaves whose rows are folded without carrying their keys.
@@ -212,9 +217,11 @@ impl<'a> Analysis<'a> {
             conditions_on: None,
             pinned: BTreeSet::new(),
             singled: BTreeSet::new(),
+            filtered: BTreeSet::new(),
             windowed: BTreeSet::new(),
             linked: BTreeSet::new(),
             questions: asked::Questions::default(),
+            computed: BTreeSet::new(),
             passes: false,
             folded: BTreeSet::new(),
             narrowed: BTreeSet::new(),
@@ -395,6 +402,8 @@ impl<'a> Analysis<'a> {
         self.pinned.extend(&taint.identifiers);
         self.pinned.extend(&taint.few);
         self.singled.extend(taint.singling());
+        self.singled.extend(&taint.windowed);
+        self.filtered.extend(&taint.plain);
         if self.resolver.rules.mode == Mode::Accounted {
             self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
         }

@@ -17,6 +17,12 @@ pub(crate) struct Taint {
     pub(crate) ranked: BTreeSet<usize>,
     /// All leaves of which any column flows in.
     pub(crate) leaves: BTreeSet<usize>,
+    /// Those of which a column that is clear for every record flows in, otherwise than by what a
+    /// window function makes of it.
+    pub(crate) plain: BTreeSet<usize>,
+    /// Those of them that a window function below has put into an order: what leaves some of these
+    /// rows out tells by the others' ranks how many lie between them.
+    pub(crate) windowed: BTreeSet<usize>,
     /// Columns of recursive common tables that are being analysed, as (recursion, index).
     pub(crate) recursive: BTreeSet<(usize, usize)>,
     /// Leaves of whose rows a LIMIT or the like has left a few: any column tells those apart.
@@ -43,6 +49,8 @@ impl Taint {
         self.ranked = ranked.copied().collect();
         self.identifiers.extend(&other.identifiers);
         self.leaves.extend(&other.leaves);
+        self.plain.extend(&other.plain);
+        self.windowed.extend(&other.windowed);
         self.recursive.extend(&other.recursive);
         self.few.extend(&other.few);
         self.sides.extend(&other.sides);

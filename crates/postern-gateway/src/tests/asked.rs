@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio_postgres::SimpleQueryMessage;
+
 use super::{code, rows, world::World};
 
 fn recorded(world: &World) -> BTreeSet<String> {
@@ -54,11 +56,9 @@ async fn what_is_passed_over_is_recorded_and_not_sent() {
     let simple = "SELECT id FROM customers WHERE id > 30 ORDER BY id LIMIT 1 OFFSET 2";
     let answer = ana.simple_query(simple).await.unwrap();
     assert_eq!(rows(&answer), [["33"]]);
-    let complete = answer.iter().find_map(|message| match message {
-        tokio_postgres::SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-        _ => None,
-    });
-    assert_eq!(complete, Some(1), "the tag counts what came");
+    let counted =
+        |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::CommandComplete(1));
+    assert!(answer.iter().any(counted), "the tag counts what came");
     ana.simple_query("PREPARE p (bigint) AS SELECT id FROM customers WHERE id > 40 OFFSET $1")
         .await
         .unwrap();

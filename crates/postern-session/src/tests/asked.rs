@@ -152,17 +152,16 @@ fn an_offset_goes_on_through_the_portions_of_a_portal() {
         encode::flush(out);
     });
     let sent = &table.effects;
-    let rows: Vec<i32> = sent
-        .iter()
-        .flat_map(|effect| match effect {
-            Effect::ToServer(bytes) => cut_frames(bytes),
-            _ => Vec::new(),
-        })
-        .filter_map(|frame| match Frontend::parse(&frame).unwrap() {
-            Frontend::Execute(execute) => Some(execute.max_rows),
-            _ => None,
-        })
-        .collect();
+    let mut rows = Vec::new();
+    for effect in sent {
+        if let Effect::ToServer(bytes) = effect {
+            for frame in cut_frames(bytes) {
+                if let Frontend::Execute(execute) = Frontend::parse(&frame).unwrap() {
+                    rows.push(execute.max_rows);
+                }
+            }
+        }
+    }
     assert_eq!(rows, [2]);
     table.told();
     bound_is_complete(&mut table);

@@ -11,7 +11,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{Analysis, scope::Scope};
 use crate::{
     Asked, AskedValue, KeyType, Refusal,
-    asked::{text_array, written},
+    asked::{ASKED_MAX, text_array, too_many, written},
     ast,
     refusal::{Judged, refusal},
     taint::Rows,
@@ -30,6 +30,7 @@ pub(super) struct Question {
 #[derive(Debug, Default)]
 pub(crate) struct Questions {
     pub(crate) asked: Vec<Asked>,
+    known: BTreeSet<(usize, AskedValue)>,
     /// How often a parameter says whom.
     uses: BTreeMap<usize, usize>,
 }
@@ -44,7 +45,7 @@ impl Questions {
         if let Some((number, _)) = asked.parameter() {
             *self.uses.entry(number).or_default() += 1;
         }
-        if !self.asked.contains(&asked) {
+        if self.known.insert((leaf, asked.value.clone())) {
             self.asked.push(asked);
         }
     }
@@ -73,7 +74,7 @@ impl Analysis<'_> {
                     Some(found) => (found, right),
                     None => (found(right)?, left),
                 };
-                (found.0, vec![value(found.1, constant)?])
+                (found.0, value(found.1, constant)?)
             }
             AexprIn => {
                 let Some(NodeEnum::List(list)) = &right.node else { return None };
@@ -107,10 +108,11 @@ impl Analysis<'_> {
     }
 
     /// It is asked.
-    pub(super) fn ask(&mut self, question: Question) {
+    pub(super) fn ask(&mut self, question: Question) -> Judged<()> {
         for value in question.values {
             self.questions.add(question.leaf, value);
         }
+        if self.questions.asked.len() > ASKED_MAX { Err(too_many()) } else { Ok(()) }
     }
 
     /// Whether what comes tells of them before a row with their key does.
@@ -126,6 +128,8 @@ impl Analysis<'_> {
     pub(super) fn close_windows(&self) -> Judged<()> {
         let mut told: BTreeSet<usize> = self.singled.clone();
         told.extend(self.questions.leaves());
+        // What is not windowed itself is joined above the window.
+        told.extend(self.filtered.difference(&self.windowed));
         let mut links = self.linked.clone();
         loop {
             let all = links.len();
@@ -165,7 +169,8 @@ fn list_of(key_type: KeyType, nodes: &[Node]) -> Option<Vec<AskedValue>> {
     if nodes.len() > LIST_MAX {
         return None;
     }
-    nodes.iter().map(|node| value(key_type, node)).collect()
+    let values = nodes.iter().map(|node| value(key_type, node));
+    values.collect::<Option<Vec<_>>>().map(|values| values.into_iter().flatten().collect())
 }
 
 /// The elements of what `ANY` or `ALL` takes.
@@ -188,16 +193,18 @@ fn elements(key_type: KeyType, node: &Node) -> Option<Vec<AskedValue>> {
     }
 }
 
-/// The key that a constant or a parameter is.
-fn value(key_type: KeyType, node: &Node) -> Option<AskedValue> {
+/// The key that a constant or a parameter is; NULL is none.
+fn value(key_type: KeyType, node: &Node) -> Option<Vec<AskedValue>> {
     use pb::a_const::Val;
     let text = match node.node.as_ref()? {
         NodeEnum::ParamRef(parameter) => {
-            return usize::try_from(parameter.number).ok().map(AskedValue::Parameter);
+            let number = usize::try_from(parameter.number).ok()?;
+            return Some(vec![AskedValue::Parameter(number)]);
         }
         NodeEnum::TypeCast(cast) if is_key_cast(key_type, cast, 0) => {
             return value(key_type, cast.arg.as_deref()?);
         }
+        NodeEnum::AConst(constant) if constant.isnull => return Some(Vec::new()),
         NodeEnum::AConst(constant) => match constant.val.as_ref()? {
             Val::Sval(text) => text.sval.clone(),
             Val::Ival(number) => number.ival.to_string(),
@@ -207,7 +214,7 @@ fn value(key_type: KeyType, node: &Node) -> Option<AskedValue> {
         },
         _ => return None,
     };
-    written(key_type, &text).map(AskedValue::Constant)
+    written(key_type, &text).map(|key| vec![AskedValue::Constant(key)])
 }
 
 /// A cast to a type of keys, or to an array of so many dimensions of them.

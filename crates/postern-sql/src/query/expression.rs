@@ -214,12 +214,14 @@ impl Analysis<'_> {
         let mut taint = self.all(left.into_iter().chain(right), scope)?;
         if let Some(question) = question {
             taint.identifiers.remove(&question.leaf);
-            self.ask(question);
+            self.ask(question)?;
         }
         let equality =
             operation.kind() == pb::AExprKind::AexprOp && ast::is_equality(&operation.name);
         if equality && sources.is_some_and(|(one, two)| self.links_records(one, two)) {
             taint.identifiers.clear();
+            taint.plain.clear();
+            taint.windowed.clear();
         }
         Ok(taint)
     }
@@ -382,8 +384,11 @@ impl Analysis<'_> {
                 let single = rows.columns.len() == 1 && rows.open.is_none();
                 let same = source.zip(own).is_some_and(|(one, two)| self.links_records(one, two));
                 if kind == Link::AnySublink && link.oper_name.is_empty() && single && same {
-                    inner.identifiers.clear();
-                    taint.identifiers.clear();
+                    for taint in [&mut inner, &mut taint] {
+                        taint.identifiers.clear();
+                        taint.plain.clear();
+                        taint.windowed.clear();
+                    }
                 }
             }
             Link::ExprSublink | Link::ArraySublink if bare.is_empty() => {}

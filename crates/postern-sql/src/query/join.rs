@@ -131,6 +131,8 @@ impl Analysis<'_> {
             let mut compared = taint.clone();
             if sources.is_some_and(|(one, two)| self.links_records(one, two)) {
                 compared.identifiers.clear();
+                compared.plain.clear();
+                compared.windowed.clear();
             }
             self.predicate(&compared);
             let copied = [one, two].iter().all(|side| side.is_some_and(|c| c.copied));

@@ -311,12 +311,14 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
         taint.leaves.insert(index);
         match shown(build.rule, column) {
             Shown::Free => {
+                taint.plain.insert(index);
                 if identifier {
                     taint.identifiers.insert(index);
                 }
             }
             Shown::Always => {
                 taint.shown.insert(place);
+                taint.plain.insert(index);
                 if identifier {
                     taint.identifiers.insert(index);
                 }

@@ -15,10 +15,14 @@ pub(super) struct Links(Vec<Link>);
 
 /// Where both have a record in a row it is the same subject's.
 #[derive(Debug, Clone, Copy)]
-struct Link {
-    leaves: [usize; 2],
-    /// Which of them are absent where the condition fails; if none is, it never does.
-    absent: [bool; 2],
+struct Link(End, End);
+
+#[derive(Debug, Clone, Copy)]
+struct End {
+    leaf: usize,
+    /// It is absent, with all of its side, where the condition does not hold; if neither is, the
+    /// condition holds of each row.
+    absent: bool,
 }
 
 /// A condition, and, where it is of an outer join, the relations that are absent if it fails.
@@ -35,10 +39,10 @@ impl Links {
         let mut found = BTreeMap::from([(leaf, true)]);
         loop {
             let mut next = found.clone();
-            for link in &self.0 {
-                for (from, to) in [(0, 1), (1, 0)] {
-                    let Some(there) = found.get(&link.leaves[from]) else { continue };
-                    let there = match (link.absent[from], link.absent[to]) {
+            for Link(one, two) in &self.0 {
+                for (from, to) in [(one, two), (two, one)] {
+                    let Some(there) = found.get(&from.leaf) else { continue };
+                    let there = match (from.absent, to.absent) {
                         (false, false) => true,
                         // The condition holds wherever the other one is there.
                         (false, true) => false,
@@ -46,7 +50,7 @@ impl Links {
                         (true, false) if *there => true,
                         (true, false) => continue,
                     };
-                    let known = next.entry(link.leaves[to]).or_insert(there);
+                    let known = next.entry(to.leaf).or_insert(there);
                     *known |= there;
                 }
             }
@@ -68,7 +72,7 @@ impl Analysis<'_> {
     ) -> Links {
         let mut conditions: Vec<Condition<'_>> =
             conjuncts(condition).into_iter().map(|node| Condition { node, absent: None }).collect();
-        from.iter().for_each(|item| join_conditions(item, &mut conditions));
+        from.iter().for_each(|item| join_conditions(item, None, &mut conditions));
         Links(conditions.iter().filter_map(|condition| self.link(condition, scope)).collect())
     }
 
@@ -81,15 +85,17 @@ impl Analysis<'_> {
         let (two, right) = scope.column(comparison.rexpr.as_deref()?)?;
         let is_absent =
             |alias: &String| condition.absent.as_ref().is_some_and(|absent| absent.contains(alias));
-        let absent = [is_absent(&one.alias), is_absent(&two.alias)];
-        if condition.absent.is_some() && absent == [false, false] {
+        let absent = (is_absent(&one.alias), is_absent(&two.alias));
+        if condition.absent.is_some() && absent == (false, false) {
             // It may fail, and both are there.
             return None;
         }
         let (left, right) = (left.source?, right.source?);
         let subjects = left.subject && right.subject;
         let once = carried_once(scope, left.leaf) && carried_once(scope, right.leaf);
-        (subjects && once).then_some(Link { leaves: [left.leaf, right.leaf], absent })
+        let one = End { leaf: left.leaf, absent: absent.0 };
+        let two = End { leaf: right.leaf, absent: absent.1 };
+        (subjects && once).then_some(Link(one, two))
     }
 }
 
@@ -98,24 +104,32 @@ pub(super) fn carried_once(scope: &Scope<'_>, leaf: usize) -> bool {
     scope.keys().filter(|(_, key)| key.leaf == leaf).count() == 1
 }
 
-/// The conditions of a FROM item that hold of each row that has what they compare.
-fn join_conditions<'n>(item: &'n Node, conditions: &mut Vec<Condition<'n>>) {
+/// The conditions of a FROM item that hold of each row that has what they compare. It may be on the
+/// side of an outer join, whose relations are absent together.
+fn join_conditions<'n>(
+    item: &'n Node,
+    side: Option<&BTreeSet<String>>,
+    conditions: &mut Vec<Condition<'n>>,
+) {
     let Some(NodeEnum::JoinExpr(join)) = &item.node else { return };
-    let absent = match join.jointype() {
-        pb::JoinType::JoinInner => None,
+    let mut right = BTreeSet::new();
+    let (absent, right) = match join.jointype() {
+        pb::JoinType::JoinInner => (side, side),
         pb::JoinType::JoinLeft => {
-            let mut absent = BTreeSet::new();
-            if let Some(side) = join.rarg.as_deref() {
-                aliases(side, &mut absent);
+            if let Some(other) = join.rarg.as_deref() {
+                aliases(other, &mut right);
             }
-            Some(absent)
+            (Some(&right), Some(&right))
         }
         _ => return,
     };
     let own = conjuncts(join.quals.as_deref()).into_iter();
-    conditions.extend(own.map(|node| Condition { node, absent: absent.clone() }));
-    for side in [&join.larg, &join.rarg].into_iter().flatten() {
-        join_conditions(side, conditions);
+    conditions.extend(own.map(|node| Condition { node, absent: absent.cloned() }));
+    if let Some(left) = join.larg.as_deref() {
+        join_conditions(left, side, conditions);
+    }
+    if let Some(other) = join.rarg.as_deref() {
+        join_conditions(other, right, conditions);
     }
 }
 

@@ -95,7 +95,12 @@ impl Analysis<'_> {
                 args: vec![bigint(limit.clone()), most],
                 ..pb::MinMaxExpr::default()
             })));
-            *limit = operation("+", limit_or_most, rows.clone());
+            // Without an offset none is passed over.
+            let or_none = ast::node(NodeEnum::CoalesceExpr(Box::new(pb::CoalesceExpr {
+                args: vec![rows.clone(), bigint(ast::integer(0))],
+                ..pb::CoalesceExpr::default()
+            })));
+            *limit = operation("+", limit_or_most, or_none);
         }
         select.limit_offset = match passed {
             // Its type is that of the parameter still.
@@ -188,6 +193,14 @@ impl Rows {
         self.keys.iter().map(|key| key.leaf).chain(self.bare.iter().copied())
     }
 
+    /// A window function has put the rows of these leaves into an order.
+    pub(super) fn rank(&mut self, leaves: &BTreeSet<usize>) {
+        let columns = self.columns.iter_mut().map(|column| &mut column.taint);
+        for taint in columns.chain(self.open.as_mut()) {
+            taint.windowed.extend(taint.plain.intersection(leaves));
+        }
+    }
+
     /// A few rows of these leaves are left.
     pub(super) fn leave_few(&mut self, leaves: &BTreeSet<usize>) {
         let columns = self.columns.iter_mut().map(|column| &mut column.taint);
@@ -238,6 +251,7 @@ fn constant(node: &Node) -> Option<i64> {
     match node.node.as_ref()? {
         NodeEnum::AConst(constant) => match constant.val.as_ref()? {
             pb::a_const::Val::Ival(number) => Some(number.ival.into()),
+            pb::a_const::Val::Sval(text) => text.sval.parse().ok(),
             _ => None,
         },
         _ => None,

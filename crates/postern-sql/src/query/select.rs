@@ -7,10 +7,11 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Analysis, CommonState, CommonTable,
     call::has_aggregate,
+    carry::carry,
     field::written_names,
     from::{Star, rename},
     grouping::{Aggregate, only_counts},
-    links::{Links, carried_once},
+    links::Links,
     optional::must_be_there,
     pick::certain,
     scope::Scope,
@@ -57,24 +58,26 @@ impl Place {
 }
 
 /// An alias and a column's name.
-type Reference = (String, String);
+pub(super) type Reference = (String, String);
 
 /// What a select's clauses say, until its keys are decided.
-struct Clauses {
-    grouped: bool,
+pub(super) struct Clauses {
+    pub(super) grouped: bool,
     /// Expressions of GROUP BY.
     groups: Vec<Taint>,
     /// Alias and column of the group-by columns; empty with grouping sets.
-    group_columns: Vec<Reference>,
+    pub(super) group_columns: Vec<Reference>,
     /// DISTINCT without ON.
-    distinct: bool,
+    pub(super) distinct: bool,
     /// LIMIT, OFFSET or DISTINCT ON picks rows.
     picks: bool,
     /// Leaves whose records what is computed of keys puts into an order.
     sorts: BTreeSet<usize>,
+    /// Leaves by whose columns something is computed that puts rows into an order.
+    computed: BTreeSet<usize>,
     /// Leaves of whose rows there are those of one subject only.
     single: BTreeSet<usize>,
-    links: Links,
+    pub(super) links: Links,
 }
 
 impl Analysis<'_> {
@@ -297,6 +300,7 @@ impl Analysis<'_> {
         for group in &groups {
             self.tested.extend(&group.sides);
         }
+        let around = mem::take(&mut self.computed);
         let mut sorts = self.order(&mut select.sort_clause, outputs, scope)?;
         if !group_columns.is_empty() {
             self.group_dependents(select, outputs, scope, &group_columns);
@@ -307,8 +311,10 @@ impl Analysis<'_> {
                 sorts.extend(self.sort(node, outputs, scope)?);
             }
         }
+        let computed = mem::replace(&mut self.computed, around);
         self.limits(select, scope.parent)?;
         Ok(Clauses {
+            computed,
             grouped: scope.grouped,
             groups,
             group_columns,
@@ -419,10 +425,20 @@ impl Analysis<'_> {
     ) -> Judged<BTreeSet<usize>> {
         let plain =
             outputs.named(key).map_or_else(|| scope.is_copy(key), |output| output.column.copied);
+        // What is computed can bring any rows to the front, of whichever columns it is.
+        let copy = outputs
+            .named(key)
+            .map_or_else(|| scope.source(key).is_some(), |output| output.column.source.is_some());
         let taint = self.sort_key(key, outputs, scope, false)?;
         self.spoil(&taint);
         self.tested.extend(&taint.sides);
-        self.singled.extend(taint.singling().filter(|_| !plain));
+        if !plain {
+            self.singled.extend(taint.singling());
+        }
+        if !copy {
+            self.singled.extend(&taint.windowed);
+            self.computed.extend(&taint.plain);
+        }
         let computed = taint.identifiers.iter().filter(|_| !plain);
         Ok(taint.few.iter().chain(computed).copied().collect())
     }
@@ -475,21 +491,7 @@ impl Analysis<'_> {
         clauses: &Clauses,
         (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
-        let carries = !matches!(place, Place::Bare | Place::Counted);
-        let mut carried = Vec::new();
-        let mut left: BTreeSet<usize> =
-            scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
-        for (item, key) in scope.keys() {
-            match carrier(item, key, &outputs, clauses).filter(|_| carries) {
-                Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
-                None => {
-                    left.insert(key.leaf);
-                }
-            }
-        }
-        if carries && clauses.grouped && !clauses.distinct {
-            carry_by_links(scope, &clauses.links, &mut carried, &mut left);
-        }
+        let (carried, left) = carry(scope, &outputs, clauses, place);
         let certain = certain(scope, &carried);
         let mut whole = outputs.whole();
         for group in &clauses.groups {
@@ -509,7 +511,8 @@ impl Analysis<'_> {
         let single: BTreeSet<usize> =
             rowwise.clone().filter(|l| clauses.single.contains(l)).collect();
         let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped));
-        self.fold_windows(&rowwise.filter(|leaf| !single.contains(leaf)).collect(), windows)?;
+        let rowwise = rowwise.filter(|leaf| !single.contains(leaf)).collect();
+        let ranked = self.rank(&rowwise, windows, clauses)?;
         let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf));
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
@@ -537,7 +540,23 @@ impl Analysis<'_> {
             single,
         };
         given.leave_few(&few);
+        given.rank(&ranked);
         Ok(given)
+    }
+
+    /// What windows read of the rows of `leaves`; those whose rows they put into an order.
+    fn rank(
+        &mut self,
+        leaves: &BTreeSet<usize>,
+        windows: &[WindowUse],
+        clauses: &Clauses,
+    ) -> Judged<BTreeSet<usize>> {
+        self.fold_windows(leaves, windows)?;
+        let ranked = Self::ranked(leaves, windows);
+        if clauses.picks {
+            self.singled.extend(clauses.computed.intersection(&ranked));
+        }
+        Ok(ranked)
     }
 
     /// Gives the select the columns that carry keys: of each the alias, the column and the leaf.
@@ -554,60 +573,5 @@ impl Analysis<'_> {
             keys.push(Key { leaf, column: name });
         }
         keys
-    }
-}
-
-/// What is folded into groups by a subject's key is carried by that key too, where all of it is
-/// about that subject.
-fn carry_by_links(
-    scope: &Scope<'_>,
-    links: &Links,
-    carried: &mut Vec<(String, String, usize)>,
-    left: &mut BTreeSet<usize>,
-) {
-    // Groups whose key is NULL name nobody.
-    let named = |alias: &str| scope.items.iter().any(|item| item.alias == alias && !item.nullable);
-    for (alias, column, leaf) in carried.clone().into_iter().filter(|(alias, ..)| named(alias)) {
-        for other in links.joined_to(leaf) {
-            let is_bare = scope.items.iter().any(|item| item.rows.bare.contains(&other));
-            if left.contains(&other) && carried_once(scope, other) && !is_bare {
-                left.remove(&other);
-                carried.push((alias.clone(), column.clone(), other));
-            }
-        }
-    }
-}
-
-/// The column of the item that carries its key through the select, if one can.
-fn carrier(
-    item: &super::scope::Item,
-    key: &Key,
-    outputs: &Outputs,
-    clauses: &Clauses,
-) -> Option<String> {
-    if !clauses.grouped && !clauses.distinct {
-        return Some(key.column.clone());
-    }
-    // Another column that is a copy of the key, if it can't be that of another row of the leaf.
-    let single = item.rows.keys.iter().filter(|other| other.leaf == key.leaf).count() == 1;
-    let is_key = |alias: &String, name: &String| {
-        let copies = |column: &&Column| {
-            column.name == *name
-                && (column.name == key.column
-                    || single && column.source.is_some_and(|s| s.leaf == key.leaf && s.subject))
-        };
-        item.alias == *alias && item.rows.columns.iter().any(|column| copies(&column))
-    };
-    let grouped = clauses.group_columns.iter().find(|(alias, name)| is_key(alias, name));
-    let shown = || {
-        let mut references = outputs.columns.iter().filter_map(|output| output.reference.as_ref());
-        references.find(|(alias, name)| is_key(alias, name)).map(|(_, name)| name.clone())
-    };
-    match (clauses.grouped, clauses.distinct) {
-        (true, false) => grouped.map(|(_, name)| name.clone()),
-        (false, true) => shown(),
-        // DISTINCT over groups: the key must be in both.
-        (true, true) => grouped.and_then(|_| shown()),
-        (false, false) => None,
     }
 }

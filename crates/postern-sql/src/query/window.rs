@@ -38,6 +38,8 @@ struct Built {
     reaches: bool,
     /// Leaves whose keys order its rows.
     ordered: BTreeSet<usize>,
+    /// Its rows are ordered.
+    sorted: bool,
 }
 
 /// A use of a window function, until it is known which leaves' rows it sees one by one.
@@ -50,6 +52,8 @@ pub(super) struct WindowUse {
     own: BTreeSet<usize>,
     /// Its value is one other row's, or can be told from a few.
     picks: bool,
+    /// It hangs on an order of the rows.
+    ordered: bool,
 }
 
 impl Windows {
@@ -111,6 +115,7 @@ impl Analysis<'_> {
             self.charge_names(scope)?;
             built.ordered.extend(ordering_keys(sorted(node), scope));
         }
+        built.sorted |= !window.order_clause.is_empty();
         built.framed |= !whole_frame(window.frame_options);
         built.reaches |= window.frame_options & RANGE != 0
             && (window.start_offset.is_some() || window.end_offset.is_some());
@@ -128,7 +133,7 @@ impl Analysis<'_> {
         self.window(window, scope)?;
         // `OVER w` has the name there, `OVER (w …)` as a reference.
         let base = if window.name.is_empty() { &window.refname } else { &window.name };
-        let Built { own, framed, reaches, ordered } =
+        let Built { own, framed, reaches, ordered, sorted } =
             self.built(window, base, &self.windows.named, scope)?;
         let reached = if reaches && scope.records { ordered } else { BTreeSet::new() };
         let picks = framed || matches!(kind, Kind::Window | Kind::Collecting);
@@ -136,7 +141,10 @@ impl Analysis<'_> {
         let values = taint.clone();
         self.pinned.extend(&reached);
         self.folded.extend(&reached);
-        self.windows.uses.push(WindowUse { values, filters, own, picks });
+        let ordered = sorted || kind == Kind::Window;
+        self.windows.uses.push(WindowUse { values, filters, own, picks, ordered });
+        taint.plain.clear();
+        taint.windowed.clear();
         // It ranks the rows, so it tells them apart.
         if scope.records {
             for item in &scope.items {
@@ -182,6 +190,12 @@ impl Analysis<'_> {
         Ok(())
     }
 
+    /// The leaves whose rows, other than those of one subject, window functions put into an order.
+    pub(super) fn ranked(leaves: &BTreeSet<usize>, uses: &[WindowUse]) -> BTreeSet<usize> {
+        let ordered = uses.iter().filter(|used| used.ordered);
+        ordered.flat_map(|used| leaves.difference(&used.own).copied()).collect()
+    }
+
     /// Checks the window functions of a select that sees the rows of `leaves` one by one.
     pub(super) fn fold_windows(
         &mut self,
@@ -191,7 +205,9 @@ impl Analysis<'_> {
         self.passes |= !uses.is_empty();
         for used in uses {
             self.looked_at(leaves.difference(&used.own).copied())?;
-            self.windowed.extend(leaves.difference(&used.own));
+            if used.ordered {
+                self.windowed.extend(leaves.difference(&used.own));
+            }
             let read = used.values.leaves.union(&used.filters);
             let others = |leaf: &&usize| leaves.contains(leaf) && !used.own.contains(leaf);
             let moved: BTreeSet<usize> = read.filter(others).copied().collect();

@@ -199,13 +199,13 @@ fn what_an_offset_skips_of_single_records_is_passed_over_by_the_gateway() {
     assert_eq!(passed(by_parameter), Some(Passed::Parameter(3)));
     check(
         by_parameter,
-        "SELECT customers.id, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id > $1 LIMIT LEAST($2::bigint, '9223372036854765807'::bigint) OPERATOR(pg_catalog.+) $3::bigint OFFSET $3::bigint OPERATOR(pg_catalog.*) 0
+        "SELECT customers.id, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id > $1 LIMIT LEAST($2::bigint, '9223372036854765807'::bigint) OPERATOR(pg_catalog.+) COALESCE($3::bigint, 0::bigint) OFFSET $3::bigint OPERATOR(pg_catalog.*) 0
   1 columns, keys [0]
   public.customers",
     );
     check(
         "SELECT id FROM customers WHERE id > 5 ORDER BY id OFFSET 2 FETCH FIRST 3 ROWS WITH TIES",
-        "SELECT customers.id, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id > 5 ORDER BY id FETCH FIRST (LEAST(3::bigint, '9223372036854765807'::bigint) OPERATOR(pg_catalog.+) '2'::bigint) ROWS WITH TIES
+        "SELECT customers.id, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id > 5 ORDER BY id FETCH FIRST (LEAST(3::bigint, '9223372036854765807'::bigint) OPERATOR(pg_catalog.+) COALESCE('2'::bigint, 0::bigint)) ROWS WITH TIES
   1 columns, keys [0]
   public.customers",
     );

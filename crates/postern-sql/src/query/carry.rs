@@ -1,0 +1,89 @@
+//! Which columns of a select carry its leaves' keys.
+
+use std::collections::BTreeSet;
+
+use super::{
+    links::{Links, carried_once},
+    scope::{Item, Scope},
+    select::{Clauses, Place},
+    target::Outputs,
+};
+use crate::taint::{Column, Key};
+
+/// What carries a key: alias, column and leaf.
+type Carried = (String, String, usize);
+
+/// What carries the keys of a select's leaves, and the leaves whose keys nothing does.
+pub(super) fn carry(
+    scope: &Scope<'_>,
+    outputs: &Outputs,
+    clauses: &Clauses,
+    place: Place,
+) -> (Vec<Carried>, BTreeSet<usize>) {
+    let carries = !matches!(place, Place::Bare | Place::Counted);
+    let mut carried = Vec::new();
+    let mut left: BTreeSet<usize> =
+        scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
+    for (item, key) in scope.keys() {
+        match carrier(item, key, outputs, clauses).filter(|_| carries) {
+            Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
+            None => {
+                left.insert(key.leaf);
+            }
+        }
+    }
+    if carries && clauses.grouped && !clauses.distinct {
+        carry_by_links(scope, &clauses.links, &mut carried, &mut left);
+    }
+    (carried, left)
+}
+
+/// What is folded into groups by a subject's key is carried by that key too, where all of it is
+/// about that subject.
+fn carry_by_links(
+    scope: &Scope<'_>,
+    links: &Links,
+    carried: &mut Vec<Carried>,
+    left: &mut BTreeSet<usize>,
+) {
+    // Groups whose key is NULL name nobody.
+    let named = |alias: &str| scope.items.iter().any(|item| item.alias == alias && !item.nullable);
+    for (alias, column, leaf) in carried.clone().into_iter().filter(|(alias, ..)| named(alias)) {
+        for other in links.joined_to(leaf) {
+            let is_bare = scope.items.iter().any(|item| item.rows.bare.contains(&other));
+            if left.contains(&other) && carried_once(scope, other) && !is_bare {
+                left.remove(&other);
+                carried.push((alias.clone(), column.clone(), other));
+            }
+        }
+    }
+}
+
+/// The column of the item that carries its key through the select, if one can.
+fn carrier(item: &Item, key: &Key, outputs: &Outputs, clauses: &Clauses) -> Option<String> {
+    if !clauses.grouped && !clauses.distinct {
+        return Some(key.column.clone());
+    }
+    // Another column that is a copy of the key, if it can't be that of another row of the leaf.
+    let single = item.rows.keys.iter().filter(|other| other.leaf == key.leaf).count() == 1;
+    let is_key = |alias: &String, name: &String| {
+        let copies = |column: &&Column| {
+            column.name == *name
+                && (column.name == key.column
+                    || single && column.source.is_some_and(|s| s.leaf == key.leaf && s.subject))
+        };
+        item.alias == *alias && item.rows.columns.iter().any(|column| copies(&column))
+    };
+    let grouped = clauses.group_columns.iter().find(|(alias, name)| is_key(alias, name));
+    let shown = || {
+        let mut references = outputs.columns.iter().filter_map(|output| output.reference.as_ref());
+        references.find(|(alias, name)| is_key(alias, name)).map(|(_, name)| name.clone())
+    };
+    match (clauses.grouped, clauses.distinct) {
+        (true, false) => grouped.map(|(_, name)| name.clone()),
+        (false, true) => shown(),
+        // DISTINCT over groups: the key must be in both.
+        (true, true) => grouped.and_then(|_| shown()),
+        (false, false) => None,
+    }
+}
