@@ -118,14 +118,15 @@ impl Scan {
             .rows_file
             .has_more()
             .map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
-        Ok(unused.then(|| self.dictionary_damage(DamageKind::UnusedRows)))
+        let offset = self.rows_file.offset;
+        Ok(unused.then(|| self.dictionary_damage(DamageKind::UnusedRows, offset)))
     }
 
-    fn dictionary_damage(&self, kind: DamageKind) -> Damage {
+    fn dictionary_damage(&self, kind: DamageKind, offset: u64) -> Damage {
         Damage {
             kind,
             file: self.disk.path(DICTIONARY_NAME),
-            offset: self.rows_file.offset,
+            offset,
             entry: Some(self.edge.size()),
         }
     }
@@ -223,22 +224,23 @@ impl Scan {
         let Some(expected) = head.binding else {
             return Ok(());
         };
+        let first = self.rows_file.offset;
         let mut commitments = Vec::new();
         for _ in 0..head.rows {
+            let offset = self.rows_file.offset;
             let row = self.rows_file.next();
             let row = row.map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
-            let Some((row, _)) = row else {
-                return Err(self.dictionary_damage(DamageKind::Row));
-            };
-            commitments.push(row.commitment);
-            if !self.rows.push(row) {
-                return Err(self.dictionary_damage(DamageKind::Row));
-            }
+            let commitment = row.and_then(|row| {
+                let commitment = row.commitment;
+                self.rows.push(row).then_some(commitment)
+            });
+            let bad = || self.dictionary_damage(DamageKind::Row, offset);
+            commitments.push(commitment.ok_or_else(bad)?);
         }
         if binding(&commitments) == expected {
             Ok(())
         } else {
-            Err(self.dictionary_damage(DamageKind::Binding))
+            Err(self.dictionary_damage(DamageKind::Binding, first))
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
 
 mod durability;
 mod golden;
+pub(crate) mod python;
 mod whole;
 
 /// A clock that moves only when it is told to.

@@ -39,7 +39,7 @@ impl RowsFile {
     }
 
     /// The next row; `None` if what follows is no row.
-    pub(super) fn next(&mut self) -> io::Result<Option<(StoredRow, usize)>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<StoredRow>> {
         let ahead = self.ahead.get(self.used..).unwrap_or_default();
         let mut row = dictionary::decode_frame(ahead);
         if row.is_none() {
@@ -47,11 +47,11 @@ impl RowsFile {
             self.read_ahead()?;
             row = dictionary::decode_frame(&self.ahead);
         }
-        if let Some((_, length)) = &row {
+        Ok(row.map(|(row, length)| {
             self.used += length;
-            self.offset += *length as u64;
-        }
-        Ok(row)
+            self.offset += length as u64;
+            row
+        }))
     }
 
     fn read_ahead(&mut self) -> io::Result<()> {
