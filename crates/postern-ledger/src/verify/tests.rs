@@ -106,6 +106,26 @@ fn a_whole_ledger_holds() {
 }
 
 #[test]
+fn in_a_longer_ledger_which_a_thread_reads_ahead_damage_is_named_too() {
+    let files = ledger(1, 40, "c");
+    let all = frames(&files);
+    for (entry, (name, bytes)) in all.iter().enumerate() {
+        let mut changed = files.clone();
+        changed.get_mut(name).unwrap()[bytes.end - 1] ^= 0x10;
+        let found = kind_of(verify_files(&changed, None));
+        assert_eq!(found, format!("Frame in {name} at {entry}"));
+    }
+    let (middle, _) = &all[all.len() / 2];
+    let mut changed = files.clone();
+    changed.get_mut(middle).unwrap()[9] ^= 1;
+    let first = all.iter().position(|(name, _)| name == middle).unwrap();
+    let found = kind_of(verify_files(&changed, None));
+    assert_eq!(found, format!("Header in {middle} at {first}"));
+    changed.remove(middle);
+    assert_eq!(kind_of(verify_files(&changed, None)), format!("Missing in {middle}"));
+}
+
+#[test]
 fn a_cut_tail_is_noticed() {
     let files = ledger(1, 3, "c");
     let all = frames(&files);
