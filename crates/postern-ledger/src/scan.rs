@@ -1,7 +1,7 @@
 //! One pass over a ledger: segments and dictionary side by side, every frame, row and binding
 //! checked. Reading, verifying and opening all use it, so that they can't disagree.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use postern_merkle::{Edge, Hash, leaf_hash};
 use postern_model::Timestamp;
@@ -45,6 +45,8 @@ pub(crate) struct Scan {
     file: Box<dyn DiskFile>,
     bytes: Arc<Vec<u8>>,
     offset: usize,
+    /// Where the payload of the last entry is.
+    payload: Range<usize>,
     ahead: Option<Ahead>,
     rows_file: RowsFile,
     rows: Rows,
@@ -69,6 +71,7 @@ impl Scan {
             file,
             bytes,
             offset: HEADER_BYTES,
+            payload: 0..0,
             ahead,
             rows_file,
             rows,
@@ -86,6 +89,11 @@ impl Scan {
     /// The time of the last entry.
     pub(crate) fn time(&self) -> Timestamp {
         self.time
+    }
+
+    /// The payload of the last entry.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.bytes.get(self.payload.clone()).unwrap_or_default()
     }
 
     /// What was read is followed by something that is no frame.
@@ -150,6 +158,7 @@ impl Scan {
         self.edge.append(leaf);
         self.time = head.time;
         self.offset = range.end;
+        self.payload = range;
         Ok(Some((decoded, leaf)))
     }
 

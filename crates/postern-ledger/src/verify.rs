@@ -68,7 +68,7 @@ pub struct Progress {
 }
 
 /// How many entries lie between two calls of the progress function.
-const PROGRESS_STEP: u64 = 10_000;
+pub(crate) const PROGRESS_STEP: u64 = 10_000;
 
 /// Checks all of a ledger: every frame, the order of entries and their times, every dictionary row
 /// and its binding, the tree, the checkpoint's signature, size and root, and, if given, that the
@@ -182,4 +182,4 @@ impl Check {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

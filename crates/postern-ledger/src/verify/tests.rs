@@ -21,7 +21,7 @@ use crate::{
 
 mod tamper;
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 fn small() -> Options {
     let clock = Arc::new(HandClock::default());
@@ -42,7 +42,7 @@ fn grow(disk: &SimDisk, batches: Range<usize>, prefix: &str) {
     sequencer.sign().unwrap();
 }
 
-fn ledger(seed: u8, batches: usize, prefix: &str) -> Files {
+pub(crate) fn ledger(seed: u8, batches: usize, prefix: &str) -> Files {
     let disk = SimDisk::new(0);
     create_on(&disk, &small(), &[seed; 32]).unwrap();
     grow(&disk, 0..batches, prefix);
