@@ -4,7 +4,7 @@ import struct
 
 from stored import Cursor, Malformed
 
-GAPS, ROARING = 1, 2
+GAPS, ROARING, ELIAS_FANO = 1, 2, 3
 NUMBERS_MAX = 1 << 22
 # Of the portable form of roaring bitmaps.
 WITHOUT_RUNS, WITH_RUNS = 12346, 12347
@@ -19,6 +19,8 @@ def decode(cursor):
         return _gaps(cursor)
     if tag == ROARING:
         return _roaring(Cursor(cursor.take(cursor.count())))
+    if tag == ELIAS_FANO:
+        return _elias_fano(cursor)
     raise Malformed("unknown tag of a set")
 
 
@@ -30,6 +32,34 @@ def _gaps(cursor):
             raise Malformed("a record's number is too large")
         numbers.append(number)
         following = number + 1
+    return numbers
+
+
+def _bits(cursor, length):
+    """So many bits as one number, the first one the lowest."""
+    bits = int.from_bytes(cursor.take((length + 7) // 8), "little")
+    if bits >> length:
+        raise Malformed("the last byte of bits is not filled with zeros")
+    return bits
+
+
+def _elias_fano(cursor):
+    count, last = cursor.varint(), cursor.varint()
+    if not 0 < count <= NUMBERS_MAX or last >= 1 << 32:
+        raise Malformed("not a set")
+    low = max(((last + 1) // count).bit_length() - 1, 0)
+    lows = _bits(cursor, count * low)
+    highs = _bits(cursor, count + (last >> low))
+    numbers = []
+    for position in range(highs.bit_length()):
+        if highs >> position & 1:
+            index = len(numbers)
+            number = (position - index) << low | lows >> index * low & (1 << low) - 1
+            if numbers and numbers[-1] >= number:
+                raise Malformed("a set does not ascend")
+            numbers.append(number)
+    if len(numbers) != count or numbers[-1] != last:
+        raise Malformed("a set is not as long as it says")
     return numbers
 
 
