@@ -18,6 +18,7 @@ use crate::{
     *,
 };
 
+mod crashes;
 mod durability;
 mod golden;
 pub(crate) mod python;
