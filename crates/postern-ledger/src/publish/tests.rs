@@ -167,9 +167,9 @@ fn what_was_published_is_never_contradicted() {
     let folder = tempfile::tempdir().unwrap();
     ledger.publish(folder.path()).unwrap();
     let before = fs::read(folder.path().join("checkpoint")).unwrap();
-    let kind = |error: PublishError| match error {
-        PublishError::Damaged(damage) => damage.kind,
-        other => panic!("{other:?}"),
+    let kind = |error: PublishError| {
+        let PublishError::Damaged(damage) = error else { panic!("{error:?}") };
+        damage.kind
     };
     // An older state.
     other.grow_by(299);

@@ -31,7 +31,8 @@ fn every_proof_is_that_of_two_other_implementations() {
         for index in 0..size {
             let path = path(index, size);
             let bytes: Vec<u8> = path.hashes.iter().flat_map(|hash| hash.0).collect();
-            assert_eq!(tree.prove_inclusion(index as usize).as_bytes(), bytes);
+            let place = usize::try_from(index).unwrap();
+            assert_eq!(tree.prove_inclusion(place).as_bytes(), bytes);
             let proof = InclusionProof::<Sha256>::from_bytes(bytes);
             let theirs = RootHash::<Sha256>::new(root.0.into(), size);
             theirs.verify_inclusion(&leaf(index), index, &proof).unwrap();
