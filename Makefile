@@ -3,7 +3,6 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
-.PHONY: ledger-tests
 .PHONY: ledger-tests ledger-crashes
 
 help: ## List the targets
