@@ -378,12 +378,12 @@ fn write_table(rows: &[(&str, Tally)]) {
     let (before, rest) = text.split_once(MARKS[0]).unwrap();
     let (_, after) = rest.split_once(MARKS[1]).unwrap();
     let mut table: String = "| histories | number | killed | power lost | error | full | while \
-                             opening | bit rot | refused | opened | receipts | lost |\n"
+                             opening | bit rot | refused | opened | receipts |\n"
         .to_owned();
-    table += "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+    table += "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     for (name, t) in rows {
         table += &format!(
-            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | 0 |\n",
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             t.histories,
             t.kills,
             t.power_losses,
