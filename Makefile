@@ -3,6 +3,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
+.PHONY: ledger-tests ledger-crashes
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -39,6 +40,14 @@ WORLDS ?= 40
 acceptance: ## Trace leaks of known origin and print how well that went; WORLDS=40 SEED=1
 	cargo run --release --locked --quiet --package postern-sim -- \
 	  --worlds $(WORLDS) --seed $(SEED) --plot docs/trace-reliability.svg
+
+ledger-tests: ## Tamper with a small ledger in every way; writes docs/ledger-tests.md
+	@scripts/setup test
+	POSTERN_NEEDS_PYTHON=1 POSTERN_BLESS=1 cargo test --locked --package postern-ledger --lib tamper
+
+N ?= 1000000
+ledger-crashes: ## Crash the ledger on a simulated disk N=1000000 times; writes the same
+	POSTERN_CRASHES=$(N) cargo test --release --locked --package postern-ledger --lib crashes
 
 bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
 	@scripts/setup bench

@@ -36,7 +36,9 @@ impl Kind {
 
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     use sha2::Digest;
-    parts.iter().fold(sha2::Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+    let mut hash = sha2::Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hash.finalize().into()
 }
 
 fn commitment(kind: Kind, number: u32, salt: &[u8; 16], text: &[u8]) -> [u8; 32] {
@@ -73,15 +75,14 @@ pub(crate) struct Dictionary {
 
 impl Dictionary {
     pub(crate) fn new(rows: Rows, salts: Salts) -> Self {
-        let numbered = |column: Vec<Row>| {
-            let numbers = (0..).zip(column);
-            numbers.filter_map(|(number, row)| Some((row.text?, number))).collect()
+        let numbered = |column: Column| {
+            let numbers = (0..).zip(column.texts);
+            numbers.filter_map(|(number, text)| Some((text?, number))).collect()
         };
-        let length = |column: &[Row]| u32::try_from(column.len()).unwrap_or(u32::MAX);
         Self {
-            subjects_len: length(&rows.subjects),
-            names_len: length(&rows.names),
-            texts_len: length(&rows.texts),
+            subjects_len: rows.subjects.len,
+            names_len: rows.names.len,
+            texts_len: rows.texts.len,
             subjects: numbered(rows.subjects),
             names: numbered(rows.names),
             salts,
@@ -202,20 +203,48 @@ fn decode_row(payload: &[u8]) -> Option<StoredRow> {
     Some(StoredRow { kind, number, text, commitment })
 }
 
-#[derive(Debug, Clone)]
-struct Row {
-    text: Option<Arc<str>>,
+/// What a reader keeps of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Keep {
+    /// All texts.
+    #[default]
+    Texts,
+    /// How many there are, which is enough to verify, whatever the dictionary's length.
+    Counts,
 }
 
 /// The reader's half: texts by number.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    subjects: Vec<Row>,
-    names: Vec<Row>,
-    texts: Vec<Row>,
+    subjects: Column,
+    names: Column,
+    texts: Column,
+    keep: Keep,
+    /// What stands for each text that is not kept.
+    blank: Arc<str>,
+}
+
+#[derive(Debug, Default)]
+struct Column {
+    len: u32,
+    /// `None`: erased. Empty if texts are not kept.
+    texts: Vec<Option<Arc<str>>>,
 }
 
 impl Rows {
+    /// No rows yet.
+    pub(crate) fn keeping(keep: Keep) -> Self {
+        Self { keep, ..Self::default() }
+    }
+
+    fn column(&self, kind: Kind) -> &Column {
+        match kind {
+            Kind::Subject => &self.subjects,
+            Kind::Name => &self.names,
+            Kind::Text => &self.texts,
+        }
+    }
+
     /// Takes the next row; false if it is not the next of its kind.
     pub(crate) fn push(&mut self, row: StoredRow) -> bool {
         let column = match row.kind {
@@ -223,20 +252,25 @@ impl Rows {
             Kind::Name => &mut self.names,
             Kind::Text => &mut self.texts,
         };
-        let next = u32::try_from(column.len()) == Ok(row.number);
-        column.push(Row { text: row.text });
+        let next = column.len == row.number;
+        column.len = column.len.saturating_add(1);
+        if self.keep == Keep::Texts {
+            column.texts.push(row.text);
+        }
         next
     }
 
     /// What a number stands for; of an erased row no more than that it was erased.
     pub(crate) fn text(&self, kind: Kind, number: u32) -> Result<Arc<str>, DecodeError> {
-        let column = match kind {
-            Kind::Subject => &self.subjects,
-            Kind::Name => &self.names,
-            Kind::Text => &self.texts,
-        };
-        let row = usize::try_from(number).ok().and_then(|index| column.get(index));
-        let row = row.ok_or(DecodeError::Row)?;
-        Ok(row.text.clone().unwrap_or_else(|| format!("erased {number}").into()))
+        let column = self.column(kind);
+        if number >= column.len {
+            return Err(DecodeError::Row);
+        }
+        if self.keep == Keep::Counts {
+            return Ok(self.blank.clone());
+        }
+        let text = usize::try_from(number).ok().and_then(|index| column.texts.get(index));
+        let text = text.ok_or(DecodeError::Row)?;
+        Ok(text.clone().unwrap_or_else(|| format!("erased {number}").into()))
     }
 }

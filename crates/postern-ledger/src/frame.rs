@@ -143,7 +143,8 @@ pub(crate) fn look(bytes: &[u8]) -> Found<'_> {
     if bytes.iter().all(|&byte| byte == 0) { Found::End } else { Found::Bad }
 }
 
-fn frame(bytes: &[u8]) -> Option<(u16, &[u8])> {
+/// The frame at the start of `bytes`, if a good one is there: place and payload.
+pub(crate) fn frame(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let mut cursor = Cursor::new(bytes);
     let checksum = cursor.u32().ok()?;
     let covered = cursor.clone().rest();

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use postern_merkle::{Checkpoint, SigningKey, VerifyingKey};
+use postern_merkle::{Checkpoint, CheckpointError, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -53,7 +53,17 @@ pub(crate) fn signing_key(disk: &dyn Disk, verifying: &VerifyingKey) -> Result<S
 
 /// The checkpoint in the folder, checked against the key.
 pub(crate) fn checkpoint(disk: &dyn Disk, key: &VerifyingKey) -> Result<Checkpoint, Damage> {
+    Ok(checkpoint_text(disk, key)?.1)
+}
+
+/// The same with its text.
+pub(crate) fn checkpoint_text(
+    disk: &dyn Disk,
+    key: &VerifyingKey,
+) -> Result<(String, Checkpoint), Damage> {
     let bytes = read(disk, CHECKPOINT)?;
-    Checkpoint::verify(&bytes, key)
-        .map_err(|error| damage_at(disk, CHECKPOINT, DamageKind::Checkpoint(error)))
+    let bad = |error| damage_at(disk, CHECKPOINT, DamageKind::Checkpoint(error));
+    let checkpoint = Checkpoint::verify(&bytes, key).map_err(bad)?;
+    let text = String::from_utf8(bytes).map_err(|_| bad(CheckpointError::Malformed))?;
+    Ok((text, checkpoint))
 }

@@ -22,6 +22,8 @@ mod identity;
 mod ledger;
 mod options;
 mod payload;
+mod prove;
+mod publish;
 mod reader;
 mod recover;
 mod room;
@@ -32,6 +34,8 @@ mod set;
 mod tests;
 mod verify;
 
+pub use postern_merkle::VerifyingKey;
+
 pub use self::{
     bytes::DecodeError,
     damage::{Damage, DamageKind, Which},
@@ -39,6 +43,8 @@ pub use self::{
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
     ledger::{AskDone, Hook, Ledger, NoteDone, RecordDone},
     options::Options,
+    prove::{CheckError, ProveError, Proved, check_proof, prove},
+    publish::{PublishError, Published, publish},
     reader::Reader,
     recover::{CreateError, OpenError},
     sequencer::Answer,

@@ -76,6 +76,27 @@ pub(crate) fn decode(head: &Head, body: Cursor<'_>, rows: &Rows) -> Result<Decod
     Ok(Decoded { entry: Entry { sequence: head.sequence, time: head.time, body }, charges })
 }
 
+/// What kind of entry it is, in words.
+pub(crate) fn kind_name(head: &Head) -> Result<&'static str, DecodeError> {
+    const NAMES: [&str; 13] = [
+        "disclosed",
+        "logged_in",
+        "login_refused",
+        "logged_out",
+        "refused",
+        "suspended",
+        "resumed",
+        "found",
+        "configured",
+        "started",
+        "stopped",
+        "read",
+        "opened",
+    ];
+    let index = usize::from(head.kind).checked_sub(1);
+    index.and_then(|index| NAMES.get(index)).copied().ok_or(DecodeError::Unknown)
+}
+
 /// Reads a body, with the dictionary at hand.
 struct Decoder<'a> {
     cursor: Cursor<'a>,

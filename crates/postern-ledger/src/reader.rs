@@ -4,6 +4,7 @@ use postern_merkle::Hash;
 
 use crate::{
     Damage, Entry,
+    dictionary::Rows,
     disk::{Disk, Folder},
     frame::LedgerId,
     identity,
@@ -32,7 +33,7 @@ impl Reader {
 
     pub(crate) fn open_on(disk: Arc<dyn Disk>) -> Result<Self, Damage> {
         let key = identity::verifying_key(&*disk)?;
-        Ok(Self { scan: Scan::open(disk, LedgerId::new(&key))?, failed: false })
+        Ok(Self { scan: Scan::open(disk, LedgerId::new(&key), Rows::default())?, failed: false })
     }
 
     /// The root of the tree over the entries that were read so far.

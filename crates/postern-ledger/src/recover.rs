@@ -11,7 +11,7 @@ use postern_merkle::{Edge, KeyError, SigningKey};
 use crate::{
     Damage, Options, Which,
     budget::Budgets,
-    dictionary::{Dictionary, Salts},
+    dictionary::{Dictionary, Rows, Salts},
     disk::{Disk, DiskFile, read_from, remove_if_there, zero},
     frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId, encode_dictionary_header, segment_name},
     identity::{self, CHECKPOINT, KEY, KEY_PUB},
@@ -135,7 +135,7 @@ pub(crate) fn open_on(
     let signed = checkpoint.size;
     let mut check = Check::new(Which::Own, checkpoint);
     let mut budgets = Budgets::new(options.horizon);
-    let mut scan = Scan::open(disk.clone(), id)?;
+    let mut scan = Scan::open(disk.clone(), id, Rows::default())?;
     let mut settled = scan.position();
     check.look(scan.edge());
     while let Some((decoded, _)) = scan.next()? {

@@ -142,11 +142,15 @@ impl Segment {
             file.write_at(&SegmentHeader { ordinal, first, length }.encode(id), 0)?;
             file.sync()?;
             disk.rename(&unfinished, &name)?;
-            disk.sync_folder("segments")?;
             Ok(file)
         };
         match make() {
-            Ok(file) => Ok(Self { file, id, ordinal, offset: HEADER_BYTES as u64, length }),
+            Ok(file) => {
+                // From here on the segment is there, and says which entry it begins with. Whatever
+                // goes wrong, "no space" included, must not let the old one grow past that.
+                disk.sync_folder("segments").map_err(io::Error::other)?;
+                Ok(Self { file, id, ordinal, offset: HEADER_BYTES as u64, length })
+            }
             Err(error) => {
                 // Gives the space back. Should that fail too, opening does it.
                 let removed = remove_if_there(disk, &unfinished);

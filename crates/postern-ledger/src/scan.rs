@@ -1,7 +1,7 @@
 //! One pass over a ledger: segments and dictionary side by side, every frame, row and binding
 //! checked. Reading, verifying and opening all use it, so that they can't disagree.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use postern_merkle::{Edge, Hash, leaf_hash};
 use postern_model::Timestamp;
@@ -9,7 +9,7 @@ use postern_model::Timestamp;
 use crate::{
     Damage, DamageKind,
     bytes::Cursor,
-    dictionary::{self, Rows, StoredRow, binding},
+    dictionary::{Rows, binding},
     disk::{Disk, DiskFile, read_from},
     frame::{
         self, DICTIONARY_NAME, FRAME_BYTES, Found, HEADER_BYTES, LedgerId, SegmentHeader,
@@ -17,7 +17,14 @@ use crate::{
     },
     identity::{damage_at, unreadable},
     payload::{self, Decoded, Head},
+    scan::{
+        ahead::{Ahead, Framed, Loaded, load},
+        rows::RowsFile,
+    },
 };
+
+mod ahead;
+mod rows;
 
 /// Where the pass stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +43,11 @@ pub(crate) struct Scan {
     segments: u64,
     ordinal: u64,
     file: Box<dyn DiskFile>,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     offset: usize,
+    /// Where the payload of the last entry is.
+    payload: Range<usize>,
+    ahead: Option<Ahead>,
     rows_file: RowsFile,
     rows: Rows,
     edge: Edge,
@@ -46,11 +56,13 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Starts a pass over the ledger with that id.
-    pub(crate) fn open(disk: Arc<dyn Disk>, id: LedgerId) -> Result<Self, Damage> {
+    /// Starts a pass over the ledger with that id. `rows` is empty; it says what is kept of the
+    /// dictionary.
+    pub(crate) fn open(disk: Arc<dyn Disk>, id: LedgerId, rows: Rows) -> Result<Self, Damage> {
         let segments = count_segments(&*disk)?;
         let rows_file = RowsFile::open(&*disk, id)?;
-        let (file, bytes) = open_segment(&*disk, id, 0, 0)?;
+        let mut ahead = Ahead::start(&disk, segments);
+        let Loaded { file, bytes } = open_segment(&*disk, &mut ahead, id, 0, 0)?;
         Ok(Self {
             disk,
             id,
@@ -59,8 +71,10 @@ impl Scan {
             file,
             bytes,
             offset: HEADER_BYTES,
+            payload: 0..0,
+            ahead,
             rows_file,
-            rows: Rows::default(),
+            rows,
             edge: Edge::default(),
             time: Timestamp(i64::MIN),
             torn: false,
@@ -75,6 +89,11 @@ impl Scan {
     /// The time of the last entry.
     pub(crate) fn time(&self) -> Timestamp {
         self.time
+    }
+
+    /// The payload of the last entry.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.bytes.get(self.payload.clone()).unwrap_or_default()
     }
 
     /// What was read is followed by something that is no frame.
@@ -107,25 +126,25 @@ impl Scan {
             .rows_file
             .has_more()
             .map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
-        Ok(unused.then(|| self.dictionary_damage(DamageKind::UnusedRows)))
+        let offset = self.rows_file.offset;
+        Ok(unused.then(|| self.dictionary_damage(DamageKind::UnusedRows, offset)))
     }
 
-    fn dictionary_damage(&self, kind: DamageKind) -> Damage {
+    fn dictionary_damage(&self, kind: DamageKind, offset: u64) -> Damage {
         Damage {
             kind,
             file: self.disk.path(DICTIONARY_NAME),
-            offset: self.rows_file.offset,
+            offset,
             entry: Some(self.edge.size()),
         }
     }
 
     /// The next entry. At the end of what is good, [`Self::is_torn`] tells whether more follows.
     pub(crate) fn next(&mut self) -> Result<Option<(Decoded, Hash)>, Damage> {
-        let Some(range) = self.next_frame()? else {
+        let Some((range, leaf)) = self.next_frame()? else {
             return Ok(None);
         };
         let payload = self.bytes.get(range.clone()).unwrap_or_default();
-        let leaf = leaf_hash(payload);
         let mut cursor = Cursor::new(payload);
         let entry_damage = |error| self.damage(DamageKind::Entry(error));
         let head = Head::decode(&mut cursor).map_err(entry_damage)?;
@@ -139,16 +158,20 @@ impl Scan {
         self.edge.append(leaf);
         self.time = head.time;
         self.offset = range.end;
+        self.payload = range;
         Ok(Some((decoded, leaf)))
     }
 
-    /// The next good frame's payload, in this segment or the next.
-    fn next_frame(&mut self) -> Result<Option<Range<usize>>, Damage> {
+    /// The next good frame, in this segment or the next.
+    fn next_frame(&mut self) -> Result<Option<Framed>, Damage> {
         loop {
+            if let Some(framed) = self.ahead.as_mut().and_then(Ahead::next_frame) {
+                return Ok(Some(framed));
+            }
             match frame::look(self.bytes.get(self.offset..).unwrap_or_default()) {
                 Found::Frame { payload, .. } => {
                     let start = self.offset + FRAME_BYTES;
-                    return Ok(Some(start..start + payload.len()));
+                    return Ok(Some((start..start + payload.len(), leaf_hash(payload))));
                 }
                 Found::End if self.ordinal + 1 == self.segments => return Ok(None),
                 Found::End => self.next_segment()?,
@@ -162,7 +185,7 @@ impl Scan {
     }
 
     /// Tells a write that was cut short from damage.
-    fn bad_frame(&mut self) -> Result<Option<Range<usize>>, Damage> {
+    fn bad_frame(&mut self) -> Result<Option<Framed>, Damage> {
         let rest = self.bytes.get(self.offset..).unwrap_or_default();
         let is_last = self.ordinal + 1 == self.segments;
         if !is_last || frame::later_batch_in(rest, self.edge.size()).is_some() {
@@ -178,14 +201,17 @@ impl Scan {
         let rest = read_from(&*self.file, self.offset as u64)
             .map_err(|error| unreadable(&*self.disk, &segment_name(self.ordinal), error))?;
         let changed = self.bytes.get(self.offset..) != Some(&rest);
-        self.bytes.truncate(self.offset);
-        self.bytes.extend_from_slice(&rest);
+        let bytes = Arc::make_mut(&mut self.bytes);
+        bytes.truncate(self.offset);
+        bytes.extend_from_slice(&rest);
         Ok(changed)
     }
 
     fn next_segment(&mut self) -> Result<(), Damage> {
         let next = self.ordinal + 1;
-        let (file, bytes) = open_segment(&*self.disk, self.id, next, self.edge.size())?;
+        let first = self.edge.size();
+        let loaded = open_segment(&*self.disk, &mut self.ahead, self.id, next, first)?;
+        let Loaded { file, bytes } = loaded;
         (self.file, self.bytes, self.ordinal, self.offset) = (file, bytes, next, HEADER_BYTES);
         Ok(())
     }
@@ -207,22 +233,23 @@ impl Scan {
         let Some(expected) = head.binding else {
             return Ok(());
         };
+        let first = self.rows_file.offset;
         let mut commitments = Vec::new();
         for _ in 0..head.rows {
+            let offset = self.rows_file.offset;
             let row = self.rows_file.next();
             let row = row.map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
-            let Some((row, _)) = row else {
-                return Err(self.dictionary_damage(DamageKind::Row));
-            };
-            commitments.push(row.commitment);
-            if !self.rows.push(row) {
-                return Err(self.dictionary_damage(DamageKind::Row));
-            }
+            let commitment = row.and_then(|row| {
+                let commitment = row.commitment;
+                self.rows.push(row).then_some(commitment)
+            });
+            let bad = || self.dictionary_damage(DamageKind::Row, offset);
+            commitments.push(commitment.ok_or_else(bad)?);
         }
         if binding(&commitments) == expected {
             Ok(())
         } else {
-            Err(self.dictionary_damage(DamageKind::Binding))
+            Err(self.dictionary_damage(DamageKind::Binding, first))
         }
     }
 }
@@ -254,87 +281,26 @@ fn count_segments(disk: &dyn Disk) -> Result<u64, Damage> {
 /// A segment's file and all its bytes, once its header holds.
 fn open_segment(
     disk: &dyn Disk,
+    ahead: &mut Option<Ahead>,
     id: LedgerId,
     ordinal: u64,
     first: u64,
-) -> Result<(Box<dyn DiskFile>, Vec<u8>), Damage> {
+) -> Result<Loaded, Damage> {
     let name = segment_name(ordinal);
-    let read = || {
-        let file = disk.open_read(&name)?;
-        let bytes = read_from(&*file, 0)?;
-        Ok((file, bytes))
-    };
-    let (file, bytes) = read().map_err(|error| unreadable(disk, &name, error))?;
+    let loaded = ahead.as_mut().and_then(Ahead::next_segment);
+    let loaded = loaded.unwrap_or_else(|| load(disk, ordinal));
+    let loaded = loaded.map_err(|error| unreadable(disk, &name, error))?;
     let bad =
         |why| Damage { entry: Some(first), ..damage_at(disk, &name, DamageKind::Header(why)) };
-    let header = SegmentHeader::decode(&bytes, id).map_err(bad)?;
+    let header = SegmentHeader::decode(&loaded.bytes, id).map_err(bad)?;
     if header.ordinal != ordinal {
         return Err(bad("is another segment's"));
     }
     if header.first != first {
         return Err(bad("begins with another entry than the one that follows"));
     }
-    if header.length != bytes.len() as u64 {
+    if header.length != loaded.bytes.len() as u64 {
         return Err(bad("the file's length is not the one it was made with"));
     }
-    Ok((file, bytes))
-}
-
-/// The dictionary's file, read row by row.
-struct RowsFile {
-    file: Box<dyn DiskFile>,
-    /// The byte of the file that the next row starts at.
-    offset: u64,
-    /// What was read ahead, and how much of it is used up.
-    ahead: Vec<u8>,
-    used: usize,
-}
-
-const READ_AHEAD_BYTES: usize = 64 << 10;
-
-impl RowsFile {
-    fn open(disk: &dyn Disk, id: LedgerId) -> Result<Self, Damage> {
-        let mut header = [0; HEADER_BYTES];
-        let open = || {
-            let file = disk.open_read(DICTIONARY_NAME)?;
-            file.read_at(&mut header, 0)?;
-            Ok(file)
-        };
-        let mut open = open;
-        let file = open().map_err(|error| unreadable(disk, DICTIONARY_NAME, error))?;
-        frame::decode_dictionary_header(&header, id)
-            .map_err(|why| damage_at(disk, DICTIONARY_NAME, DamageKind::Header(why)))?;
-        Ok(Self { file, offset: HEADER_BYTES as u64, ahead: Vec::new(), used: 0 })
-    }
-
-    /// The next row; `None` if what follows is no row.
-    fn next(&mut self) -> io::Result<Option<(StoredRow, usize)>> {
-        let ahead = self.ahead.get(self.used..).unwrap_or_default();
-        let mut row = dictionary::decode_frame(ahead);
-        if row.is_none() {
-            // It may be cut by the end of what was read, or written since.
-            self.read_ahead()?;
-            row = dictionary::decode_frame(&self.ahead);
-        }
-        if let Some((_, length)) = &row {
-            self.used += length;
-            self.offset += *length as u64;
-        }
-        Ok(row)
-    }
-
-    fn read_ahead(&mut self) -> io::Result<()> {
-        self.ahead.resize(READ_AHEAD_BYTES, 0);
-        self.used = 0;
-        let read = self.file.read_at(&mut self.ahead, self.offset)?;
-        self.ahead.truncate(read);
-        Ok(())
-    }
-
-    /// Whether anything but zeros follows.
-    fn has_more(&mut self) -> io::Result<bool> {
-        let mut rest = read_from(&*self.file, self.offset)?;
-        rest.retain(|&byte| byte != 0);
-        Ok(!rest.is_empty())
-    }
+    Ok(loaded)
 }

@@ -4,36 +4,48 @@ use roaring::RoaringBitmap;
 
 use crate::bytes::{Cursor, DecodeError, put_varint};
 
+mod elias_fano;
+
 const GAPS: u8 = 1;
 const ROARING: u8 = 2;
-// 3 is kept for Elias-Fano.
+const ELIAS_FANO: u8 = 3;
 
-/// Below this a bitmap's own header is longer than the gaps.
-const BITMAP_WORTH_TRYING: usize = 8;
+/// Below this the other forms are never shorter than the gaps.
+const WORTH_TRYING: usize = 8;
 
 /// Appends a set; `numbers` ascend strictly.
 pub(crate) fn encode(numbers: &[u32], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.push(GAPS);
-    put_varint(out, numbers.len() as u64);
+    let mut best = gaps(numbers);
+    if numbers.len() >= WORTH_TRYING {
+        for other in [elias_fano::encode(numbers), bitmap(numbers, best.len())] {
+            if let Some(other) = other.filter(|other| other.len() < best.len()) {
+                best = other;
+            }
+        }
+    }
+    out.extend_from_slice(&best);
+}
+
+fn gaps(numbers: &[u32]) -> Vec<u8> {
+    let mut out = vec![GAPS];
+    put_varint(&mut out, numbers.len() as u64);
     let mut next = 0;
     for &number in numbers {
-        put_varint(out, u64::from(number).saturating_sub(next));
+        put_varint(&mut out, u64::from(number).saturating_sub(next));
         next = u64::from(number) + 1;
     }
-    if numbers.len() < BITMAP_WORTH_TRYING {
-        return;
-    }
+    out
+}
+
+/// The bitmap, if it is shorter than `shorter_than`.
+fn bitmap(numbers: &[u32], shorter_than: usize) -> Option<Vec<u8>> {
     let mut bitmap: RoaringBitmap = numbers.iter().copied().collect();
     bitmap.optimize();
     let bytes = bitmap.serialized_size();
-    let mut as_bitmap = vec![ROARING];
-    put_varint(&mut as_bitmap, bytes as u64);
-    if as_bitmap.len() + bytes < out.len() - start && bitmap.serialize_into(&mut as_bitmap).is_ok()
-    {
-        out.truncate(start);
-        out.extend_from_slice(&as_bitmap);
-    }
+    let mut out = vec![ROARING];
+    put_varint(&mut out, bytes as u64);
+    let shorter = out.len() + bytes < shorter_than;
+    (shorter && bitmap.serialize_into(&mut out).is_ok()).then_some(out)
 }
 
 /// Reads a set, ascending.
@@ -62,6 +74,7 @@ pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Vec<u32>, DecodeError> {
             }
             if bytes.is_empty() { Ok(bitmap.iter().collect()) } else { Err(DecodeError::LeftOver) }
         }
+        ELIAS_FANO => elias_fano::decode(cursor),
         _ => Err(DecodeError::Unknown),
     }
 }
@@ -104,7 +117,20 @@ mod tests {
         let numbers: BTreeSet<u32> =
             (0..10_000u64).map(|i| (i * 7_654_321 % 11_999_989) as u32).collect();
         let bytes = check_round_trip(&numbers.iter().copied().collect::<Vec<_>>());
-        assert!(bytes < 23_000, "{bytes} bytes");
+        assert!(bytes < 15_500, "{bytes} bytes");
+    }
+
+    #[test]
+    fn each_form_is_taken_where_it_is_the_shortest() {
+        let tag = |numbers: &[u32]| {
+            let mut out = Vec::new();
+            encode(numbers, &mut out);
+            out[0]
+        };
+        let even: Vec<u32> = (0..100).map(|number| 1000 * number).collect();
+        assert_eq!(tag(&[5, 6, 900]), GAPS);
+        assert_eq!(tag(&(5_000..90_000).collect::<Vec<_>>()), ROARING);
+        assert_eq!(tag(&even), ELIAS_FANO);
     }
 
     proptest! {
@@ -119,7 +145,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_do_no_harm(
-            tag in 0..4u8,
+            tag in 0..5u8,
             mut bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             bytes.insert(0, tag);

@@ -18,8 +18,10 @@ use crate::{
     *,
 };
 
+mod crashes;
 mod durability;
 mod golden;
+pub(crate) mod python;
 mod whole;
 
 /// A clock that moves only when it is told to.

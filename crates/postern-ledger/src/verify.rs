@@ -12,6 +12,7 @@ use postern_model::Timestamp;
 
 use crate::{
     Damage, DamageKind, Which,
+    dictionary::{Keep, Rows},
     disk::{Disk, Folder},
     frame::LedgerId,
     identity::{self, damage_at},
@@ -67,7 +68,7 @@ pub struct Progress {
 }
 
 /// How many entries lie between two calls of the progress function.
-const PROGRESS_STEP: u64 = 10_000;
+pub(crate) const PROGRESS_STEP: u64 = 10_000;
 
 /// Checks all of a ledger: every frame, the order of entries and their times, every dictionary row
 /// and its binding, the tree, the checkpoint's signature, size and root, and, if given, that the
@@ -95,7 +96,7 @@ pub(crate) fn verify_on(
         .map_err(|error| damage_at(&*disk, identity::CHECKPOINT, DamageKind::Kept(error)))?;
     checks.extend(kept.clone().map(|kept| Check::new(Which::Kept, kept)));
 
-    let mut scan = Scan::open(disk.clone(), LedgerId::new(&key))?;
+    let mut scan = Scan::open(disk.clone(), LedgerId::new(&key), Rows::keeping(Keep::Counts))?;
     checks.iter_mut().for_each(|check| check.look(scan.edge()));
     while scan.next()?.is_some() {
         let entries = scan.edge().size();
@@ -181,4 +182,4 @@ impl Check {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

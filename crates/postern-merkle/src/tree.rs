@@ -20,18 +20,25 @@ impl fmt::Debug for Hash {
 
 /// The hash of a leaf that holds `entry`. Source: RFC 6962, section 2.1.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Hash(Sha256::new().chain_update([0]).chain_update(entry).finalize().into())
+    let mut hash = Sha256::new();
+    hash.update([0]);
+    hash.update(entry);
+    Hash(hash.finalize().into())
 }
 
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Hash(
-        Sha256::new()
-            .chain_update([1])
-            .chain_update(left.0)
-            .chain_update(right.0)
-            .finalize()
-            .into(),
-    )
+/// The hash of an inner node. Source: RFC 6962, section 2.1.
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update([1]);
+    hash.update(left.0);
+    hash.update(right.0);
+    Hash(hash.finalize().into())
+}
+
+/// Where a tree of `size` leaves is split: the largest power of two that is smaller. `size` is at
+/// least 2.
+pub(crate) fn largest_power_below(size: u64) -> u64 {
+    1 << (63 - size.saturating_sub(1).max(1).leading_zeros())
 }
 
 /// The right edge of a tree: the roots of its complete subtrees, largest first. That is enough to

@@ -146,6 +146,12 @@ pub(crate) enum LedgerCommand {
     Verify(VerifyArgs),
     /// Prints entries.
     Show(ShowArgs),
+    /// Makes a proof that one entry is in the ledger, for people who have no ledger.
+    Prove(ProveArgs),
+    /// Checks such a proof; needs nothing but the ledger's key.
+    CheckProof(CheckProofArgs),
+    /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles).
+    Publish(PublishArgs),
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +162,9 @@ pub(crate) struct VerifyArgs {
     /// A checkpoint that somebody else kept; the ledger must contain its history.
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
+    /// The key that you trust: a copy of the ledger's key.pub that you had before.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -178,6 +187,42 @@ pub(crate) struct ShowArgs {
     /// Prints one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// The entry's number.
+    #[arg(value_name = "ENTRY")]
+    pub(crate) sequence: u64,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Where to write the proof, instead of the standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckProofArgs {
+    /// The proof.
+    #[arg(value_name = "FILE")]
+    pub(crate) proof: PathBuf,
+    /// The key that you trust: a copy of the ledger's key.pub that you had before.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    /// The folder to write to; it is made if need be. It can be served by any web server.
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -151,6 +151,20 @@ impl SimDisk {
         disk
     }
 
+    /// The same disk once more, caches and all, with nobody at work on it.
+    pub(crate) fn fork(&self) -> Self {
+        let mut old = self.state();
+        let disk = Self::new(old.rng.random());
+        let mut state = disk.state();
+        state.files = old.files.clone();
+        state.names = old.names.clone();
+        state.durable_names = old.durable_names.clone();
+        state.name_changes = old.name_changes.clone();
+        state.capacity = old.capacity;
+        drop(state);
+        disk
+    }
+
     /// Changes what is on the disk and not what is read, as after a sync that failed.
     pub(crate) fn change_below_the_cache(&self, name: &str, offset: usize, bytes: &[u8]) {
         let mut state = self.state();

@@ -254,6 +254,33 @@ fn no_space_at_any_operation_loses_nothing() {
 }
 
 #[test]
+fn a_segment_that_was_made_without_space_is_not_written_past() {
+    let clock = Arc::new(HandClock::default());
+    let large = || batch(STEPS - 1);
+    let small = || [Work::Note(Note::Stopped)];
+    let mut met = 0;
+    for operation in 0..20 {
+        let disk = SimDisk::new(operation);
+        create_on(&disk, &tiny(&clock), &[5; 32]).unwrap();
+        let mut sequencer = open(&disk).unwrap();
+        commit(&mut sequencer, &batch(0)).unwrap();
+        disk.fail_at(operation, Fault::Full);
+        // It needs another segment. What comes next would still fit into the first.
+        let refused = commit(&mut sequencer, &large()).is_err();
+        let recorded = commit(&mut sequencer, &small());
+        drop(sequencer);
+        met += usize::from(refused);
+        let disk = disk.restart();
+        drop(open(&disk).unwrap());
+        let last = check_ledger(&disk).last().cloned();
+        if let Ok(recorded) = recorded {
+            assert_eq!(last.as_ref(), Some(&recorded[0].entry), "operation {operation}");
+        }
+    }
+    assert!(met > 5, "{met}");
+}
+
+#[test]
 fn a_full_disk_refuses_and_resumes_by_itself() {
     let disk = SimDisk::new(1);
     let clock = Arc::new(HandClock::default());

@@ -1,8 +1,10 @@
-//! One small ledger, byte for byte. The files in `vectors/1` are the format for whoever writes
-//! another implementation; a change of a byte is a new format version. `entries.txt` says what
-//! they mean. `POSTERN_BLESS=1` writes them anew.
+//! Small ledgers, byte for byte. The folders in `vectors` are the format for whoever writes another
+//! implementation; a change of a byte is a new format version. `entries.jsonl` says what they mean.
+//! `POSTERN_BLESS=1` writes them anew.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
 
 use super::*;
 use crate::{
@@ -10,51 +12,134 @@ use crate::{
     recover::{create_on, open_on},
 };
 
-fn work() -> Vec<Vec<Work>> {
+mod json;
+
+/// One of each kind of entry, each form of set, each counter, and the ends of what numbers can be.
+fn all() -> Vec<Vec<Work>> {
+    let (ana, eve) = (Actor::new("ana"), Actor::new("eve"));
+    let fingerprint = StatementFingerprint(u64::MAX);
+    let statement: Arc<str> = "SELECT * FROM \u{fc}bersicht WHERE name = $1".into();
+    let found = Found {
+        time: Timestamp(-1),
+        actors: vec![ana.clone(), eve.clone()],
+        kind: "breadth".into(),
+        severity: postern_model::Severity::Critical,
+        alert: true,
+        score: 0.1,
+        subjects_at_risk: u64::MAX,
+        evidence: vec!["first".into(), "second".into()],
+        why: "far more customers than others of the team".into(),
+    };
+    let notes = vec![
+        Note::LoggedIn { actor: ana.clone(), connection: u64::MAX, client: "::1".into() },
+        Note::LoginRefused { actor: eve.clone(), client: "::1".into(), why: "password".into() },
+        Note::LoggedOut { actor: ana.clone(), connection: 0 },
+        Note::Refused {
+            actor: ana.clone(),
+            connection: 128,
+            fingerprint,
+            statement: statement.clone(),
+            rule: "whole_row".into(),
+        },
+        Note::Suspended { actor: ana.clone(), by: eve.clone(), why: "seen with a list".into() },
+        Note::Resumed { actor: ana.clone(), by: eve.clone(), why: String::new().into() },
+        Note::Found(found),
+        Note::Configured { hash: [0xab; 32], by: eve.clone() },
+        Note::Started { version: "1".into() },
+        Note::Stopped,
+        Note::Read { by: eve, what: "verify".into() },
+    ];
+    let opened = |subject: Option<&str>| Note::Opened {
+        actor: ana.clone(),
+        connection: 1,
+        relation: "public.ticket".into(),
+        subject: subject.map(Subject::new),
+        fingerprint,
+        statement: statement.clone(),
+    };
+    let mut batches = vec![notes, vec![opened(None), opened(Some("17"))]]
+        .into_iter()
+        .map(|notes| notes.into_iter().map(Work::Note).collect())
+        .collect::<Vec<Vec<Work>>>();
+    let counters = [
+        Counter::ClearSubjects,
+        Counter::WeakSubjects,
+        Counter::MaskedSubjects,
+        Counter::Lookups,
+        Counter::LookupMisses,
+        Counter::Stops,
+    ];
+    let window = Duration::from_secs(86_400);
+    for counter in counters {
+        batches.push(vec![Work::Draft(stopped_by(Limit { counter, window, max: 0 }))]);
+    }
+    batches.push(vec![Work::Draft(searched())]);
+    batches.extend(sets().map(|draft| vec![Work::Draft(draft)]));
+    batches
+}
+
+/// A draft of each grade, with a ticket and a search that hit.
+fn searched() -> Draft {
     let weak = reason("own_ticket", Grade::Weak);
-    let window = Duration::from_secs(3600);
-    let limits = [Limit { counter: Counter::ClearSubjects, window, max: 40 }];
-    let many: Vec<String> = (0..60).map(|number| format!("{}", 1000 + number)).collect();
-    let rows: Vec<_> = many.iter().map(|subject| (subject.as_str(), strong())).collect();
-    let mut lookup = draft("ben", &[("1007", weak)], &[]);
-    lookup.claimed = Some("T-42".into());
-    lookup.lookups.push(DraftLookup {
+    let mut draft = draft("ben", &[("1007", weak), ("1003", strong()), ("17", None)], &[]);
+    draft.claimed = Some("T-42".into());
+    draft.lookups.push(DraftLookup {
         relation: "public.customer".into(),
         column: "email".into(),
         hit: true,
         search: *b"8 bytes.",
     });
-    vec![
-        vec![Work::Note(Note::Started { version: "0.0.0".into() })],
-        vec![
-            Work::Draft(draft("ana", &[("1007", strong()), ("1003", None)], &[])),
-            Work::Draft(lookup),
-        ],
-        vec![Work::Draft(draft("ana", &rows, &limits))],
-        vec![
-            Work::Note(Note::Suspended {
-                actor: Actor::new("ana"),
-                by: Actor::new("eve"),
-                why: "left the company, was seen reading a list".into(),
-            }),
-            Work::Note(Note::Stopped),
-        ],
-    ]
+    draft
 }
 
-fn made_now() -> BTreeMap<String, Vec<u8>> {
+/// A draft that a limit of nothing stops.
+fn stopped_by(limit: Limit) -> Draft {
+    let grade = if limit.counter == Counter::WeakSubjects { Grade::Weak } else { Grade::Strong };
+    let reason =
+        (limit.counter != Counter::MaskedSubjects).then(|| Reason { name: "ticket".into(), grade });
+    let searches = matches!(limit.counter, Counter::Lookups | Counter::LookupMisses);
+    let mut draft = draft("ana", &[("1", reason)], &[limit]);
+    if searches {
+        draft.lookups.push(DraftLookup {
+            relation: "public.customer".into(),
+            column: "email".into(),
+            hit: false,
+            search: [0xcd; 8],
+        });
+    }
+    if limit.counter == Counter::Stops {
+        draft.rows = Vec::new();
+    }
+    draft
+}
+
+/// Sets whose smallest forms are gaps, a bitmap of runs, and something else.
+fn sets() -> impl Iterator<Item = Draft> {
+    let all: Vec<String> = (0..600).map(|number| format!("{number}")).collect();
+    let of = move |wanted: fn(u64) -> bool| {
+        let numbers = (0..).zip(&all).filter(|&(number, _)| wanted(number));
+        let rows: Vec<_> = numbers.map(|(_, subject)| (subject.as_str(), strong())).collect();
+        draft("ben", &rows, &[])
+    };
+    // Scattered by multiplication.
+    let some: [fn(u64) -> bool; 4] =
+        [|_| true, |number| number % 100 < 3, |number| number > 90, |number| number * 7 % 10 < 4];
+    some.into_iter().map(of)
+}
+
+fn made_now(work: Vec<Vec<Work>>) -> BTreeMap<String, Vec<u8>> {
     let clock = Arc::new(HandClock::default());
     let options = Options { segment_bytes: 2048, ..options(clock.clone()) };
     let options = Options { dictionary_step_bytes: 512, ..options };
     let disk = SimDisk::new(0);
     create_on(&disk, &options, &[7; 32]).unwrap();
-    let mut salt = 0;
+    let mut salt = 0u8;
     let salts = Box::new(move || {
-        salt += 1;
+        salt = salt.wrapping_add(1);
         [salt; 16]
     });
     let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
-    for (number, batch) in (0..).zip(work()) {
+    for (number, batch) in (0..).zip(work) {
         clock.set(1_564_617_600_000_000 + number);
         commit(&mut sequencer, &batch).unwrap();
     }
@@ -62,27 +147,58 @@ fn made_now() -> BTreeMap<String, Vec<u8>> {
     disk.contents()
 }
 
-fn entries_text(folder: &Path) -> String {
-    check_ledger(folder).iter().fold(String::new(), |mut text, entry| {
-        writeln!(text, "{entry:?}").unwrap();
-        text
-    })
+fn vectors(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name)
 }
 
-#[test]
-fn the_format_is_the_one_of_the_vectors() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/1");
-    let made = made_now();
-    if std::env::var_os("POSTERN_BLESS").is_some() {
+/// Writes the ledger anew if that was asked for; else it has to be the one that is made now.
+fn check_bytes(name: &str, work: Vec<Vec<Work>>) {
+    let (folder, made) = (vectors(name), made_now(work));
+    if bless() {
         std::fs::create_dir_all(folder.join("segments")).unwrap();
         for (name, bytes) in &made {
             std::fs::write(folder.join(name), bytes).unwrap();
         }
-        std::fs::write(folder.join("entries.txt"), entries_text(&folder)).unwrap();
     }
     for (name, bytes) in &made {
         assert!(std::fs::read(folder.join(name)).unwrap() == *bytes, "{name} is another");
     }
-    let expected = std::fs::read_to_string(folder.join("entries.txt")).unwrap();
-    assert_eq!(entries_text(&folder), expected);
+}
+
+fn bless() -> bool {
+    std::env::var_os("POSTERN_BLESS").is_some()
+}
+
+/// What the entries say is what the file beside them says, for both verifiers.
+fn check_meaning(name: &str) {
+    let folder = vectors(name);
+    let lines = check_ledger(&folder).iter().map(json::line).collect::<Vec<Value>>();
+    let file = folder.join("entries.jsonl");
+    if bless() {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        std::fs::write(&file, text).unwrap();
+    }
+    assert_eq!(read_lines(&std::fs::read_to_string(&file).unwrap()), lines);
+    let Some(python) = python::interpreter() else { return };
+    let mut command = Command::new(python);
+    command.arg(python::script("")).arg(&folder).arg("--entries");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(read_lines(&String::from_utf8(output.stdout).unwrap()), lines);
+}
+
+fn read_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Made before sets had the form of Elias-Fano. It is kept to be read, not made any more.
+#[test]
+fn the_first_ledger_can_still_be_read() {
+    check_meaning("1");
+}
+
+#[test]
+fn the_format_is_the_one_of_the_vectors() {
+    check_bytes("1-all", all());
+    check_meaning("1-all");
 }

@@ -321,6 +321,25 @@ fn requests_that_cannot_be_recorded_are_refused() {
 }
 
 #[test]
+fn the_longest_texts_can_be_read_again() {
+    let mut bench = Bench::new();
+    let long = |character: &str| Note::Read {
+        by: Actor::new("eve"),
+        what: character.repeat(70_000).into(),
+    };
+    bench.note(long("a")).unwrap();
+    bench.note(long("\u{e9}")).unwrap();
+    bench.close();
+    bench.open();
+    let length = |entry: &Entry| {
+        let Body::Noted(Note::Read { what, .. }) = &entry.body else { panic!("{entry:?}") };
+        what.len()
+    };
+    let lengths: Vec<_> = check_ledger(&bench.path()).iter().map(length).collect();
+    assert_eq!(lengths, [64 << 10; 2]);
+}
+
+#[test]
 fn more_than_may_wait_is_refused_and_what_waits_is_finished_on_closing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger");

@@ -11,17 +11,24 @@ use serde::Serialize;
 
 use self::line::Line;
 use crate::{
-    cli::{LedgerCommand, ShowArgs, VerifyArgs},
+    cli::{LedgerCommand, ProveArgs, ShowArgs, VerifyArgs},
     config,
     ui::{self, Outcome, Progress},
 };
 
 mod line;
+mod proof;
 
 pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outcome> {
     match command {
         LedgerCommand::Verify(args) => check(config, args),
         LedgerCommand::Show(args) => show(config, args),
+        LedgerCommand::Prove(args) => {
+            let ProveArgs { sequence, ledger, out } = args;
+            proof::make(&folder(config, ledger)?, sequence, out.as_deref())
+        }
+        LedgerCommand::CheckProof(args) => proof::check(&args),
+        LedgerCommand::Publish(args) => proof::publish(&folder(config, args.ledger)?, &args.to),
     }
 }
 
@@ -61,7 +68,8 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
         fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))
     };
     let against = args.against.map(read).transpose()?;
-    let options = VerifyOptions { against, ..VerifyOptions::default() };
+    let key = args.key.as_deref().map(proof::key).transpose()?;
+    let options = VerifyOptions { against, key, ..VerifyOptions::default() };
     let mut bar = Progress::new("entries");
     let result = verify(&folder, &options, &mut |progress| {
         bar.at(progress.entries, progress.signed.max(progress.entries));

@@ -129,3 +129,53 @@ fn a_ledger_that_is_not_there_is_said_not_to_be() {
     insta::assert_snapshot!(bench.run("ledger verify").ended(1), @"error: the ledger does not hold: DIR/postern-data/ledger/key.pub, byte 0: file is missing");
     insta::assert_snapshot!(bench.run("ledger show").ended(2), @"error: DIR/postern-data/ledger/key.pub, byte 0: file is missing");
 }
+
+#[test]
+fn an_entry_can_be_proved_to_somebody_who_has_the_key_alone() {
+    let bench = bench();
+    bench.run("ledger prove 2 --out entry.tlog-proof").yes();
+    fs::copy(bench.path("postern-data/ledger/key.pub"), bench.path("trusted.pub")).unwrap();
+    fs::remove_dir_all(bench.path("postern-data")).unwrap();
+    let check = "ledger check-proof entry.tlog-proof --key trusted.pub";
+    insta::assert_snapshot!(bench.run(check).yes(), @"entry 2 of `localhost/postern`, disclosed at 1970-01-01T00:00:02.000000Z, is one of the first 4, which its key signed");
+    insta::assert_snapshot!(bench.run(&format!("{check} --json")).yes(), @r#"{"version":1,"holds":true,"ledger":"localhost/postern","entry":2,"time":"1970-01-01T00:00:02.000000Z","kind":"disclosed","signed":4,"why":null}"#);
+
+    let proof = bench.read("entry.tlog-proof");
+    fs::write(bench.path("entry.tlog-proof"), proof.replace("index 2", "index 1")).unwrap();
+    insta::assert_snapshot!(bench.run(check).ended(1), @"error: the proof does not hold: the entry is not in the tree that was signed");
+    let json = bench.run(&format!("{check} --json")).stdout;
+    assert!(json.starts_with("{\"version\":1,\"holds\":false"), "{json}");
+}
+
+#[test]
+fn an_entry_that_is_not_there_cannot_be_proved() {
+    let said = bench().run("ledger prove 4").ended(1);
+    insta::assert_snapshot!(said, @"error: the checkpoint covers 4 entries, from 0 on; there is no entry 4 in it");
+}
+
+#[test]
+fn the_key_that_one_trusts_has_to_be_the_ledgers() {
+    let bench = bench();
+    fs::copy(bench.path("postern-data/ledger/key.pub"), bench.path("trusted.pub")).unwrap();
+    bench.run("ledger verify --key trusted.pub").yes();
+    let other = Bench::new().path("ledger");
+    let options = Options::new("localhost/postern", Arc::new(Seconds(AtomicI64::new(0)))).small();
+    Ledger::create(&other, &options).unwrap();
+    fs::copy(other.join("key.pub"), bench.path("trusted.pub")).unwrap();
+    let said = bench.run("ledger verify --key trusted.pub").ended(1);
+    insta::assert_snapshot!(said, @"error: the ledger does not hold: DIR/postern-data/ledger/key.pub, byte 0: not this ledger's key");
+}
+
+#[test]
+fn a_ledger_is_published_as_tiles() {
+    let bench = bench();
+    let publish = || bench.run("ledger publish tiles").yes();
+    insta::assert_snapshot!(publish(), @"`tiles` has 4 entries; 3 files were written");
+    insta::assert_snapshot!(publish(), @"`tiles` has 4 entries; 0 files were written");
+    let checkpoint = fs::read(bench.path("postern-data/ledger/checkpoint")).unwrap();
+    assert_eq!(fs::read(bench.path("tiles/checkpoint")).unwrap(), checkpoint);
+    assert_eq!(fs::read(bench.path("tiles/tile/0/000.p/4")).unwrap().len(), 4 * 32);
+    fs::write(bench.path("tiles/tile/entries/000.p/4"), "another").unwrap();
+    let said = bench.run("ledger publish tiles").ended(1);
+    insta::assert_snapshot!(said, @"error: `tiles/tile/entries/000.p/4` was published before with another content");
+}

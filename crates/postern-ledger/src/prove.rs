@@ -1,0 +1,137 @@
+//! Proofs that one entry is in the ledger, for people who have no ledger.
+//!
+//! A proof holds the entry's payload, the hashes beside its way to the root and the checkpoint. The
+//! names that the entry's numbers stand for are not in it; see `docs/design/ledger.md`. Where to
+//! start: [`prove`], then [`check_proof`].
+
+use std::{path::Path, sync::Arc};
+
+use postern_merkle::{PathBuilder, Proof, ProofError, VerifyingKey, leaf_hash};
+use postern_model::Timestamp;
+
+use crate::{
+    Damage, DecodeError, Which,
+    bytes::Cursor,
+    dictionary::{Keep, Rows},
+    disk::{Disk, Folder},
+    frame::LedgerId,
+    identity,
+    payload::{Head, kind_name},
+    scan::Scan,
+    verify::Check,
+};
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// The ledger does not hold; nothing can be proved with it.
+    #[error("the ledger does not hold")]
+    Damaged(#[from] Damage),
+    /// There is no such entry, or none that the checkpoint covers.
+    #[error(
+        "the checkpoint covers {signed} entries, from 0 on; there is no entry {sequence} in it"
+    )]
+    NotCovered {
+        /// The entry that was asked for.
+        sequence: u64,
+        /// How many there are.
+        signed: u64,
+    },
+}
+
+/// What a proof proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved {
+    /// The entry's place in the ledger.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// What kind of entry it is.
+    pub kind: &'static str,
+    /// The ledger's name.
+    pub origin: String,
+    /// How many entries the checkpoint covers.
+    pub signed: u64,
+}
+
+/// Why a proof proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The proof itself does not hold.
+    #[error("the proof does not hold")]
+    Proof(#[from] ProofError),
+    /// It holds for something that is no entry.
+    #[error("what is proved is no entry")]
+    Entry(#[source] DecodeError),
+    /// It holds for an entry that says that it is another.
+    #[error("entry {found} stands in the place of entry {expected}")]
+    Sequence {
+        /// Its place.
+        expected: u64,
+        /// What it says.
+        found: u64,
+    },
+}
+
+/// Makes a proof of one entry, in the form of C2SP tlog-proof. All that the checkpoint covers is
+/// read and checked for it. `progress` is told how many entries went by.
+pub fn prove(
+    folder: &Path,
+    sequence: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<String, ProveError> {
+    prove_on(Arc::new(Folder::new(folder)), sequence, progress)
+}
+
+pub(crate) fn prove_on(
+    disk: Arc<dyn Disk>,
+    sequence: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<String, ProveError> {
+    let key = identity::verifying_key(&*disk)?;
+    let (text, checkpoint) = identity::checkpoint_text(&*disk, &key)?;
+    let signed = checkpoint.size;
+    let not_covered = ProveError::NotCovered { sequence, signed };
+    let Some(mut path) = PathBuilder::new(sequence, signed) else { return Err(not_covered) };
+    let mut check = Check::new(Which::Own, checkpoint);
+    let rows = Rows::keeping(Keep::Counts);
+    let mut scan = Scan::open(disk, LedgerId::new(&key), rows)?;
+    let mut extra = Vec::new();
+    while scan.edge().size() < signed {
+        let Some((_, leaf)) = scan.next()? else { break };
+        let size = scan.edge().size();
+        path.observe(leaf);
+        if size == sequence + 1 {
+            extra = scan.payload().to_vec();
+        }
+        if size.is_multiple_of(crate::verify::PROGRESS_STEP) {
+            progress(size, signed);
+        }
+    }
+    check.look(scan.edge());
+    check.finish(&scan)?;
+    let Some(path) = path.finish() else { return Err(not_covered) };
+    Ok(Proof { extra, path, checkpoint: text }.encode())
+}
+
+/// Checks a proof with nothing but the ledger's key.
+pub fn check_proof(text: &str, key: &VerifyingKey) -> Result<Proved, CheckError> {
+    let proof = Proof::parse(text)?;
+    let checkpoint = proof.verify(leaf_hash(&proof.extra), key)?;
+    let mut cursor = Cursor::new(&proof.extra);
+    let head = Head::decode(&mut cursor).map_err(CheckError::Entry)?;
+    let (expected, found) = (proof.path.index, head.sequence);
+    if expected != found {
+        return Err(CheckError::Sequence { expected, found });
+    }
+    Ok(Proved {
+        sequence: found,
+        time: head.time,
+        kind: kind_name(&head).map_err(CheckError::Entry)?,
+        origin: checkpoint.origin,
+        signed: checkpoint.size,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Segments that are read, and their entries hashed, by a thread that goes ahead of the pass.
+
+use std::{
+    io,
+    ops::Range,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    vec,
+};
+
+use postern_merkle::{Hash, leaf_hash};
+
+use crate::{
+    disk::{Disk, DiskFile, read_from},
+    frame::{self, FRAME_BYTES, HEADER_BYTES, segment_name},
+};
+
+/// A good frame: where its payload is, and the hash of that.
+pub(super) type Framed = (Range<usize>, Hash);
+
+/// A segment's file and all its bytes; nothing of them is checked.
+pub(super) struct Loaded {
+    pub(super) file: Box<dyn DiskFile>,
+    pub(super) bytes: Arc<Vec<u8>>,
+}
+
+enum Message {
+    Segment(io::Result<Loaded>),
+    /// The next good frames of the segment sent last.
+    Frames(Vec<Framed>),
+}
+
+/// The receiving end.
+pub(super) struct Ahead {
+    messages: Receiver<Message>,
+    frames: vec::IntoIter<Framed>,
+    /// The next segment, once all frames of the present one are used up.
+    next: Option<io::Result<Loaded>>,
+}
+
+/// Frames that are handed over together.
+const FRAMES_AT_ONCE: usize = 1024;
+/// How many times that the thread is ahead at most.
+const MESSAGES_AHEAD: usize = 32;
+/// Below this a thread costs more than it saves. Tests have both kinds of ledgers.
+const BYTES_WORTH_A_THREAD: u64 = if cfg!(test) { 8 << 10 } else { 1 << 20 };
+
+pub(super) fn load(disk: &dyn Disk, ordinal: u64) -> io::Result<Loaded> {
+    let file = disk.open_read(&segment_name(ordinal))?;
+    let bytes = Arc::new(read_from(&*file, 0)?);
+    Ok(Loaded { file, bytes })
+}
+
+impl Ahead {
+    /// Starts the thread if so many segments are worth one; without it the pass does all itself.
+    pub(super) fn start(disk: &Arc<dyn Disk>, segments: u64) -> Option<Self> {
+        let length = disk.open_read(&segment_name(0)).and_then(|file| file.len()).ok()?;
+        if length.saturating_mul(segments) < BYTES_WORTH_A_THREAD {
+            return None;
+        }
+        let (sender, messages) = sync_channel(MESSAGES_AHEAD);
+        let disk = disk.clone();
+        let thread = std::thread::Builder::new().name("ledger ahead".into());
+        let started = thread.spawn(move || go_ahead(&*disk, segments, &sender));
+        started.ok()?;
+        Some(Self { messages, frames: Vec::new().into_iter(), next: None })
+    }
+
+    /// The next good frame of the present segment. After `None` the pass has to look for itself
+    /// what follows.
+    pub(super) fn next_frame(&mut self) -> Option<Framed> {
+        loop {
+            if let Some(framed) = self.frames.next() {
+                return Some(framed);
+            }
+            if self.next.is_some() {
+                return None;
+            }
+            match self.messages.recv().ok()? {
+                Message::Segment(segment) => self.next = Some(segment),
+                Message::Frames(frames) => self.frames = frames.into_iter(),
+            }
+        }
+    }
+
+    /// The next segment, when the frames of the present one are used up.
+    pub(super) fn next_segment(&mut self) -> Option<io::Result<Loaded>> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        match self.messages.recv().ok()? {
+            Message::Segment(segment) => Some(segment),
+            Message::Frames(_) => None,
+        }
+    }
+}
+
+/// The thread: ends when all is sent, when a file can't be read, or when nobody listens any more.
+fn go_ahead(disk: &dyn Disk, segments: u64, sender: &SyncSender<Message>) {
+    for ordinal in 0..segments {
+        let loaded = load(disk, ordinal);
+        let bytes = loaded.as_ref().ok().map(|loaded| loaded.bytes.clone());
+        if sender.send(Message::Segment(loaded)).is_err() {
+            return;
+        }
+        let Some(bytes) = bytes else { return };
+        let mut frames = Frames { bytes: &bytes, offset: HEADER_BYTES }.peekable();
+        while frames.peek().is_some() {
+            let some = frames.by_ref().take(FRAMES_AT_ONCE).collect();
+            if sender.send(Message::Frames(some)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The good frames of a segment up to the first thing that is none.
+struct Frames<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Framed;
+
+    fn next(&mut self) -> Option<Framed> {
+        let (range, hash) = framed(self.bytes, self.offset)?;
+        self.offset = range.end;
+        Some((range, hash))
+    }
+}
+
+/// The frame at that place, if there is one.
+fn framed(bytes: &[u8], offset: usize) -> Option<Framed> {
+    let (_, payload) = frame::frame(bytes.get(offset..)?)?;
+    let start = offset + FRAME_BYTES;
+    Some((start..start + payload.len(), leaf_hash(payload)))
+}

@@ -1,0 +1,47 @@
+"""Verifies a ledger of Postern, independently of Postern: `python3 verifier LEDGER`."""
+
+import argparse
+import json
+import sys
+
+import note
+from ledger import Folder, verify
+from stored import Damage
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="verifier", description=__doc__)
+    parser.add_argument("ledger", help="the ledger's folder")
+    parser.add_argument("--against", metavar="FILE", help="a checkpoint that somebody else kept")
+    parser.add_argument("--key", metavar="KEY", help="the key that you trust, as in key.pub")
+    parser.add_argument(
+        "--running", action="store_true", help="something unfinished may stand at the end"
+    )
+    parser.add_argument("--entries", action="store_true", help="print every entry as JSON")
+    return parser.parse_args()
+
+
+def main():
+    given = arguments()
+    against = None
+    if given.against:
+        with open(given.against, "rb") as file:
+            against = file.read()
+    trusted = note.parse_key(given.key.strip()) if given.key else None
+    each = None
+    if given.entries:
+        each = lambda entry: print(json.dumps(entry, ensure_ascii=False))
+    try:
+        summary = verify(Folder(given.ledger), against, trusted, not given.running, each)
+    except Damage as damage:
+        print(f"error: the ledger does not hold: {damage}", file=sys.stderr)
+        return 1
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(summary), file=sys.stderr if given.entries else sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Entries: what a payload says, with texts in place of numbers."""
+
+import sets
+from dictionary import NAME, SUBJECT, TEXT
+from stored import Cursor, Malformed
+
+GRADES = ("weak", "strong")
+COUNTERS = (
+    "clear_subjects",
+    "weak_subjects",
+    "masked_subjects",
+    "lookups",
+    "lookup_misses",
+    "stops",
+)
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+
+
+class Head:
+    """What every entry begins with."""
+
+    def __init__(self, cursor):
+        if cursor.u8() != 1:
+            raise Malformed("unknown version")
+        self.kind = cursor.u8()
+        self.sequence = cursor.u64()
+        self.time = cursor.i64()
+        self.rows = cursor.varint()
+        self.binding = cursor.take(32) if self.rows else None
+        self.body = cursor
+
+
+class Body:
+    """Reads a body, field by field."""
+
+    def __init__(self, cursor, dictionary):
+        self.cursor, self.dictionary = cursor, dictionary
+
+    def name(self):
+        return self.dictionary.text(NAME, self.cursor.varint())
+
+    def text(self):
+        return self.dictionary.text(TEXT, self.cursor.varint())
+
+    def optional(self, kind):
+        number = self.cursor.varint()
+        return self.dictionary.text(kind, number - 1) if number else None
+
+    def hex64(self):
+        return f"{self.cursor.u64():016x}"
+
+    def list(self, item):
+        return [item() for _ in range(self.cursor.count())]
+
+    def one_of(self, values, first=0):
+        number = self.cursor.u8() - first
+        if not 0 <= number < len(values):
+            raise Malformed("an unknown value")
+        return values[number]
+
+    def stop(self):
+        if not self.cursor.bool():
+            return None
+        return {
+            "counter": self.one_of(COUNTERS, 1),
+            "window": self.cursor.varint(),
+            "max": self.cursor.varint(),
+        }
+
+    def group(self):
+        group = {
+            "relation": self.name(),
+            "clear": self.list(self.name),
+            "masked": self.list(self.name),
+            "grade": self.one_of((None, *GRADES)),
+        }
+        group["reason"] = self.name() if group["grade"] else None
+        numbers = sets.decode(self.cursor)
+        group["subjects"] = [self.dictionary.text(SUBJECT, number) for number in numbers]
+        return group
+
+    def lookup(self):
+        return {
+            "relation": self.name(),
+            "column": self.name(),
+            "hit": self.cursor.bool(),
+            "search": self.cursor.take(8).hex(),
+        }
+
+    def disclosed(self):
+        return {
+            "actor": self.name(),
+            "connection": self.cursor.varint(),
+            "hold": self.cursor.varint(),
+            "fingerprint": self.hex64(),
+            "statement": self.name(),
+            "claimed": self.optional(NAME),
+            "rows": self.cursor.varint(),
+            "allowed": self.cursor.varint(),
+            "stop": self.stop(),
+            "groups": self.list(self.group),
+            "lookups": self.list(self.lookup),
+        }
+
+    def logged_in(self):
+        return {
+            "actor": self.name(),
+            "connection": self.cursor.varint(),
+            "client": self.name(),
+        }
+
+    def login_refused(self):
+        return {"actor": self.name(), "client": self.name(), "why": self.text()}
+
+    def logged_out(self):
+        return {"actor": self.name(), "connection": self.cursor.varint()}
+
+    def refused(self):
+        return {
+            "actor": self.name(),
+            "connection": self.cursor.varint(),
+            "fingerprint": self.hex64(),
+            "statement": self.name(),
+            "rule": self.name(),
+        }
+
+    def standing(self):
+        return {"actor": self.name(), "by": self.name(), "why": self.text()}
+
+    def found(self):
+        return {
+            "at": self.cursor.i64(),
+            "actors": self.list(self.name),
+            "finding": self.name(),
+            "severity": self.one_of(SEVERITIES),
+            "alert": self.cursor.bool(),
+            "score": self.cursor.double(),
+            "subjects_at_risk": self.cursor.varint(),
+            "evidence": self.list(self.text),
+            "why": self.text(),
+        }
+
+    def configured(self):
+        return {"hash": self.cursor.take(32).hex(), "by": self.name()}
+
+    def started(self):
+        return {"version": self.name()}
+
+    def stopped(self):
+        return {}
+
+    def read(self):
+        return {"by": self.name(), "what": self.text()}
+
+    def opened(self):
+        return {
+            "actor": self.name(),
+            "connection": self.cursor.varint(),
+            "relation": self.name(),
+            "subject": self.optional(SUBJECT),
+            "fingerprint": self.hex64(),
+            "statement": self.name(),
+        }
+
+
+KINDS = {
+    1: ("disclosed", Body.disclosed),
+    2: ("logged_in", Body.logged_in),
+    3: ("login_refused", Body.login_refused),
+    4: ("logged_out", Body.logged_out),
+    5: ("refused", Body.refused),
+    6: ("suspended", Body.standing),
+    7: ("resumed", Body.standing),
+    8: ("found", Body.found),
+    9: ("configured", Body.configured),
+    10: ("started", Body.started),
+    11: ("stopped", Body.stopped),
+    12: ("read", Body.read),
+    13: ("opened", Body.opened),
+}
+
+
+def head(payload):
+    return Head(Cursor(payload))
+
+
+def decode(head, dictionary):
+    """The whole entry, once the rows that it brings are in the dictionary."""
+    if head.kind not in KINDS:
+        raise Malformed("unknown kind")
+    name, read = KINDS[head.kind]
+    body = read(Body(head.body, dictionary))
+    head.body.end()
+    return {"sequence": head.sequence, "time": head.time, "kind": name, **body}

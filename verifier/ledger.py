@@ -1,0 +1,226 @@
+"""Verification of a whole ledger: see "Verifying" in docs/design/ledger.md."""
+
+import os
+import re
+
+import entry
+import note
+from dictionary import Dictionary, NotNext
+from stored import FRAME_BYTES, HEADER_BYTES, Damage, Malformed, entry_frame, header
+from tree import Tree, leaf_hash, sha256
+
+DICTIONARY = "dictionary.log"
+# More entries than this can't follow in one segment.
+ENTRIES_MAX = 64 << 20
+
+
+class Folder:
+    """A ledger's files on disk."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self, name):
+        with open(os.path.join(self.path, name), "rb") as file:
+            return file.read()
+
+    def segments(self):
+        return os.listdir(os.path.join(self.path, "segments"))
+
+
+class Memory:
+    """A ledger's files by name."""
+
+    def __init__(self, files):
+        self.files = files
+
+    def read(self, name):
+        if name not in self.files:
+            raise FileNotFoundError(name)
+        return self.files[name]
+
+    def segments(self):
+        folder = "segments/"
+        return [name[len(folder) :] for name in self.files if name.startswith(folder)]
+
+
+def _read(files, name):
+    try:
+        return files.read(name)
+    except FileNotFoundError as error:
+        raise Damage("Missing", name) from error
+
+
+def _key(files, trusted):
+    data = _read(files, "key.pub")
+    try:
+        text = data.decode("utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("no line")
+        key = note.parse_key(text[:-1])
+    except ValueError as error:
+        raise Damage("Key", "key.pub", why=str(error)) from error
+    if trusted is not None and trusted != key:
+        raise Damage("Key", "key.pub", why="not the trusted key")
+    try:
+        seed = files.read("key")
+    except OSError:
+        return key
+    if not note.belongs(seed, key):
+        raise Damage("Key", "key", why="does not belong to key.pub")
+    return key
+
+
+def _checkpoint(data, key, kind):
+    try:
+        return note.parse_checkpoint(data, key)
+    except ValueError as error:
+        raise Damage(kind, "checkpoint", why=str(error)) from error
+
+
+def _segment_names(files):
+    try:
+        found = sorted(name for name in files.segments() if not name.endswith(".tmp"))
+    except FileNotFoundError as error:
+        raise Damage("Missing", "segments") from error
+    for ordinal, name in enumerate(found):
+        expected = f"{ordinal:010}.seg"
+        if name == expected:
+            continue
+        if re.fullmatch(r".{10}\.seg", name):
+            raise Damage("Missing", f"segments/{expected}")
+        raise Damage("Stray", f"segments/{name}")
+    if not found:
+        raise Damage("Missing", "segments/0000000000.seg")
+    return [f"segments/{name}" for name in found]
+
+
+def _later_batch(data, start, expected):
+    """Whether a good frame of a later batch than that of an entry stands behind a place."""
+    for at in range(start + 1, len(data) - FRAME_BYTES - 10):
+        sequence = int.from_bytes(data[at + 12 : at + 20], "little")
+        if not expected < sequence <= expected + ENTRIES_MAX:
+            continue
+        frame = entry_frame(data, at)
+        if frame and sequence - frame[0] > expected:
+            return True
+    return False
+
+
+class Pass:
+    """One pass over all entries in order."""
+
+    def __init__(self, files, key):
+        self.files, self.id = files, key.ledger_id()
+        self.tree, self.time, self.torn = Tree(), None, False
+        self.names = _segment_names(files)
+        rows = _read(files, DICTIONARY)
+        try:
+            numbers = header(rows, b"PSTNDIC", self.id)
+            if any(numbers):
+                raise ValueError("fields that must be zero are not")
+        except ValueError as error:
+            raise Damage("Header", DICTIONARY, why=str(error)) from error
+        self.dictionary = Dictionary(rows)
+        self.name, self.at = self.names[0], HEADER_BYTES
+
+    def damage(self, kind, why=""):
+        return Damage(kind, self.name, self.at, self.tree.size, why)
+
+    def _open(self, ordinal):
+        self.name, self.at = self.names[ordinal], 0
+        data = _read(self.files, self.name)
+        try:
+            numbers = header(data, b"PSTNSEG", self.id)
+            if numbers != [ordinal, self.tree.size, len(data)]:
+                raise ValueError("another ordinal, first entry or length")
+        except ValueError as error:
+            raise self.damage("Header", str(error)) from error
+        self.at = HEADER_BYTES
+        return data
+
+    def payloads(self):
+        last = len(self.names) - 1
+        for ordinal in range(len(self.names)):
+            data = self._open(ordinal)
+            while True:
+                frame = entry_frame(data, self.at)
+                if frame is None:
+                    break
+                yield frame[1]
+                self.at += FRAME_BYTES + len(frame[1])
+            if not any(data[self.at :]):
+                continue
+            if ordinal < last or _later_batch(data, self.at, self.tree.size):
+                raise self.damage("Frame")
+            self.torn = True
+
+    def entries(self):
+        for payload in self.payloads():
+            try:
+                head = entry.head(payload)
+            except Malformed as error:
+                raise self.damage("Entry", str(error)) from error
+            if head.sequence != self.tree.size:
+                raise self.damage("Sequence", f"{head.sequence} in the place of {self.tree.size}")
+            if self.time is not None and head.time < self.time:
+                raise self.damage("Time")
+            self._rows(head)
+            try:
+                decoded = entry.decode(head, self.dictionary)
+            except Malformed as error:
+                raise self.damage("Entry", str(error)) from error
+            self.time = head.time
+            self.tree.append(leaf_hash(payload))
+            yield decoded
+
+    def _rows(self, head):
+        if not head.rows:
+            return
+        first, commitments = self.dictionary.at, []
+        for _ in range(head.rows):
+            try:
+                commitments.append(self.dictionary.next_commitment())
+            except NotNext as error:
+                at = self.dictionary.at
+                raise Damage("Row", DICTIONARY, at, self.tree.size, str(error)) from error
+        if sha256(*commitments) != head.binding:
+            raise Damage("Binding", DICTIONARY, first, self.tree.size)
+
+
+def _compare(walk, roots, checkpoint, whose):
+    if checkpoint.size not in roots:
+        if walk.torn:
+            raise walk.damage("Frame")
+        raise walk.damage("Behind", f"the {whose} says {checkpoint.size}")
+    if roots[checkpoint.size] != checkpoint.root:
+        raise walk.damage("Root", f"not the entries of the {whose}")
+
+
+def verify(files, against=None, trusted=None, clean=True, each=None):
+    """Checks all of a ledger. Returns what it has, or raises Damage."""
+    key = _key(files, trusted)
+    own = _checkpoint(_read(files, "checkpoint"), key, "Checkpoint")
+    kept = None if against is None else _checkpoint(against, key, "Kept")
+    walk = Pass(files, key)
+    wanted = {own.size} | ({kept.size} if kept else set())
+    roots = {0: walk.tree.root()}
+    for decoded in walk.entries():
+        if walk.tree.size in wanted:
+            roots[walk.tree.size] = walk.tree.root()
+        if each:
+            each(decoded)
+    _compare(walk, roots, own, "checkpoint")
+    if kept:
+        _compare(walk, roots, kept, "checkpoint kept elsewhere")
+    if clean and walk.torn:
+        raise walk.damage("TornTail")
+    if clean and walk.dictionary.has_more():
+        raise Damage("UnusedRows", DICTIONARY, walk.dictionary.at, walk.tree.size)
+    return {
+        "entries": walk.tree.size,
+        "signed": own.size,
+        "kept": kept.size if kept else None,
+        "last": walk.time,
+        "root": walk.tree.root().hex(),
+    }
