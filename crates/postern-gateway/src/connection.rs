@@ -104,6 +104,8 @@ struct Connection<'a> {
     reasons: Active,
     /// Searches that are not told yet.
     under_way: UnderWay,
+    /// As many of them are asked for.
+    asking: usize,
     wary: Wary,
     /// What is still to be done; waits while reasons are being read.
     effects: VecDeque<Effect>,
@@ -205,6 +207,7 @@ pub(crate) async fn serve(
         judging,
         reasons,
         under_way: UnderWay::new(shared, &actor),
+        asking: 0,
         wary,
         effects: VecDeque::new(),
         reading: false,

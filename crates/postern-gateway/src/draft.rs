@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postern_ledger::{Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Touch};
 use postern_model::Actor;
-use postern_session::Hold;
+use postern_session::{Hold, Stopped};
 
 /// What the ledger is told of a hold.
 ///
@@ -59,8 +59,19 @@ pub(crate) fn draft(
             })
             .collect(),
         claimed: None,
+        refused: hold.stopped.as_ref().and_then(|stopped| limit_of(stopped, limits)),
         limits: limits.clone(),
     }
+}
+
+/// The limit that a session was told of in words.
+fn limit_of(stopped: &Stopped, limits: &[Limit]) -> Option<Limit> {
+    let is_it = |limit: &&Limit| {
+        limit.counter.as_str() == stopped.counter
+            && limit.max == stopped.max
+            && limit.window_text() == stopped.window
+    };
+    limits.iter().find(is_it).copied()
 }
 
 fn search_hash(key: &[u8; 32], value: &[u8]) -> [u8; 8] {

@@ -43,9 +43,20 @@ impl UnderWay {
         *of_actor
     }
 
+    /// So many were not let through.
+    pub(crate) fn give_back(&mut self, searches: usize) {
+        let searches = searches.min(self.searches);
+        self.searches -= searches;
+        self.leave(searches);
+    }
+
     /// All that this session searched for is with the ledger, or was never run.
     pub(crate) fn end(&mut self) {
         let searches = std::mem::take(&mut self.searches);
+        self.leave(searches);
+    }
+
+    fn leave(&self, searches: usize) {
         if searches == 0 {
             return;
         }

@@ -109,6 +109,7 @@ pub(crate) fn world() -> World {
         tables: vec![people(), tickets_table()],
         policy: make::everything_shown(),
         condition: "status = 'open'".to_owned(),
+        level: false,
         constants: Vec::new(),
     }
 }

@@ -136,6 +136,7 @@ impl Maker {
             tables: Vec::new(),
             policy: policy(&shows),
             condition: "status = 'open'".to_owned(),
+            level: seed % 2 == 0,
             constants: Vec::new(),
         };
         // Long texts put rows on other pages of the two tables.
@@ -475,6 +476,9 @@ impl Maker {
             return [value.clone(), value];
         }
         let careful = lookup || column.unique;
+        if self.world.level {
+            return self.values.twins(&mut self.dice, column, careful);
+        }
         let mut one = || self.values.hidden(&mut self.dice, column, careful);
         [one(), one()]
     }

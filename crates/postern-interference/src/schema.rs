@@ -131,6 +131,9 @@ pub struct World {
     pub policy: String,
     /// Which rows of `tickets` are reasons.
     pub condition: String,
+    /// What differs has the same length on both sides, so that rows stand in the same places of
+    /// their pages: only then do both give the same where a query takes some of the rows that come.
+    pub level: bool,
     /// Literals that queries may ask for, in SQL, with their family.
     pub constants: Vec<(Kind, String)>,
 }

@@ -89,11 +89,61 @@ impl Values {
     /// A value that the actor may not know. A careful one is like no other and like no constant of
     /// a query: a search for it would be answered.
     pub(crate) fn hidden(&mut self, dice: &mut Dice, column: &Column, careful: bool) -> String {
+        if dice.chance(10) { "NULL".to_owned() } else { self.hidden_value(dice, column, careful) }
+    }
+
+    /// Two such values of the same length.
+    pub(crate) fn twins(
+        &mut self,
+        dice: &mut Dice,
+        column: &Column,
+        careful: bool,
+    ) -> [String; 2] {
+        if dice.chance(10) {
+            return ["NULL".to_owned(), "NULL".to_owned()];
+        }
+        let text = matches!(column.kind, Kind::Text) && column.sql_type != "mood";
+        let numbered = careful || dice.chance(50);
+        self.made += 2;
+        let numbers = [self.made, self.made - 1];
+        match column.kind {
+            Kind::Text if text && numbered => {
+                let tail = "x".repeat(if column.sql_type == "text" { dice.below(self.room) } else { 0 });
+                numbers.map(|number| format!("'{CANARY}{number:07}{tail}'"))
+            }
+            Kind::Text if text => {
+                let one = *dice.pick(&TRAPS);
+                let like: Vec<&'static str> =
+                    TRAPS.into_iter().filter(|trap| trap.len() == one.len()).collect();
+                [one, *dice.pick(&like)].map(|trap| format!("'{trap}'"))
+            }
+            Kind::Json if numbered => {
+                numbers.map(|number| format!("'{{\"a\": \"{CANARY}{number:07}\"}}'"))
+            }
+            Kind::Texts if numbered => {
+                numbers.map(|number| format!("'{{{CANARY}{number:07}}}'"))
+            }
+            // As long as the value is great, or wide.
+            Kind::Json | Kind::Texts | Kind::Ints | Kind::Numeric | Kind::Bytes => {
+                let value = self.hidden_value(dice, column, careful);
+                [value.clone(), value]
+            }
+            Kind::Text
+            | Kind::Int
+            | Kind::Float
+            | Kind::Bool
+            | Kind::Date
+            | Kind::Stamp
+            | Kind::Uuid => {
+                let mut one = || self.hidden_value(dice, column, careful);
+                [one(), one()]
+            }
+        }
+    }
+
+    fn hidden_value(&mut self, dice: &mut Dice, column: &Column, careful: bool) -> String {
         self.made += 1;
         let made = self.made;
-        if dice.chance(10) {
-            return "NULL".to_owned();
-        }
         match column.kind {
             Kind::Text if column.sql_type == "mood" => mood(dice),
             Kind::Text => {

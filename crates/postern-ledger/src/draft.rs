@@ -31,6 +31,8 @@ pub struct Draft {
     pub claimed: Option<Arc<str>>,
     /// What bounds this actor.
     pub limits: Arc<[Limit]>,
+    /// The statement was not run, because of this limit: nothing of it is charged.
+    pub refused: Option<Limit>,
 }
 
 /// A protected table in one place of a statement.

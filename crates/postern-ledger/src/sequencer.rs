@@ -197,12 +197,12 @@ impl Sequencer {
         let budget = self.budgets.actor(actor, now);
         let hits: Vec<bool> = draft.lookups.iter().map(|lookup| lookup.hit).collect();
         let unsent = draft.rows.is_empty() && draft.lookups.is_empty();
-        let mut stopped = if unsent {
-            budget.stop_statement(&draft.limits)
-        } else {
-            budget.stop_lookups(&draft.limits, &hits)
+        let mut stopped = match draft.refused {
+            Some(limit) => Some(limit),
+            None if unsent => budget.stop_statement(&draft.limits),
+            None => budget.stop_lookups(&draft.limits, &hits),
         };
-        if lookups_are_charged(stopped) {
+        if draft.refused.is_none() && lookups_are_charged(stopped) {
             hits.iter().for_each(|&hit| budget.look_up(hit));
         }
         let mut groups = Groups::default();

@@ -73,6 +73,7 @@ pub(crate) fn draft(actor: &str, rows: &[(&str, Option<Reason>)], limits: &[Limi
         rows: rows.iter().map(row).collect(),
         lookups: Vec::new(),
         claimed: None,
+        refused: None,
         limits: limits.into(),
     }
 }

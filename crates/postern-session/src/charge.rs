@@ -141,6 +141,7 @@ impl Session {
                 if let Stage::Asking { mut told, .. } = stage {
                     self.holds += 1;
                     told.id = self.holds;
+                    told.stopped = Some(stopped.clone());
                     effects.push(Effect::Tell(*told));
                 }
                 stopped.failure()

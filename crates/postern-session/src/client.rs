@@ -12,6 +12,7 @@ use postern_wire::{
 
 use crate::{
     ClientFacing, Effect, Failure, Judged, Session, View,
+    asked::Given,
     copy::CopyIn,
     expect::Expect,
     judge::{Planned, Refused},
@@ -95,7 +96,7 @@ impl Session {
                 return self.refuse_unread(local_among_others(), effects);
             }
             let kept = self.scale.plan(plan.clone(), 0);
-            let resolved = kept.and_then(|plan| self.resolve(&plan, &[], view));
+            let resolved = kept.and_then(|plan| self.resolve(&plan, Given::default(), view));
             let (sql, portal) = match resolved {
                 Ok(resolved) => resolved,
                 Err(failure) => {
@@ -278,7 +279,7 @@ impl Session {
     ) -> Result<(Cow<'p, str>, Option<Box<Portal>>), Failure> {
         let sql = match &**plan {
             Planned::Named(_) | Planned::Copy(_) => {
-                let (sql, portal) = self.resolve(plan, &[], view)?;
+                let (sql, portal) = self.resolve(plan, Given::default(), view)?;
                 return Ok((sql.into(), Some(Box::new(portal))));
             }
             Planned::Plain(plain) => (&*plain.sql).into(),
@@ -324,13 +325,16 @@ impl Session {
             return Ok(());
         }
         let statement = prepared.upstream.statement();
+        let types = prepared.types.clone();
         let name = self.portal_name(bind.portal);
         if bind.portal.is_empty() {
             self.portals.remove("");
         }
-        let portal = match self.portal(name, plan.clone(), &bind.parameters, view) {
+        let (values, formats) = (&*bind.parameters, &*bind.formats);
+        let given = Given { values, formats, types: &types };
+        let portal = match self.portal(name, plan.clone(), given, view) {
             Ok(portal) => portal,
-            Err(failure) => return self.refuse_in_order(&failure, effects),
+            Err(failure) => return self.refuse_bound(failure, effects),
         };
         let (upstream, statement) = (name.portal(), &statement);
         let upstream = Bind { portal: &upstream, statement, ..bind.clone() };
@@ -370,15 +374,17 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> Sent {
         let types = self.statements.get(bind.statement).map(|known| known.types.clone());
-        let (sql, mut portal) = match self.resolve(plan, &bind.parameters, view) {
+        let types = types.unwrap_or_default();
+        let (values, formats) = (&*bind.parameters, &*bind.formats);
+        let given = Given { values, formats, types: &types };
+        let (sql, mut portal) = match self.resolve(plan, given, view) {
             Ok(resolved) => resolved,
-            Err(failure) => return self.refuse_in_order(&failure, effects),
+            Err(failure) => return self.refuse_bound(failure, effects),
         };
         portal.upstream = self.portal_name(bind.portal);
         self.names += 1;
         let statement = UpstreamName(Some(self.names)).statement();
         let mut bytes = BytesMut::new();
-        let types = types.unwrap_or_default();
         encode::parse(&mut bytes, &Parse { name: &statement, sql: &sql, types })?;
         let upstream = portal.upstream.portal();
         let upstream = Bind { portal: &upstream, statement: &statement, ..bind.clone() };
@@ -405,6 +411,15 @@ impl Session {
         self.expected.push_back(Expect::Own { guarded, open: None });
         self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
         self.expected.push_back(Expect::Own { guarded, open: None });
+        Ok(())
+    }
+
+    /// Refuses to bind what was given; what can't be read of it is an entry.
+    fn refuse_bound(&mut self, failure: Failure, effects: &mut Vec<Effect>) -> Sent {
+        self.refuse_in_order(&failure, effects)?;
+        if let Failure::Unreadable(refused) = failure {
+            effects.push(Effect::Refused(*refused));
+        }
         Ok(())
     }
 
@@ -447,7 +462,13 @@ impl Session {
             return Ok(());
         }
         // A statement that returns nothing to the client is not suspended.
-        let max_rows = if portal.plan.is_silent() { 0 } else { execute.max_rows };
+        // Rows that are passed over are not counted.
+        let passed = i32::try_from(portal.searched.to_pass()).unwrap_or(i32::MAX);
+        let max_rows = match execute.max_rows {
+            _ if portal.plan.is_silent() => 0,
+            rows if rows > 0 => rows.saturating_add(passed),
+            rows => rows,
+        };
         let upstream = Execute { portal: &portal.upstream.portal(), max_rows };
         let mut bytes = BytesMut::new();
         encode::execute(&mut bytes, &upstream)?;

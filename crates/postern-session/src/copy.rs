@@ -264,10 +264,14 @@ impl Session {
     /// All rows have come, and before the client can know it, what it searched for is told.
     fn end_rows(&mut self, effects: &mut Vec<Effect>) -> Handled {
         let run = self.run()?;
+        let asked = run.asked();
         let told = std::mem::replace(&mut run.lookups_told, true);
         let portal = run.portal.clone();
         if let Some(plan) = portal.plan.guarded().filter(|_| !told) {
             self.tell(plan, &portal, false);
+        }
+        if let Some((plan, row)) = portal.plan.guarded().zip(asked) {
+            self.tell_row(plan, row);
         }
         self.flush(effects);
         Ok(())

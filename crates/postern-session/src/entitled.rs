@@ -54,6 +54,11 @@ impl Entitled {
         self.reasons.get(subject)?.iter().find(|reason| set.0.contains(reason))
     }
 
+    /// The best reason that holds for the subject now, whatever it makes clear.
+    pub fn best(&self, subject: &str, now: Timestamp) -> Option<&Reason> {
+        if now > self.until { None } else { self.reasons.get(subject)?.first() }
+    }
+
     /// The text of a PostgreSQL array of all subjects for which a reason of the set holds now.
     pub fn array(&self, set: &ReasonSet, now: Timestamp) -> Arc<str> {
         if now > self.until {

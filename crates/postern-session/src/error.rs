@@ -86,6 +86,8 @@ pub enum Failure {
     ParameterCount { given: usize, statement: String, needed: usize },
     #[error("what a look-up searches for must be a constant in EXECUTE")]
     LookupArgument,
+    #[error("{}", .0.refusal.message)]
+    Unreadable(Box<crate::judge::Refused>),
     #[error("rows of single records can't be passed over: a cursor on them goes from row to row")]
     CursorJump,
     #[error("only a query that was prepared can be executed by EXECUTE")]
@@ -128,6 +130,7 @@ impl ClientFacing for Failure {
             Self::CatalogueUnknown => SqlState::CANNOT_CONNECT_NOW,
             Self::CursorExists(_) => SqlState::DUPLICATE_CURSOR,
             Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
+            Self::Unreadable(refused) => refused.refusal.sqlstate(),
             Self::LookupArgument | Self::CursorJump => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) | Self::ParameterCount { .. } => SqlState::PROTOCOL_VIOLATION,
@@ -156,6 +159,7 @@ impl ClientFacing for Failure {
             Self::CatalogueUnknown => "try again soon",
             Self::CursorJump => "use FETCH NEXT, FETCH FORWARD or FETCH ALL",
             Self::LookupArgument => "write the value itself, without a function or an operator",
+            Self::Unreadable(refused) => return refused.refusal.hint(),
             Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -191,6 +195,7 @@ impl ClientFacing for Failure {
             | Self::ArgumentCount(_)
             | Self::ParameterCount { .. }
             | Self::LookupArgument
+            | Self::Unreadable(_)
             | Self::CursorJump
             | Self::NotExecutable
             | Self::ManyStatements
@@ -206,7 +211,9 @@ impl ClientFacing for Failure {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
-            Self::ReasonEnded | Self::Suspended | Self::CursorJump => ErrorKind::Refused,
+            Self::ReasonEnded | Self::Suspended | Self::CursorJump | Self::Unreadable(_) => {
+                ErrorKind::Refused
+            },
             Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)

@@ -86,6 +86,17 @@ impl Expect {
         one.into_iter().chain(several.into_iter().flatten())
     }
 
+    /// Those that are not told of yet, to be told of now.
+    pub(crate) fn into_runs(self) -> Vec<Run> {
+        if let Self::Execute(run) = self {
+            vec![run]
+        } else if let Self::Simple(runs) = self {
+            runs.into()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// The one whose answer comes first.
     pub(crate) fn run_mut(&mut self) -> Option<&mut Run> {
         if let Self::Execute(run) = self {

@@ -28,13 +28,13 @@ impl Session {
         let mut missing = None;
         self.copy_in = CopyIn::No;
         let mut dropped = self.drop_failed();
-        if let Some(failed) = dropped.first() {
+        if let Some(failed) = dropped.first_mut() {
             refusal = masked_write(failed, fields, effects);
             guarded |= failed.is_guarded();
             if let Expect::Refusal { error, .. } = failed {
                 refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
             }
-            missing = failed.runs().next().and_then(|run| self.tell_failure(run, fields));
+            missing = failed.run_mut().and_then(|run| self.tell_failure(run, fields));
             if let Expect::Parse { name } = failed {
                 let prepared = self.statements.get(name);
                 guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
@@ -125,8 +125,9 @@ impl Session {
     /// What failed has been searched for all the same. And whether a statement on protected data
     /// fails can hang on the data: it is told as a search that found nothing, one for each table,
     /// before the client learns of it. Gives what is known by name of the statement's object.
-    fn tell_failure(&mut self, run: &Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
+    fn tell_failure(&mut self, run: &mut Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
         self.tell_misses(run);
+        self.tell_asked(run);
         let sqlstate = fields.field(b'C').unwrap_or_default();
         let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
         let plan = match &*run.portal.plan {

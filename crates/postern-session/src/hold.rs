@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use postern_model::{Reason, Secret, StatementFingerprint, Subject};
 
+use crate::Stopped;
+
 /// What a statement shows, whoever's records they are: one entry per reference to a protected
 /// relation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct HeldRow {
     pub bytes: usize,
     /// Whom it is about; empty for a row that no record took part in.
     pub touches: Vec<Touch>,
+    /// It is no row, but says who was asked about.
+    pub asks: bool,
 }
 
 /// A lookup that was made, and whether it found something.
@@ -76,6 +80,8 @@ pub struct Hold {
     pub lookups: Vec<LookupTouch>,
     /// The rows' messages, one after the other.
     pub bytes: BytesMut,
+    /// The statement was refused unsent: there was no room in this budget.
+    pub stopped: Option<Stopped>,
 }
 
 /// A clear value that waits: it may leave only if the reason still holds then.
@@ -98,18 +104,20 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(id: u64, shown: Arc<Shown>) -> Self {
-        let hold =
-            Hold { id, shown, rows: Vec::new(), lookups: Vec::new(), bytes: BytesMut::new() };
+        let (rows, lookups) = (Vec::new(), Vec::new());
+        let hold = Hold { id, shown, rows, lookups, bytes: BytesMut::new(), stopped: None };
         Self { hold, relied: Vec::new() }
     }
 
-    /// What was searched for, where none of the rows leaves: whoever was found is not named, so it
-    /// counts as a miss.
+    /// What was searched for and who was asked about, where none of the rows leaves: whoever was
+    /// found is not named, so it counts as a miss.
     pub(crate) fn searched(&mut self) -> Option<Hold> {
+        let mut rows = std::mem::take(&mut self.hold.rows);
+        rows.retain(|row| row.asks);
         let mut lookups = std::mem::take(&mut self.hold.lookups);
         lookups.iter_mut().for_each(|lookup| lookup.hit = false);
         let (id, shown) = (self.hold.id, self.hold.shown.clone());
-        let told = Hold { id, shown, rows: Vec::new(), lookups, bytes: BytesMut::new() };
-        (!told.lookups.is_empty()).then_some(told)
+        let told = Hold { id, shown, rows, lookups, bytes: BytesMut::new(), stopped: None };
+        (!told.lookups.is_empty() || !told.rows.is_empty()).then_some(told)
     }
 }

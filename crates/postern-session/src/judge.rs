@@ -1,14 +1,17 @@
 //! From a statement's text to a plan: analysis by `postern-sql`, remembered by text.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
-    Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, LeafTexts, Local, LookupKind,
+    Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, Leaf, LeafTexts, Local, LookupKind,
     LookupValue, Named, Parameter, Plain, Refusal, Rules, Verdict, analyse,
 };
 
-use crate::{LookupTouch, Shown, hold::ShownLeaf};
+use crate::{Failure, LookupTouch, Shown, hold::ShownLeaf};
 
 /// Judges statements under one catalogue and one set of rules.
 ///
@@ -111,12 +114,16 @@ pub struct PlannedGuarded {
     pub shown: Arc<Shown>,
     /// What each of its look-ups searches for, where that is a constant.
     constants: Vec<Option<Secret<Arc<[u8]>>>>,
+    /// The leaves whose subjects it asks about; what it shows has one more of each.
+    pub(crate) asked_leaves: Vec<usize>,
 }
 
 impl PlannedGuarded {
     /// Whether its rows must be recorded before they leave.
     pub(crate) fn is_held(&self) -> bool {
-        !self.guarded.keys.is_empty() || !self.guarded.lookups.is_empty()
+        !self.guarded.keys.is_empty()
+            || !self.guarded.lookups.is_empty()
+            || !self.guarded.asked.is_empty()
     }
 
     /// What the ledger learns of its lookups of a kind.
@@ -176,6 +183,11 @@ impl PlannedGuarded {
         let mut checks = self.guarded.mask_checks.iter();
         let check = checks.find(|check| message.contains(&format!("\"{}\"", check.name)))?;
         Some(self.refused(check.refusal.clone()))
+    }
+
+    /// What can't be read of the parameters.
+    pub(crate) fn unreadable(&self, refusal: Refusal) -> Failure {
+        Failure::Unreadable(Box::new(self.refused(refusal)))
     }
 
     fn refused(&self, refusal: Refusal) -> Refused {
@@ -482,27 +494,33 @@ fn planned(
     guarded: Guarded,
     (fingerprint, statement): &(StatementFingerprint, Arc<str>),
 ) -> PlannedGuarded {
-    let shown = Arc::new(Shown {
-        fingerprint: *fingerprint,
-        statement: statement.clone(),
-        leaves: guarded
-            .leaves
-            .iter()
-            .map(|leaf| ShownLeaf {
-                relation: (*leaf.relation).into(),
-                clear: leaf.clear.clone(),
-                shown: leaf.shown.clone(),
-                masked: leaf.masked.clone(),
-            })
-            .collect(),
-    });
+    let mut leaves: Vec<ShownLeaf> = guarded.leaves.iter().map(ShownLeaf::of).collect();
+    let asked = guarded.asked.iter().map(|asked| asked.leaf);
+    let asked_leaves: Vec<usize> = asked.collect::<BTreeSet<usize>>().into_iter().collect();
+    let asked = asked_leaves.iter().filter_map(|leaf| guarded.leaves.get(*leaf));
+    leaves.extend(asked.map(ShownLeaf::asked));
+    let shown =
+        Arc::new(Shown { fingerprint: *fingerprint, statement: statement.clone(), leaves });
     let (sql, parameters) = guarded.sql.render_parameters(guarded.client_parameters);
     let constants = guarded.lookups.iter().map(|lookup| match &lookup.value {
         LookupValue::Constant(text) => Some(Secret::new(text.as_bytes().into())),
         LookupValue::Parameter(_) => None,
     });
     let constants = constants.collect();
-    PlannedGuarded { guarded, sql, parameters, shown, constants }
+    PlannedGuarded { guarded, sql, parameters, shown, constants, asked_leaves }
+}
+
+impl ShownLeaf {
+    fn of(leaf: &Leaf) -> Self {
+        let (clear, shown) = (leaf.clear.clone(), leaf.shown.clone());
+        Self { relation: leaf.relation.clone(), clear, shown, masked: leaf.masked.clone() }
+    }
+
+    /// What is shown of those who are only asked about: no column.
+    fn asked(leaf: &Leaf) -> Self {
+        let relation = leaf.relation.clone();
+        Self { relation, clear: Vec::new(), shown: Vec::new(), masked: Vec::new() }
+    }
 }
 
 /// The ledger keeps each text for good, so that a long one is kept in part; the fingerprint is of

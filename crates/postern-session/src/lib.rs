@@ -14,6 +14,7 @@
     allow(clippy::indexing_slicing, clippy::panic, reason = "a test that panics has failed")
 )]
 
+mod asked;
 mod charge;
 mod client;
 mod copy;

@@ -7,10 +7,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postern_sql::{Act, Arguments, Effect, LookupValue, quote::literal};
+use postern_sql::{Act, Arguments, Effect, LookupValue, Passed, quote::literal};
 
 use crate::{
     Failure, Session, View,
+    asked::Given,
     client::single,
     judge::{Planned, PlannedNamed},
     session::{NOTHING, Portal, Prepared, UpstreamName},
@@ -88,18 +89,18 @@ impl Session {
     pub(crate) fn resolve(
         &mut self,
         plan: &KeptPlan,
-        parameters: &[Option<&[u8]>],
+        given: Given<'_>,
         view: &mut View<'_>,
     ) -> Resolved {
         let sql = match &**plan {
-            Planned::Named(named) => return self.resolve_named(plan, named, parameters, view),
+            Planned::Named(named) => return self.resolve_named(plan, named, given, view),
             Planned::Copy(copy) => {
                 let query = copy.query.guarded.sql.render_literal(|hole| self.fill(hole, view));
                 format!("COPY ({query}) TO STDOUT{}", copy.options)
             }
             Planned::Plain(_) | Planned::Guarded(_) | Planned::Local(_) => self.literal(plan, view),
         };
-        Ok((sql, self.portal(UpstreamName(None), plan.clone(), parameters, view)?))
+        Ok((sql, self.portal(UpstreamName(None), plan.clone(), given, view)?))
     }
 
     /// The text of a query with the actor's keys in it.
@@ -116,7 +117,7 @@ impl Session {
         &mut self,
         plan: &KeptPlan,
         named: &PlannedNamed,
-        parameters: &[Option<&[u8]>],
+        given: Given<'_>,
         view: &mut View<'_>,
     ) -> Resolved {
         let name = &named.named.name;
@@ -126,7 +127,7 @@ impl Session {
             }
             (Act::Execute(arguments), _) => self.execute_prepared(name, arguments, view),
             (Act::Declare { options, .. }, Some(query)) => {
-                let (sql, cursor) = self.declare((name, options), query, parameters, view)?;
+                let (sql, cursor) = self.declare((name, options), query, given, view)?;
                 let (upstream, judged) = (cursor.upstream, cursor.judged.clone());
                 let change = Change::Cursor(Some(Box::new(cursor)));
                 let kept = Kept::Cursor(name, upstream);
@@ -223,13 +224,21 @@ impl Session {
         match &*plan {
             Planned::Plain(_) => {}
             Planned::Guarded(guarded) => {
-                let known = guarded.guarded.lookups.iter().all(|lookup| match &lookup.value {
-                    LookupValue::Constant(_) => true,
-                    LookupValue::Parameter(number) => {
-                        let value = number.checked_sub(1).and_then(|index| values.get(index));
-                        value.is_some_and(Option::is_some)
+                let read = guarded.guarded.asked.iter().filter_map(|asked| asked.parameter());
+                let read = read.map(|(number, _)| number);
+                let read = read.chain(guarded.guarded.passed.and_then(Passed::parameter));
+                let lookups = guarded.guarded.lookups.iter().filter_map(|lookup| {
+                    if let LookupValue::Parameter(number) = lookup.value {
+                        Some(number)
+                    } else {
+                        None
                     }
                 });
+                let is_known = |number: usize| {
+                    let value = number.checked_sub(1).and_then(|index| values.get(index));
+                    value.is_some_and(Option::is_some)
+                };
+                let known = read.chain(lookups).all(is_known);
                 if !known {
                     return Err(Failure::LookupArgument);
                 }
@@ -242,7 +251,9 @@ impl Session {
         }
         let list = if texts.is_empty() { String::new() } else { format!("({})", texts.join(", ")) };
         let sql = format!("EXECUTE {}{list}", upstream.statement());
-        let mut portal = self.portal(UpstreamName(None), plan, &values, view)?;
+        // That of NULL is empty; what is empty is no key and no number.
+        let values: Vec<_> = values.into_iter().map(|v| v.filter(|v| !v.is_empty())).collect();
+        let mut portal = self.portal(UpstreamName(None), plan, Given::texts(&values), view)?;
         let kept = Kept::Statement(name, upstream);
         portal.about = Some(Arc::new(About::new(kept, false, Change::Nothing)));
         Ok((sql, portal))
@@ -252,7 +263,7 @@ impl Session {
         &mut self,
         (name, options): (&str, &str),
         query: &Arc<Planned>,
-        parameters: &[Option<&[u8]>],
+        given: Given<'_>,
         view: &View<'_>,
     ) -> Resolved {
         if self.portals.get(name).is_some_and(|known| !known.unsure) {
@@ -265,7 +276,7 @@ impl Session {
         let text = self.literal(query, view);
         let sql = format!("DECLARE {} {options}CURSOR FOR {text}", upstream.portal());
         let query = self.scale.plan(query.clone(), 2 * name.len())?;
-        Ok((sql, self.portal(upstream, query, parameters, view)?))
+        Ok((sql, self.portal(upstream, query, given, view)?))
     }
 
     /// Rows of a cursor are those of its query, under the entitlements and the catalogue of its
@@ -293,7 +304,7 @@ impl Session {
         let about = Some(Arc::new(About::new(kept, moves && held, Change::Nothing)));
         let portal = match cursor {
             Some(cursor) => cursor.clone(),
-            None => self.portal(UpstreamName(None), plan.clone(), &[], view)?,
+            None => self.portal(UpstreamName(None), plan.clone(), Given::default(), view)?,
         };
         Ok((sql, Portal { about, upstream: UpstreamName(None), ..portal }))
     }
@@ -306,7 +317,7 @@ impl Session {
         change: Change,
         view: &View<'_>,
     ) -> Result<Portal, Failure> {
-        let mut portal = self.portal(UpstreamName(None), plan.clone(), &[], view)?;
+        let mut portal = self.portal(UpstreamName(None), plan.clone(), Given::default(), view)?;
         portal.about = Some(Arc::new(About::new(kept, false, change)));
         Ok(portal)
     }

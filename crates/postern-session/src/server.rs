@@ -1,7 +1,5 @@
 //! What the server answers.
 
-use std::collections::BTreeSet;
-
 use bytes::BytesMut;
 use postern_sql::{Local, LookupKind};
 use postern_wire::{Backend, DataRow, Frame, ReportFields, TransactionStatus, encode, rewrite};
@@ -157,35 +155,45 @@ impl Session {
             return Ok(());
         }
         let portal = self.run()?.portal.clone();
+        self.tell_asked_first(guarded);
         self.hold_row(guarded, Vec::new());
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let before = held.hold.bytes.len();
         let cells = write(&mut held.hold.bytes)?;
-        if portal.moves() || guarded.guarded.silent {
+        let passed = guarded.guarded.passed.is_some() && portal.searched.pass();
+        let stays = passed || portal.moves();
+        if stays || guarded.guarded.silent {
             held.hold.bytes.truncate(before);
         }
         let index = held.hold.rows.len();
         let mut touches = Vec::new();
-        let mut found = BTreeSet::new();
+        let mut found = Vec::new();
         for (key, cell) in guarded.guarded.keys.iter().zip(cells) {
             let Some(cell) = cell else { continue };
             let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
             let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
-            let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !portal.moves());
+            let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !stays);
             let reason = portal.clear_under(set.and_then(|set| key_sets.get(set)), subject);
             let subject = postern_model::Subject::new(subject);
             if let (Some(_), Some(set)) = (&reason, set) {
                 held.relied.push(Relied { row: index, subject: subject.clone(), set });
             }
-            found.insert(key.leaf);
+            // Where no value of theirs hangs on it, a reason still says why they were looked at.
+            let own = || portal.own(subject.as_str()).filter(|_| leaf.clear.is_empty() && !stays);
+            let reason = reason.or_else(own);
+            found.push((key.leaf, subject.clone()));
             let leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
             touches.push(Touch { leaf, subject, reason: reason.or_else(|| accounted.clone()) });
         }
         let bytes = held.hold.bytes.len() - before;
-        held.hold.rows.push(HeldRow { bytes, touches });
+        held.hold.rows.push(HeldRow { bytes, touches, asks: false });
         // A row tells of a hit only if a record of the searched table stands behind it.
-        let hit = guarded.guarded.lookups.iter().all(|lookup| found.contains(&lookup.leaf));
-        let told = self.run()?.tell_lookups(guarded, hit);
+        let is_found = |leaf: usize| found.iter().any(|(found, _)| *found == leaf);
+        let hit = guarded.guarded.lookups.iter().all(|lookup| is_found(lookup.leaf));
+        let run = self.run()?;
+        run.passed += u64::from(passed);
+        found.iter().for_each(|(leaf, subject)| run.came(guarded, *leaf, subject));
+        let told = run.tell_lookups(guarded, hit);
         if let Some(held) = &mut self.filling {
             held.hold.lookups.extend(told);
         }
@@ -216,7 +224,7 @@ impl Session {
     /// The execution is over: the rest of its rows goes for recording, and its lookups are told
     /// even where no row came.
     fn finish_rows(&mut self, effects: &mut Vec<Effect>) -> Result<Run, Unexpected> {
-        let run = match self.expected.front_mut() {
+        let mut run = match self.expected.front_mut() {
             Some(Expect::Simple(runs)) => runs.pop_front().ok_or(Unexpected)?,
             Some(Expect::Execute(_)) => match self.expected.pop_front() {
                 Some(Expect::Execute(run)) => run,
@@ -225,6 +233,7 @@ impl Session {
             Some(_) | None => return Err(Unexpected),
         };
         self.tell_misses(&run);
+        self.tell_asked(&mut run);
         self.flush(effects);
         Ok(run)
     }
@@ -263,10 +272,17 @@ impl Session {
         self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
         self.untold.extend(self.outbox.searched());
         for expect in std::mem::take(&mut self.expected) {
-            expect.runs().for_each(|run| self.tell_misses(run));
+            for run in expect.into_runs() {
+                self.abandon_run(run);
+            }
         }
-        self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
         effects.extend(self.untold.drain(..).map(Effect::Tell));
+    }
+
+    fn abandon_run(&mut self, mut run: Run) {
+        self.tell_misses(&run);
+        self.tell_asked(&mut run);
+        self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
     }
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
@@ -284,11 +300,9 @@ impl Session {
         if matches!(tag, "ROLLBACK" | "COMMIT") {
             self.portals.values_mut().for_each(|portal| portal.unsure = true);
         }
-        let Some(count) = tag.strip_prefix("FETCH").filter(|_| run.portal.moves()) else {
-            return self.pass(frame, effects);
-        };
+        let Some(tag) = own_tag(&run, tag)? else { return self.pass(frame, effects) };
         let mut bytes = BytesMut::new();
-        encode::command_complete(&mut bytes, &format!("MOVE{count}"))?;
+        encode::command_complete(&mut bytes, &tag)?;
         self.outbox.bytes(&bytes, effects);
         Ok(())
     }
@@ -355,6 +369,20 @@ impl Session {
         self.outbox.ready(frame.raw(), effects);
         Ok(())
     }
+}
+
+/// The tag that the client gets, if the server's is of another statement than the client's.
+fn own_tag(run: &Run, tag: &str) -> Result<Option<String>, Unexpected> {
+    if let Some(count) = tag.strip_prefix("FETCH").filter(|_| run.portal.moves()) {
+        return Ok(Some(format!("MOVE{count}")));
+    }
+    if run.passed == 0 {
+        return Ok(None);
+    }
+    // Rows that were passed over are not counted.
+    let (verb, count) = tag.rsplit_once(' ').ok_or(Unexpected)?;
+    let count: u64 = count.parse().map_err(|_| Unexpected)?;
+    Ok(Some(format!("{verb} {}", count.saturating_sub(run.passed))))
 }
 
 impl Run {

@@ -11,6 +11,7 @@ use postern_wire::{Frame, Parse, TransactionStatus, encode};
 
 use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
+    asked::Given,
     charge::Charging,
     copy::CopyIn,
     entitled::ReasonSet,
@@ -205,6 +206,11 @@ impl Portal {
         self.bound.reason(subject, set?, self.bound_at).cloned()
     }
 
+    /// The best reason for somebody, by what was bound with the portal.
+    pub(crate) fn own(&self, subject: &str) -> Option<postern_model::Reason> {
+        self.bound.best(subject, self.bound_at).cloned()
+    }
+
     /// Whether its rows are counted and do not leave.
     pub(crate) fn moves(&self) -> bool {
         self.about.as_ref().is_some_and(|about| about.moves)
@@ -236,6 +242,12 @@ pub(crate) struct Run {
     pub(crate) portal: Portal,
     pub(crate) rows: u64,
     pub(crate) lookups_told: bool,
+    /// How many of the rows were passed over.
+    pub(crate) passed: u64,
+    /// Who was asked about is told.
+    pub(crate) asked_told: bool,
+    /// Which of them came in rows of their own, in the order of the portal's.
+    pub(crate) came: Vec<bool>,
     /// A gate stands before its answer.
     pub(crate) gated: bool,
     /// The server has said that it copies rows to the client.
@@ -252,6 +264,9 @@ impl Run {
             portal,
             rows: 0,
             lookups_told: false,
+            passed: 0,
+            asked_told: false,
+            came: Vec::new(),
             gated: false,
             copies_out: false,
             copy_began: false,
@@ -356,10 +371,10 @@ impl Session {
         &self,
         upstream: UpstreamName,
         plan: KeptPlan,
-        parameters: &[Option<&[u8]>],
+        given: Given<'_>,
         view: &View<'_>,
     ) -> Result<Portal, Failure> {
-        let searched = self.scale.searched(&plan, parameters)?;
+        let searched = self.scale.searched(&plan, given)?;
         Ok(Portal::new(upstream, plan, searched, view))
     }
 

@@ -18,6 +18,7 @@ use crate::{
     View, plan_rules,
 };
 
+mod asked;
 mod copies;
 mod cuts;
 mod holds;
@@ -270,9 +271,10 @@ fn tell(effect: &Effect) -> Vec<String> {
             vec![format!("hold {} [{rows}]{}", hold.id, lookups.collect::<String>())]
         }
         Effect::Tell(hold) => {
-            let told: Vec<_> =
-                hold.lookups.iter().map(|l| if l.hit { "hit" } else { "miss" }).collect();
-            vec![format!("tell {}", told.join(" "))]
+            let touches = hold.rows.iter().flat_map(|row| &row.touches);
+            let asked = touches.map(|touch| touch.subject.to_string());
+            let told = hold.lookups.iter().map(|l| if l.hit { "hit" } else { "miss" }.to_owned());
+            vec![format!("tell {}", told.chain(asked).collect::<Vec<_>>().join(" "))]
         }
         Effect::Ask { searches, .. } => vec![format!("ask {searches}")],
         Effect::Prove { proof } => vec![format!("prove {proof}")],

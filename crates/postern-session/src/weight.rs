@@ -9,13 +9,16 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use postern_model::Secret;
+use postern_model::{Secret, Subject};
 
-use crate::{Failure, judge::Planned};
+use crate::{Failure, asked::Given, judge::Planned};
+
+/// What keeping a subject takes beside its text.
+const SUBJECT_BYTES: usize = 48;
 
 /// How many bytes a session keeps, and may keep.
 #[derive(Debug)]
@@ -45,17 +48,24 @@ impl Scale {
         Ok(KeptPlan { plan, _weight: weight })
     }
 
-    /// Weighs what a plan's look-ups search for before it is copied from the parameters.
+    /// Weighs what a plan's look-ups search for before it is copied from the parameters, and whom
+    /// it asks about.
     pub(crate) fn searched(
         &self,
         plan: &Planned,
-        parameters: &[Option<&[u8]>],
+        given: Given<'_>,
     ) -> Result<Arc<Searched>, Failure> {
         let Some(plan) = plan.guarded() else {
-            return Ok(Arc::new(Searched { values: Vec::new(), _weight: self.weigh(0)? }));
+            let (values, asked) = (Vec::new(), Vec::new());
+            let (_weight, passed) = (self.weigh(0)?, AtomicU64::new(0));
+            return Ok(Arc::new(Searched { values, asked, passed, _weight }));
         };
-        let weight = self.weigh(plan.searched_bytes(parameters))?;
-        Ok(Arc::new(Searched { values: plan.searched(parameters), _weight: weight }))
+        let asked = plan.asks(given)?;
+        let bytes = asked.iter().map(|(_, subject)| SUBJECT_BYTES + subject.as_str().len());
+        let bytes = plan.searched_bytes(given.values).saturating_add(bytes.sum());
+        let weight = self.weigh(bytes)?;
+        let (values, passed) = (plan.searched(given.values), plan.passes(given)?.into());
+        Ok(Arc::new(Searched { values, asked, passed, _weight: weight }))
     }
 
     #[cfg(test)]
@@ -102,7 +112,26 @@ impl Deref for KeptPlan {
 #[derive(Debug)]
 pub(crate) struct Searched {
     values: Vec<Secret<Arc<[u8]>>>,
+    /// Whom the statement asks about, in order.
+    pub(crate) asked: Vec<(u16, Subject)>,
+    /// How many of its rows are still to be passed over. Executions of one portal come one after
+    /// the other.
+    passed: AtomicU64,
     _weight: Weight,
+}
+
+impl Searched {
+    /// How many rows are still to be passed over.
+    pub(crate) fn to_pass(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the next row is passed over.
+    pub(crate) fn pass(&self) -> bool {
+        let left = self.to_pass();
+        self.passed.store(left.saturating_sub(1), Ordering::Relaxed);
+        left > 0
+    }
 }
 
 impl Deref for Searched {

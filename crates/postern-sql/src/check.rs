@@ -40,8 +40,6 @@ pub(crate) enum Rule {
     OneOf(Given, Vec<String>),
     /// The condition does not hold.
     Not(Condition),
-    /// The value is zero or NULL, as far as the type is known: what is sent has it so in any case.
-    Zero(Given),
 }
 
 /// A value that is given for a column of a text type.
@@ -109,16 +107,12 @@ impl Checks {
         let mut numbers = BTreeSet::new();
         for check in &self.checks {
             match &check.rule {
-                Rule::NotMask { .. } | Rule::Zero(_) => {}
+                Rule::NotMask { .. } => {}
                 Rule::Actor(given) | Rule::OneOf(given, _) => given.number(&mut numbers),
                 Rule::Not(condition) => condition.numbers(&mut numbers),
             }
         }
         numbers
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.checks.is_empty()
     }
 
     pub(crate) fn push(&mut self, rule: Rule, refusal: Refusal) {
@@ -146,15 +140,6 @@ impl Rule {
                 values.iter().any(|value| known == Known::Text(value.as_bytes()))
             }
             Self::Not(condition) => condition.fails(parameters),
-            // As text, or in the binary form of any type of numbers.
-            Self::Zero(given) => match given.known(parameters) {
-                Known::Null => true,
-                Known::Text(value) => {
-                    let all = |zero: u8| value.iter().all(|byte| *byte == zero);
-                    !value.is_empty() && (all(b'0') || all(0))
-                }
-                Known::Unknown => false,
-            },
         }
     }
 }

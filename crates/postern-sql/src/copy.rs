@@ -11,6 +11,7 @@ use crate::{
     analyse::query_verdict,
     ast,
     catalogue::Relation,
+    query::skipped,
     quote::{identifier, literal},
     refusal::{Judged, not_understood, refuse},
     resolve::{Resolved, Resolver},
@@ -56,6 +57,7 @@ fn copy_query(query: Verdict, options: &Options) -> Judged<Verdict> {
             effect: plain.effect,
             client_parameters: plain.client_parameters,
         })),
+        Verdict::Guarded(query) if query.passed.is_some() => Err(skipped()),
         Verdict::Guarded(query) => {
             Ok(Verdict::Copy(Copy { query, options: options.text(), form: options.form()? }))
         }

@@ -27,6 +27,7 @@
 
 mod aim;
 mod analyse;
+mod asked;
 mod ast;
 mod catalogue;
 mod check;
@@ -37,6 +38,7 @@ mod identity;
 mod mask;
 mod named;
 mod nesting;
+mod passed;
 mod print;
 mod query;
 pub mod quote;
@@ -55,9 +57,11 @@ mod verdicts;
 
 pub use aim::{Aim, aims};
 pub use analyse::analyse;
+pub use asked::{Asked, AskedValue, Bound};
 pub use catalogue::{Catalogue, CatalogueError, SNAPSHOT_SQL, VERSION_SQL};
 pub use check::{Checks, Parameter};
 pub use identity::{Identities, ProtectedTable};
+pub use passed::Passed;
 pub use print::LeafTexts;
 pub use reads::{ConditionReads, condition_reads};
 pub use remarks::{Remark, remarks};

@@ -10,7 +10,7 @@ use crate::{
     Act, Arguments, Named, Verdict,
     analyse::{query_verdict, shape},
     ast,
-    query::{Analysis, searched_value},
+    query::{Analysis, searched_value, skipped},
     refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolver,
 };
@@ -44,6 +44,10 @@ pub(crate) fn judge(
                     return not_understood("a cursor for anything but SELECT");
                 }
                 let query = Box::new(inner(query, resolver)?);
+                // A cursor goes back to what it passed over.
+                if matches!(&*query, Verdict::Guarded(guarded) if guarded.passed.is_some()) {
+                    return Err(skipped());
+                }
                 Ok((portalname, Act::Declare { options, query }))
             })
         }
@@ -67,12 +71,6 @@ fn inner(query: Option<&Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
                 "protected_write",
                 "a write to a protected table can't be prepared in SQL by this role",
                 "let the driver prepare the statement by the protocol, or send it as it is",
-            ),
-            Verdict::Guarded(guarded) if !guarded.checks.is_empty() => refuse(
-                "folded_lookup",
-                "rows of single records can't be passed over: an OFFSET that is not known can't be \
-                 prepared in SQL, or be a cursor's, by this role",
-                "leave OFFSET out, or let the driver prepare the statement by the protocol",
             ),
             verdict => Ok(verdict),
         },

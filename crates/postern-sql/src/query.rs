@@ -16,12 +16,14 @@ use pg_query::{Node, protobuf as pb};
 use crate::{
     Hole, LookupValue, MaskCheck, Mode,
     check::Checks,
+    passed::Passed,
     print::LeafSelect,
     refusal::{Judged, not_understood, refuse},
     resolve::Resolver,
     taint::{Rows, Taint},
 };
 
+mod asked;
 mod call;
 mod condition;
 mod definition;
@@ -49,6 +51,7 @@ mod write;
 pub(crate) use condition::parse_condition;
 pub(crate) use leaf::LeafBuild;
 pub(crate) use lookup::searched_value;
+pub(crate) use pick::skipped;
 
 /// What the first run finds and the second needs.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,6 +67,8 @@ pub(crate) struct Facts {
     pub(crate) points: BTreeSet<usize>,
     /// Leaves among so many relations that the server should not have to join more.
     pub(crate) crowded: BTreeSet<usize>,
+    /// Parameters that say whom the statement asks about, and something else too.
+    pub(crate) repeated: BTreeSet<usize>,
 }
 
 /// `column = constant` on a lookup column.
@@ -133,6 +138,16 @@ pub(crate) struct Analysis<'a> {
     conditions_on: Option<String>,
     /// Leaves that a predicate narrows down by what tells records apart.
     pinned: BTreeSet<usize>,
+    /// Those of them that it narrows down by more than their ranks, and those that an order of what
+    /// is computed of keys brings to the front.
+    singled: BTreeSet<usize>,
+    /// Leaves whose rows a window function reads, other than those of one subject.
+    windowed: BTreeSet<usize>,
+    /// Leaves whose rows of one subject, or of one record, a condition puts together.
+    linked: BTreeSet<(usize, usize)>,
+    pub(crate) questions: asked::Questions,
+    /// Rows are passed over, or read by a window function.
+    passes: bool,
     /// Leaves whose rows are folded without carrying their keys.
     folded: BTreeSet<usize>,
     /// Leaves of which a pick leaves a few rows, or, where nothing is masked, of which a protected
@@ -144,6 +159,8 @@ pub(crate) struct Analysis<'a> {
     tested: BTreeSet<usize>,
     /// A row of the result that is passed over would tell something.
     pub(crate) sequential: bool,
+    /// The rows that the gateway passes over.
+    pub(crate) passed: Option<Passed>,
     commons: Vec<CommonTable>,
     views: view::Views,
     recursions: usize,
@@ -193,11 +210,17 @@ impl<'a> Analysis<'a> {
             mask_checks: Vec::new(),
             conditions_on: None,
             pinned: BTreeSet::new(),
+            singled: BTreeSet::new(),
+            windowed: BTreeSet::new(),
+            linked: BTreeSet::new(),
+            questions: asked::Questions::default(),
+            passes: false,
             folded: BTreeSet::new(),
             narrowed: BTreeSet::new(),
             sides: Vec::new(),
             tested: BTreeSet::new(),
             sequential: false,
+            passed: None,
             commons: Vec::new(),
             views: view::Views::default(),
             recursions: 0,
@@ -252,6 +275,7 @@ impl<'a> Analysis<'a> {
 
     /// What only the whole statement can tell.
     pub(crate) fn close(&mut self, rows: &Rows) -> Judged<()> {
+        self.close_questions();
         let pinned = |leaf: &usize| self.pinned.contains(leaf) || self.narrowed.contains(leaf);
         if self.folded.iter().any(pinned) {
             return refuse(
@@ -261,6 +285,7 @@ impl<'a> Analysis<'a> {
                 "select the records themselves, or count without naming a key",
             );
         }
+        self.close_windows()?;
         self.close_sides()?;
         if !rows.bare.is_empty() {
             return not_understood("a result whose records can't be told");
@@ -368,6 +393,7 @@ impl<'a> Analysis<'a> {
         self.spoil(taint);
         self.pinned.extend(&taint.identifiers);
         self.pinned.extend(&taint.few);
+        self.singled.extend(taint.singling());
         if self.resolver.rules.mode == Mode::Accounted {
             self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postern_model::StatementFingerprint;
 
-use crate::{KeySet, Template, check::Checks};
+use crate::{Asked, KeySet, Passed, Template, check::Checks};
 
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,6 +177,11 @@ pub struct Guarded {
     pub origins: Vec<Option<Origin>>,
     /// The lookups in it; at most one.
     pub lookups: Vec<Lookup>,
+    /// Whom it asks about by the key, rows or not.
+    pub asked: Vec<Asked>,
+    /// What comes tells of those whom it asks about before a row with their key does: they are
+    /// recorded first.
+    pub asked_first: bool,
     /// What must hold of the values that it is given.
     pub checks: Checks,
     /// What the server looks at in the same way.
@@ -190,6 +195,8 @@ pub struct Guarded {
     /// A row that is passed over would tell something and not be recorded: a cursor goes from row
     /// to row.
     pub sequential: bool,
+    /// The rows that an OFFSET passes over: they come first, are recorded, and go no further.
+    pub passed: Option<Passed>,
     /// The highest parameter number that the client used.
     pub client_parameters: usize,
     /// It may change rows of any table, or do what a listed function does.

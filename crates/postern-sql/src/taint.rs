@@ -13,6 +13,8 @@ pub(crate) struct Taint {
     pub(crate) shown: BTreeSet<(usize, i16)>,
     /// Leaves of which a column that tells records apart flows in: the subject, a unique column.
     pub(crate) identifiers: BTreeSet<usize>,
+    /// Those of them of which nothing but a rank flows in that tells their records apart.
+    pub(crate) ranked: BTreeSet<usize>,
     /// All leaves of which any column flows in.
     pub(crate) leaves: BTreeSet<usize>,
     /// Columns of recursive common tables that are being analysed, as (recursion, index).
@@ -33,6 +35,12 @@ impl Taint {
     pub(crate) fn add(&mut self, other: &Self) {
         self.protected.extend(&other.protected);
         self.shown.extend(&other.shown);
+        let by_key = |taint: &Self, leaf: &usize| {
+            taint.identifiers.contains(leaf) && !taint.ranked.contains(leaf)
+        };
+        let both = self.ranked.union(&other.ranked);
+        let ranked = both.filter(|leaf| !by_key(self, leaf) && !by_key(other, leaf));
+        self.ranked = ranked.copied().collect();
         self.identifiers.extend(&other.identifiers);
         self.leaves.extend(&other.leaves);
         self.recursive.extend(&other.recursive);
@@ -41,6 +49,12 @@ impl Taint {
         self.local |= other.local;
         self.outer |= other.outer;
         self.sublink |= other.sublink;
+    }
+
+    /// Leaves of which a condition on the value leaves single records, told by more than their
+    /// ranks.
+    pub(crate) fn singling(&self) -> impl Iterator<Item = &usize> {
+        self.identifiers.difference(&self.ranked).chain(&self.few)
     }
 }
 

@@ -44,6 +44,7 @@ impl Connection<'_> {
     }
 
     pub(super) fn ask(&mut self, question: u64, searches: usize) {
+        self.asking = searches;
         let searches = self.under_way.begin(searches);
         let sender = self.sender.clone();
         self.shared.ledger.ask(
@@ -61,6 +62,10 @@ impl Connection<'_> {
         question: u64,
         result: Result<Answer, RecordError>,
     ) -> Result<(), ConnectionError> {
+        let asked = std::mem::take(&mut self.asking);
+        if !matches!(&result, Ok(answer) if answer.stopped.is_none()) {
+            self.under_way.give_back(asked);
+        }
         let answer = match result {
             Ok(answer) => {
                 self.wary.learn(answer.was_stopped, self.shared.clock.now());

@@ -29,9 +29,9 @@ fn hold(id: u64) -> Hold {
         leaves: vec![leaf],
     };
     let touch = Touch { leaf: 0, subject: Subject::new("1"), reason: None };
-    let row = HeldRow { bytes: 3, touches: vec![touch] };
+    let row = HeldRow { bytes: 3, touches: vec![touch], asks: false };
     let bytes = BytesMut::from(&b"row"[..]);
-    Hold { id, shown: Arc::new(shown), rows: vec![row], lookups: Vec::new(), bytes }
+    Hold { id, shown: Arc::new(shown), rows: vec![row], lookups: Vec::new(), bytes, stopped: None }
 }
 
 /// The hold of that number, recorded.

@@ -79,7 +79,7 @@ impl Generator<'_> {
         };
         let (head, tail, fields) = picked;
         let order = self.order(form, depth, fields.len());
-        let limit = self.limit(!order.is_empty());
+        let limit = if self.takes(guarded) { self.limit(!order.is_empty()) } else { String::new() };
         self.scopes.pop();
         (format!("SELECT {head} FROM {from}{filter}{tail}{order}{limit}"), fields)
     }
@@ -148,7 +148,7 @@ impl Generator<'_> {
             fields.push(one_field(&name, kind));
         }
         let head = match form {
-            Form::Distinct if self.dice.chance(40) => {
+            Form::Distinct if self.dice.chance(40) && self.takes(true) => {
                 let (first, _) = columns[0].split_once(" AS ").unwrap_or((&columns[0], ""));
                 format!("DISTINCT ON ({first}) {}", columns.join(", "))
             }
@@ -256,6 +256,12 @@ impl Generator<'_> {
         format!(" ORDER BY {}{direction}", 1 + self.dice.below(outputs))
     }
 
+    /// Whether some of the rows that come may be taken: which ones hangs on where they stand, if no
+    /// order tells them apart, and that on the lengths of values.
+    pub(super) fn takes(&self, guarded: bool) -> bool {
+        self.world.level || !guarded
+    }
+
     fn limit(&mut self, ordered: bool) -> String {
         match self.dice.below(12) {
             0 => format!(" LIMIT {}", self.dice.below(20)),
@@ -275,7 +281,8 @@ impl Generator<'_> {
         let text = if text.contains(" LIMIT ") || text.contains(" FETCH ") {
             text
         } else {
-            format!("SELECT * FROM ({text}) AS q LIMIT 1")
+            let rows = usize::from(self.takes(guarded));
+            format!("SELECT * FROM ({text}) AS q LIMIT {rows}")
         };
         format!("({text})")
     }

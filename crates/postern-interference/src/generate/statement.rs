@@ -80,6 +80,7 @@ impl Generator<'_> {
         };
         let parameters = self.parameters.take().unwrap_or_default();
         let slices = match self.dice.below(5) {
+            _ if !self.takes(true) => vec![0],
             0 => vec![2, 3, 0],
             1 => vec![1, 1],
             2 => vec![5, 0],
@@ -119,6 +120,7 @@ impl Generator<'_> {
             *self.dice.pick(&["CURSOR", "SCROLL CURSOR", "NO SCROLL CURSOR", "BINARY CURSOR"]);
         let fetch =
             *self.dice.pick(&["FETCH 3 FROM cu", "FETCH ALL FROM cu", "FETCH LAST FROM cu"]);
+        let fetch = if self.takes(true) { fetch } else { "FETCH ALL FROM cu" };
         let more =
             *self.dice.pick(&["FETCH 2 FROM cu", "FETCH BACKWARD 2 FROM cu", "MOVE 1 IN cu"]);
         rolled_back(vec![

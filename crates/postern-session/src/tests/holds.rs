@@ -206,12 +206,12 @@ fn notices_of_a_statement_on_protected_data_stay_here() {
         });
     };
     let mut table = Table::new();
-    table.query("SELECT id FROM customers WHERE id = 1").told();
+    table.query("SELECT id FROM customers WHERE id > 0").told();
     noticed(&mut table);
     table.completed("SELECT 0").ready(TransactionStatus::Idle);
     assert_eq!(table.told(), ["client < SELECT 0", "client < ready I"]);
 
-    extended(&mut table, "SELECT id FROM customers WHERE id = $1", &["1"]);
+    extended(&mut table, "SELECT id FROM customers WHERE id > $1", &["1"]);
     table.server(|out| {
         encode::parse_complete(out);
         encode::parameter_description(out, &[20]).unwrap();

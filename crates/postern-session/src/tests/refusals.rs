@@ -118,7 +118,7 @@ fn an_error_is_no_way_around_the_budget() {
     let mut table = Table::new();
     table.query("SELECT 1 / (length(email) - 9) FROM customers WHERE id = 1").told();
     table.server(|out| error(out, "22012", "division by zero")).ready(TransactionStatus::Idle);
-    assert_eq!(table.told(), ["hold 1 [] miss"]);
+    assert_eq!(table.told(), ["hold 1 [1:clear] miss"]);
     table.stopped(1, 0);
     let told = table.told();
     assert!(told[1].starts_with("client < error 53400"), "{told:?}");

@@ -18,7 +18,7 @@ fn a_write_without_returning_shows_a_tag_after_its_receipt() {
     table.rows(&[&["1"]]).completed("UPDATE 1").ready(TransactionStatus::Idle);
     let told = table.told();
     assert!(told.contains(&"client < NoData".to_owned()), "{told:?}");
-    assert!(told.contains(&"hold 1 [1:masked]".to_owned()), "{told:?}");
+    assert!(told.contains(&"hold 1 [1:clear]".to_owned()), "{told:?}");
     assert!(!told.iter().any(|line| line.contains("UPDATE")), "{told:?}");
     table.recorded(1, 1);
     assert_eq!(table.told(), ["release 1: 1", "client < UPDATE 1", "client < ready I"]);
@@ -44,7 +44,7 @@ fn a_search_by_storing_waits_for_its_receipt() {
     let told = table.told();
     assert!(told[1].starts_with("server < query UPDATE public.customers"), "{told:?}");
     table.described(&["key"]).rows(&[&["1"]]).completed("UPDATE 1").ready(TransactionStatus::Idle);
-    assert_eq!(table.told(), ["hold 2 [1:masked]", "read reasons"]);
+    assert_eq!(table.told(), ["hold 2 [1:clear]", "read reasons"]);
     table.recorded(2, 1).told();
     table.query(sql).told();
     table.stopped(3, 0);

@@ -4,11 +4,12 @@ use postern_model::FieldClass;
 
 use super::analyse;
 use crate::{
-    Act, Catalogue, ColumnRule, Context, Guarded, Hole, InsertRule, KeySet, LookupKind,
-    LookupValue, Makes, Mode, Named, Reach, ReasonRule, Refusal, Rules, Show, Strong, TableRule,
+    Act, AskedValue, Catalogue, ColumnRule, Context, Guarded, Hole, InsertRule, KeySet, LookupKind,
+    LookupValue, Makes, Mode, Named, Passed, Reach, ReasonRule, Refusal, Rules, Show, Strong, TableRule,
     TakeRule, UpdateRule, Values, Verdict,
 };
 
+mod asked;
 mod folds;
 mod guarded;
 mod leaves;
@@ -205,6 +206,26 @@ fn written(guarded: &Guarded) -> String {
         text.push_str(&format!("\n  {what} {}.{} = {value}", lookup.relation, lookup.column));
     }
     text
+}
+
+/// Whom a statement asks about by the key: of each the leaf and the value, and whether that is told
+/// before its rows.
+fn asks(sql: &str) -> String {
+    let path = names(&["public"]);
+    let context = Context::new(&path, PREFIX);
+    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    let guarded = match &statements.first().unwrap().verdict {
+        Verdict::Guarded(guarded) => guarded,
+        verdict => panic!("{sql}: {verdict:?}"),
+    };
+    let asked = guarded.asked.iter().map(|asked| match &asked.value {
+        AskedValue::Constant(key) => format!("{}: {key}", asked.leaf),
+        AskedValue::Parameter(number) => format!("{}: ${number}", asked.leaf),
+        AskedValue::Array(number) => format!("{}: ${number}[]", asked.leaf),
+    });
+    let asked: Vec<String> = asked.collect();
+    let when = if guarded.asked_first && !asked.is_empty() { "first, " } else { "" };
+    format!("{when}{}", asked.join(", "))
 }
 
 /// The text with each leaf's sub-select shortened to what it reads.

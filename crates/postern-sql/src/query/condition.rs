@@ -68,6 +68,35 @@ impl Analysis<'_> {
     }
 }
 
+/// A reason's condition is asked as of the present moment, not as of when the client's transaction
+/// or message began: a reason that has ended since is none.
+pub(super) fn at_present(node: &mut Node) {
+    use pb::SqlValueFunctionOp as Op;
+    let clock = || ast::call("clock_timestamp", Vec::new());
+    let as_type = |name| ast::cast(clock(), ast::type_name("pg_catalog", name, &[], false));
+    let present = match &node.node {
+        Some(NodeEnum::FuncCall(call)) if call.args.is_empty() => {
+            let names = ast::names(&call.funcname).unwrap_or_default();
+            let begun = ["now", "transaction_timestamp", "statement_timestamp"];
+            let name = match names.as_slice() {
+                [name] | ["pg_catalog", name] => *name,
+                _ => return,
+            };
+            if begun.contains(&name) { clock() } else { return }
+        }
+        Some(NodeEnum::SqlvalueFunction(value)) => match value.op() {
+            Op::SvfopCurrentDate => as_type("date"),
+            Op::SvfopCurrentTime | Op::SvfopCurrentTimeN => as_type("timetz"),
+            Op::SvfopCurrentTimestamp | Op::SvfopCurrentTimestampN => clock(),
+            Op::SvfopLocaltime | Op::SvfopLocaltimeN => as_type("time"),
+            Op::SvfopLocaltimestamp | Op::SvfopLocaltimestampN => as_type("timestamp"),
+            _ => return,
+        },
+        _ => return,
+    };
+    *node = present;
+}
+
 fn unfit<T>() -> Judged<T> {
     refuse(
         "write",

@@ -5,7 +5,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Analysis,
     call::is_plain_random,
-    condition::parse_condition,
+    condition::{at_present, parse_condition},
     definition::{blank_literals, covered, never},
     scope::{Scope, row},
     select::Place,
@@ -40,6 +40,9 @@ impl Analysis<'_> {
         if let Some((row, taint)) = self.visible_row(node, scope) {
             *node = row;
             return Ok(taint);
+        }
+        if self.conditions_on.is_some() {
+            at_present(node);
         }
         match node.node.as_mut() {
             None => not_understood("an empty expression"),
@@ -202,15 +205,20 @@ impl Analysis<'_> {
 
     fn operation(&mut self, operation: &mut pb::AExpr, scope: &Scope<'_>) -> Judged<Taint> {
         self.operator(operation.kind(), &mut operation.name)?;
-        let (left, right) = (operation.lexpr.as_deref_mut(), operation.rexpr.as_deref_mut());
-        let sources = match (&left, &right) {
+        let sources = match (&operation.lexpr, &operation.rexpr) {
             (Some(left), Some(right)) => scope.source(left).zip(scope.source(right)),
             _ => None,
         };
+        let question = self.question(operation, scope);
+        let (left, right) = (operation.lexpr.as_deref_mut(), operation.rexpr.as_deref_mut());
         let mut taint = self.all(left.into_iter().chain(right), scope)?;
+        if let Some(question) = question {
+            taint.identifiers.remove(&question.leaf);
+            self.ask(question);
+        }
         let equality =
             operation.kind() == pb::AExprKind::AexprOp && ast::is_equality(&operation.name);
-        if equality && sources.is_some_and(|(one, two)| self.same_record(one, two)) {
+        if equality && sources.is_some_and(|(one, two)| self.links_records(one, two)) {
             taint.identifiers.clear();
         }
         Ok(taint)
@@ -235,6 +243,15 @@ impl Analysis<'_> {
                 && self.is_primary(two)
                 && one.attribute == two.attribute
                 && relation(one) == relation(two)
+    }
+
+    /// The same of an equality that decides: who is picked in the one is picked in the other.
+    pub(super) fn links_records(&mut self, one: Source, two: Source) -> bool {
+        let same = self.same_record(one, two);
+        if same && one.leaf != two.leaf {
+            self.linked.insert((one.leaf, two.leaf));
+        }
+        same
     }
 
     /// Whether a column is a primary key by itself. Another, one of several in a unique index or
@@ -363,7 +380,7 @@ impl Analysis<'_> {
             Link::AnySublink | Link::AllSublink | Link::RowcompareSublink => {
                 let own = rows.columns.first().and_then(|column| column.source);
                 let single = rows.columns.len() == 1 && rows.open.is_none();
-                let same = source.zip(own).is_some_and(|(one, two)| self.same_record(one, two));
+                let same = source.zip(own).is_some_and(|(one, two)| self.links_records(one, two));
                 if kind == Link::AnySublink && link.oper_name.is_empty() && single && same {
                     inner.identifiers.clear();
                     taint.identifiers.clear();

@@ -50,15 +50,17 @@ impl Analysis<'_> {
             }
         }
         let mut star = self.merge(left, right, using, kind)?;
-        if let Some(condition) = join.quals.as_mut() {
-            scope.within(first, |sides| self.condition(condition, sides))?;
-        }
+        let joined = match join.quals.as_mut() {
+            Some(condition) => scope.within(first, |sides| self.condition(condition, sides))?,
+            None => BTreeSet::new(),
+        };
+        let on = (join.quals.as_deref(), &joined);
         if matches!(kind, JoinLeft | JoinFull) {
             let items = middle..scope.items.len();
-            self.may_be_absent(scope, (first, items), (join.quals.as_deref(), &mut star));
+            self.may_be_absent(scope, (first, items), (on, &mut star));
         }
         if matches!(kind, JoinRight | JoinFull) {
-            self.may_be_absent(scope, (first, first..middle), (join.quals.as_deref(), &mut star));
+            self.may_be_absent(scope, (first, first..middle), (on, &mut star));
         }
         match &join.alias {
             None => Ok(star),
@@ -127,7 +129,7 @@ impl Analysis<'_> {
             }
             self.charge_flow(&taint)?;
             let mut compared = taint.clone();
-            if sources.is_some_and(|(one, two)| self.same_record(one, two)) {
+            if sources.is_some_and(|(one, two)| self.links_records(one, two)) {
                 compared.identifiers.clear();
             }
             self.predicate(&compared);

@@ -27,11 +27,12 @@ use crate::{
 
 impl Analysis<'_> {
     /// An outer join, whose items begin with `first`, may leave out those of `range`, all or none.
+    /// They hang on the sides, too, that its condition only joins by.
     pub(super) fn may_be_absent(
         &mut self,
         scope: &mut Scope<'_>,
         (first, range): (usize, Range<usize>),
-        (condition, star): (Option<&Node>, &mut Star),
+        ((condition, joined), star): ((Option<&Node>, &BTreeSet<usize>), &mut Star),
     ) {
         let [first, start] = [first, range.start].map(|place| place.min(range.end));
         let own = start - first..range.end - first;
@@ -42,16 +43,20 @@ impl Analysis<'_> {
             .is_some_and(|condition| scope.within(first, |join| is_link(condition, join, own_too)));
         let Some(items) = scope.items.get_mut(range) else { return };
         let leaves: BTreeSet<usize> = items.iter().flat_map(|item| item.rows.leaves()).collect();
-        if leaves.is_empty() {
+        if leaves.is_empty() && joined.is_empty() {
             return;
         }
-        let sides = referred.unwrap_or_else(|| {
+        let mut sides = referred.unwrap_or_else(|| {
+            if leaves.is_empty() {
+                return BTreeSet::new();
+            }
             self.sides.push(leaves);
             let side = BTreeSet::from([self.sides.len() - 1]);
             let side_of = |item: &mut Item| item.sides.extend(side.iter().map(|n| (*n, linked)));
             items.iter_mut().for_each(side_of);
             side
         });
+        sides.extend(joined);
         for item in items.iter_mut() {
             let columns = item.rows.columns.iter_mut().map(|column| &mut column.taint);
             for taint in columns.chain(item.rows.open.as_mut()) {

@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, expression::is_constant, optional::conjuncts, scope::Scope, select::Place};
+use super::{Analysis, asked::beside_windows, expression::is_constant, optional::conjuncts, scope::Scope, select::Place};
 use crate::{
     KeyType, Refusal, ast,
-    check::{Given, Rule},
+    passed::{PASSED_MAX, Passed},
     refusal::{Judged, refusal},
     taint::Rows,
 };
@@ -50,29 +50,52 @@ impl Analysis<'_> {
         if place != Place::Top {
             let few = if first || limited { leaves.clone() } else { BTreeSet::new() };
             self.narrowed.extend(&few);
+            self.passes |= !few.is_empty();
             return if told && !few.is_empty() { Err(skipped()) } else { Ok(few) };
         }
         self.sequential |= told;
-        if let Some(offset) = select.limit_offset.as_deref_mut().filter(|_| told && skips) {
-            self.stays_at_the_first(offset)?;
+        self.passes |= skips;
+        if told && skips {
+            self.pass_over(select)?;
         }
         Ok(BTreeSet::new())
     }
 
-    /// An OFFSET that is a parameter must be zero, and is made so, whatever type it has.
-    fn stays_at_the_first(&mut self, offset: &mut Node) -> Judged<()> {
-        let Some(number) = parameter(offset) else { return Err(skipped()) };
-        self.checks.push(Rule::Zero(Given::Parameter(number)), skipped());
-        let bigint = ast::type_name("pg_catalog", "int8", &[], false);
-        *offset = ast::node(NodeEnum::AExpr(Box::new(pb::AExpr {
-            kind: pb::AExprKind::AexprOp as i32,
-            name: vec![ast::string("pg_catalog"), ast::string("*")],
-            lexpr: Some(Box::new(ast::cast(offset.clone(), bigint))),
-            rexpr: Some(Box::new(ast::integer(0))),
-            rexpr_list_start: 0,
-            rexpr_list_end: 0,
-            location: 0,
-        })));
+    /// What an OFFSET passes over is sent all the same, with as much more of what LIMIT allows: the
+    /// gateway takes it away and records it.
+    fn pass_over(&mut self, select: &mut pb::SelectStmt) -> Judged<()> {
+        let offset = select.limit_offset.as_deref();
+        let passed = if let Some(number) = offset.and_then(parameter) {
+            Passed::Parameter(number)
+        } else if let Some(rows) = offset.and_then(constant).filter(|rows| *rows <= PASSED_MAX) {
+            Passed::Constant(rows)
+        } else {
+            return Err(skipped());
+        };
+        let bigint = |node| ast::cast(node, ast::type_name("pg_catalog", "int8", &[], false));
+        let rows = match passed {
+            Passed::Parameter(_) => bigint(select.limit_offset.take().map(|n| *n).unwrap_or_default()),
+            Passed::Constant(rows) => bigint(ast::constant(&rows.to_string())),
+        };
+        if let Some(limit) = select.limit_count.as_deref_mut().filter(|limit| !is_null(limit)) {
+            // No limit is near the largest number, and none may become greater than that.
+            let most = bigint(ast::constant(&(i64::MAX - PASSED_MAX).to_string()));
+            let limit_or_most = ast::node(NodeEnum::MinMaxExpr(Box::new(pb::MinMaxExpr {
+                op: pb::MinMaxOp::IsLeast as i32,
+                args: vec![bigint(limit.clone()), most],
+                ..pb::MinMaxExpr::default()
+            })));
+            *limit = operation("+", limit_or_most, rows.clone());
+        }
+        select.limit_offset = match passed {
+            // Its type is that of the parameter still.
+            Passed::Parameter(_) => Some(Box::new(operation("*", rows, ast::integer(0)))),
+            Passed::Constant(_) => None,
+        };
+        if select.limit_count.is_none() && select.limit_offset.is_none() {
+            select.limit_option = pb::LimitOption::Default as i32;
+        }
+        self.passed = Some(passed);
         Ok(())
     }
 
@@ -81,12 +104,7 @@ impl Analysis<'_> {
         if !leaves.into_iter().any(|leaf| self.pinned.contains(&leaf)) {
             return Ok(());
         }
-        Err(refusal(
-            "folded_lookup",
-            "a window function over rows that are narrowed down to single records can't be \
-             accounted",
-            "leave the window function out, or narrow down to one customer (WHERE key = value)",
-        ))
+        Err(beside_windows())
     }
 
     /// For each condition at the top of WHERE its columns are looked for, on both sides and twice.
@@ -108,6 +126,7 @@ impl Analysis<'_> {
     pub(super) fn single_subjects(
         &self,
         condition: Option<&Node>,
+        from: &[Node],
         scope: &Scope<'_>,
     ) -> BTreeSet<usize> {
         let items = |leaf: usize| {
@@ -123,11 +142,49 @@ impl Analysis<'_> {
         // The same common table may be read without the condition beside it.
         single
             .extend(below.filter(|leaf| items(*leaf).all(|item| item.rows.single.contains(leaf))));
+        self.joined_to(&mut single, conjuncts(condition), from, scope);
         single
+    }
+
+    /// What is joined by the subject to one of those is of the same subjects.
+    fn joined_to<'n>(
+        &self,
+        single: &mut BTreeSet<usize>,
+        mut conditions: Vec<&'n Node>,
+        from: &'n [Node],
+        scope: &Scope<'_>,
+    ) {
+        if single.is_empty() {
+            return;
+        }
+        from.iter().for_each(|item| join_conditions(item, &mut conditions));
+        let links = conditions.into_iter().filter_map(|node| {
+            let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
+            let same = self.compares_same_record(node, scope);
+            let source = |side: Option<&Node>| scope.source(side?).filter(|_| same);
+            let sides = source(comparison.lexpr.as_deref()).zip(source(comparison.rexpr.as_deref()));
+            sides.filter(|(one, two)| one.subject && two.subject)
+        });
+        let mut links: Vec<(usize, usize)> = links.map(|(one, two)| (one.leaf, two.leaf)).collect();
+        let once = |leaf: usize| scope.keys().filter(|(_, key)| key.leaf == leaf).count() == 1;
+        loop {
+            let known = single.len();
+            links.retain(|(one, two)| match (single.contains(one), single.contains(two)) {
+                (false, false) => true,
+                (true, _) => !once(*two) || !single.insert(*two),
+                (false, true) => !once(*one) || !single.insert(*one),
+            });
+            if single.len() == known {
+                return;
+            }
+        }
     }
 
     fn one_subject(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
         let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
+        if let Some(question) = self.question(comparison, scope) {
+            return question.holds_of_them.then_some(question.leaf);
+        }
         let names = ast::names(&comparison.name)?;
         if comparison.kind() != pb::AExprKind::AexprOp || names.last() != Some(&"=") {
             return None;
@@ -174,6 +231,18 @@ pub(super) fn certain(scope: &Scope<'_>, carried: &[(String, String, usize)]) ->
     carried.iter().filter(is_certain).map(|(_, _, leaf)| *leaf).collect()
 }
 
+/// The conditions that hold of each row of a FROM item in which what they compare is not absent.
+fn join_conditions<'n>(item: &'n Node, conditions: &mut Vec<&'n Node>) {
+    let Some(NodeEnum::JoinExpr(join)) = &item.node else { return };
+    if !matches!(join.jointype(), pb::JoinType::JoinInner | pb::JoinType::JoinLeft) {
+        return;
+    }
+    conditions.extend(conjuncts(join.quals.as_deref()));
+    for side in [&join.larg, &join.rarg].into_iter().flatten() {
+        join_conditions(side, conditions);
+    }
+}
+
 /// Whether an OFFSET passes no row over.
 fn is_zero(offset: Option<&Node>) -> bool {
     match offset.map(|node| &node.node) {
@@ -195,11 +264,40 @@ fn parameter(node: &Node) -> Option<usize> {
     }
 }
 
-fn skipped() -> Refusal {
+/// Whether it is NULL, as `LIMIT ALL` is.
+fn is_null(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::AConst(constant)) if constant.isnull)
+}
+
+/// A number that is written as one.
+fn constant(node: &Node) -> Option<i64> {
+    match node.node.as_ref()? {
+        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
+            pb::a_const::Val::Ival(number) => Some(number.ival.into()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn operation(symbol: &str, left: Node, right: Node) -> Node {
+    ast::node(NodeEnum::AExpr(Box::new(pb::AExpr {
+        kind: pb::AExprKind::AexprOp as i32,
+        name: vec![ast::string("pg_catalog"), ast::string(symbol)],
+        lexpr: Some(Box::new(left)),
+        rexpr: Some(Box::new(right)),
+        rexpr_list_start: 0,
+        rexpr_list_end: 0,
+        location: 0,
+    })))
+}
+
+/// What is said where rows of a few records are passed over and not recorded.
+pub(crate) fn skipped() -> Refusal {
     refusal(
         "folded_lookup",
-        "rows of single records can't be passed over: what OFFSET skips, and what LIMIT leaves out \
-         in a sub-select, can't be accounted",
+        "rows of single records can't be passed over: what LIMIT leaves out in a sub-select, and \
+         what a computed OFFSET, one in a cursor or COPY, or a long one skips, can't be accounted",
         "put LIMIT at the end of the statement, go on by the last key (WHERE id > last ORDER BY id \
          LIMIT n), or narrow down to one customer (WHERE key = value)",
     )

@@ -183,20 +183,27 @@ impl Analysis<'_> {
         Ok(keys)
     }
 
-    /// A condition of WHERE or ON: each conjunct decides which rows there are.
-    pub(super) fn condition(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<()> {
+    /// A condition of WHERE or ON: each conjunct decides which rows there are. Gives the sides that
+    /// it only joins by: what an outer join adds by it is absent where they are.
+    pub(super) fn condition(
+        &mut self,
+        node: &mut Node,
+        scope: &Scope<'_>,
+    ) -> Judged<BTreeSet<usize>> {
         if let Some(NodeEnum::BoolExpr(and)) = node.node.as_mut()
             && and.boolop() == pb::BoolExprType::AndExpr
         {
-            return and.args.iter_mut().try_for_each(|node| self.condition(node, scope));
+            let mut joined = BTreeSet::new();
+            for node in &mut and.args {
+                joined.extend(self.condition(node, scope)?);
+            }
+            return Ok(joined);
         }
         let link = is_link(node, scope);
         let same = self.compares_same_record(node, scope);
         let mut taint = self.expression(node, scope)?;
-        if same {
-            // What is joined to a record that is absent is absent too, and says no more than that.
-            taint.sides.clear();
-        }
+        // What is joined to a record that is absent is absent too, and says no more than that.
+        let joined = if same { mem::take(&mut taint.sides) } else { BTreeSet::new() };
         if link && !taint.recursive.is_empty() {
             for of in &taint.recursive {
                 self.link_pins.entry(*of).or_default().extend(&taint.identifiers);
@@ -206,7 +213,7 @@ impl Analysis<'_> {
             taint.leaves.clear();
         }
         self.predicate(&taint);
-        Ok(())
+        Ok(joined)
     }
 }
 

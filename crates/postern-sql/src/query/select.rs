@@ -240,9 +240,10 @@ impl Analysis<'_> {
         self.charge_conjuncts(select.where_clause.as_deref(), scope)?;
         let optional = must_be_there(select.where_clause.as_deref(), scope, star);
         self.tested.extend(optional);
-        let single = self.single_subjects(select.where_clause.as_deref(), scope);
+        let from = &select.from_clause;
+        let single = self.single_subjects(select.where_clause.as_deref(), from, scope);
         if let Some(condition) = select.where_clause.as_deref_mut() {
-            self.condition(condition, scope)?;
+            let _ = self.condition(condition, scope)?;
         }
         scope.grouped = self.is_grouped(select);
         scope.records = !scope.grouped || self.groups_records(select, scope);
@@ -417,6 +418,7 @@ impl Analysis<'_> {
         let taint = self.sort_key(key, outputs, scope, false)?;
         self.spoil(&taint);
         self.tested.extend(&taint.sides);
+        self.singled.extend(taint.singling().filter(|_| !plain));
         let computed = taint.identifiers.iter().filter(|_| !plain);
         Ok(taint.few.iter().chain(computed).copied().collect())
     }

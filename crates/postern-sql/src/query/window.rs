@@ -142,6 +142,7 @@ impl Analysis<'_> {
             for item in &scope.items {
                 let columns = item.rows.columns.iter().map(|column| &column.taint);
                 for flow in columns.chain(&item.rows.open) {
+                    taint.ranked.extend(flow.leaves.difference(&taint.identifiers));
                     taint.identifiers.extend(&flow.leaves);
                     taint.leaves.extend(&flow.leaves);
                 }
@@ -187,8 +188,10 @@ impl Analysis<'_> {
         leaves: &BTreeSet<usize>,
         uses: &[WindowUse],
     ) -> Judged<()> {
+        self.passes |= !uses.is_empty();
         for used in uses {
             self.looked_at(leaves.difference(&used.own).copied())?;
+            self.windowed.extend(leaves.difference(&used.own));
             let read = used.values.leaves.union(&used.filters);
             let others = |leaf: &&usize| leaves.contains(leaf) && !used.own.contains(leaf);
             let moved: BTreeSet<usize> = read.filter(others).copied().collect();

@@ -43,6 +43,7 @@ fn disclosure() -> Draft {
         rows: vec![DraftRow { touches: vec![touch("1201", Grade::Strong)] }],
         lookups: Vec::new(),
         claimed: None,
+        refused: None,
         limits: Arc::from([]),
     }
 }

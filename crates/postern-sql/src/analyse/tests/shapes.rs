@@ -463,9 +463,9 @@ fn what_picks_a_record_or_shows_many_is_refused() {
     refused(
         "folded_lookup",
         &[
-            "SELECT EXISTS (SELECT 1 FROM tickets WHERE customer_id = 5 AND status = 'open')",
-            "SELECT EXISTS (SELECT 1 FROM tickets WHERE customer_id = 5)",
-            "SELECT count(*) FROM tickets WHERE customer_id = 5",
+            "SELECT EXISTS (SELECT 1 FROM tickets WHERE customer_id = 5 + 0 AND status = 'open')",
+            "SELECT EXISTS (SELECT 1 FROM tickets WHERE customer_id = 5 + 0)",
+            "SELECT count(*) FROM tickets WHERE customer_id = 5 + 0",
             "SELECT count(x.c) FROM (SELECT country AS c FROM customers ORDER BY id LIMIT 1) x",
             "SELECT count(x) FROM (SELECT country AS c FROM customers ORDER BY id LIMIT 1) x",
             "SELECT count(*) FROM (SELECT country AS c FROM customers ORDER BY id LIMIT 1) x WHERE c = 'DE'",
@@ -474,8 +474,8 @@ fn what_picks_a_record_or_shows_many_is_refused() {
             "SELECT count(DISTINCT c) FROM (SELECT country AS c FROM customers ORDER BY id LIMIT 2) x",
             "SELECT count(*) FROM (SELECT country AS c FROM customers ORDER BY id LIMIT 1) x JOIN products p ON p.name = c",
             "SELECT count(*) FROM (SELECT a.c FROM (SELECT country AS c FROM customers ORDER BY id LIMIT 1) a WHERE c = 'DE' LIMIT 4) x",
-            "SELECT count(*) FROM (SELECT id FROM customers WHERE id = 5 AND country = 'DE' LIMIT 1) x",
-            "SELECT count(*) FROM (SELECT DISTINCT id FROM customers WHERE id = 5) x",
+            "SELECT count(*) FROM (SELECT id FROM customers WHERE id = 5 + 0 AND country = 'DE' LIMIT 1) x",
+            "SELECT count(*) FROM (SELECT DISTINCT id FROM customers WHERE id = 5 + 0) x",
             "SELECT count(*) FROM (SELECT DISTINCT country FROM (SELECT country FROM customers ORDER BY id LIMIT 2) y) x",
             "SELECT count(*) FROM (SELECT t.status FROM tickets t ORDER BY id LIMIT 1) x, customers c",
             "SELECT (SELECT count(*) FROM (SELECT 1 FROM tickets t WHERE t.id = c.id AND t.status = 'open' LIMIT 5) x), c.id FROM customers c",

@@ -58,6 +58,28 @@ fn what_a_condition_of_a_reason_reads_is_changed_in_ones_own_rows_only() {
     );
 }
 
+/// A transaction that began while a reason held does not prolong it.
+#[test]
+fn a_condition_is_asked_as_of_the_present_moment() {
+    let conditions = [
+        ("status <> 'x' AND now() > statement_timestamp()", "pg_catalog.clock_timestamp() > pg_catalog.clock_timestamp()"),
+        ("status <> 'x' AND current_date < current_timestamp::date", "pg_catalog.clock_timestamp()::pg_catalog.date < pg_catalog.clock_timestamp()::pg_catalog.date"),
+    ];
+    for (condition, asked) in conditions {
+        let mut rules = rules(Mode::Restricted);
+        let of_tickets = rules.tables.iter_mut().flat_map(|table| &mut table.reasons);
+        of_tickets.for_each(|reason| reason.condition = condition.to_owned());
+        let path = names(&["public"]);
+        let context = Context::new(&path, super::PREFIX);
+        let sql = "UPDATE tickets SET status = 'pending' WHERE id = 7 AND now() > $1";
+        let statements = analyse(sql, &catalogue(), &rules, context).unwrap();
+        let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+        let sql = guarded.sql.render_literal(|_| "x");
+        assert!(sql.contains(asked), "{sql}");
+        assert!(sql.contains("pg_catalog.now() > $1"), "the client's own is left alone: {sql}");
+    }
+}
+
 /// What comes of `sql` under a catalogue that differs in one place.
 fn judged_under(change: (&str, &str), sql: &str) -> &'static str {
     let json = include_str!("../fixture.json");

@@ -1,0 +1,77 @@
+//! Whom a statement asks about by the key is recorded, rows or not: so it may be counted.
+
+use super::*;
+
+#[test]
+fn a_comparison_with_a_key_says_of_whom_it_asks() {
+    for (sql, asked) in [
+        ("SELECT name FROM customers WHERE id = 5", "0: 5"),
+        ("SELECT name FROM customers WHERE 5 = id AND country = 'DE'", "0: 5"),
+        ("SELECT name FROM customers WHERE id = '5'::bigint OR id = 7", "0: 5, 0: 7"),
+        ("SELECT name FROM customers WHERE id IN (5, $1, '7')", "0: 5, 0: $1, 0: 7"),
+        ("SELECT name FROM customers WHERE id = ANY ($1)", "0: $1[]"),
+        ("SELECT name FROM customers WHERE id = ANY ($1::bigint[])", "0: $1[]"),
+        ("SELECT name FROM customers WHERE id = ANY ('{5,7}')", "0: 5, 0: 7"),
+        ("SELECT name FROM customers WHERE id = ANY (ARRAY[5, 7])", "0: 5, 0: 7"),
+        ("SELECT id FROM tickets WHERE customer_id <> 5", "0: 5"),
+        ("SELECT id FROM tickets WHERE customer_id <> ALL (ARRAY[5])", "0: 5"),
+        ("SELECT id FROM tickets WHERE id = 5", ""),
+        ("SELECT id FROM customers WHERE id > 5", ""),
+        ("SELECT t.id FROM tickets t JOIN customers c ON c.id = t.customer_id AND c.id = 5", "1: 5"),
+        ("SELECT id, id = 5 FROM customers", "0: 5"),
+        ("SELECT name FROM directory WHERE id = 5", "0: 5"),
+        ("UPDATE customers SET name = 'x' WHERE id = $1", "0: $1"),
+    ] {
+        assert_eq!(asks(sql), asked, "{sql}");
+    }
+}
+
+/// Where what comes tells of somebody in another way than by the key in a row.
+#[test]
+fn who_is_counted_is_told_first() {
+    for (sql, asked) in [
+        ("SELECT count(*) FROM customers WHERE id = 5 AND country = 'DE'", "0: 5"),
+        ("SELECT country, count(*) FROM customers WHERE id <> 5 GROUP BY 1", "0: 5"),
+        ("SELECT count(*) FILTER (WHERE id = 5) FROM customers", "0: 5"),
+        ("SELECT max(country) FROM customers WHERE id = $1", "0: $1"),
+        ("SELECT status, count(*) FROM tickets WHERE customer_id IN (5, 7) GROUP BY 1", "0: 5, 0: 7"),
+        ("SELECT 1 WHERE EXISTS (SELECT 1 FROM customers WHERE id = 5 AND country = 'DE')", "0: 5"),
+        ("SELECT id FROM tickets WHERE customer_id IN (5, 7) ORDER BY id LIMIT 10 OFFSET 10", "0: 5, 0: 7"),
+        ("SELECT count(*) OVER (), id FROM tickets WHERE customer_id IN (5, 7) LIMIT 1", "0: 5, 0: 7"),
+        ("SELECT p.id FROM products p LEFT JOIN customers c ON c.id = 5 AND c.country = 'DE' WHERE c.id IS NULL", "0: 5"),
+        ("SELECT country, count(x) FROM (SELECT country, CASE WHEN id = 5 THEN 1 END AS x FROM customers) s GROUP BY 1", "0: 5"),
+        ("SELECT id FROM customers WHERE country = 'DE' ORDER BY id = 5 DESC, id OFFSET 1 LIMIT 1", "0: 5"),
+    ] {
+        assert_eq!(asks(sql), format!("first, {asked}"), "{sql}");
+    }
+}
+
+/// What does not say of whom it asks tells records apart like any other predicate.
+#[test]
+fn a_comparison_that_does_not_say_of_whom_is_refused_where_it_is_counted() {
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT count(*) FROM customers WHERE id = 5 + 0",
+            "SELECT count(*) FROM customers WHERE id = 5.0",
+            "SELECT count(*) FROM customers WHERE id = '5'::text::bigint",
+            "SELECT count(*) FROM customers WHERE id = '0x5'",
+            "SELECT count(*) FROM customers WHERE id IN (5, 7 + 0)",
+            "SELECT count(*) FROM customers WHERE id BETWEEN 5 AND 5",
+            "SELECT count(*) FROM customers WHERE id >= 5 AND id <= 5",
+            "SELECT count(*) FROM customers WHERE (id, country) = (5, 'DE')",
+            "SELECT count(*) FROM customers WHERE id = ANY (string_to_array('5', ',')::bigint[])",
+            "SELECT count(*) FROM customers WHERE CASE id WHEN 5 THEN true END",
+            "SELECT count(*) FROM customers WHERE id IS NOT DISTINCT FROM 5",
+            "SELECT count(*) FROM customers WHERE id = (SELECT 5)",
+            "SELECT count(*) FROM customers c JOIN products p ON p.id = c.id WHERE p.id = 5",
+            "SELECT count(*) FROM tickets WHERE id = 5",
+            "SELECT count(*) FROM (SELECT id, country FROM customers ORDER BY id LIMIT 3) s WHERE id = 5",
+            // The parameter may be of any type: the other use decides.
+            "SELECT count(*), $1::float8 FROM customers WHERE id = $1",
+            "SELECT count(*) FROM customers WHERE id = $1 AND length(country) = $1",
+        ],
+    );
+    let long = format!("SELECT count(*) FROM customers WHERE id IN (1{})", ", 2".repeat(1_000));
+    refused("folded_lookup", &[&long]);
+}
