@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::{
     Bad, Problems, Source,
     line::{self, LineError},
+    pool::{Pool, mark},
     source::{self, Line, Lines},
 };
 
@@ -105,6 +106,7 @@ pub struct Folder {
     inputs: Vec<Input>,
     held: BinaryHeap<Reverse<Held>>,
     problems: Problems,
+    pool: Pool,
     failed: bool,
     read: Arc<AtomicU64>,
     bytes: u64,
@@ -122,7 +124,7 @@ impl Folder {
     /// # Errors
     /// If none is there, or one can't be read.
     pub fn open(path: &Path, options: Options) -> Result<Self, FolderError> {
-        let mut problems = Problems::default();
+        let (mut problems, mut pool) = (Problems::default(), Pool::default());
         let mut inputs = Vec::new();
         let (read, mut bytes) = (Arc::new(AtomicU64::new(0)), 0);
         for source in Source::ALL {
@@ -133,14 +135,14 @@ impl Folder {
             bytes += path.metadata().map_or(0, |metadata| metadata.len());
             let reached = Timestamp(i64::MIN);
             let mut input = Input { source, path, lines, reached, next: None };
-            input.advance(&mut problems)?;
+            input.advance(&mut problems, &mut pool)?;
             inputs.push(input);
         }
         if inputs.is_empty() {
             return Err(FolderError::Empty { path: path.to_owned() });
         }
         let held = BinaryHeap::new();
-        Ok(Self { options, inputs, held, problems, failed: false, read, bytes })
+        Ok(Self { options, inputs, held, problems, pool, failed: false, read, bytes })
     }
 
     /// The sources that are connected.
@@ -172,7 +174,7 @@ impl Folder {
                 return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
             }
             if let Some(next) = input.next.take() {
-                input.advance(&mut self.problems)?;
+                input.advance(&mut self.problems, &mut self.pool)?;
                 self.held.push(Reverse(next));
             }
             if self.held.len() > self.options.held_max {
@@ -197,7 +199,7 @@ impl Iterator for Folder {
 
 impl Input {
     /// Reads up to the next line that gives an event.
-    fn advance(&mut self, problems: &mut Problems) -> Result<(), FolderError> {
+    fn advance(&mut self, problems: &mut Problems, pool: &mut Pool) -> Result<(), FolderError> {
         loop {
             let next = self.lines.next();
             let next =
@@ -208,7 +210,7 @@ impl Input {
             };
             problems.lines += 1;
             let why = match text {
-                Line::Text(text) => match line::parse(self.source, text) {
+                Line::Text(text) => match line::parse(self.source, text, pool) {
                     Ok(parsed) => {
                         let mark = mark(text);
                         self.take((number, mark), parsed, problems);
@@ -236,6 +238,7 @@ impl Input {
         // A line that is older than the one before it became known no earlier than that one.
         let seen = parsed.seen.max(self.reached);
         let source = self.source;
+        // Lines of the same moment are ordered by what is written in them.
         let place = (seen, ts, source, rank(&parsed.event), mark);
         self.next =
             Some(Held { place, arrival: Arrival { seen, source, line, event: parsed.event } });
@@ -266,16 +269,4 @@ fn rank(event: &Event) -> u8 {
         },
         Event::Subject(_) | Event::Call(_) | Event::Access(_) | Event::Complaint(_) => 0,
     }
-}
-
-/// A line's text as a number (FNV-1a, eight bytes at a time). Lines of the same moment are ordered
-/// by it.
-fn mark(text: &str) -> u64 {
-    text.as_bytes().chunks(8).fold(0xcbf2_9ce4_8422_2325, |mark, chunk| {
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        (mark ^ u64::from_le_bytes(word)).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
-    })
 }

@@ -11,6 +11,7 @@ mod ahead;
 mod folder;
 mod leak;
 mod line;
+mod pool;
 mod problems;
 mod source;
 mod write;

@@ -13,7 +13,7 @@ use thiserror::Error;
 use self::form::{
     AccessLine, ApprovalLine, CallLine, ComplaintLine, PersonLine, SubjectLine, Text, TicketLine,
 };
-use crate::Source;
+use crate::{Source, pool::Pool};
 
 mod form;
 mod print;
@@ -53,15 +53,15 @@ pub(crate) struct Parsed {
 }
 
 /// Parses a line of the given file.
-pub(crate) fn parse(source: Source, line: &str) -> Result<Parsed, LineError> {
+pub(crate) fn parse(source: Source, line: &str, pool: &mut Pool) -> Result<Parsed, LineError> {
     match source {
-        Source::People => person(serde_json::from_str(line)?),
-        Source::Subjects => subject(serde_json::from_str(line)?),
-        Source::Tickets => ticket(serde_json::from_str(line)?),
-        Source::Calls => call(serde_json::from_str(line)?),
-        Source::Approvals => approval(serde_json::from_str(line)?),
-        Source::Access => access(serde_json::from_str(line)?),
-        Source::Complaints => complaint(serde_json::from_str(line)?),
+        Source::People => person(serde_json::from_str(line)?, pool),
+        Source::Subjects => subject(serde_json::from_str(line)?, pool),
+        Source::Tickets => ticket(serde_json::from_str(line)?, pool),
+        Source::Calls => call(serde_json::from_str(line)?, pool),
+        Source::Approvals => approval(serde_json::from_str(line)?, pool),
+        Source::Access => access(serde_json::from_str(line)?, pool),
+        Source::Complaints => complaint(serde_json::from_str(line)?, pool),
     }
 }
 
@@ -87,23 +87,25 @@ fn times(ts: &str, seen: Option<&str>) -> Result<(Timestamp, Timestamp), LineErr
     Ok((ts, seen.max(ts)))
 }
 
-fn shared(text: Option<Text<'_>>) -> Option<Arc<str>> {
-    text.map(Arc::from)
+impl Pool {
+    fn shared(&mut self, text: Option<Text<'_>>) -> Option<Arc<str>> {
+        text.map(|text| self.text(&text))
+    }
+
+    fn list(&mut self, texts: Option<Vec<Text<'_>>>) -> Vec<Arc<str>> {
+        texts.unwrap_or_default().iter().map(|text| self.text(text)).collect()
+    }
+
+    fn actor(&mut self, text: &str) -> Actor {
+        Actor::new(self.text(text))
+    }
+
+    fn customer(&mut self, text: &str) -> Subject {
+        Subject::new(self.text(text))
+    }
 }
 
-fn list(texts: Option<Vec<Text<'_>>>) -> Vec<Arc<str>> {
-    texts.unwrap_or_default().into_iter().map(Arc::from).collect()
-}
-
-fn actor(text: Text<'_>) -> Actor {
-    Actor::new(Arc::<str>::from(text))
-}
-
-fn customer(text: Text<'_>) -> Subject {
-    Subject::new(Arc::<str>::from(text))
-}
-
-fn person(line: PersonLine<'_>) -> Result<Parsed, LineError> {
+fn person(line: PersonLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = match &*line.event {
         "hired" => PersonEvent::Hired,
@@ -123,32 +125,32 @@ fn person(line: PersonLine<'_>) -> Result<Parsed, LineError> {
     let event = Event::Person(Person {
         ts,
         seen,
-        actor: actor(line.actor),
+        actor: pool.actor(&line.actor),
         event,
-        role: shared(line.role),
-        team: shared(line.team),
-        manager: line.manager.map(actor),
-        employer: shared(line.employer),
-        queues: list(line.queues),
-        languages: list(line.languages),
+        role: pool.shared(line.role),
+        team: pool.shared(line.team),
+        manager: line.manager.map(|text| pool.actor(&text)),
+        employer: pool.shared(line.employer),
+        queues: pool.list(line.queues),
+        languages: pool.list(line.languages),
         shift,
     });
     Ok(Parsed { seen, event })
 }
 
-fn subject(line: SubjectLine<'_>) -> Result<Parsed, LineError> {
+fn subject(line: SubjectLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = Event::Subject(SubjectChange {
         ts,
-        subject: customer(line.subject),
-        queue: shared(line.queue),
-        language: shared(line.language),
-        tags: list(line.tags),
+        subject: pool.customer(&line.subject),
+        queue: pool.shared(line.queue),
+        language: pool.shared(line.language),
+        tags: pool.list(line.tags),
     });
     Ok(Parsed { seen, event })
 }
 
-fn ticket(line: TicketLine<'_>) -> Result<Parsed, LineError> {
+fn ticket(line: TicketLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = match &*line.event {
         "opened" => TicketEvent::Opened,
@@ -164,21 +166,21 @@ fn ticket(line: TicketLine<'_>) -> Result<Parsed, LineError> {
     let event = Event::Ticket(Ticket {
         ts,
         seen,
-        ticket: Arc::from(line.ticket),
+        ticket: pool.text(&line.ticket),
         event,
-        subject: line.subject.map(customer),
-        channel: shared(line.channel),
-        opened_by: shared(line.opened_by),
-        inbound_ref: shared(line.inbound_ref),
-        origin: shared(line.origin),
-        assignee: line.assignee.map(actor),
-        queue: shared(line.queue),
-        language: shared(line.language),
+        subject: line.subject.map(|text| pool.customer(&text)),
+        channel: pool.shared(line.channel),
+        opened_by: pool.shared(line.opened_by),
+        inbound_ref: pool.shared(line.inbound_ref),
+        origin: pool.shared(line.origin),
+        assignee: line.assignee.map(|text| pool.actor(&text)),
+        queue: pool.shared(line.queue),
+        language: pool.shared(line.language),
     });
     Ok(Parsed { seen, event })
 }
 
-fn call(line: CallLine<'_>) -> Result<Parsed, LineError> {
+fn call(line: CallLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let direction = match &*line.direction {
         "in" => Direction::In,
@@ -190,17 +192,17 @@ fn call(line: CallLine<'_>) -> Result<Parsed, LineError> {
     }
     let event = Event::Call(Call {
         ts,
-        call: Arc::from(line.call),
-        actor: actor(line.actor),
-        subject: line.subject.map(customer),
+        call: pool.text(&line.call),
+        actor: pool.actor(&line.actor),
+        subject: line.subject.map(|text| pool.customer(&text)),
         direction,
         seconds: line.seconds,
-        booking: shared(line.booking),
+        booking: pool.shared(line.booking),
     });
     Ok(Parsed { seen, event })
 }
 
-fn approval(line: ApprovalLine<'_>) -> Result<Parsed, LineError> {
+fn approval(line: ApprovalLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = match &*line.event {
         "asked" => ApprovalEvent::Asked,
@@ -211,17 +213,17 @@ fn approval(line: ApprovalLine<'_>) -> Result<Parsed, LineError> {
     };
     let event = Event::Approval(Approval {
         ts,
-        request: Arc::from(line.request),
+        request: pool.text(&line.request),
         event,
-        actor: actor(line.actor),
-        by: line.by.map(actor),
+        actor: pool.actor(&line.actor),
+        by: line.by.map(|text| pool.actor(&text)),
         scope: line.scope.map(Cow::into_owned),
     });
     Ok(Parsed { seen, event })
 }
 
 /// An unknown `kind` or `grade` is read as absent: the disclosure is worth more than its label.
-fn access(line: AccessLine<'_>) -> Result<Parsed, LineError> {
+fn access(line: AccessLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let kind = match line.kind.as_deref() {
         Some("lookup") => Some(AccessKind::Lookup),
@@ -246,33 +248,33 @@ fn access(line: AccessLine<'_>) -> Result<Parsed, LineError> {
     let event = Event::Access(Access {
         ts,
         id: line.id.into_owned(),
-        actor: actor(line.actor),
-        session: Arc::from(line.session),
-        client_addr: shared(line.client_addr),
-        device: shared(line.device),
-        app: shared(line.app),
-        statement: Arc::from(line.statement),
+        actor: pool.actor(&line.actor),
+        session: pool.text(&line.session),
+        client_addr: pool.shared(line.client_addr),
+        device: pool.shared(line.device),
+        app: pool.shared(line.app),
+        statement: pool.text(&line.statement),
         kind,
-        ticket: shared(line.ticket),
-        reason: shared(line.reason),
+        ticket: pool.shared(line.ticket),
+        reason: pool.shared(line.reason),
         grade,
-        subjects: line.subjects.into_iter().map(customer).collect(),
-        clear: list(line.clear),
-        masked: list(line.masked),
+        subjects: line.subjects.iter().map(|text| pool.customer(text)).collect(),
+        clear: pool.list(line.clear),
+        masked: pool.list(line.masked),
         rows: line.rows,
         decision,
-        search: shared(line.search),
+        search: pool.shared(line.search),
     });
     Ok(Parsed { seen, event })
 }
 
-fn complaint(line: ComplaintLine<'_>) -> Result<Parsed, LineError> {
+fn complaint(line: ComplaintLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = Event::Complaint(Complaint {
         ts,
-        subject: customer(line.subject),
-        kind: Arc::from(line.kind),
-        fields: list(line.fields),
+        subject: pool.customer(&line.subject),
+        kind: pool.text(&line.kind),
+        fields: pool.list(line.fields),
     });
     Ok(Parsed { seen, event })
 }

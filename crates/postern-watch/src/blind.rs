@@ -1,7 +1,7 @@
 //! Where nothing can be seen: sources that fall silent, jumps of the clock, events that come late
 //! or twice, accounts that nobody has told of. A blind spot is a finding, and never an alert.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use postern_model::{Actor, Event, Finding, Severity, Timestamp};
 
@@ -58,8 +58,8 @@ pub(crate) struct Blind {
     sources: [Source; SOURCES.len()],
     hour: i64,
     last: Option<Timestamp>,
-    ids: Map<String, ()>,
-    order: VecDeque<String>,
+    ids: Map<Arc<str>, ()>,
+    order: VecDeque<Arc<str>>,
     twice: i64,
     staffed: Option<Timestamp>,
     known: Map<Actor, ()>,
@@ -200,8 +200,9 @@ impl Blind {
             }
             return true;
         }
-        self.ids.insert(id.to_owned(), ());
-        self.order.push_back(id.to_owned());
+        let id: Arc<str> = id.into();
+        self.ids.insert(Arc::clone(&id), ());
+        self.order.push_back(id);
         if self.order.len() > IDS
             && let Some(old) = self.order.pop_front()
         {

@@ -48,7 +48,6 @@ struct Opened {
     at: Timestamp,
     actor: u32,
     subject: u32,
-    id: String,
     claimed: Option<std::sync::Arc<str>>,
 }
 
@@ -56,6 +55,7 @@ struct Opened {
 #[derive(Debug)]
 struct Asked {
     due: Timestamp,
+    id: String,
     opened: Opened,
     /// What spoke against it, whatever its reason turns out to be.
     facts: Trial,
@@ -65,6 +65,7 @@ struct Asked {
 #[derive(Debug)]
 struct Pending {
     due: Timestamp,
+    id: String,
     opened: Opened,
     /// What explained it at once, if that can't become better or was checked by the gateway. It
     /// waits all the same, so that trials keep their order: what comes in clumps is held to have
@@ -171,18 +172,13 @@ impl Conduct {
             let reason = world.reasons.explain(access, actor, subject);
             let facts =
                 Trial { direct, neighbour, odd_hour, strange_device, elsewhere, ..blank(reason) };
-            let opened = Opened {
-                at: access.ts,
-                actor,
-                subject,
-                id: access.id.clone(),
-                claimed: access.ticket.clone(),
-            };
+            let opened = Opened { at: access.ts, actor, subject, claimed: access.ticket.clone() };
             if clear {
                 let checked = access.grade.is_some();
-                marked |= self.open(seen, opened, (facts, checked), world);
+                marked |= self.open((seen, &access.id), opened, (facts, checked), world);
             } else {
-                self.asked.push_back(Asked { due: seen.after(ASKING), opened, facts });
+                let id = access.id.clone();
+                self.asked.push_back(Asked { due: seen.after(ASKING), id, opened, facts });
             }
         }
         marked
@@ -191,7 +187,7 @@ impl Conduct {
     /// Looks at the masked look-ups that no reason has followed.
     fn give_up(&mut self, seen: Timestamp, world: &mut World, findings: &mut Vec<Finding>) {
         while self.asked.front().is_some_and(|asked| asked.due <= seen) {
-            let Some(Asked { opened, facts, .. }) = self.asked.pop_front() else { return };
+            let Some(Asked { id, opened, facts, .. }) = self.asked.pop_front() else { return };
             let (actor, subject) = (opened.actor, opened.subject);
             let account = self.accounts.get(actor as usize);
             if account.is_some_and(|account| account.known.get(&subject) == Some(&true)) {
@@ -199,7 +195,7 @@ impl Conduct {
             }
             let claimed = opened.claimed.as_deref();
             let reason = world.reasons.derive((actor, subject), opened.at, claimed);
-            if self.open(seen, opened, (Trial { reason, ..facts }, false), world) {
+            if self.open((seen, &id), opened, (Trial { reason, ..facts }, false), world) {
                 let name = Actor::new(world.actors.text(actor));
                 self.judge((actor, &name), seen, world, findings);
             }
@@ -209,7 +205,7 @@ impl Conduct {
     /// Puts the customer who was opened to the signals; says whether anything spoke against it.
     fn open(
         &mut self,
-        seen: Timestamp,
+        (seen, id): (Timestamp, &str),
         opened: Opened,
         (facts, checked): (Trial, bool),
         world: &mut World,
@@ -227,16 +223,17 @@ impl Conduct {
             }
         }
         let trial = about(facts, (actor, subject), seen, world);
-        let marked = self.put(actor, seen, (&opened.id, subject), &trial);
+        let marked = self.put(actor, seen, (id, subject), &trial);
         if trial.direct && reason.class >= Class::Archive {
             world.stray(subject, actor, seen.day());
         }
         if trial.direct {
             let strong = reason.class == Class::Strong;
             let known = (strong || checked).then_some(reason);
-            let opened =
-                if strong { Opened { id: String::new(), claimed: None, ..opened } } else { opened };
-            self.pending.push_back(Pending { due: seen.after(GRACE), opened, known });
+            let (id, claimed) =
+                if strong { (String::new(), None) } else { (id.to_owned(), opened.claimed) };
+            let opened = Opened { claimed, ..opened };
+            self.pending.push_back(Pending { due: seen.after(GRACE), id, opened, known });
         }
         marked
     }
@@ -244,8 +241,8 @@ impl Conduct {
     /// Looks again at what had no reason, now that late links had their time.
     fn settle(&mut self, seen: Timestamp, world: &World, findings: &mut Vec<Finding>) {
         while self.pending.front().is_some_and(|pending| pending.due <= seen) {
-            let Some(Pending { opened, known, .. }) = self.pending.pop_front() else { return };
-            let Opened { at, actor, subject, id, claimed } = opened;
+            let Some(Pending { id, opened, known, .. }) = self.pending.pop_front() else { return };
+            let Opened { at, actor, subject, claimed } = opened;
             let strong = known.filter(|known| known.class == Class::Strong);
             let derive = || world.reasons.derive((actor, subject), at, claimed.as_deref());
             let derived = strong.unwrap_or_else(derive);

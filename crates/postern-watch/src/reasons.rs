@@ -83,6 +83,8 @@ struct TicketState {
     touched: Timestamp,
     answered: bool,
     counted: bool,
+    /// The customer's ticket before this one.
+    next: u32,
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +111,9 @@ pub(crate) struct Reasons {
     numbers: Map<Arc<str>, u32>,
     tickets: Vec<TicketState>,
     free: Vec<u32>,
-    tickets_of: Map<u32, Vec<u32>>,
+    /// The latest ticket of each customer; the others follow from it. There is a place for every
+    /// customer, because most have tickets.
+    latest: Vec<u32>,
     desks: Map<u32, Desk>,
     requests: Map<Arc<str>, u32>,
     origins: Map<u32, Origin>,
@@ -124,7 +128,7 @@ impl Reasons {
             numbers: Map::default(),
             tickets: Vec::new(),
             free: Vec::new(),
-            tickets_of: Map::default(),
+            latest: Vec::new(),
             desks: Map::default(),
             requests: Map::default(),
             origins: Map::default(),
@@ -206,6 +210,7 @@ impl Reasons {
             touched: ticket.ts,
             answered: false,
             counted: false,
+            next: NONE,
         };
         let free = self.free.pop();
         let number = match free.and_then(|free| Some((free, self.tickets.get_mut(free as usize)?)))
@@ -224,10 +229,35 @@ impl Reasons {
     }
 
     fn link(&mut self, number: u32, old: u32, subject: u32) {
-        if let Some(list) = self.tickets_of.get_mut(&old) {
-            list.retain(|other| *other != number);
+        self.unlink(number, old);
+        let place = subject as usize;
+        if self.latest.len() <= place {
+            self.latest.resize(place + 1, NONE);
         }
-        self.tickets_of.entry(subject).or_default().push(number);
+        let Some(latest) = self.latest.get_mut(place) else { return };
+        let before = std::mem::replace(latest, number);
+        if let Some(state) = self.tickets.get_mut(number as usize) {
+            state.next = before;
+        }
+    }
+
+    /// Takes a ticket out of those of the customer.
+    fn unlink(&mut self, number: u32, subject: u32) {
+        let Some(state) = self.tickets.get_mut(number as usize) else { return };
+        let after = std::mem::replace(&mut state.next, NONE);
+        let Some(latest) = self.latest.get_mut(subject as usize) else { return };
+        if *latest == number {
+            *latest = after;
+            return;
+        }
+        let mut place = *latest;
+        while let Some(state) = self.tickets.get_mut(place as usize) {
+            if state.next == number {
+                state.next = after;
+                return;
+            }
+            place = state.next;
+        }
     }
 
     /// Counts whose customers an origin writes for, and whom it reaches.
@@ -342,19 +372,20 @@ impl Reasons {
         claimed: Option<&str>,
     ) -> Reason {
         let mut best = Reason::of(Class::Bare);
-        let mut better = |reason: Reason| {
+        let mut place = self.latest.get(subject as usize).copied().unwrap_or(NONE);
+        while let Some(state) = self.tickets.get(place as usize) {
+            let reason = self.by_ticket(state, actor, at);
+            // The oldest of equals counts; it comes last.
+            if reason.class <= best.class {
+                best = reason;
+            }
+            place = state.next;
+        }
+        if let Some(desk) = self.desks.get(&actor) {
+            let reason = self.by_desk(desk, subject, at);
             if reason.class < best.class {
                 best = reason;
             }
-        };
-        let tickets = self.tickets_of.get(&subject);
-        for ticket in tickets.into_iter().flatten() {
-            if let Some(state) = self.tickets.get(*ticket as usize) {
-                better(self.by_ticket(state, actor, at));
-            }
-        }
-        if let Some(desk) = self.desks.get(&actor) {
-            better(self.by_desk(desk, subject, at));
         }
         if best.class >= Class::Dangling
             && let Some(claimed) = claimed.and_then(|name| self.numbers.get(name))
@@ -441,24 +472,21 @@ impl Reasons {
             return;
         }
         self.day = now.day();
-        let (tickets, tickets_of) = (&self.tickets, &mut self.tickets_of);
+        let tickets = &self.tickets;
         let mut freed = Vec::new();
         self.numbers.retain(|_, number| {
             let Some(state) = tickets.get(*number as usize) else { return false };
             let ended = state.closed.unwrap_or(state.touched.after(REMEMBERED));
             let kept = now <= ended.after(REMEMBERED);
             if !kept {
-                if let Some(list) = tickets_of.get_mut(&state.subject) {
-                    list.retain(|other| other != number);
-                    if list.is_empty() {
-                        tickets_of.remove(&state.subject);
-                    }
-                }
-                freed.push(*number);
+                freed.push((*number, state.subject));
             }
             kept
         });
         freed.sort_unstable();
-        self.free.extend(freed);
+        for (number, subject) in freed {
+            self.unlink(number, subject);
+            self.free.push(number);
+        }
     }
 }

@@ -88,20 +88,20 @@ impl World {
             Event::Subject(change) => self.change(change),
             Event::Ticket(ticket) => {
                 let subject = ticket.subject.as_ref().map(|s| self.subject(s.as_str()));
-                let assignee = ticket.assignee.as_ref().map(|a| self.actor(a));
+                let assignee = ticket.assignee.as_ref().map(|a| self.actor(a.as_str()));
                 let opener = ticket.opened_by.as_deref().filter(|by| *by != "customer");
-                let opener = opener.map(|by| self.actor(&Actor::new(by)));
+                let opener = opener.map(|by| self.actor(by));
                 let origin = ticket.origin.as_deref().map(|o| self.words.number(o));
                 self.reasons.ticket(ticket, (subject, assignee), (opener, origin));
             }
             Event::Call(call) => {
                 let subject = call.subject.as_ref().map(|s| self.subject(s.as_str()));
-                let actor = self.actor(&call.actor);
+                let actor = self.actor(call.actor.as_str());
                 self.reasons.call(call, actor, subject);
             }
             Event::Approval(approval) => {
-                let actor = self.actor(&approval.actor);
-                let by = approval.by.as_ref().map(|by| self.actor(by));
+                let actor = self.actor(approval.actor.as_str());
+                let by = approval.by.as_ref().map(|by| self.actor(by.as_str()));
                 let scope = approval.scope.as_deref().unwrap_or_default();
                 let scope = scope.split([',', ' ', ';']).filter(|name| !name.is_empty());
                 let scope = scope.filter_map(|name| {
@@ -112,7 +112,7 @@ impl World {
                 self.reasons.approval(approval, (actor, by), &scope);
             }
             Event::Access(access) => {
-                self.actor(&access.actor);
+                self.actor(access.actor.as_str());
                 self.reasons.access(access);
             }
             Event::Complaint(complaint) => {
@@ -122,8 +122,8 @@ impl World {
     }
 
     /// The account's number.
-    pub(crate) fn actor(&mut self, actor: &Actor) -> u32 {
-        let number = self.actors.number(actor.as_str());
+    pub(crate) fn actor(&mut self, actor: &str) -> u32 {
+        let number = self.actors.number(actor);
         while self.members.len() <= number as usize {
             self.members.push(Member {
                 role: self.agent,
@@ -174,7 +174,7 @@ impl World {
 
     fn person(&mut self, person: &Person) {
         self.staffed = true;
-        let number = self.actor(&person.actor);
+        let number = self.actor(person.actor.as_str());
         let words = |list: &[std::sync::Arc<str>], names: &mut Names| -> Vec<u32> {
             list.iter().map(|word| names.number(word)).collect()
         };

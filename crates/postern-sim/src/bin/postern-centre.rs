@@ -15,6 +15,9 @@ use postern_sim::centre::{
 };
 use postern_watch::{Watch, WatchConfig};
 
+/// Attacks in a world where all are of one kind.
+const ALIKE: usize = 4;
+
 #[derive(Debug, Parser)]
 #[command(about = "A support centre with ground truth")]
 struct Arguments {
@@ -61,6 +64,9 @@ struct BenchArgs {
     /// Only this trouble.
     #[arg(long)]
     trouble: Option<String>,
+    /// Only attacks of this kind, four in each world.
+    #[arg(long)]
+    kind: Option<String>,
     /// Prints every false alert and every attack that was missed.
     #[arg(long)]
     list: bool,
@@ -76,6 +82,11 @@ fn main() -> anyhow::Result<()> {
 fn trouble(name: &str) -> anyhow::Result<Trouble> {
     let found = Trouble::ALL.into_iter().find(|trouble| trouble.as_str() == name);
     found.ok_or_else(|| anyhow::anyhow!("`{name}` is no trouble of the worlds"))
+}
+
+fn kind(name: &str) -> anyhow::Result<Kind> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
+    found.ok_or_else(|| anyhow::anyhow!("`{name}` is no kind of attack"))
 }
 
 fn make(args: &MakeArgs) -> anyhow::Result<()> {
@@ -96,12 +107,17 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         Some(name) => vec![trouble(name)?],
         None => Trouble::ALL.to_vec(),
     };
+    let kind = args.kind.as_deref().map(kind).transpose()?;
     let mut runs = Vec::new();
     let config =
         WatchConfig { alerts_per_100_agents_per_day: args.budget, ..WatchConfig::default() };
     for seed in args.seed..args.seed + args.seeds {
         for trouble in &troubles {
-            let mut world = World::make(&Plan::usual(seed, *trouble));
+            let mut plan = Plan::usual(seed, *trouble);
+            if let Some(kind) = kind {
+                plan.attacks = vec![kind; ALIKE];
+            }
+            let mut world = World::make(&plan);
             let mut watch = Watch::new(&config);
             let mut findings: Vec<Finding> = Vec::new();
             for seen in std::mem::take(&mut world.events) {

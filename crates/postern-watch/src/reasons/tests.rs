@@ -52,7 +52,7 @@ fn world() -> World {
 }
 
 fn explained(world: &mut World, access: &Access) -> Class {
-    let (actor, subject) = (world.actor(&access.actor), world.subject("c"));
+    let (actor, subject) = (world.actor(access.actor.as_str()), world.subject("c"));
     world.reasons.explain(access, actor, subject).class
 }
 
@@ -178,7 +178,7 @@ fn a_sender_who_writes_for_many_to_one_account_is_a_cluster() {
             }));
         }
         let access = access(1, "a0");
-        let (actor, subject) = (world.actor(&access.actor), world.subject("c"));
+        let (actor, subject) = (world.actor(access.actor.as_str()), world.subject("c"));
         world.reasons.explain(&access, actor, subject).clustered
     };
     assert!(clustered(1));
