@@ -155,8 +155,8 @@ pub(crate) fn is_key_type(name: &str, array: bool) -> bool {
     element.is_some() == array && names.contains(&element.unwrap_or(name))
 }
 
-/// The OID of a type of keys, by its name; of other types that of `unknown`, of which nothing is read
-/// that comes in binary form.
+/// The OID of a type of keys, by its name; of other types that of `unknown`, of which nothing is
+/// read that comes in binary form.
 pub fn key_oid(name: &str) -> u32 {
     const UNKNOWN: u32 = 705;
     match name.strip_prefix("pg_catalog.").unwrap_or(name) {
