@@ -33,11 +33,28 @@ pub(crate) struct Questions {
     known: BTreeSet<(usize, AskedValue)>,
     /// How often a parameter says whom.
     uses: BTreeMap<usize, usize>,
+    /// How often it is asked whether one is given at all, which says nothing of its type.
+    given: BTreeMap<usize, usize>,
 }
 
 impl Questions {
     pub(super) fn leaves(&self) -> impl Iterator<Item = usize> {
         self.asked.iter().map(|asked| asked.leaf)
+    }
+
+    /// `$1 IS NULL`, as in `$1 IS NULL OR customer_id = $1`.
+    pub(super) fn is_given(&mut self, node: &Node) {
+        let parameter = match &node.node {
+            Some(NodeEnum::TypeCast(cast)) if is_key_cast(KeyType::Int, cast, 0) => {
+                cast.arg.as_deref().and_then(|arg| arg.node.as_ref())
+            }
+            other => other.as_ref(),
+        };
+        if let Some(NodeEnum::ParamRef(parameter)) = parameter
+            && let Ok(number) = usize::try_from(parameter.number)
+        {
+            *self.given.entry(number).or_default() += 1;
+        }
     }
 
     fn add(&mut self, leaf: usize, value: AskedValue) {
@@ -150,7 +167,9 @@ impl Analysis<'_> {
     /// A parameter that says whom, and something else too, may be of another type than the key's.
     pub(super) fn close_questions(&mut self) {
         let uses = |number: &usize| self.parameter_uses.get(number).copied().unwrap_or_default();
-        let asked = self.questions.uses.iter().filter(|(number, count)| uses(number) != **count);
+        let given = |number: &usize| self.questions.given.get(number).copied().unwrap_or_default();
+        let other = |number: &usize, asked: usize| uses(number) != asked + given(number);
+        let asked = self.questions.uses.iter().filter(|(number, count)| other(number, **count));
         let repeated: BTreeSet<usize> = asked.map(|(number, _)| *number).collect();
         self.facts.repeated = &self.known.repeated | &repeated;
     }

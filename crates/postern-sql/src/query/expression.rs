@@ -128,6 +128,9 @@ impl Analysis<'_> {
 
     fn null_test(&mut self, test: &mut pb::NullTest, scope: &Scope<'_>) -> Judged<Taint> {
         let source = test.arg.as_deref().and_then(|arg| scope.source(arg));
+        if let Some(arg) = test.arg.as_deref() {
+            self.questions.is_given(arg);
+        }
         let mut taint = self.all(test.arg.as_deref_mut(), scope)?;
         // Where there is a record it has a key: which one, this does not ask.
         if source.is_some_and(|source| source.subject || self.is_primary(source)) {

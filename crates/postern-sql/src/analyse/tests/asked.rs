@@ -39,6 +39,11 @@ fn who_is_counted_is_told_first() {
         ("SELECT count(*) FILTER (WHERE id = 5) FROM customers", "0: 5"),
         ("SELECT max(country) FROM customers WHERE id = $1", "0: $1"),
         (
+            "SELECT count(*) FROM tickets WHERE ($1 IS NULL OR customer_id = $1) AND status = $2",
+            "0: $1",
+        ),
+        ("SELECT count(*) FROM tickets WHERE $1::int8 IS NULL OR customer_id = $1::int8", "0: $1"),
+        (
             "SELECT status, count(*) FROM tickets WHERE customer_id IN (5, 7) GROUP BY 1",
             "0: 5, 0: 7",
         ),
@@ -91,6 +96,7 @@ fn a_comparison_that_does_not_say_of_whom_is_refused_where_it_is_counted() {
             "SELECT count(*) FROM (SELECT id, country FROM customers ORDER BY id LIMIT 3) s WHERE id = 5",
             // The parameter may be of any type: the other use decides.
             "SELECT count(*), $1::float8 FROM customers WHERE id = $1",
+            "SELECT count(*) FROM customers WHERE $1::text IS NULL OR id = $1::int8",
             "SELECT count(*) FROM customers WHERE id = $1 AND length(country) = $1",
         ],
     );
