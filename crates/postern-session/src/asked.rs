@@ -123,7 +123,7 @@ impl Run {
         let touches = asked.filter(|(index, _)| !came(index)).map(|(_, (leaf, subject))| Touch {
             leaf: *leaf,
             subject: subject.clone(),
-            reason: self.portal.own(subject.as_str()),
+            reason: None,
         });
         let touches: Vec<Touch> = touches.collect();
         (!touches.is_empty()).then_some(HeldRow { bytes: 0, touches, asks: true })
@@ -150,7 +150,10 @@ impl Session {
         }
     }
 
-    pub(crate) fn tell_row(&mut self, plan: &PlannedGuarded, row: HeldRow) {
+    pub(crate) fn tell_row(&mut self, plan: &PlannedGuarded, mut row: HeldRow) {
+        for touch in &mut row.touches {
+            touch.reason = self.own(&touch.subject);
+        }
         if self.outbox.is_discarding() {
             // The client does not see the answer, but may see what it led to.
             self.holds += 1;

@@ -459,12 +459,13 @@ impl Session {
         if self.charges(frame, &[&portal], effects) {
             return Ok(());
         }
-        // A statement that returns nothing to the client is not suspended.
-        // Rows that are passed over are not counted.
-        let passed = i32::try_from(portal.searched.to_pass()).unwrap_or(i32::MAX);
         let max_rows = match execute.max_rows {
+            // A statement that returns nothing to the client is not suspended.
             _ if portal.plan.is_silent() => 0,
-            rows if rows > 0 => rows.saturating_add(passed),
+            // Rows that are passed over are not counted.
+            rows if rows > 0 => {
+                rows.saturating_add(i32::try_from(portal.searched.more()).unwrap_or(i32::MAX))
+            }
             rows => rows,
         };
         let upstream = Execute { portal: &portal.upstream.portal(), max_rows };

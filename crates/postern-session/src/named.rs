@@ -72,6 +72,13 @@ impl Portal {
     }
 }
 
+impl Portal {
+    /// Whether rows are passed over, by its own executions only.
+    fn passes(&self) -> bool {
+        self.plan.guarded().is_some_and(|plan| plan.guarded.passed.is_some())
+    }
+}
+
 /// What is put back if an execution fails.
 #[derive(Debug, Default)]
 pub(crate) enum Undo {
@@ -138,7 +145,8 @@ impl Session {
             (Act::Fetch { what, moves, jumps }, _) => {
                 let sequential =
                     self.portals.get(name).is_some_and(|cursor| cursor.is_sequential());
-                if *jumps && sequential {
+                let passes = self.portals.get(name).is_some_and(Portal::passes);
+                if *jumps && sequential || passes {
                     return Err(Failure::CursorJump);
                 }
                 self.fetch(plan, name, (what, *moves), view)

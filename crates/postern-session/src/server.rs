@@ -151,6 +151,7 @@ impl Session {
     ) -> Handled {
         let key_sets = self.profile.key_sets.clone();
         let accounted = self.profile.accounted_reason();
+        let present = self.present.clone();
         if self.outbox.is_discarding() {
             return Ok(());
         }
@@ -179,7 +180,9 @@ impl Session {
                 held.relied.push(Relied { row: index, subject: subject.clone(), set });
             }
             // Where no value of theirs hangs on it, a reason still says why they were looked at.
-            let own = || portal.own(subject.as_str()).filter(|_| leaf.clear.is_empty() && !stays);
+            let (entitled, now) = &present;
+            let own = (leaf.clear.is_empty() && !stays).then_some(entitled);
+            let own = || own.and_then(|own| own.best(subject.as_str(), *now)).cloned();
             let reason = reason.or_else(own);
             found.push((key.leaf, subject.clone()));
             let leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;

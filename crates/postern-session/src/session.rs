@@ -206,11 +206,6 @@ impl Portal {
         self.bound.reason(subject, set?, self.bound_at).cloned()
     }
 
-    /// The best reason for somebody, by what was bound with the portal.
-    pub(crate) fn own(&self, subject: &str) -> Option<postern_model::Reason> {
-        self.bound.best(subject, self.bound_at).cloned()
-    }
-
     /// Whether its rows are counted and do not leave.
     pub(crate) fn moves(&self) -> bool {
         self.about.as_ref().is_some_and(|about| about.moves)
@@ -317,6 +312,8 @@ pub struct Session {
     pub(crate) questions: u64,
     /// What was searched for by what was cut.
     pub(crate) untold: Vec<Hold>,
+    /// Whom the actor may see at the moment of the input that is being handled.
+    pub(crate) present: (Arc<Entitled>, Timestamp),
     pub(crate) copy_in: CopyIn,
     pub(crate) closed: bool,
 }
@@ -346,6 +343,7 @@ impl Session {
             asks: false,
             questions: 0,
             untold: Vec::new(),
+            present: (Arc::new(Entitled::none()), Timestamp(0)),
             copy_in: CopyIn::No,
             closed: false,
         }
@@ -376,6 +374,12 @@ impl Session {
     ) -> Result<Portal, Failure> {
         let searched = self.scale.searched(&plan, given)?;
         Ok(Portal::new(upstream, plan, searched, view))
+    }
+
+    /// The best reason for somebody now. No clear value hangs on it.
+    pub(crate) fn own(&self, subject: &postern_model::Subject) -> Option<postern_model::Reason> {
+        let (entitled, now) = &self.present;
+        entitled.best(subject.as_str(), *now).cloned()
     }
 
     /// Whether a message of the client may be handled now. Up to a Sync or Query message whatever
@@ -423,6 +427,10 @@ impl Session {
             return;
         }
         self.asks = view.asks;
+        if !Arc::ptr_eq(&self.present.0, view.entitled) {
+            self.present.0 = view.entitled.clone();
+        }
+        self.present.1 = view.now;
         match input {
             Input::Client(frame) if self.profile.kind == Kind::PassThrough => {
                 to_server(frame.raw(), effects);

@@ -57,15 +57,17 @@ impl Scale {
     ) -> Result<Arc<Searched>, Failure> {
         let Some(plan) = plan.guarded() else {
             let (values, asked) = (Vec::new(), Vec::new());
-            let (_weight, passed) = (self.weigh(0)?, AtomicU64::new(0));
-            return Ok(Arc::new(Searched { values, asked, passed, _weight }));
+            let (passed, more) = Default::default();
+            let _weight = self.weigh(0)?;
+            return Ok(Arc::new(Searched { values, asked, passed, more, _weight }));
         };
         let asked = plan.asks(given)?;
         let bytes = asked.iter().map(|(_, subject)| SUBJECT_BYTES + subject.as_str().len());
         let bytes = plan.searched_bytes(given.values).saturating_add(bytes.sum());
         let weight = self.weigh(bytes)?;
-        let (values, passed) = (plan.searched(given.values), plan.passes(given)?.into());
-        Ok(Arc::new(Searched { values, asked, passed, _weight: weight }))
+        let (values, passed) = (plan.searched(given.values), plan.passes(given)?);
+        let (passed, more) = (passed.into(), passed.into());
+        Ok(Arc::new(Searched { values, asked, passed, more, _weight: weight }))
     }
 
     #[cfg(test)]
@@ -117,18 +119,20 @@ pub(crate) struct Searched {
     /// How many of its rows are still to be passed over. Executions of one portal come one after
     /// the other.
     passed: AtomicU64,
+    /// How many more rows than it says the next limited execution has to ask for.
+    more: AtomicU64,
     _weight: Weight,
 }
 
 impl Searched {
-    /// How many rows are still to be passed over.
-    pub(crate) fn to_pass(&self) -> u64 {
-        self.passed.load(Ordering::Relaxed)
+    /// How many more rows a limited execution has to ask for; the first one asks for all.
+    pub(crate) fn more(&self) -> u64 {
+        self.more.swap(0, Ordering::Relaxed)
     }
 
     /// Whether the next row is passed over.
     pub(crate) fn pass(&self) -> bool {
-        let left = self.to_pass();
+        let left = self.passed.load(Ordering::Relaxed);
         self.passed.store(left.saturating_sub(1), Ordering::Relaxed);
         left > 0
     }

@@ -120,6 +120,16 @@ fn who_was_asked_about_is_told_however_it_ends() {
     assert_eq!(table.told(), ["tell 2"]);
 }
 
+/// A reason that has ended since the cursor was opened is none.
+#[test]
+fn a_reason_is_one_of_the_moment() {
+    let mut table = Table::new();
+    table.query("SELECT id FROM customers WHERE id IN (1, 3)").told();
+    table.entitled = Arc::new(entitled(&["3"]));
+    table.rows(&[&["1", "1"]]).completed("SELECT 1").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["hold 1 [1:masked 3:clear]"]);
+}
+
 #[test]
 fn what_an_offset_passes_over_is_recorded_and_does_not_leave() {
     let mut table = Table::new();
