@@ -36,12 +36,28 @@ def same(one, other):
     return one["outcome"] != "passed" or one["detail"] == other["detail"]
 
 
-def cause(result):
+def cause(direct, other):
     """One line under which equal differences are put together."""
-    lines = result["detail"].splitlines() or ["nothing was said"]
-    told = [line for line in lines if REFUSED.search(line)] if result["refused"] else []
-    told = told or [line for line in lines if "Error" in line] or lines[-1:]
-    return re.sub(r"\d+", "N", told[-1].strip())[:150]
+    if other is None:
+        return "not run"
+    detail = other["detail"]
+    if other["refused"]:
+        at = REFUSED.search(detail).start()
+        line = re.split(r'[\n"]', detail[max(0, at - 200):at])[-1] + detail[at:].split("\n")[0]
+        return re.sub(r"\d+", "N", line)[:110]
+    if direct["outcome"] == other["outcome"] == "passed":
+        return contrast(direct["detail"], detail)
+    told = [line for line in detail.splitlines() if "Error" in line] or detail.splitlines()
+    last = told[-1].strip() if told else ""
+    return f"{direct['outcome']}, now {other['outcome']}: {re.sub(r'[0-9]+', 'N', last)}"[:160]
+
+
+def contrast(one, other):
+    """Where two texts begin to differ."""
+    at = len(os.path.commonprefix([one, other]))
+    before = max(0, at - 25)
+    parts = [text[before:at + 25].replace("\n", " ") for text in (one, other)]
+    return re.sub(r"\d+", "N", "seen {!r}, not {!r}".format(*reversed(parts)))
 
 
 class Suite:
