@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SECONDS_MAX = 1800
 
 # How a refusal looks in what drivers print. PostgreSQL itself refuses a superuser next to nothing.
-REFUSED = re.compile(r"42501|InsufficientPrivilege|not allowed|(for|by) this role|can't be set")
+REFUSED = re.compile(r"42501|InsufficientPrivilege|(for|by) this role|can't be set to this")
 
 
 def result(outcome, detail=""):
@@ -89,7 +89,7 @@ class Suite:
         done = subprocess.run(list(map(str, arguments)), env=environment, cwd=self.place,
                               capture_output=True, text=True, timeout=SECONDS_MAX)
         if done.returncode != 0:
-            raise Failed(f"{self.NAME} ends with {done.returncode}: {done.stderr.strip()[-500:]}")
+            raise Failed(f"{self.NAME} ends with {done.returncode}: {done.stderr.strip()[:500]}")
         told = [json.loads(line) for line in done.stdout.splitlines()]
         return {one["test"]: result(one["outcome"], one["detail"]) for one in told}
 

@@ -314,6 +314,9 @@ test("terminated", async (c) => {
 });
 test("pool", async () => {
   const pool = new Pool({ max: 5 });
+  // Nobody having listened, an error on an idle connection would end the program.
+  const idle = [];
+  pool.on("error", (error) => idle.push(failure(error)));
   const seen = await Promise.all([...Array(100).keys()].map((n) =>
     pool.query("SELECT $1::int AS n", [n]).then((r) => r.rows[0].n)));
   const client = await pool.connect();
@@ -321,7 +324,7 @@ test("pool", async () => {
   client.release();
   seen.push((await pool.query("SELECT 1")).rows);
   await pool.end();
-  return seen;
+  return [seen, idle];
 });
 test("own_type_parser", async (c) => (await c.query({ text: "SELECT 5::int8 AS n",
   types: { getTypeParser: (oid, format) => oid === 20 ? Number : types.getTypeParser(oid, format) } })).rows);
