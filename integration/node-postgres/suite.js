@@ -326,6 +326,17 @@ test("pool", async () => {
   await pool.end();
   return [seen, idle];
 });
+test("pool_ended_again_and_again", async () => {
+  // Whether anything comes after the goodbye is a matter of time, so it is said often.
+  const late = new Set();
+  for (let round = 0; round < 40; round += 1) {
+    const pool = new Pool({ max: 4 });
+    pool.on("error", (error) => late.add(error.message));
+    await Promise.all([1, 2, 3, 4].map((n) => pool.query("SELECT $1::int", [n])));
+    await pool.end();
+  }
+  return [...late];
+});
 test("own_type_parser", async (c) => (await c.query({ text: "SELECT 5::int8 AS n",
   types: { getTypeParser: (oid, format) => oid === 20 ? Number : types.getTypeParser(oid, format) } })).rows);
 
