@@ -3,7 +3,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
-.PHONY: ledger-tests ledger-crashes
+.PHONY: ledger-tests ledger-crashes integration
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -27,6 +27,12 @@ sqlmap: ## Give a page with an SQL injection, behind Postern, to sqlmap for half
 	@scripts/setup sqlmap
 	cargo build --release --locked --package postern
 	@python3 tests/redteam/harness/injection.py $(ARGS)
+
+NAME ?= all
+integration: ## Run drivers' tests directly and through Postern, and compare; NAME=psycopg
+	@scripts/setup test
+	cargo build --release --locked --package postern
+	@integration/run $(NAME) $(ARGS)
 
 QUERIES ?= 1000000
 SEED ?= 1
