@@ -1,8 +1,8 @@
 """The servers of a run: one PostgreSQL, and a gateway before it for each kind of role.
 
-All of them live in one throw-away folder and go when the run does, however it ends. The gateway's role
-in the database and the person have one name and one password, so that nothing but the port differs
-between a client that is connected directly and one that comes through the gateway.
+All of them live in one throw-away folder and go when the run does, however it ends. The gateway's
+role in the database and the person have one name and one password, so that nothing but the port
+differs between a client that is connected directly and one that comes through the gateway.
 """
 
 import contextlib
@@ -80,8 +80,13 @@ def free_port():
 def server_programs():
     """Where postgres and initdb are: what was chosen, or the newest that Debian has."""
     chosen = os.environ.get("POSTERN_PG_BIN")
-    places = [chosen] if chosen else sorted(
-        glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: float(path.split("/")[4]))
+    places = (
+        [chosen]
+        if chosen
+        else sorted(
+            glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: float(path.split("/")[4])
+        )
+    )
     if not places:
         raise Failed("no PostgreSQL server; run: scripts/setup test")
     return pathlib.Path(places[-1])
@@ -105,8 +110,12 @@ class Running:
         prefix, _ = unprivileged()
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
-                [*prefix, "setpriv", "--pdeathsig", "KILL", *map(str, arguments)], cwd=folder,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                [*prefix, "setpriv", "--pdeathsig", "KILL", *map(str, arguments)],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
 
     def wait_for(self, ready):
         deadline = time.monotonic() + START_SECONDS
@@ -162,12 +171,29 @@ class Servers(contextlib.ExitStack):
         programs, data, port = server_programs(), self.own / "data", free_port()
         words = self.own / "password"
         words.write_text(PASSWORD)
-        command([*self.prefix, programs / "initdb", "-D", data, "-U", NAME, "--pwfile", words, "-N",
-                 "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"])
+        command(
+            [
+                *self.prefix,
+                programs / "initdb",
+                "-D",
+                data,
+                "-U",
+                NAME,
+                "--pwfile",
+                words,
+                "-N",
+                "-A",
+                "scram-sha-256",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+            ]
+        )
         settings = SETTINGS | {"port": port, "unix_socket_directories": self.own}
         arguments = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        server = Running([programs / "postgres", "-D", data, *arguments], self.own,
-                         self.own / "server.log")
+        server = Running(
+            [programs / "postgres", "-D", data, *arguments], self.own, self.own / "server.log"
+        )
         self.callback(server.stop, signal.SIGINT)
         probe = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
         server.wait_for(lambda: subprocess.run(probe).returncode == 0)
@@ -177,12 +203,30 @@ class Servers(contextlib.ExitStack):
         folder, port = self.own / kind, free_port()
         upstream = self.targets["direct"]
         url = f"postgres://{NAME}@127.0.0.1:{upstream}/{DATABASE}"
-        command([*self.prefix, self.binary, "init", "--upstream", url, "--dir", folder],
-                cwd=self.own, env=os.environ | {"PGPASSWORD": PASSWORD})
-        (folder / "postern.toml").write_text(CONFIGURATION.format(
-            port=port, upstream=upstream, database=DATABASE, name=NAME, kind=kind))
-        command([*self.prefix, self.binary, "person", "add", NAME, "--role", "administrator",
-                 "--password-stdin"], cwd=folder, input=PASSWORD + "\n")
+        command(
+            [*self.prefix, self.binary, "init", "--upstream", url, "--dir", folder],
+            cwd=self.own,
+            env=os.environ | {"PGPASSWORD": PASSWORD},
+        )
+        (folder / "postern.toml").write_text(
+            CONFIGURATION.format(
+                port=port, upstream=upstream, database=DATABASE, name=NAME, kind=kind
+            )
+        )
+        command(
+            [
+                *self.prefix,
+                self.binary,
+                "person",
+                "add",
+                NAME,
+                "--role",
+                "administrator",
+                "--password-stdin",
+            ],
+            cwd=folder,
+            input=PASSWORD + "\n",
+        )
         gateway = Running([self.binary, "serve"], folder, self.own / f"{kind}.log")
         self.callback(self.stop_gateway, gateway, kind)
         gateway.wait_for(lambda: "ready for log-ins" in gateway.log.read_text(errors="replace"))
@@ -198,6 +242,13 @@ class Servers(contextlib.ExitStack):
         """What every libpq-like client reads: where it is to connect and as whom."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         return kept | {
-            "PGHOST": "127.0.0.1", "PGPORT": str(self.targets[target]), "PGUSER": NAME,
-            "PGPASSWORD": PASSWORD, "PGDATABASE": DATABASE, "PGSSLMODE": "disable",
-            "DIRECT_PORT": str(self.targets["direct"]), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.targets[target]),
+            "PGUSER": NAME,
+            "PGPASSWORD": PASSWORD,
+            "PGDATABASE": DATABASE,
+            "PGSSLMODE": "disable",
+            "DIRECT_PORT": str(self.targets["direct"]),
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+        }

@@ -30,7 +30,10 @@ def result(outcome, detail=""):
 
 
 def same(one, other):
-    """Whether a client could not tell these apart; two failures are not told apart by their words."""
+    """Whether a client could not tell these apart.
+
+    Two failures are not told apart by their words.
+    """
     if other is None or one["outcome"] != other["outcome"]:
         return False
     return one["outcome"] != "passed" or one["detail"] == other["detail"]
@@ -43,7 +46,7 @@ def cause(direct, other):
     detail = other["detail"]
     if other["refused"]:
         at = REFUSED.search(detail).start()
-        line = re.split(r'[\n"]', detail[max(0, at - 200):at])[-1] + detail[at:].split("\n")[0]
+        line = re.split(r'[\n"]', detail[max(0, at - 200) : at])[-1] + detail[at:].split("\n")[0]
         return re.sub(r"\d+", "N", line)[:110]
     if direct["outcome"] == other["outcome"] == "passed":
         return contrast(direct["detail"], detail)
@@ -56,7 +59,7 @@ def contrast(one, other):
     """Where two texts begin to differ."""
     at = len(os.path.commonprefix([one, other]))
     before = max(0, at - 25)
-    parts = [text[before:at + 25].replace("\n", " ") for text in (one, other)]
+    parts = [text[before : at + 25].replace("\n", " ") for text in (one, other)]
     return re.sub(r"\d+", "N", "seen {!r}, not {!r}".format(*reversed(parts)))
 
 
@@ -80,14 +83,22 @@ class Suite:
         python = home / "bin/python"
         if not python.exists():
             command([sys.executable, "-m", "venv", home])
-        command([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
+        command(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+        )
         return python
 
     def lines(self, arguments, servers, target, only):
         """Runs a suite of ours, which prints a line of JSON for each test."""
         environment = servers.environment(target) | {"ONLY": only}
-        done = subprocess.run(list(map(str, arguments)), env=environment, cwd=self.place,
-                              capture_output=True, text=True, timeout=SECONDS_MAX)
+        done = subprocess.run(
+            list(map(str, arguments)),
+            env=environment,
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+        )
         if done.returncode != 0:
             raise Failed(f"{self.NAME} ends with {done.returncode}: {done.stderr.strip()[:500]}")
         told = [json.loads(line) for line in done.stdout.splitlines()]
@@ -113,12 +124,26 @@ class NodePostgres(Suite):
     """Our own, over all that node-postgres does: its package is without its tests."""
 
     NAME, RELEASE = "node-postgres", "8.23.1"
-    PACKAGES = [f"pg@{RELEASE}", "pg-cursor@2.22.0", "pg-query-stream@4.17.0",
-                "pg-copy-streams@7.0.0"]
+    PACKAGES = [
+        f"pg@{RELEASE}",
+        "pg-cursor@2.22.0",
+        "pg-query-stream@4.17.0",
+        "pg-copy-streams@7.0.0",
+    ]
 
     def prepare(self):
-        command(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", self.place,
-                 *self.PACKAGES])
+        command(
+            [
+                "npm",
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                self.place,
+                *self.PACKAGES,
+            ]
+        )
         # Modules are looked for from where the script lies.
         shutil.copy(HERE / "node-postgres/suite.js", self.place)
 
@@ -139,11 +164,25 @@ class Asyncpg(Suite):
 
     def prepare(self):
         self.python = self.virtual_environment(
-            f"asyncpg=={self.RELEASE}", "pytest", "pytest-timeout", "distro")
+            f"asyncpg=={self.RELEASE}", "pytest", "pytest-timeout", "distro"
+        )
         if (self.place / "tests").exists():
             return
-        command([self.python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary",
-                 ":all:", "--dest", self.place, f"asyncpg=={self.RELEASE}"])
+        command(
+            [
+                self.python,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--no-binary",
+                ":all:",
+                "--dest",
+                self.place,
+                f"asyncpg=={self.RELEASE}",
+            ]
+        )
         archive = self.place / f"asyncpg-{self.RELEASE}.tar.gz"
         with tarfile.open(archive) as packed:
             packed.extractall(self.place, filter="data")
@@ -159,14 +198,29 @@ class Asyncpg(Suite):
     def run(self, servers, target, only):
         with tempfile.TemporaryDirectory() as folder:
             report = pathlib.Path(folder) / "report.xml"
-            words = [self.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=60",
-                     # The other forms of a traceback break on how deep these are.
-                     "--tb=native", f"--junit-xml={report}", "tests"]
+            words = [
+                self.python,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "--timeout=60",
+                # The other forms of a traceback break on how deep these are.
+                "--tb=native",
+                f"--junit-xml={report}",
+                "tests",
+            ]
             words += [f"--ignore={path}" for path in self.LEFT_OUT]
             words += ["-k", only] if only else []
-            done = subprocess.run(list(map(str, words)), env=servers.environment(target),
-                                  cwd=self.place, capture_output=True, text=True,
-                                  timeout=SECONDS_MAX)
+            done = subprocess.run(
+                list(map(str, words)),
+                env=servers.environment(target),
+                cwd=self.place,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS_MAX,
+            )
             if not report.exists():
                 raise Failed(f"asyncpg's tests do not run: {done.stdout.strip()[-500:]}")
             return dict(junit(report))
@@ -186,17 +240,28 @@ class Psql(Suite):
 
     def run(self, servers, target, only):
         if target == "direct":
-            command(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", HERE / "psql/schema.sql"],
-                    env=servers.environment(target))
-        return {line: self.told(line, servers.environment(target))
-                for line in self.commands if only in line}
+            command(
+                ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", HERE / "psql/schema.sql"],
+                env=servers.environment(target),
+            )
+        return {
+            line: self.told(line, servers.environment(target))
+            for line in self.commands
+            if only in line
+        }
 
     def told(self, line, environment):
         words = line.split(" ")
         if line.startswith("\\"):
             words = ["psql", "-X", "-c", line]
-        done = subprocess.run(words, env=environment, cwd=self.place, capture_output=True,
-                              text=True, timeout=SECONDS_MAX)
+        done = subprocess.run(
+            words,
+            env=environment,
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+        )
         seen = (done.stdout + done.stderr).replace(environment["PGPORT"], "PORT")
         # Newer programs put a new word into each dump, and a database's size changes by itself.
         seen = re.sub(r"^\\(un)?restrict .*$|\d+ kB", "", seen, flags=re.M)
@@ -241,13 +306,24 @@ class Regress(Suite):
         keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
         release = re.search(r"VERSION_CODENAME=(\w+)", pathlib.Path("/etc/os-release").read_text())
         sources = self.place / "sources.list"
-        sources.write_text(f"deb-src [signed-by={keys}] http://deb.debian.org/debian "
-                           f"{release[1]} main\n")
-        options = ["-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-",
-                   "-o", f"Dir::State::lists={lists}", "-o", "APT::Sandbox::User=root"]
+        sources.write_text(
+            f"deb-src [signed-by={keys}] http://deb.debian.org/debian " f"{release[1]} main\n"
+        )
+        options = [
+            "-o",
+            f"Dir::Etc::sourcelist={sources}",
+            "-o",
+            "Dir::Etc::sourceparts=-",
+            "-o",
+            f"Dir::State::lists={lists}",
+            "-o",
+            "APT::Sandbox::User=root",
+        ]
         command(["apt-get", *options, "update"])
-        command(["apt-get", *options, "source", "--download-only", f"postgresql-{self.major}"],
-                cwd=self.source)
+        command(
+            ["apt-get", *options, "source", "--download-only", f"postgresql-{self.major}"],
+            cwd=self.source,
+        )
         (archive,) = self.source.glob("*.orig.tar.*[0-9a-z]")
         return archive
 
@@ -263,23 +339,41 @@ class Regress(Suite):
 
     def run(self, servers, target, only):
         tests = self.source / "tree" / self.PLACE
-        runner, = pathlib.Path(f"/usr/lib/postgresql/{self.major}/lib/pgxs").rglob("pg_regress")
+        (runner,) = pathlib.Path(f"/usr/lib/postgresql/{self.major}/lib/pgxs").rglob("pg_regress")
         # The server reads and writes files there, and it is not who runs this.
         output = servers.own / f"regress-{target}"
         shutil.copytree(tests, output)
         command(["chmod", "-R", "a+rwX", output])
-        words = [runner, f"--inputdir={output}", f"--outputdir={output}", f"--dlpath={output}",
-                 f"--bindir={self.programs}", "--use-existing", "--dbname=postgres",
-                 "--host=127.0.0.1", f"--port={servers.targets[target]}", "--user=postgres",
-                 "--max-concurrent-tests=20"]
+        words = [
+            runner,
+            f"--inputdir={output}",
+            f"--outputdir={output}",
+            f"--dlpath={output}",
+            f"--bindir={self.programs}",
+            "--use-existing",
+            "--dbname=postgres",
+            "--host=127.0.0.1",
+            f"--port={servers.targets[target]}",
+            "--user=postgres",
+            "--max-concurrent-tests=20",
+        ]
         words += [*only.split()] if only else [f"--schedule={output}/parallel_schedule"]
-        done = subprocess.run(list(map(str, words)), env=servers.environment(target), cwd=output,
-                              capture_output=True, text=True, timeout=SECONDS_MAX)
+        done = subprocess.run(
+            list(map(str, words)),
+            env=servers.environment(target),
+            cwd=output,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+        )
         results = {}
         for path in sorted((output / "results").glob("*.out")):
             text = path.read_text(errors="replace")
-            for private, public in [(str(output), "FOLDER"), (str(servers.own), "FOLDER"),
-                                    (str(servers.targets[target]), "PORT")]:
+            for private, public in [
+                (str(output), "FOLDER"),
+                (str(servers.own), "FOLDER"),
+                (str(servers.targets[target]), "PORT"),
+            ]:
                 text = text.replace(private, public)
             results[path.stem] = result("passed", text)
         if not results:

@@ -1,8 +1,9 @@
 """What psycopg 3 does with a server, each piece as a test that tells what it saw.
 
-Each test gets a new connection and returns what a program could see: values, types, states, messages.
-A line of JSON for each is printed; whoever runs this compares what was seen in two places. What must
-be there already is made over a direct connection, since a judged role can't make tables.
+Each test gets a new connection and returns what a program could see: values, types, states,
+messages. A line of JSON for each is printed; whoever runs this compares what was seen in two
+places. What must be there already is made over a direct connection, since a judged role can't make
+tables.
 """
 
 import asyncio
@@ -24,11 +25,14 @@ TESTS = []
 
 # The tables stay from one run to the next, so that their numbers do too.
 SETTING = """
-CREATE TABLE IF NOT EXISTS items (id int PRIMARY KEY, name text, amount numeric(10, 2), at timestamptz);
+CREATE TABLE IF NOT EXISTS items
+  (id int PRIMARY KEY, name text, amount numeric(10, 2), at timestamptz);
 TRUNCATE items;
-INSERT INTO items SELECT n, 'item ' || n, n * 1.5, timestamptz '2026-01-01 00:00Z' + n * interval '1h'
+INSERT INTO items
+  SELECT n, 'item ' || n, n * 1.5, timestamptz '2026-01-01 00:00Z' + n * interval '1h'
   FROM generate_series(1, 1000) n;
-CREATE TABLE IF NOT EXISTS typed (id serial PRIMARY KEY, b bool, i2 int2, i4 int4, i8 int8, f4 float4, f8 float8,
+CREATE TABLE IF NOT EXISTS typed (id serial PRIMARY KEY, b bool, i2 int2, i4 int4, i8 int8,
+  f4 float4, f8 float8,
   n numeric, t text, v varchar(20), c char(5), ba bytea, d date, ti time, tz timetz, ts timestamp,
   tsz timestamptz, iv interval, u uuid, j json, jb jsonb, ia int[], ta text[], r int4range,
   mr int4multirange, ip inet, ci cidr, bi bit(4), pt point, x xml, ma macaddr, mo money);
@@ -55,9 +59,18 @@ def connect(**options):
 def failure(error):
     """What a program can see of an error; a function of the server's source is not part of that."""
     diag = error.diag
-    return [type(error).__name__, error.sqlstate, diag.severity, diag.message_primary,
-            diag.message_detail, diag.message_hint, diag.statement_position,
-            diag.context, diag.table_name, diag.constraint_name]
+    return [
+        type(error).__name__,
+        error.sqlstate,
+        diag.severity,
+        diag.message_primary,
+        diag.message_detail,
+        diag.message_hint,
+        diag.statement_position,
+        diag.context,
+        diag.table_name,
+        diag.constraint_name,
+    ]
 
 
 def attempt(act):
@@ -69,8 +82,17 @@ def attempt(act):
 
 
 def described(cursor):
-    return [(column.name, column.type_code, column.display_size, column.internal_size,
-             column.precision, column.scale) for column in cursor.description or []]
+    return [
+        (
+            column.name,
+            column.type_code,
+            column.display_size,
+            column.internal_size,
+            column.precision,
+            column.scale,
+        )
+        for column in cursor.description or []
+    ]
 
 
 def state(connection):
@@ -79,40 +101,67 @@ def state(connection):
 
 @test
 def parameter_status(c):
-    names = ["server_version", "server_encoding", "client_encoding", "DateStyle", "TimeZone",
-             "integer_datetimes", "standard_conforming_strings", "IntervalStyle", "is_superuser",
-             "session_authorization", "application_name", "in_hot_standby",
-             "default_transaction_read_only"]
+    names = [
+        "server_version",
+        "server_encoding",
+        "client_encoding",
+        "DateStyle",
+        "TimeZone",
+        "integer_datetimes",
+        "standard_conforming_strings",
+        "IntervalStyle",
+        "is_superuser",
+        "session_authorization",
+        "application_name",
+        "in_hot_standby",
+        "default_transaction_read_only",
+    ]
     return [(name, c.info.parameter_status(name)) for name in names]
 
 
 @test
 def connection_info(c):
     info = c.info
-    return [info.server_version, info.encoding, info.dbname, info.user, str(info.timezone),
-            info.status.name, info.pipeline_status.name, info.error_message,
-            c.pgconn.protocol_version, c.pgconn.needs_password, c.pgconn.used_password,
-            c.pgconn.ssl_in_use]
+    return [
+        info.server_version,
+        info.encoding,
+        info.dbname,
+        info.user,
+        str(info.timezone),
+        info.status.name,
+        info.pipeline_status.name,
+        info.error_message,
+        c.pgconn.protocol_version,
+        c.pgconn.needs_password,
+        c.pgconn.used_password,
+        c.pgconn.ssl_in_use,
+    ]
 
 
 @test
 def who_and_where(c):
-    return c.execute("SELECT current_user, session_user, current_database(), current_schema(), "
-                     "current_schemas(true)").fetchone()
+    return c.execute(
+        "SELECT current_user, session_user, current_database(), current_schema(), "
+        "current_schemas(true)"
+    ).fetchone()
 
 
 @test
 def server_sees_parameters(c):
     with connect(application_name="suite", options="") as other:
-        return [other.info.parameter_status("application_name"),
-                other.execute("SHOW application_name").fetchone()]
+        return [
+            other.info.parameter_status("application_name"),
+            other.execute("SHOW application_name").fetchone(),
+        ]
 
 
 @test
 def start_up_options(c):
     with connect(options="-c statement_timeout=5000 -c search_path=pg_catalog") as other:
-        return [other.execute("SHOW statement_timeout").fetchone(),
-                other.execute("SHOW search_path").fetchone()]
+        return [
+            other.execute("SHOW statement_timeout").fetchone(),
+            other.execute("SHOW search_path").fetchone(),
+        ]
 
 
 @test
@@ -135,15 +184,33 @@ def wrong_database(c):
 
 
 VALUES = {
-    "none": None, "true": True, "small": 1, "int": 70000, "big": 2**40, "huge": 2**70,
-    "negative": -5, "float": 1.5, "nan": float("inf"), "decimal": decimal.Decimal("12.340"),
-    "text": "naïve 'quoted' \\ text ☃", "empty": "", "long": "x" * 100_000,
-    "bytes": bytes(range(256)), "date": datetime.date(2026, 2, 28), "time": datetime.time(1, 2, 3, 4),
+    "none": None,
+    "true": True,
+    "small": 1,
+    "int": 70000,
+    "big": 2**40,
+    "huge": 2**70,
+    "negative": -5,
+    "float": 1.5,
+    "nan": float("inf"),
+    "decimal": decimal.Decimal("12.340"),
+    "text": "naïve 'quoted' \\ text ☃",
+    "empty": "",
+    "long": "x" * 100_000,
+    "bytes": bytes(range(256)),
+    "date": datetime.date(2026, 2, 28),
+    "time": datetime.time(1, 2, 3, 4),
     "stamp": datetime.datetime(2026, 1, 2, 3, 4, 5, 6),
     "stamp_zone": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
-    "delta": datetime.timedelta(days=3, seconds=5), "uuid": uuid.UUID(int=12345),
-    "ints": [1, 2, None], "texts": ["a", None, 'q"'], "nested": [[1, 2], [3, 4]], "json": Json({"a": 1}),
-    "jsonb": Jsonb([1, {"b": None}]), "range": Range(1, 5), "address": ipaddress.ip_address("::1"),
+    "delta": datetime.timedelta(days=3, seconds=5),
+    "uuid": uuid.UUID(int=12345),
+    "ints": [1, 2, None],
+    "texts": ["a", None, 'q"'],
+    "nested": [[1, 2], [3, 4]],
+    "json": Json({"a": 1}),
+    "jsonb": Jsonb([1, {"b": None}]),
+    "range": Range(1, 5),
+    "address": ipaddress.ip_address("::1"),
     "network": ipaddress.ip_network("10.0.0.0/8"),
 }
 
@@ -153,6 +220,7 @@ def round_trip(value, placeholder, binary):
         cursor = c.cursor(binary=binary)
         cursor.execute(f"SELECT {placeholder} AS value", (value,))
         return [repr(cursor.fetchone())[:200], described(cursor), cursor.statusmessage]
+
     return act
 
 
@@ -163,16 +231,55 @@ for name, value in VALUES.items():
         test(act)
 
 LITERALS = [
-    "NULL", "true", "1::int2", "2", "3::int8", "1.5::float4", "'NaN'::float8", "1.50", "'NaN'::numeric",
-    "'a'", "'a'::varchar(3)", "'a'::char(4)", "'\\x00ff'::bytea", "date '2026-01-02'", "date 'infinity'",
-    "time '01:02'", "timetz '01:02+03'", "timestamp '2026-01-02 03:04'", "timestamptz '2026-01-02Z'",
-    "interval '1 mon 2 days 3.5 s'", "uuid '00000000-0000-0000-0000-000000000001'", "'{\"a\":1}'::json",
-    "'[1]'::jsonb", "array[1, 2]", "array['a', NULL]", "'[2:3]={1,2}'::int[]", "int4range(1, 5)",
-    "'{[1,3)}'::int4multirange", "inet '::1'", "cidr '10.0.0.0/8'", "B'101'", "point(1, 2)",
-    "box '(1,1),(0,0)'", "'<a/>'::xml", "macaddr '08:00:2b:01:02:03'", "12.5::money", "1::oid",
-    "'pg_class'::regclass", "'now'::name IS NULL", "ROW(1, 'a')", "to_tsvector('simple', 'a b')",
-    "'a & b'::tsquery", "'$.a'::jsonpath", "'0/1'::pg_lsn", "ARRAY[ROW(1, 2)]", "'a'::\"char\"",
-    "txid_current_if_assigned() IS NULL", "(SELECT NULL::text)", "array[]::text[]",
+    "NULL",
+    "true",
+    "1::int2",
+    "2",
+    "3::int8",
+    "1.5::float4",
+    "'NaN'::float8",
+    "1.50",
+    "'NaN'::numeric",
+    "'a'",
+    "'a'::varchar(3)",
+    "'a'::char(4)",
+    "'\\x00ff'::bytea",
+    "date '2026-01-02'",
+    "date 'infinity'",
+    "time '01:02'",
+    "timetz '01:02+03'",
+    "timestamp '2026-01-02 03:04'",
+    "timestamptz '2026-01-02Z'",
+    "interval '1 mon 2 days 3.5 s'",
+    "uuid '00000000-0000-0000-0000-000000000001'",
+    "'{\"a\":1}'::json",
+    "'[1]'::jsonb",
+    "array[1, 2]",
+    "array['a', NULL]",
+    "'[2:3]={1,2}'::int[]",
+    "int4range(1, 5)",
+    "'{[1,3)}'::int4multirange",
+    "inet '::1'",
+    "cidr '10.0.0.0/8'",
+    "B'101'",
+    "point(1, 2)",
+    "box '(1,1),(0,0)'",
+    "'<a/>'::xml",
+    "macaddr '08:00:2b:01:02:03'",
+    "12.5::money",
+    "1::oid",
+    "'pg_class'::regclass",
+    "'now'::name IS NULL",
+    "ROW(1, 'a')",
+    "to_tsvector('simple', 'a b')",
+    "'a & b'::tsquery",
+    "'$.a'::jsonpath",
+    "'0/1'::pg_lsn",
+    "ARRAY[ROW(1, 2)]",
+    "'a'::\"char\"",
+    "txid_current_if_assigned() IS NULL",
+    "(SELECT NULL::text)",
+    "array[]::text[]",
 ]
 
 
@@ -182,6 +289,7 @@ def literal(expression, binary):
         cursor.execute(f"SELECT {expression} AS value")
         # Python has no such dates as PostgreSQL has; the driver says so in reading.
         return [attempt(lambda: repr(cursor.fetchone())), described(cursor)]
+
     return act
 
 
@@ -194,16 +302,46 @@ for number, expression in enumerate(LITERALS):
 
 @test
 def insert_all_types(c):
-    c.execute("INSERT INTO typed (b, i2, i4, i8, f4, f8, n, t, v, c, ba, d, ti, ts, tsz, iv, u, j, jb, "
-              "ia, ta, r, ip, ci) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
-              "%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-              [VALUES[name] for name in ("true small int big float float decimal text text empty "
-               "bytes date time stamp stamp_zone delta uuid json jsonb ints texts range address "
-               "network").split() if name != "text"][:0] or
-              [True, 1, 2, 3, 1.5, 2.5, decimal.Decimal("1.20"), "t", "v", "c", b"\0\1",
-               VALUES["date"], VALUES["time"], VALUES["stamp"], VALUES["stamp_zone"],
-               VALUES["delta"], VALUES["uuid"], VALUES["json"], VALUES["jsonb"], [1, 2], ["a"],
-               VALUES["range"], VALUES["address"], VALUES["network"]])
+    c.execute(
+        "INSERT INTO typed (b, i2, i4, i8, f4, f8, n, t, v, c, ba, d, ti, ts, tsz, iv, u, j, jb, "
+        "ia, ta, r, ip, ci) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
+        "%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            VALUES[name]
+            for name in (
+                "true small int big float float decimal text text empty "
+                "bytes date time stamp stamp_zone delta uuid json jsonb ints texts range address "
+                "network"
+            ).split()
+            if name != "text"
+        ][:0]
+        or [
+            True,
+            1,
+            2,
+            3,
+            1.5,
+            2.5,
+            decimal.Decimal("1.20"),
+            "t",
+            "v",
+            "c",
+            b"\0\1",
+            VALUES["date"],
+            VALUES["time"],
+            VALUES["stamp"],
+            VALUES["stamp_zone"],
+            VALUES["delta"],
+            VALUES["uuid"],
+            VALUES["json"],
+            VALUES["jsonb"],
+            [1, 2],
+            ["a"],
+            VALUES["range"],
+            VALUES["address"],
+            VALUES["network"],
+        ],
+    )
     cursor = c.execute("SELECT * FROM typed")
     row = repr(cursor.fetchone()[1:])
     c.rollback()
@@ -216,29 +354,50 @@ def table_columns_described(c):
     cursor = c.execute("SELECT id, name AS other, amount + 1, at FROM items LIMIT 1")
     pgresult = cursor.pgresult
     first = pgresult.ftable(0)
-    return [(pgresult.fname(i).decode(), pgresult.ftable(i) == first, pgresult.ftablecol(i),
-             pgresult.ftype(i), pgresult.fmod(i), pgresult.fsize(i), pgresult.fformat(i))
-            for i in range(pgresult.nfields)]
+    return [
+        (
+            pgresult.fname(i).decode(),
+            pgresult.ftable(i) == first,
+            pgresult.ftablecol(i),
+            pgresult.ftype(i),
+            pgresult.fmod(i),
+            pgresult.fsize(i),
+            pgresult.fformat(i),
+        )
+        for i in range(pgresult.nfields)
+    ]
 
 
 @test
 def row_factories(c):
     query = "SELECT id, name FROM items ORDER BY id LIMIT 2"
-    return [repr(c.cursor(row_factory=factory).execute(query).fetchall())
-            for factory in (dict_row, namedtuple_row, scalar_row)]
+    return [
+        repr(c.cursor(row_factory=factory).execute(query).fetchall())
+        for factory in (dict_row, namedtuple_row, scalar_row)
+    ]
 
 
 @test
 def command_tags(c):
     tags = []
-    for statement in ["SELECT 1", "INSERT INTO items VALUES (5000), (5001)",
-                      "UPDATE items SET name = 'x' WHERE id >= 5000",
-                      "DELETE FROM items WHERE id >= 5000", "SET timezone = 'UTC'", "SHOW timezone",
-                      "VALUES (1), (2)", "TABLE items", "SELECT 1 WHERE false",
-                      "WITH a AS (SELECT 1) SELECT * FROM a"]:
+    for statement in [
+        "SELECT 1",
+        "INSERT INTO items VALUES (5000), (5001)",
+        "UPDATE items SET name = 'x' WHERE id >= 5000",
+        "DELETE FROM items WHERE id >= 5000",
+        "SET timezone = 'UTC'",
+        "SHOW timezone",
+        "VALUES (1), (2)",
+        "TABLE items",
+        "SELECT 1 WHERE false",
+        "WITH a AS (SELECT 1) SELECT * FROM a",
+    ]:
         cursor = attempt(lambda: c.execute(statement))
-        tags.append(cursor if isinstance(cursor, list) else
-                    [cursor.statusmessage, cursor.rowcount, state(c)])
+        tags.append(
+            cursor
+            if isinstance(cursor, list)
+            else [cursor.statusmessage, cursor.rowcount, state(c)]
+        )
     c.rollback()
     return tags
 
@@ -253,8 +412,10 @@ def insert_returning(c):
 
 @test
 def upsert(c):
-    cursor = c.execute("INSERT INTO items (id, name) VALUES (1, 'r') ON CONFLICT (id) DO UPDATE "
-                       "SET name = excluded.name RETURNING name")
+    cursor = c.execute(
+        "INSERT INTO items (id, name) VALUES (1, 'r') ON CONFLICT (id) DO UPDATE "
+        "SET name = excluded.name RETURNING name"
+    )
     row = cursor.fetchall()
     c.rollback()
     return [row, cursor.statusmessage]
@@ -263,8 +424,9 @@ def upsert(c):
 @test
 def execute_many(c):
     cursor = c.cursor()
-    cursor.executemany("INSERT INTO items (id, name) VALUES (%s, %s)",
-                       [(7000 + n, f"m{n}") for n in range(50)])
+    cursor.executemany(
+        "INSERT INTO items (id, name) VALUES (%s, %s)", [(7000 + n, f"m{n}") for n in range(50)]
+    )
     count = cursor.rowcount
     seen = c.execute("SELECT count(*), max(name) FROM items WHERE id >= 7000").fetchone()
     c.rollback()
@@ -283,17 +445,32 @@ def execute_many_returning(c):
 
 
 ERRORS = {
-    "syntax": "SELEC 1", "no_table": "SELECT * FROM nowhere", "no_column": "SELECT nothing FROM items",
-    "division": "SELECT 1/0", "duplicate": "INSERT INTO items (id) VALUES (1)",
-    "not_null": "INSERT INTO items (id) VALUES (NULL)", "bad_cast": "SELECT 'x'::int",
-    "overflow": "SELECT 2147483647 + 1", "no_function": "SELECT nothing(1)", "no_type": "SELECT 1::nix",
-    "position": "SELECT id, nam FROM items", "unterminated": "SELECT 'a", "empty_in": "SELECT 1 IN ()",
-    "ambiguous": "SELECT id FROM items a, items b", "group": "SELECT name, count(*) FROM items",
-    "many_rows": "SELECT (SELECT id FROM items)", "long": "INSERT INTO typed (v) VALUES (repeat('x', 30))",
+    "syntax": "SELEC 1",
+    "no_table": "SELECT * FROM nowhere",
+    "no_column": "SELECT nothing FROM items",
+    "division": "SELECT 1/0",
+    "duplicate": "INSERT INTO items (id) VALUES (1)",
+    "not_null": "INSERT INTO items (id) VALUES (NULL)",
+    "bad_cast": "SELECT 'x'::int",
+    "overflow": "SELECT 2147483647 + 1",
+    "no_function": "SELECT nothing(1)",
+    "no_type": "SELECT 1::nix",
+    "position": "SELECT id, nam FROM items",
+    "unterminated": "SELECT 'a",
+    "empty_in": "SELECT 1 IN ()",
+    "ambiguous": "SELECT id FROM items a, items b",
+    "group": "SELECT name, count(*) FROM items",
+    "many_rows": "SELECT (SELECT id FROM items)",
+    "long": "INSERT INTO typed (v) VALUES (repeat('x', 30))",
     "raise": "DO $$ BEGIN RAISE EXCEPTION 'own' USING ERRCODE = 'UE001', HINT = 'h', DETAIL = 'd'; "
-             "END $$", "encoding": "SELECT convert_from('\\xff', 'utf8')", "no_role": "SET ROLE nobody_x",
-    "no_setting": "SHOW nothing", "sleep": "SELECT pg_sleep(0)",
-    "no_prepared": "EXECUTE nothing", "no_cursor": "FETCH nothing", "no_savepoint": "RELEASE nothing",
+    "END $$",
+    "encoding": "SELECT convert_from('\\xff', 'utf8')",
+    "no_role": "SET ROLE nobody_x",
+    "no_setting": "SHOW nothing",
+    "sleep": "SELECT pg_sleep(0)",
+    "no_prepared": "EXECUTE nothing",
+    "no_cursor": "FETCH nothing",
+    "no_savepoint": "RELEASE nothing",
 }
 
 
@@ -303,6 +480,7 @@ def error_of(statement, arguments):
         seen.append(attempt(lambda: repr(c.execute("SELECT 1").fetchone())))
         c.rollback()
         return [*seen, state(c), c.execute("SELECT 1").fetchone()]
+
     return act
 
 
@@ -321,8 +499,13 @@ def several_statements(c):
     cursor = c.execute("SELECT 1 AS a; SELECT 'x' AS b, 2; UPDATE items SET id = id WHERE id = 1")
     seen = []
     while True:
-        seen.append([described(cursor), cursor.fetchall() if cursor.description else None,
-                     cursor.statusmessage])
+        seen.append(
+            [
+                described(cursor),
+                cursor.fetchall() if cursor.description else None,
+                cursor.statusmessage,
+            ]
+        )
         if not cursor.nextset():
             return seen
 
@@ -330,7 +513,9 @@ def several_statements(c):
 @test
 def several_statements_error_in_the_middle(c):
     c.autocommit = True
-    seen = [attempt(lambda: c.execute("INSERT INTO items (id) VALUES (8000); SELECT 1/0; SELECT 2"))]
+    seen = [
+        attempt(lambda: c.execute("INSERT INTO items (id) VALUES (8000); SELECT 1/0; SELECT 2"))
+    ]
     return [*seen, c.execute("SELECT count(*) FROM items WHERE id = 8000").fetchone(), state(c)]
 
 
@@ -346,8 +531,12 @@ def several_statements_with_transaction(c):
 
 @test
 def empty_query(c):
-    return [c.execute("").statusmessage, c.execute("", ()).statusmessage,
-            c.execute(" -- nothing").statusmessage, c.execute(";;").statusmessage]
+    return [
+        c.execute("").statusmessage,
+        c.execute("", ()).statusmessage,
+        c.execute(" -- nothing").statusmessage,
+        c.execute(";;").statusmessage,
+    ]
 
 
 @test
@@ -415,6 +604,7 @@ def isolation(level):
     def act(c):
         c.isolation_level = level
         return attempt(lambda: [c.execute("SHOW transaction_isolation").fetchone(), state(c)])
+
     return act
 
 
@@ -448,8 +638,9 @@ def autocommit(c):
 def warnings_of_transactions(c):
     c.autocommit = True
     notices = []
-    c.add_notice_handler(lambda diag: notices.append([diag.severity, diag.sqlstate,
-                                                      diag.message_primary]))
+    c.add_notice_handler(
+        lambda diag: notices.append([diag.severity, diag.sqlstate, diag.message_primary])
+    )
     for statement in ["BEGIN", "BEGIN", "COMMIT", "COMMIT", "ROLLBACK"]:
         c.execute(statement)
     return notices
@@ -469,7 +660,9 @@ def two_phase(c):
 @test
 def prepared_by_count(c):
     c.prepare_threshold = 2
-    seen = [c.execute("SELECT %s + id FROM items WHERE id = %s", (n, n)).fetchone() for n in range(1, 8)]
+    seen = [
+        c.execute("SELECT %s + id FROM items WHERE id = %s", (n, n)).fetchone() for n in range(1, 8)
+    ]
     # What the driver has prepared is in the server under the driver's names, or is it?
     return [seen, c.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()]
 
@@ -490,7 +683,11 @@ def prepared_many_and_dropped(c):
 def prepared_in_sql(c):
     c.execute("PREPARE p (int) AS SELECT name FROM items WHERE id = $1")
     seen = [c.execute("EXECUTE p (3)").fetchall(), c.execute("EXECUTE p (4)").statusmessage]
-    return [*seen, c.execute("DEALLOCATE p").statusmessage, attempt(lambda: c.execute("EXECUTE p (3)"))]
+    return [
+        *seen,
+        c.execute("DEALLOCATE p").statusmessage,
+        attempt(lambda: c.execute("EXECUTE p (3)")),
+    ]
 
 
 @test
@@ -504,8 +701,12 @@ def describe_prepared(c):
     pgconn = c.pgconn
     pgconn.prepare(b"named", b"SELECT id, name FROM items WHERE id = $1 AND name = $2")
     told = pgconn.describe_prepared(b"named")
-    return [told.status, told.nparams, [told.param_type(i) for i in range(told.nparams)],
-            [(told.fname(i).decode(), told.ftype(i)) for i in range(told.nfields)]]
+    return [
+        told.status,
+        told.nparams,
+        [told.param_type(i) for i in range(told.nparams)],
+        [(told.fname(i).decode(), told.ftype(i)) for i in range(told.nfields)],
+    ]
 
 
 @test
@@ -559,6 +760,7 @@ def pipeline(act):
     def run(c):
         c.autocommit = True
         return act(c)
+
     run.__name__ = "pipeline_" + act.__name__
     return test(run)
 
@@ -655,8 +857,14 @@ def server_cursor(c):
     with c.cursor("named") as cursor:
         cursor.itersize = 10
         cursor.execute("SELECT id, name FROM items ORDER BY id")
-        return [cursor.fetchone(), cursor.fetchmany(3), len(cursor.fetchall()), described(cursor),
-                cursor.statusmessage, cursor.rowcount]
+        return [
+            cursor.fetchone(),
+            cursor.fetchmany(3),
+            len(cursor.fetchall()),
+            described(cursor),
+            cursor.statusmessage,
+            cursor.rowcount,
+        ]
 
 
 @test
@@ -668,7 +876,9 @@ def server_cursor_parameters(c):
 @test
 def server_cursor_binary(c):
     with c.cursor("named", binary=True) as cursor:
-        return attempt(lambda: repr(cursor.execute("SELECT 1, amount FROM items ORDER BY id").fetchone()))
+        return attempt(
+            lambda: repr(cursor.execute("SELECT 1, amount FROM items ORDER BY id").fetchone())
+        )
 
 
 @test
@@ -690,6 +900,7 @@ def server_cursor_hold(c):
             cursor.execute("SELECT id FROM items ORDER BY id")
             c.commit()
             return cursor.fetchone()
+
     return attempt(act)
 
 
@@ -705,28 +916,39 @@ def server_cursors_two(c):
 def cursors_listed(c):
     with c.cursor("listed") as cursor:
         cursor.execute("SELECT 1")
-        return c.execute("SELECT name, is_holdable, is_scrollable FROM pg_cursors "
-                         "WHERE name <> ''").fetchall()
+        return c.execute(
+            "SELECT name, is_holdable, is_scrollable FROM pg_cursors " "WHERE name <> ''"
+        ).fetchall()
 
 
 @test
 def cursor_in_sql(c):
     c.execute("DECLARE d SCROLL CURSOR FOR SELECT id FROM items ORDER BY id")
     seen = []
-    for statement in ["FETCH 2 FROM d", "MOVE 3 FROM d", "FETCH PRIOR FROM d", "FETCH LAST FROM d",
-                      "FETCH ABSOLUTE 2 FROM d", "FETCH BACKWARD ALL FROM d", "FETCH 0 FROM d"]:
+    for statement in [
+        "FETCH 2 FROM d",
+        "MOVE 3 FROM d",
+        "FETCH PRIOR FROM d",
+        "FETCH LAST FROM d",
+        "FETCH ABSOLUTE 2 FROM d",
+        "FETCH BACKWARD ALL FROM d",
+        "FETCH 0 FROM d",
+    ]:
         cursor = c.execute(statement)
         seen.append([cursor.statusmessage, cursor.fetchall() if cursor.description else None])
     return [seen, c.execute("CLOSE d").statusmessage, attempt(lambda: c.execute("FETCH d"))]
 
 
 COPY_OUT = {
-    "table": "COPY items TO STDOUT", "query": "COPY (SELECT id, name FROM items ORDER BY id) TO STDOUT",
+    "table": "COPY items TO STDOUT",
+    "query": "COPY (SELECT id, name FROM items ORDER BY id) TO STDOUT",
     "binary": "COPY (SELECT id, name FROM items ORDER BY id) TO STDOUT (FORMAT binary)",
-    "csv": "COPY (SELECT id, name FROM items ORDER BY id) TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE *)",
+    "csv": "COPY (SELECT id, name FROM items ORDER BY id) TO STDOUT "
+    "(FORMAT csv, HEADER, FORCE_QUOTE *)",
     "options": "COPY (SELECT NULL, 'a|b') TO STDOUT (DELIMITER '|', NULL 'none')",
     "large": "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 20000)) TO STDOUT",
-    "empty": "COPY (SELECT 1 WHERE false) TO STDOUT", "error": "COPY (SELECT 1/0) TO STDOUT",
+    "empty": "COPY (SELECT 1 WHERE false) TO STDOUT",
+    "error": "COPY (SELECT 1/0) TO STDOUT",
     "late_error": "COPY (SELECT 1/(500 - n) FROM generate_series(1, 1000) n) TO STDOUT",
 }
 
@@ -737,7 +959,9 @@ def copy_out(statement):
             with c.cursor().copy(statement) as copy:
                 data = b"".join(copy)
             return [len(data), repr(data[:200])]
+
         return [attempt(read), state(c)]
+
     return act
 
 
@@ -749,8 +973,9 @@ for name, statement in COPY_OUT.items():
 
 @test
 def copy_out_rows(c):
-    with c.cursor().copy("COPY (SELECT id, name, amount FROM items ORDER BY id LIMIT 3) TO STDOUT "
-                         "(FORMAT binary)") as copy:
+    with c.cursor().copy(
+        "COPY (SELECT id, name, amount FROM items ORDER BY id LIMIT 3) TO STDOUT " "(FORMAT binary)"
+    ) as copy:
         copy.set_types(["int4", "text", "numeric"])
         return [repr(row) for row in copy.rows()]
 
@@ -760,6 +985,7 @@ def copy_out_left_early(c):
     def act():
         with c.cursor().copy("COPY (SELECT n FROM generate_series(1, 300000) n) TO STDOUT") as copy:
             return repr(bytes(copy.read()))
+
     return [attempt(act), state(c)]
 
 
@@ -770,11 +996,15 @@ def copy_in(name, statement, write):
             with cursor.copy(statement) as copy:
                 write(copy)
             return [cursor.statusmessage, cursor.rowcount]
+
         seen = [attempt(send), state(c)]
         if state(c) == "INTRANS":
-            seen.append(c.execute("SELECT count(*), min(name) FROM items WHERE id > 10000").fetchone())
+            seen.append(
+                c.execute("SELECT count(*), min(name) FROM items WHERE id > 10000").fetchone()
+            )
         c.rollback()
         return [*seen, c.execute("SELECT 1").fetchone()]
+
     act.__name__ = f"copy_in_{name}"
     test(act)
 
@@ -801,10 +1031,16 @@ copy_in("bad_row", COLUMNS, lambda copy: copy.write("10001\ta\nx\tb\n"))
 copy_in("duplicate", COLUMNS, lambda copy: copy.write("1\ta\n"))
 copy_in("given_up", COLUMNS, write_and_fail)
 copy_in("no_table", "COPY nowhere FROM STDIN", lambda copy: copy.write("1\n"))
-copy_in("large", COLUMNS, lambda copy: [copy.write_row((10001 + n, "x" * 1000)) for n in range(20000)])
-copy_in("large_bad_early", COLUMNS,
-        lambda copy: [copy.write(f"{'x' if n == 3 else 10001 + n}\t{'x' * 1000}\n")
-                      for n in range(20000)])
+copy_in(
+    "large", COLUMNS, lambda copy: [copy.write_row((10001 + n, "x" * 1000)) for n in range(20000)]
+)
+copy_in(
+    "large_bad_early",
+    COLUMNS,
+    lambda copy: [
+        copy.write(f"{'x' if n == 3 else 10001 + n}\t{'x' * 1000}\n") for n in range(20000)
+    ],
+)
 
 
 @test
@@ -871,15 +1107,20 @@ def notify(c):
         c.execute("LISTEN news")
         other.execute("NOTIFY news, 'one'")
         other.execute("SELECT pg_notify('news', 'two')")
-        return [(n.channel, n.payload, n.pid == other.info.backend_pid)
-                for n in c.notifies(timeout=5, stop_after=2)]
+        return [
+            (n.channel, n.payload, n.pid == other.info.backend_pid)
+            for n in c.notifies(timeout=5, stop_after=2)
+        ]
 
 
 @test
 def notice(c):
     notices = []
-    c.add_notice_handler(lambda diag: notices.append([diag.severity, diag.sqlstate,
-                                                      diag.message_primary, diag.message_hint]))
+    c.add_notice_handler(
+        lambda diag: notices.append(
+            [diag.severity, diag.sqlstate, diag.message_primary, diag.message_hint]
+        )
+    )
     c.execute("DO $$ BEGIN RAISE NOTICE 'told %', 1 USING HINT = 'h'; RAISE WARNING 'w'; END $$")
     return notices
 
@@ -895,12 +1136,26 @@ def notice_without_statement(c):
 @test
 def settings_reported(c):
     seen = []
-    for name, value in [("TimeZone", "Asia/Tokyo"), ("DateStyle", "German"), ("application_name", "é"),
-                        ("IntervalStyle", "iso_8601"), ("client_encoding", "latin1"),
-                        ("standard_conforming_strings", "off")]:
-        seen.append([name, attempt(lambda: c.execute(
-            sql.SQL("SET {} = {}").format(sql.Identifier(name.lower()), value)).statusmessage),
-            state(c), c.info.parameter_status(name)])
+    for name, value in [
+        ("TimeZone", "Asia/Tokyo"),
+        ("DateStyle", "German"),
+        ("application_name", "é"),
+        ("IntervalStyle", "iso_8601"),
+        ("client_encoding", "latin1"),
+        ("standard_conforming_strings", "off"),
+    ]:
+        seen.append(
+            [
+                name,
+                attempt(
+                    lambda: c.execute(
+                        sql.SQL("SET {} = {}").format(sql.Identifier(name.lower()), value)
+                    ).statusmessage
+                ),
+                state(c),
+                c.info.parameter_status(name),
+            ]
+        )
         c.commit() if state(c) == "INTRANS" else c.rollback()
     return seen
 
@@ -911,6 +1166,7 @@ def setting(statement, shown):
         if state(c) == "INERROR":
             c.rollback()
         return [seen, attempt(lambda: c.execute(shown).fetchone())]
+
     return act
 
 
@@ -922,17 +1178,25 @@ SETTINGS = {
     "local": ("SET LOCAL timezone = 'Asia/Tokyo'", "SHOW timezone"),
     "set_config": ("SELECT set_config('application_name', 'x', false)", "SHOW application_name"),
     "current_setting": ("SELECT current_setting('server_version_num')", "SHOW server_version_num"),
-    "custom": ("SET my.setting = 'x'", "SHOW my.setting"), "reset": ("RESET ALL", "SHOW timezone"),
-    "discard": ("DISCARD ALL", "SHOW timezone"), "role": ("SET ROLE postgres", "SELECT current_user"),
+    "custom": ("SET my.setting = 'x'", "SHOW my.setting"),
+    "reset": ("RESET ALL", "SHOW timezone"),
+    "discard": ("DISCARD ALL", "SHOW timezone"),
+    "role": ("SET ROLE postgres", "SELECT current_user"),
     "session": ("SET SESSION AUTHORIZATION postgres", "SELECT session_user"),
-    "names": ("SET NAMES 'UTF8'", "SHOW client_encoding"), "zone": ("SET TIME ZONE 'UTC'", "SHOW timezone"),
-    "characteristics": ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-                        "SHOW default_transaction_read_only"),
+    "names": ("SET NAMES 'UTF8'", "SHOW client_encoding"),
+    "zone": ("SET TIME ZONE 'UTC'", "SHOW timezone"),
+    "characteristics": (
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SHOW default_transaction_read_only",
+    ),
     "isolation": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SHOW transaction_isolation"),
-    "show_all": ("SELECT 1", "SHOW server_version"), "jit": ("SET jit = off", "SHOW jit"),
+    "show_all": ("SELECT 1", "SHOW server_version"),
+    "jit": ("SET jit = off", "SHOW jit"),
     "extra_float_digits": ("SET extra_float_digits = 3", "SHOW extra_float_digits"),
-    "idle": ("SET idle_in_transaction_session_timeout = '9s'",
-             "SHOW idle_in_transaction_session_timeout"),
+    "idle": (
+        "SET idle_in_transaction_session_timeout = '9s'",
+        "SHOW idle_in_transaction_session_timeout",
+    ),
 }
 
 for name, (statement, shown) in SETTINGS.items():
@@ -941,42 +1205,61 @@ for name, (statement, shown) in SETTINGS.items():
     test(act)
 
 STATEMENTS = {
-    "create_table": "CREATE TABLE made (id int)", "temp_table": "CREATE TEMP TABLE made (id int)",
-    "temp_as": "CREATE TEMP TABLE made AS SELECT 1 AS a", "view": "CREATE VIEW made AS SELECT 1 AS a",
-    "index": "CREATE INDEX ON items (name)", "truncate": "TRUNCATE typed", "lock": "LOCK items",
-    "do": "DO $$ BEGIN END $$", "explain": "EXPLAIN SELECT 1",
+    "create_table": "CREATE TABLE made (id int)",
+    "temp_table": "CREATE TEMP TABLE made (id int)",
+    "temp_as": "CREATE TEMP TABLE made AS SELECT 1 AS a",
+    "view": "CREATE VIEW made AS SELECT 1 AS a",
+    "index": "CREATE INDEX ON items (name)",
+    "truncate": "TRUNCATE typed",
+    "lock": "LOCK items",
+    "do": "DO $$ BEGIN END $$",
+    "explain": "EXPLAIN SELECT 1",
     "explain_analyze": "EXPLAIN (ANALYZE, TIMING off, SUMMARY off) SELECT 1",
-    "analyze": "ANALYZE items", "comment": "COMMENT ON TABLE items IS 'x'",
-    "grant": "GRANT SELECT ON items TO public", "for_update": "SELECT id FROM items WHERE id = 1 FOR UPDATE",
+    "analyze": "ANALYZE items",
+    "comment": "COMMENT ON TABLE items IS 'x'",
+    "grant": "GRANT SELECT ON items TO public",
+    "for_update": "SELECT id FROM items WHERE id = 1 FOR UPDATE",
     "for_share": "SELECT id FROM items WHERE id = 1 FOR SHARE SKIP LOCKED",
-    "merge": "MERGE INTO items i USING (VALUES (1)) v(id) ON i.id = v.id WHEN MATCHED THEN DO NOTHING",
-    "advisory": "SELECT pg_advisory_xact_lock(1)", "recursive":
-    "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 9) SELECT sum(n) FROM t",
+    "merge": "MERGE INTO items i USING (VALUES (1)) v(id) ON i.id = v.id "
+    "WHEN MATCHED THEN DO NOTHING",
+    "advisory": "SELECT pg_advisory_xact_lock(1)",
+    "recursive": "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 9) "
+    "SELECT sum(n) FROM t",
     "window": "SELECT id, row_number() OVER (ORDER BY id DESC) FROM items ORDER BY id LIMIT 2",
     "lateral": "SELECT a.id, b.n FROM items a, LATERAL (SELECT a.id * 2 AS n) b ORDER BY 1 LIMIT 2",
     "sample": "SELECT count(*) >= 0 FROM items TABLESAMPLE SYSTEM (10)",
     "catalogue": "SELECT relname FROM pg_class WHERE relname = 'items'",
     "information_schema": "SELECT column_name, data_type FROM information_schema.columns "
-                          "WHERE table_name = 'items' ORDER BY ordinal_position",
+    "WHERE table_name = 'items' ORDER BY ordinal_position",
     "regclass": "SELECT 'items'::regclass::text, to_regclass('nix')",
-    "large_object": "SELECT lo_from_bytea(471147, 'x')", "sequence": "SELECT nextval('typed_id_seq') > 0",
+    "large_object": "SELECT lo_from_bytea(471147, 'x')",
+    "sequence": "SELECT nextval('typed_id_seq') > 0",
     "lastval": "SELECT nextval('typed_id_seq') = lastval()",
-    "snapshot": "SELECT pg_export_snapshot() IS NOT NULL", "version": "SELECT version()",
-    "settings": "SELECT count(*) > 100 FROM pg_settings", "types": "SELECT count(*) > 100 FROM pg_type",
+    "snapshot": "SELECT pg_export_snapshot() IS NOT NULL",
+    "version": "SELECT version()",
+    "settings": "SELECT count(*) > 100 FROM pg_settings",
+    "types": "SELECT count(*) > 100 FROM pg_type",
     "activity": "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = pg_backend_pid()",
-    "client": "SELECT inet_client_addr() IS NOT NULL", "locks": "SELECT count(*) > 0 FROM pg_locks",
+    "client": "SELECT inet_client_addr() IS NOT NULL",
+    "locks": "SELECT count(*) > 0 FROM pg_locks",
     "system_columns": "SELECT ctid, tableoid::regclass::text, cmin FROM items WHERE id = 1",
-    "whole_row": "SELECT i FROM items i WHERE id = 1", "row_json": "SELECT row_to_json(i) FROM items i "
-    "WHERE id = 1", "aggregates": "SELECT count(*), sum(amount), string_agg(name, ',') FROM items "
-    "WHERE id < 4", "grouping": "SELECT id % 2, count(*) FROM items GROUP BY ROLLUP (1) ORDER BY 1",
-    "xml": "SELECT xmlelement(name a, 'b')", "json_table": "SELECT * FROM jsonb_each('{\"a\":1}')",
-    "unicode": "SELECT U&'\\00e9', 'naïve' AS \"ünïcode\"", "dollar": "SELECT $a$ it's $$ in $a$",
-    "escape": "SELECT E'a\\nb', e'\\x41'", "comments": "/* a /* b */ */ SELECT -- c\n 1",
+    "whole_row": "SELECT i FROM items i WHERE id = 1",
+    "row_json": "SELECT row_to_json(i) FROM items i " "WHERE id = 1",
+    "aggregates": "SELECT count(*), sum(amount), string_agg(name, ',') FROM items " "WHERE id < 4",
+    "grouping": "SELECT id % 2, count(*) FROM items GROUP BY ROLLUP (1) ORDER BY 1",
+    "xml": "SELECT xmlelement(name a, 'b')",
+    "json_table": "SELECT * FROM jsonb_each('{\"a\":1}')",
+    "unicode": "SELECT U&'\\00e9', 'naïve' AS \"ünïcode\"",
+    "dollar": "SELECT $a$ it's $$ in $a$",
+    "escape": "SELECT E'a\\nb', e'\\x41'",
+    "comments": "/* a /* b */ */ SELECT -- c\n 1",
     "ordinality": "SELECT * FROM unnest(ARRAY['a', 'b']) WITH ORDINALITY",
-    "values_limit": "VALUES (1), (2) ORDER BY 1 DESC LIMIT 1", "set_operations":
-    "SELECT 1 UNION SELECT 2 EXCEPT SELECT 2", "distinct_on":
-    "SELECT DISTINCT ON (id % 3) id FROM items ORDER BY id % 3, id", "select_into":
-    "SELECT 1 AS a INTO TEMP made", "vacuum_settings": "SHOW autovacuum", "checkpoint": "CHECKPOINT",
+    "values_limit": "VALUES (1), (2) ORDER BY 1 DESC LIMIT 1",
+    "set_operations": "SELECT 1 UNION SELECT 2 EXCEPT SELECT 2",
+    "distinct_on": "SELECT DISTINCT ON (id % 3) id FROM items ORDER BY id % 3, id",
+    "select_into": "SELECT 1 AS a INTO TEMP made",
+    "vacuum_settings": "SHOW autovacuum",
+    "checkpoint": "CHECKPOINT",
     "fetch_first": "SELECT id FROM items ORDER BY id FETCH FIRST 2 ROWS WITH TIES",
 }
 
@@ -987,16 +1270,19 @@ def statement_of(statement, arguments):
             cursor = c.execute(statement, arguments)
             rows = repr(cursor.fetchall()) if cursor.description else None
             return [cursor.statusmessage, described(cursor), rows]
+
         seen = [attempt(run), state(c)]
         c.rollback()
         return seen
+
     return act
 
 
 for name, statement in STATEMENTS.items():
     for way, arguments in [("simple", None), ("extended", ())]:
-        act = statement_of(statement.replace("%", "%%") if arguments is not None else statement,
-                           arguments)
+        act = statement_of(
+            statement.replace("%", "%%") if arguments is not None else statement, arguments
+        )
         act.__name__ = f"statement_{name}_{way}"
         test(act)
 
@@ -1010,6 +1296,7 @@ def function_call_message(c):
 @test
 def composite_type(c):
     from psycopg.types.composite import CompositeInfo
+
     info = CompositeInfo.fetch(c, "items")
     return [info.field_names, list(info.field_types)]
 
@@ -1017,12 +1304,14 @@ def composite_type(c):
 @test
 def enum_type_missing(c):
     from psycopg.types.enum import EnumInfo
+
     return repr(EnumInfo.fetch(c, "nothing"))
 
 
 @test
 def adaptation_by_oid(c):
     from psycopg.types import TypeInfo
+
     info = TypeInfo.fetch(c, "numeric")
     return [info.name, info.oid, info.array_oid, info.delimiter]
 
@@ -1042,6 +1331,7 @@ def asynchronous(c):
                 seen.append(type(error).__name__)
             await other.rollback()
             return [*seen, await (await other.execute("SELECT 1")).fetchone()]
+
     return asyncio.run(run())
 
 
@@ -1053,6 +1343,7 @@ def concurrent(c):
 
     async def run():
         return await asyncio.gather(*(one(n) for n in range(30)))
+
     return asyncio.run(run())
 
 
@@ -1061,8 +1352,13 @@ def class_rows(c):
     class Item:
         def __init__(self, id, name):
             self.shown = f"{id}: {name}"
-    return c.cursor(row_factory=class_row(Item)).execute(
-        "SELECT id, name FROM items WHERE id = 5").fetchone().shown
+
+    return (
+        c.cursor(row_factory=class_row(Item))
+        .execute("SELECT id, name FROM items WHERE id = 5")
+        .fetchone()
+        .shown
+    )
 
 
 @test
