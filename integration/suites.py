@@ -372,7 +372,7 @@ class Regress(Suite):
             for private, public in [
                 (str(output), "FOLDER"),
                 (str(servers.own), "FOLDER"),
-                (str(servers.targets[target]), "PORT"),
+                (f"port {servers.targets[target]}", "port PORT"),
             ]:
                 text = text.replace(private, public)
             results[path.stem] = result("passed", text)
