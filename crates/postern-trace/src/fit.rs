@@ -19,6 +19,11 @@ const ROWS_MAX: usize = 4_000;
 const ROUNDS: usize = 15;
 /// Rows that each leaning of the world outside is taken to have beforehand.
 const BEFOREHAND: f64 = 0.5;
+/// All alike, the popular, the very popular; with wordings of any age, and as in a copy of one
+/// moment.
+const LEANINGS: usize = 6;
+/// What is taken of them at first.
+const FIRST: [f64; LEANINGS] = [0.3, 0.3, 0.15, 0.1, 0.1, 0.05];
 /// Nodes of the integral, to each side, and their distance in standard deviations.
 const NODES: i32 = 10;
 const STEP: f64 = 0.5;
@@ -31,7 +36,7 @@ pub(crate) struct Fit {
     /// Every so many-th row is fitted.
     every: usize,
     /// By row, customers of elsewhere: the likelihood ratios to `q0`.
-    elsewhere: Vec<[f64; 3]>,
+    elsewhere: Vec<[f64; LEANINGS]>,
     /// Rows that belong to no customer.
     strangers: f64,
 }
@@ -71,9 +76,11 @@ impl Fit {
                 kept.map(|(_, row)| row).collect()
             }
         };
-        let elsewhere = rows.iter().filter_map(|row| model.list.rows.get(*row)).map(|row| {
+        let both = |row: &usize| Some((model.list.rows.get(*row)?, model.copied.get(*row)?));
+        let elsewhere = rows.iter().filter_map(both).map(|(row, copied)| {
             let base = model.background.share(row.subject).max(1e-300);
-            model.background.leanings(row.subject).map(|leaning| leaning / base)
+            let [a, b, c] = model.background.leanings(row.subject).map(|leaning| leaning / base);
+            [a, b, c, a * copied, b * copied, c * copied]
         });
         let strangers = model.list.strangers as f64 / every as f64;
         let strangers = if leaving.is_some() { strangers * 0.9 } else { strangers };
@@ -131,8 +138,13 @@ impl Fit {
     }
 
     /// Per row: how probable it is from elsewhere, and from the sources.
-    fn rows_of(&self, sources: &[&Column], leanings: &[f64; 3], shares: &[f64]) -> Vec<(f64, f64)> {
-        let of = |(row, elsewhere): (usize, &[f64; 3])| {
+    fn rows_of(
+        &self,
+        sources: &[&Column],
+        leanings: &[f64; LEANINGS],
+        shares: &[f64],
+    ) -> Vec<(f64, f64)> {
+        let of = |(row, elsewhere): (usize, &[f64; LEANINGS])| {
             let outside: f64 = elsewhere.iter().zip(leanings).map(|(r, w)| r * w).sum();
             let source = sources.iter().zip(shares);
             let source = source.map(|(column, w)| w * column.get(row).copied().unwrap_or(0.0));
@@ -143,17 +155,17 @@ impl Fit {
 
     /// The proportions that fit best: of the leanings, of the sources among each other, and of all
     /// sources together.
-    fn proportions(&self, sources: &[&Column]) -> ([f64; 3], Vec<f64>, f64) {
-        let mut leanings = [0.4, 0.4, 0.2];
+    fn proportions(&self, sources: &[&Column]) -> ([f64; LEANINGS], Vec<f64>, f64) {
+        let mut leanings = FIRST;
         let mut shares = vec![1.0 / sources.len().max(1) as f64; sources.len()];
         let mut part = if sources.is_empty() { 0.0 } else { 0.6 };
         let total = self.rows.len() as f64 + self.strangers;
         for _ in 0..ROUNDS {
-            let mut from_leanings = [BEFOREHAND; 3];
+            let mut from_leanings = [BEFOREHAND; LEANINGS];
             let mut from_sources = vec![1e-9; sources.len()];
             for (row, elsewhere) in self.elsewhere.iter().enumerate() {
                 let mut sum = 0.0;
-                let mut outside = [0.0; 3];
+                let mut outside = [0.0; LEANINGS];
                 for ((slot, ratio), leaning) in outside.iter_mut().zip(elsewhere).zip(leanings) {
                     *slot = (1.0 - part) * leaning * ratio;
                     sum += *slot;

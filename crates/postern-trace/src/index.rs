@@ -19,6 +19,8 @@ pub(crate) struct Index {
     sizes: Vec<[Sizes; 2]>,
     /// By account, what [`innocent::expected`] needs.
     pub(crate) masses: Vec<Vec<f64>>,
+    /// By account, the customers whom it was shown without a reason.
+    unexplained: Vec<f64>,
     /// Of the pools, in their order.
     pub(crate) pools: Vec<(Arc<str>, [Sizes; 2])>,
     /// What somebody could have taken who needs no log-in: all that anybody has worked with (not
@@ -41,6 +43,7 @@ impl Index {
         }
         everything.sort();
         let everything_sizes = sizes(&everything, &background);
+        let unexplained = sets.iter().map(|set| set.unexplained() as f64).collect();
         let masses = sets.iter().map(|set| innocent::mass(set, &background)).collect();
         let kinds = background.windows.kinds().count();
         let mut largest: Vec<Vec<u32>> = vec![Vec::new(); kinds];
@@ -76,11 +79,28 @@ impl Index {
             readers,
             sizes: of_accounts,
             masses,
+            unexplained,
             pools,
             everything,
             everything_sizes,
             one_account,
         }
+    }
+
+    /// By account: how probable it is that it is the one, if one is, before any list is seen. In
+    /// halves, every account is as probable as every other, and every record that somebody was
+    /// shown without a reason is as likely to be the one that leaked as every other.
+    pub(crate) fn shares(&self, tracer: &Tracer, reasons: bool) -> Vec<f64> {
+        let suspects = tracer.accounts.names.iter().zip(&self.unexplained);
+        let suspects = suspects.map(|(actor, weak)| (!tracer.is_shared(actor), *weak));
+        let count = suspects.clone().filter(|(is_one, _)| *is_one).count().max(1) as f64;
+        let all: f64 = suspects.clone().filter(|(is_one, _)| *is_one).map(|(_, weak)| weak).sum();
+        let share = |(is_one, weak): (bool, f64)| match (is_one, reasons && all > 0.0) {
+            (false, _) => 0.0,
+            (true, false) => 1.0 / count,
+            (true, true) => 0.5 / count + 0.5 * weak / all,
+        };
+        suspects.map(share).collect()
     }
 
     /// The sizes of an account's windows.

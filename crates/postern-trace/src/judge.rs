@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use crate::{
     Leak, Trace,
     background::at,
+    copied,
     fit::{Column, Fit, Fitted},
     index::Index,
     innocent::{self, Readers},
@@ -18,6 +19,7 @@ use crate::{
 
 mod details;
 mod kinds;
+mod taste;
 mod told;
 mod verdict;
 mod words;
@@ -58,6 +60,8 @@ struct Hypothesis {
     sceptical: f64,
     /// The part of the rows that each gave.
     parts: Vec<f64>,
+    /// The account whose customers the world outside prefers for reasons of its own.
+    taste: Option<usize>,
     /// Posteriors under both priors.
     posterior: (f64, f64),
 }
@@ -73,6 +77,8 @@ struct Case<'a> {
     counts: (f64, f64),
     /// By account, the share of the list that it would have by chance.
     expected: Vec<f64>,
+    /// By account, how probable it is before the list is seen that it is the one, if one is.
+    shares: Vec<f64>,
 }
 
 /// The hypotheses, most probable first.
@@ -91,15 +97,17 @@ pub(crate) fn judge(tracer: &Tracer, index: &Index, leak: &Leak) -> Trace {
         return words::nothing_known(&list);
     }
     let mixture = Mixture::new();
+    let copied = copied::ratios(&index.background, &list);
     let model = Model {
         background: &index.background,
         mixture: &mixture,
         list: &list,
+        copied: &copied,
         reasons: reasons::are_known(tracer),
     };
     let case = Case::new(tracer, index, model);
     let fit = Fit::new(&model, None);
-    let mut weighed = case.weigh(&fit);
+    let mut weighed = case.with_tastes(case.weigh(&fit), &fit);
     weighed.framed = case.framings(&weighed, &fit);
     let (verdict, named) = case.verdict(&weighed);
     case.told(&weighed, verdict, &named)
@@ -142,7 +150,12 @@ impl<'a> Case<'a> {
         let mut others: Vec<Source<'a>> = others.into_iter().map(weighed).collect();
         others.sort_by(by_ratio);
         sources.extend(others);
-        Self { tracer, index, model, sources, counts, expected }
+        let shares = index.shares(tracer, model.reasons);
+        Self { tracer, index, model, sources, counts, expected, shares }
+    }
+
+    fn share(&self, account: u32) -> f64 {
+        self.shares.get(at(account)).copied().unwrap_or(0.0).max(1e-12)
     }
 
     fn is_account(&self, position: usize) -> bool {
@@ -159,15 +172,14 @@ impl<'a> Case<'a> {
     /// The logarithms of both priors of these sources together. The flat one takes it to be open
     /// whether somebody inside did it, the sceptical one does not expect that.
     fn priors(&self, members: &[usize]) -> (f64, f64) {
-        let (accounts, others) = self.counts;
+        let (_, others) = self.counts;
         let pools = members.iter().filter(|member| !self.is_account(**member)).count();
-        let combinations = match members.len() - pools {
-            0 => 1.0,
-            1 => accounts,
-            2 => accounts * (accounts - 1.0).max(1.0) / 2.0,
-            _ => accounts * (accounts - 1.0).max(1.0) * (accounts - 2.0).max(1.0) / 6.0,
-        };
-        let combinations = combinations * others.powi(i32::try_from(pools).unwrap_or(1));
+        let shares = members.iter().filter_map(|member| self.account(*member));
+        let shares: f64 = shares.map(|account| self.share(account)).product();
+        // So many orders of the accounts are one set.
+        let orders = [1.0, 1.0, 2.0, 6.0].get(members.len() - pools).copied().unwrap_or(6.0);
+        let others = others.powi(i32::try_from(pools).unwrap_or(1));
+        let share = orders * shares / others;
         let (flat, sceptical) = match (members.len() - pools, pools) {
             (0, 0) => (0.25, 0.5),
             (0, 1) => (0.2, 0.3),
@@ -178,7 +190,7 @@ impl<'a> Case<'a> {
             (2, _) => (0.006, 0.002),
             _ => (0.02, 0.005),
         };
-        (f64::ln(flat / combinations), f64::ln(sceptical / combinations))
+        (f64::ln(flat * share), f64::ln(sceptical * share))
     }
 
     fn hypothesis(&self, members: &[usize], fitted: &Fitted) -> Hypothesis {
@@ -191,6 +203,7 @@ impl<'a> Case<'a> {
             flat,
             sceptical,
             parts: fitted.parts.clone(),
+            taste: None,
             posterior: (0.0, 0.0),
         }
     }
@@ -254,15 +267,16 @@ impl<'a> Case<'a> {
     fn posteriors(&self, mut hypotheses: Vec<Hypothesis>) -> Vec<Hypothesis> {
         // Accounts that were not fitted count as the last of those that were.
         let last = self.sources.iter().filter(|source| matches!(source.who, Who::Account(_)));
-        let fitted = hypotheses.iter().filter(|h| {
-            matches!(h.members.as_slice(), [one] if
-            self.is_account(*one))
-        });
-        let out = (self.counts.0 - fitted.count() as f64).max(0.0);
+        let single = |h: &Hypothesis| match (h.members.as_slice(), h.taste) {
+            ([one], None) => self.account(*one),
+            _ => None,
+        };
+        let fitted = hypotheses.iter().filter_map(single).map(|account| self.share(account));
+        let out = (1.0 - fitted.sum::<f64>()).max(0.0);
         let least = last.map(|s| s.tracks.log_ratio).take(FITTED.0 + 1).last();
         let least = least.unwrap_or(f64::NEG_INFINITY).min(0.0);
         let rest = if out > 0.0 { out.ln() + least } else { f64::NEG_INFINITY };
-        let (one_flat, one_sceptical) = (0.4 / self.counts.0, 0.1 / self.counts.0);
+        let (one_flat, one_sceptical) = (0.4_f64, 0.1_f64);
         let flat = hypotheses.iter().map(|h| h.flat + h.log_ratio);
         let flat = log_sum(flat.chain([rest + one_flat.ln()]).collect::<Vec<_>>().into_iter());
         let sceptical = hypotheses.iter().map(|h| h.sceptical + h.log_ratio);

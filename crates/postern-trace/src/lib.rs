@@ -28,6 +28,7 @@
 )]
 
 mod background;
+mod copied;
 mod field;
 mod fit;
 mod index;

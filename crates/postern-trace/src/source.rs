@@ -60,6 +60,12 @@ impl SourceSet {
         of.filter(|of| of.iter().any(|seen| !seen.weak)).filter_map(|of| Some(of.first()?.subject))
     }
 
+    /// How many distinct customers it had for weak reasons.
+    pub(crate) fn unexplained(&self) -> usize {
+        let of = self.seen.chunk_by(|a, b| a.subject == b.subject);
+        of.filter(|of| of.iter().any(|seen| seen.weak)).count()
+    }
+
     /// The distinct customers, ascending.
     pub(crate) fn subjects(&self) -> impl Iterator<Item = u32> {
         self.seen.chunk_by(|a, b| a.subject == b.subject).filter_map(|of| Some(of.first()?.subject))

@@ -43,6 +43,8 @@ pub(crate) struct Model<'a> {
     pub(crate) background: &'a Background,
     pub(crate) mixture: &'a Mixture,
     pub(crate) list: &'a Resolved,
+    /// See [`crate::copied`].
+    pub(crate) copied: &'a [f64],
     /// Whether anything tells readings with a reason from others.
     pub(crate) reasons: bool,
 }
@@ -286,6 +288,24 @@ impl<'a> Candidate<'a> {
             Some((number, model.log_row(row, explained, size)))
         };
         Track { rows: by_row.into_iter().filter_map(ratio).collect(), ..Track::default() }
+    }
+
+    /// By stratum: the share of its rows from elsewhere that would be of customers in this track.
+    pub(crate) fn masses(&self, model: &Model<'_>, track: &Track) -> Vec<f64> {
+        let background = model.background;
+        let (level, moved, window) = track.window;
+        let is_in = |seen: &Seen| {
+            (!track.unexplained || seen.weak)
+                && background.windows.at((level, moved), seen.time) == window
+        };
+        let mut masses = vec![0.0; background.strata];
+        for of_subject in self.set.all().chunk_by(|a, b| a.subject == b.subject) {
+            let Some(seen) = of_subject.iter().find(|seen| is_in(seen)) else { continue };
+            if let Some(mass) = masses.get_mut(usize::from(background.stratum(seen.subject))) {
+                *mass += background.share(seen.subject);
+            }
+        }
+        masses
     }
 
     /// The points that lie in a track.

@@ -191,6 +191,12 @@ impl Case<'_> {
         (0..10).all(|tenth| {
             let fit = Fit::new(&self.model, Some(tenth));
             let worth = |h: &Hypothesis| {
+                if let Some(position) = h.taste {
+                    let mut members = h.members.clone();
+                    members.push(position);
+                    let h = self.taste(&members, position, &fit);
+                    return h.flat + h.log_ratio;
+                }
                 let members = h.members.iter().filter_map(|m| self.sources.get(*m));
                 let columns: Vec<_> =
                     members.map(|source| fit.column(&source.tracks.best)).collect();

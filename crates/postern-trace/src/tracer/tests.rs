@@ -340,6 +340,32 @@ fn a_buyers_filter_speaks_against_nobody() {
 }
 
 #[test]
+fn a_copy_of_one_moment_names_nobody_who_read_then() {
+    let mut world = World::new(8, 20_000);
+    for customer in 0..20_000_usize {
+        let change = (customer * 7 % 30) as i64 * DAY;
+        for (ts, version) in [(-DAY, "old"), (change, "new")] {
+            world.values.push(ValueVersion {
+                ts: Timestamp(ts),
+                subject: subject(customer),
+                field: "email".into(),
+                value: Secret::new(format!("{version}.c{customer}@x.y")),
+            });
+        }
+    }
+    world.bulk("a3", 4_000);
+    let copied = |customer: &usize| {
+        let version = if customer * 7 % 30 <= 20 { "new" } else { "old" };
+        let email = Secret::new(format!("{version}.c{customer}@x.y"));
+        LeakRow { fields: vec![("email".into(), email)], ..LeakRow::default() }
+    };
+    let rows = world.anybody(600).iter().map(copied).collect();
+    let trace = world.tracer().trace(&Leak { rows });
+    assert_eq!(trace.actors, [], "{trace:?}");
+    assert!(trace.suspects.iter().all(|suspect| suspect.probability < 0.5), "{trace:?}");
+}
+
+#[test]
 fn rows_are_resolved_by_values_and_versions_tell_accounts_apart() {
     let mut world = World::new(7, 20_000);
     let customers: Vec<usize> = (1_000..1_030).collect();
