@@ -219,9 +219,10 @@ impl Session {
                 let keys = copy.query.guarded.keys.iter().zip(row.hidden);
                 let keys = keys.map(|(key, value)| {
                     let kind = leaves.get(key.leaf).ok_or(Unexpected)?.key_type;
-                    value.map(|value| written(kind, &value)).transpose()
+                    let key = value.map(|value| kind.binary(&value).ok_or(Unexpected));
+                    Ok(key.transpose()?.map(String::into_bytes))
                 });
-                let keys = keys.collect::<Result<Vec<_>, _>>()?;
+                let keys = keys.collect::<Result<Vec<_>, Unexpected>>()?;
                 self.copy_row(copy, &[&count.to_be_bytes(), visible], &keys, effects)
             }
         }
@@ -318,34 +319,4 @@ fn may_be_key(plan: &PlannedGuarded, leaf: usize, null: &str) -> bool {
             Some(KeyType::Uuid) => null.len() == 36,
             Some(KeyType::Text) | None => true,
         }
-}
-
-/// A key of the binary format as the text that names a subject.
-fn written(kind: KeyType, value: &[u8]) -> Result<Vec<u8>, Unexpected> {
-    match kind {
-        KeyType::Text => Ok(value.to_vec()),
-        KeyType::Int => {
-            let number = if let Ok(bytes) = value.try_into() {
-                i64::from_be_bytes(bytes)
-            } else if let Ok(bytes) = value.try_into() {
-                i64::from(i32::from_be_bytes(bytes))
-            } else if let Ok(bytes) = value.try_into() {
-                i64::from(i16::from_be_bytes(bytes))
-            } else {
-                return Err(Unexpected);
-            };
-            Ok(number.to_string().into_bytes())
-        }
-        KeyType::Uuid => {
-            let bytes: [u8; 16] = value.try_into().map_err(|_| Unexpected)?;
-            let mut text = String::with_capacity(36);
-            for (index, byte) in bytes.iter().enumerate() {
-                if matches!(index, 4 | 6 | 8 | 10) {
-                    text.push('-');
-                }
-                text.push_str(&format!("{byte:02x}"));
-            }
-            Ok(text.into_bytes())
-        }
-    }
 }

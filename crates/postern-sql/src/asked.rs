@@ -168,13 +168,24 @@ pub fn key_oid(name: &str) -> u32 {
     }
 }
 
-/// A key as the ledger has it, from a constant or a parameter.
+/// A key as the ledger has it, from a parameter.
 fn one(key_type: KeyType, value: &[u8], binary: bool) -> Option<String> {
     match (key_type, binary) {
-        (KeyType::Int, true) => Some(binary_int(value)?.to_string()),
-        (KeyType::Uuid, true) => Some(hyphenated(value.try_into().ok()?)),
+        // Which texts are equal is for the column's collation to say.
+        (KeyType::Text, _) => None,
+        (_, true) => key_type.binary(value),
         (_, false) => written(key_type, std::str::from_utf8(value).ok()?),
-        (KeyType::Text, true) => None,
+    }
+}
+
+impl KeyType {
+    /// A key in the binary form of any of its types, as the ledger has it; `None` if it is none.
+    pub fn binary(self, value: &[u8]) -> Option<String> {
+        match self {
+            Self::Int => Some(binary_int(value)?.to_string()),
+            Self::Uuid => Some(hyphenated(value.try_into().ok()?)),
+            Self::Text => std::str::from_utf8(value).ok().map(str::to_owned),
+        }
     }
 }
 

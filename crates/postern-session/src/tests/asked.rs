@@ -2,18 +2,22 @@
 
 use super::{holds::error, *};
 
+/// Bind with one parameter in a format.
+fn one(value: &[u8], format: i16) -> Bind<'_> {
+    Bind {
+        portal: "",
+        statement: "",
+        formats: vec![format],
+        parameters: vec![Some(value)],
+        result_formats: Vec::new(),
+    }
+}
+
 /// Parse, Bind with one parameter in a format and of a declared type, Execute.
 fn bound(table: &mut Table, sql: &str, (value, format): (&[u8], i16), declared: u32) {
     table.client(|out| {
         encode::parse(out, &Parse { name: "", sql, types: vec![declared] }).unwrap();
-        let bind = Bind {
-            portal: "",
-            statement: "",
-            formats: vec![format],
-            parameters: vec![Some(value)],
-            result_formats: Vec::new(),
-        };
-        encode::bind(out, &bind).unwrap();
+        encode::bind(out, &one(value, format)).unwrap();
         encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
         encode::sync(out);
     });
@@ -91,14 +95,7 @@ fn a_key_that_can_not_be_read_is_refused() {
         });
         table.told();
         table.client(|out| {
-            let bind = Bind {
-                portal: "",
-                statement: "",
-                formats: vec![format],
-                parameters: vec![Some(value)],
-                result_formats: Vec::new(),
-            };
-            encode::bind(out, &bind).unwrap();
+            encode::bind(out, &one(value, format)).unwrap();
         });
         let told = table.told();
         assert!(told.contains(&"refused by asked_key".to_owned()), "{value:?}: {told:?}");
@@ -150,14 +147,7 @@ fn an_offset_goes_on_through_the_portions_of_a_portal() {
     let sql = "SELECT email FROM customers WHERE id > 0 ORDER BY id OFFSET $1";
     table.client(|out| {
         encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
-        let bind = Bind {
-            portal: "",
-            statement: "",
-            formats: Vec::new(),
-            parameters: vec![Some(b"1")],
-            result_formats: Vec::new(),
-        };
-        encode::bind(out, &bind).unwrap();
+        encode::bind(out, &one(b"1", 0)).unwrap();
         encode::execute(out, &Execute { portal: "", max_rows: 1 }).unwrap();
         encode::flush(out);
     });
