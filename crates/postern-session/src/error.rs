@@ -84,7 +84,7 @@ pub enum Failure {
          {needed}"
     )]
     ParameterCount { given: usize, statement: String, needed: usize },
-    #[error("what a look-up searches for must be a constant in EXECUTE")]
+    #[error("whom a statement searches for or asks about must be a constant in EXECUTE")]
     LookupArgument,
     #[error("{}", .0.refusal.message)]
     Unreadable(Box<crate::judge::Refused>),

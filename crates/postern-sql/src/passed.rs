@@ -36,7 +36,7 @@ impl Passed {
             }
         };
         let rows = rows.filter(|rows| *rows <= PASSED_MAX);
-        rows.and_then(|rows| u64::try_from(rows).ok()).ok_or_else(crate::query::skipped)
+        rows.and_then(|rows| u64::try_from(rows).ok()).ok_or_else(too_far)
     }
 
     /// The parameter that it hangs on.
@@ -45,6 +45,18 @@ impl Passed {
             Self::Constant(_) => None,
             Self::Parameter(number) => Some(number),
         }
+    }
+}
+
+pub(crate) fn too_far() -> Refusal {
+    Refusal {
+        sqlstate: "42501",
+        rule: "folded_lookup",
+        message: format!(
+            "an OFFSET over rows that are narrowed down to records must be a whole number from 0 \
+             to {PASSED_MAX}: what it skips is recorded"
+        ),
+        hint: "go on by the last key: WHERE id > last ORDER BY id LIMIT n".to_owned(),
     }
 }
 

@@ -290,7 +290,8 @@ impl<'a> Analysis<'a> {
                 "folded_lookup",
                 "an aggregate, sub-select or set operation that is narrowed down to single \
                  records is not allowed for this role",
-                "select the records themselves, or count without naming a key",
+                "name customers by their own keys, as whole numbers or UUIDs (WHERE key = value), \
+                 select the records themselves, or count without picking any",
             );
         }
         self.close_windows()?;

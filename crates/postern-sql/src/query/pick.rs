@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     KeyType, Refusal, ast,
-    passed::{PASSED_MAX, Passed},
+    passed::{PASSED_MAX, Passed, too_far},
     refusal::{Judged, refusal},
     taint::Rows,
 };
@@ -78,7 +78,7 @@ impl Analysis<'_> {
         } else if let Some(rows) = offset.and_then(constant).filter(|rows| *rows <= PASSED_MAX) {
             Passed::Constant(rows)
         } else {
-            return Err(skipped());
+            return Err(too_far());
         };
         let bigint = |node| ast::cast(node, ast::type_name("pg_catalog", "int8", &[], false));
         let rows = match passed {
@@ -275,7 +275,7 @@ pub(crate) fn skipped() -> Refusal {
     refusal(
         "folded_lookup",
         "rows of single records can't be passed over: what LIMIT leaves out in a sub-select, and \
-         what a computed OFFSET, one in a cursor or COPY, or a long one skips, can't be accounted",
+         what OFFSET skips in a cursor or in COPY, can't be accounted",
         "put LIMIT at the end of the statement, go on by the last key (WHERE id > last ORDER BY id \
          LIMIT n), or narrow down to one customer (WHERE key = value)",
     )

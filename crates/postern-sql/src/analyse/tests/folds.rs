@@ -195,6 +195,10 @@ fn what_an_offset_skips_of_single_records_is_passed_over_by_the_gateway() {
     ] {
         assert_eq!(passed(sql), None, "{sql}");
     }
+    let far = refusal_of("SELECT id FROM customers WHERE id > 5 OFFSET 10001");
+    assert!(far.message.contains("from 0 to 10000"), "{far:?}");
+    let counted = refusal_of("SELECT count(*) FROM customers WHERE id = '0x5'");
+    assert!(counted.hint.starts_with("name customers by their own keys"), "{counted:?}");
     let by_parameter = "SELECT id FROM customers WHERE id > $1 LIMIT $2 OFFSET $3";
     assert_eq!(passed(by_parameter), Some(Passed::Parameter(3)));
     check(
