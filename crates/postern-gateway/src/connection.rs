@@ -176,7 +176,7 @@ pub(crate) async fn serve(
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
     }
-    login::ready(&mut greeting, number, secret)?;
+    login::ready(&mut greeting, server.cancel.process_id, secret)?;
     let client = client.to_string().into();
     shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
     let reasons = shared.reasons.activate(&actor).await;
@@ -480,7 +480,8 @@ impl Connection<'_> {
 
     /// Leaves nothing running on the server.
     async fn end(&mut self) {
-        if !self.session.is_idle() {
+        let over = self.session.is_over();
+        if !over && !self.session.is_idle() {
             self.cancel_upstream();
         }
         let mut last = Vec::new();
@@ -490,8 +491,11 @@ impl Connection<'_> {
                 self.tell(hold);
             }
         }
-        self.server.output.clear();
-        encode::terminate(&mut self.server.output);
+        // What a client sends before it says goodbye is done, though nobody waits for it.
+        if !over {
+            self.server.output.clear();
+            encode::terminate(&mut self.server.output);
+        }
         let server = &mut self.server;
         let last = async {
             server.writer.write_all_buf(&mut server.output).await?;

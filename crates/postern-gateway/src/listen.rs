@@ -374,7 +374,7 @@ async fn connection(
 async fn turn_away(mut stream: TcpStream, sqlstate: SqlState, message: &str) {
     let mut out = BytesMut::new();
     let severity = Severity::Fatal;
-    let report = Report { severity, sqlstate, message, detail: None, hint: None };
+    let report = Report { severity, sqlstate, message, detail: None, hint: None, position: None };
     encode::error_response(&mut out, &report);
     // Whoever is turned away may be gone already.
     let _ = stream.write_all(&out).await;

@@ -23,6 +23,8 @@ use crate::{
     upstream::{self, BoxedStream, Connected},
 };
 
+mod start;
+
 /// A client that has proved who it is, with a server connection of its own.
 pub(crate) struct LoggedIn {
     pub(crate) actor: Actor,
@@ -50,20 +52,8 @@ pub(crate) enum LoginError {
     Refused { sqlstate: SqlState, message: String },
 }
 
-/// Start-up parameters that a judged actor may set; everything else could change what the server
-/// reads or shows.
-const PARAMETERS: [&str; 6] = [
-    "application_name",
-    "client_encoding",
-    "datestyle",
-    "extra_float_digits",
-    "intervalstyle",
-    "timezone",
-];
 /// Messages before the log-in are short.
 const LOGIN_BYTES_MAX: usize = 16 * 1024;
-/// What every failed log-in says, whatever failed.
-const NO_ENTRY: &str = "password authentication failed";
 
 /// The connection of somebody who has not logged in yet.
 struct Door<'a> {
@@ -91,7 +81,7 @@ pub(crate) async fn login(
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
     match door.enter(&parameters).await {
-        Ok((actor, role_name, role)) => door.finish((actor, role_name, role), &parameters).await,
+        Ok((entered, settings)) => door.finish(entered, &settings).await,
         Err(error) => {
             door.tell(&error).await;
             Err(error)
@@ -100,6 +90,8 @@ pub(crate) async fn login(
 }
 
 type Parameters = Vec<(String, String)>;
+/// Who has come in, with the role and its name.
+type Entered = (Actor, Arc<str>, Role);
 
 impl<'a> Door<'a> {
     /// TLS where it is asked for, then the start-up message.
@@ -190,7 +182,7 @@ impl<'a> Door<'a> {
     async fn enter(
         &mut self,
         parameters: &[(String, String)],
-    ) -> Result<(Actor, Arc<str>, Role), LoginError> {
+    ) -> Result<(Entered, start::Settings), LoginError> {
         let shared = self.shared;
         let find = |name: &str| {
             parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -228,40 +220,29 @@ impl<'a> Door<'a> {
         let (Some(role), true) = (role, shared.policy.decide(&request).permitted) else {
             return Err(self.no_entry(&actor, "the role may not connect"));
         };
-        self.check_parameters(&actor, role.kind, parameters)?;
-        Ok((actor, account.role.clone(), role))
+        let settings = self.settings(&actor, role.kind, parameters)?;
+        Ok(((actor, account.role.clone(), role), settings))
     }
 
-    fn check_parameters(
+    /// What the server is to be told of the start-up parameters.
+    fn settings(
         &self,
         actor: &Actor,
         kind: Kind,
         parameters: &[(String, String)],
-    ) -> Result<(), LoginError> {
-        let database = &self.shared.settings.upstream.database;
-        for (name, value) in parameters {
-            let lower = name.to_ascii_lowercase();
-            let fine = match &*lower {
-                "user" => true,
-                "database" if value == database => true,
-                "database" => {
-                    let message = format!("database \"{value}\" does not exist here");
-                    return Err(refused(SqlState::INVALID_CATALOG_NAME, &message));
-                }
-                "options" => value.trim().is_empty() || kind == Kind::PassThrough,
-                "replication" => matches!(&**value, "" | "false" | "off" | "no" | "0"),
-                "client_encoding" => is_utf8(value) || kind == Kind::PassThrough,
-                name if name.starts_with("_pq_.") => true,
-                name => PARAMETERS.contains(&name) || kind == Kind::PassThrough,
-            };
-            if !fine {
-                let why = format!("start-up parameter `{name}`");
-                self.note_refused(actor, &why);
-                let message = format!("start-up parameter \"{name}\" can't be set to this here");
-                return Err(refused(SqlState::INSUFFICIENT_PRIVILEGE, &message));
-            }
+    ) -> Result<start::Settings, LoginError> {
+        let upstream = &self.shared.settings.upstream;
+        let asked = parameters.iter().find(|(name, _)| name == "database");
+        if let Some((_, other)) = asked.filter(|(_, asked)| *asked != upstream.database) {
+            let message = format!("database \"{other}\" does not exist");
+            return Err(refused(SqlState::INVALID_CATALOG_NAME, &message));
         }
-        Ok(())
+        start::settings(parameters, kind, &upstream.search_path).map_err(|denied| {
+            let start::Denied { name, hint } = denied;
+            self.note_refused(actor, &format!("start-up parameter `{name}`"));
+            let message = format!("start-up parameter \"{name}\" can't be set to this: {hint}");
+            refused(SqlState::INSUFFICIENT_PRIVILEGE, &message)
+        })
     }
 
     /// The SCRAM-SHA-256 exchange (RFC 7677). Says whether the client knows the password; fails
@@ -303,9 +284,11 @@ impl<'a> Door<'a> {
         upstream::frame(&mut self.stream, &mut self.buffer, &self.reader).await
     }
 
+    /// Every failed log-in says the same, whatever failed.
     fn no_entry(&self, actor: &Actor, why: &str) -> LoginError {
         self.note_refused(actor, why);
-        refused(SqlState::INVALID_PASSWORD, NO_ENTRY)
+        let message = format!("password authentication failed for user \"{actor}\"");
+        refused(SqlState::INVALID_PASSWORD, &message)
     }
 
     fn note_refused(&self, actor: &Actor, why: &str) {
@@ -324,7 +307,8 @@ impl<'a> Door<'a> {
         };
         let severity = Severity::Fatal;
         let mut out = BytesMut::new();
-        let report = Report { severity, sqlstate, message, detail: None, hint: None };
+        let report =
+            Report { severity, sqlstate, message, detail: None, hint: None, position: None };
         encode::error_response(&mut out, &report);
         // The client may be gone; there is nobody else to tell.
         let _ = self.stream.write_all(&out).await;
@@ -334,22 +318,16 @@ impl<'a> Door<'a> {
     /// Connects to the server in the actor's place and prepares what the client is greeted with.
     async fn finish(
         mut self,
-        (actor, role_name, role): (Actor, Arc<str>, Role),
-        parameters: &[(String, String)],
+        (actor, role_name, role): Entered,
+        settings: &[(String, String)],
     ) -> Result<Option<LoggedIn>, LoginError> {
         let shared = self.shared;
+        // Of two values for one setting the server takes the last: the client's, where it has a
+        // say.
         let pinned = pinned(shared, role.kind);
-        let mut wanted: Vec<(&str, &str)> = Vec::new();
-        for (name, value) in parameters {
-            let lower = name.to_ascii_lowercase();
-            let asked = !matches!(&*lower, "user" | "database" | "replication")
-                && !lower.starts_with("_pq_.")
-                && !pinned.iter().any(|(known, _)| *known == lower);
-            if asked && !(lower == "options" && value.trim().is_empty()) {
-                wanted.push((name, value));
-            }
-        }
-        wanted.extend(pinned.iter().map(|(name, value)| (*name, value.as_str())));
+        let mut wanted: Vec<(&str, &str)> =
+            pinned.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        wanted.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let limit = shared.settings.limits.message_bytes_max;
         let server = match upstream::connect(&shared.settings.upstream, &wanted, limit).await {
             Ok(server) => server,
@@ -369,7 +347,7 @@ impl<'a> Door<'a> {
         for (name, value) in &server.parameters {
             let value = match name.as_str() {
                 "session_authorization" => actor.as_str(),
-                "is_superuser" => "off",
+                "is_superuser" if role.kind != Kind::PassThrough => "off",
                 _ => value,
             };
             encode::parameter_status(&mut greeting, name, value)?;
@@ -382,10 +360,9 @@ impl<'a> Door<'a> {
 /// The end of the greeting: the key for cancel requests, and that queries may come.
 pub(crate) fn ready(
     greeting: &mut BytesMut,
-    connection: u64,
+    process_id: i32,
     secret: [u8; 4],
 ) -> Result<(), encode::EncodeError> {
-    let process_id = i32::try_from(connection).unwrap_or(0);
     encode::backend_key_data(greeting, process_id, &secret)?;
     encode::ready_for_query(greeting, TransactionStatus::Idle);
     Ok(())
@@ -411,11 +388,6 @@ fn pinned(shared: &Shared, kind: Kind) -> Vec<(&'static str, String)> {
             limits.idle_in_transaction_timeout.as_millis().to_string(),
         ),
     ]
-}
-
-fn is_utf8(encoding: &str) -> bool {
-    let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
-    matches!(&*plain.to_ascii_lowercase(), "utf8" | "unicode" | "auto")
 }
 
 fn refused(sqlstate: SqlState, message: &str) -> LoginError {

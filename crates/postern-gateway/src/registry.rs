@@ -61,14 +61,31 @@ struct Session {
     commands: UnboundedSender<Command>,
 }
 
+impl Session {
+    fn client_key(&self) -> ClientKey {
+        (self.upstream.process_id, self.secret)
+    }
+}
+
 /// All sessions of the process. The lock is held for a look-up or an insertion, never across I/O.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     next: AtomicU64,
     /// Set once, with the lock held, so that each session is told by `drain` or by `register`.
     draining: AtomicBool,
-    sessions: Mutex<HashMap<u64, Session>>,
+    sessions: Mutex<Sessions>,
 }
+
+#[derive(Debug, Default)]
+struct Sessions {
+    by_number: HashMap<u64, Session>,
+    /// By what a client must name to cancel: the server's process and the gateway's own secret.
+    by_key: HashMap<ClientKey, u64>,
+}
+
+/// What a client's cancel request names. The process is the server's own, so that a client finds
+/// itself in `pg_stat_activity`; the secret is not.
+type ClientKey = (i32, [u8; 4]);
 
 /// Takes the session out of the registry when its connection ends, however it ends.
 #[derive(Debug)]
@@ -79,7 +96,12 @@ pub(crate) struct Registered<'a> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        self.registry.lock().remove(&self.connection);
+        let mut sessions = self.registry.lock();
+        if let Some(ended) = sessions.by_number.remove(&self.connection)
+            && sessions.by_key.get(&ended.client_key()) == Some(&self.connection)
+        {
+            sessions.by_key.remove(&ended.client_key());
+        }
     }
 }
 
@@ -102,29 +124,31 @@ impl Registry {
             // A log-in that was under way when the others were told. Its receiver is the caller's.
             let _ = commands.send(Command::Drain);
         }
-        sessions.insert(connection, Session { info, secret, upstream, commands });
+        let session = Session { info, secret, upstream, commands };
+        sessions.by_key.insert(session.client_key(), connection);
+        sessions.by_number.insert(connection, session);
         Registered { registry: self, connection }
     }
 
     pub(crate) fn sessions(&self) -> Vec<SessionInfo> {
         let mut all: Vec<SessionInfo> =
-            self.lock().values().map(|session| session.info.clone()).collect();
+            self.lock().by_number.values().map(|session| session.info.clone()).collect();
         all.sort_by_key(|info| info.connection);
         all
     }
 
     /// The server's side of the session that a client's cancel request names.
     pub(crate) fn cancel_key(&self, process_id: i32, secret: &[u8]) -> Option<CancelKey> {
-        let connection = u64::try_from(process_id).ok()?;
+        let key = (process_id, secret.try_into().ok()?);
         let sessions = self.lock();
-        let session = sessions.get(&connection)?;
-        (session.secret == secret).then(|| session.upstream.clone())
+        let connection = sessions.by_key.get(&key)?;
+        sessions.by_number.get(connection).map(|session| session.upstream.clone())
     }
 
     /// Tells all sessions of an actor; how many there were.
     pub(crate) fn suspend(&self, actor: &Actor) -> usize {
         let sessions = self.lock();
-        let theirs = sessions.values().filter(|session| session.info.actor == *actor);
+        let theirs = sessions.by_number.values().filter(|session| session.info.actor == *actor);
         theirs.filter(|session| session.commands.send(Command::Suspend).is_ok()).count()
     }
 
@@ -136,13 +160,13 @@ impl Registry {
     pub(crate) fn drain(&self) {
         let sessions = self.lock();
         self.draining.store(true, Ordering::Relaxed);
-        for session in sessions.values() {
+        for session in sessions.by_number.values() {
             // A connection that is gone already needs no telling.
             let _ = session.commands.send(Command::Drain);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Session>> {
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
         // Every change is one insertion or removal, so a panic leaves nothing half done.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

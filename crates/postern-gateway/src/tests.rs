@@ -140,7 +140,8 @@ async fn an_unknown_name_looks_like_a_wrong_password() {
     let world = World::start(&[]);
     let unknown = world.login_answer("nobody", "x").await;
     let wrong = world.login_answer("ana", "x").await;
-    assert_eq!(unknown, wrong);
+    assert!(wrong.contains("for user \\\"ana\\\""), "{wrong}");
+    assert_eq!(unknown.replace("nobody", "ana"), wrong, "but for the client's own word");
     let refused = |notes: Vec<Note>| {
         notes.iter().filter(|note| matches!(note, Note::LoginRefused { .. })).count()
     };
@@ -200,6 +201,14 @@ async fn a_client_that_vanishes_leaves_nothing_running() {
     drop(ana);
     world.wait_for_statements(0).await;
     world.client("ana").await;
+}
+
+#[tokio::test]
+async fn a_client_finds_its_own_process() {
+    let world = World::start(&[]);
+    let mut raw = world.raw("ana").await;
+    let pid = raw.query("SELECT pg_backend_pid()").await.rows;
+    assert_eq!(pid, [[raw.process_id.to_string()]]);
 }
 
 #[tokio::test]

@@ -152,6 +152,7 @@ impl Session {
             rule: "encoding",
             message: "invalid byte sequence for encoding \"UTF8\"".to_owned(),
             hint: "send UTF-8; the gateway takes no other client encoding".to_owned(),
+            position: None,
         };
         let done = match frame.tag() {
             _ if self.skipping => Ok(()),
@@ -539,6 +540,7 @@ fn function_call() -> Refusal {
         rule: "function_call",
         message: "function calls by the protocol's own message are not allowed".to_owned(),
         hint: "call the function in a SELECT".to_owned(),
+        position: None,
     }
 }
 
@@ -548,5 +550,6 @@ fn local_among_others() -> Refusal {
         rule: "local_among_others",
         message: "this can't be said together with other statements".to_owned(),
         hint: "send the statements one by one".to_owned(),
+        position: None,
     }
 }

@@ -21,6 +21,10 @@ pub trait ClientFacing {
     fn hint(&self) -> Option<Cow<'_, str>> {
         None
     }
+    /// Where in the client's text it is, in characters counted from 1.
+    fn position(&self) -> Option<usize> {
+        None
+    }
     /// Whether the connection ends with it.
     fn severity(&self) -> Severity {
         Severity::Error
@@ -38,6 +42,7 @@ pub trait ClientFacing {
                 message: &self.message(),
                 detail: None,
                 hint: self.hint().as_deref(),
+                position: self.position(),
             },
         );
     }
@@ -69,15 +74,17 @@ pub enum Failure {
     NotRecorded,
     #[error("the ledger is full, so nothing was released")]
     LedgerFull,
-    #[error("prepared statement `{0}` does not exist")]
+    #[error("{} does not exist", prepared(.0))]
     NoStatement(String),
-    #[error("portal `{0}` does not exist")]
+    #[error("portal \"{0}\" does not exist")]
     NoPortal(String),
-    #[error("prepared statement `{0}` already exists")]
+    #[error("cursor \"{0}\" does not exist")]
+    NoCursor(String),
+    #[error("prepared statement \"{0}\" already exists")]
     StatementExists(String),
-    #[error("cursor `{0}` already exists")]
+    #[error("cursor \"{0}\" already exists")]
     CursorExists(String),
-    #[error("wrong number of parameters for prepared statement `{0}`")]
+    #[error("wrong number of parameters for prepared statement \"{0}\"")]
     ArgumentCount(String),
     #[error(
         "bind message supplies {given} parameters, but prepared statement \"{statement}\" requires \
@@ -92,7 +99,7 @@ pub enum Failure {
     CursorJump,
     #[error("only a query that was prepared can be executed by EXECUTE")]
     NotExecutable,
-    #[error("can't insert multiple commands into a prepared statement")]
+    #[error("cannot insert multiple commands into a prepared statement")]
     ManyStatements,
     #[error("cached plan must not change result type")]
     PlanChanged,
@@ -116,6 +123,15 @@ pub enum Failure {
     ShuttingDown,
 }
 
+/// As PostgreSQL names it.
+fn prepared(name: &str) -> String {
+    if name.is_empty() {
+        "unnamed prepared statement".to_owned()
+    } else {
+        format!("prepared statement \"{name}\"")
+    }
+}
+
 impl ClientFacing for Failure {
     fn sqlstate(&self) -> SqlState {
         match self {
@@ -124,7 +140,7 @@ impl ClientFacing for Failure {
             Self::NotRecorded => SqlState::IO_ERROR,
             Self::LedgerFull => SqlState::DISK_FULL,
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
-            Self::NoPortal(_) => SqlState::INVALID_CURSOR_NAME,
+            Self::NoPortal(_) | Self::NoCursor(_) => SqlState::INVALID_CURSOR_NAME,
             Self::StatementExists(_) => SqlState::DUPLICATE_STATEMENT,
             Self::CatalogueChanged => SqlState::SERIALIZATION_FAILURE,
             Self::CatalogueUnknown => SqlState::CANNOT_CONNECT_NOW,
@@ -163,6 +179,7 @@ impl ClientFacing for Failure {
             Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
             | Self::NoPortal(_)
+            | Self::NoCursor(_)
             | Self::StatementExists(_)
             | Self::CursorExists(_)
             | Self::ArgumentCount(_)
@@ -190,6 +207,7 @@ impl ClientFacing for Failure {
             | Self::LedgerFull
             | Self::NoStatement(_)
             | Self::NoPortal(_)
+            | Self::NoCursor(_)
             | Self::StatementExists(_)
             | Self::CursorExists(_)
             | Self::ArgumentCount(_)
@@ -217,6 +235,7 @@ impl ClientFacing for Failure {
             Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)
+            | Self::NoCursor(_)
             | Self::StatementExists(_)
             | Self::CursorExists(_)
             | Self::ArgumentCount(_)
@@ -245,6 +264,10 @@ impl ClientFacing for Refusal {
 
     fn hint(&self) -> Option<Cow<'_, str>> {
         (!self.hint.is_empty()).then(|| (&*self.hint).into())
+    }
+
+    fn position(&self) -> Option<usize> {
+        self.position
     }
 
     fn kind(&self) -> ErrorKind {

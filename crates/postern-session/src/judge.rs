@@ -174,6 +174,7 @@ impl PlannedGuarded {
             rule: "parameter_type",
             message: "a parameter that decides what a reason reads must be a text".to_owned(),
             hint: "declare it as text, or leave its type open".to_owned(),
+            position: None,
         }))
     }
 
@@ -444,6 +445,7 @@ impl Judge {
                     rule: "syntax",
                     message: error.message,
                     hint: String::new(),
+                    position: error.position,
                 };
                 return Judged::Refused(Refused {
                     refusal,
@@ -540,6 +542,7 @@ fn blind() -> Refused {
             rule: "no_catalogue",
             message: "the database's catalogue can't be read at the moment".to_owned(),
             hint: "try again soon".to_owned(),
+            position: None,
         },
         fingerprint: StatementFingerprint::default(),
         statement: "".into(),

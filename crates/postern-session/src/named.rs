@@ -50,7 +50,7 @@ impl About {
     /// What the client is told if the server does not know it.
     pub(crate) fn missing(&self) -> Failure {
         let name = self.name.clone();
-        if self.is_cursor { Failure::NoPortal(name) } else { Failure::NoStatement(name) }
+        if self.is_cursor { Failure::NoCursor(name) } else { Failure::NoStatement(name) }
     }
 }
 

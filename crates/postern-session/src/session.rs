@@ -7,7 +7,7 @@ use std::{
 
 use bytes::BytesMut;
 use postern_model::Timestamp;
-use postern_wire::{Frame, Parse, TransactionStatus, encode};
+use postern_wire::{Backend, Frame, Parse, TransactionStatus, encode};
 
 use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
@@ -315,6 +315,8 @@ pub struct Session {
     /// Whom the actor may see at the moment of the input that is being handled.
     pub(crate) present: (Arc<Entitled>, Timestamp),
     pub(crate) copy_in: CopyIn,
+    /// The client has said goodbye, or has been told by the server that it is over.
+    pub(crate) over: bool,
     pub(crate) closed: bool,
 }
 
@@ -345,6 +347,7 @@ impl Session {
             untold: Vec::new(),
             present: (Arc::new(Entitled::none()), Timestamp(0)),
             copy_in: CopyIn::No,
+            over: false,
             closed: false,
         }
     }
@@ -433,9 +436,11 @@ impl Session {
         self.present.1 = view.now;
         match input {
             Input::Client(frame) if self.profile.kind == Kind::PassThrough => {
+                self.over |= frame.tag() == b'X';
                 to_server(frame.raw(), effects);
             }
             Input::Server(frame) if self.profile.kind == Kind::PassThrough => {
+                self.over |= is_last(&frame);
                 self.outbox.bytes(frame.raw(), effects);
             }
             Input::Client(frame) => {
@@ -478,10 +483,18 @@ impl Session {
             return;
         }
         self.closed = true;
-        let mut bytes = BytesMut::new();
-        failure.encode(&mut bytes);
-        effects.push(Effect::ToClient(bytes));
+        // A client that knows that it is over takes another error for one of its statements.
+        if !self.over {
+            let mut bytes = BytesMut::new();
+            failure.encode(&mut bytes);
+            effects.push(Effect::ToClient(bytes));
+        }
         effects.push(Effect::Close);
+    }
+
+    /// Whether both sides know that the session is over, so that nothing is to be ended.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The hold that is out is recorded, and no gate is before it. The reasons are asked once more:
@@ -582,6 +595,13 @@ impl Session {
 /// transaction is in the state that the client expects after an error.
 pub(crate) const REFUSED_SQL: &str = "postern refused this statement";
 const REFUSED_NAME: &str = "postern_refused";
+
+/// Whether this is an error with which the server ends the connection.
+fn is_last(frame: &Frame) -> bool {
+    frame.tag() == b'E'
+        && matches!(Backend::parse(frame), Ok(Backend::ErrorResponse(fields))
+            if matches!(fields.severity(), Some("FATAL" | "PANIC")))
+}
 
 pub(crate) fn to_server(bytes: &[u8], effects: &mut Vec<Effect>) {
     if let Some(Effect::ToServer(last)) = effects.last_mut() {

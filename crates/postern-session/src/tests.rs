@@ -24,6 +24,7 @@ mod cuts;
 mod holds;
 mod kept;
 mod names;
+mod passed_through;
 mod proofs;
 mod proven;
 mod refusals;
@@ -52,11 +53,15 @@ impl Table {
     }
 
     fn with_proofs(proves: bool) -> Self {
+        Self::of_kind(Kind::Restricted, proves)
+    }
+
+    fn of_kind(kind: Kind, proves: bool) -> Self {
         let (judge, key_sets) = judge();
         let profile = Profile {
             actor: Actor::new("ana"),
             role: "agent".into(),
-            kind: Kind::Restricted,
+            kind,
             key_sets: Arc::<[ReasonSet]>::from(key_sets),
             proves,
             limits: HoldLimits { rows_max: 3, ..HoldLimits::default() },

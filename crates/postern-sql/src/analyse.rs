@@ -16,6 +16,7 @@ use crate::{
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
     shape::Shape,
+    syntax,
     taint::{Rows, Taint},
     utility::{self, Utility},
 };
@@ -32,7 +33,7 @@ pub fn analyse(
     if sql.bytes().all(|byte| byte.is_ascii_whitespace() || byte == 0x0b) {
         return Ok(empty());
     }
-    let tokens = pg_query::scan_tokens(sql).map_err(|error| syntax_error(&error))?;
+    let tokens = pg_query::scan_tokens(sql).map_err(|error| syntax::error(&error, sql, &[]))?;
     let judge = || judge(sql, &tokens, catalogue, rules, context);
     let word = |token: &ScanToken| {
         let (start, end) = (usize::try_from(token.start), usize::try_from(token.end));
@@ -70,11 +71,13 @@ fn judge(
     rules: &Rules,
     context: Context<'_>,
 ) -> Result<Vec<Statement>, SyntaxError> {
-    let parsed = pg_query::parse(sql, 0).map_err(|error| syntax_error(&error))?;
+    let parsed = pg_query::parse(sql, 0);
+    let parsed = parsed.map_err(|error| syntax::error(&error, sql, tokens))?;
     if parsed.protobuf.stmts.is_empty() {
         return Ok(empty());
     }
     let statements = parsed.protobuf.stmts;
+    let context = Context { text: sql, ..context };
     Ok(statements
         .into_iter()
         .map(|raw| {
@@ -287,19 +290,6 @@ fn normalized(sql: &str, tokens: &[ScanToken], raw: &RawStmt) -> String {
         text.push_str(word);
     }
     text
-}
-
-fn syntax_error(error: &pg_query::Error) -> SyntaxError {
-    match error {
-        pg_query::Error::Decode(_) => nesting::too_deep(),
-        other => {
-            let text = other.to_string();
-            let prefixes = ["Invalid statement: ", "Error scanning: "];
-            let stripped = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
-            let message = stripped.unwrap_or(&text);
-            SyntaxError { sqlstate: "42601", message: message.to_owned(), position: None }
-        }
-    }
 }
 
 #[cfg(test)]

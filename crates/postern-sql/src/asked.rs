@@ -292,6 +292,7 @@ fn unread() -> Refusal {
         hint: "send the key in its column's type: a whole number in decimal digits, a UUID, or a \
                one-dimensional array of them"
             .to_owned(),
+        position: None,
     }
 }
 
@@ -301,6 +302,7 @@ pub(crate) fn too_many() -> Refusal {
         rule: "asked_key",
         message: format!("a statement may ask about {ASKED_MAX} customers at most"),
         hint: "send several statements".to_owned(),
+        position: None,
     }
 }
 

@@ -50,6 +50,7 @@ mod resolve;
 mod rules;
 mod shape;
 mod statement;
+mod syntax;
 mod taint;
 mod template;
 mod utility;
@@ -75,3 +76,4 @@ pub use statement::{
     Verdict,
 };
 pub use template::{Hole, Template};
+pub use utility::{Setting, setting};

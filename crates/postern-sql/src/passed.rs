@@ -57,6 +57,7 @@ pub(crate) fn too_far() -> Refusal {
              to {PASSED_MAX}: what it skips is recorded"
         ),
         hint: "go on by the last key: WHERE id > last ORDER BY id LIMIT n".to_owned(),
+        position: None,
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn refusal(
     message: impl Into<String>,
     hint: impl Into<String>,
 ) -> Refusal {
-    Refusal { sqlstate: "42501", rule, message: message.into(), hint: hint.into() }
+    Refusal { sqlstate: "42501", rule, message: message.into(), hint: hint.into(), position: None }
 }
 
 pub(crate) fn refuse<T>(
@@ -60,5 +60,6 @@ pub(crate) fn too_many<T>(sqlstate: &'static str, what: &str, max: usize) -> Jud
         rule: "too_many",
         message: format!("a statement can have at most {max} {what}"),
         hint: "split the statement".to_owned(),
+        position: None,
     })
 }

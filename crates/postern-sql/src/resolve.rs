@@ -74,12 +74,14 @@ impl<'a> Resolver<'a> {
         }
         let schema = &range.schemaname;
         let dot = if schema.is_empty() { "" } else { "." };
-        Err(Refusal {
+        let unknown = Refusal {
             sqlstate: "42P01",
             rule: "unknown_relation",
             message: format!("relation \"{schema}{dot}{}\" does not exist", range.relname),
-            hint: "if it was created a moment ago, try again".to_owned(),
-        })
+            hint: String::new(),
+            position: None,
+        };
+        Err(self.context.at(unknown, range.location))
     }
 
     pub(crate) fn judge(&self, relation: &'a Relation) -> Judged<Resolved<'a>> {

@@ -2,7 +2,7 @@
 
 use postern_model::FieldClass;
 
-use crate::LeafTexts;
+use crate::{LeafTexts, Refusal};
 
 /// Names one of the sets of entitled keys that the gateway holds for an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -192,6 +192,8 @@ pub struct Context<'a> {
     /// digits and underscores, beginning with a letter, not guessable. A statement that holds it
     /// is refused.
     pub prefix: &'a str,
+    /// The client's text, in which refusals say where; empty where that is not known.
+    pub text: &'a str,
     /// What is remembered from one analysis to the next; it changes their cost and nothing else.
     pub leaf_texts: Option<&'a LeafTexts>,
 }
@@ -199,6 +201,14 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Remembers nothing.
     pub fn new(search_path: &'a [String], prefix: &'a str) -> Self {
-        Self { search_path, prefix, leaf_texts: None }
+        Self { search_path, prefix, text: "", leaf_texts: None }
+    }
+
+    /// The refusal, with the place of a node of the tree, whose `location` counts bytes.
+    pub(crate) fn at(&self, refusal: Refusal, location: i32) -> Refusal {
+        let before = usize::try_from(location).ok().and_then(|end| self.text.get(..end));
+        let position =
+            before.filter(|_| !self.text.is_empty()).map(|text| text.chars().count() + 1);
+        Refusal { position: refusal.position.or(position), ..refusal }
     }
 }

@@ -127,6 +127,8 @@ pub struct Refusal {
     pub message: String,
     /// What to do instead.
     pub hint: String,
+    /// Where in the client's text, in characters counted from 1, if known.
+    pub position: Option<usize>,
 }
 
 /// A statement that touches nothing protected.

@@ -3,7 +3,7 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
-    Context, Effect, Local,
+    Context, Effect, Local, Refusal,
     functions::readable_setting,
     refusal::{Judged, not_understood, refuse},
 };
@@ -139,28 +139,49 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
     }
     let value = values.join(",").to_ascii_lowercase();
     let value = (kind == Kind::VarSetValue).then_some(value.as_str());
-    if lower == "search_path" {
-        // The path is the gateway's; a client may say what it is.
-        let same = value.is_some_and(|value| {
-            let path = context.search_path.join(",").to_ascii_lowercase();
-            value == path
-                || value == format!("\"$user\",{path}")
-                || value == format!("$user,{path}")
-        });
-        return if same && !*is_local {
-            Ok(Utility::Local(Local::Tag("SET")))
-        } else {
-            refused(name)
-        };
-    }
     let tag = if kind == Kind::VarReset { "RESET" } else { "SET" };
-    let local = |harmless: bool| {
-        if harmless { Ok(Utility::Local(Local::Tag(tag))) } else { refused(name) }
-    };
-    match lower.as_str() {
-        "client_encoding" => local(value.is_none_or(|v| matches!(v, "utf8" | "utf-8" | "unicode"))),
+    match setting(name, value, context.search_path)? {
+        // SET LOCAL would end with the transaction, which a path that is the gateway's does not.
+        Setting::Fixed if lower == "search_path" && *is_local => refused(name),
+        Setting::Fixed => Ok(Utility::Local(Local::Tag(tag))),
+        Setting::Free => Ok(Utility::Forward(Effect::Setting)),
+    }
+}
+
+/// What a role that is judged may do with a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// The server may be told.
+    Free,
+    /// The gateway's own value, which it is asked to have; the server need not hear of it.
+    Fixed,
+}
+
+/// Whether a role that is judged may give a setting this value, by SET or when it logs in; `None`
+/// is the value that it started with. `search_path` is the gateway's own.
+///
+/// # Errors
+///
+/// A refusal where it may not.
+pub fn setting(
+    name: &str,
+    value: Option<&str>,
+    search_path: &[String],
+) -> Result<Setting, Refusal> {
+    let value = value.map(str::to_ascii_lowercase);
+    let value = value.as_deref();
+    let fixed = |harmless: bool| if harmless { Ok(Setting::Fixed) } else { refused(name) };
+    match name.to_ascii_lowercase().as_str() {
+        // A client may say what it is.
+        "search_path" => fixed(value.is_some_and(|value| {
+            let plain = value.replace(", ", ",");
+            let path = search_path.join(",").to_ascii_lowercase();
+            let named = ["\"$user\",", "$user,", ""].iter();
+            named.filter_map(|user| plain.strip_prefix(user)).any(|rest| rest == path)
+        })),
+        "client_encoding" => fixed(value.is_none_or(|v| matches!(v, "utf8" | "utf-8" | "unicode"))),
         "standard_conforming_strings" => {
-            local(value.is_none_or(|v| matches!(v, "on" | "true" | "1" | "yes")))
+            fixed(value.is_none_or(|v| matches!(v, "on" | "true" | "1" | "yes")))
         }
         // Debug messages speak of what the server does with the rewritten statement.
         "client_min_messages"
@@ -170,18 +191,18 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
         }
         "default_transaction_isolation" => {
             value.map_or(Ok(()), isolation)?;
-            Ok(Utility::Forward(Effect::Setting))
+            Ok(Setting::Free)
         }
         // Bounds may be set, not taken away.
         "statement_timeout" | "idle_in_transaction_session_timeout" => match value.map(millis) {
-            None | Some(Some(1..=TIMEOUT_MS_MAX)) => Ok(Utility::Forward(Effect::Setting)),
+            None | Some(Some(1..=TIMEOUT_MS_MAX)) => Ok(Setting::Free),
             Some(_) => refuse(
                 "setting",
                 format!("setting `{name}` can't be changed to this by this role"),
                 "a time-out is a whole number with ms, s or min, from 1ms to 60min",
             ),
         },
-        _ if SETTABLE.contains(&lower.as_str()) => Ok(Utility::Forward(Effect::Setting)),
+        known if SETTABLE.contains(&known) => Ok(Setting::Free),
         _ => refused(name),
     }
 }

@@ -86,7 +86,11 @@ async fn cursors_give_what_a_select_would_and_record_it() {
     ana.query("ROLLBACK TO s").await;
     let gone = ana.query("FETCH inner_one").await;
     assert_eq!(gone.error.as_deref(), Some("34000"));
-    assert!(gone.said.contains("`inner_one`") && !gone.said.contains("postern"), "{}", gone.said);
+    assert!(
+        gone.said.contains("\\\"inner_one\\\"") && !gone.said.contains("postern"),
+        "{}",
+        gone.said
+    );
     assert_eq!(ana.query("ROLLBACK").await.status, b'I');
     assert_eq!(ana.query("FETCH \"my cursor\"").await.error.as_deref(), Some("34000"));
 }

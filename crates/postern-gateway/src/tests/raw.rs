@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Raw {
     stream: BoxedStream,
     buffer: BytesMut,
+    /// The process that the gateway named for cancel requests.
+    pub(super) process_id: i32,
 }
 
 /// What came up to ReadyForQuery or the end of the connection.
@@ -53,7 +55,7 @@ impl Raw {
         password: &str,
         database: &str,
     ) -> Self {
-        let mut raw = Self { stream, buffer: BytesMut::new() };
+        let mut raw = Self { stream, buffer: BytesMut::new(), process_id: 0 };
         let mut out = BytesMut::new();
         encode::startup(&mut out, 0, &[("user", user), ("database", database)]).unwrap();
         raw.send(&out).await;
@@ -74,6 +76,7 @@ impl Raw {
                     scram.finish(data).unwrap();
                 }
                 Backend::ReadyForQuery(_) => return raw,
+                Backend::BackendKeyData { process_id, .. } => raw.process_id = process_id,
                 Backend::ErrorResponse(fields) => panic!("not let in: {fields:?}"),
                 _ => {}
             }

@@ -142,7 +142,8 @@ pub(super) fn error(out: &mut BytesMut, sqlstate: &str, message: &str) {
     };
     let sqlstate = SqlState::parse(sqlstate).unwrap();
     let severity = Severity::Error;
-    let report = Report { severity, sqlstate, message, detail: Some("secret"), hint: None };
+    let report =
+        Report { severity, sqlstate, message, detail: Some("secret"), hint: None, position: None };
     encode::error_response(out, &report);
 }
 
@@ -201,7 +202,14 @@ fn notices_of_a_statement_on_protected_data_stay_here() {
         table.server(|out| {
             let sqlstate = postern_wire::SqlState::parse("00000").unwrap();
             let (severity, message) = (encode::Severity::Notice, "one for each row");
-            let report = encode::Report { severity, sqlstate, message, detail: None, hint: None };
+            let report = encode::Report {
+                severity,
+                sqlstate,
+                message,
+                detail: None,
+                hint: None,
+                position: None,
+            };
             encode::notice_response(out, &report);
         });
     };

@@ -84,7 +84,7 @@ fn what_was_never_prepared_fails_on_the_server_under_the_clients_name() {
     table.ready(TransactionStatus::Idle);
     assert_eq!(
         table.told(),
-        ["client < error 26000 prepared statement `nothing` does not exist", "client < ready I"]
+        [r#"client < error 26000 prepared statement "nothing" does not exist"#, "client < ready I"]
     );
 }
 
@@ -93,7 +93,7 @@ fn a_name_is_taken_once_and_free_again_after_a_failure() {
     let mut table = Table::new();
     prepared(&mut table, "PREPARE p AS SELECT name FROM products");
     table.query("PREPARE p AS SELECT email FROM customers");
-    assert_eq!(table.told()[0], "client < error 42P05 prepared statement `p` already exists");
+    assert_eq!(table.told()[0], r#"client < error 42P05 prepared statement "p" already exists"#);
     table.query("DEALLOCATE p; PREPARE p AS SELECT id FROM products; SELECT 1").told();
     table.completed("DEALLOCATE");
     table.server(|out| error(out, "42703", "no")).ready(TransactionStatus::Idle).told();

@@ -84,7 +84,14 @@ fn errors_and_notices_wait_as_well() {
         let sqlstate = postern_wire::SqlState::parse("01000").unwrap();
         let severity = encode::Severity::Notice;
         let message = "first";
-        let report = encode::Report { severity, sqlstate, message, detail: None, hint: None };
+        let report = encode::Report {
+            severity,
+            sqlstate,
+            message,
+            detail: None,
+            hint: None,
+            position: None,
+        };
         encode::notice_response(out, &report);
     });
     assert_eq!(table.told(), Vec::<String>::new());

@@ -60,7 +60,7 @@ fn a_statement_whose_preparation_failed_is_not_there() {
     table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
     let told = table.told();
     assert!(
-        told.contains(&"client < error 26000 prepared statement `s` does not exist".to_owned()),
+        told.contains(&r#"client < error 26000 prepared statement "s" does not exist"#.to_owned()),
         "{told:?}"
     );
 }
@@ -109,7 +109,7 @@ fn several_statements_cannot_be_prepared_as_one() {
     extended(&mut table, "SELECT 1; SELECT 2", &[]);
     table.server(|out| error(out, "42601", "syntax error")).ready(TransactionStatus::Idle);
     let told = table.told();
-    let expected = "client < error 42601 can't insert multiple commands into a prepared statement";
+    let expected = "client < error 42601 cannot insert multiple commands into a prepared statement";
     assert!(told.contains(&expected.to_owned()), "{told:?}");
 }
 

@@ -448,6 +448,7 @@ fn unknown_operator<T>(symbol: &str) -> Judged<T> {
         rule: "unknown_operator",
         message: format!("operator does not exist: {symbol}"),
         hint: "if it was created a moment ago, try again".to_owned(),
+        position: None,
     })
 }
 

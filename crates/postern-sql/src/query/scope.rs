@@ -1,6 +1,6 @@
 //! Which names a select's expressions can use, and what flows in by them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -68,26 +68,37 @@ impl<'p> Scope<'p> {
     /// The item and column that an unqualified or qualified name of this level means, if it is
     /// exactly one and known.
     pub(super) fn column(&self, node: &Node) -> Option<(&Item, &Column)> {
+        let (item, column) = self.column_among(&(0..self.items.len()), node)?;
+        Some((self.items.get(item)?, column))
+    }
+
+    /// The same where no other items than these can be named.
+    pub(super) fn column_among(
+        &self,
+        items: &Range<usize>,
+        node: &Node,
+    ) -> Option<(usize, &Column)> {
         let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
         let names = ast::names(&reference.fields)?;
         let (alias, name) = match names.as_slice() {
             [name] => (None, *name),
-            [alias, name] => (Some(*alias), *name),
-            [schema, alias, name] => {
-                let named = |item: &&Item| item.schema.as_deref() == Some(*schema);
-                self.items.iter().filter(named).find(|item| item.alias == *alias)?;
-                (Some(*alias), *name)
-            }
+            [alias, name] => (Some((None, *alias)), *name),
+            [schema, alias, name] => (Some((Some(*schema), *alias)), *name),
             _ => return None,
         };
-        if alias.is_none() && self.items.iter().any(|item| item.rows.open.is_some()) {
+        let among = self.items.get(items.clone())?;
+        if alias.is_none() && among.iter().any(|item| item.rows.open.is_some()) {
             return None;
         }
-        let mut found = self
-            .items
-            .iter()
-            .filter(|item| alias.is_none_or(|alias| item.alias == alias))
-            .flat_map(|item| item.rows.columns.iter().map(move |column| (item, column)))
+        let named = |item: &Item| {
+            alias.is_none_or(|(schema, alias)| {
+                item.alias == alias
+                    && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
+            })
+        };
+        let numbered = (items.start..).zip(among).filter(|(_, item)| named(item));
+        let mut found = numbered
+            .flat_map(|(number, item)| item.rows.columns.iter().map(move |c| (number, c)))
             .filter(|(_, column)| column.name == name);
         let first = found.next()?;
         found.next().is_none().then_some(first)
@@ -203,12 +214,14 @@ impl Analysis<'_> {
         reference: &mut pb::ColumnRef,
         scope: &Scope<'_>,
     ) -> Judged<Taint> {
+        let location = reference.location;
+        let at = |refusal| self.resolver.context.at(refusal, location);
         let Some(names) = ast::names(&reference.fields) else {
             return not_understood("`*` in an expression");
         };
         let (alias, name) = match names.as_slice() {
             [name] => {
-                let taint = self.unqualified(name, scope)?;
+                let taint = self.unqualified(name, scope).map_err(at)?;
                 self.charge_reference(scope, &taint)?;
                 if let Some(item) = scope.owner(name) {
                     reference.fields = vec![ast::string(&item.alias), ast::string(name)];
@@ -226,7 +239,7 @@ impl Analysis<'_> {
             return not_understood("a reference of that many parts");
         };
         let (item, column) = (item.to_owned(), column.to_owned());
-        let taint = self.qualified(alias, &item, &column, scope)?;
+        let taint = self.qualified(alias, &item, &column, scope).map_err(at)?;
         self.charge_reference(scope, &taint)?;
         reference.fields = vec![ast::string(&item), ast::string(&column)];
         Ok(taint)
@@ -299,7 +312,8 @@ impl Analysis<'_> {
             sqlstate: "42P01",
             rule: "unknown_relation",
             message: format!("missing FROM-clause entry for table \"{alias}\""),
-            hint: "qualify the column with a table or alias of the FROM clause".to_owned(),
+            hint: String::new(),
+            position: None,
         })
     }
 
@@ -381,7 +395,7 @@ fn whole_row(name: &str, scope: &Scope<'_>) -> Judged<Taint> {
         level = scope.parent;
         local = false;
     }
-    unknown_column(name)
+    unknown_column(None, name)
 }
 
 pub(super) fn row(item: &Item, local: bool) -> Judged<Taint> {
@@ -406,19 +420,25 @@ fn item_column(item: &Item, name: &str, local: bool) -> Judged<Taint> {
     }
     let system = item.system && SYSTEM_COLUMNS.contains(&name);
     if !found && !system {
-        return unknown_column(name);
+        return unknown_column(Some(&item.alias), name);
     }
     mark(&mut taint, local);
     Ok(taint)
 }
 
-fn unknown_column<T>(name: &str) -> Judged<T> {
+/// As PostgreSQL says it (`errorMissingColumn`, src/backend/parser/parse_relation.c).
+fn unknown_column<T>(alias: Option<&str>, name: &str) -> Judged<T> {
+    let column = alias.map_or_else(|| format!("\"{name}\""), |alias| format!("{alias}.{name}"));
+    let hint = if SYSTEM_COLUMNS.contains(&name) {
+        "system columns are not allowed on protected tables and views"
+    } else {
+        ""
+    };
     Err(Refusal {
         sqlstate: "42703",
         rule: "unknown_column",
-        message: format!("column \"{name}\" does not exist"),
-        hint: "system columns and functions written as columns are not allowed on protected \
-               tables"
-            .to_owned(),
+        message: format!("column {column} does not exist"),
+        hint: hint.to_owned(),
+        position: None,
     })
 }

@@ -50,7 +50,7 @@ impl<'a> Analysis<'a> {
         // Nothing of the statement around it can be named in a definition.
         let judge = |own: &mut Self| own.select(&mut query, None, place.nested());
         let context = self.resolver.context;
-        let pathless = Context { search_path: &[], ..context };
+        let pathless = Context { search_path: &[], text: "", ..context };
         let judge = |own: &mut Self| own.lent(|own| &mut own.resolver.context, pathless, judge).0;
         let rows = self.lent(|own| &mut own.commons, Vec::new(), judge).0;
         self.views.open.pop();
@@ -91,7 +91,7 @@ impl<'a> Analysis<'a> {
             return Ok(());
         }
         let mut query = self.open_view(view).map_err(|refusal| about(view, refusal))?;
-        let context = Context { search_path: &[], ..self.resolver.context };
+        let context = Context { search_path: &[], text: "", ..self.resolver.context };
         let resolver = Resolver { context, ..self.resolver };
         let mut inner = Analysis::scout(resolver);
         inner.views = mem::take(&mut self.views);
@@ -141,11 +141,12 @@ impl<'a> Analysis<'a> {
 
 /// Says which view a refusal is about.
 fn about(view: &Relation, refusal: Refusal) -> Refusal {
-    let Refusal { sqlstate, rule, message, hint: _ } = refusal;
+    let Refusal { sqlstate, rule, message, hint: _, position: _ } = refusal;
     Refusal {
         sqlstate,
         rule,
         message: format!("view `{}.{}` can't be used: {message}", view.schema, view.name),
         hint: "select from the tables that the view reads".to_owned(),
+        position: None,
     }
 }

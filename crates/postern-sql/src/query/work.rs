@@ -32,6 +32,7 @@ impl Analysis<'_> {
             rule: "too_complex",
             message: "the statement is too complex to be judged".to_owned(),
             hint: "name the columns that you need, and use fewer sub-selects".to_owned(),
+            position: None,
         })
     }
 

@@ -273,6 +273,7 @@ fn once<'r>(columns: &mut Vec<&'r Column>, column: &'r Column) -> Judged<()> {
             rule: "duplicate_column",
             message: format!("column \"{}\" is written more than once", column.name),
             hint: "give each column one value".to_owned(),
+            position: None,
         });
     }
     columns.push(column);

@@ -228,6 +228,7 @@ fn an_own_report_always_goes_out() {
                 message,
                 detail: None,
                 hint: Some("ask for it"),
+                position: None,
             },
         );
         Frame::from_raw(out.freeze()).unwrap()

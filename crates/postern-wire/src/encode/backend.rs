@@ -229,6 +229,8 @@ pub struct Report<'a> {
     pub message: &'a str,
     pub detail: Option<&'a str>,
     pub hint: Option<&'a str>,
+    /// Where in the statement's text, in characters counted from 1.
+    pub position: Option<usize>,
 }
 
 /// An error. It always goes out: zero bytes are replaced and long fields cut.
@@ -243,6 +245,7 @@ pub fn notice_response(buf: &mut BytesMut, report: &Report<'_>) {
 
 fn own_report(buf: &mut BytesMut, tag: u8, report: &Report<'_>) {
     let severity = report.severity.as_str();
+    let position = report.position.map(|position| position.to_string());
     let fields = [
         (b'S', Some(severity)),
         (b'V', Some(severity)),
@@ -250,9 +253,10 @@ fn own_report(buf: &mut BytesMut, tag: u8, report: &Report<'_>) {
         (b'M', Some(report.message)),
         (b'D', report.detail),
         (b'H', report.hint),
+        (b'P', position.as_deref()),
     ];
     let start = buf.len();
-    // Six fields of bounded size always fit, so that nothing is ever taken back.
+    // Seven fields of bounded size always fit, so that nothing is ever taken back.
     let done = typed(buf, tag, |body| {
         for (code, text) in fields {
             let Some(text) = text else { continue };

@@ -149,6 +149,7 @@ proptest! {
             message: &message,
             detail: detail.as_deref(),
             hint: None,
+            position: None,
         };
         let frame = framed(|buf| {
             error_response(buf, &report);

@@ -1,0 +1,180 @@
+//! What a client asks for in its start-up message, and what of it the server is told.
+
+use postern_session::Kind;
+use postern_sql::Setting;
+
+/// Settings by name and value, in the order in which they are made.
+pub(super) type Settings = Vec<(String, String)>;
+
+/// A start-up parameter that can't be set to this.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Denied {
+    /// The parameter's name, or the setting's in `options`.
+    pub(super) name: String,
+    pub(super) hint: String,
+}
+
+/// The settings that the server is to start the session with, of the parameters that a client
+/// sent. Whoever is judged may ask for what SET would allow them; what the gateway has fixed
+/// already is left out.
+pub(super) fn settings(
+    parameters: &[(String, String)],
+    kind: Kind,
+    search_path: &[String],
+) -> Result<Settings, Denied> {
+    let mut all = Settings::new();
+    // As in the server, `options` come first: what is named for itself has the last word.
+    let options = parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case("options"));
+    for (name, value) in options {
+        if kind == Kind::PassThrough {
+            all.push((name.clone(), value.clone()));
+        } else {
+            all.extend(switches(value)?);
+        }
+    }
+    for (name, value) in parameters {
+        let lower = name.to_ascii_lowercase();
+        match &*lower {
+            "user" | "database" | "options" => {}
+            "replication" if matches!(&**value, "" | "false" | "off" | "no" | "0") => {}
+            "replication" => {
+                let hint = "replication does not go through this gateway".to_owned();
+                return Err(Denied { name: lower, hint });
+            }
+            name if name.starts_with("_pq_.") => {}
+            _ => all.push((lower, value.clone())),
+        }
+    }
+    if kind == Kind::PassThrough {
+        return Ok(all);
+    }
+    let mut told = Settings::new();
+    for (name, value) in all {
+        let found = match (&*name, &*value.to_ascii_lowercase()) {
+            // libpq says so where the client's surroundings decide; here they need not.
+            ("client_encoding", "auto") => Ok(Setting::Fixed),
+            _ => postern_sql::setting(&name, Some(&value), search_path),
+        };
+        match found {
+            Ok(Setting::Free) => told.push((name, value)),
+            Ok(Setting::Fixed) => {}
+            Err(refusal) => return Err(Denied { name, hint: refusal.hint }),
+        }
+    }
+    Ok(told)
+}
+
+/// The settings in the `options` parameter: `-c name=value` and `--name=value`, as
+/// `process_postgres_switches` (PostgreSQL, src/backend/tcop/postgres.c) reads them.
+fn switches(options: &str) -> Result<Settings, Denied> {
+    let mut all = Settings::new();
+    let mut words = split(options).into_iter();
+    while let Some(word) = words.next() {
+        let joined = word.strip_prefix("--").or_else(|| word.strip_prefix("-c"));
+        let setting = match joined {
+            Some("") if word == "-c" => words.next(),
+            Some(setting) => Some(setting.to_owned()),
+            None => None,
+        };
+        let Some((name, value)) = setting.as_deref().and_then(|setting| setting.split_once('='))
+        else {
+            let hint = "write settings as `-c name=value`".to_owned();
+            return Err(Denied { name: "options".to_owned(), hint });
+        };
+        all.push((name.replace('-', "_").to_ascii_lowercase(), value.to_owned()));
+    }
+    Ok(all)
+}
+
+/// Words between white space; a backslash takes the next character as it is (`pg_split_opts`,
+/// src/backend/utils/init/postinit.c).
+fn split(options: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = options.chars();
+    while let Some(character) = characters.next() {
+        if character.is_ascii_whitespace() {
+            words.extend(word.take());
+            continue;
+        }
+        let taken = if character == '\\' { characters.next() } else { Some(character) };
+        word.get_or_insert_default().extend(taken);
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(kind: Kind, parameters: &[(&str, &str)]) -> Result<Settings, String> {
+        let parameters: Vec<(String, String)> = parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        settings(&parameters, kind, &["public".to_owned()]).map_err(|denied| denied.name)
+    }
+
+    fn pairs(settings: &[(&str, &str)]) -> Result<Settings, String> {
+        Ok(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn a_judged_role_starts_with_what_set_allows() {
+        let parameters = [
+            ("user", "eva"),
+            ("database", "shop"),
+            ("DateStyle", "ISO"),
+            ("statement_timeout", "5000"),
+            ("client_encoding", "auto"),
+            ("search_path", "public"),
+            ("_pq_.something", "x"),
+            ("replication", "off"),
+            ("options", r"-c lock_timeout=1s --application-name=a\ b -cjit=off"),
+        ];
+        let expected = pairs(&[
+            ("lock_timeout", "1s"),
+            ("application_name", "a b"),
+            ("jit", "off"),
+            ("datestyle", "ISO"),
+            ("statement_timeout", "5000"),
+        ]);
+        assert_eq!(asked(Kind::Restricted, &parameters), expected);
+    }
+
+    #[test]
+    fn what_set_refuses_is_refused_at_the_start_too() {
+        for (parameter, denied) in [
+            (("statement_timeout", "0"), "statement_timeout"),
+            (("search_path", "other"), "search_path"),
+            (("client_encoding", "LATIN1"), "client_encoding"),
+            (("role", "postgres"), "role"),
+            (("session_preload_libraries", "x"), "session_preload_libraries"),
+            (("replication", "database"), "replication"),
+            (("options", "-c search_path=other"), "search_path"),
+            (("options", "--Statement-Timeout=0"), "statement_timeout"),
+            (("options", "-c"), "options"),
+            (("options", "-d 5"), "options"),
+            (("options", "--"), "options"),
+            (("options", "-c jit"), "options"),
+            (("OPTIONS", "-c role=postgres"), "role"),
+        ] {
+            assert_eq!(asked(Kind::Restricted, &[parameter]), Err(denied.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_last_word_is_with_what_is_named_for_itself() {
+        let parameters = [("jit", "on"), ("options", "-c jit=off")];
+        let expected = pairs(&[("jit", "off"), ("jit", "on")]);
+        assert_eq!(asked(Kind::Restricted, &parameters), expected);
+    }
+
+    #[test]
+    fn whoever_is_passed_through_asks_for_anything() {
+        let parameters = [("role", "admin"), ("options", "-d 5"), ("user", "x")];
+        let expected = pairs(&[("options", "-d 5"), ("role", "admin")]);
+        assert_eq!(asked(Kind::PassThrough, &parameters), expected);
+    }
+}
