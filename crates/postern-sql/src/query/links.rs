@@ -3,11 +3,15 @@
 //! `customers c LEFT JOIN tickets t ON t.customer_id = c.id`: whatever a row holds of a ticket is
 //! about the customer whom it names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{Analysis, optional::conjuncts, scope::Scope};
+use crate::ast;
 
 /// The pairs of leaves of a select.
 #[derive(Debug, Default)]
@@ -25,10 +29,13 @@ struct End {
     absent: bool,
 }
 
-/// A condition, and, where it is of an outer join, the relations that are absent if it fails.
+/// A condition, and what of the scope's relations it has to do with.
 struct Condition<'n> {
     node: &'n Node,
-    absent: Option<BTreeSet<String>>,
+    /// Those that it can name: all, or the two sides of its join.
+    items: Range<usize>,
+    /// Where it is of an outer join, those that are absent if it fails.
+    absent: Option<Range<usize>>,
 }
 
 impl Links {
@@ -70,22 +77,25 @@ impl Analysis<'_> {
         from: &[Node],
         scope: &Scope<'_>,
     ) -> Links {
+        let whole = |node| Condition { node, items: 0..scope.items.len(), absent: None };
         let mut conditions: Vec<Condition<'_>> =
-            conjuncts(condition).into_iter().map(|node| Condition { node, absent: None }).collect();
-        from.iter().for_each(|item| join_conditions(item, None, &mut conditions));
+            conjuncts(condition).into_iter().map(whole).collect();
+        let mut next = 0;
+        for item in from {
+            next = join_conditions(item, next, None, &mut conditions);
+        }
         Links(conditions.iter().filter_map(|condition| self.link(condition, scope)).collect())
     }
 
     fn link(&self, condition: &Condition<'_>, scope: &Scope<'_>) -> Option<Link> {
-        let Some(NodeEnum::AExpr(comparison)) = &condition.node.node else { return None };
-        if !self.compares_same_record(condition.node, scope) {
-            return None;
-        }
-        let (one, left) = scope.column(comparison.lexpr.as_deref()?)?;
-        let (two, right) = scope.column(comparison.rexpr.as_deref()?)?;
+        let (one, two) = equality(condition.node)?;
+        // What a name means in the condition of a join, no other relation beside the join has a
+        // say in.
+        let (one, left) = scope.column_among(&condition.items, one)?;
+        let (two, right) = scope.column_among(&condition.items, two)?;
         let is_absent =
-            |alias: &String| condition.absent.as_ref().is_some_and(|absent| absent.contains(alias));
-        let absent = (is_absent(&one.alias), is_absent(&two.alias));
+            |item: usize| condition.absent.as_ref().is_some_and(|absent| absent.contains(&item));
+        let absent = (is_absent(one), is_absent(two));
         if condition.absent.is_some() && absent == (false, false) {
             // It may fail, and both are there.
             return None;
@@ -99,64 +109,57 @@ impl Analysis<'_> {
     }
 }
 
+/// The two sides of an equality.
+fn equality(node: &Node) -> Option<(&Node, &Node)> {
+    let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
+    let equal = comparison.kind() == pb::AExprKind::AexprOp
+        && matches!(ast::names(&comparison.name).as_deref(), Some([.., "="]));
+    comparison.lexpr.as_deref().zip(comparison.rexpr.as_deref()).filter(|_| equal)
+}
+
 /// Whether a leaf's rows come into the select at one place only.
 pub(super) fn carried_once(scope: &Scope<'_>, leaf: usize) -> bool {
     scope.keys().filter(|(_, key)| key.leaf == leaf).count() == 1
 }
 
 /// The conditions of a FROM item that hold of each row that has what they compare. It may be on the
-/// side of an outer join, whose relations are absent together.
+/// side of an outer join, whose relations are absent together. Its relations are those of the scope
+/// from `first` on; gives the one after them.
 fn join_conditions<'n>(
     item: &'n Node,
-    side: Option<&BTreeSet<String>>,
+    first: usize,
+    side: Option<&Range<usize>>,
     conditions: &mut Vec<Condition<'n>>,
-) {
-    let Some(NodeEnum::JoinExpr(join)) = &item.node else { return };
-    let mut right = BTreeSet::new();
-    let (absent, right) = match join.jointype() {
-        pb::JoinType::JoinInner => (side, side),
-        pb::JoinType::JoinLeft => {
-            if let Some(other) = join.rarg.as_deref() {
-                aliases(other, &mut right);
-            }
-            (Some(&right), Some(&right))
-        }
-        _ => return,
+) -> usize {
+    let Some(NodeEnum::JoinExpr(join)) = &item.node else { return first + 1 };
+    if join.alias.is_some() {
+        // It is one relation, and what it joins can't be named.
+        return first + 1;
+    }
+    let [Some(left), Some(other)] = [join.larg.as_deref(), join.rarg.as_deref()] else {
+        return first;
+    };
+    let middle = first + relations(left);
+    let end = middle + relations(other);
+    let right = middle..end;
+    let (absent, left_side, right_side) = match join.jointype() {
+        pb::JoinType::JoinInner => (side, side, side),
+        pb::JoinType::JoinLeft => (Some(&right), side, Some(&right)),
+        _ => return end,
     };
     let own = conjuncts(join.quals.as_deref()).into_iter();
-    conditions.extend(own.map(|node| Condition { node, absent: absent.cloned() }));
-    if let Some(left) = join.larg.as_deref() {
-        join_conditions(left, side, conditions);
-    }
-    if let Some(other) = join.rarg.as_deref() {
-        join_conditions(other, right, conditions);
-    }
+    let of = |node| Condition { node, items: first..end, absent: absent.cloned() };
+    conditions.extend(own.map(of));
+    join_conditions(left, first, left_side, conditions);
+    join_conditions(other, middle, right_side, conditions)
 }
 
-/// The names of the relations of a FROM item.
-fn aliases(item: &Node, names: &mut BTreeSet<String>) {
-    let alias = match &item.node {
-        Some(NodeEnum::JoinExpr(join)) => {
-            for side in [&join.larg, &join.rarg].into_iter().flatten() {
-                aliases(side, names);
-            }
-            join.alias.as_ref()
+/// How many relations of the scope a FROM item is.
+fn relations(item: &Node) -> usize {
+    match &item.node {
+        Some(NodeEnum::JoinExpr(join)) if join.alias.is_none() => {
+            [&join.larg, &join.rarg].into_iter().flatten().map(|side| relations(side)).sum()
         }
-        Some(NodeEnum::RangeVar(range)) => {
-            if range.alias.is_none() {
-                names.insert(range.relname.clone());
-            }
-            range.alias.as_ref()
-        }
-        Some(NodeEnum::RangeSubselect(select)) => select.alias.as_ref(),
-        Some(NodeEnum::RangeFunction(function)) => function.alias.as_ref(),
-        Some(NodeEnum::RangeTableSample(sample)) => {
-            if let Some(relation) = sample.relation.as_deref() {
-                aliases(relation, names);
-            }
-            None
-        }
-        _ => None,
-    };
-    names.extend(alias.map(|alias| alias.aliasname.clone()));
+        _ => 1,
+    }
 }

@@ -41,6 +41,10 @@ fn what_may_be_anothers_is_not_carried() {
             "SELECT c.id, array_agg(t.status) FROM customers c RIGHT JOIN tickets t ON t.customer_id = c.id GROUP BY c.id",
             "SELECT c.id, array_agg(t.status) FROM customers c FULL JOIN tickets t ON t.customer_id = c.id GROUP BY c.id",
             "SELECT c.id, array_agg(t.status) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY ROLLUP (c.id)",
+            // In ON the name is that of the select around: the relation behind the comma is none of
+            // the join's.
+            "SELECT s.* FROM generate_series(1, 50) c(id), LATERAL (SELECT c.id, string_agg(d.country, ',') FROM (SELECT 1) e JOIN customers d ON d.id = c.id, customers c WHERE c.id = 329 GROUP BY c.id) s",
+            "SELECT s.* FROM generate_series(1, 50) c(id), LATERAL (SELECT c.id, array_agg(t.status) FROM products p LEFT JOIN tickets t ON t.customer_id = c.id, customers c WHERE c.id = 329 GROUP BY c.id) s",
         ],
     );
     refused(
