@@ -36,6 +36,11 @@ pub(crate) fn null() -> Node {
     node(NodeEnum::AConst(pb::AConst { isnull: true, location: 0, val: None }))
 }
 
+pub(crate) fn truth() -> Node {
+    let val = Some(pb::a_const::Val::Boolval(pb::Boolean { boolval: true }));
+    node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))
+}
+
 pub(crate) fn integer(value: i32) -> Node {
     let val = Some(pb::a_const::Val::Ival(pb::Integer { ival: value }));
     node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))

@@ -41,6 +41,11 @@ impl Analysis<'_> {
         let middle = scope.items.len();
         let right = self.read_from_item(right, scope, place, right_null)?;
         let using = self.merged_names(join, &left, &right)?;
+        let hides = |items: &[Item]| items.iter().any(|item| item.hides);
+        let (one, two) = scope.items.split_at(middle);
+        if join.is_natural && one.get(first..).is_some_and(hides) && hides(two) {
+            by_name(join, using.as_deref())?;
+        }
         let covered = scope.items.iter().skip(first).filter(|item| !item.covers.is_empty());
         for item in covered {
             // With NATURAL and columns that aren't known, it may be compared as well.
@@ -180,6 +185,20 @@ impl Analysis<'_> {
         scope.items.push(item);
         Ok(star)
     }
+}
+
+/// Both sides of a natural join can have a hidden column of one name, where a common table is named
+/// twice. The server is told the names that are compared.
+fn by_name(join: &mut pb::JoinExpr, using: Option<&[String]>) -> Judged<()> {
+    let Some(using) = using else {
+        return not_understood("NATURAL between tables whose columns are not all known");
+    };
+    join.is_natural = false;
+    join.using_clause = using.iter().map(|name| ast::string(name)).collect();
+    if using.is_empty() {
+        join.quals = Some(Box::new(ast::truth()));
+    }
+    Ok(())
 }
 
 fn common_names(left: &Star, right: &Star) -> Option<Vec<String>> {

@@ -164,7 +164,10 @@ impl Analysis<'_> {
     fn one_subject(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
         let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
         if let Some(question) = self.question(comparison, scope) {
-            return question.holds_of_them.then_some(question.leaf);
+            let sides = [comparison.lexpr.as_deref(), comparison.rexpr.as_deref()];
+            // It may ask about a row of the select around this one.
+            let own = sides.into_iter().flatten().any(|side| scope.column(side).is_some());
+            return (own && question.holds_of_them).then_some(question.leaf);
         }
         let names = ast::names(&comparison.name)?;
         if comparison.kind() != pb::AExprKind::AexprOp || names.last() != Some(&"=") {

@@ -62,3 +62,35 @@ fn what_may_be_anothers_is_not_carried() {
         ],
     );
 }
+
+/// A common table that is named twice has its records in both places: a column of the one is no key
+/// of the other's rows.
+#[test]
+fn a_column_of_the_row_around_carries_nothing() {
+    let common = "WITH w AS (SELECT id, country FROM customers) ";
+    for sql in [
+        "SELECT q.* FROM w o, LATERAL (SELECT s.oid, string_agg(s.x, ',') y FROM LATERAL (SELECT o.id AS oid, i.country AS x FROM w i) s GROUP BY s.oid) q WHERE o.id = 2",
+        "SELECT q.* FROM w o, LATERAL (SELECT DISTINCT s.oid, s.x FROM LATERAL (SELECT o.id AS oid, i.country AS x FROM w i) s) q WHERE o.id = 2",
+        "SELECT s.y FROM w o, LATERAL (SELECT string_agg(i.country, ',') OVER (PARTITION BY z.oid) y FROM w i CROSS JOIN LATERAL (SELECT o.id AS oid) z LIMIT 1) s WHERE o.id = 2",
+        "SELECT s.y FROM w o, LATERAL (SELECT string_agg(i.country, ',') OVER () y FROM w i CROSS JOIN LATERAL (SELECT o.id AS oid) z WHERE z.oid = 2 LIMIT 1) s WHERE o.id = 2",
+        "SELECT s.y FROM w o, LATERAL (SELECT string_agg(i.country, ',') OVER () y FROM w i WHERE o.id = 2 LIMIT 1) s",
+        "SELECT q.y FROM w o, LATERAL (SELECT i.id, array_agg(t.status) y FROM w i CROSS JOIN LATERAL (SELECT o.id AS oid) z JOIN tickets t ON t.customer_id = z.oid WHERE i.id = 329 GROUP BY i.id) q WHERE o.id = 2",
+        "SELECT a.id, string_agg(b.country, ',') FROM w a, w b GROUP BY a.id",
+        "SELECT a.id, string_agg(b.country, ',') FROM w a, w b WHERE a.id = 5 AND b.id BETWEEN 6 AND 6 GROUP BY a.id",
+        "SELECT a.id, b.country FROM w a, w b WHERE a.id = 5 GROUP BY a.id, b.country",
+    ] {
+        let told = judged(&format!("{common}{sql}"), Mode::Restricted);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn hidden_columns_take_no_part_in_a_natural_join() {
+    let common = "WITH w AS (SELECT country FROM customers) SELECT count(*) FROM";
+    let told = judged(&format!("{common} w a NATURAL JOIN w b"), Mode::Restricted);
+    assert!(told.contains("w a JOIN w b USING (country)"), "{told}");
+    let told = judged(&format!("{common} w a NATURAL JOIN w b (c)"), Mode::Restricted);
+    assert!(told.contains("w a JOIN w b(c) ON true"), "{told}");
+    let told = judged("SELECT country FROM products NATURAL JOIN customers", Mode::Restricted);
+    assert!(told.contains("NATURAL JOIN"), "{told}");
+}
