@@ -1,6 +1,10 @@
 //! From a text to verdicts: split, bound, parse, judge.
 
-use std::{mem, thread};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    mem, thread,
+};
 
 use pg_query::{
     Node, NodeEnum,
@@ -9,8 +13,8 @@ use pg_query::{
 use postern_model::StatementFingerprint;
 
 use crate::{
-    Catalogue, Context, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, Plain, Rules,
-    Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
+    Catalogue, Context, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, LookupValue, Plain,
+    Rules, Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
     print::{internal, with_leaves, written},
     query::Analysis,
     refusal::{Judged, refuse, unknown_kind},
@@ -214,13 +218,14 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
             kind: LookupKind::Stored,
         })
     });
+    let searched = lookups.chain(stored).chain(searched_by(analysis)).collect();
     Ok(Guarded {
         sql: template,
         visible_columns: rows.columns.len(),
         keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf }).collect(),
         leaves,
         origins: origins.collect(),
-        lookups: lookups.chain(stored).collect(),
+        lookups: searched,
         asked: analysis.questions.asked.clone(),
         asked_first: analysis.asks_first(rows),
         checks: analysis.checks.clone(),
@@ -232,6 +237,27 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         passed: analysis.passed,
         client_parameters: analysis.parameters,
         changes: analysis.changes(),
+    })
+}
+
+/// Where nothing is masked, what decides by a protected column is a search by it, of which the rows
+/// that come are not all that it tells. Which value it is for is in the statement, if anywhere: two
+/// statements of one text search for the same.
+fn searched_by<'a>(analysis: &'a Analysis<'_>) -> impl Iterator<Item = Lookup> + 'a {
+    let mut hasher = DefaultHasher::new();
+    analysis.resolver.context.text.hash(&mut hasher);
+    let value = LookupValue::Constant(format!("statement {:016x}", hasher.finish()));
+    let mut named = BTreeSet::new();
+    analysis.searched_by.iter().filter_map(move |(index, attribute)| {
+        let leaf = analysis.leaves.get(*index)?;
+        let column = &leaf.column(*attribute)?.name;
+        named.insert((leaf.full_name(), column)).then(|| Lookup {
+            relation: leaf.full_name(),
+            column: column.as_str().into(),
+            leaf: *index,
+            value: value.clone(),
+            kind: LookupKind::Compared,
+        })
     })
 }
 

@@ -159,6 +159,9 @@ pub(crate) struct Analysis<'a> {
     /// Leaves of which a pick leaves a few rows, or, where nothing is masked, of which a protected
     /// column is used where no row accounts for it: it counts where they are folded.
     narrowed: BTreeSet<usize>,
+    /// Where nothing is masked, the protected columns, by leaf, that are used where no row accounts
+    /// for them: they are searched by.
+    pub(crate) searched_by: BTreeSet<(usize, i16)>,
     /// The sides of outer joins that may be left out: the leaves that are then absent.
     sides: Vec<BTreeSet<usize>>,
     /// Those whose absence decides what comes.
@@ -225,6 +228,7 @@ impl<'a> Analysis<'a> {
             passes: false,
             folded: BTreeSet::new(),
             narrowed: BTreeSet::new(),
+            searched_by: BTreeSet::new(),
             sides: Vec::new(),
             tested: BTreeSet::new(),
             sequential: false,
@@ -393,7 +397,10 @@ impl<'a> Analysis<'a> {
         self.arm.uses.extend(&taint.recursive);
         match self.resolver.rules.mode {
             Mode::Restricted => self.facts.spoiled.extend(&taint.protected),
-            Mode::Accounted => self.narrowed.extend(taint.protected.iter().map(|(leaf, _)| *leaf)),
+            Mode::Accounted => {
+                self.narrowed.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+                self.searched_by.extend(&taint.protected);
+            }
         }
     }
 

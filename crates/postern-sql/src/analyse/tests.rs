@@ -197,6 +197,7 @@ fn written(guarded: &Guarded) -> String {
     }
     for lookup in &guarded.lookups {
         let value = match &lookup.value {
+            LookupValue::Constant(text) if text.starts_with("statement ") => "its text".to_owned(),
             LookupValue::Constant(text) => format!("{text:?}"),
             LookupValue::Parameter(number) => format!("${number}"),
         };

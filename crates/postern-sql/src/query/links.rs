@@ -15,13 +15,16 @@ use crate::ast;
 
 /// The pairs of leaves of a select.
 #[derive(Debug, Default)]
-pub(super) struct Links(Vec<Link>);
+pub(super) struct Links(BTreeSet<Link>);
+
+/// More pairs than a statement of that many tables needs.
+const LINKS_MAX: usize = 256;
 
 /// Where both have a record in a row it is the same subject's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Link(End, End);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct End {
     leaf: usize,
     /// It is absent, with all of its side, where the condition does not hold; if neither is, the
@@ -84,7 +87,10 @@ impl Analysis<'_> {
         for item in from {
             next = join_conditions(item, next, None, &mut conditions);
         }
-        Links(conditions.iter().filter_map(|condition| self.link(condition, scope)).collect())
+        let found: BTreeSet<Link> =
+            conditions.iter().filter_map(|condition| self.link(condition, scope)).collect();
+        // Following very many would take long, and nobody writes them; without them more is refused.
+        Links(if found.len() > LINKS_MAX { BTreeSet::new() } else { found })
     }
 
     fn link(&self, condition: &Condition<'_>, scope: &Scope<'_>) -> Option<Link> {
