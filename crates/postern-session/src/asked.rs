@@ -13,7 +13,7 @@ use crate::{
     Failure, Session,
     hold::{Held, HeldRow, Touch},
     judge::{Planned, PlannedGuarded},
-    session::{Portal, Run},
+    portal::{Portal, Run},
 };
 
 /// The values of a statement's parameters, as the client binds them.

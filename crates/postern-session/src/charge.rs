@@ -16,7 +16,7 @@ use crate::{
     Effect, Failure, Hold, Session, Stopped, Unrecorded, View,
     hold::Held,
     judge::{Planned, PlannedGuarded},
-    session::{Portal, Run},
+    portal::{Portal, Run},
 };
 
 /// A message of the client that waits for the receipt of what it searches for.

@@ -17,7 +17,8 @@ use crate::{
     expect::Expect,
     judge::{Planned, Refused},
     named::rejudged,
-    session::{NOTHING, Portal, Prepared, REFUSED_SQL, Run, UpstreamName, to_server},
+    portal::{NOTHING, Portal, Prepared, Run, UpstreamName},
+    session::{REFUSED_SQL, to_server},
     steps::Step,
     weight::KeptPlan,
 };

@@ -12,8 +12,9 @@ use postern_wire::{
 use crate::{
     Effect, Session,
     judge::{Planned, PlannedCopy, PlannedGuarded},
+    portal::Portal,
     server::{Handled, Unexpected},
-    session::{Portal, to_server},
+    session::to_server,
 };
 
 /// Where a copy from the client stands.

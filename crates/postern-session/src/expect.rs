@@ -5,8 +5,8 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::BytesMut;
 
 use crate::{
+    portal::{Portal, Prepared, Run},
     proof::Judgement,
-    session::{Portal, Prepared, Run},
     weight::KeptPlan,
 };
 

@@ -8,7 +8,7 @@ use postern_wire::{ReportFields, SqlState};
 
 use crate::{
     ClientFacing, Effect, Session, copy::CopyIn, expect::Expect, hold::LookupTouch, judge::Planned,
-    named::About, scrub::scrub, server::Handled, session::Run,
+    named::About, portal::Run, scrub::scrub, server::Handled,
 };
 
 impl Session {

@@ -27,6 +27,7 @@ mod hold;
 mod judge;
 mod named;
 mod outbox;
+mod portal;
 mod profile;
 mod proof;
 mod scrub;

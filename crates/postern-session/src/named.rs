@@ -14,7 +14,7 @@ use crate::{
     asked::Given,
     client::single,
     judge::{Planned, PlannedNamed},
-    session::{NOTHING, Portal, Prepared, UpstreamName},
+    portal::{NOTHING, Portal, Prepared, UpstreamName},
     weight::KeptPlan,
 };
 

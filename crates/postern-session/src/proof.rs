@@ -17,7 +17,7 @@ use crate::{
     Effect, Session, View,
     expect::Expect,
     outbox::Standing,
-    session::{Portal, Run},
+    portal::{Portal, Run},
 };
 
 /// By which catalogue a portal's plan was made.

@@ -9,8 +9,8 @@ use crate::{
     expect::Expect,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
+    portal::{Portal, Run},
     scrub::scrub,
-    session::{Portal, Run},
 };
 
 /// The server sent what can't be, or something that can't be passed on: the session ends.

@@ -14,15 +14,14 @@ use crate::{
     asked::Given,
     charge::Charging,
     copy::CopyIn,
-    entitled::ReasonSet,
-    expect::{Described, Expect},
+    expect::Expect,
     hold::{Held, Relied},
-    judge::{Identity, Planned, Refused},
-    named::{About, Undo},
+    judge::{PlannedGuarded, Refused},
     outbox::Outbox,
+    portal::{Portal, Prepared, UpstreamName},
     proof::Judgement,
     steps::Step,
-    weight::{KeptPlan, Scale, Searched},
+    weight::{KeptPlan, Scale},
 };
 
 /// What happened to a session.
@@ -125,149 +124,6 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Each statement on protected tables is to be asked for before it is sent.
     pub asks: bool,
-}
-
-/// A prepared statement of the client.
-#[derive(Debug, Clone)]
-pub(crate) struct Prepared {
-    /// Its name on the server.
-    pub(crate) upstream: UpstreamName,
-    /// As the client wrote it.
-    pub(crate) sql: Arc<str>,
-    /// Weighed with its texts.
-    pub(crate) plan: KeptPlan,
-    /// Who judged it last.
-    pub(crate) judge: Identity,
-    /// How many parameters of the client it has.
-    pub(crate) parameters: usize,
-    /// Their types, as far as the client declared them by the protocol.
-    pub(crate) types: Vec<u32>,
-    /// What it came to when it was parsed, where that is found out anew at each Bind.
-    pub(crate) resolved: Option<Box<Portal>>,
-}
-
-impl Prepared {
-    pub(crate) fn described(&self) -> Described {
-        if let Some(portal) = &self.resolved {
-            let (plan, moves) = (portal.plan.clone(), portal.moves());
-            return Described { plan, hidden_parameters: 0, moves };
-        }
-        let hidden_parameters = match &*self.plan {
-            Planned::Guarded(plan) => plan.parameters.len(),
-            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => 0,
-        };
-        Described { plan: self.plan.clone(), hidden_parameters, moves: false }
-    }
-}
-
-/// A portal of the client: a statement with the entitlements that were bound with it.
-#[derive(Debug, Clone)]
-pub(crate) struct Portal {
-    /// Its name on the server.
-    pub(crate) upstream: UpstreamName,
-    pub(crate) plan: KeptPlan,
-    pub(crate) bound: Arc<Entitled>,
-    pub(crate) bound_at: Timestamp,
-    pub(crate) judged: Arc<Judgement>,
-    /// What its lookups search for.
-    pub(crate) searched: Arc<Searched>,
-    /// What it has to do with things that are kept by name.
-    pub(crate) about: Option<Arc<About>>,
-    /// A savepoint may have been rolled back since, and the portal with it.
-    pub(crate) unsure: bool,
-}
-
-impl Portal {
-    fn new(
-        upstream: UpstreamName,
-        plan: KeptPlan,
-        searched: Arc<Searched>,
-        view: &View<'_>,
-    ) -> Self {
-        Self {
-            upstream,
-            plan,
-            bound: view.entitled.clone(),
-            bound_at: view.now,
-            judged: Judgement::new(view.generation),
-            searched,
-            about: None,
-            unsure: false,
-        }
-    }
-
-    /// The reason under which the server showed this subject's columns, by what was bound with the
-    /// portal; whether it still holds is asked when the row leaves.
-    pub(crate) fn clear_under(
-        &self,
-        set: Option<&ReasonSet>,
-        subject: &str,
-    ) -> Option<postern_model::Reason> {
-        self.bound.reason(subject, set?, self.bound_at).cloned()
-    }
-
-    /// Whether its rows are counted and do not leave.
-    pub(crate) fn moves(&self) -> bool {
-        self.about.as_ref().is_some_and(|about| about.moves)
-    }
-}
-
-/// The server's name of a statement or portal: numbered, because the server takes names that are
-/// equal in their first 63 bytes for one, and because no name may come to mean another object than
-/// the one that was judged. `None` is the unnamed one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UpstreamName(pub(crate) Option<u64>);
-
-impl UpstreamName {
-    pub(crate) fn statement(self) -> String {
-        self.0.map_or_else(String::new, |number| format!("postern_s_{number}"))
-    }
-
-    pub(crate) fn portal(self) -> String {
-        self.0.map_or_else(String::new, |number| format!("postern_p_{number}"))
-    }
-}
-
-/// Names no statement and no portal; names are counted from 1.
-pub(crate) const NOTHING: UpstreamName = UpstreamName(Some(0));
-
-/// One execution whose answer is awaited.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) portal: Portal,
-    pub(crate) rows: u64,
-    pub(crate) lookups_told: bool,
-    /// How many of the rows were passed over.
-    pub(crate) passed: u64,
-    /// Who was asked about is told.
-    pub(crate) asked_told: bool,
-    /// Which of them came in rows of their own, in the order of the portal's.
-    pub(crate) came: Vec<bool>,
-    /// A gate stands before its answer.
-    pub(crate) gated: bool,
-    /// The server has said that it copies rows to the client.
-    pub(crate) copies_out: bool,
-    /// Some of them have come.
-    pub(crate) copy_began: bool,
-    /// What is put back if it fails.
-    pub(crate) undo: Undo,
-}
-
-impl Run {
-    pub(crate) fn new(portal: Portal, undo: Undo) -> Self {
-        Self {
-            portal,
-            rows: 0,
-            lookups_told: false,
-            passed: 0,
-            asked_told: false,
-            came: Vec::new(),
-            gated: false,
-            copies_out: false,
-            copy_began: false,
-            undo,
-        }
-    }
 }
 
 /// Messages that may be on their way to the server before the client has to wait.
@@ -422,6 +278,15 @@ impl Session {
             && self.steps.is_empty()
             && self.filling.is_none()
             && self.charging.is_none()
+    }
+
+    /// Whether a statement is under way whose rows will be held, and none is held yet. Only the
+    /// next messages are looked at.
+    pub fn will_record(&self) -> bool {
+        let holds = |expect: &Expect| {
+            expect.runs().any(|run| run.portal.plan.guarded().is_some_and(PlannedGuarded::is_held))
+        };
+        self.outbox.waiting().is_none() && self.expected.iter().take(4).any(holds)
     }
 
     /// Moves the session by one input.

@@ -8,10 +8,7 @@ use bytes::BytesMut;
 use postern_wire::{Bind, Execute, Frame, Frontend, Parse, Target, encode};
 
 use crate::{
-    Effect, Failure, Session, View,
-    copy::CopyIn,
-    expect::Expect,
-    session::{Run, to_server},
+    Effect, Failure, Session, View, copy::CopyIn, expect::Expect, portal::Run, session::to_server,
 };
 
 /// What waits, in order.
