@@ -20,7 +20,7 @@ use crate::{
     portal::{NOTHING, Portal, Prepared, Run, UpstreamName},
     session::{REFUSED_SQL, to_server},
     steps::Step,
-    weight::KeptPlan,
+    weight::{KeptPlan, Searched},
 };
 
 impl Session {
@@ -181,12 +181,19 @@ impl Session {
     }
 
     /// What stands in a hole: an array's text, or the actor's name.
-    pub(crate) fn fill(&self, hole: Hole, view: &View<'_>) -> Arc<str> {
+    pub(crate) fn fill(&self, hole: Hole, asked: Option<&Searched>, view: &View<'_>) -> Arc<str> {
         match hole {
             Hole::Actor => self.profile.actor.as_str().into(),
             Hole::Keys(set) => {
                 let set = self.profile.key_sets.get(usize::from(set.0));
-                set.map_or_else(|| "{}".into(), |set| view.entitled.array(set, view.now))
+                let Some(set) = set else { return "{}".into() };
+                match asked {
+                    None => view.entitled.array(set, view.now),
+                    Some(asked) => {
+                        let asked = asked.asked.iter().map(|(_, subject)| subject);
+                        view.entitled.array_among(asked, set, view.now)
+                    }
+                }
             }
         }
     }
@@ -332,8 +339,7 @@ impl Session {
         if bind.portal.is_empty() {
             self.portals.remove("");
         }
-        let given = Given::of(bind, &types);
-        let portal = match self.portal(name, plan.clone(), given, view) {
+        let portal = match self.portal(name, plan.clone(), Given::of(bind, &types), view) {
             Ok(portal) => portal,
             Err(failure) => return self.refuse_bound(failure, effects),
         };
@@ -345,8 +351,9 @@ impl Session {
                 encode::bind(&mut bytes, &upstream)?;
             }
             Planned::Guarded(plan) => {
+                let asked = plan.guarded.bounded.then_some(&*portal.searched);
                 let hidden: Vec<Arc<str>> =
-                    plan.parameters.iter().map(|hole| self.fill(*hole, view)).collect();
+                    plan.parameters.iter().map(|hole| self.fill(*hole, asked, view)).collect();
                 let hidden = HiddenBind {
                     parameters: &hidden.iter().map(|text| &**text).collect::<Vec<_>>(),
                     visible_columns: plan.guarded.visible_columns,

@@ -75,6 +75,22 @@ impl Entitled {
         array
     }
 
+    /// The same of those among some subjects.
+    pub(crate) fn array_among<'s>(
+        &self,
+        subjects: impl Iterator<Item = &'s Subject>,
+        set: &ReasonSet,
+        now: Timestamp,
+    ) -> Arc<str> {
+        let mut text = String::from("{");
+        for subject in subjects.filter(|subject| self.reason(subject.as_str(), set, now).is_some())
+        {
+            push_element(&mut text, subject.as_str());
+        }
+        text.push('}');
+        text.into()
+    }
+
     fn write_array(&self, set: &ReasonSet) -> String {
         let mut text = String::from("{");
         for (subject, reasons) in self.sorted() {

@@ -99,22 +99,34 @@ impl Session {
         given: Given<'_>,
         view: &mut View<'_>,
     ) -> Resolved {
+        if let Planned::Named(named) = &**plan {
+            return self.resolve_named(plan, named, given, view);
+        }
+        let portal = self.portal(UpstreamName(None), plan.clone(), given, view)?;
         let sql = match &**plan {
-            Planned::Named(named) => return self.resolve_named(plan, named, given, view),
             Planned::Copy(copy) => {
-                let query = copy.query.guarded.sql.render_literal(|hole| self.fill(hole, view));
+                let fill = |hole| self.fill(hole, None, view);
+                let query = copy.query.guarded.sql.render_literal(fill);
                 format!("COPY ({query}) TO STDOUT{}", copy.options)
             }
-            Planned::Plain(_) | Planned::Guarded(_) | Planned::Local(_) => self.literal(plan, view),
+            Planned::Guarded(plan) if plan.guarded.bounded => {
+                let fill = |hole| self.fill(hole, Some(&portal.searched), view);
+                plan.guarded.sql.render_literal(fill)
+            }
+            Planned::Plain(_) | Planned::Guarded(_) | Planned::Local(_) | Planned::Named(_) => {
+                self.literal(plan, view)
+            }
         };
-        Ok((sql, self.portal(UpstreamName(None), plan.clone(), given, view)?))
+        Ok((sql, portal))
     }
 
     /// The text of a query with the actor's keys in it.
     fn literal(&self, plan: &Planned, view: &View<'_>) -> String {
         match plan {
             Planned::Plain(plain) => plain.sql.clone(),
-            Planned::Guarded(plan) => plan.guarded.sql.render_literal(|hole| self.fill(hole, view)),
+            Planned::Guarded(plan) => {
+                plan.guarded.sql.render_literal(|hole| self.fill(hole, None, view))
+            }
             // A local statement is sent as an empty one.
             Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => String::new(),
         }
@@ -257,7 +269,8 @@ impl Session {
                 if !known {
                     return Err(Failure::LookupArgument);
                 }
-                let keys = guarded.parameters.iter().map(|hole| literal(&self.fill(*hole, view)));
+                let keys =
+                    guarded.parameters.iter().map(|hole| literal(&self.fill(*hole, None, view)));
                 texts.extend(keys);
             }
             Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {

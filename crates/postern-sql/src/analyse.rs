@@ -228,6 +228,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         lookups: searched,
         asked: analysis.questions.asked.clone(),
         asked_first: analysis.asks_first(rows),
+        bounded: (0..analysis.leaves.len()).all(|leaf| analysis.bounded.contains(&leaf)),
         checks: analysis.checks.clone(),
         mask_checks: analysis.mask_checks.clone(),
         writes: analysis.target.leaf.is_some(),

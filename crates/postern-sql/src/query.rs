@@ -150,6 +150,8 @@ pub(crate) struct Analysis<'a> {
     /// Leaves whose rows of one subject, or of one record, a condition puts together.
     linked: BTreeSet<(usize, usize)>,
     pub(crate) questions: asked::Questions,
+    /// Leaves of which only the records of those who are asked about can be in a row.
+    pub(crate) bounded: BTreeSet<usize>,
     /// Leaves by whose columns something is computed that sorts the select's rows.
     computed: BTreeSet<usize>,
     /// Rows are passed over, or read by a window function.
@@ -228,6 +230,7 @@ impl<'a> Analysis<'a> {
             passes: false,
             folded: BTreeSet::new(),
             narrowed: BTreeSet::new(),
+            bounded: BTreeSet::new(),
             searched_by: BTreeSet::new(),
             sides: Vec::new(),
             tested: BTreeSet::new(),

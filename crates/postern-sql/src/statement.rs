@@ -177,13 +177,16 @@ pub struct Guarded {
     /// What RowDescription must say for each visible column that is a plain reference to a
     /// protected table's column.
     pub origins: Vec<Option<Origin>>,
-    /// The lookups in it; at most one.
+    /// The lookups in it; at most one, but for accounted roles, where each protected column that
+    /// decides is one.
     pub lookups: Vec<Lookup>,
     /// Whom it asks about by the key, rows or not.
     pub asked: Vec<Asked>,
     /// What comes tells of those whom it asks about before a row with their key does: they are
     /// recorded first.
     pub asked_first: bool,
+    /// No record but theirs can be in a row, so that no other key of the actor's matters.
+    pub bounded: bool,
     /// What must hold of the values that it is given.
     pub checks: Checks,
     /// What the server looks at in the same way.

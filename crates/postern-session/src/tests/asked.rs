@@ -46,6 +46,27 @@ fn who_does_not_come_is_told_at_the_end() {
     assert_eq!(table.told(), ["hold 2 [1:clear]"]);
 }
 
+/// Ana has a reason for 1 and 3.
+#[test]
+fn of_the_actors_keys_those_are_sent_that_are_asked_about() {
+    let mut table = Table::new();
+    let sent = |table: &mut Table, id: &str| {
+        extended(table, "SELECT email FROM customers WHERE id = $1", &[id]);
+        let told = table.told().into_iter().find(|told| told.contains("bind"));
+        table.session = Session::new(table.session.profile.clone());
+        told.unwrap().split_once("last ").unwrap().1.to_owned()
+    };
+    assert_eq!(sent(&mut table, "1"), "{\"1\"}");
+    assert_eq!(sent(&mut table, "2"), "{}");
+    let query = |table: &mut Table, condition: &str| {
+        table.session = Session::new(table.session.profile.clone());
+        table.query(&format!("SELECT email FROM customers WHERE {condition}"));
+        table.told().concat()
+    };
+    assert!(query(&mut table, "id IN (2, 3)").contains("'{\"3\"}'"));
+    assert!(query(&mut table, "id <> 3").contains("'{\"1\",\"3\"}'"));
+}
+
 #[test]
 fn who_is_counted_is_told_before_the_count() {
     let mut table = Table::new();

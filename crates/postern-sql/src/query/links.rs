@@ -89,7 +89,8 @@ impl Analysis<'_> {
         }
         let found: BTreeSet<Link> =
             conditions.iter().filter_map(|condition| self.link(condition, scope)).collect();
-        // Following very many would take long, and nobody writes them; without them more is refused.
+        // Following very many would take long, and nobody writes them; without them more is
+        // refused.
         Links(if found.len() > LINKS_MAX { BTreeSet::new() } else { found })
     }
 

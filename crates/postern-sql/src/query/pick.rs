@@ -161,6 +161,23 @@ impl Analysis<'_> {
         single
     }
 
+    /// Which of a select's own leaves a condition leaves with those only whom it asks about. More
+    /// keys than theirs would show nothing more.
+    pub(super) fn bound(&mut self, condition: Option<&Node>, links: &Links, scope: &Scope<'_>) {
+        let own = |leaf: &usize| scope.items.iter().any(|item| item.leaf == Some(*leaf));
+        for node in conjuncts(condition) {
+            let Some(NodeEnum::AExpr(comparison)) = &node.node else { continue };
+            let Some(question) = self.question(comparison, scope) else { continue };
+            let sides = [comparison.lexpr.as_deref(), comparison.rexpr.as_deref()];
+            let column = sides.into_iter().flatten().find_map(|side| scope.column(side));
+            if question.holds_of_them
+                && column.is_some_and(|(item, _)| item.leaf == Some(question.leaf))
+            {
+                self.bounded.extend(links.joined_to(question.leaf).into_iter().filter(own));
+            }
+        }
+    }
+
     fn one_subject(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
         let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
         if let Some(question) = self.question(comparison, scope) {

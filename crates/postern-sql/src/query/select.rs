@@ -247,6 +247,7 @@ impl Analysis<'_> {
         self.tested.extend(optional);
         let condition = select.where_clause.as_deref();
         let links = self.links(condition, &select.from_clause, scope);
+        self.bound(condition, &links, scope);
         let single = self.single_subjects(condition, &links, scope);
         if let Some(condition) = select.where_clause.as_deref_mut() {
             let _ = self.condition(condition, scope)?;

@@ -154,8 +154,8 @@ impl Analysis<'_> {
         let name = if target.name.is_empty() { figure(value) } else { target.name.clone() };
         let found = scope.column(value);
         let reference = found.map(|(item, column)| (item.alias.clone(), column.name.clone()));
-        // Of a row of the select around it is no copy that goes with a row of this one: a leaf can be
-        // in both, where a common table is named twice.
+        // What is of a row of the select around goes with no row of this one: a leaf can be in
+        // both, where a common table is named twice.
         let source = found.and_then(|(_, column)| column.source);
         let origin = scope.copied(value).and_then(|column| column.origin);
         let copied = scope.is_copy(value);

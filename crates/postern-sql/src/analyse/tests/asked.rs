@@ -30,6 +30,41 @@ fn a_comparison_with_a_key_says_of_whom_it_asks() {
     }
 }
 
+/// Whether no other keys of the actor's matter than those that are asked about.
+#[test]
+fn only_those_who_are_asked_about_can_come() {
+    let bounded = |sql: &str| {
+        let path = names(&["public"]);
+        let context = Context::new(&path, PREFIX);
+        let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+        match &statements.first().unwrap().verdict {
+            Verdict::Guarded(guarded) => guarded.bounded,
+            verdict => panic!("{sql}: {verdict:?}"),
+        }
+    };
+    for sql in [
+        "SELECT email FROM customers WHERE id = $1",
+        "SELECT email FROM customers WHERE country = 'DE' AND id IN (5, 7)",
+        "SELECT t.body FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id WHERE c.id = 5",
+        "WITH w AS (SELECT email FROM customers WHERE id = 5) SELECT a.email FROM w a, w b",
+    ] {
+        assert!(bounded(sql), "{sql}");
+    }
+    for sql in [
+        "SELECT email FROM customers",
+        "SELECT email FROM customers WHERE id <> 5",
+        "SELECT email FROM customers WHERE id = 5 OR country = 'DE'",
+        "SELECT email FROM customers WHERE id > 5",
+        "SELECT d.email FROM customers c, customers d WHERE c.id = 5",
+        "SELECT d.email FROM customers c JOIN customers d ON d.country = c.country WHERE c.id = 5",
+        "WITH w AS (SELECT id, email FROM customers) SELECT b.email FROM w a, w b WHERE a.id = 5",
+        "SELECT d.email FROM customers c, LATERAL (SELECT * FROM customers d WHERE c.id = 5) d",
+        "SELECT email FROM customers UNION ALL SELECT email FROM customers WHERE id = 5",
+    ] {
+        assert!(!bounded(sql), "{sql}");
+    }
+}
+
 /// Where what comes tells of somebody in another way than by the key in a row.
 #[test]
 fn who_is_counted_is_told_first() {
