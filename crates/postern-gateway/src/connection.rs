@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use postern_ledger::{Note, Receipt};
+use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::Actor;
 use postern_session::{Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View};
 use postern_sql::Rules;
@@ -107,6 +107,8 @@ struct Connection<'a> {
     /// As many of them are asked for.
     asking: usize,
     wary: Wary,
+    /// Tells the ledger's writer that something will be recorded soon.
+    awaited: Option<Awaited>,
     /// What is still to be done; waits while reasons are being read.
     effects: VecDeque<Effect>,
     /// Reasons are being read: nothing else is handled until then.
@@ -189,11 +191,11 @@ pub(crate) async fn serve(
         proves: !shared.settings.tables.is_empty(),
         limits: shared.settings.limits.hold,
     };
-    let wary = shared.stops.of(&actor, &role.budgets);
     let mut connection = Connection {
         shared,
         number,
         actor: actor.clone(),
+        wary: shared.stops.of(&actor, &role.budgets),
         role,
         session: Session::new(Arc::new(profile)),
         client: Side::new(logged_in.client, logged_in.client_buffer),
@@ -208,7 +210,7 @@ pub(crate) async fn serve(
         reasons,
         under_way: UnderWay::new(shared, &actor),
         asking: 0,
-        wary,
+        awaited: None,
         effects: VecDeque::new(),
         reading: false,
         look: Look::new(!shared.settings.tables.is_empty()),
@@ -333,6 +335,11 @@ impl Connection<'_> {
             let asks = self.wary.asks(now);
             let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
             self.session.handle(input, &mut view, &mut effects);
+        }
+        match (self.session.will_record(), &self.awaited) {
+            (true, None) => self.awaited = Some(self.shared.ledger.coming().awaited()),
+            (false, Some(_)) => self.awaited = None,
+            (true, Some(_)) | (false, None) => {}
         }
         self.effects.extend(effects);
         self.go_on().await

@@ -24,7 +24,8 @@ use rand::RngExt;
 use zeroize::Zeroizing;
 
 use crate::{
-    CreateError, Draft, Entry, Limit, Note, OpenError, Options, Receipt, RecordError,
+    Coming, CreateError, Draft, Entry, Limit, Note, OpenError, Options, Receipt, RecordError,
+    coming::Gathering,
     dictionary::TEXT_BYTES_MAX,
     disk::{Disk, Folder},
     recover::{create_on, open_on},
@@ -33,7 +34,7 @@ use crate::{
 };
 
 /// Is told of entries once they are durable, in order, on the writer's thread.
-pub type Hook = Arc<dyn Fn(&[Entry]) + Send + Sync>;
+pub type Hook = Arc<dyn Fn(Vec<Entry>) + Send + Sync>;
 /// Is told how a draft fared, on the writer's thread, or on the caller's if it was refused at
 /// once. It must not wait for anything.
 pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
@@ -48,6 +49,7 @@ pub struct Ledger {
     requests: RwLock<Option<SyncSender<Message>>>,
     writer: Mutex<Option<JoinHandle<Result<(), RecordError>>>>,
     writer_id: ThreadId,
+    coming: Coming,
     horizon: std::time::Duration,
 }
 
@@ -114,16 +116,24 @@ impl Ledger {
     pub(crate) fn start(sequencer: Sequencer, hook: Hook) -> Result<Self, OpenError> {
         let horizon = sequencer.budgets.horizon();
         let (sender, receiver) = sync_channel(sequencer.options.queue_len_max);
+        let coming = Coming::default();
+        let gathering = Gathering::new(coming.clone(), sequencer.options.commit_delay);
         let writer = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || write(sequencer, &receiver, &hook))?;
+            .spawn(move || write(sequencer, &receiver, gathering, &hook))?;
         let writer_id = writer.thread().id();
         Ok(Self {
             requests: RwLock::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
             writer_id,
+            coming,
             horizon,
         })
+    }
+
+    /// Who will record something soon; a sync may wait for them.
+    pub fn coming(&self) -> &Coming {
+        &self.coming
     }
 
     /// Records what is about to be disclosed. `done` gets the receipt when the entry is on stable
@@ -227,6 +237,21 @@ impl Batch {
             Message::Question(question) => self.questions.push(question),
         }
     }
+
+    fn take(&mut self, requests: &Receiver<Message>) {
+        while !self.is_full() {
+            let Ok(message) = requests.try_recv() else { break };
+            self.push(message);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.requests.len() + self.questions.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() >= BATCH_LEN_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
 }
 
 impl Done {
@@ -251,6 +276,7 @@ impl Done {
 fn write(
     mut sequencer: Sequencer,
     requests: &Receiver<Message>,
+    mut gathering: Gathering,
     hook: &Hook,
 ) -> Result<(), RecordError> {
     let interval = sequencer.options.checkpoint_interval;
@@ -264,7 +290,7 @@ fn write(
         };
         match first {
             Ok(first) => {
-                let Batch { requests, questions, .. } = gather(first, requests);
+                let Batch { requests, questions, .. } = gather(first, requests, &mut gathering);
                 if !requests.is_empty() {
                     commit(&mut sequencer, requests, hook);
                     unsigned_since.get_or_insert_with(Instant::now);
@@ -287,15 +313,15 @@ fn write(
     }
 }
 
-/// All that waits, within bounds.
-fn gather(first: Message, requests: &Receiver<Message>) -> Batch {
+/// All that waits, or comes in a moment, within bounds.
+fn gather(first: Message, requests: &Receiver<Message>, gathering: &mut Gathering) -> Batch {
     let mut batch = Batch::default();
     batch.push(first);
-    while batch.requests.len() + batch.questions.len() < BATCH_LEN_MAX
-        && batch.bytes < BATCH_BYTES_MAX
-    {
-        let Ok(message) = requests.try_recv() else { break };
-        batch.push(message);
+    batch.take(requests);
+    let before = batch.len();
+    if !batch.is_full() && gathering.wait() {
+        batch.take(requests);
+        gathering.learn(batch.len() - before);
     }
     batch
 }
@@ -327,7 +353,7 @@ fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook) {
                 request.done.tell(receipt, entry.sequence);
                 entries.push(entry);
             }
-            hook(&entries);
+            hook(entries);
         }
         Err(error) => {
             batch.into_iter().for_each(|request| request.done.refuse(error.clone()));

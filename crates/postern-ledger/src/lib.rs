@@ -12,6 +12,7 @@
 
 mod budget;
 mod bytes;
+mod coming;
 mod damage;
 mod dictionary;
 mod disk;
@@ -38,6 +39,7 @@ pub use postern_merkle::VerifyingKey;
 
 pub use self::{
     bytes::DecodeError,
+    coming::{Awaited, Coming},
     damage::{Damage, DamageKind, Which},
     draft::{Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Receipt, RecordError, Touch},
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},

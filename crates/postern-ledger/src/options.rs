@@ -19,6 +19,9 @@ pub struct Options {
     /// How much space disclosures leave free on the ledger's disk. With less they are refused with
     /// [`RecordError::Full`](crate::RecordError::Full); notes may use it up.
     pub min_free_bytes: u64,
+    /// How long a sync may wait for disclosures that are [`Coming`](crate::Coming), so that it
+    /// serves them too.
+    pub commit_delay: Duration,
     /// How many requests may wait; more are refused with
     /// [`RecordError::Busy`](crate::RecordError::Busy).
     pub queue_len_max: usize,
@@ -36,6 +39,7 @@ impl Options {
             dictionary_step_bytes: 1 << 20,
             checkpoint_interval: Duration::from_secs(1),
             min_free_bytes: 0,
+            commit_delay: Duration::ZERO,
             queue_len_max: 4096,
             horizon: Duration::from_secs(31 * 86_400),
         }

@@ -112,7 +112,7 @@ impl Bench {
     pub(crate) fn open(&mut self) {
         let heard = self.heard.clone();
         let hook: Hook = Arc::new(move |entries| {
-            heard.entries.lock().unwrap().extend_from_slice(entries);
+            heard.entries.lock().unwrap().extend(entries);
             heard.more.notify_all();
         });
         self.ledger = Some(Ledger::open(&self.path(), options(self.clock.clone()), hook).unwrap());

@@ -10,6 +10,7 @@ use std::{
     path::Path,
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -31,6 +32,9 @@ mod control;
 mod people;
 mod settings;
 mod watching;
+
+/// How long the ledger lets disclosures gather before it syncs: no longer than a sync itself takes.
+const COMMIT_DELAY: Duration = Duration::from_micros(50);
 
 /// A gateway with all that belongs to it.
 #[derive(Debug)]
@@ -61,13 +65,14 @@ impl Running {
         let history = history(settings, clock.now())?;
         let (sender, told) = mpsc::channel();
         let hook_sender = sender.clone();
-        let hook = Arc::new(move |entries: &[Entry]| {
+        let hook = Arc::new(move |entries: Vec<Entry>| {
             // Once the detectors are gone the gateway is going down too.
-            let _ = hook_sender.send(watching::Told::Entries(entries.to_vec()));
+            let _ = hook_sender.send(watching::Told::Entries(entries));
         });
         let folder = settings.data.ledger();
         let min_free_bytes = settings.data.min_free_bytes;
-        let options = postern_ledger::Options { min_free_bytes, ..ledger_options() };
+        let commit_delay = COMMIT_DELAY;
+        let options = postern_ledger::Options { min_free_bytes, commit_delay, ..ledger_options() };
         let ledger = Ledger::open(&folder, options, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
