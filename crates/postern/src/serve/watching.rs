@@ -2,11 +2,14 @@
 
 use std::{
     collections::BTreeSet,
+    iter,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
+    thread,
+    time::Duration,
 };
 
 use postern_gateway::Handle;
@@ -18,6 +21,9 @@ use crate::{config::Settings, events};
 
 /// The account in whose name a rule suspends.
 const WATCH: &str = "postern-watch";
+
+/// How long the detectors let entries gather. Nothing that they find has to be acted on sooner.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the detectors' thread is told.
 #[derive(Debug)]
@@ -65,7 +71,7 @@ struct Guard(Handle);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             tracing::error!("the detectors have panicked; the gateway stops");
             self.0.stop();
         }
@@ -95,14 +101,23 @@ impl Watching {
         for finding in std::mem::take(&mut self.unrecorded) {
             self.act(&finding);
         }
-        while let Ok(Told::Entries(entries)) = told.recv() {
-            let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-            counts.0.entries.fetch_add(added, Ordering::Relaxed);
-            for event in entries.iter().flat_map(events::of_entry) {
-                for finding in self.watch.observe(event.seen(), &event) {
-                    counts.0.findings.fetch_add(1, Ordering::Relaxed);
-                    self.act(&finding);
-                }
+        while let Ok(first) = told.recv() {
+            // What came meanwhile is taken together, and has woken nobody.
+            for told in iter::once(first).chain(told.try_iter()) {
+                let Told::Entries(entries) = told else { return };
+                self.observe(&entries, counts);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn observe(&mut self, entries: &[Entry], counts: &Counts) {
+        let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        counts.0.entries.fetch_add(added, Ordering::Relaxed);
+        for event in entries.iter().flat_map(events::of_entry) {
+            for finding in self.watch.observe(event.seen(), &event) {
+                counts.0.findings.fetch_add(1, Ordering::Relaxed);
+                self.act(&finding);
             }
         }
     }
