@@ -17,7 +17,7 @@ import servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODES = ["simple", "extended", "prepared"]
-TARGETS = ["direct", "pgbouncer", "postern"]
+TARGETS = ["direct", "pgbouncer", "unprotected", "postern", "cold"]
 
 
 def names(allowed):
@@ -60,7 +60,9 @@ def run(options):
         start = {
             "direct": lambda: postgres,
             "pgbouncer": lambda: stack.enter_context(servers.PgBouncer(postgres)),
+            "unprotected": lambda: stack.enter_context(servers.Unprotected(ROOT, postgres)),
             "postern": lambda: stack.enter_context(servers.Postern(ROOT, postgres)),
+            "cold": lambda: stack.enter_context(servers.Cold(ROOT, postgres)),
         }
         targets = {name: start[name]() for name in options.targets}
         for name, target in targets.items():

@@ -133,6 +133,9 @@ class Postgres(Target):
         self.query("CREATE TABLE assignments (actor text NOT NULL, aid integer NOT NULL);")
         self.query(f"INSERT INTO assignments SELECT 'agent', aid FROM pgbench_accounts "
                    f"WHERE aid % ({self.scale} * 100000 / {REASONS}) = {CLEAR};")
+        # Two for each account: what reasons are read from is larger than what is guarded.
+        self.query("INSERT INTO assignments SELECT 'agent ' || n * aid % 997, aid "
+                   "FROM pgbench_accounts, generate_series(2, 3) n;")
         self.query(f"UPDATE pgbench_accounts SET abalance = aid WHERE aid IN ({CLEAR}, {MASKED});")
         self.query("CREATE INDEX ON assignments (actor);")
         self.query("VACUUM ANALYZE;")
@@ -244,7 +247,7 @@ class PgBouncer(Proxy):
 
 
 class Postern(Proxy):
-    """Postern guarding pgbench_accounts."""
+    """Postern guarding pgbench_accounts, whose customers the ledger knows all."""
 
     user = "agent"
     password = "agent's password"
@@ -270,12 +273,28 @@ class Postern(Proxy):
         return command([str(self.binary), *arguments], cwd=self.folder, **options)
 
     def check(self):
+        self.await_ready()
         self.expect(self.balance(CLEAR) == str(CLEAR), "a clear value is not shown")
         self.expect(self.balance(MASKED) != str(MASKED), "a protected value is shown")
+        # Each name is written to the ledger once, when it is first recorded.
+        warm = "\\copy (SELECT aid FROM pgbench_accounts) TO '/dev/null'"
+        self.query(warm)
+
+    def await_ready(self):
+        """A connection is accepted before the database's definitions have been read."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return self.query("SELECT 1;")
+            except Failed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def postern_config(self):
-        """pgbench_accounts is protected, its subject is `aid`, and a row of `assignments` is a
-        reason for its actor to see that account. The budgets are counted and never spent."""
+        return self.common_config() + self.protected_config()
+
+    def common_config(self):
         return f"""
 [gateway]
 listen = "127.0.0.1:{self.port}"
@@ -286,12 +305,18 @@ port = {self.postgres.port}
 database = "{DATABASE}"
 user = "{self.postgres.user}"
 tls = "disable"
+"""
 
+    def protected_config(self):
+        """pgbench_accounts is protected, two of its four columns are masked, its subject is `aid`,
+        and a row of `assignments` is a reason for its actor to see that account. The budgets are
+        counted and never spent."""
+        return """
 [roles.agent]
 kind = "restricted"
 budgets = [
-    {{ count = "clear_subjects", window = "1d", max = 1000000000 }},
-    {{ count = "masked_subjects", window = "1h", max = 1000000000 }},
+    { count = "clear_subjects", window = "1d", max = 1000000000 },
+    { count = "masked_subjects", window = "1h", max = 1000000000 },
 ]
 
 [[tables]]
@@ -299,6 +324,8 @@ name = "public.pgbench_accounts"
 subject = "aid"
 clear = ["aid", "bid"]
 [tables.columns.abalance]
+class = "identifier"
+[tables.columns.filler]
 class = "identifier"
 
 [[tables]]
@@ -316,3 +343,24 @@ grade = "strong"
 
     def version(self):
         return command([str(self.binary), "--version"]).strip()
+
+
+class Cold(Postern):
+    """The same with a ledger that knows nobody yet."""
+
+    def check(self):
+        self.await_ready()
+
+
+class Unprotected(Postern):
+    """Postern with nothing protected, for a role whose statements are judged."""
+
+    def check(self):
+        self.await_ready()
+        Target.check(self)
+
+    def protected_config(self):
+        return """
+[roles.agent]
+kind = "restricted"
+"""
