@@ -116,7 +116,7 @@ impl<'p> Scope<'p> {
             None => {
                 let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
                 let names = ast::names(&reference.fields)?;
-                let alias = if names.len() > 1 { names.first().copied() } else { None };
+                let alias = names.len().checked_sub(2).and_then(|place| names.get(place).copied());
                 let here = match alias {
                     Some(alias) => self.items.iter().any(|item| item.alias == alias),
                     None => {
@@ -304,6 +304,10 @@ impl Analysis<'_> {
             if let Some(item) = scope.items.iter().find(named) {
                 self.known_field(item, name)?;
                 return item_column(item, name, local);
+            }
+            if scope.items.iter().any(|item| item.alias == alias) {
+                // It is written without its schema, and would be taken for this one.
+                return not_understood("a table's name with its schema beside a nearer alias");
             }
             level = scope.parent;
             local = false;

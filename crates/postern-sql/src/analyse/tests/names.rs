@@ -204,3 +204,22 @@ fn a_name_is_qualified_where_it_can_mean_one_column_only() {
         check(sql, &format!("plain {expected}"));
     }
 }
+
+/// A reference is written without its schema: where a nearer table has the alias, it would mean
+/// that one.
+#[test]
+fn a_name_with_its_schema_beside_a_nearer_alias_is_refused() {
+    refused(
+        "not_understood",
+        &[
+            "SELECT s.x FROM products, LATERAL (SELECT public.products.id AS x FROM customers AS products(i, n, id)) s",
+            "SELECT s.x FROM products, LATERAL (SELECT public.products.name AS x FROM customers AS products(id, n, name)) s",
+            "SELECT (SELECT max(public.products.name) FROM tickets AS products(a, name)) FROM products",
+            "SELECT s.x FROM products, LATERAL (SELECT 1 AS x FROM customers AS products(id) WHERE public.products.id = 5) s",
+        ],
+    );
+    check(
+        "SELECT s.x FROM products, LATERAL (SELECT public.products.id AS x FROM cheap) s",
+        "plain SELECT s.x FROM public.products, LATERAL (SELECT products.id AS x FROM public.cheap) s",
+    );
+}
