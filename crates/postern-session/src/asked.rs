@@ -65,16 +65,19 @@ impl PlannedGuarded {
         let unbound = given.values.is_empty();
         let bound = if asked.is_empty() { Vec::new() } else { given.bound() };
         let mut all = Vec::new();
+        // Those of all comparisons, which are bounded together.
+        let mut subjects = Vec::new();
         for asked in asked.iter().filter(|asked| !unbound || asked.parameter().is_none()) {
             let Some(leaf) = self.guarded.leaves.get(asked.leaf) else { continue };
             let Some(shown) = self.asked_leaves.iter().position(|leaf| *leaf == asked.leaf) else {
                 continue;
             };
             let shown = u16::try_from(self.guarded.leaves.len() + shown).unwrap_or(u16::MAX);
-            let mut subjects = Vec::new();
+            let before = subjects.len();
             let read = asked.subjects(leaf.key_type, &bound, &mut subjects);
             read.map_err(|refusal| self.unreadable(refusal))?;
-            all.extend(subjects.into_iter().map(|subject| (shown, Subject::new(&*subject))));
+            let new = subjects.iter().skip(before);
+            all.extend(new.map(|subject| (shown, Subject::new(subject.as_str()))));
         }
         all.sort_unstable();
         all.dedup();

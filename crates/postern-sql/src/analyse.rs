@@ -14,7 +14,7 @@ use postern_model::StatementFingerprint;
 
 use crate::{
     Catalogue, Context, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, LookupValue, Plain,
-    Rules, Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
+    Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
     print::{internal, with_leaves, written},
     query::Analysis,
     refusal::{Judged, refuse, unknown_kind},
@@ -87,13 +87,38 @@ fn judge(
         .map(|raw| {
             let text = slice(sql, &raw);
             let fingerprint = pg_query::fingerprint(text, 0, 0).map_or(0, |found| found.value);
+            let resolver = Resolver { catalogue, rules, context };
+            let begins = raw.stmt_location;
             Statement {
                 normalized: normalized(sql, tokens, &raw),
                 fingerprint: StatementFingerprint(fingerprint),
-                verdict: verdict(raw, text, Resolver { catalogue, rules, context }),
+                verdict: match verdict(raw, text, resolver) {
+                    Verdict::Refused(refusal) => {
+                        Verdict::Refused(placed(refusal, begins, resolver))
+                    }
+                    judged => judged,
+                },
             }
         })
         .collect())
+}
+
+/// With the place of what does not exist. The tree that is judged has no places, so that it can be
+/// compared with what is written; the scout goes over one that has them.
+fn placed(refusal: Refusal, begins: i32, resolver: Resolver<'_>) -> Refusal {
+    if !matches!(refusal.sqlstate, "42P01" | "42703") {
+        return refusal;
+    }
+    let again = || {
+        let statements = pg_query::parse(resolver.context.text, 0).ok()?.protobuf.stmts;
+        let raw = statements.into_iter().find(|raw| raw.stmt_location == begins)?;
+        let mut node = raw.stmt?.node?;
+        run(&mut Analysis::scout(resolver), &mut node).err()
+    };
+    match again() {
+        Some(found) if found.message == refusal.message => found,
+        _ => refusal,
+    }
 }
 
 fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {

@@ -204,11 +204,12 @@ impl<'a> Context<'a> {
         Self { search_path, prefix, text: "", leaf_texts: None }
     }
 
-    /// The refusal, with the place of a node of the tree, whose `location` counts bytes.
+    /// The refusal, with the place of a node of the tree, whose `location` counts bytes. A node
+    /// without one has 0, where no name stands.
     pub(crate) fn at(&self, refusal: Refusal, location: i32) -> Refusal {
-        let before = usize::try_from(location).ok().and_then(|end| self.text.get(..end));
-        let position =
-            before.filter(|_| !self.text.is_empty()).map(|text| text.chars().count() + 1);
+        let location = usize::try_from(location).ok().filter(|location| *location > 0);
+        let before = location.and_then(|end| self.text.get(..end));
+        let position = before.map(|text| text.chars().count() + 1);
         Refusal { position: refusal.position.or(position), ..refusal }
     }
 }

@@ -14,17 +14,19 @@ use crate::taint::{Column, Key};
 type Carried = (String, String, usize);
 
 /// What carries the keys of a select's leaves, and the leaves whose keys nothing does.
+/// Groups by a key that is not compared by its bytes (`exact`) can be several subjects'.
 pub(super) fn carry(
     scope: &Scope<'_>,
     outputs: &Outputs,
-    clauses: &Clauses,
-    place: Place,
+    (clauses, place): (&Clauses, Place),
+    exact: impl Fn(usize) -> bool,
 ) -> (Vec<Carried>, BTreeSet<usize>) {
     let carries = !matches!(place, Place::Bare | Place::Counted);
     let mut carried = Vec::new();
     let mut left: BTreeSet<usize> =
         scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
     for (item, key) in scope.keys() {
+        let carries = carries && (!clauses.grouped && !clauses.distinct || exact(key.leaf));
         match carrier(item, key, outputs, clauses).filter(|_| carries) {
             Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
             None => {
@@ -49,6 +51,9 @@ fn carry_by_links(
     // Groups whose key is NULL name nobody.
     let named = |alias: &str| scope.items.iter().any(|item| item.alias == alias && !item.nullable);
     for (alias, column, leaf) in carried.clone().into_iter().filter(|(alias, ..)| named(alias)) {
+        if left.is_empty() {
+            return;
+        }
         for other in links.joined_to(leaf) {
             let is_bare = scope.items.iter().any(|item| item.rows.bare.contains(&other));
             if left.contains(&other) && carried_once(scope, other) && !is_bare {

@@ -159,7 +159,7 @@ impl<'a> Analysis<'a> {
                 lookup.is_some_and(|lookup| matches!(lookup.value, LookupValue::Constant(_)));
             self.selects.push(LeafSelect { name, table: relation.oid, select, particular });
         }
-        let rows = leaf_rows(index, &build);
+        let rows = leaf_rows(index, &build, self.resolver.rules.mode);
         self.leaves.push(build);
         Ok((standing_for_it, rows, index))
     }
@@ -298,7 +298,7 @@ pub(super) fn with_sample(range: pb::RangeVar, sample: Option<Box<pb::RangeTable
     }
 }
 
-pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
+pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>, mode: Mode) -> Rows {
     let columns = build.relation.columns.iter().map(|column| {
         let place = (index, column.number);
         let subject = column.name == build.rule.subject;
@@ -315,6 +315,11 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>) -> Rows {
                 if identifier {
                     taint.identifiers.insert(index);
                 }
+            }
+            // What an accounted role sees of everybody is protected all the same: each use of it
+            // is to be accounted.
+            Shown::Always if mode == Mode::Accounted => {
+                taint.protected.insert(place);
             }
             Shown::Always => {
                 taint.shown.insert(place);

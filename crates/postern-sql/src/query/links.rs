@@ -11,13 +11,13 @@ use std::{
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{Analysis, optional::conjuncts, scope::Scope};
-use crate::ast;
+use crate::{KeyType, ast, catalogue::Column};
 
 /// The pairs of leaves of a select.
 #[derive(Debug, Default)]
 pub(super) struct Links(BTreeSet<Link>);
 
-/// More pairs than a statement of that many tables needs.
+/// As many pairs are followed. With more, none is: then more is refused, and nothing takes long.
 const LINKS_MAX: usize = 256;
 
 /// Where both have a record in a row it is the same subject's.
@@ -47,28 +47,30 @@ impl Links {
     pub(super) fn joined_to(&self, leaf: usize) -> BTreeSet<usize> {
         // Of each leaf, whether it has a record in each row.
         let mut found = BTreeMap::from([(leaf, true)]);
-        loop {
-            let mut next = found.clone();
+        let mut queue = vec![(leaf, true)];
+        while let Some((leaf, there)) = queue.pop() {
             for Link(one, two) in &self.0 {
                 for (from, to) in [(one, two), (two, one)] {
-                    let Some(there) = found.get(&from.leaf) else { continue };
+                    if from.leaf != leaf {
+                        continue;
+                    }
                     let there = match (from.absent, to.absent) {
                         (false, false) => true,
                         // The condition holds wherever the other one is there.
                         (false, true) => false,
-                        (true, true) => *there,
-                        (true, false) if *there => true,
+                        (true, true) => there,
+                        (true, false) if there => true,
                         (true, false) => continue,
                     };
-                    let known = next.entry(to.leaf).or_insert(there);
-                    *known |= there;
+                    let known = found.get(&to.leaf).copied();
+                    if known.is_none_or(|known| there && !known) {
+                        found.insert(to.leaf, there);
+                        queue.push((to.leaf, there));
+                    }
                 }
             }
-            if next == found {
-                return found.into_keys().collect();
-            }
-            found = next;
         }
+        found.into_keys().collect()
     }
 }
 
@@ -89,9 +91,10 @@ impl Analysis<'_> {
         }
         let found: BTreeSet<Link> =
             conditions.iter().filter_map(|condition| self.link(condition, scope)).collect();
-        // Following very many would take long, and nobody writes them; without them more is
-        // refused.
-        Links(if found.len() > LINKS_MAX { BTreeSet::new() } else { found })
+        // INVARIANT: each FROM item that is no join, or has an alias, is one relation of the scope,
+        // in order; a condition is resolved by that. Were it not so, nothing would be linked.
+        let fits = next == scope.items.len() && found.len() <= LINKS_MAX;
+        Links(if fits { found } else { BTreeSet::new() })
     }
 
     fn link(&self, condition: &Condition<'_>, scope: &Scope<'_>) -> Option<Link> {
@@ -112,7 +115,8 @@ impl Analysis<'_> {
         let once = carried_once(scope, left.leaf) && carried_once(scope, right.leaf);
         let one = End { leaf: left.leaf, absent: absent.0 };
         let two = End { leaf: right.leaf, absent: absent.1 };
-        (subjects && once).then_some(Link(one, two))
+        let exact = self.is_exact(one.leaf) && self.is_exact(two.leaf);
+        (subjects && once && exact).then_some(Link(one, two))
     }
 }
 
@@ -122,6 +126,17 @@ fn equality(node: &Node) -> Option<(&Node, &Node)> {
     let equal = comparison.kind() == pb::AExprKind::AexprOp
         && matches!(ast::names(&comparison.name).as_deref(), Some([.., "="]));
     comparison.lexpr.as_deref().zip(comparison.rexpr.as_deref()).filter(|_| equal)
+}
+
+impl Analysis<'_> {
+    /// Whether the subject's column of a leaf is compared by its bytes: a collation can take
+    /// different texts for equal.
+    pub(super) fn is_exact(&self, leaf: usize) -> bool {
+        let Some(leaf) = self.leaves.get(leaf) else { return false };
+        // The database's own collation, "C" and "POSIX".
+        let exact = |column: &Column| matches!(column.collation, 100 | 950 | 951);
+        leaf.key_type != KeyType::Text || leaf.subject().is_some_and(exact)
+    }
 }
 
 /// Whether a leaf's rows come into the select at one place only.

@@ -128,7 +128,7 @@ impl Analysis<'_> {
         condition: Option<&Node>,
         scope: &Scope<'_>,
     ) -> Judged<()> {
-        let looks = 3 * conjuncts(condition).len();
+        let looks = 5 * conjuncts(condition).len();
         (0..looks).try_for_each(|_| self.charge_names(scope))
     }
 
@@ -161,20 +161,23 @@ impl Analysis<'_> {
         single
     }
 
-    /// Which of a select's own leaves a condition leaves with those only whom it asks about. More
-    /// keys than theirs would show nothing more.
+    /// Notes of which of a select's own leaves a condition leaves those only whom it asks about.
+    /// More keys than theirs would show nothing more.
     pub(super) fn bound(&mut self, condition: Option<&Node>, links: &Links, scope: &Scope<'_>) {
+        let asked: BTreeSet<usize> = conjuncts(condition)
+            .into_iter()
+            .filter_map(|node| {
+                let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
+                let question = self.question(comparison, scope)?;
+                let sides = [comparison.lexpr.as_deref(), comparison.rexpr.as_deref()];
+                let (item, _) = sides.into_iter().flatten().find_map(|side| scope.column(side))?;
+                (question.holds_of_them && item.leaf == Some(question.leaf))
+                    .then_some(question.leaf)
+            })
+            .collect();
         let own = |leaf: &usize| scope.items.iter().any(|item| item.leaf == Some(*leaf));
-        for node in conjuncts(condition) {
-            let Some(NodeEnum::AExpr(comparison)) = &node.node else { continue };
-            let Some(question) = self.question(comparison, scope) else { continue };
-            let sides = [comparison.lexpr.as_deref(), comparison.rexpr.as_deref()];
-            let column = sides.into_iter().flatten().find_map(|side| scope.column(side));
-            if question.holds_of_them
-                && column.is_some_and(|(item, _)| item.leaf == Some(question.leaf))
-            {
-                self.bounded.extend(links.joined_to(question.leaf).into_iter().filter(own));
-            }
+        for leaf in asked {
+            self.bounded.extend(links.joined_to(leaf).into_iter().filter(own));
         }
     }
 

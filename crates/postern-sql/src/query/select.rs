@@ -492,7 +492,7 @@ impl Analysis<'_> {
         clauses: &Clauses,
         (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
-        let (carried, left) = carry(scope, &outputs, clauses, place);
+        let (carried, left) = carry(scope, &outputs, (clauses, place), |leaf| self.is_exact(leaf));
         let certain = certain(scope, &carried);
         let mut whole = outputs.whole();
         for group in &clauses.groups {

@@ -1,4 +1,4 @@
-use super::{PREFIX, analyse, check, judged, names, refused, rules};
+use super::{PREFIX, analyse, catalogue, check, judged, names, refused, rules};
 use crate::{Catalogue, Context, Effect, Mode, Rules, Verdict};
 
 #[test]
@@ -326,5 +326,28 @@ fn random_numbers_tell_nothing_of_the_rows() {
         "SELECT c.id FROM customers c, LATERAL (SELECT name FROM of_cheap WHERE id = c.id) x",
     ] {
         assert_eq!(verdict(sql), "random", "{sql}");
+    }
+}
+
+/// Where PostgreSQL would point to.
+#[test]
+fn what_does_not_exist_is_pointed_at() {
+    for marked in [
+        "SELECT |nothing FROM products",
+        "SELECT 'größer', |c.nothing FROM customers c",
+        "SELECT 1 FROM |nothing",
+        "SELECT 1; SELECT name FROM products WHERE |x.name = 'a'",
+        "UPDATE products SET name = |nothing",
+        "SELECT nothing FROM (SELECT 1 AS nothing) t, products p WHERE |p.nothing = 1",
+    ] {
+        let (before, after) = marked.split_once('|').unwrap();
+        let path = names(&["public"]);
+        let context = Context::new(&path, PREFIX);
+        let sql = format!("{before}{after}");
+        let statements = analyse(&sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+        let Verdict::Refused(refusal) = &statements.last().unwrap().verdict else {
+            panic!("{sql}")
+        };
+        assert_eq!(refusal.position, Some(before.chars().count() + 1), "{marked} {refusal:?}");
     }
 }

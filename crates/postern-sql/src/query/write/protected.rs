@@ -106,7 +106,7 @@ impl<'a> Analysis<'a> {
         }
         let key_type = self.resolver.key_type(relation, rule)?;
         let build = LeafBuild { relation, rule, key_type, key_set: None };
-        let rows = leaf_rows(leaf, &build);
+        let rows = leaf_rows(leaf, &build, self.resolver.rules.mode);
         if rows.keys.is_empty() {
             return not_understood("a table without its subject column");
         }
