@@ -8,6 +8,7 @@ use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 
 use self::world::World;
 
+mod accounted;
 mod asked;
 mod copies;
 mod encrypted;

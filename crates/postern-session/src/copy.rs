@@ -269,8 +269,11 @@ impl Session {
         let asked = run.asked();
         let told = std::mem::replace(&mut run.lookups_told, true);
         let portal = run.portal.clone();
-        if let Some(plan) = portal.plan.guarded().filter(|_| !told) {
-            self.tell(plan, &portal, false);
+        if let Some(plan) = portal.plan.guarded() {
+            if !told {
+                self.tell(plan, &portal, false);
+            }
+            self.tell_lookups_of(plan, plan.deciders(&portal.searched, false));
         }
         if let Some((plan, row)) = portal.plan.guarded().zip(asked) {
             self.tell_row(plan, row);

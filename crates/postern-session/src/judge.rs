@@ -11,7 +11,7 @@ use postern_sql::{
     LookupValue, Named, Parameter, Plain, Refusal, Rules, Verdict, analyse,
 };
 
-use crate::{Failure, LookupTouch, Shown, hold::ShownLeaf};
+use crate::{Failure, LookupTouch, Shown, hold::ShownLeaf, weight::Searched};
 
 /// Judges statements under one catalogue and one set of rules.
 ///
@@ -124,6 +124,43 @@ impl PlannedGuarded {
         !self.guarded.keys.is_empty()
             || !self.guarded.lookups.is_empty()
             || !self.guarded.asked.is_empty()
+            || !self.guarded.decided_by.is_empty()
+    }
+
+    /// What the ledger learns of the protected columns that decide, if any does. They are told as
+    /// look-ups: what is asked of them is in the statement.
+    pub(crate) fn deciders(&self, searched: &Searched, hit: bool) -> Vec<LookupTouch> {
+        let Some(value) = searched.decides() else { return Vec::new() };
+        let deciders = self.guarded.decided_by.iter().map(|decider| LookupTouch {
+            relation: decider.relation.clone(),
+            column: decider.column.clone(),
+            hit,
+            value: value.clone(),
+        });
+        deciders.collect()
+    }
+
+    /// What tells one such statement from another: its text and what it is given.
+    pub(crate) fn decides(&self, parameters: &[Option<&[u8]>]) -> Option<Secret<Arc<[u8]>>> {
+        if self.guarded.decided_by.is_empty() {
+            return None;
+        }
+        let mut value = Vec::with_capacity(self.decides_bytes(parameters));
+        value.extend_from_slice(self.sql.as_bytes());
+        for parameter in parameters {
+            value.push(0);
+            value.extend_from_slice(parameter.unwrap_or_default());
+        }
+        Some(Secret::new(value.into()))
+    }
+
+    /// How many bytes that takes.
+    pub(crate) fn decides_bytes(&self, parameters: &[Option<&[u8]>]) -> usize {
+        if self.guarded.decided_by.is_empty() {
+            return 0;
+        }
+        let parameters = parameters.iter().map(|value| value.map_or(0, <[u8]>::len) + 1);
+        self.sql.len() + parameters.sum::<usize>()
     }
 
     /// What the ledger learns of its lookups of a kind.

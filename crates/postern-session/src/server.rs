@@ -196,7 +196,8 @@ impl Session {
         let run = self.run()?;
         run.passed += u64::from(passed);
         found.iter().for_each(|(leaf, subject)| run.came(guarded, *leaf, subject));
-        let told = run.tell_lookups(guarded, hit);
+        let mut told = run.tell_lookups(guarded, hit);
+        told.extend(guarded.deciders(&portal.searched, true));
         if let Some(held) = &mut self.filling {
             held.hold.lookups.extend(told);
         }
@@ -251,13 +252,20 @@ impl Session {
         if !run.lookups_told {
             self.tell(plan, &run.portal, false);
         }
+        self.tell_lookups_of(plan, plan.deciders(&run.portal.searched, false));
     }
 
     pub(crate) fn tell(&mut self, plan: &PlannedGuarded, portal: &Portal, hit: bool) {
         if !plan.looks_up(LookupKind::Compared) {
             return;
         }
-        let lookups = plan.lookups(LookupKind::Compared, &portal.searched, hit);
+        self.tell_lookups_of(plan, plan.lookups(LookupKind::Compared, &portal.searched, hit));
+    }
+
+    pub(crate) fn tell_lookups_of(&mut self, plan: &PlannedGuarded, lookups: Vec<LookupTouch>) {
+        if lookups.is_empty() {
+            return;
+        }
         if self.outbox.is_discarding() {
             // The client does not see the answer, but may see what it led to.
             self.holds += 1;

@@ -8,7 +8,7 @@
 use std::{
     ops::Deref,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -56,18 +56,20 @@ impl Scale {
         given: Given<'_>,
     ) -> Result<Arc<Searched>, Failure> {
         let Some(plan) = plan.guarded() else {
-            let (values, asked) = (Vec::new(), Vec::new());
+            let (values, asked, decides) = (Vec::new(), Vec::new(), None.into());
             let (passed, more) = Default::default();
             let _weight = self.weigh(0)?;
-            return Ok(Arc::new(Searched { values, asked, passed, more, _weight }));
+            return Ok(Arc::new(Searched { values, asked, decides, passed, more, _weight }));
         };
         let asked = plan.asks(given)?;
         let bytes = asked.iter().map(|(_, subject)| SUBJECT_BYTES + subject.as_str().len());
         let bytes = plan.searched_bytes(given.values).saturating_add(bytes.sum());
+        let bytes = bytes.saturating_add(plan.decides_bytes(given.values));
         let weight = self.weigh(bytes)?;
         let (values, passed) = (plan.searched(given.values), plan.passes(given)?);
         let (passed, more) = (passed.into(), passed.into());
-        Ok(Arc::new(Searched { values, asked, passed, more, _weight: weight }))
+        let decides = plan.decides(given.values).into();
+        Ok(Arc::new(Searched { values, asked, decides, passed, more, _weight: weight }))
     }
 
     #[cfg(test)]
@@ -116,6 +118,8 @@ pub(crate) struct Searched {
     values: Vec<Secret<Arc<[u8]>>>,
     /// Whom the statement asks about, in order.
     pub(crate) asked: Vec<(u16, Subject)>,
+    /// What the deciders are told with, until they are.
+    decides: Mutex<Option<Secret<Arc<[u8]>>>>,
     /// How many of its rows are still to be passed over. Executions of one portal come one after
     /// the other.
     passed: AtomicU64,
@@ -125,6 +129,11 @@ pub(crate) struct Searched {
 }
 
 impl Searched {
+    /// What the deciders are told with; nothing once they have been.
+    pub(crate) fn decides(&self) -> Option<Secret<Arc<[u8]>>> {
+        self.decides.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// How many more rows a limited execution has to ask for; the first one asks for all.
     pub(crate) fn more(&self) -> u64 {
         self.more.swap(0, Ordering::Relaxed)

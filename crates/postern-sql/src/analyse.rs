@@ -1,10 +1,6 @@
 //! From a text to verdicts: split, bound, parse, judge.
 
-use std::{
-    collections::BTreeSet,
-    hash::{DefaultHasher, Hash, Hasher},
-    mem, thread,
-};
+use std::{collections::BTreeSet, mem, thread};
 
 use pg_query::{
     Node, NodeEnum,
@@ -13,7 +9,7 @@ use pg_query::{
 use postern_model::StatementFingerprint;
 
 use crate::{
-    Catalogue, Context, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, LookupValue, Plain,
+    Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, Plain,
     Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
     print::{internal, with_leaves, written},
     query::Analysis,
@@ -175,7 +171,12 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
         let effect = if scout.changes() { Effect::Write } else { Effect::Query };
         return Ok(Verdict::Plain(Plain { sql, effect, client_parameters: scout.parameters }));
     }
-    let facts = scout.facts;
+    let mut facts = scout.facts;
+    if !facts.shared.is_empty() {
+        let mut scout = Analysis::scout_knowing(resolver, facts.shared);
+        run(&mut scout, &mut read.clone())?;
+        facts = scout.facts;
+    }
     node = read;
     let mut analysis = Analysis::knowing(resolver, facts.clone());
     let rows = run(&mut analysis, &mut node)?;
@@ -243,14 +244,15 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
             kind: LookupKind::Stored,
         })
     });
-    let searched = lookups.chain(stored).chain(searched_by(analysis)).collect();
+    let decided_by: BTreeSet<Decider> = decided_by(analysis).collect();
     Ok(Guarded {
         sql: template,
         visible_columns: rows.columns.len(),
         keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf }).collect(),
         leaves,
         origins: origins.collect(),
-        lookups: searched,
+        lookups: lookups.chain(stored).collect(),
+        decided_by: decided_by.into_iter().collect(),
         asked: analysis.questions.asked.clone(),
         asked_first: analysis.asks_first(rows),
         bounded: (0..analysis.leaves.len()).all(|leaf| analysis.bounded.contains(&leaf)),
@@ -266,24 +268,12 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
     })
 }
 
-/// Where nothing is masked, what decides by a protected column is a search by it, of which the rows
-/// that come are not all that it tells. Which value it is for is in the statement, if anywhere: two
-/// statements of one text search for the same.
-fn searched_by<'a>(analysis: &'a Analysis<'_>) -> impl Iterator<Item = Lookup> + 'a {
-    let mut hasher = DefaultHasher::new();
-    analysis.resolver.context.text.hash(&mut hasher);
-    let value = LookupValue::Constant(format!("statement {:016x}", hasher.finish()));
-    let mut named = BTreeSet::new();
-    analysis.searched_by.iter().filter_map(move |(index, attribute)| {
+/// Where nothing is masked: the protected columns that do more than come with their record.
+fn decided_by<'a>(analysis: &'a Analysis<'_>) -> impl Iterator<Item = Decider> + 'a {
+    analysis.deciding.iter().filter_map(|(index, attribute)| {
         let leaf = analysis.leaves.get(*index)?;
-        let column = &leaf.column(*attribute)?.name;
-        named.insert((leaf.full_name(), column)).then(|| Lookup {
-            relation: leaf.full_name(),
-            column: column.as_str().into(),
-            leaf: *index,
-            value: value.clone(),
-            kind: LookupKind::Compared,
-        })
+        let column = leaf.column(*attribute)?.name.as_str().into();
+        Some(Decider { relation: leaf.full_name(), column })
     })
 }
 

@@ -71,9 +71,9 @@ pub use rules::{
     TableRule, TakeRule, UpdateRule, Values,
 };
 pub use statement::{
-    Act, Arguments, Copy, CopyForm, Effect, Guarded, KeyColumn, KeyType, Leaf, Local, Lookup,
-    LookupKind, LookupValue, MaskCheck, Named, Origin, Plain, Refusal, Statement, SyntaxError,
-    Verdict,
+    Act, Arguments, Copy, CopyForm, Decider, Effect, Guarded, KeyColumn, KeyType, Leaf, Local,
+    Lookup, LookupKind, LookupValue, MaskCheck, Named, Origin, Plain, Refusal, Statement,
+    SyntaxError, Verdict,
 };
 pub use template::{Hole, Template};
 pub use utility::{Setting, setting};

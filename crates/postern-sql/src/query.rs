@@ -69,6 +69,9 @@ pub(crate) struct Facts {
     pub(crate) points: BTreeSet<usize>,
     /// Leaves among so many relations that the server should not have to join more.
     pub(crate) crowded: BTreeSet<usize>,
+    /// Leaves of common tables that are named more than once: one number for the rows of several
+    /// places.
+    pub(crate) shared: BTreeSet<usize>,
     /// Parameters that say whom the statement asks about, and something else too.
     pub(crate) repeated: BTreeSet<usize>,
 }
@@ -89,6 +92,8 @@ struct CommonTable {
     names: Vec<String>,
     /// Those of them that it gives in parentheses.
     renamed: Vec<String>,
+    /// It has been named.
+    named: bool,
     state: CommonState,
 }
 
@@ -162,8 +167,8 @@ pub(crate) struct Analysis<'a> {
     /// column is used where no row accounts for it: it counts where they are folded.
     narrowed: BTreeSet<usize>,
     /// Where nothing is masked, the protected columns, by leaf, that are used where no row accounts
-    /// for them: they are searched by.
-    pub(crate) searched_by: BTreeSet<(usize, i16)>,
+    /// for them.
+    pub(crate) deciding: BTreeSet<(usize, i16)>,
     /// The sides of outer joins that may be left out: the leaves that are then absent.
     sides: Vec<BTreeSet<usize>>,
     /// Those whose absence decides what comes.
@@ -200,6 +205,11 @@ impl<'a> Analysis<'a> {
         Self::new(resolver, Facts::default(), true)
     }
 
+    /// The first run once more, where it found leaves in several places.
+    pub(crate) fn scout_knowing(resolver: Resolver<'a>, shared: BTreeSet<usize>) -> Self {
+        Self::new(resolver, Facts { shared, ..Facts::default() }, true)
+    }
+
     /// The second run, with what the first one found.
     pub(crate) fn knowing(resolver: Resolver<'a>, known: Facts) -> Self {
         Self::new(resolver, known, false)
@@ -231,7 +241,7 @@ impl<'a> Analysis<'a> {
             folded: BTreeSet::new(),
             narrowed: BTreeSet::new(),
             bounded: BTreeSet::new(),
-            searched_by: BTreeSet::new(),
+            deciding: BTreeSet::new(),
             sides: Vec::new(),
             tested: BTreeSet::new(),
             sequential: false,
@@ -402,7 +412,7 @@ impl<'a> Analysis<'a> {
             Mode::Restricted => self.facts.spoiled.extend(&taint.protected),
             Mode::Accounted => {
                 self.narrowed.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
-                self.searched_by.extend(&taint.protected);
+                self.deciding.extend(&taint.protected);
             }
         }
     }

@@ -177,9 +177,11 @@ pub struct Guarded {
     /// What RowDescription must say for each visible column that is a plain reference to a
     /// protected table's column.
     pub origins: Vec<Option<Origin>>,
-    /// The lookups in it; at most one, but for accounted roles, where each protected column that
-    /// decides is one.
+    /// The lookups in it; at most one.
     pub lookups: Vec<Lookup>,
+    /// Protected columns of an accounted role's that do more than come with their record: what does
+    /// not come tells of them, too.
+    pub decided_by: Vec<Decider>,
     /// Whom it asks about by the key, rows or not.
     pub asked: Vec<Asked>,
     /// What comes tells of those whom it asks about before a row with their key does: they are
@@ -264,6 +266,15 @@ pub struct Origin {
     pub attribute: i16,
     /// The column's type modifier.
     pub type_modifier: i32,
+}
+
+/// A protected column that decides what comes, in which order, or what a fold gives.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Decider {
+    /// The table, as `schema.table`.
+    pub relation: Arc<str>,
+    /// The column.
+    pub column: Arc<str>,
 }
 
 /// An equality search on a protected column.

@@ -66,7 +66,7 @@ impl Drop for World {
 }
 
 impl World {
-    /// Everybody is an agent with these budgets.
+    /// Ana and Ben are agents, the DBA sees everything and is accounted; all with these budgets.
     pub(super) fn start(budgets: &[Limit]) -> Self {
         Self::start_with(budgets, None)
     }
@@ -231,11 +231,11 @@ impl World {
 
 fn people() -> People {
     let mut people = People::default();
-    for name in ["ana", "ben"] {
+    for (name, role) in [("ana", "agent"), ("ben", "agent"), ("dba", "administrator")] {
         let iterations = NonZeroU32::new(16).unwrap();
         let verifier = Verifier::derive(&format!("pw-{name}"), b"0123456789abcdef", iterations);
         let account = Account {
-            role: "agent".into(),
+            role: role.into(),
             employer: "own".into(),
             verifier: Some(verifier),
             ends: None,
@@ -296,10 +296,10 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             idle_in_transaction_timeout: Duration::from_secs(60),
             hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
         },
-        roles: BTreeMap::from([(
-            "agent".into(),
-            Role { kind: Kind::Restricted, budgets: budgets.into() },
-        )]),
+        roles: BTreeMap::from([
+            ("agent".into(), Role { kind: Kind::Restricted, budgets: budgets.into() }),
+            ("administrator".into(), Role { kind: Kind::Accounted, budgets: budgets.into() }),
+        ]),
         tables: vec![
             table("customers", "id", &["id"], customers),
             table("tickets", "customer_id", &all, Vec::new()),

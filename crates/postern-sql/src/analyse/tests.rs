@@ -199,7 +199,6 @@ fn written(guarded: &Guarded) -> String {
     }
     for lookup in &guarded.lookups {
         let value = match &lookup.value {
-            LookupValue::Constant(text) if text.starts_with("statement ") => "its text".to_owned(),
             LookupValue::Constant(text) => format!("{text:?}"),
             LookupValue::Parameter(number) => format!("${number}"),
         };
@@ -208,6 +207,9 @@ fn written(guarded: &Guarded) -> String {
             LookupKind::Stored => "stored",
         };
         text.push_str(&format!("\n  {what} {}.{} = {value}", lookup.relation, lookup.column));
+    }
+    for decider in &guarded.decided_by {
+        text.push_str(&format!("\n  decided by {}.{}", decider.relation, decider.column));
     }
     text
 }

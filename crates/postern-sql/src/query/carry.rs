@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    links::{Links, carried_once},
+    links::Links,
     scope::{Item, Scope},
     select::{Clauses, Place},
     target::Outputs,
@@ -14,12 +14,14 @@ use crate::taint::{Column, Key};
 type Carried = (String, String, usize);
 
 /// What carries the keys of a select's leaves, and the leaves whose keys nothing does.
-/// Groups by a key that is not compared by its bytes (`exact`) can be several subjects'.
+/// What is grouped by a column of a leaf is of the record whose key is carried only where the leaf
+/// is in one place (`alone`), and of one subject only where texts are compared by their bytes
+/// (`exact`).
 pub(super) fn carry(
     scope: &Scope<'_>,
     outputs: &Outputs,
     (clauses, place): (&Clauses, Place),
-    exact: impl Fn(usize) -> bool,
+    (alone, exact): (&dyn Fn(usize) -> bool, &dyn Fn(usize) -> bool),
 ) -> (Vec<Carried>, BTreeSet<usize>) {
     let carries = !matches!(place, Place::Bare | Place::Counted);
     let mut carried = Vec::new();
@@ -27,7 +29,7 @@ pub(super) fn carry(
         scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
     for (item, key) in scope.keys() {
         let carries = carries && (!clauses.grouped && !clauses.distinct || exact(key.leaf));
-        match carrier(item, key, outputs, clauses).filter(|_| carries) {
+        match carrier(item, key, (outputs, clauses), alone).filter(|_| carries) {
             Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
             None => {
                 left.insert(key.leaf);
@@ -35,7 +37,7 @@ pub(super) fn carry(
         }
     }
     if carries && clauses.grouped && !clauses.distinct {
-        carry_by_links(scope, &clauses.links, &mut carried, &mut left);
+        carry_by_links(scope, (&clauses.links, alone), &mut carried, &mut left);
     }
     (carried, left)
 }
@@ -44,7 +46,7 @@ pub(super) fn carry(
 /// about that subject.
 fn carry_by_links(
     scope: &Scope<'_>,
-    links: &Links,
+    (links, alone): (&Links, &dyn Fn(usize) -> bool),
     carried: &mut Vec<Carried>,
     left: &mut BTreeSet<usize>,
 ) {
@@ -56,7 +58,7 @@ fn carry_by_links(
         }
         for other in links.joined_to(leaf) {
             let is_bare = scope.items.iter().any(|item| item.rows.bare.contains(&other));
-            if left.contains(&other) && carried_once(scope, other) && !is_bare {
+            if left.contains(&other) && alone(other) && !is_bare {
                 left.remove(&other);
                 carried.push((alias.clone(), column.clone(), other));
             }
@@ -65,17 +67,22 @@ fn carry_by_links(
 }
 
 /// The column of the item that carries its key through the select, if one can.
-fn carrier(item: &Item, key: &Key, outputs: &Outputs, clauses: &Clauses) -> Option<String> {
+fn carrier(
+    item: &Item,
+    key: &Key,
+    (outputs, clauses): (&Outputs, &Clauses),
+    alone: &dyn Fn(usize) -> bool,
+) -> Option<String> {
     if !clauses.grouped && !clauses.distinct {
         return Some(key.column.clone());
     }
     // Another column that is a copy of the key, if it can't be that of another row of the leaf.
-    let single = item.rows.keys.iter().filter(|other| other.leaf == key.leaf).count() == 1;
     let is_key = |alias: &String, name: &String| {
         let copies = |column: &&Column| {
             column.name == *name
                 && (column.name == key.column
-                    || single && column.source.is_some_and(|s| s.leaf == key.leaf && s.subject))
+                    || alone(key.leaf)
+                        && column.source.is_some_and(|s| s.leaf == key.leaf && s.subject))
         };
         item.alias == *alias && item.rows.columns.iter().any(|column| copies(&column))
     };

@@ -205,14 +205,19 @@ impl Analysis<'_> {
     }
 
     fn common(&mut self, range: &pb::RangeVar) -> Judged<Option<Item>> {
-        let found = self.commons.iter().rev().find(|common| common.name == range.relname);
-        let Some(common) = found else { return Ok(None) };
+        let mut commons = self.commons.iter_mut().rev();
+        let Some(common) = commons.find(|common| common.name == range.relname) else {
+            return Ok(None);
+        };
         if !range.inh {
             return not_understood("ONLY with a common table");
         }
         let mut rows = match &common.state {
             // Another reference to it must not be narrowed down too.
             CommonState::Known(rows) => {
+                if std::mem::replace(&mut common.named, true) {
+                    self.facts.shared.extend(rows.leaves());
+                }
                 Rows { searchable: BTreeSet::new(), ..rows.as_ref().clone() }
             }
             CommonState::Later => {

@@ -112,7 +112,7 @@ impl Analysis<'_> {
         }
         let (left, right) = (left.source?, right.source?);
         let subjects = left.subject && right.subject;
-        let once = carried_once(scope, left.leaf) && carried_once(scope, right.leaf);
+        let once = self.is_alone(scope, left.leaf) && self.is_alone(scope, right.leaf);
         let one = End { leaf: left.leaf, absent: absent.0 };
         let two = End { leaf: right.leaf, absent: absent.1 };
         let exact = self.is_exact(one.leaf) && self.is_exact(two.leaf);
@@ -129,6 +129,13 @@ fn equality(node: &Node) -> Option<(&Node, &Node)> {
 }
 
 impl Analysis<'_> {
+    /// Whether a leaf's rows come into the select at one place only, so that a column of the leaf's
+    /// is one of the record whose key is carried.
+    pub(super) fn is_alone(&self, scope: &Scope<'_>, leaf: usize) -> bool {
+        let once = scope.keys().filter(|(_, key)| key.leaf == leaf).count() == 1;
+        once && !self.known.shared.contains(&leaf)
+    }
+
     /// Whether the subject's column of a leaf is compared by its bytes: a collation can take
     /// different texts for equal.
     pub(super) fn is_exact(&self, leaf: usize) -> bool {
@@ -137,11 +144,6 @@ impl Analysis<'_> {
         let exact = |column: &Column| matches!(column.collation, 100 | 950 | 951);
         leaf.key_type != KeyType::Text || leaf.subject().is_some_and(exact)
     }
-}
-
-/// Whether a leaf's rows come into the select at one place only.
-pub(super) fn carried_once(scope: &Scope<'_>, leaf: usize) -> bool {
-    scope.keys().filter(|(_, key)| key.leaf == leaf).count() == 1
 }
 
 /// The conditions of a FROM item that hold of each row that has what they compare. It may be on the

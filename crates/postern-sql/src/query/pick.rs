@@ -11,13 +11,8 @@ use std::collections::BTreeSet;
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis,
-    asked::beside_windows,
-    expression::is_constant,
-    links::{Links, carried_once},
-    optional::conjuncts,
-    scope::Scope,
-    select::Place,
+    Analysis, asked::beside_windows, expression::is_constant, links::Links, optional::conjuncts,
+    scope::Scope, select::Place,
 };
 use crate::{
     KeyType, Refusal, ast,
@@ -144,17 +139,13 @@ impl Analysis<'_> {
         links: &Links,
         scope: &Scope<'_>,
     ) -> BTreeSet<usize> {
-        let items = |leaf: usize| {
-            scope.items.iter().filter(move |item| item.rows.leaves().any(|other| other == leaf))
-        };
         let found =
             conjuncts(condition).into_iter().filter_map(|node| self.one_subject(node, scope));
-        let mut single: BTreeSet<usize> = found.filter(|leaf| carried_once(scope, *leaf)).collect();
+        let mut single: BTreeSet<usize> =
+            found.filter(|leaf| self.is_alone(scope, *leaf)).collect();
         let below = scope.items.iter().filter(|item| !item.nullable);
         let below = below.flat_map(|item| item.rows.single.iter().copied());
-        // The same common table may be read without the condition beside it.
-        single
-            .extend(below.filter(|leaf| items(*leaf).all(|item| item.rows.single.contains(leaf))));
+        single.extend(below.filter(|leaf| self.is_alone(scope, *leaf)));
         // What is joined by the subject to one of those is of the same subjects.
         let known: Vec<usize> = single.iter().copied().collect();
         single.extend(known.into_iter().flat_map(|leaf| links.joined_to(leaf)));

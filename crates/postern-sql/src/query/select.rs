@@ -127,7 +127,8 @@ impl Analysis<'_> {
                 let names = written_names(table);
                 let renamed = ast::names(&table.aliascolnames).unwrap_or_default();
                 let renamed = renamed.into_iter().map(str::to_owned).collect();
-                self.commons.push(CommonTable { name, names, renamed, state: CommonState::Later });
+                let (named, state) = (false, CommonState::Later);
+                self.commons.push(CommonTable { name, names, renamed, named, state });
             }
             tables.push(table);
         }
@@ -146,6 +147,7 @@ impl Analysis<'_> {
                     name: table.ctename.clone(),
                     names: Vec::new(),
                     renamed: Vec::new(),
+                    named: false,
                     state,
                 }),
             }
@@ -492,7 +494,11 @@ impl Analysis<'_> {
         clauses: &Clauses,
         (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
-        let (carried, left) = carry(scope, &outputs, (clauses, place), |leaf| self.is_exact(leaf));
+        let (carried, left) = {
+            let alone = |leaf| self.is_alone(scope, leaf);
+            let exact = |leaf| self.is_exact(leaf);
+            carry(scope, &outputs, (clauses, place), (&alone, &exact))
+        };
         let certain = certain(scope, &carried);
         let mut whole = outputs.whole();
         for group in &clauses.groups {

@@ -51,7 +51,6 @@ impl Analysis<'_> {
             rows.bare = one.bare.union(&two.bare).copied().collect();
             if recursive.is_none() {
                 rows.certain = one.certain.intersection(&two.certain).copied().collect();
-                rows.single = one.single.intersection(&two.single).copied().collect();
             }
         } else if all {
             rows.bare = one.bare.union(&two.bare).copied().collect();

@@ -163,7 +163,7 @@ impl Analysis<'_> {
     fn subject_of(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
         let (_, column) = scope.column(node)?;
         let source = column.source.filter(|source| source.subject)?;
-        let single = scope.keys().filter(|(_, key)| key.leaf == source.leaf).count() == 1;
+        let single = self.is_alone(scope, source.leaf);
         // A collation can take different texts for equal.
         let exact = self.leaves.get(source.leaf)?.key_type != KeyType::Text;
         (single && exact).then_some(source.leaf)

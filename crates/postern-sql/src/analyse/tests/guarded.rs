@@ -320,14 +320,14 @@ fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
         "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.email LIKE 'a%'
   1 columns, keys [0]
   public.customers clear name
-  lookup public.customers.email = its text",
+  decided by public.customers.email",
     );
     check_accounted(
         "SELECT p.name, c.id FROM products p LEFT JOIN customers c ON c.email = p.name",
         "SELECT p.name, c.id, c.id AS pk_k1 FROM public.products p LEFT JOIN <public.customers b> c ON c.email = p.name
   2 columns, keys [0]
   public.customers
-  lookup public.customers.email = its text",
+  decided by public.customers.email",
     );
     check_accounted(
         "SELECT count(*) FROM customers",
@@ -343,7 +343,7 @@ fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
   2 columns, keys [0 1]
   public.customers
   public.tickets clear body
-  lookup public.tickets.body = its text",
+  decided by public.tickets.body",
     );
     check_accounted(
         "SELECT c.country, max(t.body) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY 1",
@@ -354,6 +354,6 @@ fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
         "SELECT customers.id, pg_catalog.row_number() OVER (ORDER BY customers.email), customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers
-  lookup public.customers.email = its text",
+  decided by public.customers.email",
     );
 }

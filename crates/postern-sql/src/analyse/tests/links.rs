@@ -100,6 +100,8 @@ fn a_column_of_the_row_around_carries_nothing() {
         "SELECT a.id, string_agg(b.country, ',') FROM w a, w b GROUP BY a.id",
         "SELECT a.id, string_agg(b.country, ',') FROM w a, w b WHERE a.id = 5 AND b.id BETWEEN 6 AND 6 GROUP BY a.id",
         "SELECT a.id, b.country FROM w a, w b WHERE a.id = 5 GROUP BY a.id, b.country",
+        "SELECT u.id, string_agg(u.country, ',') OVER () FROM (SELECT * FROM w WHERE id = 1 UNION ALL SELECT * FROM w WHERE id = 7) u LIMIT 1",
+        "SELECT g.x, string_agg(s2.country, ',') OVER () FROM (SELECT * FROM w WHERE id = 1) s1 CROSS JOIN (VALUES (0), (7)) g(x) LEFT JOIN (SELECT * FROM w WHERE id = 7) s2 ON s2.id = g.x ORDER BY g.x LIMIT 1",
     ] {
         let told = judged(&format!("{common}{sql}"), Mode::Restricted);
         assert!(told.starts_with("42501 "), "{sql}: {told}");
@@ -115,4 +117,27 @@ fn hidden_columns_take_no_part_in_a_natural_join() {
     assert!(told.contains("w a JOIN w b(c) ON true"), "{told}");
     let told = judged("SELECT country FROM products NATURAL JOIN customers", Mode::Restricted);
     assert!(told.contains("NATURAL JOIN"), "{told}");
+}
+
+/// The same by the key of a record that is not the subject's: nobody is asked about.
+#[test]
+fn two_single_records_are_not_one() {
+    let common = "WITH w AS (SELECT id, customer_id, status FROM tickets) ";
+    for sql in [
+        "SELECT u.id, string_agg(u.status, ',') OVER () FROM (SELECT * FROM w WHERE id = 1 UNION ALL SELECT * FROM w WHERE id = 7) u LIMIT 1",
+        "SELECT u.id, lead(u.status) OVER (ORDER BY u.id) FROM (SELECT * FROM w WHERE id = 1 UNION ALL SELECT * FROM w WHERE id = 7) u LIMIT 1",
+        "SELECT g.x, string_agg(s2.status, ',') OVER () FROM (SELECT * FROM w WHERE id = 1) s1 CROSS JOIN (VALUES (0), (7)) g(x) LEFT JOIN (SELECT * FROM w WHERE id = 7) s2 ON s2.id = g.x ORDER BY g.x LIMIT 1",
+    ] {
+        let told = judged(&format!("{common}{sql}"), Mode::Restricted);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+    // One reference, or two that nothing hangs on, are as before.
+    for sql in [
+        "SELECT a.status, b.status FROM w a JOIN w b ON b.id = a.id WHERE a.customer_id = 5",
+        "SELECT customer_id, max(status) FROM w GROUP BY customer_id",
+        "SELECT count(*), (SELECT count(*) FROM w) FROM w",
+    ] {
+        let told = judged(&format!("{common}{sql}"), Mode::Restricted);
+        assert!(told.starts_with("WITH "), "{sql}: {told}");
+    }
 }

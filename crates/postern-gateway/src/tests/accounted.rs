@@ -1,0 +1,65 @@
+//! A role that sees everything in clear: nothing that it learns goes unrecorded.
+
+use postern_ledger::Body;
+
+use super::{code, rows, world::World};
+
+/// The look-ups in the ledger, as column and outcome.
+fn looked_up(world: &World) -> Vec<String> {
+    let bodies = world.entries().into_iter().filter_map(|entry| match entry.body {
+        Body::Disclosed(disclosed) => Some(disclosed.lookups),
+        Body::Noted(_) => None,
+    });
+    let told = bodies
+        .flatten()
+        .map(|lookup| format!("{} {}", lookup.column, if lookup.hit { "hit" } else { "miss" }));
+    told.collect()
+}
+
+#[tokio::test]
+async fn what_a_protected_column_decides_is_recorded_rows_or_not() {
+    let world = World::start(&[]);
+    let dba = world.client("dba").await;
+    let clear = "SELECT email FROM customers WHERE id = 1";
+    assert_eq!(rows(&dba.simple_query(clear).await.unwrap()), [["one@example.org"]]);
+    assert_eq!(looked_up(&world), [""; 0]);
+    let none = "SELECT id FROM customers WHERE email LIKE 'nobody%'";
+    assert!(rows(&dba.simple_query(none).await.unwrap()).is_empty());
+    assert_eq!(looked_up(&world), ["email miss"]);
+    let found = "SELECT id FROM customers WHERE email LIKE $1";
+    assert_eq!(dba.query(found, &[&"one@%"]).await.unwrap().len(), 1);
+    assert_eq!(looked_up(&world), ["email miss", "email hit"]);
+    let absent = "SELECT g, c.id FROM generate_series(1, 2) g \
+                  LEFT JOIN (SELECT id FROM customers WHERE email NOT LIKE 'one@%') c ON c.id = g ORDER BY g";
+    assert_eq!(rows(&dba.simple_query(absent).await.unwrap())[0], ["1", "NULL"]);
+    assert_eq!(looked_up(&world).len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_folded_by_a_protected_column_is_refused() {
+    let world = World::start(&[]);
+    let dba = world.client("dba").await;
+    for sql in [
+        "SELECT count(*) FROM customers WHERE email LIKE 'one@%'",
+        "SELECT string_agg(email, ',') FROM customers",
+        "SELECT 1 WHERE EXISTS (SELECT FROM customers WHERE substr(email, 1, 1) = 'o')",
+        "SELECT max(id) FROM customers WHERE name = 'One'",
+    ] {
+        let refused = dba.simple_query(sql).await.unwrap_err();
+        assert_eq!(code(&refused), "42501", "{sql}");
+    }
+    assert_eq!(rows(&dba.simple_query("SELECT count(*) FROM customers").await.unwrap()).len(), 1);
+}
+
+/// What comes portion by portion is one look-up.
+#[tokio::test]
+async fn a_portal_is_told_once() {
+    let world = World::start(&[]);
+    let mut dba = world.client("dba").await;
+    let transaction = dba.transaction().await.unwrap();
+    let portal = transaction.bind("SELECT id FROM customers ORDER BY email", &[]).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(transaction.query_portal(&portal, 2).await.unwrap().len(), 2);
+    }
+    assert_eq!(looked_up(&world), ["email hit"]);
+}
