@@ -67,7 +67,7 @@ impl Session {
     }
 }
 
-/// All sessions of the process. The lock is held for a look-up or an insertion, never across I/O.
+/// All sessions of the process. The lock is never held across I/O.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     next: AtomicU64,
@@ -167,7 +167,62 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sessions> {
-        // Every change is one insertion or removal, so a panic leaves nothing half done.
+        // An entry of one map without its like in the other does no harm: `by_key` only points.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn session(registry: &Registry, process_id: i32, secret: [u8; 4]) -> Registered<'_> {
+        let info = SessionInfo {
+            connection: registry.connection(),
+            actor: Actor::new("ana"),
+            role: "agent".into(),
+            client: IpAddr::from([127, 0, 0, 1]),
+            since: Timestamp(0),
+        };
+        let upstream = CancelKey { process_id, secret: vec![9; 4] };
+        registry.register(info, secret, upstream, mpsc::unbounded_channel().0)
+    }
+
+    fn process(registry: &Registry, process_id: i32, secret: &[u8]) -> Option<i32> {
+        registry.cancel_key(process_id, secret).map(|key| key.process_id)
+    }
+
+    #[test]
+    fn a_cancel_request_needs_process_and_secret_of_one_session() {
+        let registry = Registry::default();
+        let one = session(&registry, 7, [1; 4]);
+        let _two = session(&registry, 8, [2; 4]);
+        assert_eq!(process(&registry, 7, &[1; 4]), Some(7));
+        assert_eq!(process(&registry, 8, &[2; 4]), Some(8));
+        for (process_id, secret) in
+            [(7, vec![2; 4]), (8, vec![1; 4]), (7, vec![1; 3]), (1, vec![1; 4])]
+        {
+            assert_eq!(process(&registry, process_id, &secret), None);
+        }
+        drop(one);
+        assert_eq!(process(&registry, 7, &[1; 4]), None);
+    }
+
+    /// The server's numbers come again.
+    #[test]
+    fn a_session_that_ends_takes_no_newer_ones_key_with_it() {
+        let registry = Registry::default();
+        let old = session(&registry, 7, [1; 4]);
+        let new = session(&registry, 7, [1; 4]);
+        let other = session(&registry, 7, [2; 4]);
+        drop(old);
+        assert_eq!(process(&registry, 7, &[1; 4]), Some(7));
+        drop(new);
+        assert_eq!(process(&registry, 7, &[1; 4]), None);
+        assert_eq!(process(&registry, 7, &[2; 4]), Some(7));
+        drop(other);
+        assert_eq!(registry.sessions(), []);
     }
 }

@@ -318,10 +318,11 @@ fn gather(first: Message, requests: &Receiver<Message>, gathering: &mut Gatherin
     let mut batch = Batch::default();
     batch.push(first);
     batch.take(requests);
-    let before = batch.len();
-    if !batch.is_full() && gathering.wait() {
+    let before = batch.requests.len();
+    // Questions alone are followed by no sync.
+    if before > 0 && !batch.is_full() && gathering.wait() {
         batch.take(requests);
-        gathering.learn(batch.len() - before);
+        gathering.learn(batch.requests.len() - before);
     }
     batch
 }
