@@ -111,6 +111,8 @@ struct Connection<'a> {
     awaited: Option<Awaited>,
     /// What is still to be done; waits while reasons are being read.
     effects: VecDeque<Effect>,
+    /// Takes the effects of one input; empty between two.
+    latest: Vec<Effect>,
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
     /// The look at the catalogue before a statement is judged.
@@ -183,14 +185,9 @@ pub(crate) async fn serve(
     shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
     let reasons = shared.reasons.activate(&actor).await;
     let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
-    let profile = Profile {
-        actor: actor.clone(),
-        role: role_name,
-        kind: role.kind,
-        key_sets,
-        proves: !shared.settings.tables.is_empty(),
-        limits: shared.settings.limits.hold,
-    };
+    let (kind, limits) = (role.kind, shared.settings.limits.hold);
+    let proves = !shared.settings.tables.is_empty();
+    let profile = Profile { actor: actor.clone(), role: role_name, kind, key_sets, proves, limits };
     let mut connection = Connection {
         shared,
         number,
@@ -212,8 +209,9 @@ pub(crate) async fn serve(
         asking: 0,
         awaited: None,
         effects: VecDeque::new(),
+        latest: Vec::new(),
         reading: false,
-        look: Look::new(!shared.settings.tables.is_empty()),
+        look: Look::new(proves),
         draining: false,
         ending: false,
     };
@@ -325,7 +323,6 @@ impl Connection<'_> {
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
         self.judging.renew();
-        let mut effects = Vec::new();
         {
             let entitled = self.reasons.entitled();
             let judge = self.judging.judge.clone();
@@ -334,14 +331,14 @@ impl Connection<'_> {
             let generation = self.judging.generation;
             let asks = self.wary.asks(now);
             let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
-            self.session.handle(input, &mut view, &mut effects);
+            self.session.handle(input, &mut view, &mut self.latest);
         }
         match (self.session.will_record(), &self.awaited) {
             (true, None) => self.awaited = Some(self.shared.ledger.coming().awaited()),
             (false, Some(_)) => self.awaited = None,
             (true, Some(_)) | (false, None) => {}
         }
-        self.effects.extend(effects);
+        self.effects.extend(self.latest.drain(..));
         self.go_on().await
     }
 

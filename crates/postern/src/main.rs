@@ -19,6 +19,10 @@ mod init;
 mod serve;
 mod ui;
 
+/// A transaction makes and drops some fifty small things on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for a command line that makes no sense.
 const USAGE: u8 = 64;
 
