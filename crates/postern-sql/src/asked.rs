@@ -142,6 +142,7 @@ pub(crate) fn is_key_type(name: &str, array: bool) -> bool {
     let names = [
         "smallint",
         "int2",
+        "int",
         "integer",
         "int4",
         "bigint",
@@ -161,7 +162,7 @@ pub fn key_oid(name: &str) -> u32 {
     const UNKNOWN: u32 = 705;
     match name.strip_prefix("pg_catalog.").unwrap_or(name) {
         "smallint" | "int2" => INT2,
-        "integer" | "int4" => INT4,
+        "int" | "integer" | "int4" => INT4,
         "bigint" | "int8" => INT8,
         "uuid" => UUID,
         _ => UNKNOWN,

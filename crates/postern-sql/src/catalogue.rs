@@ -186,6 +186,8 @@ pub(crate) struct Operator {
 pub(crate) struct ForeignKey {
     pub(crate) from: u32,
     pub(crate) to: u32,
+    /// All rows have been looked at.
+    pub(crate) validated: bool,
     pub(crate) on_update: char,
     pub(crate) on_delete: char,
     /// Numbers of the columns that refer.

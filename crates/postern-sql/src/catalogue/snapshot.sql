@@ -32,7 +32,8 @@ SELECT pg_catalog.json_build_object(
             WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
           'primary', EXISTS (
             SELECT 1 FROM pg_catalog.pg_index i
-            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indnkeyatts = 1 AND a.attnum = i.indkey[0]),
+            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indisvalid AND i.indimmediate
+              AND i.indnkeyatts = 1 AND a.attnum = i.indkey[0]),
           'collides', EXISTS (
             SELECT 1 FROM pg_catalog.pg_index i
             WHERE i.indrelid = a.attrelid AND (i.indisunique OR i.indisexclusion)
@@ -91,7 +92,7 @@ SELECT pg_catalog.json_build_object(
   'foreign_keys', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
       'from', k.conrelid::pg_catalog.int8, 'to', k.confrelid::pg_catalog.int8,
-      'on_update', k.confupdtype, 'on_delete', k.confdeltype,
+      'validated', k.convalidated, 'on_update', k.confupdtype, 'on_delete', k.confdeltype,
       'columns', pg_catalog.to_json(k.conkey), 'targets', pg_catalog.to_json(k.confkey)) ORDER BY k.oid)
     FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
     WHERE k.contype = 'f' AND c.relpersistence <> 't'),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Refusal, ast,
+    catalogue::Relation,
     functions::Class,
     refusal::{Judged, not_understood, refuse},
     relations::Cover,
@@ -262,8 +263,15 @@ impl Analysis<'_> {
     /// Whether a column is a primary key by itself. Another, one of several in a unique index or
     /// one that is computed from a key (`id / 1000`), tells records apart, but not each from all.
     pub(super) fn is_primary(&self, source: Source) -> bool {
-        let leaf = self.leaves.get(source.leaf);
-        leaf.and_then(|leaf| leaf.column(source.attribute)).is_some_and(|column| column.primary)
+        let Some(leaf) = self.leaves.get(source.leaf) else { return false };
+        leaf.column(source.attribute).is_some_and(|column| column.primary)
+            && self.is_whole(leaf.relation)
+    }
+
+    /// Whether what holds of a table's own rows holds of all that it gives: tables that inherit
+    /// from it have keys of their own. Partitions have their parent's.
+    pub(super) fn is_whole(&self, relation: &Relation) -> bool {
+        relation.kind == 'p' || self.resolver.catalogue.children(relation.oid).is_empty()
     }
 
     /// Operators are PostgreSQL's own or an extension's.

@@ -100,11 +100,14 @@ impl Analysis<'_> {
         };
         let place = |column: &Column| {
             let source = column.source?;
-            Some((self.leaves.get(source.leaf)?.relation.oid, source.attribute))
+            let relation = self.leaves.get(source.leaf)?.relation;
+            // What inherits from it need not refer to anything.
+            self.is_whole(relation).then_some((relation.oid, source.attribute))
         };
         let ((from_table, from_column), (to_table, to_column)) = place(from).zip(place(to))?;
         let refers = |key: &ForeignKey| {
-            (key.from, key.columns.as_slice()) == (from_table, &[from_column])
+            key.validated
+                && (key.from, key.columns.as_slice()) == (from_table, &[from_column])
                 && (key.to, key.targets.as_slice()) == (to_table, &[to_column])
         };
         let found = self.resolver.catalogue.foreign_keys().iter().any(refers);

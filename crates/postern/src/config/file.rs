@@ -79,7 +79,8 @@ pub(crate) struct LimitsFile {
     pub(crate) drain: String,
     /// How long a transaction may stand idle before it is rolled back and the connection ended.
     pub(crate) idle_in_transaction_timeout: String,
-    /// How long one statement of a restricted role may run.
+    /// How long one statement of a restricted or accounted role may run, unless the client sets
+    /// another time, of up to an hour.
     pub(crate) statement_timeout: String,
 }
 
@@ -185,7 +186,8 @@ impl Default for DataFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoleFile {
     /// `restricted`: sees clear values of those customers only for whom there is a reason, masks
-    /// otherwise. `accounted`: sees everything, and each record is metered and recorded.
+    /// otherwise. `accounted`: sees everything, and each record is metered and recorded; a
+    /// protected column that decides what comes (`WHERE email LIKE …`) counts as a look-up.
     /// `pass_through`: neither judged nor recorded; such a role must not be able to read any
     /// protected table.
     pub(crate) kind: RoleKind,

@@ -212,3 +212,18 @@ fn windows_over_pages_and_over_one_subject_are_free() {
         assert!(told.contains(" columns, keys [0"), "{kept}: {told}");
     }
 }
+
+/// A table that inherits from another has keys of its own.
+#[test]
+fn a_key_of_a_table_with_heirs_is_not_one_records() {
+    let sql = "SELECT id, string_agg(status, ',') OVER () FROM tickets WHERE id = 1 LIMIT 1";
+    assert!(judged(sql, Mode::Restricted).starts_with("SELECT "));
+    let json = include_str!("../fixture.json");
+    let (staff, tickets) = ("[16438, 16435]", "[16438, 16406]");
+    assert!(json.contains(staff));
+    let catalogue = Catalogue::from_json(&json.replace(staff, tickets)).unwrap();
+    let path = names(&["public"]);
+    let context = Context::new(&path, PREFIX);
+    let judged = analyse(sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
+    assert!(matches!(judged.first().unwrap().verdict, Verdict::Refused(_)));
+}

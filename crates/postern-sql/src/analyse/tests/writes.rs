@@ -155,7 +155,8 @@ fn an_accounted_role_writes_what_it_sees() {
         "UPDATE customers SET phone = replace(phone, ' ', '') WHERE email LIKE 'a%'",
         "UPDATE public.customers SET phone = pg_catalog.replace(customers.phone, ' ', '') WHERE customers.email LIKE 'a%' RETURNING customers.id AS pk_k1
   0 columns, keys [0], silent
-  public.customers",
+  public.customers
+  decided by public.customers.email",
     );
     check_accounted(
         "DELETE FROM customers WHERE id = 5 RETURNING email",

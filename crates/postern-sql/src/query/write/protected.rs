@@ -87,7 +87,10 @@ impl<'a> Analysis<'a> {
 
     fn where_clause(&mut self, condition: &mut Option<Box<Node>>, scope: &Scope<'_>) -> Judged<()> {
         self.take_lookups(condition, scope)?;
-        self.all(condition.as_deref_mut(), scope).map(|_| ())
+        let taint = self.all(condition.as_deref_mut(), scope)?;
+        // How many rows it meets tells of those that it does not meet, too.
+        self.spoil(&taint);
+        Ok(())
     }
 
     /// The target as an item of the scope, and its place among the leaves.
