@@ -171,7 +171,8 @@ pub struct Session {
     /// Whom the actor may see at the moment of the input that is being handled.
     pub(crate) present: (Arc<Entitled>, Timestamp),
     pub(crate) copy_in: CopyIn,
-    /// The client has said goodbye, or has been told by the server that it is over.
+    /// In a session that is passed through: the client has said goodbye, or has been told by the
+    /// server that it is over.
     pub(crate) over: bool,
     pub(crate) closed: bool,
 }
@@ -280,13 +281,14 @@ impl Session {
             && self.charging.is_none()
     }
 
-    /// Whether a statement is under way whose rows will be held, and none is held yet. Only the
-    /// next messages are looked at.
+    /// Whether a statement is under way whose rows will be held, and none is out for recording.
     pub fn will_record(&self) -> bool {
+        // A Parse, Bind, Describe and Execute; a long pipeline is not looked through each time.
+        const LOOKED: usize = 4;
         let holds = |expect: &Expect| {
             expect.runs().any(|run| run.portal.plan.guarded().is_some_and(PlannedGuarded::is_held))
         };
-        self.outbox.waiting().is_none() && self.expected.iter().take(4).any(holds)
+        self.outbox.waiting().is_none() && self.expected.iter().take(LOOKED).any(holds)
     }
 
     /// Moves the session by one input.
@@ -357,7 +359,8 @@ impl Session {
         effects.push(Effect::Close);
     }
 
-    /// Whether both sides know that the session is over, so that nothing is to be ended.
+    /// Whether a session that is passed through is over, as both sides know, so that nothing is to
+    /// be ended.
     pub fn is_over(&self) -> bool {
         self.over
     }

@@ -456,7 +456,7 @@ impl Analysis<'_> {
         from_first: bool,
     ) -> Judged<Taint> {
         if matches!(node.node, Some(NodeEnum::AConst(_))) {
-            return Ok(outputs.numbered(node));
+            return outputs.numbered(node);
         }
         // A column that a join merged is one of the FROM clause too.
         let in_from = scope.names_column(node);

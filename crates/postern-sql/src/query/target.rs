@@ -11,7 +11,7 @@ use super::{
     select::Place,
 };
 use crate::{
-    ast,
+    Refusal, ast,
     refusal::{Judged, not_understood, refuse},
     taint::{Column, Taint},
 };
@@ -64,10 +64,26 @@ impl Outputs {
         taint
     }
 
-    pub(super) fn numbered(&self, node: &Node) -> Taint {
+    /// What flows into the column of a number. Behind those that the client may see stand hidden
+    /// ones, which have none for it.
+    pub(super) fn numbered(&self, node: &Node) -> Judged<Taint> {
+        let number = match &node.node {
+            Some(NodeEnum::AConst(constant)) => match &constant.val {
+                Some(pb::a_const::Val::Ival(number)) => usize::try_from(number.ival).ok(),
+                _ => None,
+            },
+            _ => None,
+        };
         match self.named(node) {
-            Some(output) => output.column.taint.clone(),
-            None => self.whole(),
+            Some(output) => Ok(output.column.taint.clone()),
+            None if number.is_some() && self.open.is_none() => Err(Refusal {
+                sqlstate: "42P10",
+                rule: "position",
+                message: format!("position {} is not in select list", number.unwrap_or_default()),
+                hint: String::new(),
+                position: None,
+            }),
+            None => Ok(self.whole()),
         }
     }
 

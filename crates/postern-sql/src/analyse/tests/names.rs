@@ -223,3 +223,19 @@ fn a_name_with_its_schema_beside_a_nearer_alias_is_refused() {
         "plain SELECT s.x FROM public.products, LATERAL (SELECT products.id AS x FROM public.cheap) s",
     );
 }
+
+/// Hidden columns stand behind those that the client may see.
+#[test]
+fn no_number_reaches_a_hidden_column() {
+    for sql in [
+        "SELECT country FROM customers ORDER BY 2 DESC LIMIT 1",
+        "SELECT DISTINCT ON (2) country FROM customers",
+        "SELECT country FROM customers ORDER BY 0",
+    ] {
+        assert_eq!(judged(sql, Mode::Restricted), "42P10 position", "{sql}");
+    }
+    check(
+        "SELECT name FROM products ORDER BY 1",
+        "plain SELECT products.name FROM public.products ORDER BY 1",
+    );
+}
