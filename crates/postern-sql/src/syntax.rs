@@ -1,4 +1,4 @@
-//! A text that the grammar does not accept, and where it stops to.
+//! A text that the grammar does not accept, and where the fault is.
 
 use pg_query::protobuf::ScanToken;
 
@@ -39,6 +39,10 @@ fn position(message: &str, sql: &str, tokens: &[ScanToken]) -> Option<usize> {
         return place(sql.len());
     }
     let word = message.split_once(" at or near \"")?.1.strip_suffix('"')?;
+    // A text that can't be taken apart into words: what is quoted is the rest of it.
+    if tokens.is_empty() {
+        return sql.strip_suffix(word).and_then(|before| place(before.len()));
+    }
     let spans = tokens.iter().filter_map(|token| {
         let (start, end) = (usize::try_from(token.start).ok()?, usize::try_from(token.end).ok()?);
         (sql.get(start..end)? == word).then_some((start, end))
@@ -56,7 +60,7 @@ mod tests {
     use super::*;
 
     fn position_of(sql: &str) -> Option<usize> {
-        let tokens = pg_query::scan_tokens(sql).unwrap();
+        let tokens = pg_query::scan_tokens(sql).unwrap_or_default();
         let failed = pg_query::parse(sql, 0).expect_err(sql);
         error(&failed, sql, &tokens).position
     }
@@ -79,5 +83,7 @@ mod tests {
         check("SELECT a FROM t ORDER |a");
         check("SELECT a FROM a JOIN a ON a |a");
         check("SELECT 1; SELECT 2; |SELEC 3");
+        check("SELECT 'größer', |'a");
+        check("SELECT 1 FROM |\"b");
     }
 }
