@@ -179,7 +179,7 @@ pub fn setting(
             let named = ["\"$user\",", "$user,", ""].iter();
             named.filter_map(|user| plain.strip_prefix(user)).any(|rest| rest == path)
         })),
-        "client_encoding" => fixed(value.is_none_or(|v| matches!(v, "utf8" | "utf-8" | "unicode"))),
+        "client_encoding" => fixed(value.is_none_or(is_utf8)),
         "standard_conforming_strings" => {
             fixed(value.is_none_or(|v| matches!(v, "on" | "true" | "1" | "yes")))
         }
@@ -205,6 +205,13 @@ pub fn setting(
         known if SETTABLE.contains(&known) => Ok(Setting::Free),
         _ => refused(name),
     }
+}
+
+/// Whether an encoding's name is one of UTF-8's, of which only letters and digits count
+/// (`clean_encoding_name`, src/common/encnames.c): asyncpg writes it with quotes.
+fn is_utf8(encoding: &str) -> bool {
+    let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
+    matches!(plain.as_str(), "utf8" | "unicode")
 }
 
 /// A time-out as PostgreSQL reads it; without a unit it counts milliseconds.

@@ -128,6 +128,7 @@ mod tests {
             ("DateStyle", "ISO"),
             ("statement_timeout", "5000"),
             ("client_encoding", "auto"),
+            ("Client_Encoding", "'utf-8'"),
             ("search_path", "public"),
             ("_pq_.something", "x"),
             ("replication", "off"),
