@@ -183,7 +183,10 @@ pub(crate) async fn serve(
     login::ready(&mut greeting, server.cancel.process_id, secret)?;
     let client = client.to_string().into();
     shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
-    let reasons = shared.reasons.activate(&actor).await;
+    let reasons = match role.kind {
+        Kind::PassThrough => shared.reasons.keep(&actor),
+        Kind::Restricted | Kind::Accounted => shared.reasons.activate(&actor).await,
+    };
     let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
     let (kind, limits) = (role.kind, shared.settings.limits.hold);
     let proves = !shared.settings.tables.is_empty();

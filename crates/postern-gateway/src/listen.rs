@@ -35,8 +35,6 @@ use crate::{
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// How long a client waits for a catalogue that can't be read at the moment.
-const CATALOGUE_WAIT: Duration = Duration::from_secs(2);
 /// How often a draining core looks whether all are gone.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -343,13 +341,6 @@ async fn connection(
     }
     if shared.open.load(Ordering::Relaxed) > limits.connections_max {
         return turn_away(stream, SqlState::TOO_MANY_CONNECTIONS, "too many connections").await;
-    }
-    // It is read anew after every trouble with the server, which is over in a moment most times.
-    let mut catalogue = shared.catalogue.clone();
-    let known = catalogue.wait_for(Option::is_some);
-    if !matches!(tokio::time::timeout(CATALOGUE_WAIT, known).await, Ok(Ok(_))) {
-        let message = "the database server can't be reached";
-        return turn_away(stream, SqlState::CANNOT_CONNECT_NOW, message).await;
     }
     let logged_in =
         tokio::time::timeout(limits.login_timeout, login::login(&shared, stream, address));

@@ -1,6 +1,6 @@
 //! From the first byte of a connection to a session: one straight function.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use postern_ledger::Note;
@@ -52,6 +52,9 @@ pub(crate) enum LoginError {
     Refused { sqlstate: SqlState, message: String },
 }
 
+/// How long a client waits for a catalogue that can't be read at the moment: it is read anew after
+/// every trouble with the server, which is over soon most times.
+const CATALOGUE_WAIT: Duration = Duration::from_secs(2);
 /// Messages before the log-in are short.
 const LOGIN_BYTES_MAX: usize = 16 * 1024;
 
@@ -342,6 +345,13 @@ impl<'a> Door<'a> {
                 return Err(error);
             }
         };
+        // Whoever is not judged needs none.
+        if role.kind != Kind::PassThrough && !shared.knows_catalogue(CATALOGUE_WAIT).await {
+            let message = "the database's catalogue can't be read at the moment";
+            let error = refused(SqlState::CANNOT_CONNECT_NOW, message);
+            self.tell(&error).await;
+            return Err(error);
+        }
         let mut greeting = BytesMut::new();
         encode::authentication(&mut greeting, &postern_wire::Authentication::Ok)?;
         for (name, value) in &server.parameters {

@@ -92,6 +92,13 @@ impl Reasons {
 
     /// Begins to keep an actor's reading; it is there when this returns, or nobody is entitled yet.
     pub(crate) async fn activate(&self, actor: &Actor) -> Active {
+        let active = self.keep(actor);
+        active.refresh().await;
+        active
+    }
+
+    /// The same, without waiting for the first reading.
+    pub(crate) fn keep(&self, actor: &Actor) -> Active {
         let entitled = {
             let mut slots = self.lock();
             let slot = slots.entry(actor.clone()).or_insert_with(|| Slot {
@@ -101,9 +108,7 @@ impl Reasons {
             slot.connections += 1;
             slot.entitled.subscribe()
         };
-        let active = Active { reasons: self.clone(), actor: actor.clone(), entitled };
-        active.refresh().await;
-        active
+        Active { reasons: self.clone(), actor: actor.clone(), entitled }
     }
 
     fn actors(&self) -> Vec<Actor> {

@@ -1,6 +1,9 @@
+//! What all connections of the process share, and who may work.
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
+    time::Duration,
 };
 
 use postern_ledger::{Ledger, Note};
@@ -106,6 +109,13 @@ impl Shared {
     pub(crate) fn prove(&self, proof: u64, connection: mpsc::UnboundedSender<Command>) {
         // Where nobody hears it any more, the request that comes back is dropped, which answers it.
         let _ = self.proofs.send(ProofRequest::new(proof, connection));
+    }
+
+    /// Whether there is a catalogue by which statements can be judged, or is one in time.
+    pub(crate) async fn knows_catalogue(&self, in_time: Duration) -> bool {
+        let mut catalogue = self.catalogue.clone();
+        let known = catalogue.wait_for(Option::is_some);
+        matches!(tokio::time::timeout(in_time, known).await, Ok(Ok(_)))
     }
 
     pub(crate) fn people(&self) -> Arc<People> {
