@@ -22,6 +22,7 @@ def conditions(root, postgres, targets):
     commit = servers.command(["git", "describe", "--always", "--dirty"], cwd=root).strip()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = [target.version() for name, target in targets.items() if name != "direct"]
+    versions = dict.fromkeys(versions)
     return [
         f"{datetime.date.today().isoformat()}, commit {commit}",
         f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, Linux {platform.release()}; client, "
@@ -30,7 +31,8 @@ def conditions(root, postgres, targets):
         + f"; all connections over TCP on loopback, without TLS; pgbench scale {postgres.scale}",
         f"PostgreSQL with {', '.join(servers.SETTINGS)}",
         "Postern guards pgbench_accounts: each of its rows is recorded, durably, before it leaves; "
-        f"{servers.REASONS} accounts are clear to the actor, the others masked",
+        f"{servers.REASONS} accounts are clear to the actor, the others masked; *postern* has recorded "
+        "every account before, *cold* none, *unprotected* protects no table",
     ]
 
 
