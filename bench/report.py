@@ -31,8 +31,8 @@ def conditions(root, postgres, targets):
         + f"; all connections over TCP on loopback, without TLS; pgbench scale {postgres.scale}",
         f"PostgreSQL with {', '.join(servers.SETTINGS)}",
         "Postern guards pgbench_accounts: each of its rows is recorded, durably, before it leaves; "
-        f"{servers.REASONS} accounts are clear to the actor, the others masked; *postern* has recorded "
-        "every account before, *cold* none, *unprotected* protects no table",
+        f"{servers.REASONS} accounts are clear to the actor, the others masked; *postern* has "
+        "recorded every account before, *cold* none, *unprotected* protects no table",
     ]
 
 
