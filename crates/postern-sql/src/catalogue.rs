@@ -107,6 +107,14 @@ impl Relation {
     }
 }
 
+impl Column {
+    /// Whether its texts are equal only where their bytes are: by the database's own collation, "C"
+    /// or "POSIX". Of others it is not known.
+    pub(crate) fn compares_bytes(&self) -> bool {
+        matches!(self.collation, 100 | 950 | 951)
+    }
+}
+
 impl Definition {
     fn parse(text: &str) -> Option<Self> {
         let tokens = pg_query::scan_tokens(text).ok()?;

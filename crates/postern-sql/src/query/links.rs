@@ -123,8 +123,7 @@ impl Analysis<'_> {
 /// The two sides of an equality.
 fn equality(node: &Node) -> Option<(&Node, &Node)> {
     let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
-    let equal = comparison.kind() == pb::AExprKind::AexprOp
-        && matches!(ast::names(&comparison.name).as_deref(), Some([.., "="]));
+    let equal = comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
     comparison.lexpr.as_deref().zip(comparison.rexpr.as_deref()).filter(|_| equal)
 }
 
@@ -140,9 +139,7 @@ impl Analysis<'_> {
     /// different texts for equal.
     pub(super) fn is_exact(&self, leaf: usize) -> bool {
         let Some(leaf) = self.leaves.get(leaf) else { return false };
-        // The database's own collation, "C" and "POSIX".
-        let exact = |column: &Column| matches!(column.collation, 100 | 950 | 951);
-        leaf.key_type != KeyType::Text || leaf.subject().is_some_and(exact)
+        leaf.key_type != KeyType::Text || leaf.subject().is_some_and(Column::compares_bytes)
     }
 }
 

@@ -147,10 +147,8 @@ impl<'a> Analysis<'a> {
 
     /// Whether a column's values are compared byte by byte.
     fn is_plain_text(&self, column: &Column) -> bool {
-        // The database's own collation, "C" and "POSIX".
-        let exact = matches!(column.collation, 100 | 950 | 951);
         let kind = self.resolver.catalogue.type_by_oid(column.type_oid);
-        exact
+        column.compares_bytes()
             && kind.is_some_and(|kind| {
                 kind.schema == "pg_catalog" && matches!(kind.name.as_str(), "text" | "varchar")
             })
