@@ -364,7 +364,7 @@ impl Connection<'_> {
             Effect::ToClient(bytes) => append(&mut self.client.output, bytes),
             Effect::Hold(hold) => self.record(hold),
             Effect::Tell(hold) => self.tell(hold),
-            Effect::Ask { question, searches } => self.ask(question, searches),
+            Effect::Ask { question, searches, writes } => self.ask(question, searches, writes),
             Effect::Prove { proof } => self.shared.prove(proof, self.sender.clone()),
             Effect::Release { hold, rows } => {
                 let waits = self.receipt.take();

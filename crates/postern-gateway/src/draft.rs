@@ -17,7 +17,10 @@ pub(crate) fn draft(
     search_key: &[u8; 32],
 ) -> Draft {
     let shown = &hold.shown;
+    // Where nothing leaves of what is done there is nothing to keep back.
+    let unbounded = hold.done && hold.rows.iter().all(|row| row.bytes == 0);
     Draft {
+        done: hold.done,
         actor: actor.clone(),
         connection,
         hold: hold.id,
@@ -60,7 +63,7 @@ pub(crate) fn draft(
             .collect(),
         claimed: None,
         refused: hold.stopped.as_ref().and_then(|stopped| limit_of(stopped, limits)),
-        limits: limits.clone(),
+        limits: if unbounded { Arc::new([]) } else { limits.clone() },
     }
 }
 

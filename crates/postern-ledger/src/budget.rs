@@ -141,6 +141,21 @@ impl ActorBudget {
         })
     }
 
+    /// The first limit on customers that is spent.
+    pub(crate) fn stop_write(&mut self, limits: &[Limit]) -> Option<Limit> {
+        let now = self.now;
+        limits.iter().copied().find(|limit| {
+            let distinct = match limit.counter {
+                Counter::ClearSubjects => &mut self.clear,
+                Counter::WeakSubjects => &mut self.weak,
+                Counter::MaskedSubjects => &mut self.masked,
+                Counter::Lookups | Counter::LookupMisses | Counter::Stops => return false,
+            };
+            let window = distinct.window(limit.window, now);
+            distinct.live(window) >= limit.max
+        })
+    }
+
     /// Whether a statement was stopped within the horizon.
     pub(crate) fn was_stopped(&self) -> bool {
         !self.stops.last.is_empty()

@@ -33,6 +33,18 @@ pub struct Draft {
     pub limits: Arc<[Limit]>,
     /// The statement was not run, because of this limit: nothing of it is charged.
     pub refused: Option<Limit>,
+    /// The rows say whom a write has touched: all are named and charged, also those that a limit
+    /// keeps from leaving.
+    pub done: bool,
+}
+
+/// What a statement would do, as far as it is known before it is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// How many searches it makes.
+    pub searches: usize,
+    /// It changes records, whose are not known before.
+    pub writes: bool,
 }
 
 /// A protected table in one place of a statement.

@@ -53,7 +53,8 @@ pub struct Disclosed {
     pub allowed: u64,
     /// The limit that stopped the rest; the decision is "stop" if there is one.
     pub stopped: Option<Limit>,
-    /// Whose data, by relation, columns and reason; only that of rows that were allowed.
+    /// Whose data, by relation, columns and reason: of the rows that were allowed, or, where they
+    /// say what a write has done, of all.
     pub groups: Vec<Group>,
     /// Searches by a protected value. They are charged unless a limit on lookups stopped them.
     pub lookups: Vec<LookedUp>,

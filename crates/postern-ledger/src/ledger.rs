@@ -24,7 +24,7 @@ use rand::RngExt;
 use zeroize::Zeroizing;
 
 use crate::{
-    Coming, CreateError, Draft, Entry, Limit, Note, OpenError, Options, Receipt, RecordError,
+    Coming, CreateError, Draft, Entry, Limit, Note, OpenError, Options, Plan, Receipt, RecordError,
     coming::Gathering,
     dictionary::TEXT_BYTES_MAX,
     disk::{Disk, Folder},
@@ -59,11 +59,11 @@ struct Request {
     done: Done,
 }
 
-/// Whether an actor may search, with so many searches under way.
+/// Whether an actor may do what a statement would.
 struct Question {
     actor: Actor,
     limits: Arc<[Limit]>,
-    searches: usize,
+    plan: Plan,
     done: AskDone,
 }
 
@@ -159,10 +159,11 @@ impl Ledger {
         self.send(Message::Request(Request { work, room, done: Done::Note(done) }));
     }
 
-    /// Whether the limits leave an actor room for a statement with `searches`, should each find
-    /// nobody. Nothing is recorded or charged; all that was handed in before is counted.
-    pub fn ask(&self, actor: Actor, limits: Arc<[Limit]>, searches: usize, done: AskDone) {
-        self.send(Message::Question(Question { actor, limits, searches, done }));
+    /// Whether the limits leave an actor room for a statement like this, should each of its
+    /// searches find nobody. Nothing is recorded or charged; all that was handed in before is
+    /// counted.
+    pub fn ask(&self, actor: Actor, limits: Arc<[Limit]>, plan: Plan, done: AskDone) {
+        self.send(Message::Question(Question { actor, limits, plan, done }));
     }
 
     /// Finishes what waits, signs a last checkpoint and ends the writer. Later requests are
@@ -295,8 +296,8 @@ fn write(
                     commit(&mut sequencer, requests, hook);
                     unsigned_since.get_or_insert_with(Instant::now);
                 }
-                for Question { actor, limits, searches, done } in questions {
-                    done(sequencer.answer(&actor, &limits, searches));
+                for Question { actor, limits, plan, done } in questions {
+                    done(sequencer.answer(&actor, &limits, plan));
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

@@ -41,7 +41,9 @@ pub use self::{
     bytes::DecodeError,
     coming::{Awaited, Coming},
     damage::{Damage, DamageKind, Which},
-    draft::{Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Receipt, RecordError, Touch},
+    draft::{
+        Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Plan, Receipt, RecordError, Touch,
+    },
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
     ledger::{AskDone, Hook, Ledger, NoteDone, RecordDone},
     options::Options,

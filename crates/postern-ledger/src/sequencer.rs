@@ -7,7 +7,7 @@ use postern_model::{Actor, Grade, Reason, Subject, Timestamp};
 
 use crate::{
     Body, Disclosed, Draft, DraftLookup, DraftRow, Entry, Group, Limit, LookedUp, Note, Options,
-    Receipt, RecordError, Touch,
+    Plan, Receipt, RecordError, Touch,
     budget::{ActorBudget, Budgets, RowTouch},
     dictionary::Dictionary,
     disk::{Disk, is_full, replace},
@@ -207,11 +207,12 @@ impl Sequencer {
         }
         let mut groups = Groups::default();
         let mut allowed = 0;
-        let rows = if stopped.is_none() { draft.rows.as_slice() } else { &[] };
+        let recorded = stopped.is_none() || draft.done;
+        let rows = if recorded { draft.rows.as_slice() } else { &[] };
         for row in rows {
             let touches = touches(draft, row, &self.dictionary);
-            stopped = budget.stop_row(&draft.limits, &touches);
-            if stopped.is_some() {
+            stopped = stopped.or_else(|| budget.stop_row(&draft.limits, &touches));
+            if stopped.is_some() && !draft.done {
                 break;
             }
             for touch in &row.touches {
@@ -220,7 +221,7 @@ impl Sequencer {
                 let group = groups.entry((touch.leaf, touch.reason.as_ref())).or_default();
                 group.push((number, &touch.subject));
             }
-            allowed += 1;
+            allowed += u64::from(stopped.is_none());
         }
         let (groups, numbers) = finish_groups(draft, groups);
         let disclosed = Disclosed {
@@ -242,24 +243,25 @@ impl Sequencer {
         (disclosed, numbers)
     }
 
-    /// Whether an actor has room for a statement with so many searches that find nobody.
+    /// Whether an actor has room for a statement whose searches find nobody.
     pub(crate) fn answer(
         &mut self,
         actor: &Actor,
         limits: &[Limit],
-        searches: usize,
+        plan: Plan,
     ) -> Result<Answer, RecordError> {
         // What is found could not be recorded else.
         self.check_reserve(Room::default())?;
         let now = self.options.now().max(self.last);
         self.last = now;
-        let misses = vec![false; searches];
+        let misses = vec![false; plan.searches];
         let mut fresh = ActorBudget::default();
         let budget = match self.dictionary.known_name(actor.as_str()) {
             Some(actor) => self.budgets.actor(actor, now),
             None => &mut fresh,
         };
         let stopped = budget.stop_statement(limits);
+        let stopped = stopped.or_else(|| budget.stop_write(limits).filter(|_| plan.writes));
         Ok(Answer {
             stopped: stopped.or_else(|| budget.stop_lookups(limits, &misses)),
             was_stopped: budget.was_stopped(),

@@ -76,6 +76,7 @@ pub(crate) fn draft(actor: &str, rows: &[(&str, Option<Reason>)], limits: &[Limi
         lookups: Vec::new(),
         claimed: None,
         refused: None,
+        done: false,
         limits: limits.into(),
     }
 }

@@ -4,6 +4,8 @@
 //! rows, so it is not sent unless there is room for it, and for a miss: the client's message waits
 //! for the answer, and is refused in its place if there is none. The same is asked for each
 //! statement of an actor of whom one was stopped by a spent budget: being stopped tells something.
+//! A write is not sent when a budget of customers is spent: whom it touches is known when it is
+//! done, and recorded then whatever is left.
 //!
 //! Storing a value where it must be the only one tells whether it is there, by an error or none.
 //! What has run can't be taken back, so such a statement is told to the ledger first, as a search
@@ -86,7 +88,9 @@ impl Session {
         });
         let searches = searches.count();
         let mut plans = portals.iter().filter_map(|portal| running(&portal.plan));
-        let Some(first) = plans.next().filter(|_| searches > 0 || self.asks) else { return false };
+        let writes = plans.clone().any(|plan| plan.guarded.writes);
+        let asks = searches > 0 || writes || self.asks;
+        let Some(first) = plans.next().filter(|_| asks) else { return false };
         let holds = self.holds;
         let told = self.told(portals, LookupKind::Compared);
         // What searches for nobody is told, too, if it may not run.
@@ -98,7 +102,7 @@ impl Session {
         let question = self.questions;
         let stage = Stage::Asking { question, told };
         self.charging = Some(Charging { frame: frame.clone(), query: false, stage });
-        effects.push(Effect::Ask { question, searches });
+        effects.push(Effect::Ask { question, searches, writes });
         true
     }
 

@@ -82,6 +82,8 @@ pub struct Hold {
     pub bytes: BytesMut,
     /// The statement was refused unsent: there was no room in this budget.
     pub stopped: Option<Stopped>,
+    /// The rows say what a write has done: all are recorded, also those that may not leave.
+    pub done: bool,
 }
 
 /// A clear value that waits: it may leave only if the reason still holds then.
@@ -105,19 +107,23 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn new(id: u64, shown: Arc<Shown>) -> Self {
         let (rows, lookups) = (Vec::new(), Vec::new());
-        let hold = Hold { id, shown, rows, lookups, bytes: BytesMut::new(), stopped: None };
+        let bytes = BytesMut::new();
+        let hold = Hold { id, shown, rows, lookups, bytes, stopped: None, done: false };
         Self { hold, relied: Vec::new() }
     }
 
-    /// What was searched for and who was asked about, where none of the rows leaves: whoever was
-    /// found is not named, so it counts as a miss.
+    /// What was searched for, who was asked about and what was done, where none of the rows leaves:
+    /// whoever was found is not named, so it counts as a miss.
     pub(crate) fn searched(&mut self) -> Option<Hold> {
+        let done = self.hold.done;
         let mut rows = std::mem::take(&mut self.hold.rows);
-        rows.retain(|row| row.asks);
+        rows.retain(|row| row.asks || done);
+        rows.iter_mut().for_each(|row| row.bytes = 0);
         let mut lookups = std::mem::take(&mut self.hold.lookups);
         lookups.iter_mut().for_each(|lookup| lookup.hit = false);
         let (id, shown) = (self.hold.id, self.hold.shown.clone());
-        let told = Hold { id, shown, rows, lookups, bytes: BytesMut::new(), stopped: None };
+        let bytes = BytesMut::new();
+        let told = Hold { id, shown, rows, lookups, bytes, stopped: None, done };
         (!told.lookups.is_empty() || !told.rows.is_empty()).then_some(told)
     }
 }

@@ -152,7 +152,7 @@ impl Session {
         let key_sets = self.profile.key_sets.clone();
         let accounted = self.profile.accounted_reason();
         let present = self.present.clone();
-        if self.outbox.is_discarding() {
+        if self.outbox.is_discarding() && !guarded.guarded.writes {
             return Ok(());
         }
         let portal = self.run()?.portal.clone();
@@ -173,6 +173,11 @@ impl Session {
             let Some(cell) = cell else { continue };
             let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
             let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
+            if !leaf.key_type.is_written(subject) {
+                // It is no key, or is none any more: whose the row is can't be told.
+                self.close(&Failure::CatalogueChanged, effects);
+                return Ok(());
+            }
             let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !stays);
             let reason = portal.clear_under(set.and_then(|set| key_sets.get(set)), subject);
             let subject = postern_model::Subject::new(subject);
@@ -212,6 +217,7 @@ impl Session {
             *holds += 1;
             Held::new(*holds, plan.shown.clone())
         });
+        held.hold.done = plan.guarded.writes;
         held.hold.lookups.extend(lookups);
     }
 

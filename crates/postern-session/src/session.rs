@@ -92,8 +92,9 @@ pub enum Effect {
     /// Record what was searched for; nothing of it leaves and nobody waits for it.
     Tell(Hold),
     /// Find out whether the budgets leave room for so many searches more than are under way, and
-    /// come back with [`Input::Asked`]. They are under way until the session is at rest.
-    Ask { question: u64, searches: usize },
+    /// come back with [`Input::Asked`]. They are under way until the session is at rest. For what
+    /// writes none of the budgets of customers may be spent.
+    Ask { question: u64, searches: usize, writes: bool },
     /// Find out, from now on, which generation of the catalogue is the present one, and come back
     /// with [`Input::Proven`].
     Prove { proof: u64 },
@@ -427,8 +428,12 @@ impl Session {
 
     /// Rows that fill up become a hold; nothing happens where there are none.
     pub(crate) fn flush(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(held) = self.filling.take() {
-            self.outbox.rows(held, effects);
+        match self.filling.take() {
+            Some(mut held) if held.hold.done && self.outbox.is_discarding() => {
+                self.untold.extend(held.searched());
+            }
+            Some(held) => self.outbox.rows(held, effects),
+            None => {}
         }
     }
 

@@ -180,6 +180,15 @@ fn one(key_type: KeyType, value: &[u8], binary: bool) -> Option<String> {
 }
 
 impl KeyType {
+    /// Whether a text is a key of this type as the server writes it.
+    pub fn is_written(self, text: &str) -> bool {
+        match self {
+            Self::Int => text.parse::<i64>().is_ok(),
+            Self::Uuid => text.len() == 36 && written(self, text).is_some(),
+            Self::Text => true,
+        }
+    }
+
     /// A key in the binary form of any of its types, as the ledger has it; `None` if it is none.
     pub fn binary(self, value: &[u8]) -> Option<String> {
         match self {

@@ -1,6 +1,6 @@
 //! What a connection tells the ledger, and what it hears.
 
-use postern_ledger::{Answer, Limit, Receipt, RecordError};
+use postern_ledger::{Answer, Limit, Plan, Receipt, RecordError};
 use postern_session::{Hold, Input, Stopped, Unrecorded};
 
 use super::{Connection, ConnectionError};
@@ -43,14 +43,14 @@ impl Connection<'_> {
         );
     }
 
-    pub(super) fn ask(&mut self, question: u64, searches: usize) {
+    pub(super) fn ask(&mut self, question: u64, searches: usize, writes: bool) {
         self.asking = searches;
         let searches = self.under_way.begin(searches);
         let sender = self.sender.clone();
         self.shared.ledger.ask(
             self.actor.clone(),
             self.role.budgets.clone(),
-            searches,
+            Plan { searches, writes },
             Box::new(move |result| {
                 let _ = sender.send(Command::Asked { question, result });
             }),

@@ -31,7 +31,15 @@ fn hold(id: u64) -> Hold {
     let touch = Touch { leaf: 0, subject: Subject::new("1"), reason: None };
     let row = HeldRow { bytes: 3, touches: vec![touch], asks: false };
     let bytes = BytesMut::from(&b"row"[..]);
-    Hold { id, shown: Arc::new(shown), rows: vec![row], lookups: Vec::new(), bytes, stopped: None }
+    Hold {
+        id,
+        shown: Arc::new(shown),
+        rows: vec![row],
+        lookups: Vec::new(),
+        bytes,
+        stopped: None,
+        done: false,
+    }
 }
 
 /// The hold of that number, recorded.

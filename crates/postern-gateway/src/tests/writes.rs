@@ -135,3 +135,42 @@ async fn storing_a_unique_value_is_charged_before_it_runs() {
     assert_eq!(code(&error), "53400");
     client.simple_query("SELECT 1").await.unwrap();
 }
+
+#[tokio::test]
+async fn whom_a_write_has_touched_is_told_whatever_is_left() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let limit = Limit { counter: Counter::ClearSubjects, window: hour, max: 2 };
+    let world = World::start(&[limit]);
+    let dba = world.client("dba").await;
+    // It is done when it is known whose rows it meets, and shows none: all are told.
+    let all = "UPDATE customers SET name = 'X' WHERE id > 1 AND id < 27";
+    assert_eq!(dba.execute(all, &[]).await.unwrap(), 25);
+    assert_eq!(recorded(&world).len(), 25);
+    // The next one finds the budget spent, and is not sent.
+    let error = dba.execute("UPDATE customers SET name = 'Y' WHERE id = 1", &[]).await.unwrap_err();
+    assert_eq!(code(&error), "53400");
+    assert_eq!(stored(&world, "SELECT count(*) FROM customers WHERE name = 'Y'"), "0");
+    assert_eq!(recorded(&world).len(), 25);
+}
+
+#[tokio::test]
+async fn what_a_write_shows_ends_where_the_budget_does_and_what_it_did_is_told() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let limit = Limit { counter: Counter::ClearSubjects, window: hour, max: 2 };
+    let world = World::start(&[limit]);
+    let mut dba = world.raw("dba").await;
+    // Three holds: the budget ends in the first.
+    let all = "UPDATE customers SET name = 'X' WHERE id > 1 AND id < 27 RETURNING id, email";
+    let answer = dba.query(all).await;
+    assert_eq!(answer.error.as_deref(), Some("53400"));
+    assert_eq!(answer.rows.len(), 2);
+    let changed = stored(&world, "SELECT count(*) FROM customers WHERE name = 'X'");
+    let told = || recorded(&world).len();
+    let patience = std::time::Duration::from_secs(10);
+    // What was cancelled in time was not done; whom the server had met by then is told all the same.
+    assert!(changed == "0" || changed == "25", "{changed}");
+    postern_testkit::wait_until(patience, "all to be told", || {
+        told() == 25 || changed == "0" && told() > 2
+    })
+    .unwrap();
+}

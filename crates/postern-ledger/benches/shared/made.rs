@@ -65,6 +65,7 @@ pub(crate) fn draft(number: u64, subjects: impl Iterator<Item = u64>) -> Draft {
         claimed: (!number.is_multiple_of(3)).then(|| format!("T-{}", number / 100).into()),
         limits: Arc::new([]),
         refused: None,
+        done: false,
     }
 }
 

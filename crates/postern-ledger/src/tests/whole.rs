@@ -249,7 +249,12 @@ fn statements_that_were_stopped_while_they_ran_are_counted_across_a_restart() {
     let ask = |bench: &Bench| {
         let (sender, answers) = std::sync::mpsc::channel();
         let done = Box::new(move |answer: Result<Answer, _>| sender.send(answer).unwrap());
-        bench.ledger.as_ref().unwrap().ask(Actor::new("ana"), Arc::from(limits), 0, done);
+        bench.ledger.as_ref().unwrap().ask(
+            Actor::new("ana"),
+            Arc::from(limits),
+            Plan::default(),
+            done,
+        );
         let answer = answers.recv().unwrap().unwrap();
         (answer.stopped.map(|limit| limit.counter), answer.was_stopped)
     };
@@ -448,4 +453,32 @@ fn a_reader_beside_a_busy_writer_sees_a_whole_ledger() {
     });
     ledger.close().unwrap();
     assert_eq!(check_ledger(&path).len(), 240);
+}
+
+#[test]
+fn what_is_done_is_told_and_charged_whatever_may_leave() {
+    let mut bench = Bench::new();
+    let window = std::time::Duration::from_secs(60);
+    let limits = [Limit { counter: Counter::ClearSubjects, window, max: 2 }];
+    let rows = [("1", strong()), ("2", strong()), ("3", strong()), ("4", strong())];
+    let ask = |bench: &Bench, writes| {
+        let (sender, answers) = std::sync::mpsc::channel();
+        let done = Box::new(move |answer: Result<Answer, _>| sender.send(answer).unwrap());
+        let plan = Plan { searches: 0, writes };
+        let ledger = bench.ledger.as_ref().unwrap();
+        ledger.ask(Actor::new("ana"), Arc::from(limits), plan, done);
+        answers.recv().unwrap().unwrap().stopped.map(|limit| limit.counter)
+    };
+    assert_eq!(ask(&bench, true), None);
+    let receipt = bench.record(Draft { done: true, ..draft("ana", &rows, &limits) }).unwrap();
+    assert_eq!((receipt.rows(), receipt.allowed()), (4, 2));
+    assert_eq!(receipt.stopped(), Some(limits[0]));
+    bench.close();
+    let entries = bench.check_ledger();
+    let Body::Disclosed(disclosed) = &entries[0].body else { panic!("{entries:?}") };
+    assert_eq!((disclosed.rows, disclosed.allowed), (4, 2));
+    assert_eq!(disclosed.groups[0].subjects.len(), 4);
+    bench.open();
+    assert_eq!(ask(&bench, true), Some(Counter::ClearSubjects));
+    assert_eq!(ask(&bench, false), None, "what reads is cut where it shows too much");
 }

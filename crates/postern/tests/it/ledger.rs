@@ -44,6 +44,7 @@ fn disclosure() -> Draft {
         lookups: Vec::new(),
         claimed: None,
         refused: None,
+        done: false,
         limits: Arc::from([]),
     }
 }
