@@ -261,10 +261,11 @@ fn function_names(functions: &[Function]) -> BTreeMap<String, BTreeMap<String, V
     schemas
 }
 
-/// Tells all tables above those of some columns, by the columns' names, what holds of these.
-fn tell_parents<T>(
+/// Tells all relatives of the tables of some columns, by the columns' names, what holds of these:
+/// `next` has the parents of a table, and their parents are told, or its children.
+fn tell_relatives<T>(
     relations: &mut BTreeMap<u32, Relation>,
-    parents: &BTreeMap<u32, Vec<u32>>,
+    next: &BTreeMap<u32, Vec<u32>>,
     holds: impl Fn(&Column) -> Option<T>,
     tell: impl Fn(&mut Column, &T),
 ) {
@@ -274,13 +275,13 @@ fn tell_parents<T>(
     });
     for (oid, name, what) in told.collect::<Vec<_>>() {
         let mut seen = BTreeSet::new();
-        let mut queue = parents.get(&oid).cloned().unwrap_or_default();
-        while let Some(parent) = queue.pop() {
-            if !seen.insert(parent) {
+        let mut queue = next.get(&oid).cloned().unwrap_or_default();
+        while let Some(relative) = queue.pop() {
+            if !seen.insert(relative) {
                 continue;
             }
-            queue.extend(parents.get(&parent).into_iter().flatten());
-            let columns = relations.get_mut(&parent).into_iter().flat_map(|r| &mut r.columns);
+            queue.extend(next.get(&relative).into_iter().flatten());
+            let columns = relations.get_mut(&relative).into_iter().flat_map(|r| &mut r.columns);
             columns.filter(|column| column.name == name).for_each(|column| tell(column, &what));
         }
     }
@@ -289,7 +290,7 @@ fn tell_parents<T>(
 /// A column that a child generates is so for who reads the parent.
 fn inherit_reads(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMap<u32, Vec<u32>>) {
     let reads = |column: &Column| (!column.reads.is_empty()).then(|| column.reads.clone());
-    tell_parents(relations, parents, reads, |column, reads| column.reads.extend(reads.clone()));
+    tell_relatives(relations, parents, reads, |column, reads| column.reads.extend(reads.clone()));
 }
 
 /// A value that must be unique in a child is so for who writes the parent, and a value is unique if
@@ -303,7 +304,21 @@ fn inherit_collisions(relations: &mut BTreeMap<u32, Relation>, parents: &BTreeMa
         }
     }
     let unique = |column: &Column| column.collides.then_some(());
-    tell_parents(relations, parents, unique, |column, ()| column.collides = true);
+    tell_relatives(relations, parents, unique, |column, ()| column.collides = true);
+}
+
+/// What tells the records of one table apart tells those of its relatives apart as well: a parent
+/// gives its children's rows, and a child, which has no indexes of its parent's, mostly has values
+/// of the same kind.
+fn inherit_unique(
+    relations: &mut BTreeMap<u32, Relation>,
+    parents: &BTreeMap<u32, Vec<u32>>,
+    children: &BTreeMap<u32, Vec<u32>>,
+) {
+    for next in [parents, children] {
+        let unique = |column: &Column| column.unique.then_some(());
+        tell_relatives(relations, next, unique, |column, ()| column.unique = true);
+    }
 }
 
 impl Catalogue {
@@ -316,7 +331,9 @@ impl Catalogue {
         let mut relations: BTreeMap<u32, Relation> =
             snapshot.relations.into_iter().map(|relation| (relation.oid, relation)).collect();
         let parents = grouped(snapshot.inherits.iter().copied());
+        let children = grouped(snapshot.inherits.iter().map(|(child, parent)| (*parent, *child)));
         inherit_reads(&mut relations, &parents);
+        inherit_unique(&mut relations, &parents, &children);
         inherit_collisions(&mut relations, &parents);
         let types: BTreeMap<u32, Type> =
             snapshot.types.into_iter().map(|kind| (kind.oid, kind)).collect();
@@ -334,7 +351,7 @@ impl Catalogue {
                 .collect(),
             relations,
             parents,
-            children: grouped(snapshot.inherits.iter().map(|(child, parent)| (*parent, *child))),
+            children,
             reads: grouped(snapshot.reads),
             calls: grouped(snapshot.calls),
             triggers: grouped(snapshot.triggers.into_iter().map(|t| (t.relation, t.function))),

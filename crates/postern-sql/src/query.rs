@@ -23,6 +23,7 @@ use crate::{
     taint::{Rows, Taint},
 };
 
+mod around;
 mod asked;
 mod call;
 mod carry;
@@ -137,6 +138,8 @@ pub(crate) struct Analysis<'a> {
     pub(crate) parameters: usize,
     /// How often each parameter is used.
     parameter_uses: BTreeMap<usize, usize>,
+    /// What decides in the select that is being analysed.
+    decisions: Taint,
     /// The protected table that is written.
     pub(crate) target: write::Target,
     pub(crate) checks: Checks,
@@ -188,7 +191,7 @@ pub(crate) struct Analysis<'a> {
     pending: Option<usize>,
     arm: recursion::Arm,
     /// Leaves that such a comparison narrows down, unless the column holds keys in both arms.
-    link_pins: BTreeMap<(usize, usize), BTreeSet<usize>>,
+    link_pins: BTreeMap<(usize, usize), Vec<recursion::LinkPin>>,
     aggregates: Vec<grouping::Aggregate>,
     windows: window::Windows,
     /// The argument of `pg_get_expr` is being analysed.
@@ -226,6 +229,7 @@ impl<'a> Analysis<'a> {
             holes: Vec::new(),
             parameters: 0,
             parameter_uses: BTreeMap::new(),
+            decisions: Taint::default(),
             target: write::Target::default(),
             checks: Checks::default(),
             mask_checks: Vec::new(),
@@ -419,6 +423,7 @@ impl<'a> Analysis<'a> {
 
     /// The value of an expression decides which rows there are.
     fn predicate(&mut self, taint: &Taint) {
+        self.decisions.add(taint);
         self.spoil(taint);
         self.pinned.extend(&taint.identifiers);
         self.pinned.extend(&taint.few);

@@ -176,6 +176,18 @@ impl<'a> Resolver<'a> {
         })
     }
 
+    /// The type of a name, as the search path has it.
+    pub(crate) fn named_type(&self, names: &[&str]) -> Option<&'a Type> {
+        match names {
+            [name] => {
+                let mut path = self.search_path().into_iter();
+                path.find_map(|schema| self.catalogue.type_named(schema, name))
+            }
+            [schema, name] => self.catalogue.type_named(schema, name),
+            _ => None,
+        }
+    }
+
     /// The type of a protected table's subject column.
     pub(crate) fn key_type(&self, relation: &Relation, rule: &TableRule) -> Judged<KeyType> {
         let column = relation.columns.iter().find(|column| column.name == rule.subject);

@@ -59,6 +59,31 @@ impl Taint {
         self.sublink |= other.sublink;
     }
 
+    /// What of it flows into another, too.
+    pub(crate) fn among(&self, other: &Self) -> Self {
+        fn both<T: Copy + Ord>(one: &BTreeSet<T>, two: &BTreeSet<T>) -> BTreeSet<T> {
+            one.intersection(two).copied().collect()
+        }
+        Self {
+            protected: both(&self.protected, &other.protected),
+            shown: both(&self.shown, &other.shown),
+            identifiers: both(&self.identifiers, &other.identifiers),
+            ranked: both(&self.ranked, &other.identifiers),
+            leaves: both(&self.leaves, &other.leaves),
+            plain: both(&self.plain, &other.plain),
+            windowed: both(&self.windowed, &other.windowed),
+            recursive: both(&self.recursive, &other.recursive),
+            few: both(&self.few, &other.few),
+            sides: both(&self.sides, &other.sides),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the expression names any column.
+    pub(crate) fn names_columns(&self) -> bool {
+        self.local || self.outer || self.sublink
+    }
+
     /// Leaves of which a condition on the value leaves single records, told by more than their
     /// ranks.
     pub(crate) fn singling(&self) -> impl Iterator<Item = &usize> {
@@ -88,13 +113,16 @@ pub(crate) struct Column {
     pub(crate) copied: bool,
     /// What the result says of where it comes from, unless the server says it right.
     pub(crate) origin: Option<Origin>,
+    /// The column of a recursive common table, as (recursion, index), that it is nothing but a copy
+    /// of in that table's recursive arm.
+    pub(crate) link: Option<(usize, usize)>,
 }
 
 impl Column {
     /// A column that is more than a copy of another.
     pub(crate) fn computed(name: &str, taint: Taint) -> Self {
         let copied = taint.identifiers.is_empty();
-        Self { name: name.to_owned(), taint, source: None, copied, origin: None }
+        Self { name: name.to_owned(), taint, source: None, copied, origin: None, link: None }
     }
 }
 
@@ -126,4 +154,9 @@ pub(crate) struct Rows {
     pub(crate) certain: BTreeSet<usize>,
     /// Leaves of which each row carries a key, the same in all rows.
     pub(crate) single: BTreeSet<usize>,
+    /// What flows in from selects around this one. It is in each column, for what decides in a
+    /// select, or is aggregated in it, is in all that it gives.
+    pub(crate) around: Taint,
+    /// What of that decides which rows there are.
+    pub(crate) decided: Taint,
 }

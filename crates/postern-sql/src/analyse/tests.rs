@@ -9,6 +9,7 @@ use crate::{
     TableRule, TakeRule, UpdateRule, Values, Verdict,
 };
 
+mod around;
 mod asked;
 mod folds;
 mod guarded;

@@ -29,7 +29,14 @@ SELECT pg_catalog.json_build_object(
           'identity', a.attidentity,
           'unique', EXISTS (
             SELECT 1 FROM pg_catalog.pg_index i
-            WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
+            WHERE i.indrelid = a.attrelid AND (i.indisunique OR i.indisexclusion)
+              AND (a.attnum = ANY (i.indkey)
+                -- What an expression of the index is computed from tells records apart, too.
+                OR i.indexprs IS NOT NULL AND EXISTS (
+                  SELECT 1 FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
+                    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                    AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))),
           'primary', EXISTS (
             SELECT 1 FROM pg_catalog.pg_index i
             WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indisvalid AND i.indimmediate

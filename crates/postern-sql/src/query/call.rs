@@ -67,6 +67,8 @@ impl Analysis<'_> {
             // Of different values it collects what DISTINCT would show.
             let collects = kind == Kind::Collecting && !call.agg_distinct;
             self.aggregate(&taint, collects, scope)?;
+            // It is of rows, whether it names a column or not.
+            taint.local = true;
             return Ok(taint);
         }
         if let Some(window) = call.over.as_deref_mut() {
@@ -89,6 +91,8 @@ impl Analysis<'_> {
         let Some(filter) = call.agg_filter.as_deref_mut() else { return Ok(BTreeSet::new()) };
         let filter = self.expression(filter, scope)?;
         self.predicate(&filter);
+        taint.leaves.extend(&filter.leaves);
+        taint.plain.extend(&filter.plain);
         taint.local |= filter.local;
         taint.outer |= filter.outer;
         taint.sublink |= filter.sublink;

@@ -176,15 +176,7 @@ impl Analysis<'_> {
             return not_understood("this kind of type");
         };
         let catalogue = self.resolver.catalogue;
-        let found = match names.as_slice() {
-            [name] => {
-                let mut path = self.resolver.search_path().into_iter();
-                path.find_map(|schema| catalogue.type_named(schema, name))
-            }
-            [schema, name] => catalogue.type_named(schema, name),
-            _ => None,
-        };
-        let Some(found) = found else {
+        let Some(found) = self.resolver.named_type(&names) else {
             let text = names.join(".");
             return refuse(
                 "type",
@@ -215,6 +207,7 @@ impl Analysis<'_> {
         };
         let question = self.question(operation, scope);
         let (left, right) = (operation.lexpr.as_deref_mut(), operation.rexpr.as_deref_mut());
+        let flows = (question.is_some() || sources.is_some()).then(|| scope.flows());
         let mut taint = self.all(left.into_iter().chain(right), scope)?;
         if let Some(question) = question {
             taint.identifiers.remove(&question.leaf);
@@ -226,6 +219,9 @@ impl Analysis<'_> {
             taint.identifiers.clear();
             taint.plain.clear();
             taint.windowed.clear();
+        }
+        if let Some(flows) = flows {
+            scope.replace_flows(flows, &taint);
         }
         Ok(taint)
     }
@@ -386,6 +382,7 @@ impl Analysis<'_> {
             Link::ExistsSublink => {
                 // Whether there is a row: the columns are never looked at.
                 self.spoil(&inner);
+                inner.add(&rows.decided);
                 inner.identifiers.retain(|leaf| !bare.contains(leaf));
                 inner.protected.retain(|(leaf, _)| !bare.contains(leaf));
                 inner.shown.retain(|(leaf, _)| !bare.contains(leaf));

@@ -107,6 +107,7 @@ impl Analysis<'_> {
         if scope.items.len() >= ITEMS_MAX {
             return too_many("54001", "tables of a FROM clause", ITEMS_MAX);
         }
+        let lateral = matches!(&node.node, Some(NodeEnum::RangeSubselect(range)) if range.lateral);
         let mut item = match node.node.take() {
             Some(NodeEnum::RangeVar(range)) => self.table(node, range, None, place)?,
             Some(NodeEnum::RangeTableSample(sample)) => self.sample(node, sample, scope, place)?,
@@ -128,6 +129,11 @@ impl Analysis<'_> {
             _ => return not_understood("this kind of FROM item"),
         };
         item.nullable = nullable;
+        if !lateral {
+            // Of this level it names nothing: all of that is around it.
+            scope.flows_in(&item.rows.around);
+        }
+        self.decisions.add(&item.rows.decided);
         self.charge_rows(&item.rows)?;
         let star = Star::of(&item);
         scope.items.push(item);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::Analysis;
+use super::{Analysis, scope::Scope, select::Reference, target::Outputs};
 use crate::{
     ast,
     refusal::{Judged, refuse},
@@ -39,12 +39,47 @@ impl Analysis<'_> {
     ) -> Judged<()> {
         for aggregate in aggregates {
             self.fold(leaves.clone(), &aggregate.arguments)?;
-            let collected = aggregate.arguments.leaves.intersection(leaves).next().is_some();
+            // One value for each row, in their order: what is joined to a record tells of it, too.
+            let collected = aggregate.arguments.names_columns() && !leaves.is_empty();
             if aggregate.collects && collected {
                 return unaccounted();
             }
         }
         Ok(())
+    }
+
+    /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key,
+    /// so the ones that are used are grouped by too, which makes no other groups.
+    pub(super) fn group_dependents(
+        &self,
+        select: &mut pb::SelectStmt,
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+        group_columns: &[Reference],
+    ) {
+        let keyed = |alias: &str| {
+            let item = scope.items.iter().find(|item| item.alias == alias)?;
+            let leaf = self.leaves.get(item.leaf?)?;
+            let is_key = |(group, name): &Reference| {
+                let named = item.rows.columns.iter().find(|column| column.name == *name);
+                let source = named.and_then(|column| column.source);
+                let column = source.and_then(|source| leaf.column(source.attribute));
+                group == alias && column.is_some_and(|column| column.primary)
+            };
+            group_columns.iter().any(is_key).then_some(())
+        };
+        let sorted = select.sort_clause.iter().filter_map(|node| match &node.node {
+            Some(NodeEnum::SortBy(by)) => scope.column(by.node.as_deref()?),
+            _ => None,
+        });
+        let mut used: BTreeSet<Reference> =
+            sorted.map(|(item, column)| (item.alias.clone(), column.name.clone())).collect();
+        used.extend(outputs.columns.iter().filter_map(|output| output.reference.clone()));
+        for (alias, name) in used {
+            if keyed(&alias).is_some() && !group_columns.contains(&(alias.clone(), name.clone())) {
+                select.group_clause.push(ast::column(&[&alias, &name]));
+            }
+        }
     }
 }
 

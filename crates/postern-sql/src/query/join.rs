@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ast,
     refusal::{Judged, not_understood, too_many},
-    taint::{Column, Rows, Taint},
+    taint::{Column, Rows, Source, Taint},
 };
 
 impl Analysis<'_> {
@@ -143,8 +143,10 @@ impl Analysis<'_> {
             let copied = [one, two].iter().all(|side| side.is_some_and(|c| c.copied));
             let kept = if kind == pb::JoinType::JoinRight { two } else { one };
             let kept = kept.filter(|_| kind != pb::JoinType::JoinFull);
+            // Of another type than the other side's it may be cast to that.
+            let alike = sources.is_some_and(|(one, two)| self.have_one_type(one, two));
             let column = Column {
-                source: kept.and_then(|c| c.source),
+                source: kept.and_then(|c| c.source).filter(|_| alike),
                 origin: kept.and_then(|c| c.origin),
                 copied,
                 ..Column::computed(name, taint)
@@ -158,6 +160,14 @@ impl Analysis<'_> {
             star.join(side);
         }
         Ok(star)
+    }
+
+    fn have_one_type(&self, one: Source, two: Source) -> bool {
+        let type_of = |source: Source| {
+            let leaf = self.leaves.get(source.leaf)?;
+            leaf.column(source.attribute).map(|column| column.type_oid)
+        };
+        type_of(one).zip(type_of(two)).is_some_and(|(one, two)| one == two)
     }
 
     /// `(a JOIN b) AS j` hides a and b; a hidden column can't be named through it.

@@ -159,7 +159,7 @@ impl<'a> Analysis<'a> {
                 lookup.is_some_and(|lookup| matches!(lookup.value, LookupValue::Constant(_)));
             self.selects.push(LeafSelect { name, table: relation.oid, select, particular });
         }
-        let rows = leaf_rows(index, &build, self.resolver.rules.mode);
+        let rows = leaf_rows(index, &build, &self.referring(relation), self.resolver.rules.mode);
         self.leaves.push(build);
         Ok((standing_for_it, rows, index))
     }
@@ -298,7 +298,24 @@ pub(super) fn with_sample(range: pb::RangeVar, sample: Option<Box<pb::RangeTable
     }
 }
 
-pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>, mode: Mode) -> Rows {
+impl Analysis<'_> {
+    /// The columns of a table that refer to records of protected tables: whoever names one of
+    /// those, names whose it is.
+    pub(super) fn referring(&self, relation: &Relation) -> BTreeSet<i16> {
+        let keys = self.resolver.catalogue.foreign_keys().iter();
+        keys.filter(|key| key.from == relation.oid && self.resolver.is_protected(key.to))
+            .flat_map(|key| key.columns.iter().copied())
+            .collect()
+    }
+}
+
+/// The columns and the key of a leaf; `referring` columns tell records apart, too.
+pub(super) fn leaf_rows(
+    index: usize,
+    build: &LeafBuild<'_>,
+    referring: &BTreeSet<i16>,
+    mode: Mode,
+) -> Rows {
     let columns = build.relation.columns.iter().map(|column| {
         let place = (index, column.number);
         let subject = column.name == build.rule.subject;
@@ -306,7 +323,8 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>, mode: Mode) -> Rows
             let read = build.relation.columns.iter().find(|other| other.name == *name);
             *name == build.rule.subject || read.is_some_and(|read| read.unique)
         };
-        let identifier = subject || column.unique || column.reads.iter().any(tells);
+        let own = subject || column.unique || column.reads.iter().any(tells);
+        let identifier = own || referring.contains(&column.number);
         let mut taint = Taint::default();
         taint.leaves.insert(index);
         match shown(build.rule, column) {
@@ -332,7 +350,7 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>, mode: Mode) -> Rows
                 taint.protected.insert(place);
             }
         }
-        let source = Source { leaf: index, attribute: column.number, subject, identifier };
+        let source = Source { leaf: index, attribute: column.number, subject, identifier: own };
         let origin = Origin {
             table_oid: build.relation.oid,
             attribute: column.number,
@@ -344,6 +362,7 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>, mode: Mode) -> Rows
             source: Some(source),
             copied: true,
             origin: Some(origin),
+            link: None,
         }
     });
     let keys = build.subject().map(|subject| Key { leaf: index, column: subject.name.clone() });
@@ -357,5 +376,6 @@ pub(super) fn leaf_rows(index: usize, build: &LeafBuild<'_>, mode: Mode) -> Rows
         searchable: BTreeSet::from([index]),
         certain: BTreeSet::from([index]),
         single: BTreeSet::new(),
+        ..Rows::default()
     }
 }

@@ -18,21 +18,22 @@ use crate::{
     KeyType, Refusal, ast,
     passed::{PASSED_MAX, Passed, too_far},
     refusal::{Judged, refusal},
-    taint::Rows,
+    taint::{Rows, Source, Taint},
 };
 
 impl Analysis<'_> {
+    /// LIMIT and OFFSET, which name nothing of their select; gives what they name of those around.
     pub(super) fn limits(
         &mut self,
         select: &mut pb::SelectStmt,
         outer: Option<&Scope<'_>>,
-    ) -> Judged<()> {
+    ) -> Judged<Taint> {
         let scope = Scope::new(outer);
         for limit in [&mut select.limit_count, &mut select.limit_offset] {
             let taint = self.all(limit.as_deref_mut(), &scope)?;
             self.predicate(&taint);
         }
-        Ok(())
+        Ok(scope.around())
     }
 
     /// Rows of `leaves` are left out by their place, in an order that tells the records of `sorts`
@@ -185,9 +186,9 @@ impl Analysis<'_> {
             return None;
         }
         let (left, right) = (comparison.lexpr.as_deref()?, comparison.rexpr.as_deref()?);
-        let column = match (is_constant(Some(left)), is_constant(Some(right))) {
-            (false, true) => left,
-            (true, false) => right,
+        let (column, constant) = match (is_constant(Some(left)), is_constant(Some(right))) {
+            (false, true) => (left, right),
+            (true, false) => (right, left),
             _ => return None,
         };
         let (_, column) = scope.column(column)?;
@@ -197,7 +198,30 @@ impl Analysis<'_> {
         // A collation can take different texts for equal, but none of a unique column.
         let text = self.leaves.get(source.leaf)?.key_type == KeyType::Text;
         let one = source.subject && !text || self.is_primary(source);
-        (clear && one).then_some(source.leaf)
+        (clear && one && self.has_type(constant, source)).then_some(source.leaf)
+    }
+
+    /// Whether a constant is compared in the type of a column: in another (`bigint` in `float8`)
+    /// several of its values can be equal. What is declared of a parameter is not known here.
+    fn has_type(&self, constant: &Node, source: Source) -> bool {
+        let cast = match &constant.node {
+            // Its type is taken from the column, or it is a number, which is compared exactly.
+            Some(NodeEnum::AConst(_)) => return true,
+            Some(NodeEnum::TypeCast(cast)) => cast.type_name.as_ref(),
+            _ => None,
+        };
+        let plain = cast.filter(|name| name.typmods.is_empty() && name.array_bounds.is_empty());
+        let names = plain.and_then(|name| ast::names(&name.names));
+        let cast = names.and_then(|names| self.resolver.named_type(&names));
+        let column = self.leaves.get(source.leaf).and_then(|leaf| leaf.column(source.attribute));
+        let Some((cast, column)) = cast.zip(column) else { return false };
+        let is_integer = |oid: &u32| {
+            let found = self.resolver.catalogue.type_by_oid(*oid);
+            found.is_some_and(|found| {
+                found.schema == "pg_catalog" && matches!(&*found.name, "int2" | "int4" | "int8")
+            })
+        };
+        cast.oid == column.type_oid || [cast.oid, column.type_oid].iter().all(is_integer)
     }
 }
 

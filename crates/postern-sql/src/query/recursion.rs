@@ -13,16 +13,11 @@ use std::{
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{
-    Analysis, CommonState,
-    from::rename,
-    scope::{Item, Scope},
-    set_operation::pad,
-};
+use super::{Analysis, CommonState, from::rename, scope::Scope, set_operation::pad};
 use crate::{
     KeyType, ast,
     refusal::{Judged, refuse},
-    taint::{Column, Key, Rows, Taint},
+    taint::{Column, Key, Rows, Source, Taint},
 };
 
 /// What was used in the recursive arm that is being analysed, or outside of any.
@@ -34,6 +29,15 @@ pub(super) struct Arm {
     links: BTreeSet<(usize, usize)>,
     /// Leaves whose columns decide which rows there are, but for such comparisons.
     pub(super) filtered: BTreeSet<usize>,
+}
+
+/// What a column of a recursive common table was compared with.
+#[derive(Debug)]
+pub(super) struct LinkPin {
+    /// The leaf's column, if it is one.
+    other: Option<Source>,
+    /// Leaves that are narrowed down by it if it is no link of records.
+    identifiers: BTreeSet<usize>,
 }
 
 /// A recursive common table whose recursive arm was analysed.
@@ -66,6 +70,7 @@ impl Analysis<'_> {
         for (index, column) in rows.columns.iter_mut().enumerate() {
             column.taint.recursive.insert((id, index));
             (column.source, column.copied, column.origin) = (None, false, None);
+            column.link = Some((id, index));
         }
         if let Some(open) = rows.open.as_mut() {
             open.recursive.insert((id, usize::MAX));
@@ -135,19 +140,27 @@ impl Analysis<'_> {
     }
 
     /// A link says of records no more than that they are linked where both arms fill its column
-    /// with records' own keys. What else is compared with narrows the other side down.
+    /// with keys of the kind that it is compared with. What else is compared narrows down.
     fn pin_links(&mut self, id: usize, (one, two): (&Rows, &Rows)) {
         let (own, others) =
             mem::take(&mut self.link_pins).into_iter().partition(|((of, _), _)| *of == id);
         self.link_pins = others;
-        let own: BTreeMap<(usize, usize), BTreeSet<usize>> = own;
-        for ((_, index), leaves) in own {
-            let holds_keys = |rows: &Rows| {
-                let source = rows.columns.get(index).and_then(|column| column.source);
-                source.is_some_and(|source| source.subject || self.is_primary(source))
-            };
-            if !holds_keys(one) || !holds_keys(two) {
-                self.pinned.extend(leaves);
+        let own: BTreeMap<(usize, usize), Vec<LinkPin>> = own;
+        for ((_, index), pins) in own {
+            let source = |rows: &Rows| rows.columns.get(index).and_then(|column| column.source);
+            let arms = source(one).zip(source(two));
+            for LinkPin { other, identifiers } in pins {
+                let links = arms.zip(other).is_some_and(|((one, two), other)| {
+                    // `child.parent = w.id`, or a record by its own key.
+                    let fits = |arm: Source| match other.identifier {
+                        true => self.same_record(arm, other),
+                        false => arm.subject || self.is_primary(arm),
+                    };
+                    fits(one) && fits(two)
+                });
+                if !links {
+                    self.pinned.extend(identifiers);
+                }
             }
         }
     }
@@ -199,17 +212,17 @@ impl Analysis<'_> {
             }
             return Ok(joined);
         }
-        let link = is_link(node, scope);
+        let link = link(node, scope);
         let same = self.compares_same_record(node, scope);
         let mut taint = self.expression(node, scope)?;
         // What is joined to a record that is absent is absent too, and says no more than that.
         let joined = if same { mem::take(&mut taint.sides) } else { BTreeSet::new() };
-        if link && !taint.recursive.is_empty() {
-            for of in &taint.recursive {
-                self.link_pins.entry(*of).or_default().extend(&taint.identifiers);
-            }
+        if let Some((of, other)) = link
+            && taint.recursive.iter().eq([&of])
+        {
+            let identifiers = mem::take(&mut taint.identifiers);
+            self.link_pins.entry(of).or_default().push(LinkPin { other, identifiers });
             self.arm.links.append(&mut taint.recursive);
-            taint.identifiers.clear();
             taint.leaves.clear();
         }
         self.predicate(&taint);
@@ -217,23 +230,21 @@ impl Analysis<'_> {
     }
 }
 
-/// `one = two`, both columns: one of the recursive table, the other a copy of a leaf's or none of
-/// a leaf.
-fn is_link(node: &Node, scope: &Scope<'_>) -> bool {
-    let Some(NodeEnum::AExpr(comparison)) = &node.node else { return false };
+/// `one = two`, both columns: one nothing but a copy of the recursive table's, which is given, the
+/// other a copy of a leaf's, which is given, too, or none of a leaf.
+fn link(node: &Node, scope: &Scope<'_>) -> Option<((usize, usize), Option<Source>)> {
+    let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
     let equality =
         comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
-    let column = |side: Option<&Node>| side.and_then(|node| scope.column(node));
-    let of = |item: &Item| item.alias.clone();
-    let sides = column(comparison.lexpr.as_deref()).zip(column(comparison.rexpr.as_deref()));
-    let fit = |column: &Column| {
-        let taint = &column.taint;
-        !taint.recursive.is_empty() || column.source.is_some() || taint.leaves.is_empty()
+    let (one, left) = scope.column(comparison.lexpr.as_deref()?)?;
+    let (two, right) = scope.column(comparison.rexpr.as_deref()?)?;
+    let fits = |column: &Column| column.source.is_some() || column.taint.leaves.is_empty();
+    let found = match (left.link, right.link) {
+        (Some(link), None) if fits(right) => (link, right.source),
+        (None, Some(link)) if fits(left) => (link, left.source),
+        _ => return None,
     };
-    equality
-        && sides.is_some_and(|((one, left), (two, right))| {
-            of(one) != of(two) && fit(left) && fit(right)
-        })
+    (equality && one.alias != two.alias).then_some(found)
 }
 
 /// The columns that hold a record's values, none of which the second arm may pass on.

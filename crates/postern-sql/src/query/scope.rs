@@ -1,6 +1,6 @@
 //! Which names a select's expressions can use, and what flows in by them.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{cell::RefCell, collections::BTreeMap, iter, ops::Range, ptr};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -46,21 +46,65 @@ pub(crate) struct Scope<'p> {
     pub(super) grouped: bool,
     /// The rows that window functions see are records, or groups that tell records apart.
     pub(super) records: bool,
+    /// What its expressions, and those of the selects in it, name of what is further out.
+    around: RefCell<Taint>,
 }
 
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 impl<'p> Scope<'p> {
     pub(super) fn new(parent: Option<&'p Scope<'p>>) -> Self {
-        Self { items: Vec::new(), parent, grouped: false, records: true }
+        let around = RefCell::default();
+        Self { items: Vec::new(), parent, grouped: false, records: true, around }
+    }
+
+    /// What flows in from the selects around, by what was judged so far.
+    pub(super) fn around(&self) -> Taint {
+        self.around.borrow().clone()
+    }
+
+    /// This level and those around it.
+    fn levels(&self) -> impl Iterator<Item = &Scope<'p>> {
+        iter::successors(Some(self), |scope| scope.parent)
+    }
+
+    /// What a relation of this level holds of what is around it flows into this level and, for all
+    /// that is known, into those around it.
+    pub(super) fn flows_in(&self, taint: &Taint) {
+        self.levels().for_each(|level| level.around.borrow_mut().add(taint));
+    }
+
+    /// A name means something of a level further out: it flows into all levels on the way.
+    fn passes(&self, found: &Scope<'_>, taint: &Taint) {
+        let flow = Taint { local: false, outer: false, sublink: false, ..taint.clone() };
+        let on_the_way = |level: &&Scope<'_>| !ptr::addr_eq(*level, found);
+        self.levels().take_while(on_the_way).for_each(|level| level.around.borrow_mut().add(&flow));
+    }
+
+    /// What flows into each level, to be given to [`Self::replace_flows`].
+    pub(super) fn flows(&self) -> Vec<Taint> {
+        self.levels().map(Self::around).collect()
+    }
+
+    /// What has come since flows in as `taint` only.
+    pub(super) fn replace_flows(&self, before: Vec<Taint>, taint: &Taint) {
+        let flow = Taint { local: false, outer: false, sublink: false, ..taint.clone() };
+        for (level, before) in self.levels().zip(before) {
+            let mut around = level.around.borrow_mut();
+            if *around != before {
+                *around = before;
+                around.add(&flow);
+            }
+        }
     }
 
     /// Judges what sees none of the items before `first`, as the condition of a join does: it can
     /// name the join's two sides, and then what is around the select.
     pub(super) fn within<T>(&mut self, first: usize, judge: impl FnOnce(&Self) -> T) -> T {
         let items = self.items.split_off(first.min(self.items.len()));
-        let inner = Self { items, ..*self };
+        let inner = Self { items, around: RefCell::default(), ..*self };
         let judged = judge(&inner);
+        self.around.get_mut().add(&inner.around());
         self.items.extend(inner.items);
         judged
     }
@@ -245,10 +289,10 @@ impl Analysis<'_> {
         Ok(taint)
     }
 
-    fn unqualified(&self, name: &str, scope: &Scope<'_>) -> Judged<Taint> {
+    fn unqualified(&self, name: &str, first: &Scope<'_>) -> Judged<Taint> {
         let mut taint = Taint::default();
         let mut found = false;
-        let mut level = Some(scope);
+        let mut level = Some(first);
         let mut local = true;
         while let Some(scope) = level {
             for item in &scope.items {
@@ -262,6 +306,7 @@ impl Analysis<'_> {
             }
             if found {
                 mark(&mut taint, local);
+                first.passes(scope, &taint);
                 return Ok(taint);
             }
             // It may be one of the columns that aren't known, or something further out.
@@ -273,18 +318,19 @@ impl Analysis<'_> {
             }
             if any {
                 mark(&mut taint, local);
+                first.passes(scope, &taint);
                 // The name may also be a row's, with what is hidden in it.
                 let row_of =
                     |item: &Item| item.alias == name && (item.hides || !item.covers.is_empty());
                 if scope.items.iter().any(row_of) {
                     return not_understood(&format!("the whole row of `{name}`"));
                 }
-                return self.perhaps_further_out(name, scope, taint);
+                return self.perhaps_further_out(name, (first, scope), taint);
             }
             level = scope.parent;
             local = false;
         }
-        whole_row(name, scope)
+        whole_row(name, first)
     }
 
     fn qualified(
@@ -292,9 +338,9 @@ impl Analysis<'_> {
         schema: Option<&str>,
         alias: &str,
         name: &str,
-        scope: &Scope<'_>,
+        first: &Scope<'_>,
     ) -> Judged<Taint> {
-        let mut level = Some(scope);
+        let mut level = Some(first);
         let mut local = true;
         while let Some(scope) = level {
             let named = |item: &&Item| {
@@ -303,7 +349,9 @@ impl Analysis<'_> {
             };
             if let Some(item) = scope.items.iter().find(named) {
                 self.known_field(item, name)?;
-                return item_column(item, name, local);
+                let taint = item_column(item, name, local)?;
+                first.passes(scope, &taint);
+                return Ok(taint);
             }
             if scope.items.iter().any(|item| item.alias == alias) {
                 // It is written without its schema, and would be taken for this one.
@@ -358,7 +406,7 @@ impl Analysis<'_> {
     fn perhaps_further_out(
         &self,
         name: &str,
-        scope: &Scope<'_>,
+        (first, scope): (&Scope<'_>, &Scope<'_>),
         mut taint: Taint,
     ) -> Judged<Taint> {
         if let Some(row) = known(whole_row(name, scope))? {
@@ -368,6 +416,7 @@ impl Analysis<'_> {
             && let Some(mut outer) = known(self.unqualified(name, parent))?
         {
             (outer.local, outer.outer) = (false, true);
+            first.passes(parent, &outer);
             taint.add(&outer);
         }
         Ok(taint)
@@ -389,12 +438,14 @@ fn known(judged: Judged<Taint>) -> Judged<Option<Taint>> {
 }
 
 /// A name that is no column: the row of the relation with that name.
-fn whole_row(name: &str, scope: &Scope<'_>) -> Judged<Taint> {
-    let mut level = Some(scope);
+fn whole_row(name: &str, first: &Scope<'_>) -> Judged<Taint> {
+    let mut level = Some(first);
     let mut local = true;
     while let Some(scope) = level {
         if let Some(item) = scope.items.iter().find(|item| item.alias == name) {
-            return row(item, local);
+            let taint = row(item, local)?;
+            first.passes(scope, &taint);
+            return Ok(taint);
         }
         level = scope.parent;
         local = false;

@@ -69,6 +69,8 @@ pub(super) struct Clauses {
     pub(super) group_columns: Vec<Reference>,
     /// DISTINCT without ON.
     pub(super) distinct: bool,
+    /// DISTINCT ON.
+    first: bool,
     /// LIMIT, OFFSET or DISTINCT ON picks rows.
     picks: bool,
     /// Leaves whose records what is computed of keys puts into an order.
@@ -206,8 +208,13 @@ impl Analysis<'_> {
             }
         }
         let outputs = Outputs::from_columns(&rows.columns);
-        self.order(&mut select.sort_clause, &outputs, &scope)?;
-        self.limits(select, outer)?;
+        let judge = |own: &mut Self| {
+            own.order(&mut select.sort_clause, &outputs, &scope)?;
+            own.limits(select, outer)
+        };
+        let (around, decisions) = self.lent(|own| &mut own.decisions, Taint::default(), judge);
+        scope.flows_in(&around?);
+        self.flows_from_around(&mut rows, scope.around(), &decisions);
         Ok(rows)
     }
 
@@ -225,14 +232,27 @@ impl Analysis<'_> {
             return too_many("54001", "windows", WINDOWS_MAX);
         }
         let mut scope = Scope::new(outer);
+        let judge = |own: &mut Self| own.judged_select(select, &mut scope, place);
+        let (rows, decisions) = self.lent(|own| &mut own.decisions, Taint::default(), judge);
+        let mut rows = rows?;
+        self.flows_from_around(&mut rows, scope.around(), &decisions);
+        Ok(rows)
+    }
+
+    fn judged_select(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        scope: &mut Scope<'_>,
+        place: Place,
+    ) -> Judged<Rows> {
         let counts = only_counts(select);
         let from = &mut select.from_clause;
-        let read = |own: &mut Self| own.read_from_clause(from, &mut scope, place);
+        let read = |own: &mut Self| own.read_from_clause(from, scope, place);
         let mut star = self.lent(|own| &mut own.counted, counts, read).0?;
-        let judge = |own: &mut Self| own.beyond_from(select, &mut scope, &mut star, place);
+        let judge = |own: &mut Self| own.beyond_from(select, scope, &mut star, place);
         let (judged, aggregates) = self.lent(|own| &mut own.aggregates, Vec::new(), judge);
         let (outputs, clauses, windows) = judged?;
-        self.finish(select, &scope, outputs, &clauses, (place, &aggregates, windows.uses()))
+        self.finish(select, scope, outputs, &clauses, (place, &aggregates, windows.uses()))
     }
 
     /// All clauses but FROM, whose relations are in the scope.
@@ -302,6 +322,7 @@ impl Analysis<'_> {
         }
         for group in &groups {
             self.tested.extend(&group.sides);
+            self.decisions.add(group);
         }
         let around = mem::take(&mut self.computed);
         let mut sorts = self.order(&mut select.sort_clause, outputs, scope)?;
@@ -314,14 +335,18 @@ impl Analysis<'_> {
                 sorts.extend(self.sort(node, outputs, scope)?);
             }
         }
+        if plain {
+            self.decisions.add(&outputs.whole());
+        }
         let computed = mem::replace(&mut self.computed, around);
-        self.limits(select, scope.parent)?;
+        scope.flows_in(&self.limits(select, scope.parent)?);
         Ok(Clauses {
             computed,
             grouped: scope.grouped,
             groups,
             group_columns,
             distinct: plain,
+            first: !plain && !select.distinct_clause.is_empty(),
             picks: select.limit_count.is_some()
                 || select.limit_offset.is_some()
                 || !plain && !select.distinct_clause.is_empty(),
@@ -366,40 +391,6 @@ impl Analysis<'_> {
         Ok((taints, columns))
     }
 
-    /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key,
-    /// so the ones that are used are grouped by too, which makes no other groups.
-    fn group_dependents(
-        &self,
-        select: &mut pb::SelectStmt,
-        outputs: &Outputs,
-        scope: &Scope<'_>,
-        group_columns: &[Reference],
-    ) {
-        let keyed = |alias: &str| {
-            let item = scope.items.iter().find(|item| item.alias == alias)?;
-            let leaf = self.leaves.get(item.leaf?)?;
-            let is_key = |(group, name): &Reference| {
-                let named = item.rows.columns.iter().find(|column| column.name == *name);
-                let source = named.and_then(|column| column.source);
-                let column = source.and_then(|source| leaf.column(source.attribute));
-                group == alias && column.is_some_and(|column| column.primary)
-            };
-            group_columns.iter().any(is_key).then_some(())
-        };
-        let sorted = select.sort_clause.iter().filter_map(|node| match &node.node {
-            Some(NodeEnum::SortBy(by)) => scope.column(by.node.as_deref()?),
-            _ => None,
-        });
-        let mut used: BTreeSet<Reference> =
-            sorted.map(|(item, column)| (item.alias.clone(), column.name.clone())).collect();
-        used.extend(outputs.columns.iter().filter_map(|output| output.reference.clone()));
-        for (alias, name) in used {
-            if keyed(&alias).is_some() && !group_columns.contains(&(alias.clone(), name.clone())) {
-                select.group_clause.push(ast::column(&[&alias, &name]));
-            }
-        }
-    }
-
     /// ORDER BY; the leaves whose records it tells apart by more than the order of their keys.
     pub(super) fn order(
         &mut self,
@@ -433,6 +424,7 @@ impl Analysis<'_> {
             .named(key)
             .map_or_else(|| scope.source(key).is_some(), |output| output.column.source.is_some());
         let taint = self.sort_key(key, outputs, scope, false)?;
+        self.decisions.add(&taint);
         self.spoil(&taint);
         self.tested.extend(&taint.sides);
         if !plain {
@@ -524,7 +516,10 @@ impl Analysis<'_> {
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
         let folds = clauses.grouped || clauses.distinct;
-        let counted = place == Place::Counted && !folds;
+        // How many DISTINCT ON and WITH TIES leave hangs on what they compare.
+        let compares = clauses.first || select.limit_option() == pb::LimitOption::WithTies;
+        let compares = compares && !clauses.sorts.is_empty();
+        let counted = place == Place::Counted && !folds && !compares;
         let picked = if clauses.picks && counted { left.clone() } else { BTreeSet::new() };
         let rows = carried.iter().map(|(_, _, leaf)| leaf).chain(left.iter().filter(|_| !folds));
         let rows = rows.filter(|_| !counted).copied().collect();
@@ -545,6 +540,7 @@ impl Analysis<'_> {
                 .collect(),
             certain,
             single,
+            ..Rows::default()
         };
         given.leave_few(&few);
         given.rank(&ranked);

@@ -19,6 +19,21 @@ impl Analysis<'_> {
         place: Place,
         recursive: Option<usize>,
     ) -> Judged<Rows> {
+        let judge = |own: &mut Self| own.judged_arms(select, outer, place, recursive);
+        let (judged, decisions) = self.lent(|own| &mut own.decisions, Taint::default(), judge);
+        let (mut rows, around) = judged?;
+        self.flows_from_around(&mut rows, around, &decisions);
+        Ok(rows)
+    }
+
+    /// What the arms give, and what flows in from the selects around.
+    fn judged_arms(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        outer: Option<&Scope<'_>>,
+        place: Place,
+        recursive: Option<usize>,
+    ) -> Judged<(Rows, Taint)> {
         let all = select.op() == pb::SetOperation::SetopUnion && select.all;
         let arm_place = match place {
             _ if !all => Place::Bare,
@@ -58,6 +73,7 @@ impl Analysis<'_> {
             let leaves: BTreeSet<usize> = one.bare.union(&two.bare).copied().collect();
             self.fold(leaves, &whole)?;
             self.spoil(&whole);
+            self.decisions.add(&whole);
             self.tested.extend(&whole.sides);
         }
         let sorted = if rows.open.is_some() {
@@ -66,12 +82,18 @@ impl Analysis<'_> {
         } else {
             outputs
         };
-        let sorts = self.order(&mut select.sort_clause, &sorted, &Scope::new(outer))?;
-        self.limits(select, outer)?;
+        let scope = Scope::new(outer);
+        let sorts = self.order(&mut select.sort_clause, &sorted, &scope)?;
+        let mut around = self.limits(select, outer)?;
+        for flow in [&scope.around(), &one.around, &two.around] {
+            around.add(flow);
+        }
+        self.decisions.add(&one.decided);
+        self.decisions.add(&two.decided);
         let leaves: BTreeSet<usize> = rows.leaves().collect();
         let few = self.pick(select, place, &leaves, (&rows.single, &sorts))?;
         rows.leave_few(&few);
-        Ok(rows)
+        Ok((rows, around))
     }
 
     /// Each arm carries its own keys, and NULLs where the other's are.

@@ -173,6 +173,7 @@ impl Analysis<'_> {
         // What is of a row of the select around goes with no row of this one: a leaf can be in
         // both, where a common table is named twice.
         let source = found.and_then(|(_, column)| column.source);
+        let link = found.and_then(|(_, column)| column.link);
         let origin = scope.copied(value).and_then(|column| column.origin);
         let copied = scope.is_copy(value);
         let mut taint = self.expression(value, scope)?;
@@ -183,7 +184,7 @@ impl Analysis<'_> {
             target.name.clone_from(&name);
         }
         let copied = copied || taint.identifiers.is_empty();
-        Ok(Output { column: Column { name, taint, source, copied, origin }, reference })
+        Ok(Output { column: Column { name, taint, source, copied, origin, link }, reference })
     }
 
     /// `(expression).*`

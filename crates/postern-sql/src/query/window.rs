@@ -12,7 +12,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{Analysis, grouping::unaccounted, scope::Scope};
 use crate::{
-    KeyType, ast,
+    KeyType, Mode, ast,
     functions::Kind,
     refusal::{Judged, not_understood},
     taint::Taint,
@@ -182,6 +182,10 @@ impl Analysis<'_> {
                 // something of the other.
                 self.pinned.extend(&taint.identifiers);
                 self.folded.extend(&taint.identifiers);
+                if self.resolver.rules.mode == Mode::Accounted {
+                    // Nothing is masked: by its rank one row tells of another's protected values.
+                    self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+                }
             }
         }
         let offsets = window.start_offset.as_deref_mut().into_iter();
@@ -211,7 +215,9 @@ impl Analysis<'_> {
             let read = used.values.leaves.union(&used.filters);
             let others = |leaf: &&usize| leaves.contains(leaf) && !used.own.contains(leaf);
             let moved: BTreeSet<usize> = read.filter(others).copied().collect();
-            if used.picks && !moved.is_empty() {
+            // What is joined to a record, or computed for it, is moved as well as its columns are.
+            let more = used.values.names_columns() && leaves.iter().any(|leaf| others(&leaf));
+            if used.picks && (more || !moved.is_empty()) {
                 return unaccounted();
             }
             self.fold(moved, &used.values)?;

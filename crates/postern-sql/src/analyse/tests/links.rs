@@ -141,3 +141,56 @@ fn two_single_records_are_not_one() {
         assert!(told.starts_with("WITH "), "{sql}: {told}");
     }
 }
+
+#[test]
+fn what_another_type_takes_for_equal_is_not_one_subject() {
+    // In `float8` neighbouring keys of 64 bits are equal.
+    let window = "SELECT id, string_agg(country, ',') OVER () FROM customers WHERE";
+    let ticket = "SELECT id, string_agg(status, ',') OVER () FROM tickets WHERE";
+    for sql in [
+        format!("{window} id = '9007199254740992'::float8 LIMIT 1"),
+        format!("{window} id = $1::float8 LIMIT 1"),
+        format!("{window} 9007199254740992::float8 = id LIMIT 1"),
+        format!("{ticket} id = '9007199254740992'::float8 LIMIT 1"),
+        format!("{ticket} id = 9007199254740992::float4 LIMIT 1"),
+        // Of which type it is declared isn't known.
+        format!("{ticket} id = $1 LIMIT 1"),
+    ] {
+        let told = judged(&sql, Mode::Restricted);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+    for sql in [
+        format!("{window} id = '7'::int8 LIMIT 1"),
+        format!("{window} id = 7::int4 LIMIT 1"),
+        format!("{window} id = $1 LIMIT 1"),
+        format!("{ticket} id = 7 LIMIT 1"),
+        format!("{ticket} id = '7' LIMIT 1"),
+        format!("{ticket} id = $1::int8 LIMIT 1"),
+        format!("{ticket} id = '7'::pg_catalog.int4 LIMIT 1"),
+    ] {
+        let told = judged(&sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn a_key_that_a_join_casts_is_none() {
+    // A merged column has the type that both sides can be cast to.
+    let merged = "FROM customers c LEFT JOIN (VALUES (0::float4)) v(id) USING (id)";
+    for sql in [
+        format!("SELECT s.id, string_agg(s.country, ',') FROM (SELECT * {merged}) s GROUP BY s.id"),
+        format!(
+            "SELECT s.id, string_agg(s.country, ',') OVER (PARTITION BY s.id) FROM (SELECT * {merged}) s"
+        ),
+        "SELECT DISTINCT id, country FROM customers NATURAL LEFT JOIN (VALUES (0::float4)) v(id)"
+            .to_owned(),
+    ] {
+        let told = judged(&sql, Mode::Restricted);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+    let told = judged(
+        "SELECT s.id, string_agg(s.country, ',') FROM (SELECT * FROM customers a JOIN tickets t USING (id)) s GROUP BY s.id, s.customer_id",
+        Mode::Restricted,
+    );
+    assert!(told.starts_with("SELECT "), "{told}");
+}

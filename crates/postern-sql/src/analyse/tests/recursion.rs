@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn a_recursion_carries_where_it_began_and_where_it_is() {
     check(
-        "WITH RECURSIVE w (id, body, depth) AS (SELECT id, body, 0 FROM tickets WHERE id = 5 UNION ALL SELECT t.id, t.body, w.depth + 1 FROM tickets t JOIN w ON t.customer_id = w.id WHERE w.depth < 9) SELECT id, body FROM w ORDER BY depth",
-        r#"WITH RECURSIVE w(id, body, depth) AS (SELECT tickets.id AS id, tickets.body AS body, 0 AS "?column?", tickets.customer_id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.tickets b> tickets WHERE tickets.id = 5 UNION ALL SELECT t.id AS id, t.body AS body, w.depth + 1 AS "?column?", w.pk_k1 AS pk_k3, t.customer_id AS pk_k2 FROM <public.tickets b> t JOIN w ON t.customer_id = w.id WHERE w.depth < 9) SELECT w.id, w.body, w.pk_k1 AS pk_k5, w.pk_k4 AS pk_k6 FROM w ORDER BY w.depth
+        "WITH RECURSIVE w (id, body, depth) AS (SELECT id, body, 0 FROM tickets WHERE id = 5 UNION ALL SELECT t.id, t.body, w.depth + 1 FROM tickets t JOIN w ON t.opened_by = w.id WHERE w.depth < 9) SELECT id, body FROM w ORDER BY depth",
+        r#"WITH RECURSIVE w(id, body, depth) AS (SELECT tickets.id AS id, tickets.body AS body, 0 AS "?column?", tickets.customer_id AS pk_k1, NULL::bigint AS pk_k4 FROM <public.tickets b> tickets WHERE tickets.id = 5 UNION ALL SELECT t.id AS id, t.body AS body, w.depth + 1 AS "?column?", w.pk_k1 AS pk_k3, t.customer_id AS pk_k2 FROM <public.tickets b> t JOIN w ON t.opened_by = w.id WHERE w.depth < 9) SELECT w.id, w.body, w.pk_k1 AS pk_k5, w.pk_k4 AS pk_k6 FROM w ORDER BY w.depth
   2 columns, keys [0 1]
   public.tickets set 0 clear body
   public.tickets set 0 clear body"#,

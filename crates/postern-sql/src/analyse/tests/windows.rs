@@ -227,3 +227,34 @@ fn a_key_of_a_table_with_heirs_is_not_one_records() {
     let judged = analyse(sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
     assert!(matches!(judged.first().unwrap().verdict, Verdict::Refused(_)));
 }
+
+/// A child has no indexes of its parent's, but values of the same kind.
+#[test]
+fn what_tells_a_parents_records_apart_tells_its_childrens() {
+    let mut fixture: serde_json::Value =
+        serde_json::from_str(include_str!("../fixture.json")).unwrap();
+    let (staff, tickets) = (16438, 16406);
+    let relations = fixture["relations"].as_array_mut().unwrap();
+    let child = relations.iter_mut().find(|relation| relation["oid"] == staff).unwrap();
+    child["columns"][1]["name"] = "customer_id".into();
+    for pair in fixture["inherits"].as_array_mut().unwrap() {
+        if pair[0] == staff {
+            pair[1] = tickets.into();
+        }
+    }
+    let catalogue = Catalogue::from_json(&fixture.to_string()).unwrap();
+    let path = names(&["public"]);
+    for (sql, rule) in [
+        ("SELECT max(id) FROM tickets", Some("unaccounted")),
+        ("SELECT max(id) FROM staff", Some("unaccounted")),
+        ("SELECT count(*) FROM staff", None),
+    ] {
+        let context = Context::new(&path, PREFIX);
+        let judged = analyse(sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
+        let refused = match &judged.first().unwrap().verdict {
+            Verdict::Refused(refusal) => Some(refusal.rule),
+            _ => None,
+        };
+        assert_eq!(refused, rule, "{sql}");
+    }
+}

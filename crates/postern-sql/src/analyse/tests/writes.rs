@@ -165,8 +165,8 @@ fn an_accounted_role_writes_what_it_sees() {
   public.customers clear email",
     );
     check_accounted(
-        "UPDATE tickets SET assignee = 'ben', customer_id = 6 WHERE id = 7",
-        "UPDATE public.tickets SET assignee = 'ben', customer_id = 6 WHERE tickets.id = 7 RETURNING tickets.customer_id AS pk_k1
+        "UPDATE tickets SET assignee = 'ben', status = 'open' WHERE id = 7",
+        "UPDATE public.tickets SET assignee = 'ben', status = 'open' WHERE tickets.id = 7 RETURNING tickets.customer_id AS pk_k1
   0 columns, keys [0], silent
   public.tickets",
     );

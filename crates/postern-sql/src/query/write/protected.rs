@@ -51,8 +51,9 @@ impl<'a> Analysis<'a> {
         scope.items.push(item);
         star.join(self.read_from_clause(&mut update.from_clause, &mut scope, Place::Bare)?);
         let mut no_masks = Vec::new();
+        let mut computed = false;
         for (node, column) in update.target_list.iter_mut().zip(&columns) {
-            self.assigned_value(node, (leaf, column), rule, &scope)?;
+            computed |= self.assigned_value(node, (leaf, column), rule, &scope)?;
             if let Some(NodeEnum::ResTarget(target)) = &node.node
                 && let Some(value) = target.val.as_deref()
             {
@@ -60,6 +61,14 @@ impl<'a> Analysis<'a> {
             }
         }
         self.where_clause(&mut update.where_clause, &scope)?;
+        if computed && scope.items.len() > 1 && !self.deciding.is_empty() {
+            // What is joined by a protected value is a copy of it.
+            return refuse(
+                "masked_write",
+                "a row can't be set from what is joined to it by protected columns",
+                "write out the new value, or join by other columns",
+            );
+        }
         self.narrow(&mut update.where_clause, &alias, (leaf, &needs))?;
         and(&mut update.where_clause, no_masks);
         self.returning_keys(&mut update.returning_clause, &star, &scope)
@@ -109,7 +118,7 @@ impl<'a> Analysis<'a> {
         }
         let key_type = self.resolver.key_type(relation, rule)?;
         let build = LeafBuild { relation, rule, key_type, key_set: None };
-        let rows = leaf_rows(leaf, &build, self.resolver.rules.mode);
+        let rows = leaf_rows(leaf, &build, &self.referring(relation), self.resolver.rules.mode);
         if rows.keys.is_empty() {
             return not_understood("a table without its subject column");
         }
@@ -144,14 +153,14 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
-    /// `column = value` of a SET clause.
+    /// `column = value` of a SET clause; whether the value is computed of any column.
     fn assigned_value(
         &mut self,
         node: &mut Node,
         (leaf, column): (usize, &Column),
         rule: &TableRule,
         scope: &Scope<'_>,
-    ) -> Judged<()> {
+    ) -> Judged<bool> {
         let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else {
             return not_understood("this kind of assignment");
         };
@@ -173,7 +182,7 @@ impl<'a> Analysis<'a> {
                 "they are masked here: write out the new value",
             );
         }
-        Ok(())
+        Ok(taint.names_columns())
     }
 
     /// A value goes into a column: it may be a search, and it must not be the mask.

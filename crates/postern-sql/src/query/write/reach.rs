@@ -37,6 +37,10 @@ impl<'a> Analysis<'a> {
     ) -> Judged<Needs> {
         let mut needs = Needs::default();
         for column in columns {
+            if shows_in(relation, &column.name, &rule.subject) {
+                // What is recorded of the row is whose it is, and not whose it was.
+                return immutable(relation, &column.name);
+            }
             let found = rule.update.iter().find(|update| update.column == column.name);
             let reach = found.map_or(Reach::Refuse, |update| update.reach);
             if self.resolver.rules.mode == Mode::Accounted {

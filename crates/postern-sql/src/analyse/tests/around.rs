@@ -1,0 +1,152 @@
+//! What a select names of the selects around it flows into all that it gives.
+
+use super::*;
+
+/// 1 where the first, which is a column or computed of one, is the second.
+const SORTED: &str = "SELECT a FROM generate_series(1, 9) a ORDER BY (a = c.id) DESC, a LIMIT 1";
+const GROUPED: &str =
+    "SELECT max(a) AS a FROM generate_series(1, 9) a GROUP BY (a = c.id) HAVING count(*) = 1";
+
+fn are_refused(mode: Mode, statements: &[String]) {
+    for sql in statements {
+        let told = judged(sql, mode);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn what_decides_in_a_sub_select_is_told_by_what_it_gives() {
+    let mut all = Vec::new();
+    let unions = "(SELECT a FROM generate_series(1, 9) a UNION SELECT c.id::int4) ORDER BY 1";
+    let nested = format!("SELECT d.a FROM ({GROUPED}) d");
+    let distinct = "SELECT DISTINCT ON (a = c.id) a FROM generate_series(1, 9) a";
+    let offset = "SELECT a FROM generate_series(1, 9) a OFFSET c.id % 2 LIMIT 1";
+    let common = format!("WITH w AS ({SORTED}) SELECT a FROM w");
+    for inner in [SORTED, GROUPED, &nested, distinct, offset, &common, unions] {
+        let from = format!("FROM customers c CROSS JOIN LATERAL ({inner}) x");
+        all.push(format!("SELECT DISTINCT x.a, c.country {from}"));
+        all.push(format!("SELECT x.a, c.country, count(*) {from} GROUP BY 1, 2"));
+        all.push(format!("SELECT EXISTS (SELECT {from} WHERE x.a = 7 AND c.country = 'DE')"));
+        all.push(format!(
+            "SELECT max(s.country), count(*) FROM (SELECT c.country, ({inner} LIMIT 1) k FROM customers c) s WHERE s.k = 7"
+        ).replace(" LIMIT 1 LIMIT 1", " LIMIT 1"));
+    }
+    are_refused(Mode::Restricted, &all);
+    // A sub-select that is joined by the customer's key is no such thing.
+    for sql in [
+        "SELECT c.id, (SELECT count(*) FROM tickets t WHERE t.customer_id = c.id) FROM customers c ORDER BY 2 DESC LIMIT 5",
+        "SELECT c.country, count(*) FROM customers c WHERE (SELECT count(*) FROM tickets t WHERE t.customer_id = c.id) > 3 GROUP BY 1",
+        "SELECT c.id, x.a FROM customers c CROSS JOIN LATERAL (SELECT upper(c.country) AS a) x",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn a_protected_value_is_told_by_no_detour() {
+    let letter = "(SELECT max(a) FROM generate_series(32, 126) a GROUP BY (a = ascii(substr(c.email, 1, 1))) HAVING count(*) = 1)";
+    let sorted = "(SELECT a FROM generate_series(32, 126) a ORDER BY (a = ascii(substr(c.email, 1, 1))) DESC LIMIT 1)";
+    let mut all = Vec::new();
+    for letter in [letter, sorted] {
+        all.push(format!("SELECT string_agg(chr({letter}), ',') FROM customers c"));
+        all.push(format!(
+            "SELECT c.id, string_agg(chr({letter}), ',') OVER () FROM customers c LIMIT 1"
+        ));
+        all.push(format!(
+            "SELECT c.id, lead({letter}) OVER (ORDER BY c.id) FROM customers c LIMIT 1"
+        ));
+        all.push(format!("SELECT x.a, c.country, count(*) FROM customers c CROSS JOIN LATERAL {letter} x(a) GROUP BY 1, 2"));
+    }
+    let like = "SELECT count(*) FROM customers c WHERE 1 = (SELECT count(*) FROM (SELECT FROM generate_series(1, 2) a GROUP BY (c.email LIKE 'a%') AND a = 1) q)";
+    all.push(like.to_owned());
+    are_refused(Mode::Accounted, &all);
+    // Where a row comes with its key, it is a look-up by that column; a restricted role has masks.
+    let row = format!("SELECT c.id, {letter} FROM customers c");
+    assert!(judged(&row, Mode::Accounted).contains("public.customers.email"), "{row}");
+    let told = judged(&row, Mode::Restricted);
+    assert!(told.contains("masked email"), "{told}");
+}
+
+#[test]
+fn what_is_put_together_row_by_row_tells_of_the_rows() {
+    are_refused(
+        Mode::Restricted,
+        &[
+            "SELECT c.id, string_agg((count(*) FILTER (WHERE c.country = 'DE'))::text, '') OVER () FROM customers c GROUP BY c.id LIMIT 1",
+            "SELECT customer_id, lead(count(*)) OVER (ORDER BY customer_id) FROM tickets GROUP BY customer_id LIMIT 1",
+            "SELECT string_agg(s.n::text, '') FROM (SELECT count(*) FILTER (WHERE c.country = 'DE') n FROM customers c GROUP BY c.id ORDER BY c.id) s",
+            "SELECT string_agg((SELECT count(*) FROM tickets t WHERE t.customer_id = c.id AND t.status = 'open')::text, '') FROM customers c",
+            "SELECT string_agg(v.x, ',') FROM (SELECT id, country FROM customers ORDER BY id) c JOIN (VALUES ('DE'), ('FR')) v(x) ON v.x = c.country",
+            "SELECT c.id, lead(v.x) OVER (ORDER BY c.id) FROM customers c JOIN (VALUES ('DE'), ('FR')) v(x) ON v.x = c.country LIMIT 1",
+            "SELECT string_agg(x.w, ',') FROM tickets t CROSS JOIN LATERAL (SELECT string_agg(chr(a), '' ORDER BY g) w FROM generate_series(1, 40) g, generate_series(32, 126) a WHERE substr(t.status, g, 1) = chr(a)) x",
+        ].map(str::to_owned),
+    );
+    // What was folded before may be put together, and what says nothing.
+    for sql in [
+        "SELECT json_agg(s) FROM (SELECT country, count(*) AS n FROM customers GROUP BY country) s",
+        "SELECT country, sum(count(*)) OVER (ORDER BY country) FROM customers GROUP BY country",
+        "SELECT string_agg(DISTINCT v.x, ',') FROM customers c JOIN (VALUES ('DE'), ('FR')) v(x) ON v.x = c.country",
+        "SELECT id, country, count(*) OVER (), row_number() OVER (ORDER BY id) FROM customers ORDER BY id LIMIT 5",
+        "SELECT t.customer_id, array_agg(p.name) FROM tickets t JOIN products p ON p.id = t.id GROUP BY t.customer_id",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn how_many_are_left_by_what_is_compared_is_told() {
+    are_refused(
+        Mode::Restricted,
+        &[
+            "SELECT count(*) FROM (SELECT DISTINCT ON (c.id BETWEEN 7 AND 7) 1 FROM customers c WHERE c.country = 'DE') s",
+            "SELECT count(*) FROM (SELECT c.id FROM customers c WHERE c.country = 'DE' ORDER BY (c.id BETWEEN 7 AND 7) DESC FETCH FIRST 1 ROWS WITH TIES) s",
+        ].map(str::to_owned),
+    );
+    for sql in [
+        "SELECT count(*) FROM (SELECT c.id FROM customers c WHERE c.country = 'DE' ORDER BY c.id LIMIT 100) s",
+        "SELECT count(*) FROM (SELECT DISTINCT ON (c.country) c.country FROM customers c) s",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn a_rank_by_what_is_computed_of_protected_columns_tells_of_others() {
+    are_refused(
+        Mode::Accounted,
+        &[
+            "SELECT id, rank() OVER (ORDER BY (created_at = now() AND email LIKE 'a%') DESC) FROM customers ORDER BY id LIMIT 1",
+            "SELECT id, count(*) OVER (PARTITION BY email LIKE 'a%') FROM customers ORDER BY id LIMIT 1",
+        ].map(str::to_owned),
+    );
+    for sql in [
+        "SELECT id, email, row_number() OVER (ORDER BY email) FROM customers",
+        "SELECT id, row_number() OVER (PARTITION BY id ORDER BY lower(email)) FROM customers",
+        "SELECT id, email, row_number() OVER (ORDER BY lower(email)) FROM customers WHERE id = 7",
+    ] {
+        let told = judged(sql, Mode::Accounted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn what_is_computed_of_a_key_is_no_link_of_a_recursion() {
+    are_refused(
+        Mode::Restricted,
+        &[
+            "WITH RECURSIVE w(id, country) AS (SELECT c.id, c.country FROM customers c WHERE c.id = 2 UNION ALL SELECT d.id, d.country FROM (SELECT w.id + 13575 AS k FROM w) q JOIN customers d ON d.id = q.k) SELECT DISTINCT w.country FROM w",
+            "WITH RECURSIVE w(id, status, n) AS (SELECT c.id, ''::text, 0 FROM customers c WHERE c.id = 2 UNION ALL SELECT d.id, d.status, q.n + 1 FROM w q JOIN tickets d ON d.id = q.id WHERE q.n < 1) SELECT w.status, count(*) FROM w GROUP BY 1",
+        ].map(str::to_owned),
+    );
+}
+
+#[test]
+fn whose_a_record_is_can_not_be_changed() {
+    for mode in [Mode::Restricted, Mode::Accounted] {
+        let sql = "UPDATE tickets SET customer_id = 3 RETURNING id, body";
+        are_refused(mode, &[sql.to_owned()]);
+    }
+}
