@@ -7,14 +7,14 @@ use std::{
     collections::BTreeMap,
     num::NonZeroU32,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, bail};
 use postern_gateway::{Gateway, Limits, Parts, Role, Settings, Upstream, UpstreamHost};
-use postern_ledger::{Ledger, Options};
+use postern_ledger::{Entry, Ledger, Options, Plan};
 use postern_model::{Actor, Clock, Timestamp};
 use postern_people::{Account, People, Verifier};
 use postern_policy::Policy;
@@ -25,8 +25,9 @@ use postern_testkit::PostgresServer;
 use tempfile::TempDir;
 
 use crate::{
+    accounts::Told,
     client::{Client, Transcript},
-    schema::{ACTOR, Guard, Table, World},
+    schema::{ACTOR, Accounts, Guard, Table, World},
     script::Script,
 };
 
@@ -68,6 +69,9 @@ pub struct Arena {
 struct Side {
     gateway: Option<Gateway>,
     client: Option<Client>,
+    ledger: Arc<Ledger>,
+    /// Entries since it was last asked.
+    entries: Arc<Mutex<Vec<Entry>>>,
     _folder: TempDir,
 }
 
@@ -77,6 +81,7 @@ pub struct Stage {
     sides: [Side; 2],
     /// Rows stand in the same places on both sides, see [`World::level`].
     pub(crate) level: bool,
+    pub(crate) accounts: Option<Accounts>,
 }
 
 impl Arena {
@@ -108,7 +113,7 @@ impl Arena {
             bail!("the two databases number their tables differently");
         }
         let sides = both(|side| Side::start(&self.servers[side], world))?;
-        Ok(Stage { sides, level: world.level })
+        Ok(Stage { sides, level: world.level, accounts: world.accounts.clone() })
     }
 }
 
@@ -121,6 +126,12 @@ impl Stage {
         }
         let [one, two] = &mut self.sides;
         Ok([one.read(readies)?, two.read(readies)?])
+    }
+
+    /// What the entries since the last call tell, on both sides.
+    pub(crate) fn told(&mut self) -> anyhow::Result<[Told; 2]> {
+        let [one, two] = &self.sides;
+        Ok([Told::of(&one.entries()?), Told::of(&two.entries()?)])
     }
 
     /// Both clients log in anew before the next script.
@@ -138,8 +149,14 @@ impl Side {
         let options = Options::new("interference", clock.clone());
         let path = folder.path().join("ledger");
         Ledger::create(&path, &options)?;
+        let entries = Arc::new(Mutex::new(Vec::new()));
+        let kept = entries.clone();
+        let keep = move |new: Vec<Entry>| {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+        };
+        let ledger = Arc::new(Ledger::open(&path, options, Arc::new(keep))?);
         let parts = Parts {
-            ledger: Arc::new(Ledger::open(&path, options, Arc::new(|_| {}))?),
+            ledger: ledger.clone(),
             policy: Arc::new(Policy::parse(&world.policy)?),
             people: Arc::new(people()?),
             suspended: BTreeMap::new(),
@@ -150,7 +167,19 @@ impl Side {
         let gateway = Gateway::build(settings(server, world), parts)?;
         let handle = gateway.handle();
         postern_testkit::wait_until(PATIENCE, "the catalogue to be read", || handle.is_ready())?;
-        Ok(Self { gateway: Some(gateway), client: None, _folder: folder })
+        Ok(Self { gateway: Some(gateway), client: None, ledger, entries, _folder: folder })
+    }
+
+    /// Entries since the last call. A question comes behind all that was recorded before it.
+    fn entries(&self) -> anyhow::Result<Vec<Entry>> {
+        let (sender, answered) = mpsc::sync_channel(1);
+        let done = Box::new(move |_| {
+            // Who has asked may have given up.
+            let _ = sender.try_send(());
+        });
+        self.ledger.ask(Actor::new(ACTOR), Arc::new([]), Plan::default(), done);
+        answered.recv_timeout(PATIENCE).context("the ledger does not answer")?;
+        Ok(std::mem::take(&mut *self.entries.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn client(&mut self) -> anyhow::Result<&mut Client> {
@@ -209,7 +238,9 @@ fn people() -> anyhow::Result<People> {
 }
 
 fn settings(server: &PostgresServer, world: &World) -> Settings {
-    let role = Role { kind: Kind::Restricted, budgets: Vec::new().into() };
+    let accounted = world.accounts.as_ref().is_some_and(|accounts| accounts.accounted);
+    let kind = if accounted { Kind::Accounted } else { Kind::Restricted };
+    let role = Role { kind, budgets: Vec::new().into() };
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         workers: 1,

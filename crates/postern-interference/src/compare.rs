@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use postern_wire::Frame;
 
 use crate::{
+    accounts::account,
     arena::Stage,
     client::{Outcome, Transcript},
     schema::CANARY,
-    script::Script,
+    script::{Script, Step},
 };
 
 /// How often a difference must show again, each time with new connections. What comes from a
@@ -29,9 +30,9 @@ pub enum Verdict {
 
 /// Plays a script and judges what came.
 pub fn judge(stage: &mut Stage, script: &Script) -> anyhow::Result<Verdict> {
-    let order = if stage.level { Order::of(script) } else { Order::Any };
-    let [one, two] = stage.play(script)?;
-    let first = match compare(&one, &two, order) {
+    let order = Order::of(script, stage);
+    let (one, comparison) = play(stage, script, order)?;
+    let first = match comparison {
         Comparison::Same => {
             let rows = one.rows();
             return Ok(Verdict::Same { outcome: one.outcome(), rows });
@@ -43,13 +44,31 @@ pub fn judge(stage: &mut Stage, script: &Script) -> anyhow::Result<Verdict> {
     };
     for _ in 0..AGAIN {
         stage.reconnect();
-        let [one, two] = stage.play(script)?;
-        if !matches!(compare(&one, &two, order), Comparison::Differ(_)) {
+        let (_, comparison) = play(stage, script, order)?;
+        if !matches!(comparison, Comparison::Differ(_)) {
             return Ok(Verdict::Unsteady(first));
         }
     }
     stage.reconnect();
     Ok(Verdict::Leak(first))
+}
+
+/// What came on the first side, and what is to be said of both.
+fn play(
+    stage: &mut Stage,
+    script: &Script,
+    order: Order,
+) -> anyhow::Result<(Transcript, Comparison)> {
+    let Some(accounts) = stage.accounts.clone() else {
+        let [one, two] = stage.play(script)?;
+        let comparison = compare(&one, &two, order);
+        return Ok((one, comparison));
+    };
+    stage.told()?;
+    let [one, two] = stage.play(script)?;
+    let [told_one, told_two] = stage.told()?;
+    let comparison = account(&accounts, [(&one, &told_one), (&two, &told_two)], order);
+    Ok((one, comparison))
 }
 
 /// Whether the order of rows is compared.
@@ -61,15 +80,28 @@ pub fn judge(stage: &mut Stage, script: &Script) -> anyhow::Result<Verdict> {
 pub(crate) enum Order {
     Asked,
     Any,
+    /// Rows are taken or reckoned with by their order, among others that may change it.
+    Chosen,
 }
 
+/// What takes rows by their order, or reckons with it.
+const CHOOSING: [&str; 6] =
+    [" LIMIT ", " OFFSET ", "FETCH ", "DISTINCT ON", "OVER (", "WITH ORDINALITY"];
+
 impl Order {
-    fn of(script: &Script) -> Self {
-        if script.text().to_ascii_uppercase().contains("ORDER BY") {
-            Self::Asked
-        } else {
-            Self::Any
+    fn of(script: &Script, stage: &Stage) -> Self {
+        let text = script.text();
+        if stage.accounts.is_some() {
+            let slices = |step: &Step| match step {
+                Step::Simple(_) => false,
+                Step::Extended(extended) => extended.slices.len() > 1,
+            };
+            let words = CHOOSING.iter().any(|word| text.contains(word));
+            let chosen = words || script.steps.iter().any(slices);
+            return if chosen { Self::Chosen } else { Self::Any };
         }
+        let asked = stage.level && text.to_ascii_uppercase().contains("ORDER BY");
+        if asked { Self::Asked } else { Self::Any }
     }
 }
 
@@ -83,12 +115,18 @@ pub(crate) enum Comparison {
     Differ(String),
 }
 
+/// Compares the two answers of a script, in which nothing may stand that nobody may see.
 pub(crate) fn compare(one: &Transcript, two: &Transcript, order: Order) -> Comparison {
     for side in [one, two] {
         if side.contains(CANARY.as_bytes()) {
             return Comparison::Differ("a value that nobody may see was shown".to_owned());
         }
     }
+    difference(one, two, order)
+}
+
+/// Compares the two answers of a script.
+pub(crate) fn difference(one: &Transcript, two: &Transcript, order: Order) -> Comparison {
     match [one, two].map(|side| side.outcome() == Outcome::TimedOut) {
         // Where in its answer a side is stopped hangs on the moment.
         [true, true] => return Comparison::Same,
@@ -97,7 +135,7 @@ pub(crate) fn compare(one: &Transcript, two: &Transcript, order: Order) -> Compa
     }
     let [first, second] = [one, two].map(|side| match order {
         Order::Asked => side.frames.clone(),
-        Order::Any => sorted_rows(&side.frames),
+        Order::Any | Order::Chosen => sorted_rows(&side.frames),
     });
     if one.closed == two.closed && first == second {
         return Comparison::Same;

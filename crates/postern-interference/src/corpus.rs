@@ -112,6 +112,7 @@ pub(crate) fn world() -> World {
         // Few rows, and each query asks for an order that tells them apart, or for none.
         level: true,
         constants: Vec::new(),
+        accounts: None,
     }
 }
 

@@ -29,6 +29,10 @@ struct Field {
     /// It says whose record it is.
     subject: bool,
     lookup: bool,
+    /// Its texts are marks, see [`crate::schema::Accounts`].
+    marked: bool,
+    /// It tells records apart.
+    key: bool,
 }
 
 /// A relation of a FROM clause.
@@ -83,15 +87,37 @@ fn fields(table: &Table) -> Vec<Field> {
             && !table.key.contains(&column.name),
         subject: column.guard == Guard::Subject,
         lookup: matches!(column.guard, Guard::Protected { lookup: true, .. }),
+        marked: column.marked,
+        key: table.key.contains(&column.name),
     };
     table.columns.iter().map(field).collect()
 }
 
 impl Generator<'_> {
+    /// A name for a relation. Some are names that something further out has, or a table.
     fn alias(&mut self) -> String {
+        if self.dice.chance(7) {
+            let outer = self.scopes.iter().rev().skip(1).flatten();
+            let mut names: Vec<String> = outer.map(|r| r.alias.clone()).collect();
+            names.extend(self.world.tables.iter().map(|table| table.name.clone()));
+            let name = self.dice.pick(&names).clone();
+            if !name.contains('.') && !self.is_named(&name) {
+                return name;
+            }
+        }
         self.aliases += 1;
         let letter = char::from(b'a' + u8::try_from(self.aliases % 20).unwrap_or(0));
         format!("{letter}{}", self.aliases)
+    }
+
+    /// Whether something of the innermost scope has that name.
+    fn is_named(&self, name: &str) -> bool {
+        self.scopes.last().into_iter().flatten().any(|relation| relation.alias == name)
+    }
+
+    /// Whether the ledger is compared with what comes.
+    fn is_of_accounts(&self) -> bool {
+        self.world.accounts.is_some()
     }
 
     /// Whether a table or view, or what it belongs to, is guarded.

@@ -11,6 +11,7 @@
 //! Nothing is sorted, rounded or left out before the comparison. The servers are given no
 //! statistics and the same tables, so that they plan alike.
 
+mod accounts;
 pub mod arena;
 pub mod campaign;
 pub mod client;

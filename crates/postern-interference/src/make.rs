@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use postern_model::FieldClass;
 
+mod accounts;
+
+use self::accounts::{accounts, is_of_accounts, plain};
 use crate::{
     dice::Dice,
     schema::{ACTOR, Column, Guard, Kind, Table, World},
@@ -128,7 +131,7 @@ impl Maker {
             _ => Owner::Foreign,
         };
         let people = 12 + dice.below(30);
-        let owners = (0..people).map(|_| owner(&mut dice)).collect();
+        let owners: Vec<Owner> = (0..people).map(|_| owner(&mut dice)).collect();
         let shows = shows(&mut dice);
         let world = World {
             setup: PREAMBLE.to_owned(),
@@ -136,8 +139,9 @@ impl Maker {
             tables: Vec::new(),
             policy: policy(&shows),
             condition: "status = 'open'".to_owned(),
-            level: seed.is_multiple_of(2),
+            level: seed.is_multiple_of(2) || is_of_accounts(seed),
             constants: Vec::new(),
+            accounts: accounts(&mut dice, seed, key, &owners),
         };
         // Long texts put rows on other pages of the two tables.
         let values = Values::new(*dice.pick(&[30, 30, 350, 900]));
@@ -172,7 +176,9 @@ impl Maker {
         let mut columns = vec![self.key_column("id", Guard::Subject)];
         columns[0].unique = true;
         columns.extend(self.columns(3, 7));
-        let partitioned = self.dice.chance(20);
+        self.mark(&mut columns);
+        // What is unique in a partitioned table is its key.
+        let partitioned = self.dice.chance(20) && self.world.accounts.is_none();
         let tail = if partitioned { " PARTITION BY HASH (id)" } else { "" };
         let unique = !partitioned;
         self.table("people", columns, "id", (true, unique), tail);
@@ -206,7 +212,9 @@ impl Maker {
             let guard = Guard::Protected { class, lookup: false };
             columns.push(column("note", Kind::Text, "text", guard));
         }
-        self.table("tickets", columns, "no", (true, false), TO_PEOPLE);
+        self.mark(&mut columns);
+        let unique = self.world.accounts.is_some();
+        self.table("tickets", columns, "no", (true, unique), TO_PEOPLE);
         let insert = self.dice.chance(50);
         if let Some(table) = self.world.tables.last_mut() {
             table.insert = insert;
@@ -234,14 +242,16 @@ impl Maker {
         };
         let key = self.key.literal(person);
         let no = person * 10;
-        let noted = self.world.tables.last().and_then(|t| t.columns.get(5)).cloned();
-        let note = noted.map(|column| self.pair(&column, owner, person));
+        let table = self.world.tables.last();
+        let others = table.map(|table| table.columns[5..].to_vec()).unwrap_or_default();
+        let others: Vec<[String; 2]> =
+            others.iter().map(|column| self.pair(column, owner, (person, person))).collect();
         for (side, text) in rows.iter_mut().enumerate() {
-            let note = note.as_ref().map(|pair| format!(", {}", pair[side])).unwrap_or_default();
+            let more: String = others.iter().map(|pair| format!(", {}", pair[side])).collect();
             let _ = writeln!(
                 text,
                 "INSERT INTO tickets VALUES \
-                 ({no}, {key}, '{assignee}', '{opened}', '{status}'{note});"
+                 ({no}, {key}, '{assignee}', '{opened}', '{status}'{more});"
             );
         }
     }
@@ -253,6 +263,7 @@ impl Maker {
             self.key_column("customer", Guard::Subject),
         ];
         columns.extend(self.columns(2, 5));
+        self.mark(&mut columns);
         let reference = self.dice.chance(60);
         let tail = if reference { TO_PEOPLE } else { "" };
         self.table(name, columns, "no", (true, true), tail);
@@ -441,7 +452,7 @@ impl Maker {
                 let pair = match column.name.as_str() {
                     "id" | "customer" => [self.key.literal(*person), self.key.literal(*person)],
                     "no" => [(first + index).to_string(), (first + index).to_string()],
-                    _ => self.pair(column, owner, first + index),
+                    _ => self.pair(column, owner, (*person, first + index)),
                 };
                 for (side, text) in pair.into_iter().enumerate() {
                     cells[side].push(text);
@@ -454,7 +465,12 @@ impl Maker {
     }
 
     /// A cell's value in both databases.
-    fn pair(&mut self, column: &Column, owner: Owner, row: usize) -> [String; 2] {
+    fn pair(
+        &mut self,
+        column: &Column,
+        owner: Owner,
+        (person, row): (usize, usize),
+    ) -> [String; 2] {
         let (secret, lookup) = match column.guard {
             Guard::Free | Guard::Subject => (false, false),
             Guard::Unlisted => (true, false),
@@ -464,6 +480,22 @@ impl Maker {
                 (!(shown && self.shows.classes.contains(&class)), lookup)
             }
         };
+        if let Some(accounts) = &mut self.world.accounts {
+            let subject = plain(&self.key.literal(person));
+            let changed = accounts.changed.contains(&subject);
+            if column.marked {
+                let mark = self.values.mark();
+                // A mark's last letter, so that no order of rows changes with it: among rows that
+                // it does not tell apart, one comes first that hangs on all that are sorted.
+                let last = if changed { ["x", "y"] } else { ["x", "x"] };
+                accounts.marks.insert(mark.clone(), subject);
+                return last.map(|last| format!("'{mark}{last}'"));
+            }
+            if secret {
+                let [one, _] = self.values.twins(&mut self.dice, column, true);
+                return [one.clone(), one];
+            }
+        }
         if !secret {
             let value = self.values.open(&mut self.dice, column, row);
             self.world.constants.push((column.kind, value.clone()));
@@ -493,6 +525,7 @@ pub(crate) fn column(name: &str, kind: Kind, sql_type: &str, guard: Guard) -> Co
         cast: false,
         guard,
         unique: false,
+        marked: false,
         generated: None,
     }
 }

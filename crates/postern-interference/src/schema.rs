@@ -1,5 +1,7 @@
 //! What a world is: tables, who may see what of them, and the rows of its two databases.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use postern_model::FieldClass;
 
 /// Families of types that an expression can have.
@@ -100,6 +102,8 @@ pub struct Column {
     pub cast: bool,
     pub guard: Guard,
     pub unique: bool,
+    /// Each row has a text that says whose it is, see [`Accounts`].
+    pub marked: bool,
     /// What the server computes it from; nothing is stored into it.
     pub generated: Option<String>,
 }
@@ -136,10 +140,26 @@ pub struct World {
     pub level: bool,
     /// Literals that queries may ask for, in SQL, with their family.
     pub constants: Vec<(Kind, String)>,
+    /// Instead of who sees what, it is asked whether the ledger tells what came.
+    pub accounts: Option<Accounts>,
+}
+
+/// Whose values are where, in a world whose ledger is compared with what came.
+#[derive(Debug, Clone, Default)]
+pub struct Accounts {
+    /// The actor sees everything in clear, of an accounted role.
+    pub accounted: bool,
+    /// The customers of whom something differs between the two databases.
+    pub changed: BTreeSet<String>,
+    /// Texts that stand in one record only, with the customer whose it is.
+    pub marks: BTreeMap<String, String>,
 }
 
 /// The account that asks.
 pub const ACTOR: &str = "ana";
+
+/// Begins each mark, see [`Accounts`]; seven hexadecimal digits and a letter follow.
+pub(crate) const MARK: &str = "mkq";
 
 /// Stands in every text that nobody may see. No query contains it.
 pub const CANARY: &str = "KnrY7xQ";

@@ -3,15 +3,18 @@
 use std::{env, fs, path::Path};
 
 use bytes::BytesMut;
+use postern_ledger::{Body, Disclosed, Entry, Group, LookedUp};
+use postern_model::{Actor, StatementFingerprint, Subject, Timestamp};
 use postern_wire::{FrameReader, ReportFields, TransactionStatus, encode};
 
 use crate::{
+    accounts::{Told, account},
     arena::Arena,
     campaign::{self, Plan, Totals},
     client::{Outcome, Transcript},
     compare::{Comparison, Order, compare},
     corpus, make,
-    schema::{CANARY, Guard},
+    schema::{Accounts, CANARY, Guard},
 };
 
 /// Queries without `POSTERN_INTERFERENCE_QUERIES`; `.ci/run` sends a hundred thousand, optimised.
@@ -134,4 +137,79 @@ fn the_order_of_rows_counts_where_it_is_asked_for() {
     for other in [rows(&["a", "a"]), rows(&["a"]), rows(&["a", "c"])] {
         assert!(matches!(compare(&one, &other, Order::Any), Comparison::Differ(_)));
     }
+}
+
+#[test]
+fn a_mark_that_no_entry_tells_is_found_out() {
+    let arena = Arena::start().unwrap();
+    // The first is of a restricted role, the second of an accounted one.
+    for (seed, accounted) in [(2, false), (5, true)] {
+        let mut world = make::world(seed);
+        assert_eq!(world.accounts.as_ref().map(|accounts| accounts.accounted), Some(accounted));
+        let marks = world.accounts.iter_mut().flat_map(|accounts| accounts.marks.values_mut());
+        marks.for_each(|subject| *subject = "somebody else".to_owned());
+        let found = campaign::play_world(&arena, &world, seed, 300).unwrap();
+        let finding = found.findings.first().expect("nothing was found");
+        assert!(finding.why.contains("of somebody else came"), "{finding}");
+    }
+}
+
+/// What the entry of one statement tells.
+fn told(subjects: &[&str], searches: usize) -> Told {
+    let group = Group {
+        relation: "public.people".into(),
+        clear: Vec::new(),
+        masked: Vec::new(),
+        reason: None,
+        subjects: subjects.iter().map(|subject| Subject::new(*subject)).collect(),
+    };
+    let lookup = LookedUp {
+        relation: "public.people".into(),
+        column: "email".into(),
+        hit: false,
+        search: [0; 8],
+    };
+    let disclosed = Disclosed {
+        actor: Actor::new("ana"),
+        connection: 1,
+        hold: 0,
+        fingerprint: StatementFingerprint(0),
+        statement: "".into(),
+        claimed: None,
+        rows: 1,
+        allowed: 1,
+        stopped: None,
+        groups: vec![group],
+        lookups: vec![lookup; searches],
+    };
+    let body = Body::Disclosed(disclosed);
+    Told::of(&[Entry { sequence: 0, time: Timestamp(0), body }])
+}
+
+#[test]
+fn what_comes_is_told_by_an_entry_or_found() {
+    let accounts = Accounts {
+        accounted: true,
+        changed: ["7".to_owned()].into(),
+        marks: [("mkq0000007".to_owned(), "7".to_owned())].into(),
+    };
+    let marked = transcript(None, "ab, MKQ0000007x");
+    let (one, two) = (transcript(None, "a"), transcript(None, "b"));
+    let (none, seven, eight) = (told(&[], 0), told(&["7"], 0), told(&["8"], 0));
+    let searched = told(&[], 1);
+    let found = |sides, order| matches!(account(&accounts, sides, order), Comparison::Differ(_));
+    // A mark needs an entry on its own side.
+    assert!(!found([(&marked, &seven), (&marked, &seven)], Order::Any));
+    for told in [&none, &eight, &searched] {
+        assert!(found([(&marked, told), (&marked, &seven)], Order::Any));
+        assert!(found([(&marked, &seven), (&marked, told)], Order::Chosen));
+    }
+    // A difference needs one on either, or a search.
+    for told in [&seven, &searched] {
+        assert!(!found([(&one, &none), (&two, told)], Order::Any));
+        assert!(!found([(&one, told), (&two, &none)], Order::Any));
+    }
+    assert!(found([(&one, &eight), (&two, &none)], Order::Any));
+    assert!(!found([(&one, &eight), (&two, &none)], Order::Chosen));
+    assert!(!found([(&one, &none), (&one, &none)], Order::Any));
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     dice::Dice,
-    schema::{CANARY, Column, Kind},
+    schema::{CANARY, Column, Kind, MARK},
 };
 
 /// Makes values, and no unique one twice.
@@ -42,6 +42,14 @@ pub(crate) fn uuid(number: usize) -> String {
 impl Values {
     pub(crate) fn new(room: usize) -> Self {
         Self { made: 0, room }
+    }
+
+    /// A text that is nowhere else, and that nothing is likely to make by chance.
+    pub(crate) fn mark(&mut self) -> String {
+        self.made += 1;
+        let made = u64::try_from(self.made).unwrap_or(u64::MAX);
+        let code = made.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36;
+        format!("{MARK}{code:07x}")
     }
 
     /// A value that both databases have: a query may name it.

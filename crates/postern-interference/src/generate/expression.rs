@@ -163,13 +163,15 @@ impl Generator<'_> {
 
     /// Each column that can be named, the inner ones first.
     fn reachable(&self) -> Vec<(&Relation, &Field)> {
+        let careful = self.polite && self.bare;
+        let marks = self.is_of_accounts();
         let mut found = Vec::new();
         for scope in self.scopes.iter().rev() {
             for relation in scope {
                 let fields = relation.fields.iter();
                 found.extend(
                     fields
-                        .filter(|field| !self.polite || !self.bare || field.harmless)
+                        .filter(|field| !careful || field.harmless || marks && field.marked)
                         .map(|field| (relation, field)),
                 );
             }
@@ -218,13 +220,24 @@ impl Generator<'_> {
             .last()?
             .iter()
             .flat_map(|r| r.fields.iter().map(|field| (r.alias.clone(), field.clone())))
-            .filter(|(_, field)| field.lookup || field.subject)
+            .filter(|(_, field)| {
+                let telling = self.is_of_accounts() && (field.key || field.marked);
+                field.lookup || field.subject || telling
+            })
             .collect();
         if fields.is_empty() {
             return None;
         }
         let (alias, field) = self.dice.pick(&fields).clone();
-        let constant = self.constant(field.kind);
+        let marks = self.world.accounts.iter().flat_map(|accounts| accounts.marks.keys());
+        let constant = if field.marked {
+            let marks: Vec<&String> = marks.collect();
+            format!("'{}{}'", self.dice.pick(&marks), self.dice.pick(&["x", "y"]))
+        } else if field.key && field.kind == Kind::Int {
+            self.dice.below(30).to_string()
+        } else {
+            self.constant(field.kind)
+        };
         let name = format!("{alias}.{}", field.name);
         Some(if self.dice.chance(20) {
             format!("{constant} = {name}")

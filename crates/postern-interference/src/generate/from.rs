@@ -6,6 +6,10 @@ use crate::{
     schema::{Kind, Table},
 };
 
+/// What the first columns of a table are called anew: also as others are called.
+const RENAMED: [[&str; 3]; 3] =
+    [["x0", "x1", "x2"], ["no", "customer", "mark"], ["name", "id", "no"]];
+
 impl Generator<'_> {
     /// Relations and the text that names them; they become the innermost scope.
     pub(super) fn read_tables(&mut self, depth: usize, guarded: bool) -> String {
@@ -91,15 +95,16 @@ impl Generator<'_> {
     }
 
     fn table_item(&mut self, depth: usize, guarded: bool) -> String {
+        let common = !self.commons.is_empty() && self.dice.chance(25);
         let choice = if depth == 0 { self.dice.below(60) } else { self.dice.below(100) };
         let (relation, text) = match choice {
-            0..=69 => self.named_table(guarded),
-            70..=77 if !self.commons.is_empty() => {
+            _ if common => {
                 let common = self.dice.pick(&self.commons.clone()).clone();
                 let alias = self.alias();
                 let text = format!("{} AS {alias}", common.alias);
                 (Relation { alias, ..common }, text)
             }
+            0..=77 => self.named_table(guarded),
             78..=85 => self.set_item(depth),
             86..=89 => self.values_item(),
             _ => self.derived(depth, guarded),
@@ -124,15 +129,17 @@ impl Generator<'_> {
             weighted.extend(std::iter::repeat_n(table, weight));
         }
         let table = *self.dice.pick(&weighted);
-        let alias = self.alias();
         let only = if self.dice.chance(2) { "ONLY " } else { "" };
         let schema = if self.dice.chance(10) { "public." } else { "" };
+        let bare = self.dice.chance(12) && !self.is_named(&table.name);
+        let alias = if bare { format!("{schema}{}", table.name) } else { self.alias() };
         let mut found = fields(table);
         let mut columns = String::new();
-        if self.dice.chance(6) {
-            let renamed = found.iter_mut().take(3).enumerate().map(|(index, field)| {
-                field.name = format!("x{index}");
-                field.name.clone()
+        if !bare && self.dice.chance(8) {
+            let names = *self.dice.pick(&RENAMED);
+            let renamed = found.iter_mut().zip(names).map(|(field, name)| {
+                field.name = name.to_owned();
+                name
             });
             columns = format!("({})", renamed.collect::<Vec<_>>().join(", "));
         }
@@ -142,7 +149,8 @@ impl Generator<'_> {
             99 => " TABLESAMPLE BERNOULLI (50) REPEATABLE (1)",
             _ => "",
         };
-        (relation, format!("{only}{schema}{} AS {alias}{columns}{sample}", table.name))
+        let named = if bare { String::new() } else { format!(" AS {alias}") };
+        (relation, format!("{only}{schema}{}{named}{columns}{sample}", table.name))
     }
 
     /// A function that returns rows.
@@ -204,5 +212,7 @@ pub(super) fn one_field(name: &str, kind: Kind) -> Field {
         harmless: true,
         subject: false,
         lookup: false,
+        marked: false,
+        key: false,
     }
 }

@@ -21,7 +21,7 @@ impl Generator<'_> {
         guarded: bool,
     ) -> (String, Vec<Field>) {
         let commons = self.commons.len();
-        let with = if depth > 1 && self.dice.chance(15) {
+        let with = if depth > 1 && self.dice.chance(22) {
             self.with(depth, guarded)
         } else {
             String::new()
@@ -86,7 +86,8 @@ impl Generator<'_> {
 
     fn filter(&mut self, depth: usize) -> String {
         let mut conditions = Vec::new();
-        if self.dice.chance(14)
+        let often = if self.is_of_accounts() { 35 } else { 14 };
+        if self.dice.chance(often)
             && let Some(lookup) = self.lookup()
         {
             conditions.push(lookup);
@@ -124,10 +125,9 @@ impl Generator<'_> {
             let name = format!("c{index}");
             if kind.is_none()
                 && windowed != Some(index)
-                && self.dice.chance(60)
-                && let Some((alias, field)) = self.any_field()
+                && let Some((column, field)) = self.plain_column()
             {
-                columns.push(format!("{alias}.{} AS {name}", field.name));
+                columns.push(format!("{column} AS {name}"));
                 fields.push(Field { name, ..field });
                 continue;
             }
@@ -164,6 +164,32 @@ impl Generator<'_> {
             Form::Plain | Form::Grouped | Form::Windowed => columns.join(", "),
         };
         (head, String::new(), fields)
+    }
+
+    /// A column as it stands, in most cases.
+    fn plain_column(&mut self) -> Option<(String, Field)> {
+        if self.dice.chance(8)
+            && let Some(outer) = self.telling_of_outer()
+        {
+            return Some(outer);
+        }
+        if !self.dice.chance(60) {
+            return None;
+        }
+        let (alias, field) = self.any_field()?;
+        Some((format!("{alias}.{}", field.name), field))
+    }
+
+    /// A column that tells records apart, of a relation further out.
+    fn telling_of_outer(&mut self) -> Option<(String, Field)> {
+        let outer = self.scopes.iter().rev().skip(1).flatten();
+        let telling = outer.flat_map(|relation| {
+            let fields = relation.fields.iter();
+            let telling = fields.filter(|field| field.subject || field.key || field.marked);
+            telling.map(|field| (format!("{}.{}", relation.alias, field.name), field.clone()))
+        });
+        let telling: Vec<(String, Field)> = telling.collect();
+        if telling.is_empty() { None } else { Some(self.dice.pick(&telling).clone()) }
     }
 
     /// The key of one of the innermost relations.
