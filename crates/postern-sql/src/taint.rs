@@ -116,13 +116,23 @@ pub(crate) struct Column {
     /// The column of a recursive common table, as (recursion, index), that it is nothing but a copy
     /// of in that table's recursive arm.
     pub(crate) link: Option<(usize, usize)>,
+    /// In each arm of a UNION ALL it is a copy of the column that says whose the row is.
+    pub(crate) whose: bool,
 }
 
 impl Column {
     /// A column that is more than a copy of another.
     pub(crate) fn computed(name: &str, taint: Taint) -> Self {
         let copied = taint.identifiers.is_empty();
-        Self { name: name.to_owned(), taint, source: None, copied, origin: None, link: None }
+        Self {
+            name: name.to_owned(),
+            taint,
+            source: None,
+            copied,
+            origin: None,
+            link: None,
+            whose: false,
+        }
     }
 }
 
@@ -154,6 +164,8 @@ pub(crate) struct Rows {
     pub(crate) certain: BTreeSet<usize>,
     /// Leaves of which each row carries a key, the same in all rows.
     pub(crate) single: BTreeSet<usize>,
+    /// Leaves whose keys are missing in the rows of an arm of a UNION ALL.
+    pub(crate) padded: BTreeSet<usize>,
     /// What flows in from selects around this one. It is in each column, for what decides in a
     /// select, or is aggregated in it, is in all that it gives.
     pub(crate) around: Taint,

@@ -363,6 +363,7 @@ pub(super) fn leaf_rows(
             copied: true,
             origin: Some(origin),
             link: None,
+            whose: false,
         }
     });
     let keys = build.subject().map(|subject| Key { leaf: index, column: subject.name.clone() });

@@ -1,6 +1,12 @@
 //! Which names a select's expressions can use, and what flows in by them.
 
-use std::{cell::RefCell, collections::BTreeMap, iter, ops::Range, ptr};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    iter,
+    ops::Range,
+    ptr,
+};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -227,6 +233,11 @@ impl<'p> Scope<'p> {
     fn has_column(&self, name: &str) -> bool {
         let mut columns = self.items.iter().flat_map(|item| &item.rows.columns);
         columns.any(|column| column.name == name)
+    }
+
+    /// Leaves whose keys some rows of a UNION ALL among the relations do not carry.
+    pub(super) fn padded(&self) -> BTreeSet<usize> {
+        self.items.iter().flat_map(|item| item.rows.padded.iter().copied()).collect()
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = (&Item, &Key)> {

@@ -523,7 +523,8 @@ impl Analysis<'_> {
         let picked = if clauses.picks && counted { left.clone() } else { BTreeSet::new() };
         let rows = carried.iter().map(|(_, _, leaf)| leaf).chain(left.iter().filter(|_| !folds));
         let rows = rows.filter(|_| !counted).copied().collect();
-        let few = self.pick(select, place, &rows, (&single, &clauses.sorts))?;
+        let sorts = &clauses.sorts | &scope.padded();
+        let few = self.pick(select, place, &rows, (&single, &sorts))?;
         let keys = self.append_keys(select, carried);
         let mut given = Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),
@@ -540,6 +541,7 @@ impl Analysis<'_> {
                 .collect(),
             certain,
             single,
+            padded: scope.padded(),
             ..Rows::default()
         };
         given.leave_few(&few);

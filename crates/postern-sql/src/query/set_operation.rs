@@ -64,6 +64,9 @@ impl Analysis<'_> {
                 None => self.align_keys(left, right, &one, &two)?,
             };
             rows.bare = one.bare.union(&two.bare).copied().collect();
+            let keyed = |rows: &Rows| rows.keys.iter().map(|key| key.leaf).collect::<BTreeSet<_>>();
+            rows.padded = keyed(&one).symmetric_difference(&keyed(&two)).copied().collect();
+            rows.padded.extend(one.padded.union(&two.padded));
             if recursive.is_none() {
                 rows.certain = one.certain.intersection(&two.certain).copied().collect();
             }
@@ -83,7 +86,9 @@ impl Analysis<'_> {
             outputs
         };
         let scope = Scope::new(outer);
-        let sorts = self.order(&mut select.sort_clause, &sorted, &scope)?;
+        let mut sorts = self.order(&mut select.sort_clause, &sorted, &scope)?;
+        // Which rows of another arm are left tells of those that went before them.
+        sorts.extend(&rows.padded);
         let mut around = self.limits(select, outer)?;
         for flow in [&scope.around(), &one.around, &two.around] {
             around.add(flow);
@@ -181,8 +186,13 @@ fn combined(one: &Rows, two: &Rows) -> Rows {
     for (left, right) in one.columns.iter().zip(&two.columns) {
         let mut taint = left.taint.clone();
         taint.add(&right.taint);
-        let copied = left.copied && right.copied;
-        rows.columns.push(Column { copied, ..Column::computed(&left.name, taint) });
+        // Beside keys what is none can be one that was chosen.
+        let keys = [left, right].map(|column| !column.taint.identifiers.is_empty());
+        let copied = left.copied && right.copied && keys[0] == keys[1];
+        let is_whose =
+            |column: &Column| column.whose || column.source.is_some_and(|source| source.subject);
+        let whose = is_whose(left) && is_whose(right);
+        rows.columns.push(Column { copied, whose, ..Column::computed(&left.name, taint) });
     }
     rows
 }

@@ -174,6 +174,7 @@ impl Analysis<'_> {
         // both, where a common table is named twice.
         let source = found.and_then(|(_, column)| column.source);
         let link = found.and_then(|(_, column)| column.link);
+        let whose = found.is_some_and(|(_, column)| column.whose);
         let origin = scope.copied(value).and_then(|column| column.origin);
         let copied = scope.is_copy(value);
         let mut taint = self.expression(value, scope)?;
@@ -184,7 +185,10 @@ impl Analysis<'_> {
             target.name.clone_from(&name);
         }
         let copied = copied || taint.identifiers.is_empty();
-        Ok(Output { column: Column { name, taint, source, copied, origin, link }, reference })
+        Ok(Output {
+            column: Column { name, taint, source, copied, origin, link, whose },
+            reference,
+        })
     }
 
     /// `(expression).*`

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, grouping::unaccounted, scope::Scope};
+use super::{Analysis, asked::beside_windows, grouping::unaccounted, scope::Scope};
 use crate::{
     KeyType, Mode, ast,
     functions::Kind,
@@ -31,6 +31,8 @@ pub(super) struct Windows {
 struct Built {
     /// Leaves whose rows it sees of one subject at a time.
     own: BTreeSet<usize>,
+    /// It sees rows of one subject at a time, of whichever arm of a UNION ALL.
+    whose: bool,
     /// Its frame ends elsewhere than at the partition's ends or the row itself.
     framed: bool,
     /// Its frame reaches so far in values, not in rows: with `RANGE BETWEEN 1 FOLLOWING AND 1
@@ -110,6 +112,7 @@ impl Analysis<'_> {
         for node in &window.partition_clause {
             self.charge_names(scope)?;
             built.own.extend(self.subject_of(node, scope));
+            built.whose |= scope.column(node).is_some_and(|(_, column)| column.whose);
         }
         for node in &window.order_clause {
             self.charge_names(scope)?;
@@ -133,8 +136,11 @@ impl Analysis<'_> {
         self.window(window, scope)?;
         // `OVER w` has the name there, `OVER (w …)` as a reference.
         let base = if window.name.is_empty() { &window.refname } else { &window.name };
-        let Built { own, framed, reaches, ordered, sorted } =
+        let Built { own, whose, framed, reaches, ordered, sorted } =
             self.built(window, base, &self.windows.named, scope)?;
+        if !whose {
+            told_by_others(taint.leaves.union(&filters), scope)?;
+        }
         let reached = if reaches && scope.records { ordered } else { BTreeSet::new() };
         let picks = framed || matches!(kind, Kind::Window | Kind::Collecting);
         self.charge_columns(scope)?;
@@ -170,9 +176,15 @@ impl Analysis<'_> {
     }
 
     pub(super) fn window(&mut self, window: &mut pb::WindowDef, scope: &Scope<'_>) -> Judged<()> {
+        let base = if window.name.is_empty() { &window.refname } else { &window.name };
+        let base = self.windows.named.get(base).map_or("", |_| base);
+        let whose = self.built(window, base, &self.windows.named, scope)?.whose;
         for node in window.partition_clause.iter_mut().chain(&mut window.order_clause) {
             let plain = scope.is_copy(sorted(node));
             let taint = self.expression(node, scope)?;
+            if !whose {
+                told_by_others(taint.leaves.iter(), scope)?;
+            }
             self.spoil(&taint);
             self.tested.extend(&taint.sides);
             // Of a few rows any column tells which.
@@ -280,6 +292,13 @@ impl Analysis<'_> {
             _ => true,
         }
     }
+}
+
+/// Rows of one arm of a UNION ALL, which carry no key of a leaf of another, must not tell of it: that
+/// none of these is named by a window that sees both.
+fn told_by_others<'l>(mut named: impl Iterator<Item = &'l usize>, scope: &Scope<'_>) -> Judged<()> {
+    let padded = scope.padded();
+    if named.any(|leaf| padded.contains(leaf)) { Err(beside_windows()) } else { Ok(()) }
 }
 
 /// The leaves whose keys a column is; what is computed of keys is looked at where it stands.

@@ -150,3 +150,42 @@ fn whose_a_record_is_can_not_be_changed() {
         are_refused(mode, &[sql.to_owned()]);
     }
 }
+
+#[test]
+fn rows_of_one_arm_of_a_union_tell_of_no_other() {
+    let guesses = "(SELECT 0 t, id, country FROM customers UNION ALL SELECT 1, v.* FROM (VALUES (7::int8, 'DE'), (7, 'FR')) v) q";
+    let own = "(SELECT 0 t, id, country FROM customers UNION ALL SELECT 1, 7, 'DE' FROM customers c WHERE c.id = 2) q";
+    let mut all = Vec::new();
+    for from in [guesses, own] {
+        for window in [
+            "count(*) OVER (PARTITION BY q.id, q.country)",
+            "rank() OVER (ORDER BY q.id, q.country)",
+            "rank() OVER w",
+            "rank() OVER (w ORDER BY q.id)",
+            "count(q.country) OVER ()",
+        ] {
+            let named = "WINDOW w AS (PARTITION BY q.country)";
+            all.push(format!(
+                "SELECT s.* FROM (SELECT q.t, q.id, {window} n FROM {from} {named}) s WHERE s.t = 1"
+            ));
+        }
+    }
+    let number =
+        guesses.replace("SELECT 0 t, id", "SELECT id").replace("SELECT 1, v.*", "SELECT v.*");
+    all.push(format!("SELECT count(DISTINCT q) FROM {number}"));
+    all.push(format!("SELECT count(*) FROM (SELECT DISTINCT q.id, q.country FROM {number}) x"));
+    for from in [guesses, own] {
+        let inner = format!("SELECT * FROM {from} ORDER BY id, country LIMIT 70");
+        all.push(format!("SELECT s.country FROM ({inner}) s WHERE s.t = 1"));
+        let arms = from.trim_start_matches('(').trim_end_matches(") q");
+        all.push(format!("SELECT s.t FROM ({arms} ORDER BY id, country LIMIT 70) s WHERE s.t = 1"));
+    }
+    are_refused(Mode::Restricted, &all);
+    for sql in [
+        "SELECT x.id, row_number() OVER (PARTITION BY x.id ORDER BY x.at) FROM (SELECT c.id, c.created_at AS at FROM customers c UNION ALL SELECT t.customer_id, now() FROM tickets t) x",
+        "SELECT x.id, count(*) OVER () FROM (SELECT c.id FROM customers c UNION ALL SELECT t.customer_id FROM tickets t) x",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
