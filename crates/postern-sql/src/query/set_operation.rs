@@ -55,6 +55,9 @@ impl Analysis<'_> {
             None => (self.select(right, outer, arm_place)?, None),
         };
         let mut rows = combined(&one, &two);
+        let leaves = |rows: &Rows| rows.leaves().collect::<BTreeSet<usize>>();
+        rows.padded = &leaves(&one) ^ &leaves(&two);
+        rows.padded.extend(one.padded.union(&two.padded));
         let outputs = Outputs::from_columns(&rows.columns);
         let mut whole = outputs.whole();
         whole.add(&rows.open.clone().unwrap_or_default());
@@ -64,9 +67,6 @@ impl Analysis<'_> {
                 None => self.align_keys(left, right, &one, &two)?,
             };
             rows.bare = one.bare.union(&two.bare).copied().collect();
-            let keyed = |rows: &Rows| rows.keys.iter().map(|key| key.leaf).collect::<BTreeSet<_>>();
-            rows.padded = keyed(&one).symmetric_difference(&keyed(&two)).copied().collect();
-            rows.padded.extend(one.padded.union(&two.padded));
             if recursive.is_none() {
                 rows.certain = one.certain.intersection(&two.certain).copied().collect();
             }
@@ -85,20 +85,32 @@ impl Analysis<'_> {
         } else {
             outputs
         };
+        let mut around = self.ordered_arms(select, (&mut rows, &sorted), outer, place)?;
+        for arm in [&one, &two] {
+            around.add(&arm.around);
+            self.decisions.add(&arm.decided);
+        }
+        Ok((rows, around))
+    }
+
+    /// ORDER BY, LIMIT and OFFSET over the arms; gives what they name of the selects around.
+    fn ordered_arms(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        (rows, outputs): (&mut Rows, &Outputs),
+        outer: Option<&Scope<'_>>,
+        place: Place,
+    ) -> Judged<Taint> {
         let scope = Scope::new(outer);
-        let mut sorts = self.order(&mut select.sort_clause, &sorted, &scope)?;
+        let mut sorts = self.order(&mut select.sort_clause, outputs, &scope)?;
         // Which rows of another arm are left tells of those that went before them.
         sorts.extend(&rows.padded);
         let mut around = self.limits(select, outer)?;
-        for flow in [&scope.around(), &one.around, &two.around] {
-            around.add(flow);
-        }
-        self.decisions.add(&one.decided);
-        self.decisions.add(&two.decided);
+        around.add(&scope.around());
         let leaves: BTreeSet<usize> = rows.leaves().collect();
         let few = self.pick(select, place, &leaves, (&rows.single, &sorts))?;
         rows.leave_few(&few);
-        Ok((rows, around))
+        Ok(around)
     }
 
     /// Each arm carries its own keys, and NULLs where the other's are.

@@ -294,8 +294,8 @@ impl Analysis<'_> {
     }
 }
 
-/// Rows of one arm of a UNION ALL, which carry no key of a leaf of another, must not tell of it: that
-/// none of these is named by a window that sees both.
+/// Rows of one arm of a UNION ALL, which carry no key of a leaf of another, must not tell of it:
+/// that none of these is named by a window that sees both.
 fn told_by_others<'l>(mut named: impl Iterator<Item = &'l usize>, scope: &Scope<'_>) -> Judged<()> {
     let padded = scope.padded();
     if named.any(|leaf| padded.contains(leaf)) { Err(beside_windows()) } else { Ok(()) }
