@@ -335,9 +335,10 @@ pub(super) fn leaf_rows(
                 }
             }
             // What an accounted role sees of everybody is protected all the same: each use of it
-            // is to be accounted.
+            // is to be accounted, and it tells records apart, for nothing masks it.
             Shown::Always if mode == Mode::Accounted => {
                 taint.protected.insert(place);
+                taint.identifiers.insert(index);
             }
             Shown::Always => {
                 taint.shown.insert(place);
@@ -348,6 +349,9 @@ pub(super) fn leaf_rows(
             }
             Shown::Keyed(..) | Shown::Masked(_) => {
                 taint.protected.insert(place);
+                if mode == Mode::Accounted {
+                    taint.identifiers.insert(index);
+                }
             }
         }
         let source = Source { leaf: index, attribute: column.number, subject, identifier: own };

@@ -12,7 +12,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{Analysis, asked::beside_windows, grouping::unaccounted, scope::Scope};
 use crate::{
-    KeyType, Mode, ast,
+    KeyType, ast,
     functions::Kind,
     refusal::{Judged, not_understood},
     taint::Taint,
@@ -66,6 +66,7 @@ impl Windows {
 
 // PostgreSQL's FRAMEOPTION_* bits.
 const RANGE: i32 = 0x2;
+const ROWS: i32 = 0x4;
 const START_UNBOUNDED_PRECEDING: i32 = 0x20;
 const END_UNBOUNDED_FOLLOWING: i32 = 0x100;
 const START_CURRENT_ROW: i32 = 0x200;
@@ -118,7 +119,8 @@ impl Analysis<'_> {
             self.charge_names(scope)?;
             built.ordered.extend(ordering_keys(sorted(node), scope));
         }
-        built.sorted |= !window.order_clause.is_empty();
+        // A frame of rows hangs on their order, whoever made it.
+        built.sorted |= !window.order_clause.is_empty() || window.frame_options & ROWS != 0;
         built.framed |= !whole_frame(window.frame_options);
         built.reaches |= window.frame_options & RANGE != 0
             && (window.start_offset.is_some() || window.end_offset.is_some());
@@ -194,10 +196,6 @@ impl Analysis<'_> {
                 // something of the other.
                 self.pinned.extend(&taint.identifiers);
                 self.folded.extend(&taint.identifiers);
-                if self.resolver.rules.mode == Mode::Accounted {
-                    // Nothing is masked: by its rank one row tells of another's protected values.
-                    self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
-                }
             }
         }
         let offsets = window.start_offset.as_deref_mut().into_iter();
