@@ -309,6 +309,33 @@ impl Analysis<'_> {
     }
 }
 
+/// What flows in by a leaf's column, which may tell records apart.
+fn column_taint(place: (usize, i16), shown: &Shown, identifier: bool, mode: Mode) -> Taint {
+    let (index, _) = place;
+    let mut taint = Taint::default();
+    taint.leaves.insert(index);
+    // What an accounted role sees of everybody is protected all the same: each use of it is to be
+    // accounted, and it tells records apart, for nothing masks it.
+    let accounted = mode == Mode::Accounted;
+    let (protected, tells) = match shown {
+        Shown::Free => (false, identifier),
+        Shown::Always => (accounted, identifier || accounted),
+        Shown::Keyed(..) | Shown::Masked(_) => (true, accounted),
+    };
+    if protected {
+        taint.protected.insert(place);
+    } else {
+        taint.plain.insert(index);
+        if matches!(shown, Shown::Always) {
+            taint.shown.insert(place);
+        }
+    }
+    if tells {
+        taint.identifiers.insert(index);
+    }
+    taint
+}
+
 /// The columns and the key of a leaf; `referring` columns tell records apart, too.
 pub(super) fn leaf_rows(
     index: usize,
@@ -325,35 +352,7 @@ pub(super) fn leaf_rows(
         };
         let own = subject || column.unique || column.reads.iter().any(tells);
         let identifier = own || referring.contains(&column.number);
-        let mut taint = Taint::default();
-        taint.leaves.insert(index);
-        match shown(build.rule, column) {
-            Shown::Free => {
-                taint.plain.insert(index);
-                if identifier {
-                    taint.identifiers.insert(index);
-                }
-            }
-            // What an accounted role sees of everybody is protected all the same: each use of it
-            // is to be accounted, and it tells records apart, for nothing masks it.
-            Shown::Always if mode == Mode::Accounted => {
-                taint.protected.insert(place);
-                taint.identifiers.insert(index);
-            }
-            Shown::Always => {
-                taint.shown.insert(place);
-                taint.plain.insert(index);
-                if identifier {
-                    taint.identifiers.insert(index);
-                }
-            }
-            Shown::Keyed(..) | Shown::Masked(_) => {
-                taint.protected.insert(place);
-                if mode == Mode::Accounted {
-                    taint.identifiers.insert(index);
-                }
-            }
-        }
+        let taint = column_taint(place, &shown(build.rule, column), identifier, mode);
         let source = Source { leaf: index, attribute: column.number, subject, identifier: own };
         let origin = Origin {
             table_oid: build.relation.oid,

@@ -284,6 +284,10 @@ impl Analysis<'_> {
                 own.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
             }
             let clauses = Clauses { single, links, ..own.clauses(select, &outputs, scope)? };
+            if !matches!(place, Place::Top | Place::Counted) {
+                // What is around it can tell by the order of its rows.
+                own.pinned.extend(&clauses.sorts);
+            }
             Ok((outputs, clauses))
         };
         let (judged, windows) = self.lent(|own| &mut own.windows, windows, judge);

@@ -103,6 +103,9 @@ impl Analysis<'_> {
     ) -> Judged<Taint> {
         let scope = Scope::new(outer);
         let mut sorts = self.order(&mut select.sort_clause, outputs, &scope)?;
+        if !matches!(place, Place::Top | Place::Counted) {
+            self.pinned.extend(&sorts);
+        }
         // Which rows of another arm are left tells of those that went before them.
         sorts.extend(&rows.padded);
         let mut around = self.limits(select, outer)?;

@@ -197,3 +197,29 @@ fn rows_of_one_arm_of_a_union_tell_of_no_other() {
         assert!(told.starts_with("SELECT "), "{sql}: {told}");
     }
 }
+
+#[test]
+fn the_order_of_a_sub_select_tells_by_sums_and_by_pages() {
+    are_refused(
+        Mode::Restricted,
+        &[
+            // In `float8` a sum hangs on the order of what is added.
+            "SELECT sum(CASE c.country WHEN 'DE' THEN 1e16 ELSE 0.9 END) FROM (SELECT country FROM customers ORDER BY (id BETWEEN 7 AND 7) DESC) c",
+            "SELECT b.id FROM (SELECT * FROM (SELECT id, country FROM customers ORDER BY (id BETWEEN 7 AND 7 AND country = 'DE') DESC, id) a LIMIT 1) b WHERE b.id = 1",
+        ].map(str::to_owned),
+    );
+    // What an OFFSET passes over is recorded then.
+    let told = judged(
+        "SELECT s.id FROM (SELECT id FROM customers ORDER BY (id BETWEEN 7 AND 7) DESC, id) s OFFSET 1 LIMIT 1",
+        Mode::Restricted,
+    );
+    assert!(told.contains("LEAST("), "{told}");
+    for sql in [
+        "SELECT count(*) FROM (SELECT id FROM customers ORDER BY id % 7) s",
+        "SELECT sum(s.n) FROM (SELECT 1 AS n FROM customers ORDER BY country, id) s",
+        "SELECT s.id FROM (SELECT id, country FROM customers ORDER BY lower(country), id) s LIMIT 10",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
