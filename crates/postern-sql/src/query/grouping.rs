@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Aggregate {
     pub(super) arguments: Taint,
     pub(super) collects: bool,
+    /// It sorts what it collects by itself, as percentile_disc does: the order of rows is not told.
+    pub(super) sorts: bool,
 }
 
 impl Analysis<'_> {
@@ -40,7 +42,11 @@ impl Analysis<'_> {
         for aggregate in aggregates {
             self.fold(leaves.clone(), &aggregate.arguments)?;
             // One value for each row, in their order: what is joined to a record tells of it, too.
-            let collected = aggregate.arguments.names_columns() && !leaves.is_empty();
+            let arguments = &aggregate.arguments;
+            let collected = match aggregate.sorts {
+                true => !arguments.leaves.is_disjoint(leaves),
+                false => arguments.names_columns() && !leaves.is_empty(),
+            };
             if aggregate.collects && collected {
                 return unaccounted();
             }

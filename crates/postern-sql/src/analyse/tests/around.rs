@@ -85,6 +85,7 @@ fn what_is_put_together_row_by_row_tells_of_the_rows() {
     // What was folded before may be put together, and what says nothing.
     for sql in [
         "SELECT json_agg(s) FROM (SELECT country, count(*) AS n FROM customers GROUP BY country) s",
+        "SELECT percentile_disc(0.9) WITHIN GROUP (ORDER BY n) FROM (SELECT customer_id, count(*) n FROM tickets GROUP BY customer_id) s",
         "SELECT country, sum(count(*)) OVER (ORDER BY country) FROM customers GROUP BY country",
         "SELECT string_agg(DISTINCT v.x, ',') FROM customers c JOIN (VALUES ('DE'), ('FR')) v(x) ON v.x = c.country",
         "SELECT id, country, count(*) OVER (), row_number() OVER (ORDER BY id) FROM customers ORDER BY id LIMIT 5",
