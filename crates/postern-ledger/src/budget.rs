@@ -141,15 +141,18 @@ impl ActorBudget {
         })
     }
 
-    /// The first limit on customers that is spent.
+    /// The first spent limit on customers who are seen in clear, as all are whose records are
+    /// changed.
     pub(crate) fn stop_write(&mut self, limits: &[Limit]) -> Option<Limit> {
         let now = self.now;
         limits.iter().copied().find(|limit| {
             let distinct = match limit.counter {
                 Counter::ClearSubjects => &mut self.clear,
                 Counter::WeakSubjects => &mut self.weak,
-                Counter::MaskedSubjects => &mut self.masked,
-                Counter::Lookups | Counter::LookupMisses | Counter::Stops => return false,
+                Counter::MaskedSubjects
+                | Counter::Lookups
+                | Counter::LookupMisses
+                | Counter::Stops => return false,
             };
             let window = distinct.window(limit.window, now);
             distinct.live(window) >= limit.max

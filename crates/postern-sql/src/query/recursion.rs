@@ -151,12 +151,7 @@ impl Analysis<'_> {
             let arms = source(one).zip(source(two));
             for LinkPin { other, identifiers } in pins {
                 let links = arms.zip(other).is_some_and(|((one, two), other)| {
-                    // `child.parent = w.id`, or a record by its own key.
-                    let fits = |arm: Source| match other.identifier {
-                        true => self.same_record(arm, other),
-                        false => arm.subject || self.is_primary(arm),
-                    };
-                    fits(one) && fits(two)
+                    self.same_record(one, other) && self.same_record(two, other)
                 });
                 if !links {
                     self.pinned.extend(identifiers);
