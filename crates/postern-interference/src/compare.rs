@@ -84,7 +84,8 @@ pub(crate) enum Order {
     Chosen,
 }
 
-/// What takes rows by their order, or reckons with it.
+/// What takes rows by their order, or reckons with it. The generator writes it in small letters
+/// where the rows are of unprotected tables only.
 const CHOOSING: [&str; 6] =
     [" LIMIT ", " OFFSET ", "FETCH ", "DISTINCT ON", "OVER (", "WITH ORDINALITY"];
 
