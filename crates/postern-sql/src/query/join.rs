@@ -40,6 +40,7 @@ impl Analysis<'_> {
         let left = self.read_from_item(left, scope, place, left_null)?;
         let middle = scope.items.len();
         let right = self.read_from_item(right, scope, place, right_null)?;
+        let filtered = &self.filtered | &self.pinned;
         let using = self.merged_names(join, &left, &right)?;
         let hides = |items: &[Item]| items.iter().any(|item| item.hides);
         let (one, two) = scope.items.split_at(middle);
@@ -62,10 +63,10 @@ impl Analysis<'_> {
         let on = (join.quals.as_deref(), &joined);
         if matches!(kind, JoinLeft | JoinFull) {
             let items = middle..scope.items.len();
-            self.may_be_absent(scope, (first, items), (on, &mut star));
+            self.may_be_absent(scope, (first, items), on, (&filtered, &mut star));
         }
         if matches!(kind, JoinRight | JoinFull) {
-            self.may_be_absent(scope, (first, first..middle), (on, &mut star));
+            self.may_be_absent(scope, (first, first..middle), on, (&filtered, &mut star));
         }
         match &join.alias {
             None => Ok(star),

@@ -7,7 +7,8 @@
 //! condition in WHERE rules out; one that is joined by nothing but a foreign key, which is absent
 //! only where the key is NULL; and one that is joined by nothing but an equality of columns, for as
 //! long as nothing tests it. Each column remembers the sides that it hangs on; what decides by it
-//! tests them.
+//! tests them. Nor may such a side be filtered before it is joined by its key to what is no key of a
+//! record: to a list of guesses each absence would tell what the filter says of that one.
 
 use std::{collections::BTreeSet, ops::Range, slice};
 
@@ -32,7 +33,8 @@ impl Analysis<'_> {
         &mut self,
         scope: &mut Scope<'_>,
         (first, range): (usize, Range<usize>),
-        ((condition, joined), star): ((Option<&Node>, &BTreeSet<usize>), &mut Star),
+        (condition, joined): (Option<&Node>, &BTreeSet<usize>),
+        (filtered, star): (&BTreeSet<usize>, &mut Star),
     ) {
         let [first, start] = [first, range.start].map(|place| place.min(range.end));
         let own = start - first..range.end - first;
@@ -40,12 +42,13 @@ impl Analysis<'_> {
         let referred = condition
             .and_then(|condition| scope.within(first, |join| self.referred(condition, join, own)));
         let linked = condition
-            .is_some_and(|condition| scope.within(first, |join| is_link(condition, join, own_too)));
+            .and_then(|condition| scope.within(first, |join| link(condition, join, own_too)));
         let Some(items) = scope.items.get_mut(range) else { return };
         let leaves: BTreeSet<usize> = items.iter().flat_map(|item| item.rows.leaves()).collect();
         if leaves.is_empty() && joined.is_empty() {
             return;
         }
+        let linked = linked.is_some_and(|guesses| !guesses || leaves.is_disjoint(filtered));
         let mut sides = referred.unwrap_or_else(|| {
             if leaves.is_empty() {
                 return BTreeSet::new();
@@ -183,18 +186,24 @@ fn not_null(node: &Node, scope: &Scope<'_>) -> BTreeSet<usize> {
     plain.flat_map(|(item, _)| item.sides.keys().copied()).collect()
 }
 
-/// Whether a join's condition is nothing but `own = other`, of plain columns.
-fn is_link(condition: &Node, scope: &Scope<'_>, own: Range<usize>) -> bool {
-    let Some(NodeEnum::AExpr(comparison)) = &condition.node else { return false };
+/// Whether a join's condition is nothing but `own = other`, of plain columns; if so, whether `own`
+/// tells records apart and `other` is no record's, but may be guessed.
+fn link(condition: &Node, scope: &Scope<'_>, own: Range<usize>) -> Option<bool> {
+    let Some(NodeEnum::AExpr(comparison)) = &condition.node else { return None };
     let names = ast::names(&comparison.name).unwrap_or_default();
-    let of_own = |column: Option<&Node>| {
-        let (item, _) = scope.column(column?)?;
-        scope.items.get(own.clone()).map(|items| items.iter().any(|one| std::ptr::eq(one, item)))
+    if comparison.kind() != pb::AExprKind::AexprOp || names.last() != Some(&"=") {
+        return None;
+    }
+    let items = scope.items.get(own)?;
+    let is_own = |item: &Item| items.iter().any(|one| std::ptr::eq(one, item));
+    let (one, left) = scope.column(comparison.lexpr.as_deref()?)?;
+    let (two, right) = scope.column(comparison.rexpr.as_deref()?)?;
+    let (own, other) = match (is_own(one), is_own(two)) {
+        (true, false) => (left, right),
+        (false, true) => (right, left),
+        _ => return None,
     };
-    let sides = (of_own(comparison.lexpr.as_deref()), of_own(comparison.rexpr.as_deref()));
-    comparison.kind() == pb::AExprKind::AexprOp
-        && names.last() == Some(&"=")
-        && matches!(sides, (Some(true), Some(false)) | (Some(false), Some(true)))
+    Some(!own.taint.identifiers.is_empty() && other.source.is_none())
 }
 
 /// The conditions that must all hold.

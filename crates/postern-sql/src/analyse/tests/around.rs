@@ -224,3 +224,30 @@ fn the_order_of_a_sub_select_tells_by_sums_and_by_pages() {
         assert!(told.starts_with("SELECT "), "{sql}: {told}");
     }
 }
+
+#[test]
+fn an_absence_among_guesses_tells_of_each() {
+    let guesses = "(VALUES (7::int8), (8)) v(k)";
+    are_refused(
+        Mode::Restricted,
+        &[
+            format!("SELECT v.k, t.k FROM {guesses} LEFT JOIN (SELECT id AS k FROM customers WHERE country = 'DE') t ON t.k = v.k"),
+            "SELECT p.id, t.k FROM products p LEFT JOIN (SELECT id AS k FROM customers WHERE country = 'DE') t ON p.id = t.k".to_owned(),
+            format!("SELECT v.k, t.k FROM (SELECT id AS k FROM customers WHERE country = 'DE') t RIGHT JOIN {guesses} ON t.k = v.k"),
+        ],
+    );
+    are_refused(
+        Mode::Accounted,
+        &[format!(
+            "SELECT v.k, t.k FROM {guesses} LEFT JOIN (SELECT id AS k FROM customers WHERE email LIKE 'a%') t ON t.k = v.k"
+        )],
+    );
+    for sql in [
+        format!("SELECT v.k, t.id FROM {guesses} LEFT JOIN customers t ON t.id = v.k"),
+        "SELECT p.id, t.id FROM products p LEFT JOIN (SELECT * FROM tickets WHERE status = 'open') t ON t.assignee = p.name".to_owned(),
+        "SELECT c.id, t.id FROM customers c LEFT JOIN (SELECT * FROM tickets WHERE status = 'open') t ON t.customer_id = c.id".to_owned(),
+    ] {
+        let told = judged(&sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
