@@ -7,8 +7,8 @@
 //! condition in WHERE rules out; one that is joined by nothing but a foreign key, which is absent
 //! only where the key is NULL; and one that is joined by nothing but an equality of columns, for as
 //! long as nothing tests it. Each column remembers the sides that it hangs on; what decides by it
-//! tests them. Nor may such a side be filtered before it is joined by its key to what is no key of a
-//! record: to a list of guesses each absence would tell what the filter says of that one.
+//! tests them. Nor may such a side be filtered before it is joined by its key to what is no key
+//! of a record: to a list of guesses each absence would tell what the filter says of that one.
 
 use std::{collections::BTreeSet, ops::Range, slice};
 

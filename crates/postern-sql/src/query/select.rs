@@ -336,7 +336,7 @@ impl Analysis<'_> {
         let plain = matches!(select.distinct_clause.as_slice(), [Node { node: None }]);
         if !plain {
             for node in &mut select.distinct_clause {
-                sorts.extend(self.sort(node, outputs, scope)?);
+                sorts.extend(self.sort(node, outputs, (scope, "DISTINCT ON"))?);
             }
         }
         if plain {
@@ -387,7 +387,7 @@ impl Analysis<'_> {
             {
                 columns.push(reference.clone());
             }
-            taints.push(self.sort_key(node, outputs, scope, true)?);
+            taints.push(self.sort_key(node, outputs, (scope, "GROUP BY"))?);
         }
         if sets {
             columns.clear();
@@ -410,7 +410,7 @@ impl Analysis<'_> {
             let Some(key) = by.node.as_deref_mut() else {
                 return not_understood("an empty ORDER BY");
             };
-            sorts.extend(self.sort(key, outputs, scope)?);
+            sorts.extend(self.sort(key, outputs, (scope, "ORDER BY"))?);
         }
         Ok(sorts)
     }
@@ -419,7 +419,7 @@ impl Analysis<'_> {
         &mut self,
         key: &mut Node,
         outputs: &Outputs,
-        scope: &Scope<'_>,
+        (scope, clause): (&Scope<'_>, &str),
     ) -> Judged<BTreeSet<usize>> {
         let plain =
             outputs.named(key).map_or_else(|| scope.is_copy(key), |output| output.column.copied);
@@ -427,7 +427,7 @@ impl Analysis<'_> {
         let copy = outputs
             .named(key)
             .map_or_else(|| scope.source(key).is_some(), |output| output.column.source.is_some());
-        let taint = self.sort_key(key, outputs, scope, false)?;
+        let taint = self.sort_key(key, outputs, (scope, clause))?;
         self.decisions.add(&taint);
         self.spoil(&taint);
         self.tested.extend(&taint.sides);
@@ -448,11 +448,11 @@ impl Analysis<'_> {
         &mut self,
         node: &mut Node,
         outputs: &Outputs,
-        scope: &Scope<'_>,
-        from_first: bool,
+        (scope, clause): (&Scope<'_>, &str),
     ) -> Judged<Taint> {
+        let from_first = clause == "GROUP BY";
         if matches!(node.node, Some(NodeEnum::AConst(_))) {
-            return outputs.numbered(node);
+            return outputs.numbered(node, clause);
         }
         // A column that a join merged is one of the FROM clause too.
         let in_from = scope.names_column(node);

@@ -66,7 +66,7 @@ impl Outputs {
 
     /// What flows into the column of a number. Behind those that the client may see stand hidden
     /// ones, which have none for it.
-    pub(super) fn numbered(&self, node: &Node) -> Judged<Taint> {
+    pub(super) fn numbered(&self, node: &Node, clause: &str) -> Judged<Taint> {
         let number = match &node.node {
             Some(NodeEnum::AConst(constant)) => match &constant.val {
                 Some(pb::a_const::Val::Ival(number)) => usize::try_from(number.ival).ok(),
@@ -79,7 +79,11 @@ impl Outputs {
             None if number.is_some() && self.open.is_none() => Err(Refusal {
                 sqlstate: "42P10",
                 rule: "position",
-                message: format!("position {} is not in select list", number.unwrap_or_default()),
+                // As PostgreSQL says it (`findTargetlistEntrySQL92`, parse_clause.c).
+                message: format!(
+                    "{clause} position {} is not in select list",
+                    number.unwrap_or_default()
+                ),
                 hint: String::new(),
                 position: None,
             }),
