@@ -116,23 +116,28 @@ pub(crate) struct Column {
     /// The column of a recursive common table, as (recursion, index), that it is nothing but a copy
     /// of in that table's recursive arm.
     pub(crate) link: Option<(usize, usize)>,
-    /// In each arm of a UNION ALL it is a copy of the column that says whose the row is.
-    pub(crate) whose: bool,
+    /// What it is a key of in each arm of a UNION ALL.
+    pub(crate) kind: Option<KeyKind>,
+    /// Leaves of those arms whose subject it is.
+    pub(crate) whose: BTreeSet<usize>,
+}
+
+/// What a key is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    /// A customer.
+    Subject,
+    /// A record, by the table's OID and the column's number.
+    Record(u32, i16),
 }
 
 impl Column {
     /// A column that is more than a copy of another.
     pub(crate) fn computed(name: &str, taint: Taint) -> Self {
         let copied = taint.identifiers.is_empty();
-        Self {
-            name: name.to_owned(),
-            taint,
-            source: None,
-            copied,
-            origin: None,
-            link: None,
-            whose: false,
-        }
+        let name = name.to_owned();
+        let (source, origin, link, kind) = (None, None, None, None);
+        Self { name, taint, source, copied, origin, link, kind, whose: BTreeSet::new() }
     }
 }
 

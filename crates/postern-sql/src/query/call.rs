@@ -66,7 +66,7 @@ impl Analysis<'_> {
         if aggregates {
             // Of different values it collects what DISTINCT would show.
             let collects = kind == Kind::Collecting && !call.agg_distinct;
-            self.aggregate(&taint, (collects, call.agg_within_group), scope)?;
+            self.aggregate(&taint, collects, scope)?;
             // It is of rows, whether it names a column or not.
             taint.local = true;
             return Ok(taint);
@@ -99,17 +99,12 @@ impl Analysis<'_> {
         Ok(filter.leaves)
     }
 
-    fn aggregate(
-        &mut self,
-        taint: &Taint,
-        (collects, sorts): (bool, bool),
-        scope: &Scope<'_>,
-    ) -> Judged<()> {
+    fn aggregate(&mut self, taint: &Taint, collects: bool, scope: &Scope<'_>) -> Judged<()> {
         if scope.parent.is_some() && (taint.outer && !taint.local || taint.sublink) {
             return not_understood("an aggregate of an outer query's columns");
         }
         self.spoil(taint);
-        self.aggregates.push(Aggregate { arguments: taint.clone(), collects, sorts });
+        self.aggregates.push(Aggregate { arguments: taint.clone(), collects });
         Ok(())
     }
 

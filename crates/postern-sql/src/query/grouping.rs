@@ -16,8 +16,16 @@ use crate::{
 pub(crate) struct Aggregate {
     pub(super) arguments: Taint,
     pub(super) collects: bool,
-    /// It sorts what it collects by itself, as percentile_disc does: the order of rows is not told.
-    pub(super) sorts: bool,
+}
+
+/// What a select is grouped by.
+pub(super) struct Groups {
+    /// What flows into each expression.
+    pub(super) taints: Vec<Taint>,
+    /// Those that are columns; none with grouping sets.
+    pub(super) columns: Vec<Reference>,
+    /// Leaves of which something is computed in them that tells records apart.
+    pub(super) computed: BTreeSet<usize>,
 }
 
 impl Analysis<'_> {
@@ -42,16 +50,54 @@ impl Analysis<'_> {
         for aggregate in aggregates {
             self.fold(leaves.clone(), &aggregate.arguments)?;
             // One value for each row, in their order: what is joined to a record tells of it, too.
-            let arguments = &aggregate.arguments;
-            let collected = match aggregate.sorts {
-                true => !arguments.leaves.is_disjoint(leaves),
-                false => arguments.names_columns() && !leaves.is_empty(),
-            };
+            let collected = aggregate.arguments.names_columns() && !leaves.is_empty();
             if aggregate.collects && collected {
                 return unaccounted();
             }
         }
         Ok(())
+    }
+
+    /// The expressions of GROUP BY, and those of its columns that are plain references.
+    pub(super) fn groups(
+        &mut self,
+        groups: &mut [Node],
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+    ) -> Judged<Groups> {
+        let (mut taints, mut columns) = (Vec::new(), Vec::new());
+        let mut computed = BTreeSet::new();
+        let mut sets = false;
+        let mut queue: Vec<&mut Node> = groups.iter_mut().collect();
+        while let Some(node) = queue.pop() {
+            if matches!(node.node, Some(NodeEnum::GroupingSet(_))) {
+                sets = true;
+                if let Some(NodeEnum::GroupingSet(set)) = node.node.as_mut() {
+                    queue.extend(&mut set.content);
+                }
+                continue;
+            }
+            if let Some((item, column)) = scope.column(node) {
+                columns.push((item.alias.clone(), column.name.clone()));
+            } else if scope.names_column(node) == Some(false)
+                && let Some(output) = outputs.named(node)
+                && let Some(reference) = &output.reference
+            {
+                columns.push(reference.clone());
+            }
+            let named = outputs.named(node).filter(|_| scope.names_column(node) != Some(true));
+            let plain = named.map_or_else(|| scope.is_copy(node), |output| output.column.copied);
+            let taint = self.sort_key(node, outputs, (scope, "GROUP BY"))?;
+            if !plain {
+                self.spoil(&taint);
+                computed.extend(taint.few.union(&taint.identifiers));
+            }
+            taints.push(taint);
+        }
+        if sets {
+            columns.clear();
+        }
+        Ok(Groups { taints, columns, computed })
     }
 
     /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key,

@@ -366,7 +366,8 @@ pub(super) fn leaf_rows(
             copied: true,
             origin: Some(origin),
             link: None,
-            whose: false,
+            kind: None,
+            whose: BTreeSet::new(),
         }
     });
     let keys = build.subject().map(|subject| Key { leaf: index, column: subject.name.clone() });

@@ -10,7 +10,7 @@ use super::{
     carry::carry,
     field::written_names,
     from::{Star, rename},
-    grouping::{Aggregate, only_counts},
+    grouping::{Aggregate, Groups, only_counts},
     links::Links,
     optional::must_be_there,
     pick::certain,
@@ -313,7 +313,8 @@ impl Analysis<'_> {
         outputs: &Outputs,
         scope: &Scope<'_>,
     ) -> Judged<Clauses> {
-        let (groups, group_columns) = self.groups(&mut select.group_clause, outputs, scope)?;
+        let Groups { taints: groups, columns: group_columns, computed: grouped_by } =
+            self.groups(&mut select.group_clause, outputs, scope)?;
         if let Some(condition) = select.having_clause.as_deref_mut() {
             let taint = self.expression(condition, scope)?;
             self.predicate(&taint);
@@ -330,6 +331,8 @@ impl Analysis<'_> {
         }
         let around = mem::take(&mut self.computed);
         let mut sorts = self.order(&mut select.sort_clause, outputs, scope)?;
+        // The server may sort to find groups, and give the rows in that order.
+        sorts.extend(grouped_by);
         if !group_columns.is_empty() {
             self.group_dependents(select, outputs, scope, &group_columns);
         }
@@ -341,6 +344,8 @@ impl Analysis<'_> {
         }
         if plain {
             self.decisions.add(&outputs.whole());
+            let computed = outputs.computed();
+            sorts.extend(computed.few.union(&computed.identifiers));
         }
         let computed = mem::replace(&mut self.computed, around);
         scope.flows_in(&self.limits(select, scope.parent)?);
@@ -358,41 +363,6 @@ impl Analysis<'_> {
             single: BTreeSet::new(),
             links: Links::default(),
         })
-    }
-
-    /// The expressions of GROUP BY, and those of its columns that are plain references.
-    fn groups(
-        &mut self,
-        groups: &mut [Node],
-        outputs: &Outputs,
-        scope: &Scope<'_>,
-    ) -> Judged<(Vec<Taint>, Vec<Reference>)> {
-        let mut taints = Vec::new();
-        let mut columns = Vec::new();
-        let mut sets = false;
-        let mut queue: Vec<&mut Node> = groups.iter_mut().collect();
-        while let Some(node) = queue.pop() {
-            if matches!(node.node, Some(NodeEnum::GroupingSet(_))) {
-                sets = true;
-                if let Some(NodeEnum::GroupingSet(set)) = node.node.as_mut() {
-                    queue.extend(&mut set.content);
-                }
-                continue;
-            }
-            if let Some((item, column)) = scope.column(node) {
-                columns.push((item.alias.clone(), column.name.clone()));
-            } else if scope.names_column(node) == Some(false)
-                && let Some(output) = outputs.named(node)
-                && let Some(reference) = &output.reference
-            {
-                columns.push(reference.clone());
-            }
-            taints.push(self.sort_key(node, outputs, (scope, "GROUP BY"))?);
-        }
-        if sets {
-            columns.clear();
-        }
-        Ok((taints, columns))
     }
 
     /// ORDER BY; the leaves whose records it tells apart by more than the order of their keys.
@@ -444,7 +414,7 @@ impl Analysis<'_> {
 
     /// An expression of ORDER BY, GROUP BY or DISTINCT ON, which may name a result column or give
     /// its number. GROUP BY prefers the columns of the FROM clause, the others the result's.
-    fn sort_key(
+    pub(super) fn sort_key(
         &mut self,
         node: &mut Node,
         outputs: &Outputs,

@@ -8,7 +8,7 @@ use super::{Analysis, scope::Scope, select::Place, target::Outputs};
 use crate::{
     KeyType, ast,
     refusal::{Judged, not_understood},
-    taint::{Column, Key, Rows, Taint},
+    taint::{Column, Key, KeyKind, Rows, Taint},
 };
 
 impl Analysis<'_> {
@@ -54,7 +54,7 @@ impl Analysis<'_> {
             }
             None => (self.select(right, outer, arm_place)?, None),
         };
-        let mut rows = combined(&one, &two);
+        let mut rows = self.combined(&one, &two);
         let leaves = |rows: &Rows| rows.leaves().collect::<BTreeSet<usize>>();
         rows.padded = &leaves(&one) ^ &leaves(&two);
         rows.padded.extend(one.padded.union(&two.padded));
@@ -182,32 +182,63 @@ fn null(kind: KeyType) -> Node {
     ast::cast(ast::null(), ast::type_name("pg_catalog", kind.name(), &[], false))
 }
 
-fn combined(one: &Rows, two: &Rows) -> Rows {
-    let mut rows = Rows::default();
-    let open = one.open.is_some() || two.open.is_some();
-    if open || one.columns.len() != two.columns.len() {
-        let mut taint = Taint::default();
-        for side in [one, two] {
-            taint.add(&side.open.clone().unwrap_or_default());
-            for column in &side.columns {
-                taint.add(&column.taint);
+impl Analysis<'_> {
+    /// The visible columns of both arms together.
+    fn combined(&self, one: &Rows, two: &Rows) -> Rows {
+        let mut rows = Rows::default();
+        let open = one.open.is_some() || two.open.is_some();
+        if open || one.columns.len() != two.columns.len() {
+            let mut taint = Taint::default();
+            for side in [one, two] {
+                taint.add(&side.open.clone().unwrap_or_default());
+                for column in &side.columns {
+                    taint.add(&column.taint);
+                }
+            }
+            rows.open = Some(taint);
+            rows.names.clone_from(&one.names);
+            rows.names.extend(one.columns.iter().map(|column| column.name.clone()));
+            return rows;
+        }
+        for (left, right) in one.columns.iter().zip(&two.columns) {
+            let mut taint = left.taint.clone();
+            taint.add(&right.taint);
+            // Beside keys what is none, or is one of another kind, can be one that was chosen.
+            let kind = self.key_kind(left).filter(|kind| self.key_kind(right) == Some(*kind));
+            let free = taint.identifiers.is_empty();
+            let copied = left.copied && right.copied && (free || kind.is_some());
+            let whose = match kind {
+                Some(KeyKind::Subject) => &self.whose(left) | &self.whose(right),
+                Some(KeyKind::Record(..)) | None => BTreeSet::new(),
+            };
+            rows.columns.push(Column {
+                copied,
+                kind,
+                whose,
+                ..Column::computed(&left.name, taint)
+            });
+        }
+        rows
+    }
+
+    /// What a column is a key of.
+    fn key_kind(&self, column: &Column) -> Option<KeyKind> {
+        let Some(source) = column.source else { return column.kind };
+        let relation = self.leaves.get(source.leaf)?.relation;
+        match source.subject {
+            true => Some(KeyKind::Subject),
+            false => {
+                self.is_primary(source).then_some(KeyKind::Record(relation.oid, source.attribute))
             }
         }
-        rows.open = Some(taint);
-        rows.names.clone_from(&one.names);
-        rows.names.extend(one.columns.iter().map(|column| column.name.clone()));
-        return rows;
     }
-    for (left, right) in one.columns.iter().zip(&two.columns) {
-        let mut taint = left.taint.clone();
-        taint.add(&right.taint);
-        // Beside keys what is none can be one that was chosen.
-        let keys = [left, right].map(|column| !column.taint.identifiers.is_empty());
-        let copied = left.copied && right.copied && keys[0] == keys[1];
-        let is_whose =
-            |column: &Column| column.whose || column.source.is_some_and(|source| source.subject);
-        let whose = is_whose(left) && is_whose(right);
-        rows.columns.push(Column { copied, whose, ..Column::computed(&left.name, taint) });
+
+    /// The leaves whose subject a column is. Of one that is in several places, or of texts that a
+    /// collation may take for equal, nothing is known by it.
+    fn whose(&self, column: &Column) -> BTreeSet<usize> {
+        let Some(source) = column.source else { return column.whose.clone() };
+        let exact = self.leaves.get(source.leaf).is_some_and(|l| l.key_type != KeyType::Text);
+        let known = exact && !self.known.shared.contains(&source.leaf);
+        if known { BTreeSet::from([source.leaf]) } else { BTreeSet::new() }
     }
-    rows
 }

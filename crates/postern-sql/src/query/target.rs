@@ -178,7 +178,8 @@ impl Analysis<'_> {
         // both, where a common table is named twice.
         let source = found.and_then(|(_, column)| column.source);
         let link = found.and_then(|(_, column)| column.link);
-        let whose = found.is_some_and(|(_, column)| column.whose);
+        let kind = found.and_then(|(_, column)| column.kind);
+        let whose = found.map(|(_, column)| column.whose.clone()).unwrap_or_default();
         let origin = scope.copied(value).and_then(|column| column.origin);
         let copied = scope.is_copy(value);
         let mut taint = self.expression(value, scope)?;
@@ -190,7 +191,7 @@ impl Analysis<'_> {
         }
         let copied = copied || taint.identifiers.is_empty();
         Ok(Output {
-            column: Column { name, taint, source, copied, origin, link, whose },
+            column: Column { name, taint, source, copied, origin, link, kind, whose },
             reference,
         })
     }

@@ -31,8 +31,8 @@ pub(super) struct Windows {
 struct Built {
     /// Leaves whose rows it sees of one subject at a time.
     own: BTreeSet<usize>,
-    /// It sees rows of one subject at a time, of whichever arm of a UNION ALL.
-    whose: bool,
+    /// The leaves of a UNION ALL's arms of which it sees the rows of one subject at a time.
+    whose: BTreeSet<usize>,
     /// Its frame ends elsewhere than at the partition's ends or the row itself.
     framed: bool,
     /// Its frame reaches so far in values, not in rows: with `RANGE BETWEEN 1 FOLLOWING AND 1
@@ -113,7 +113,7 @@ impl Analysis<'_> {
         for node in &window.partition_clause {
             self.charge_names(scope)?;
             built.own.extend(self.subject_of(node, scope));
-            built.whose |= scope.column(node).is_some_and(|(_, column)| column.whose);
+            built.whose.extend(scope.column(node).iter().flat_map(|(_, column)| &column.whose));
         }
         for node in &window.order_clause {
             self.charge_names(scope)?;
@@ -140,9 +140,7 @@ impl Analysis<'_> {
         let base = if window.name.is_empty() { &window.refname } else { &window.name };
         let Built { own, whose, framed, reaches, ordered, sorted } =
             self.built(window, base, &self.windows.named, scope)?;
-        if !whose {
-            told_by_others(taint.leaves.union(&filters), scope)?;
-        }
+        told_by_others(taint.leaves.union(&filters), &whose, scope)?;
         let reached = if reaches && scope.records { ordered } else { BTreeSet::new() };
         let picks = framed || matches!(kind, Kind::Window | Kind::Collecting);
         self.charge_columns(scope)?;
@@ -184,9 +182,7 @@ impl Analysis<'_> {
         for node in window.partition_clause.iter_mut().chain(&mut window.order_clause) {
             let plain = scope.is_copy(sorted(node));
             let taint = self.expression(node, scope)?;
-            if !whose {
-                told_by_others(taint.leaves.iter(), scope)?;
-            }
+            told_by_others(taint.leaves.iter(), &whose, scope)?;
             self.spoil(&taint);
             self.tested.extend(&taint.sides);
             // Of a few rows any column tells which.
@@ -294,8 +290,12 @@ impl Analysis<'_> {
 
 /// Rows of one arm of a UNION ALL, which carry no key of a leaf of another, must not tell of it:
 /// that none of these is named by a window that sees both.
-fn told_by_others<'l>(mut named: impl Iterator<Item = &'l usize>, scope: &Scope<'_>) -> Judged<()> {
-    let padded = scope.padded();
+fn told_by_others<'l>(
+    mut named: impl Iterator<Item = &'l usize>,
+    whose: &BTreeSet<usize>,
+    scope: &Scope<'_>,
+) -> Judged<()> {
+    let padded = &scope.padded() - whose;
     if named.any(|leaf| padded.contains(leaf)) { Err(beside_windows()) } else { Ok(()) }
 }
 
