@@ -140,6 +140,8 @@ pub(crate) struct Analysis<'a> {
     parameter_uses: BTreeMap<usize, usize>,
     /// What decides in the select that is being analysed.
     decisions: Taint,
+    /// Where nothing is masked: leaves whose rows are sorted by protected columns.
+    sorted: BTreeSet<usize>,
     /// The protected table that is written.
     pub(crate) target: write::Target,
     pub(crate) checks: Checks,
@@ -230,6 +232,7 @@ impl<'a> Analysis<'a> {
             parameters: 0,
             parameter_uses: BTreeMap::new(),
             decisions: Taint::default(),
+            sorted: BTreeSet::new(),
             target: write::Target::default(),
             checks: Checks::default(),
             mask_checks: Vec::new(),

@@ -87,9 +87,13 @@ impl Analysis<'_> {
             }
             let named = outputs.named(node).filter(|_| scope.names_column(node) != Some(true));
             let plain = named.map_or_else(|| scope.is_copy(node), |output| output.column.copied);
+            let copy =
+                named.map_or_else(|| scope.source(node).is_some(), |o| o.column.source.is_some());
             let taint = self.sort_key(node, outputs, (scope, "GROUP BY"))?;
-            if !plain {
+            if !copy {
                 self.spoil(&taint);
+            }
+            if !plain {
                 computed.extend(taint.few.union(&taint.identifiers));
             }
             taints.push(taint);

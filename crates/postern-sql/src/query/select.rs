@@ -19,7 +19,7 @@ use super::{
     window::{WindowUse, Windows},
 };
 use crate::{
-    ast,
+    Mode, ast,
     refusal::{Judged, not_understood, too_many},
     taint::{Column, Key, Rows, Taint},
 };
@@ -331,7 +331,9 @@ impl Analysis<'_> {
         }
         let around = mem::take(&mut self.computed);
         let mut sorts = self.order(&mut select.sort_clause, outputs, scope)?;
-        // The server may sort to find groups, and give the rows in that order.
+        // How many groups there are hangs on it, and the server may sort to find them, and give the
+        // rows in that order.
+        self.pinned.extend(&grouped_by);
         sorts.extend(grouped_by);
         if !group_columns.is_empty() {
             self.group_dependents(select, outputs, scope, &group_columns);
@@ -345,7 +347,12 @@ impl Analysis<'_> {
         if plain {
             self.decisions.add(&outputs.whole());
             let computed = outputs.computed();
-            sorts.extend(computed.few.union(&computed.identifiers));
+            for output in outputs.columns.iter().filter(|output| output.column.source.is_none()) {
+                self.spoil(&output.column.taint);
+            }
+            let told: BTreeSet<usize> = &computed.few | &computed.identifiers;
+            self.pinned.extend(&told);
+            sorts.extend(told);
         }
         let computed = mem::replace(&mut self.computed, around);
         scope.flows_in(&self.limits(select, scope.parent)?);
@@ -407,6 +414,9 @@ impl Analysis<'_> {
         if !copy {
             self.singled.extend(&taint.windowed);
             self.computed.extend(&taint.plain);
+        }
+        if self.resolver.rules.mode == Mode::Accounted {
+            self.sorted.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
         }
         let computed = taint.identifiers.iter().filter(|_| !plain);
         Ok(taint.few.iter().chain(computed).copied().collect())

@@ -12,7 +12,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{Analysis, asked::beside_windows, grouping::unaccounted, scope::Scope};
 use crate::{
-    KeyType, ast,
+    KeyType, Mode, ast,
     functions::Kind,
     refusal::{Judged, not_understood},
     taint::Taint,
@@ -185,8 +185,12 @@ impl Analysis<'_> {
             told_by_others(taint.leaves.iter(), &whose, scope)?;
             self.spoil(&taint);
             self.tested.extend(&taint.sides);
-            // Of a few rows any column tells which.
+            // Of a few rows any column tells which; and where nothing is masked a rank compares
+            // protected values, of which the actor may have written one.
             self.pinned.extend(&taint.few);
+            if self.resolver.rules.mode == Mode::Accounted {
+                self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+            }
             if !plain {
                 // What is computed of keys can put any two records together: even a count says
                 // something of the other.

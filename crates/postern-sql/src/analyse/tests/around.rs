@@ -122,6 +122,9 @@ fn a_rank_by_what_is_computed_of_protected_columns_tells_of_others() {
         &[
             "SELECT id, rank() OVER (ORDER BY (created_at = now() AND email LIKE 'a%') DESC) FROM customers ORDER BY id LIMIT 1",
             "SELECT id, count(*) OVER (PARTITION BY email LIKE 'a%') FROM customers ORDER BY id LIMIT 1",
+            // Whoever can write a value ranks it.
+            "SELECT id, rank() OVER (ORDER BY name) FROM customers c WHERE created_at < now() ORDER BY id LIMIT 1",
+            "SELECT b.id FROM (SELECT id FROM customers WHERE created_at < now() ORDER BY name LIMIT 1) b WHERE b.id = 1",
             // The same by a sub-select: computed there, sorted there, or cut off there.
             "SELECT id, rank() OVER (ORDER BY s.one DESC) FROM (SELECT id, created_at = now() AND email LIKE 'a%' AS one FROM customers) s ORDER BY id LIMIT 1",
             "SELECT id, row_number() OVER () FROM (SELECT id FROM customers ORDER BY (created_at = now() AND email LIKE 'a%') DESC, id) c ORDER BY id LIMIT 1",
@@ -134,7 +137,8 @@ fn a_rank_by_what_is_computed_of_protected_columns_tells_of_others() {
         &["SELECT s.id, s.n FROM (SELECT q.id, count(*) FILTER (WHERE q.country = 'DE') OVER (ROWS UNBOUNDED PRECEDING) n FROM (SELECT id, country FROM customers ORDER BY id BETWEEN 7 AND 7 DESC, id) q) s ORDER BY s.id LIMIT 1".to_owned()],
     );
     for sql in [
-        "SELECT id, email, row_number() OVER (ORDER BY email) FROM customers",
+        "SELECT id, email, row_number() OVER (PARTITION BY id ORDER BY email) FROM customers",
+        "SELECT id, email FROM customers ORDER BY email LIMIT 20 OFFSET 20",
         "SELECT id, email FROM customers ORDER BY lower(email) LIMIT 20",
     ] {
         let told = judged(sql, Mode::Accounted);
@@ -256,6 +260,48 @@ fn an_absence_among_guesses_tells_of_each() {
         "SELECT c.id, t.id FROM customers c LEFT JOIN (SELECT * FROM tickets WHERE status = 'open') t ON t.customer_id = c.id".to_owned(),
     ] {
         let told = judged(&sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT "), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn how_many_groups_a_key_has_tells_what_they_are_computed_of() {
+    let letters = "customers c, generate_series(1, 8) p, generate_series(1, 126) g";
+    let letter = "CASE WHEN g < ascii(substr(c.email, p, 1)) THEN g END";
+    are_refused(
+        Mode::Accounted,
+        &[
+            format!(
+                "SELECT s.p, count(*) FROM (SELECT p, c.id FROM {letters} GROUP BY c.id, p, {letter}) s GROUP BY 1"
+            ),
+            format!(
+                "SELECT s.p, count(*) FROM (SELECT DISTINCT p, c.id, {letter} FROM {letters}) s GROUP BY 1"
+            ),
+            format!(
+                "SELECT s.id, count(*) OVER () FROM (SELECT c.id FROM {letters} GROUP BY c.id, p, {letter}) s LIMIT 1"
+            ),
+        ],
+    );
+    are_refused(
+        Mode::Restricted,
+        &[
+            "SELECT count(*) + 0 FROM (SELECT DISTINCT c.id, id BETWEEN 7 AND 7 AND country = 'DE' AND g = 1 FROM customers c, generate_series(1, 2) g) s",
+            "SELECT count(*) + 0 FROM (SELECT c.id FROM customers c, generate_series(1, 99) g GROUP BY c.id, CASE WHEN id BETWEEN 7 AND 7 AND g < ascii(country) THEN g END) s",
+        ].map(str::to_owned),
+    );
+    // At the top each row says whose it is; what a group computes of protected columns is masked,
+    // or a look-up.
+    let sql = "SELECT c.id, lower(c.email) FROM customers c GROUP BY c.id, lower(c.email)";
+    assert!(judged(sql, Mode::Restricted).contains("masked email"));
+    assert!(judged(sql, Mode::Accounted).contains("decided by public.customers.email"));
+    let distinct = "SELECT DISTINCT c.id, lower(c.email) FROM customers c";
+    assert!(judged(distinct, Mode::Restricted).contains("masked email"));
+    assert!(judged(distinct, Mode::Accounted).contains("decided by public.customers.email"));
+    for sql in [
+        "SELECT s.country, count(*) FROM (SELECT DISTINCT c.id, c.country FROM customers c) s GROUP BY 1",
+        "SELECT c.id, c.email, count(*) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY c.id, c.email",
+    ] {
+        let told = judged(sql, Mode::Restricted);
         assert!(told.starts_with("SELECT "), "{sql}: {told}");
     }
 }

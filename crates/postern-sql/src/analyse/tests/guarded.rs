@@ -350,8 +350,8 @@ fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
         "42501 unaccounted",
     );
     check_accounted(
-        "SELECT id, row_number() OVER (ORDER BY email) FROM customers",
-        "SELECT customers.id, pg_catalog.row_number() OVER (ORDER BY customers.email), customers.id AS pk_k1 FROM <public.customers b> customers
+        "SELECT id, row_number() OVER (PARTITION BY id ORDER BY email) FROM customers",
+        "SELECT customers.id, pg_catalog.row_number() OVER (PARTITION BY customers.id ORDER BY customers.email), customers.id AS pk_k1 FROM <public.customers b> customers
   2 columns, keys [0]
   public.customers
   decided by public.customers.email",
