@@ -64,8 +64,11 @@ impl Analysis<'_> {
             taint.identifiers.clear();
         }
         if aggregates {
-            // Of different values it collects what DISTINCT would show.
-            let collects = kind == Kind::Collecting && !call.agg_distinct;
+            // Of different values it collects what DISTINCT would show. With several fractions
+            // percentile_cont gives equal values that look different in the order of the rows.
+            let fraction = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
+            let several = call.agg_within_group && !call.args.iter().all(fraction);
+            let collects = (kind == Kind::Collecting || several) && !call.agg_distinct;
             self.aggregate(&taint, collects, scope)?;
             // It is of rows, whether it names a column or not.
             taint.local = true;

@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, scope::Scope, select::Reference, target::Outputs};
+use super::{
+    Analysis,
+    scope::Scope,
+    select::{Clauses, Reference},
+    target::Outputs,
+};
 use crate::{
-    ast,
+    Mode, ast,
     refusal::{Judged, refuse},
     taint::Taint,
 };
@@ -102,6 +107,19 @@ impl Analysis<'_> {
             columns.clear();
         }
         Ok(Groups { taints, columns, computed })
+    }
+
+    /// Where nothing is masked, what is grouped by protected columns, or different in them, is a
+    /// look-up by them: how many there are, and the order in which they are found, tell of them.
+    pub(super) fn groups_tell(&mut self, outputs: &Outputs, clauses: &Clauses) {
+        if self.resolver.rules.mode != Mode::Accounted {
+            return;
+        }
+        let different = clauses.distinct.then(|| outputs.whole());
+        for taint in clauses.groups.iter().chain(&different) {
+            self.spoil(taint);
+            self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+        }
     }
 
     /// `GROUP BY primary_key` lets other columns of the table be used; a leaf has no primary key,

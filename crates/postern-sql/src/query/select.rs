@@ -64,7 +64,7 @@ pub(super) type Reference = (String, String);
 pub(super) struct Clauses {
     pub(super) grouped: bool,
     /// Expressions of GROUP BY.
-    groups: Vec<Taint>,
+    pub(super) groups: Vec<Taint>,
     /// Alias and column of the group-by columns; empty with grouping sets.
     pub(super) group_columns: Vec<Reference>,
     /// DISTINCT without ON.
@@ -292,6 +292,9 @@ impl Analysis<'_> {
         };
         let (judged, windows) = self.lent(|own| &mut own.windows, windows, judge);
         let (outputs, clauses) = judged?;
+        if place != Place::Top || !windows.uses().is_empty() {
+            self.groups_tell(&outputs, &clauses);
+        }
         Ok((outputs, clauses, windows))
     }
 

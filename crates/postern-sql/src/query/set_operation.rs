@@ -208,7 +208,7 @@ impl Analysis<'_> {
             let free = taint.identifiers.is_empty();
             let copied = left.copied && right.copied && (free || kind.is_some());
             let whose = match kind {
-                Some(KeyKind::Subject) => &self.whose(left) | &self.whose(right),
+                Some(KeyKind::Subject) => &self.whose(left, one) | &self.whose(right, two),
                 Some(KeyKind::Record(..)) | None => BTreeSet::new(),
             };
             rows.columns.push(Column {
@@ -233,12 +233,13 @@ impl Analysis<'_> {
         }
     }
 
-    /// The leaves whose subject a column is. Of one that is in several places, or of texts that a
-    /// collation may take for equal, nothing is known by it.
-    fn whose(&self, column: &Column) -> BTreeSet<usize> {
+    /// The leaves whose subject a column of an arm is. Nothing is known of one that is in several
+    /// places or may be absent, nor by texts that a collation may take for equal.
+    fn whose(&self, column: &Column, arm: &Rows) -> BTreeSet<usize> {
         let Some(source) = column.source else { return column.whose.clone() };
         let exact = self.leaves.get(source.leaf).is_some_and(|l| l.key_type != KeyType::Text);
-        let known = exact && !self.known.shared.contains(&source.leaf);
+        let there = arm.certain.contains(&source.leaf);
+        let known = exact && there && !self.known.shared.contains(&source.leaf);
         if known { BTreeSet::from([source.leaf]) } else { BTreeSet::new() }
     }
 }

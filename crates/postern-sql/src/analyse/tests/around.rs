@@ -184,6 +184,15 @@ fn rows_of_one_arm_of_a_union_tell_of_no_other() {
             ));
         }
     }
+    all.extend(
+        [
+            // Keys of two kinds, and a subject that may be absent.
+            "SELECT s.* FROM (SELECT q.t, max(q.country) OVER (PARTITION BY q.w, q.x) n FROM (SELECT 0 t, c.id w, d.id x, d.country FROM customers c, customers d WHERE c.id = 2 UNION ALL SELECT 1, t.customer_id, t.id, NULL FROM tickets t WHERE t.customer_id = 2) q) s WHERE s.t = 1",
+            "SELECT count(DISTINCT q.id) FROM (SELECT id FROM customers WHERE country = 'DE' UNION ALL SELECT id FROM tickets) q",
+            "SELECT s.* FROM (SELECT q.t, max(q.country) OVER (PARTITION BY q.w) n FROM (SELECT 0 t, c.id w, d.country FROM customers d LEFT JOIN customers c ON c.id = d.id AND c.country = 'none' UNION ALL SELECT 1, c.id, NULL FROM tickets t LEFT JOIN customers c ON c.id = t.customer_id AND c.country = 'none') q) s WHERE s.t = 1",
+        ]
+        .map(str::to_owned),
+    );
     let number =
         guesses.replace("SELECT 0 t, id", "SELECT id").replace("SELECT 1, v.*", "SELECT v.*");
     all.push(format!("SELECT count(DISTINCT q) FROM {number}"));
@@ -280,6 +289,9 @@ fn how_many_groups_a_key_has_tells_what_they_are_computed_of() {
             format!(
                 "SELECT s.id, count(*) OVER () FROM (SELECT c.id FROM {letters} GROUP BY c.id, p, {letter}) s LIMIT 1"
             ),
+            format!("SELECT c.id, count(*) OVER () FROM {letters} GROUP BY c.id, p, {letter} LIMIT 1"),
+            "SELECT s.id, row_number() OVER () FROM (SELECT DISTINCT c.id, c.email FROM customers c) s LIMIT 1".to_owned(),
+            "SELECT c.id, row_number() OVER () FROM customers c GROUP BY c.id, c.email LIMIT 1".to_owned(),
         ],
     );
     are_refused(
@@ -294,6 +306,8 @@ fn how_many_groups_a_key_has_tells_what_they_are_computed_of() {
     let sql = "SELECT c.id, lower(c.email) FROM customers c GROUP BY c.id, lower(c.email)";
     assert!(judged(sql, Mode::Restricted).contains("masked email"));
     assert!(judged(sql, Mode::Accounted).contains("decided by public.customers.email"));
+    let plain = "SELECT DISTINCT c.id, c.email FROM customers c ORDER BY c.id LIMIT 10";
+    assert!(!judged(plain, Mode::Accounted).contains("decided"));
     let distinct = "SELECT DISTINCT c.id, lower(c.email) FROM customers c";
     assert!(judged(distinct, Mode::Restricted).contains("masked email"));
     assert!(judged(distinct, Mode::Accounted).contains("decided by public.customers.email"));
