@@ -67,6 +67,7 @@ fn main() -> anyhow::Result<()> {
                 let others =
                     others.iter().take(3).map(|o| format!("{} {:.3}", o.source, o.probability));
                 writeln!(stderr(), "  others: {}", others.collect::<Vec<_>>().join(", "))?;
+                writeln!(stderr(), "  unmet: {:?}", own.unmet)?;
             }
             methods[0].1.0.push(own);
             let customers = baselines::customers(&sample.leak, &by_value);
@@ -107,6 +108,7 @@ fn own(tracer: &mut Tracer, sample: &Sample) -> Outcome {
         named: trace.actors.iter().map(ToString::to_string).collect(),
         outside: trace.verdict == Verdict::Outside,
         narrowed: trace.verdict == Verdict::Narrowed,
+        unmet: trace.details.map_or_else(Vec::new, |details| details.unmet),
         ..Outcome::of(sample)
     }
 }

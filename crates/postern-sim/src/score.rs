@@ -1,5 +1,7 @@
 //! How well a method did, against the truth.
 
+use postern_trace::Condition;
+
 use crate::leaks::{Kind, LENGTHS, Sample};
 
 /// What a method said of one list, and what is true.
@@ -18,6 +20,8 @@ pub struct Outcome {
     pub outside: bool,
     /// Whether it names a few, of whom one may be the source.
     pub narrowed: bool,
+    /// The conditions for naming the first suspect that are not met.
+    pub unmet: Vec<Condition>,
 }
 
 impl Outcome {
@@ -33,6 +37,7 @@ impl Outcome {
             named: Vec::new(),
             outside: false,
             narrowed: false,
+            unmet: Vec::new(),
         }
     }
 
@@ -118,6 +123,18 @@ impl Scores {
         rings.fold(Share::default(), |share, outcome| {
             let named = outcome.sources.iter().filter(|source| outcome.named.contains(source));
             Share { hits: share.hits + named.count() as f64, of: share.of + outcome.sources.len() }
+        })
+    }
+
+    /// Among lists of one source that is the first suspect and was not named: how many there are,
+    /// and how many of them did not meet the condition, or no other than this one.
+    pub fn held_back(&self, condition: Condition, length: usize) -> (usize, usize, usize) {
+        let single = |k: Kind| k.is_guilty() && k != Kind::Ring;
+        let lists = self.chosen(single, Some(length));
+        let lists = lists.filter(|o| o.is_first_right() && o.named.is_empty());
+        lists.fold((0, 0, 0), |(all, by, only), o| {
+            let held = o.unmet.contains(&condition);
+            (all + 1, by + usize::from(held), only + usize::from(held && o.unmet.len() == 1))
         })
     }
 

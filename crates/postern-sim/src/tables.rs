@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use postern_trace::Condition;
+
 use crate::{
     leaks::{Kind, LENGTHS},
     score::{Scores, Share},
@@ -15,6 +17,7 @@ pub fn markdown(methods: &[(&str, Scores)]) -> String {
         kinds_table(&mut text, own);
         lengths_table(&mut text, own);
         needed_table(&mut text, own);
+        held_back_table(&mut text, own);
         reliability_table(&mut text, own);
     }
     text
@@ -124,6 +127,24 @@ fn needed_table(text: &mut String, scores: &Scores) {
             scores.rows_needed(kind, share).map_or("more".to_owned(), |rows| rows.to_string())
         };
         row(text, [kind.to_string(), cell(0.5), cell(0.9)]);
+    }
+    text.push('\n');
+}
+
+fn held_back_table(text: &mut String, scores: &Scores) {
+    text.push_str("### What held a name back (and nothing else did)\n\n");
+    let lengths = LENGTHS.map(|length| format!("{length} rows"));
+    let mut cells = vec![""];
+    cells.extend(lengths.iter().map(String::as_str));
+    head(text, &cells);
+    let lists = LENGTHS.map(|length| scores.held_back(Condition::Best, length).0.to_string());
+    row(text, std::iter::once("right suspects not named".to_owned()).chain(lists));
+    for condition in Condition::ALL {
+        let cell = |length: usize| {
+            let (_, by, only) = scores.held_back(condition, length);
+            format!("{by} ({only})")
+        };
+        row(text, std::iter::once(condition.as_str().to_owned()).chain(LENGTHS.map(cell)));
     }
     text.push('\n');
 }

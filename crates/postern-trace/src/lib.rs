@@ -45,6 +45,6 @@ mod tracks;
 
 pub use self::{
     leak::{Leak, LeakRow, ValueVersion},
-    outcome::{Details, Other, OtherSource, Rows, Scale, Step, Suspect, Trace, Verdict},
+    outcome::{Condition, Details, Other, OtherSource, Rows, Scale, Step, Suspect, Trace, Verdict},
     tracer::{TraceConfig, Tracer, trace},
 };

@@ -156,6 +156,61 @@ pub struct Trace {
     pub decide: Vec<String>,
 }
 
+/// What must hold of an account before it is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// It is part of the most probable explanation.
+    Best,
+    /// No more than three sources are needed to explain the list.
+    Few,
+    OpenPosterior,
+    ScepticalPosterior,
+    /// The posteriors suffice also if it may have been framed.
+    Framing,
+    /// The likelihood ratio against the best explanation without it.
+    Ratio,
+    /// Enough different customers speak for it.
+    Matches,
+    /// Enough kinds of evidence do.
+    Kinds,
+    /// No account looks so in an innocent leak.
+    Chance,
+    /// The same holds without any tenth of the rows.
+    Tenths,
+}
+
+impl Condition {
+    /// Every condition, those that are quick to check first.
+    pub const ALL: [Self; 10] = [
+        Self::Best,
+        Self::Few,
+        Self::OpenPosterior,
+        Self::ScepticalPosterior,
+        Self::Framing,
+        Self::Ratio,
+        Self::Matches,
+        Self::Kinds,
+        Self::Chance,
+        Self::Tenths,
+    ];
+
+    /// The condition's name in tables and in the JSON form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Best => "best explanation",
+            Self::Few => "few sources",
+            Self::OpenPosterior => "open posterior",
+            Self::ScepticalPosterior => "sceptical posterior",
+            Self::Framing => "framing excluded",
+            Self::Ratio => "likelihood ratio",
+            Self::Matches => "five customers",
+            Self::Kinds => "two kinds of evidence",
+            Self::Chance => "not by chance",
+            Self::Tenths => "without any tenth",
+        }
+    }
+}
+
 /// What speaks for and against an account.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Details {
@@ -177,6 +232,8 @@ pub struct Details {
     pub unexplained: usize,
     /// Customers taken in the same way who are not in the list yet: the next to be called.
     pub at_risk: Vec<Subject>,
+    /// Conditions for naming it that are not met.
+    pub unmet: Vec<Condition>,
 }
 
 /// How a case stands after some complaints.

@@ -16,7 +16,7 @@ use crate::{
 const LISTED: usize = 100_000;
 
 impl Case<'_> {
-    pub(super) fn details(&self, position: usize) -> Option<Details> {
+    pub(super) fn details(&self, weighed: &Weighed, position: usize) -> Option<Details> {
         let source = self.sources.get(position)?;
         let points = kinds::speaking(&self.model, source);
         let by_row = by_row(points.iter().copied());
@@ -43,6 +43,7 @@ impl Case<'_> {
             readings: points.iter().map(|point| Timestamp(point.seen.time)).collect(),
             unexplained: points.iter().filter(|point| point.seen.weak).count(),
             at_risk: self.at_risk(source),
+            unmet: self.unmet(weighed, position),
         })
     }
 

@@ -32,7 +32,7 @@ impl Case<'_> {
         }
         let suspects: Vec<Suspect> = suspects.into_iter().map(|(suspect, _)| suspect).collect();
         let why = words::why(verdict, suspects.first(), &names, &others, rows);
-        let details = first.and_then(|first| self.details(first));
+        let details = first.and_then(|first| self.details(weighed, first));
         let decide = if named || verdict == Verdict::Outside {
             Vec::new()
         } else {

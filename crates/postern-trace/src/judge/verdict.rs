@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Hypothesis, Weighed, Who, kinds};
-use crate::{Verdict, fit::Fit, innocent};
+use crate::{Condition, Verdict, fit::Fit, innocent};
 
 /// The bars of the design.
 pub(super) const POSTERIOR: f64 = 0.999;
@@ -27,6 +27,8 @@ const BEYOND_WORK: f64 = 100.0;
 const ALL: f64 = 0.8;
 /// Hypotheses without the account against which it is weighed again without a tenth of the rows.
 const RIVALS: usize = 6;
+/// Conditions that need no fit or simulation of their own: the first so many.
+const QUICK: usize = 8;
 
 impl Weighed {
     /// The posterior that the source at this position gave any of the rows, by both priors.
@@ -115,15 +117,20 @@ impl Case<'_> {
         hypothesis.log_ratio - (ordinary + others)
     }
 
-    /// The logarithm of the likelihood ratio of an account against the best rival of any kind. A
-    /// rival that needs several sources counts with its rarity; a framing limits every ratio.
+    /// The logarithm of the likelihood ratio of an account against the best rival of any kind; a
+    /// framing limits every ratio.
     pub(super) fn log_likelihood_ratio(&self, weighed: &Weighed, position: usize) -> f64 {
+        self.ratio_unframed(weighed, position).min(-self.framed(weighed, position).ln())
+    }
+
+    /// The same against every rival but a framing. One that needs several sources counts with its
+    /// rarity.
+    fn ratio_unframed(&self, weighed: &Weighed, position: usize) -> f64 {
         let (Some(with), Some(without)) = weighed.with_and_without(position) else {
             return f64::NEG_INFINITY;
         };
         let priors = self.priors(&[position]).0 - self.priors(&[]).0;
-        let ratio = with.flat + with.log_ratio - without.flat - without.log_ratio - priors;
-        ratio.min(-self.framed(weighed, position).ln())
+        with.flat + with.log_ratio - without.flat - without.log_ratio - priors
     }
 
     /// The verdict, and the positions of the accounts that are named or among which it is.
@@ -157,15 +164,43 @@ impl Case<'_> {
     }
 
     fn is_named(&self, weighed: &Weighed, best: &Hypothesis, position: usize) -> bool {
+        Condition::ALL.into_iter().all(|c| self.holds(c, weighed, best, position))
+    }
+
+    /// The conditions for naming an account that are not met. Of one that is improbable only those
+    /// that are quick to check are told.
+    pub(super) fn unmet(&self, weighed: &Weighed, position: usize) -> Vec<Condition> {
+        let Some(best) = weighed.best(|_| true) else { return Vec::new() };
+        let many = if weighed.both(position).0 >= 0.5 { Condition::ALL.len() } else { QUICK };
+        let unmet = Condition::ALL.into_iter().take(many);
+        unmet.filter(|c| !self.holds(*c, weighed, best, position)).collect()
+    }
+
+    fn holds(
+        &self,
+        condition: Condition,
+        weighed: &Weighed,
+        best: &Hypothesis,
+        position: usize,
+    ) -> bool {
         let Some(source) = self.sources.get(position) else { return false };
-        let both = weighed.both(position);
-        let framed = self.framed(weighed, position);
-        f64::min(both.0, both.1) * (1.0 - framed) >= POSTERIOR
-            && self.log_likelihood_ratio(weighed, position) >= RATIO.ln()
-            && kinds::matches(&source.tracks.best) >= MATCHES
-            && kinds::kinds(&self.model, source) >= KINDS
-            && self.p_value(weighed, position) <= P_VALUE
-            && self.survives(weighed, best, position)
+        let (open, sceptical) = weighed.both(position);
+        match condition {
+            Condition::Best => best.members.contains(&position),
+            Condition::Few => !weighed.crowded,
+            Condition::OpenPosterior => open >= POSTERIOR,
+            Condition::ScepticalPosterior => sceptical >= POSTERIOR,
+            Condition::Framing => {
+                let framed = self.framed(weighed, position);
+                f64::min(open, sceptical) * (1.0 - framed) >= POSTERIOR
+                    && self.log_likelihood_ratio(weighed, position) >= RATIO.ln()
+            }
+            Condition::Ratio => self.ratio_unframed(weighed, position) >= RATIO.ln(),
+            Condition::Matches => kinds::matches(&source.tracks.best) >= MATCHES,
+            Condition::Kinds => kinds::kinds(&self.model, source) >= KINDS,
+            Condition::Chance => self.p_value(weighed, position) <= P_VALUE,
+            Condition::Tenths => self.survives(weighed, best, position),
+        }
     }
 
     /// How probable it is that in an innocent leak some account looks as suspicious. A likelihood
