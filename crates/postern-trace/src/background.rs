@@ -92,6 +92,15 @@ impl Background {
         [even, popular, part(of(&self.squares), readers * readers)]
     }
 
+    /// By stratum: how much more of it than of all strata together somebody has who has so many
+    /// of its customers. Next to nothing of a stratum is nothing certain: half a customer is added.
+    pub(crate) fn leaning_strata(&self, have: &[f64]) -> Vec<f64> {
+        let all: f64 = self.sizes.iter().sum();
+        let had: f64 = have.iter().map(|have| have + 0.5).sum();
+        let both = have.iter().zip(&self.sizes);
+        both.map(|(have, size)| (have + 0.5) / had * all / size.max(1.0)).collect()
+    }
+
     /// `ln q0` of a row.
     pub(crate) fn log_elsewhere(&self, row: &Row) -> f64 {
         let wording = |versions: f64| (1.0 - self.error) / versions + self.error * self.chance;

@@ -73,6 +73,8 @@ pub(crate) struct Track {
     pub(crate) log_ratio: f64,
     /// By number, `ln (q / q0)`.
     pub(crate) rows: Vec<(usize, f64)>,
+    /// By stratum: how much more of it than of all strata together the source has.
+    pub(crate) leanings: Vec<f64>,
 }
 
 /// A source with all its tracks.
@@ -251,6 +253,8 @@ impl<'a> Candidate<'a> {
         let rows: Vec<(usize, f64)> = by_row.into_iter().filter_map(ratio).collect();
         let log_ratio =
             model.mixture.log_ratio(model.rows(), &grouped(rows.iter().map(|(_, ratio)| ratio)));
+        let strata = (0..).take(model.background.strata);
+        let of_strata = strata.map(|stratum| sizes.get(sketch.position, sketch.window, stratum));
         let choices = match (model.reasons, sketch.unexplained) {
             (false, _) => 0.0,
             (true, true) => UNEXPLAINED.ln(),
@@ -262,6 +266,7 @@ impl<'a> Candidate<'a> {
             log_prior: model.background.windows.log_prior(sketch.kind) + choices,
             log_ratio,
             rows,
+            leanings: model.background.leaning_strata(&of_strata.collect::<Vec<_>>()),
         }
     }
 
@@ -287,7 +292,8 @@ impl<'a> Candidate<'a> {
             let size = sizes.get(stratum).copied().unwrap_or(0.0);
             Some((number, model.log_row(row, explained, size)))
         };
-        Track { rows: by_row.into_iter().filter_map(ratio).collect(), ..Track::default() }
+        let rows = by_row.into_iter().filter_map(ratio).collect();
+        Track { rows, leanings: background.leaning_strata(&sizes), ..Track::default() }
     }
 
     /// By stratum: the share of its rows from elsewhere that would be of customers in this track.

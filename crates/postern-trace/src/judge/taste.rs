@@ -44,7 +44,7 @@ impl Case<'_> {
     pub(super) fn taste(&self, members: &[usize], position: usize, fit: &Fit) -> Hypothesis {
         let others = members.iter().copied().filter(|member| *member != position);
         let others: Vec<usize> = others.collect();
-        let (column, share) = self.preferred(position, fit);
+        let (column, shares) = self.preferred(position, fit);
         let columns: Vec<Column> = others
             .iter()
             .filter_map(|member| self.sources.get(*member))
@@ -54,32 +54,32 @@ impl Case<'_> {
         let fitted = fit.with(&columns.iter().collect::<Vec<_>>());
         let mut taste = self.hypothesis(&others, &fitted);
         let part = fitted.parts.last().copied().unwrap_or(0.0);
-        let accounts = others.iter().zip(&fitted.parts).filter(|(m, _)| self.is_account(**m));
-        let accounts: f64 = accounts.map(|(_, part)| part).sum();
-        let rest = self.model.list.rows.len() as f64 / self.model.rows() - accounts - part;
-        let factor = 1.0 + part / (share * rest).max(1e-9);
+        // Stratum by stratum, as Mantel and Haenszel pool them (Journal of the National Cancer
+        // Institute 22, 1959): what the list holds of other strata says nothing of a preference.
+        let factor = 1.0 + part / fitted.by_chance(&shares, fit.total()).max(1e-9);
         taste.log_ratio -= 0.5 * (factor.ln() / TASTE).powi(2);
         taste.taste = Some(position);
         taste
     }
 
-    /// What a source makes of the list that has customers of the account alone, and the share of
-    /// such a list that would be of them in any case.
-    fn preferred(&self, position: usize, fit: &Fit) -> (Column, f64) {
-        let Some(source) = self.sources.get(position) else { return (Vec::new(), 1.0) };
+    /// What a source makes of the list that has customers of the account alone, and by fitted row
+    /// the share of the rows of its stratum that would be of them in any case.
+    fn preferred(&self, position: usize, fit: &Fit) -> (Column, Vec<f64>) {
+        let Some(source) = self.sources.get(position) else {
+            return (Column::default(), Vec::new());
+        };
         let (model, mut track) = (&self.model, source.tracks.best.clone());
         let masses = source.candidate.masses(model, &track);
-        let mass = |subject: u32| {
+        let mass = |row: usize| {
+            let subject = model.list.rows.get(row).map_or(0, |row| row.subject);
             let stratum = usize::from(model.background.stratum(subject));
             masses.get(stratum).copied().unwrap_or(0.0).clamp(1e-6, 1.0)
         };
         for (row, ratio) in &mut track.rows {
             let copied = model.copied.get(*row).copied().unwrap_or(1.0);
-            let subject = model.list.rows.get(*row).map_or(0, |row| row.subject);
-            *ratio = (0.5 + 0.5 * copied).ln() - mass(subject).ln();
+            *ratio = (0.5 + 0.5 * copied).ln() - mass(*row).ln();
         }
-        let rows = &model.list.rows;
-        let share: f64 = rows.iter().map(|row| mass(row.subject)).sum();
-        (fit.column(&track), share / rows.len().max(1) as f64)
+        let shares = fit.numbers().iter().map(|row| mass(*row)).collect();
+        (fit.column(&track), shares)
     }
 }

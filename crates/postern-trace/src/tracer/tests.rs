@@ -340,6 +340,34 @@ fn a_buyers_filter_speaks_against_nobody() {
 }
 
 #[test]
+fn a_thief_of_one_language_is_named_also_within_a_list_of_all_languages() {
+    for seed in 0..3 {
+        let mut world = World::new(seed, 20_000);
+        for customer in 0..20_000 {
+            world.extra.push(Event::Subject(SubjectChange {
+                ts: Timestamp(0),
+                subject: subject(customer),
+                queue: None,
+                language: Some(["en", "fr", "de", "it", "pl"][customer % 5].into()),
+                tags: Vec::new(),
+            }));
+        }
+        let french: Vec<usize> = (0..20_000).filter(|customer| customer % 5 == 1).collect();
+        let taken = world.chance.sample(&french, 1_000);
+        for (number, customer) in taken.iter().enumerate() {
+            world.read("a3", number as i64 * 40 * MINUTE, &[*customer], Grade::Weak);
+        }
+        let mut rows = world.chance.sample(&taken, 25);
+        rows.extend(world.anybody(40));
+        let innocent = world.anybody(60);
+        let mut tracer = world.tracer();
+        let trace = tracer.trace(&leak(&rows));
+        assert_eq!(named(&trace), ["a3"], "{:?} {:?}", trace.suspects[0], trace.others);
+        assert_eq!(named(&tracer.trace(&leak(&innocent))), [""; 0]);
+    }
+}
+
+#[test]
 fn a_copy_of_one_moment_names_nobody_who_read_then() {
     let mut world = World::new(8, 20_000);
     for customer in 0..20_000_usize {
