@@ -80,6 +80,14 @@ pub(super) fn kinds(model: &Model<'_>, source: &Source<'_>) -> usize {
     .count()
 }
 
+/// Whether what an account gave is a choice of what it read: without a reason, or within some time.
+/// All that it read is at hand for whoever looks over its shoulder.
+pub(super) fn is_choice(model: &Model<'_>, source: &Source<'_>) -> bool {
+    let best = &source.tracks.best;
+    let points = speaking(model, source);
+    best.unexplained || best.window.0 > 0 || without_reason(source, &points) >= f64::ln(100.0)
+}
+
 /// How much the matched customers stand out among all that the account read by having no strong
 /// reason behind them.
 fn without_reason(source: &Source<'_>, points: &[&Point]) -> f64 {

@@ -66,7 +66,12 @@ impl Case<'_> {
     }
 
     fn framing(&self, with: &Hypothesis, position: usize, fit: &Fit) -> f64 {
+        // Beside another account, which may have added them, they must be a choice.
+        let beside = with.members.iter().any(|m| *m != position && self.is_account(*m));
+        let source = self.sources.get(position);
+        let is_choice = source.is_some_and(|source| kinds::is_choice(&self.model, source));
         if self.is_beyond_knowing(position)
+            && (!beside || is_choice)
             && self.beyond_work(with, position, fit) >= BEYOND_WORK.ln()
         {
             return FRAMED[3];
