@@ -178,7 +178,8 @@ impl Analysis<'_> {
 pub(super) fn beside_windows() -> Refusal {
     refusal(
         "folded_lookup",
-        "a window function over rows that are narrowed down to single records can't be accounted",
+        "a window function over rows that are narrowed down to single records, or compared by \
+         protected columns, can't be accounted",
         "leave the window function out, partition it by the customer's key, or narrow down to \
          customers (WHERE key IN (…)) in the same SELECT",
     )

@@ -38,8 +38,18 @@ impl<'a> Analysis<'a> {
         let mut needs = Needs::default();
         for column in columns {
             if shows_in(relation, &column.name, &rule.subject) {
+                if self.resolver.rules.mode == Mode::Restricted {
+                    return immutable(relation, &column.name);
+                }
                 // What is recorded of the row is whose it is, and not whose it was.
-                return immutable(relation, &column.name);
+                return refuse(
+                    "entitlement",
+                    format!(
+                        "column `{}` of `{}.{}` says whose the row is and can't be changed",
+                        column.name, relation.schema, relation.name
+                    ),
+                    "leave it out of SET, or change it as a role that is passed through",
+                );
             }
             let found = rule.update.iter().find(|update| update.column == column.name);
             let reach = found.map_or(Reach::Refuse, |update| update.reach);
