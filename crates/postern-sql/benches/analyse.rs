@@ -10,6 +10,10 @@ mod cpu;
 #[path = "shared/rules.rs"]
 mod rules;
 
+/// That of the gateway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// As an object-relational mapper writes it: every column by its full name, with an alias.
 const JOIN: &str = "SELECT \"tickets\".\"id\" AS \"t0_c0\", \"tickets\".\"customer_id\" AS \
     \"t0_c1\", \"tickets\".\"number\" AS \"t0_c2\", \"tickets\".\"body\" AS \"t0_c3\", \
