@@ -69,6 +69,7 @@ impl Keeper {
             };
             // What the old one says may not be true any more, so that nothing is judged by it.
             self.catalogue.send_replace(None);
+            self.looked.saw(None, self.generation);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "no statement of a judged role runs until the database can be read again"
@@ -94,6 +95,7 @@ impl Keeper {
         let reader = declining(&mut self.proofs, prepare).await??;
         let read = remembering(read, &mut self.identities, &settings.tables);
         publish(&self.catalogue, &mut self.generation, read);
+        self.looked.saw(probe.moment(), self.generation);
         let catalogue = Freshness {
             client: &probing,
             probe: &mut probe,
@@ -145,6 +147,7 @@ impl Freshness<'_> {
                 let read = remembering(read, self.identities, self.tables);
                 publish(self.present, self.generation, read);
             }
+            self.looked.saw(self.probe.moment(), *self.generation);
             self.looked.ended();
             for request in asked {
                 request.answer(*self.generation);
@@ -256,11 +259,10 @@ async fn open(
     upstream: &Upstream,
 ) -> Result<(Client, Connection<BoxedStream, NoTlsStream>), KeepError> {
     let mut config = tokio_postgres::Config::new();
-    config
-        .user(&upstream.user)
-        .dbname(&upstream.database)
-        .application_name("postern")
-        .options("-c search_path=pg_catalog -c statement_timeout=5s -c client_min_messages=error");
+    config.user(&upstream.user).dbname(&upstream.database).application_name("postern").options(
+        "-c search_path=pg_catalog -c statement_timeout=5s -c client_min_messages=error \
+             -c default_transaction_isolation=read\\ committed",
+    );
     if let Some(password) = &upstream.password {
         config.password(password.expose());
     }

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     Role, SessionInfo,
-    freshness::{Due, LOOK, Look, Present},
+    freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
     login::{self, LoggedIn},
@@ -30,7 +30,10 @@ use crate::{
     upstream::{self, BoxedStream},
 };
 
+mod proving;
 mod recording;
+
+use self::proving::Proving;
 
 /// Bytes for one side that may wait before the other side is read no further.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
@@ -115,8 +118,7 @@ struct Connection<'a> {
     latest: Vec<Effect>,
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
-    /// The look at the catalogue before a statement is judged.
-    look: Look,
+    proving: Proving,
     /// The gateway stops: the connection ends when it is idle.
     draining: bool,
     /// Nothing more is handled.
@@ -188,16 +190,14 @@ pub(crate) async fn serve(
         Kind::Restricted | Kind::Accounted => shared.reasons.activate(&actor).await,
     };
     let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
-    let (kind, limits) = (role.kind, shared.settings.limits.hold);
-    let proves = !shared.settings.tables.is_empty();
-    let profile = Profile { actor: actor.clone(), role: role_name, kind, key_sets, proves, limits };
+    let session = session(shared, (&actor, role_name, role.kind), key_sets);
     let mut connection = Connection {
         shared,
         number,
         actor: actor.clone(),
         wary: shared.stops.of(&actor, &role.budgets),
         role,
-        session: Session::new(Arc::new(profile)),
+        session,
         client: Side::new(logged_in.client, logged_in.client_buffer),
         server: Side::new(server.stream, server.buffer),
         frames: FrameReader::new(shared.settings.limits.message_bytes_max),
@@ -214,7 +214,7 @@ pub(crate) async fn serve(
         effects: VecDeque::new(),
         latest: Vec::new(),
         reading: false,
-        look: Look::new(proves),
+        proving: Proving::new(shared),
         draining: false,
         ending: false,
     };
@@ -227,6 +227,17 @@ pub(crate) async fn serve(
     drop(registered);
     shared.note(Note::LoggedOut { actor, connection: number });
     result
+}
+
+fn session(
+    shared: &Shared,
+    (actor, role, kind): (&Actor, Arc<str>, Kind),
+    key_sets: Arc<[ReasonSet]>,
+) -> Session {
+    let (actor, limits) = (actor.clone(), shared.settings.limits.hold);
+    let proves = !shared.settings.tables.is_empty();
+    let profile = Profile { actor, role, kind, key_sets, proves, moments: proves, limits };
+    Session::new(Arc::new(profile))
 }
 
 impl Connection<'_> {
@@ -280,8 +291,11 @@ impl Connection<'_> {
     /// Handles whole messages as long as the session wants them.
     async fn handle_buffered(&mut self) -> Result<(), ConnectionError> {
         while !self.reading {
-            let mut input = None;
-            if self.session.wants_server() && self.client.output.len() < WAITING_BYTES_MAX {
+            let mut input = self.proving.proven();
+            if input.is_none()
+                && self.session.wants_server()
+                && self.client.output.len() < WAITING_BYTES_MAX
+            {
                 let frame = self.frames.next(&mut self.server.input);
                 input = frame.map_err(ConnectionError::ServerFrame)?.map(Input::Server);
             }
@@ -309,19 +323,12 @@ impl Connection<'_> {
                 return Ok(());
             }
         }
+        // The server has said no more: what is wanted does not wait for it.
+        self.prove_wanted();
         if self.draining && !self.reading && self.session.is_idle() {
             self.last_word(&Failure::ShuttingDown).await;
         }
         Ok(())
-    }
-
-    /// Whether the client's next message waits for a look at the catalogue.
-    fn looks_first(&mut self) -> bool {
-        let due = self.look.is_due(self.client.input.first(), &self.shared.looked);
-        if due == Due::Now {
-            self.shared.prove(LOOK, self.sender.clone());
-        }
-        due != Due::No
     }
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
@@ -365,7 +372,8 @@ impl Connection<'_> {
             Effect::Hold(hold) => self.record(hold),
             Effect::Tell(hold) => self.tell(hold),
             Effect::Ask { question, searches, writes } => self.ask(question, searches, writes),
-            Effect::Prove { proof } => self.shared.prove(proof, self.sender.clone()),
+            Effect::Prove { proof } => self.prove(proof),
+            Effect::Moment { proof, moment } => self.moment(proof, moment.as_deref()),
             Effect::Release { hold, rows } => {
                 let waits = self.receipt.take();
                 let (buffer, receipt) = waits.ok_or(WrongReceipt::Named { named: hold })?;
@@ -411,7 +419,7 @@ impl Connection<'_> {
             Command::Recorded { hold, result } => self.recorded(hold, result).await,
             Command::Asked { question, result } => self.asked(question, result).await,
             Command::Proven { proof: LOOK, .. } => {
-                self.look.ended();
+                self.proving.looked();
                 Ok(())
             }
             Command::Proven { proof, generation } => {

@@ -6,12 +6,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use postern_session::MOMENT_SQL;
 use postern_sql::{Catalogue, VERSION_SQL};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Statement};
@@ -20,10 +21,6 @@ use crate::{
     catalogue::{self, KeepError},
     registry::Command,
 };
-
-/// What the server answers while nothing has been written anywhere.
-const MOMENT_SQL: &str = "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() \
-                          THEN pg_catalog.pg_current_snapshot()::pg_catalog.text END";
 
 /// The catalogue that statements are judged by.
 #[derive(Debug, Clone)]
@@ -41,6 +38,14 @@ pub(crate) struct Present {
 pub(crate) struct Looked {
     since: Instant,
     micros: AtomicU64,
+    moment: RwLock<Option<Moment>>,
+}
+
+/// The generation that the catalogue has wherever the server tells this moment.
+#[derive(Debug)]
+struct Moment {
+    text: String,
+    generation: u64,
 }
 
 impl Looked {
@@ -48,7 +53,22 @@ impl Looked {
     const AGE_MAX: Duration = Duration::from_millis(2);
 
     pub(crate) fn new() -> Self {
-        Self { since: Instant::now(), micros: AtomicU64::new(0) }
+        Self { since: Instant::now(), micros: AtomicU64::new(0), moment: RwLock::new(None) }
+    }
+
+    /// What the last probe saw; `None` where no moment says anything.
+    pub(crate) fn saw(&self, text: Option<&str>, generation: u64) {
+        let known = |known: &Moment| known.generation == generation && Some(&*known.text) == text;
+        let mut moment = self.moment.write().unwrap_or_else(PoisonError::into_inner);
+        if !moment.as_ref().is_some_and(known) {
+            *moment = text.map(|text| Moment { text: text.to_owned(), generation });
+        }
+    }
+
+    /// The catalogue's generation at a moment that the server has told, if it is known.
+    pub(crate) fn generation(&self, text: &str) -> Option<u64> {
+        let moment = self.moment.read().unwrap_or_else(PoisonError::into_inner);
+        moment.as_ref().filter(|known| known.text == text).map(|known| known.generation)
     }
 
     pub(crate) fn ended(&self) {
@@ -159,6 +179,11 @@ impl Probe {
         let mut probe = Self { moment, version, seen: None, seen_version: String::new() };
         let catalogue = probe.read(client).await?;
         Ok((probe, catalogue))
+    }
+
+    /// The moment at which the catalogue was last seen.
+    pub(crate) fn moment(&self) -> Option<&str> {
+        self.seen.as_deref()
     }
 
     /// What is new since the last time; `None` where the catalogue is what it was at some moment

@@ -16,6 +16,7 @@ use crate::{
     copy::CopyIn,
     expect::Expect,
     judge::{Planned, Refused},
+    moment::Part,
     named::rejudged,
     portal::{NOTHING, Portal, Prepared, Run, UpstreamName},
     session::{REFUSED_SQL, to_server},
@@ -55,6 +56,7 @@ impl Session {
             Frontend::Execute(execute) => self.execute(frame, &execute, effects),
             Frontend::Close(target) => self.close_name(target, effects),
             Frontend::Flush => {
+                self.ask_moment(effects);
                 to_server(frame.raw(), effects);
                 Ok(())
             }
@@ -87,6 +89,9 @@ impl Session {
                 return self.refuse_query(&refused.refusal, effects);
             }
         };
+        if planned.iter().any(|plan| plan.depends()) {
+            self.prepare_moment(effects)?;
+        }
         let empty = [Arc::new(Planned::empty())];
         let planned = if planned.is_empty() { &empty } else { planned };
         let mut sent = Vec::with_capacity(planned.len());
@@ -122,11 +127,14 @@ impl Session {
             self.steps.push_back(Step::End);
             return Ok(());
         }
-        let (texts, runs): (Vec<String>, VecDeque<Run>) = sent.into_iter().unzip();
+        let asks = self.moment_behind(&sent);
+        let (mut texts, runs): (Vec<String>, VecDeque<Run>) = sent.into_iter().unzip();
+        texts.extend(asks.clone());
         let mut bytes = BytesMut::new();
         encode::query(&mut bytes, &texts.join(";\n"))?;
         to_server(&bytes, effects);
         self.expected.push_back(Expect::Simple(runs));
+        self.expected.extend(asks.map(|_| Expect::Moment(Part::Execute)));
         self.expected.push_back(Expect::QueryReady);
         Ok(())
     }
@@ -246,6 +254,9 @@ impl Session {
             Ok(plan) => plan,
             Err(failure) => return self.refuse_in_order(&failure, effects),
         };
+        if plan.depends() {
+            self.prepare_moment(effects)?;
+        }
         if let Planned::Guarded(plan) = &*plan
             && let Err(refused) = plan.takes_types(&parse.types)
         {
@@ -482,6 +493,9 @@ impl Session {
         encode::execute(&mut bytes, &upstream)?;
         to_server(&bytes, effects);
         self.sends(&portal);
+        if self.unproven(&portal).is_some() {
+            self.needs_moment();
+        }
         self.await_copy(&portal);
         let undo = self.change(&portal);
         self.expected.push_back(Expect::Execute(Run::new(portal, undo)));

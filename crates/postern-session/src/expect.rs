@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::BytesMut;
 
 use crate::{
+    moment::Part,
     portal::{Portal, Prepared, Run},
     proof::Judgement,
     weight::KeptPlan,
@@ -45,6 +46,8 @@ pub(crate) enum Expect {
         /// By a Query message.
         query: bool,
     },
+    /// A part of the question for the moment; no answer to it is passed on.
+    Moment(Part),
     /// What ends a Query message.
     QueryReady,
     /// What answers a Sync message.
@@ -80,6 +83,7 @@ impl Expect {
             | Self::CloseStatement(_)
             | Self::ClosePortal(_)
             | Self::Refusal { .. }
+            | Self::Moment(_)
             | Self::QueryReady
             | Self::SyncReady => (None, None),
         };

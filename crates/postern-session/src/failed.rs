@@ -8,7 +8,7 @@ use postern_wire::{ReportFields, SqlState};
 
 use crate::{
     ClientFacing, Effect, Session, copy::CopyIn, expect::Expect, hold::LookupTouch, judge::Planned,
-    named::About, portal::Run, scrub::scrub, server::Handled,
+    moment::Part, named::About, portal::Run, scrub::scrub, server::Handled,
 };
 
 impl Session {
@@ -19,6 +19,9 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> Handled {
         let is_fatal = matches!(fields.severity(), Some("FATAL" | "PANIC"));
+        if self.failed_moment() && !is_fatal {
+            return Ok(());
+        }
         if !is_fatal {
             self.gate(effects);
         }
@@ -78,7 +81,8 @@ impl Session {
             Some(_) => false,
         };
         while let Some(expect) = self.expected.pop_front() {
-            if matches!(expect, Expect::SyncReady) || query && expect.is_ready() {
+            let ends = matches!(expect, Expect::SyncReady | Expect::Moment(Part::Ready));
+            if ends || query && expect.is_ready() {
                 self.expected.push_front(expect);
                 return dropped;
             }
@@ -117,6 +121,7 @@ impl Session {
             | Expect::DescribePortal(_)
             | Expect::DescribeOwn(_)
             | Expect::Refusal { .. }
+            | Expect::Moment(_)
             | Expect::QueryReady
             | Expect::SyncReady => {}
         }

@@ -25,6 +25,7 @@ mod expect;
 mod failed;
 mod hold;
 mod judge;
+mod moment;
 mod named;
 mod outbox;
 mod portal;
@@ -43,6 +44,7 @@ pub use self::{
     error::{ClientFacing, ErrorKind, Failure},
     hold::{HeldRow, Hold, LookupTouch, Shown, ShownLeaf, Touch},
     judge::{Judge, Judged, Planned, PlannedCopy, PlannedGuarded, PlannedNamed, Refused},
+    moment::MOMENT_SQL,
     profile::{
         ColumnSettings, HoldLimits, Kind, Profile, ReasonGrade, ReasonSettings, TableSettings,
         plan_rules,

@@ -356,6 +356,9 @@ impl Session {
         if let Planned::Plain(plain) = &*portal.plan
             && portal.about.is_none()
         {
+            if matches!(plain.effect, Effect::Deallocate | Effect::Discard) {
+                self.moments.forget();
+            }
             return match plain.effect {
                 Effect::Deallocate => Undo::Statements(std::mem::take(&mut self.statements)),
                 Effect::CloseAll => Undo::Portals(std::mem::take(&mut self.portals)),

@@ -85,6 +85,11 @@ impl Outbox {
         self.queued_bytes
     }
 
+    /// How many gates there were.
+    pub(crate) fn gates(&self) -> u64 {
+        self.gates
+    }
+
     pub(crate) fn is_discarding(&self) -> bool {
         self.discarding
     }

@@ -60,6 +60,8 @@ pub struct Profile {
     /// Whether something is protected, so that nothing leaves before it is proven that it was
     /// judged by the catalogue under which it ran.
     pub proves: bool,
+    /// Whether the server is asked for the moment behind each statement ([`crate::MOMENT_SQL`]).
+    pub moments: bool,
     /// How much may be held.
     pub limits: HoldLimits,
 }

@@ -128,6 +128,7 @@ impl Session {
     /// Has the server answer what it has, so that it can be proven, without a Sync.
     pub(crate) fn flush_server(&mut self, effects: &mut Vec<Effect>) {
         if !std::mem::replace(&mut self.flushed, true) {
+            self.ask_moment(effects);
             let mut bytes = BytesMut::new();
             encode::flush(&mut bytes);
             crate::session::to_server(&bytes, effects);

@@ -9,6 +9,7 @@ use crate::{
     expect::Expect,
     hold::{Held, HeldRow, LookupTouch, Relied, Touch},
     judge::{Planned, PlannedGuarded},
+    moment::Part,
     portal::{Portal, Run},
     scrub::scrub,
 };
@@ -45,6 +46,13 @@ impl Session {
 
     fn answer(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
         match Backend::parse(frame)? {
+            Backend::DataRow(row) if self.tells_moment() => self.moment(&row, effects),
+            Backend::RowDescription(_) if self.tells_moment() => Ok(()),
+            Backend::CommandComplete(_) if self.answers_moment(Part::Execute) => Ok(()),
+            Backend::ParseComplete if self.answers_moment(Part::Parse) => Ok(()),
+            Backend::BindComplete if self.answers_moment(Part::Bind) => Ok(()),
+            Backend::CloseComplete if self.answers_moment(Part::Close) => Ok(()),
+            Backend::ReadyForQuery(_) if self.answers_moment(Part::Ready) => Ok(()),
             Backend::DataRow(row) => self.row(frame, &row, effects),
             Backend::RowDescription(columns) => self.described(frame, &columns, effects),
             Backend::ParameterDescription(types) => self.parameters(frame, &types, effects),

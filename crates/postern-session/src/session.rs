@@ -17,6 +17,7 @@ use crate::{
     expect::Expect,
     hold::{Held, Relied},
     judge::{PlannedGuarded, Refused},
+    moment::Moments,
     outbox::Outbox,
     portal::{Portal, Prepared, UpstreamName},
     proof::Judgement,
@@ -98,6 +99,10 @@ pub enum Effect {
     /// Find out, from now on, which generation of the catalogue is the present one, and come back
     /// with [`Input::Proven`].
     Prove { proof: u64 },
+    /// The server told behind all gates up to this one at which moment it was (`None`: this says
+    /// nothing). Where it is a moment at which the catalogue was seen, come back with
+    /// [`Input::Proven`]; else find out.
+    Moment { proof: u64, moment: Option<Arc<str>> },
     /// The first rows of the hold that was recorded go to the client, by its receipt.
     Release { hold: u64, rows: usize },
     /// Tell the ledger that a statement was refused.
@@ -155,6 +160,8 @@ pub struct Session {
     pub(crate) writes: Vec<Arc<Judgement>>,
     /// The server has been told to answer them.
     pub(crate) flushed: bool,
+    /// What the server is asked for behind statements that are to be proven.
+    pub(crate) moments: Moments,
     /// Notices that came before the gate of their statement.
     pub(crate) early: BytesMut,
     /// The transaction status of the last ReadyForQuery.
@@ -196,6 +203,7 @@ impl Session {
             steps: VecDeque::new(),
             writes: Vec::new(),
             flushed: false,
+            moments: Moments::new(),
             early: BytesMut::new(),
             status: TransactionStatus::Idle,
             wrote: false,

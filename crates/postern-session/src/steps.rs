@@ -94,6 +94,7 @@ impl Session {
 
     /// The client's Sync, or the one at the end of its Query message.
     pub(crate) fn synced(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
+        self.ask_moment(effects);
         self.skipping = false;
         self.writes.clear();
         to_server(bytes, effects);

@@ -23,6 +23,7 @@ mod copies;
 mod cuts;
 mod holds;
 mod kept;
+mod moments;
 mod names;
 mod passed_through;
 mod proofs;
@@ -64,6 +65,7 @@ impl Table {
             kind,
             key_sets: Arc::<[ReasonSet]>::from(key_sets),
             proves,
+            moments: false,
             limits: HoldLimits { rows_max: 3, ..HoldLimits::default() },
         };
         Self {
@@ -282,6 +284,9 @@ fn tell(effect: &Effect) -> Vec<String> {
             vec![format!("tell {}", told.chain(asked).collect::<Vec<_>>().join(" "))]
         }
         Effect::Ask { searches, .. } => vec![format!("ask {searches}")],
+        Effect::Moment { proof, moment } => {
+            vec![format!("moment {proof}: {}", moment.as_deref().unwrap_or("none"))]
+        }
         Effect::Prove { proof } => vec![format!("prove {proof}")],
         Effect::Release { hold, rows } => vec![format!("release {hold}: {rows}")],
         Effect::Refused(refused) => vec![format!("refused by {}", refused.refusal.rule)],

@@ -31,6 +31,14 @@ async fn world() -> World {
     world
 }
 
+/// A client whose session has the server tell the moment behind each statement: from its second
+/// statement on.
+async fn telling(world: &World) -> Client {
+    let ana = world.client("ana").await;
+    ana.simple_query("SELECT 1").await.unwrap();
+    ana
+}
+
 /// A statement of `client` meets `ddl`, which is committed while the statement waits for its lock.
 async fn race<T: Send + 'static>(
     world: &World,
@@ -56,7 +64,7 @@ async fn simple(client: Client, sql: &'static str) -> (Client, Result<Vec<Vec<St
 async fn tables_swapped_by_name_show_nothing() {
     let world = world().await;
     let sql = "SELECT id, email FROM notes WHERE id = 2";
-    let ana = world.client("ana").await;
+    let ana = telling(&world).await;
     let (ana, answer) = race(&world, SWAP, simple(ana, sql)).await;
     assert_eq!(answer, Err("40001".to_owned()));
     // The next try is judged by the catalogue as it is now: what is called customers is protected.
@@ -71,7 +79,7 @@ async fn columns_that_swap_names_show_nothing() {
     let ddl = "ALTER TABLE customers RENAME id TO aside;
                ALTER TABLE customers RENAME email TO id;
                ALTER TABLE customers RENAME aside TO email";
-    let ana = world.client("ana").await;
+    let ana = telling(&world).await;
     let (_, answer) = race(&world, ddl, simple(ana, "SELECT id FROM customers LIMIT 5")).await;
     assert_eq!(answer, Err("40001".to_owned()));
 }
@@ -80,7 +88,7 @@ async fn columns_that_swap_names_show_nothing() {
 async fn a_view_that_is_replaced_shows_nothing() {
     let world = world().await;
     let ddl = "CREATE OR REPLACE VIEW public_notes AS SELECT id, email FROM customers";
-    let ana = world.client("ana").await;
+    let ana = telling(&world).await;
     let sql = "SELECT id, email FROM public_notes WHERE id = 2";
     let (_, answer) = race(&world, ddl, simple(ana, sql)).await;
     assert_eq!(answer, Err("40001".to_owned()));
@@ -89,12 +97,42 @@ async fn a_view_that_is_replaced_shows_nothing() {
 #[tokio::test]
 async fn a_statement_prepared_before_a_change_shows_nothing_after_it() {
     let world = world().await;
-    let ana = world.client("ana").await;
+    let ana = telling(&world).await;
     let statement = ana.prepare("SELECT id, email FROM notes WHERE id = 2").await.unwrap();
     assert_eq!(ana.query(&statement, &[]).await.unwrap().len(), 1);
     world.postgres.psql_in("support", SWAP).unwrap();
     let error = ana.query(&statement, &[]).await.unwrap_err();
     assert!(matches!(code(&error), "40001" | "0A000"), "{error}");
+}
+
+/// The moment of a transaction that keeps its snapshot is that of its beginning, under which the
+/// catalogue was what it is no more.
+#[tokio::test]
+async fn a_transaction_with_an_old_snapshot_shows_nothing_after_a_change() {
+    let world = world().await;
+    let ana = telling(&world).await;
+    let sql = "SELECT id, email FROM notes WHERE id = 2";
+    ana.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    // Takes the snapshot, and no lock on what is swapped.
+    assert_eq!(rows(&ana.simple_query("SELECT 1").await.unwrap()), [["1"]]);
+    let (_, answer) = race(&world, SWAP, simple(ana, sql)).await;
+    assert_eq!(answer, Err("40001".to_owned()));
+}
+
+/// What drops all prepared statements drops the gateway's own with them.
+#[tokio::test]
+async fn what_drops_all_statements_leaves_a_session_that_goes_on() {
+    let world = world().await;
+    let ana = telling(&world).await;
+    for drops in ["DEALLOCATE ALL", "DISCARD ALL", "SELECT 1; DEALLOCATE ALL; SELECT 2"] {
+        for _ in 0..2 {
+            ana.simple_query(drops).await.unwrap();
+            let answer = ana.simple_query("SELECT id, email FROM notes WHERE id = 2").await;
+            assert_eq!(rows(&answer.unwrap()), [["2", "note2"]], "{drops}");
+            let row = ana.query_one("SELECT name FROM notes WHERE id = 2", &[]).await.unwrap();
+            assert_eq!(row.get::<_, String>(0), "Note", "{drops}");
+        }
+    }
 }
 
 #[tokio::test]
