@@ -7,8 +7,16 @@ use postern_sql::LookupKind;
 use postern_wire::{ReportFields, SqlState};
 
 use crate::{
-    ClientFacing, Effect, Session, copy::CopyIn, expect::Expect, hold::LookupTouch, judge::Planned,
-    moment::Part, named::About, portal::Run, scrub::scrub, server::Handled,
+    ClientFacing, Effect, Session,
+    copy::CopyIn,
+    expect::Expect,
+    hold::LookupTouch,
+    judge::{Planned, PlannedGuarded},
+    moment::Part,
+    named::About,
+    portal::Run,
+    scrub::scrub,
+    server::Handled,
 };
 
 impl Session {
@@ -29,6 +37,7 @@ impl Session {
         let mut guarded = self.wrote;
         let mut refusal = None;
         let mut missing = None;
+        let mut alike = None;
         self.copy_in = CopyIn::No;
         let mut dropped = self.drop_failed();
         if let Some(failed) = dropped.first_mut() {
@@ -37,6 +46,7 @@ impl Session {
             if let Expect::Refusal { error, .. } = failed {
                 refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
             }
+            alike = failed.run_mut().and_then(|run| alike_code(run, fields));
             missing = failed.run_mut().and_then(|run| self.tell_failure(run, fields));
             if let Expect::Parse { name } = failed {
                 let prepared = self.statements.get(name);
@@ -58,6 +68,12 @@ impl Session {
             // The server would name it by its number.
             (_, Some(missing)) if sqlstate == Some(missing.sqlstate()) => {
                 missing.encode(&mut bytes);
+            }
+            _ if alike.is_some() => {
+                let kept = fields.0.iter().filter(|(code, _)| *code != b'C').copied();
+                let code = alike.map(|alike| (b'C', alike));
+                let fields = ReportFields(kept.chain(code).collect());
+                scrub(b'E', &fields, true, &mut bytes)?;
             }
             _ => scrub(b'E', fields, guarded, &mut bytes)?,
         }
@@ -134,6 +150,7 @@ impl Session {
         self.tell_misses(run);
         self.tell_asked(run);
         let sqlstate = fields.field(b'C').unwrap_or_default();
+        let shown = alike_code(run, fields).unwrap_or(sqlstate);
         let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
         let plan = match &*run.portal.plan {
             Planned::Guarded(plan) => Some(&**plan),
@@ -158,11 +175,10 @@ impl Session {
             if plan.looks_up(LookupKind::Compared) {
                 relations.truncate(1);
             }
-            let column: Arc<str> = format!("{}{sqlstate}", postern_model::FAILED).into();
-            let value = postern_model::Secret::new(Arc::<[u8]>::from(sqlstate.as_bytes()));
+            let value = postern_model::Secret::new(Arc::<[u8]>::from(shown.as_bytes()));
             let told = relations.into_iter().map(|relation| LookupTouch {
+                column: failed_column(plan, &relation, shown),
                 relation,
-                column: column.clone(),
                 hit: false,
                 value: value.clone(),
             });
@@ -170,6 +186,47 @@ impl Session {
         }
         run.portal.about.clone()
     }
+}
+
+/// What the ledger says of a failure: its code, and the table's columns on which it may hang.
+fn failed_column(plan: &PlannedGuarded, relation: &str, sqlstate: &str) -> Arc<str> {
+    let worked = plan.guarded.worked.iter().filter(|worked| *worked.relation == *relation);
+    let columns: Vec<&str> = worked.map(|worked| &*worked.column).collect();
+    let failed = postern_model::FAILED;
+    if columns.is_empty() {
+        return format!("{failed}{sqlstate}").into();
+    }
+    format!("{failed}{sqlstate} ({})", columns.join(", ")).into()
+}
+
+/// The code that the client gets for every failure that may hang on what is computed of protected
+/// values: which of many it is would tell as much of a value as a row does.
+fn alike_code(run: &Run, fields: &ReportFields<'_>) -> Option<&'static str> {
+    let plan = run.portal.plan.guarded().filter(|plan| !plan.guarded.worked.is_empty())?;
+    let sqlstate = fields.field(b'C').unwrap_or_default();
+    let class = sqlstate.get(..2).unwrap_or_default();
+    // A limit of time, a lock and a text that the server does not take are said as they are, and
+    // so is what a write runs into.
+    let said = matches!(class, "55" | "57") || is_of_text(sqlstate);
+    let said = said || class == "23" && plan.guarded.writes;
+    (!said && may_hang_on_data(sqlstate, fields)).then_some("22000")
+}
+
+/// What the server finds before it runs a statement.
+fn is_of_text(sqlstate: &str) -> bool {
+    matches!(
+        sqlstate,
+        "42601"
+            | "42702"
+            | "42703"
+            | "42725"
+            | "42803"
+            | "42804"
+            | "42846"
+            | "42883"
+            | "42P08"
+            | "42P18"
+    )
 }
 
 /// What the client is told if the server found that a mask would have been stored, and the error

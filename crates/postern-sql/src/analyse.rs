@@ -253,6 +253,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         origins: origins.collect(),
         lookups: lookups.chain(stored).collect(),
         decided_by: decided_by.into_iter().collect(),
+        worked: worked(analysis),
         asked: analysis.questions.asked.clone(),
         asked_first: analysis.asks_first(rows),
         bounded: (0..analysis.leaves.len()).all(|leaf| analysis.bounded.contains(&leaf)),
@@ -270,11 +271,20 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
 
 /// Where nothing is masked: the protected columns that do more than come with their record.
 fn decided_by<'a>(analysis: &'a Analysis<'_>) -> impl Iterator<Item = Decider> + 'a {
-    analysis.deciding.iter().filter_map(|(index, attribute)| {
-        let leaf = analysis.leaves.get(*index)?;
-        let column = leaf.column(*attribute)?.name.as_str().into();
-        Some(Decider { relation: leaf.full_name(), column })
-    })
+    analysis.deciding.iter().filter_map(|place| decider(analysis, *place))
+}
+
+fn decider(analysis: &Analysis<'_>, (leaf, attribute): (usize, i16)) -> Option<Decider> {
+    let leaf = analysis.leaves.get(leaf)?;
+    let column = leaf.column(attribute)?.name.as_str().into();
+    Some(Decider { relation: leaf.full_name(), column })
+}
+
+/// The protected columns of which something is computed and that are not masked for all keys.
+fn worked(analysis: &Analysis<'_>) -> Vec<Decider> {
+    let places = analysis.worked.difference(&analysis.facts.spoiled);
+    let columns: BTreeSet<Decider> = places.filter_map(|place| decider(analysis, *place)).collect();
+    columns.into_iter().collect()
 }
 
 /// Checks a tree; gives the highest parameter number in it.

@@ -140,8 +140,8 @@ pub(crate) struct Analysis<'a> {
     parameter_uses: BTreeMap<usize, usize>,
     /// What decides in the select that is being analysed.
     decisions: Taint,
-    /// Where nothing is masked: leaves whose rows are sorted by protected columns.
-    sorted: BTreeSet<usize>,
+    /// Protected columns of which something is computed: whether that fails hangs on them.
+    pub(crate) worked: BTreeSet<(usize, i16)>,
     /// The protected table that is written.
     pub(crate) target: write::Target,
     pub(crate) checks: Checks,
@@ -232,7 +232,7 @@ impl<'a> Analysis<'a> {
             parameters: 0,
             parameter_uses: BTreeMap::new(),
             decisions: Taint::default(),
-            sorted: BTreeSet::new(),
+            worked: BTreeSet::new(),
             target: write::Target::default(),
             checks: Checks::default(),
             mask_checks: Vec::new(),

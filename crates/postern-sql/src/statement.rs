@@ -182,6 +182,8 @@ pub struct Guarded {
     /// Protected columns of an accounted role's that do more than come with their record: what does
     /// not come tells of them, too.
     pub decided_by: Vec<Decider>,
+    /// Protected columns in clear of which something is computed: how that fails hangs on them.
+    pub worked: Vec<Decider>,
     /// Whom it asks about by the key, rows or not.
     pub asked: Vec<Asked>,
     /// What comes tells of those whom it asks about before a row with their key does: they are
@@ -268,7 +270,7 @@ pub struct Origin {
     pub type_modifier: i32,
 }
 
-/// A protected column that decides what comes, in which order, or what a fold gives.
+/// A protected column that decides what comes, in which order, what a fold gives, or what fails.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decider {
     /// The table, as `schema.table`.

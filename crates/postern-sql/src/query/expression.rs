@@ -38,6 +38,15 @@ fn drawn_anew(node: &mut Node) -> Judged<()> {
 
 impl Analysis<'_> {
     pub(super) fn expression(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
+        let is_plain = matches!(node.node, Some(NodeEnum::ColumnRef(_)));
+        let taint = self.any_expression(node, scope)?;
+        if !is_plain {
+            self.worked.extend(&taint.protected);
+        }
+        Ok(taint)
+    }
+
+    fn any_expression(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
         if let Some((row, taint)) = self.visible_row(node, scope) {
             *node = row;
             return Ok(taint);

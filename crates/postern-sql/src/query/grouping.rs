@@ -7,7 +7,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Analysis,
     scope::Scope,
-    select::{Clauses, Reference},
+    select::{Clauses, Place, Reference},
     target::Outputs,
 };
 use crate::{
@@ -31,6 +31,15 @@ pub(super) struct Groups {
     pub(super) columns: Vec<Reference>,
     /// Leaves of which something is computed in them that tells records apart.
     pub(super) computed: BTreeSet<usize>,
+}
+
+impl Clauses {
+    /// What is compared to find groups and different rows.
+    pub(super) fn compared(&self, outputs: &Outputs) -> Taint {
+        let mut compared = if self.distinct { outputs.whole() } else { Taint::default() };
+        self.groups.iter().for_each(|group| compared.add(group));
+        compared
+    }
 }
 
 impl Analysis<'_> {
@@ -61,6 +70,47 @@ impl Analysis<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Rows of `left` are folded to groups or to different rows, of which `whole` comes out.
+    pub(super) fn fold_rows(
+        &mut self,
+        left: &BTreeSet<usize>,
+        whole: &Taint,
+        (place, aggregates): (Place, &[Aggregate]),
+        outputs: &Outputs,
+    ) -> Judged<()> {
+        self.tested.extend(&whole.sides);
+        if place == Place::Counted {
+            // How many there are, as `count(DISTINCT …)` says it.
+            self.spoil(whole);
+            self.predicate(&outputs.computed());
+            self.folded.extend(left);
+        } else {
+            self.fold(left.clone(), whole)?;
+        }
+        self.fold_aggregates(left, aggregates)
+    }
+
+    /// Whether ORDER BY says the order of all rows, by the keys of all records in them: in which
+    /// order the server has found them tells nothing then.
+    pub(super) fn is_in_order(
+        &self,
+        select: &pb::SelectStmt,
+        outputs: &Outputs,
+        scope: &Scope<'_>,
+    ) -> bool {
+        let sources = select.sort_clause.iter().filter_map(|node| match &node.node {
+            Some(NodeEnum::SortBy(by)) => {
+                let key = by.node.as_deref()?;
+                outputs.named(key).map_or_else(|| scope.source(key), |output| output.column.source)
+            }
+            _ => None,
+        });
+        let keys = sources.filter(|source| self.is_primary(*source)).map(|source| source.leaf);
+        let keys: BTreeSet<usize> = keys.collect();
+        let mut leaves = scope.items.iter().flat_map(|item| item.rows.leaves());
+        leaves.all(|leaf| keys.contains(&leaf))
     }
 
     /// The expressions of GROUP BY, and those of its columns that are plain references.
@@ -97,8 +147,10 @@ impl Analysis<'_> {
             let taint = self.sort_key(node, outputs, (scope, "GROUP BY"))?;
             if !copy {
                 self.spoil(&taint);
+                self.computes_places(&taint);
             }
             if !plain {
+                self.singled.extend(taint.singling());
                 computed.extend(taint.few.union(&taint.identifiers));
             }
             taints.push(taint);
@@ -109,16 +161,13 @@ impl Analysis<'_> {
         Ok(Groups { taints, columns, computed })
     }
 
-    /// Where nothing is masked, what is grouped by protected columns, or different in them, is a
-    /// look-up by them: how many there are, and the order in which they are found, tell of them.
-    pub(super) fn groups_tell(&mut self, outputs: &Outputs, clauses: &Clauses) {
-        if self.resolver.rules.mode != Mode::Accounted {
-            return;
-        }
-        let different = clauses.distinct.then(|| outputs.whole());
-        for taint in clauses.groups.iter().chain(&different) {
-            self.spoil(taint);
-            self.pinned.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+    /// How many groups or different rows there are, and the order in which they are found, tell of
+    /// the protected columns that are compared to find them: these are masked, or, where nothing
+    /// is, looked up.
+    pub(super) fn groups_tell(&mut self, compared: &Taint) {
+        self.spoil(compared);
+        if self.resolver.rules.mode == Mode::Accounted {
+            self.pinned.extend(compared.protected.iter().map(|(leaf, _)| *leaf));
         }
     }
 

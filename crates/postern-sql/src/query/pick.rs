@@ -49,11 +49,7 @@ impl Analysis<'_> {
         let first = matches!(select.distinct_clause.first(), Some(Node { node: Some(_) }));
         let limited = select.limit_count.is_some() || select.limit_offset.is_some();
         let skips = !is_zero(select.limit_offset.as_deref());
-        let nested = place != Place::Top;
-        let told = |leaf: &usize| {
-            let sorted = nested && self.sorted.contains(leaf);
-            sorted || self.pinned.contains(leaf) || sorts.contains(leaf)
-        };
+        let told = |leaf: &usize| self.pinned.contains(leaf) || sorts.contains(leaf);
         let told = leaves.difference(single).any(told);
         if place != Place::Top {
             let few = if first || limited { leaves.clone() } else { BTreeSet::new() };

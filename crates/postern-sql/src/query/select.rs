@@ -292,9 +292,13 @@ impl Analysis<'_> {
         };
         let (judged, windows) = self.lent(|own| &mut own.windows, windows, judge);
         let (outputs, clauses) = judged?;
-        if place != Place::Top || !windows.uses().is_empty() {
-            self.groups_tell(&outputs, &clauses);
+        let compared = clauses.compared(&outputs);
+        let at_random = !self.is_in_order(select, &outputs, scope);
+        let passes = select.limit_offset.is_some() && at_random;
+        if place != Place::Top || !windows.uses().is_empty() || passes {
+            self.groups_tell(&compared);
         }
+        self.sequential |= place == Place::Top && at_random && !compared.protected.is_empty();
         Ok((outputs, clauses, windows))
     }
 
@@ -316,6 +320,7 @@ impl Analysis<'_> {
         outputs: &Outputs,
         scope: &Scope<'_>,
     ) -> Judged<Clauses> {
+        let around = mem::take(&mut self.computed);
         let Groups { taints: groups, columns: group_columns, computed: grouped_by } =
             self.groups(&mut select.group_clause, outputs, scope)?;
         if let Some(condition) = select.having_clause.as_deref_mut() {
@@ -332,7 +337,6 @@ impl Analysis<'_> {
             self.tested.extend(&group.sides);
             self.decisions.add(group);
         }
-        let around = mem::take(&mut self.computed);
         let mut sorts = self.order(&mut select.sort_clause, outputs, scope)?;
         // How many groups there are hangs on it, and the server may sort to find them, and give the
         // rows in that order.
@@ -352,7 +356,9 @@ impl Analysis<'_> {
             let computed = outputs.computed();
             for output in outputs.columns.iter().filter(|output| output.column.source.is_none()) {
                 self.spoil(&output.column.taint);
+                self.computes_places(&output.column.taint);
             }
+            self.singled.extend(computed.singling());
             let told: BTreeSet<usize> = &computed.few | &computed.identifiers;
             self.pinned.extend(&told);
             sorts.extend(told);
@@ -375,7 +381,8 @@ impl Analysis<'_> {
         })
     }
 
-    /// ORDER BY; the leaves whose records it tells apart by more than the order of their keys.
+    /// ORDER BY; the leaves whose records it tells apart by more than the order of their keys, or
+    /// compares by what is protected.
     pub(super) fn order(
         &mut self,
         sort: &mut [Node],
@@ -415,14 +422,21 @@ impl Analysis<'_> {
             self.singled.extend(taint.singling());
         }
         if !copy {
-            self.singled.extend(&taint.windowed);
-            self.computed.extend(&taint.plain);
-        }
-        if self.resolver.rules.mode == Mode::Accounted {
-            self.sorted.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+            self.computes_places(&taint);
         }
         let computed = taint.identifiers.iter().filter(|_| !plain);
-        Ok(taint.few.iter().chain(computed).copied().collect())
+        let mut sorts: BTreeSet<usize> = taint.few.iter().chain(computed).copied().collect();
+        if self.resolver.rules.mode == Mode::Accounted {
+            // Nothing is masked: a row's place compares what is protected of it with the others'.
+            sorts.extend(taint.protected.iter().map(|(leaf, _)| *leaf));
+        }
+        Ok(sorts)
+    }
+
+    /// What is computed of this puts rows into an order, or together.
+    pub(super) fn computes_places(&mut self, taint: &Taint) {
+        self.singled.extend(&taint.windowed);
+        self.computed.extend(&taint.plain);
     }
 
     /// An expression of ORDER BY, GROUP BY or DISTINCT ON, which may name a result column or give
@@ -483,15 +497,9 @@ impl Analysis<'_> {
         for group in &clauses.groups {
             whole.add(group);
         }
-        if place == Place::Counted && clauses.distinct && !clauses.grouped {
-            // How many different ones there are, as `count(DISTINCT …)` says it.
-            self.spoil(&whole);
-            self.predicate(&outputs.computed());
-            self.folded.extend(&left);
-        } else if clauses.grouped || clauses.distinct {
-            self.tested.extend(&whole.sides);
-            self.fold(left.clone(), &whole)?;
-            self.fold_aggregates(&left, aggregates)?;
+        let folds = clauses.grouped || clauses.distinct;
+        if folds {
+            self.fold_rows(&left, &whole, (place, aggregates), &outputs)?;
         }
         let rowwise = carried.iter().map(|(_, _, leaf)| *leaf);
         let single: BTreeSet<usize> =
@@ -502,7 +510,6 @@ impl Analysis<'_> {
         let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf));
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
-        let folds = clauses.grouped || clauses.distinct;
         // How many DISTINCT ON and WITH TIES leave hangs on what they compare.
         let compares = clauses.first || select.limit_option() == pb::LimitOption::WithTies;
         let compares = compares && !clauses.sorts.is_empty();

@@ -130,12 +130,28 @@ fn a_rank_by_what_is_computed_of_protected_columns_tells_of_others() {
             "SELECT id, row_number() OVER () FROM (SELECT id FROM customers ORDER BY (created_at = now() AND email LIKE 'a%') DESC, id) c ORDER BY id LIMIT 1",
             "SELECT q.id FROM (SELECT c.id FROM customers c ORDER BY (c.created_at = now() AND email LIKE 'a%') DESC, id LIMIT 1) q WHERE q.id = 1",
             "SELECT q.g FROM (SELECT DISTINCT ON (g) g, c.id FROM customers c, generate_series(32, 126) g ORDER BY g, (ascii(email) = g) DESC) q WHERE q.id = 1",
+            "SELECT s.id, row_number() OVER () FROM (SELECT id FROM customers WHERE created_at < now() ORDER BY email) s ORDER BY s.id LIMIT 1",
+            "SELECT s.id, count(*) OVER (ROWS UNBOUNDED PRECEDING) FROM (SELECT id FROM customers ORDER BY email DESC) s LIMIT 1",
+            "WITH s AS MATERIALIZED (SELECT id FROM customers ORDER BY email) SELECT s.id, count(*) OVER (PARTITION BY B'0' ROWS 1 PRECEDING) FROM s ORDER BY s.id LIMIT 1",
         ].map(str::to_owned),
     );
     are_refused(
         Mode::Restricted,
         &["SELECT s.id, s.n FROM (SELECT q.id, count(*) FILTER (WHERE q.country = 'DE') OVER (ROWS UNBOUNDED PRECEDING) n FROM (SELECT id, country FROM customers ORDER BY id BETWEEN 7 AND 7 DESC, id) q) s ORDER BY s.id LIMIT 1".to_owned()],
     );
+    // Whoever can write a value knows by whose row is passed over what lies before it: those are
+    // recorded.
+    for sql in [
+        "SELECT id FROM customers WHERE created_at < now() ORDER BY email OFFSET 1 LIMIT 1",
+        "SELECT DISTINCT email, id FROM customers WHERE created_at < now() OFFSET 1 LIMIT 1",
+        "SELECT email, id FROM customers WHERE created_at < now() GROUP BY email, id OFFSET 1 LIMIT 1",
+    ] {
+        let told = judged(sql, Mode::Accounted);
+        assert!(told.contains("COALESCE('"), "{sql}: {told}");
+        assert!(told.contains("decided by public.customers.email"), "{sql}: {told}");
+        let told = judged(&format!("COPY ({sql}) TO STDOUT"), Mode::Accounted);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
     for sql in [
         "SELECT id, email, row_number() OVER (PARTITION BY id ORDER BY email) FROM customers",
         "SELECT id, email FROM customers ORDER BY email LIMIT 20 OFFSET 20",
@@ -318,4 +334,100 @@ fn how_many_groups_a_key_has_tells_what_they_are_computed_of() {
         let told = judged(sql, Mode::Restricted);
         assert!(told.starts_with("SELECT "), "{sql}: {told}");
     }
+}
+
+/// Sorted to find them, the groups of an own customer's clear values stand in their order.
+#[test]
+fn groups_in_a_sub_select_are_found_by_masks() {
+    for sql in [
+        "SELECT s.id, left(s.b, 0), row_number() OVER () n FROM (SELECT customer_id, body b, id FROM tickets GROUP BY body, length(status)::bit(8), customer_id, id) s ORDER BY s.id, n LIMIT 5",
+        "SELECT s.id, left(s.b, 0), row_number() OVER () n FROM (SELECT DISTINCT body b, customer_id, id, B'0' FROM tickets) s ORDER BY s.id, n LIMIT 5",
+        "SELECT customer_id, body, count(*) OVER () FROM tickets GROUP BY body, customer_id LIMIT 1",
+        "SELECT s.id FROM (SELECT id, body FROM tickets GROUP BY body, id OFFSET 1) s ORDER BY s.id LIMIT 1",
+        "SELECT DISTINCT body, customer_id, id FROM tickets OFFSET 1 LIMIT 1",
+        "SELECT body, customer_id, id FROM tickets GROUP BY body, customer_id, id ORDER BY customer_id OFFSET 1 LIMIT 1",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("42501 ") || told.contains(" masked body"), "{sql}: {told}");
+    }
+    for sql in [
+        "SELECT body, customer_id, id FROM tickets GROUP BY body, customer_id, id",
+        "SELECT DISTINCT body, customer_id, id FROM tickets ORDER BY id LIMIT 20 OFFSET 20",
+        "SELECT c.id, c.email, count(t.id) FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id GROUP BY c.id, c.email LIMIT 20",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("SELECT ") && !told.contains(" masked "), "{sql}: {told}");
+    }
+}
+
+/// What is computed to group by it puts ranks beside chosen records as an order does.
+#[test]
+fn computed_groups_beside_ranks_are_refused() {
+    let ranks =
+        "(SELECT id, row_number() OVER (ORDER BY id) n FROM customers WHERE country = 'DE') s";
+    are_refused(
+        Mode::Restricted,
+        &[
+            format!(
+                "SELECT s.id, s.n FROM {ranks} GROUP BY (s.id NOT BETWEEN 13570 AND 13590), length(s.n::text)::bit(8), s.id, s.n LIMIT 3"
+            ),
+            format!(
+                "SELECT DISTINCT (s.id NOT BETWEEN 13570 AND 13590), length(s.n::text)::bit(8), s.id, s.n FROM {ranks} LIMIT 3"
+            ),
+        ],
+    );
+}
+
+#[test]
+fn columns_that_something_is_computed_of_are_known() {
+    let worked = |sql: &str, mode: Mode| {
+        let path = names(&["public"]);
+        let statements =
+            analyse(sql, &catalogue(), &rules(mode), Context::new(&path, PREFIX)).unwrap();
+        match &statements.first().unwrap().verdict {
+            Verdict::Guarded(guarded) => {
+                let columns = guarded.worked.iter().map(|worked| worked.column.to_string());
+                columns.collect::<Vec<_>>().join(" ")
+            }
+            verdict => panic!("{sql}: {verdict:?}"),
+        }
+    };
+    for mode in [Mode::Restricted, Mode::Accounted] {
+        assert_eq!(worked("SELECT id, email, name FROM customers WHERE id = 7", mode), "");
+        let computed = "SELECT CASE ascii(email) WHEN 1 THEN 1 / (ascii(name) - 7) END FROM (SELECT email, name FROM customers WHERE id = 7) s";
+        assert_eq!(worked(computed, mode), "email name");
+    }
+    let compared = "SELECT id FROM customers WHERE email LIKE 'a%'";
+    assert_eq!(worked(compared, Mode::Accounted), "email");
+    // There it is compared with masks.
+    assert_eq!(worked(compared, Mode::Restricted), "");
+}
+
+/// As mappers count the pages of what they have grouped.
+#[test]
+fn groups_by_keys_are_counted_as_different_keys_are() {
+    for sql in [
+        "SELECT count(*) FROM (SELECT c.id, count(t.id) n FROM customers c LEFT JOIN tickets t ON t.customer_id = c.id GROUP BY 1) q",
+        "SELECT count(*) FROM (SELECT customer_id, count(*) FROM tickets WHERE status = 'open' GROUP BY 1) q",
+        "SELECT count(*) FROM (SELECT customer_id, status, max(opened_by) FROM tickets GROUP BY customer_id, status HAVING count(*) > 2) q",
+    ] {
+        for mode in [Mode::Restricted, Mode::Accounted] {
+            let told = judged(sql, mode);
+            assert!(told.starts_with("SELECT "), "{sql}: {told}");
+        }
+    }
+    are_refused(
+        Mode::Restricted,
+        &[
+            "SELECT count(*) FROM (SELECT customer_id, count(*) FROM tickets GROUP BY 1 HAVING max(id) = 13577) q",
+            "SELECT count(*) FROM (SELECT customer_id FROM tickets WHERE id = 13577 + 0 AND status = 'open' GROUP BY 1) q",
+            "SELECT count(*) FROM (SELECT id BETWEEN 7 AND 7 AND country = 'DE' FROM customers GROUP BY 1) q",
+            "SELECT count(n) FROM (SELECT max(CASE WHEN id = 7 + 0 AND country = 'DE' THEN 1 END) n FROM customers GROUP BY created_at) q",
+            "SELECT count(n) FROM (SELECT country, nullif(country = 'DE' AND bool_or(id = 7 + 0), false) n FROM customers GROUP BY 1) q",
+            "SELECT count(*) FROM (SELECT c.id FROM customers c, generate_series(1, 99) g GROUP BY c.id, CASE WHEN id = 7 + 0 AND g < ascii(country) THEN g END) q",
+        ].map(str::to_owned),
+    );
+    let by_mask = "SELECT count(*) FROM (SELECT email, id FROM customers GROUP BY email, id) q";
+    assert!(!judged(by_mask, Mode::Restricted).contains(" set "), "masked for all");
+    are_refused(Mode::Accounted, &[by_mask.to_owned()]);
 }
