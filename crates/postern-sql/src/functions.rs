@@ -38,6 +38,8 @@ pub(crate) enum Class {
     Definition,
     /// It reads a setting; only of some.
     Setting,
+    /// It waits; only where no protected table takes part.
+    Sleep,
     /// It is answered by NULL.
     Size,
     /// It is refused; the words say what it does.
@@ -159,6 +161,7 @@ fn class_of(word: &str) -> Class {
         "definition" => Class::Definition,
         "setting" => Class::Setting,
         "size" => Class::Size,
+        "sleep" => Class::Sleep,
         _ => Class::Refused(refused_because(word).unwrap_or("is not known to be safe")),
     }
 }
@@ -177,7 +180,6 @@ fn refused_because(class: &str) -> Option<&'static str> {
         "sequence" => "it reads or moves a sequence",
         "lock" => "it takes or shows locks",
         "large_object" => "it is about large objects",
-        "sleep" => "it waits",
         "notify" => "it sends or shows notifications",
         "sessions" => "it is about other sessions",
         "configuration" => "it is about the configuration",

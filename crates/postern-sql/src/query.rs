@@ -118,6 +118,8 @@ pub(crate) struct Acts {
     /// The state of a random number generator is changed: what it gives can be foretold from what
     /// it gave, and so how often it was asked.
     draws: bool,
+    /// It waits for a time.
+    sleeps: bool,
     writes: bool,
     /// A function that is not PostgreSQL's own is called: it can do anything.
     calls_listed: Cell<bool>,
@@ -386,6 +388,14 @@ impl<'a> Analysis<'a> {
                  how often it was asked",
                 "use random() without arguments and not in a view, or draw in a statement of its \
                  own",
+            );
+        }
+        if self.acts.sleeps && !self.leaves.is_empty() {
+            return refuse(
+                "sleep",
+                "a statement on a protected table can't wait: how long it takes would tell of its \
+                 rows",
+                "send pg_sleep() in a statement of its own",
             );
         }
         if self.acts.switches && (self.acts.writes || !self.leaves.is_empty()) {

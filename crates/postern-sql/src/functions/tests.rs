@@ -40,7 +40,6 @@ fn nothing_that_acts_or_runs_sql_is_allowed() {
         "setval",
         "lastval",
         "set_config",
-        "pg_sleep",
         "lo_get",
         "loread",
         "pg_read_file",

@@ -10,11 +10,12 @@ use crate::{
     functions::{Arity, BuiltIn, Class, Kind, readable_setting, refused, unlisted},
     refusal::{Judged, not_understood, refuse},
     taint::{Column, Taint},
+    utility::{Setting, setting},
 };
 
 impl Analysis<'_> {
     pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
-        if switches_jit(call) {
+        if switches_setting(call) {
             self.acts.switches = true;
             call.funcname = vec![ast::string("pg_catalog"), ast::string("set_config")];
             for argument in &mut call.args {
@@ -27,8 +28,10 @@ impl Analysis<'_> {
             Some(["pg_catalog", name]) => (*name).to_owned(),
             _ => String::new(),
         };
-        if self.class_of_call(call) == Class::Setting {
-            self.setting(call)?;
+        match self.class_of_call(call) {
+            Class::Setting => self.setting(call)?,
+            Class::Sleep => self.acts.sleeps = true,
+            Class::Free | Class::Definition | Class::Size | Class::Refused(_) => {}
         }
         self.acts.draws |= draws(&built_in) && (self.views.verbatim || !is_plain_random(call));
         let windowed = call.over.is_some();
@@ -252,24 +255,28 @@ pub(super) fn is_plain_random(call: &pb::FuncCall) -> bool {
 }
 
 /// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they read
-/// the catalogue. It changes how fast a statement is and nothing else.
-fn switches_jit(call: &pb::FuncCall) -> bool {
+/// the catalogue: what SET may do, said as a function. A value that is a parameter is not known
+/// here; that of `jit` changes how fast a statement is and nothing else.
+fn switches_setting(call: &pb::FuncCall) -> bool {
     use pb::a_const::Val;
     let named = ast::names(&call.funcname).is_some_and(|names| {
         matches!(names.as_slice(), ["set_config"] | ["pg_catalog", "set_config"])
     });
-    let [setting, value, local] = call.args.as_slice() else { return false };
+    let [name, value, local] = call.args.as_slice() else { return false };
     let constant = |node: &Node| match &node.node {
         Some(NodeEnum::AConst(pb::AConst { val, .. })) => val.clone(),
         _ => None,
     };
-    let text = |node: &Node, allowed: &[&str]| match constant(node) {
-        Some(Val::Sval(pb::String { sval })) => allowed.contains(&sval.as_str()),
-        _ => false,
+    let Some(Val::Sval(pb::String { sval: name })) = constant(name) else { return false };
+    let may_be = match constant(value) {
+        Some(Val::Sval(pb::String { sval })) => setting(&name, Some(&sval), &[]),
+        _ if matches!(value.node, Some(NodeEnum::ParamRef(_))) && name == "jit" => {
+            Ok(Setting::Free)
+        }
+        _ => return false,
     };
     named
-        && text(setting, &["jit"])
-        && (text(value, &["on", "off"]) || matches!(value.node, Some(NodeEnum::ParamRef(_))))
+        && may_be == Ok(Setting::Free)
         && matches!(constant(local), Some(Val::Boolval(_)))
         && call.agg_order.is_empty()
         && call.agg_filter.is_none()

@@ -89,7 +89,7 @@ impl Analysis<'_> {
                         self.charge_text(DRAWN)?;
                         drawn_anew(node)?;
                     }
-                    Class::Free | Class::Setting | Class::Refused(_) => {}
+                    Class::Free | Class::Setting | Class::Sleep | Class::Refused(_) => {}
                 }
                 Ok(taint)
             }

@@ -19,13 +19,13 @@ fn what_is_refused_leaves_nothing_behind_for_what_is_around_it() {
     let path = ["public".to_owned()];
     let context = Context::new(&path, "pk_");
     for sql in [
-        "WITH a AS (SELECT 1), b AS (SELECT pg_sleep(1)) SELECT 1 FROM a",
-        "WITH a AS (SELECT 1) SELECT pg_sleep(1) FROM a",
-        "WITH RECURSIVE w AS (SELECT pg_sleep(1) UNION ALL SELECT 1 FROM w) SELECT 1",
-        "WITH RECURSIVE w AS (SELECT 1 AS n UNION ALL SELECT pg_sleep(1) FROM w WHERE n < 3) SELECT 1",
+        "WITH a AS (SELECT 1), b AS (SELECT lo_get(1)) SELECT 1 FROM a",
+        "WITH a AS (SELECT 1) SELECT lo_get(1) FROM a",
+        "WITH RECURSIVE w AS (SELECT lo_get(1) UNION ALL SELECT 1 FROM w) SELECT 1",
+        "WITH RECURSIVE w AS (SELECT 1 AS n UNION ALL SELECT lo_get(1) FROM w WHERE n < 3) SELECT 1",
         "WITH RECURSIVE w AS (DELETE FROM nothing) SELECT 1",
-        "SELECT count(*) FROM (SELECT pg_sleep(1)) s",
-        "SELECT max(price), sum(price) OVER w, pg_sleep(1) FROM products WINDOW w AS ()",
+        "SELECT count(*) FROM (SELECT lo_get(1)) s",
+        "SELECT max(price), sum(price) OVER w, lo_get(1) FROM products WINDOW w AS ()",
         "SELECT pg_get_expr(nothing, 1) FROM products",
         "SELECT * FROM peeking_at_customers",
     ] {

@@ -145,8 +145,8 @@ fn what_goes_wrong_in_a_group_leaves_no_common_table_behind() {
     refused(
         "function",
         &[
-            "SELECT count(*) FROM products GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT id FROM customers WHERE pg_sleep(1) IS NULL), 1)",
-            "SELECT count(*) AS n FROM json_each('{}') j GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT pg_sleep(1) FROM customers), n)",
+            "SELECT count(*) FROM products GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT id FROM customers WHERE lo_get(1) IS NULL), 1)",
+            "SELECT count(*) AS n FROM json_each('{}') j GROUP BY coalesce((WITH customers AS (SELECT 1 AS id) SELECT lo_get(1) FROM customers), n)",
         ],
     );
 }
