@@ -28,10 +28,10 @@ impl Analysis<'_> {
             Some(["pg_catalog", name]) => (*name).to_owned(),
             _ => String::new(),
         };
-        match self.class_of_call(call) {
-            Class::Setting => self.setting(call)?,
-            Class::Sleep => self.acts.sleeps = true,
-            Class::Free | Class::Definition | Class::Size | Class::Refused(_) => {}
+        let class = self.class_of_call(call);
+        self.acts.sleeps |= class == Class::Sleep;
+        if class == Class::Setting {
+            self.setting(call)?;
         }
         self.acts.draws |= draws(&built_in) && (self.views.verbatim || !is_plain_random(call));
         let windowed = call.over.is_some();
