@@ -28,12 +28,7 @@ impl Analysis<'_> {
             Some(["pg_catalog", name]) => (*name).to_owned(),
             _ => String::new(),
         };
-        let class = self.class_of_call(call);
-        self.acts.sleeps |= class == Class::Sleep;
-        if class == Class::Setting {
-            self.setting(call)?;
-        }
-        self.acts.draws |= draws(&built_in) && (self.views.verbatim || !is_plain_random(call));
+        self.act(call, &built_in)?;
         let windowed = call.over.is_some();
         let aggregates = !windowed
             && matches!(kind, Kind::Aggregate | Kind::Collecting | Kind::WindowOrAggregate);
@@ -85,6 +80,17 @@ impl Analysis<'_> {
             self.predicate(&taint);
         }
         Ok(taint)
+    }
+
+    /// What the call does besides giving a value.
+    fn act(&mut self, call: &pb::FuncCall, built_in: &str) -> Judged<()> {
+        self.acts.draws |= draws(built_in) && (self.views.verbatim || !is_plain_random(call));
+        match self.class_of_call(call) {
+            Class::Setting => self.setting(call)?,
+            Class::Sleep => self.acts.sleeps = true,
+            Class::Free | Class::Definition | Class::Size | Class::Refused(_) => {}
+        }
+        Ok(())
     }
 
     /// FILTER: the leaves that decide in it.
