@@ -207,26 +207,16 @@ fn alike_code(run: &Run, fields: &ReportFields<'_>) -> Option<&'static str> {
     let class = sqlstate.get(..2).unwrap_or_default();
     // A limit of time, a lock and a text that the server does not take are said as they are, and
     // so is what a write runs into.
-    let said = matches!(class, "55" | "57") || is_of_text(sqlstate);
+    let said = matches!(class, "55" | "57") || is_of_text(fields);
     let said = said || class == "23" && plan.guarded.writes;
     (!said && may_hang_on_data(sqlstate, fields)).then_some("22000")
 }
 
-/// What the server finds before it runs a statement.
-fn is_of_text(sqlstate: &str) -> bool {
-    matches!(
-        sqlstate,
-        "42601"
-            | "42702"
-            | "42703"
-            | "42725"
-            | "42803"
-            | "42804"
-            | "42846"
-            | "42883"
-            | "42P08"
-            | "42P18"
-    )
+/// Whether the server has found it before it ran the statement: it gives a place in the text then
+/// (`parser_errposition`). What fails while it runs has none, also where the code is one of a text
+/// (42601 of a value that is cast to `jsonpath`).
+fn is_of_text(fields: &ReportFields<'_>) -> bool {
+    fields.field(b'P').is_some()
 }
 
 /// What the client is told if the server found that a mask would have been stored, and the error

@@ -47,11 +47,25 @@ pub(crate) struct Moments {
     statement: Statement,
     /// Something was sent that is to be proven, and the question was not.
     due: bool,
+    /// Nothing was sent since the server's last ReadyForQuery, or only what is being handled.
+    at_rest: bool,
+    /// The message that is being handled is the first one since then.
+    first: bool,
 }
 
 impl Moments {
     pub(crate) fn new() -> Self {
-        Self { statement: Statement::Unknown, due: false }
+        Self { statement: Statement::Unknown, due: false, at_rest: true, first: false }
+    }
+
+    /// A message of the client is handled.
+    pub(crate) fn begins(&mut self) {
+        self.first = std::mem::replace(&mut self.at_rest, false);
+    }
+
+    /// The server is ready and is asked nothing more.
+    pub(crate) fn rests(&mut self) {
+        self.at_rest = true;
     }
 
     /// All that the session has prepared on the server goes.
@@ -75,9 +89,13 @@ pub(crate) enum Part {
 const PORTAL: &str = "postern_moment";
 
 impl Session {
-    /// Has the server prepare the question where nothing is under way.
+    /// Has the server prepare the question where nothing is under way: the Sync behind it would
+    /// commit what the client has sent and not synced.
     pub(crate) fn prepare_moment(&mut self, effects: &mut Vec<Effect>) -> Sent {
-        let quiet = self.expected.is_empty() && self.copy_in == CopyIn::No;
+        let quiet = self.moments.first
+            && self.expected.is_empty()
+            && self.steps.is_empty()
+            && self.copy_in == CopyIn::No;
         if !self.profile.moments
             || self.moments.statement != Statement::Unknown
             || !quiet

@@ -391,6 +391,9 @@ impl Session {
                 effects.push(Effect::ReadReasons);
             }
         }
+        if self.expected.is_empty() {
+            self.moments.rests();
+        }
         self.outbox.ready(frame.raw(), effects);
         Ok(())
     }

@@ -211,3 +211,35 @@ fn a_statement_that_is_another_in_a_transaction_stays_alone() {
     let told = table.told();
     assert!(!told.iter().any(|line| line.contains("EXECUTE")), "{told:?}");
 }
+
+/// The Sync behind the question would commit what was answered by Flush and is not synced.
+#[test]
+fn the_question_is_not_prepared_within_an_open_pipeline() {
+    let mut table = Table::with_proofs(true);
+    let mut profile = (*table.session.profile).clone();
+    profile.moments = true;
+    table.session = Session::new(Arc::new(profile));
+    table.client(|out| {
+        executed(out, "SET statement_timeout = '5s'");
+        encode::flush(out);
+    });
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::bind_complete(out);
+        encode::command_complete(out, "SET").unwrap();
+    });
+    table.told();
+    table.client(|out| executed(out, PLAIN));
+    let told = table.told();
+    assert!(!told.iter().any(|line| line.contains("sync")), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("SELECT CASE")), "{told:?}");
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::bind_complete(out);
+    });
+    table.rows(&[&["pen"]]).completed("SELECT 1");
+    table.client(encode::sync).ready(TransactionStatus::Idle).proven(1, 1).told();
+    table.query(PLAIN);
+    let told = table.told();
+    assert!(told[0].starts_with("server < parse \"postern_s_1\" SELECT CASE"), "{told:?}");
+}
