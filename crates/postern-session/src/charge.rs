@@ -81,6 +81,20 @@ impl Session {
         true
     }
 
+    /// Asks of what is only planned: of somebody who was stopped, whether it fails is told no more
+    /// than whether it runs.
+    pub(crate) fn asks_before_planning(
+        &mut self,
+        frame: &Frame,
+        portal: &Portal,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let hangs = running(&portal.plan).is_some_and(|plan| {
+            !plan.guarded.worked.is_empty() && !plan.looks_up(LookupKind::Compared)
+        });
+        hangs && self.asks && self.charging.is_none() && self.asks(frame, &[portal], effects)
+    }
+
     /// Asks whether there is room for what they look up, if they do, or for anything at all.
     fn asks(&mut self, frame: &Frame, portals: &[&Portal], effects: &mut Vec<Effect>) -> bool {
         let searches = portals.iter().filter(|portal| {

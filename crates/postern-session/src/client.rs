@@ -1,6 +1,6 @@
 //! What the client asks for.
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::BytesMut;
 use postern_model::StatementFingerprint;
@@ -16,11 +16,9 @@ use crate::{
     copy::CopyIn,
     expect::Expect,
     judge::{Planned, Refused},
-    moment::Part,
     named::rejudged,
     portal::{NOTHING, Portal, Prepared, Run, UpstreamName},
     session::{REFUSED_SQL, to_server},
-    steps::Step,
     weight::{KeptPlan, Searched},
 };
 
@@ -52,7 +50,7 @@ impl Session {
             _ if self.skipping => Ok(()),
             Frontend::Query(sql) => self.query(frame, sql, view, effects),
             Frontend::Parse(parse) => self.parse(&parse, view, effects),
-            Frontend::Bind(bind) => self.bind(&bind, view, effects),
+            Frontend::Bind(bind) => self.bind(frame, &bind, view, effects),
             Frontend::Describe(target) => self.describe(target, effects),
             Frontend::Execute(execute) => self.execute(frame, &execute, effects),
             Frontend::Close(target) => self.close_name(target, effects),
@@ -75,80 +73,8 @@ impl Session {
         }
     }
 
-    fn query(
-        &mut self,
-        frame: &Frame,
-        sql: &str,
-        view: &mut View<'_>,
-        effects: &mut Vec<Effect>,
-    ) -> Sent {
-        let judged = view.judge.judge(sql);
-        let planned = match self.checked(&judged) {
-            Ok(planned) => planned,
-            Err(refused) => {
-                effects.push(Effect::Refused(refused.clone()));
-                return self.refuse_query(&refused.refusal, effects);
-            }
-        };
-        if planned.iter().any(|plan| plan.depends()) {
-            self.prepare_moment(effects)?;
-        }
-        let empty = [Arc::new(Planned::empty())];
-        let planned = if planned.is_empty() { &empty } else { planned };
-        let mut sent = Vec::with_capacity(planned.len());
-        for plan in planned {
-            // It stands for an empty statement, which says nothing between others.
-            if matches!(**plan, Planned::Local(_)) && planned.len() > 1 {
-                self.take_back(sent);
-                return self.refuse_unread(local_among_others(), effects);
-            }
-            let kept = self.scale.plan(plan.clone(), 0);
-            let resolved = kept.and_then(|plan| self.resolve(&plan, Given::default(), view));
-            let (sql, portal) = match resolved {
-                Ok(resolved) => resolved,
-                Err(failure) => {
-                    self.take_back(sent);
-                    return self.refuse_query(&failure, effects);
-                }
-            };
-            let undo = self.change(&portal);
-            sent.push((sql, Run::new(portal, undo)));
-        }
-        // Only now is it known what each name in the message means.
-        if self.charges_query(frame, &sent, effects) {
-            self.take_back(sent);
-            return Ok(());
-        }
-        if sent.iter().any(|(_, run)| self.uncommitted(&run.portal).is_some()) {
-            let steps = sent.into_iter().map(|(sql, run)| {
-                let run = Box::new(run);
-                Step::Statement { sql, run }
-            });
-            self.steps.extend(steps);
-            self.steps.push_back(Step::End);
-            return Ok(());
-        }
-        let asks = self.moment_behind(&sent);
-        let (mut texts, runs): (Vec<String>, VecDeque<Run>) = sent.into_iter().unzip();
-        texts.extend(asks.clone());
-        let mut bytes = BytesMut::new();
-        encode::query(&mut bytes, &texts.join(";\n"))?;
-        to_server(&bytes, effects);
-        self.expected.push_back(Expect::Simple(runs));
-        self.expected.extend(asks.map(|_| Expect::Moment(Part::Execute)));
-        self.expected.push_back(Expect::QueryReady);
-        Ok(())
-    }
-
-    /// Nothing of what was to be sent has been.
-    fn take_back(&mut self, sent: Vec<(String, Run)>) {
-        for (_, run) in sent.into_iter().rev() {
-            self.put_back(run.undo);
-        }
-    }
-
     /// Refuses what was not judged as a statement.
-    fn refuse_unread(&mut self, refusal: Refusal, effects: &mut Vec<Effect>) -> Sent {
+    pub(crate) fn refuse_unread(&mut self, refusal: Refusal, effects: &mut Vec<Effect>) -> Sent {
         let fingerprint = StatementFingerprint::default();
         self.refuse_query(&refusal, effects)?;
         effects.push(Effect::Refused(Refused { refusal, fingerprint, statement: "".into() }));
@@ -173,20 +99,6 @@ impl Session {
         if done.is_err() {
             self.close(&Failure::Protocol("message can't be passed on"), effects);
         }
-    }
-
-    /// The plans of a text that is not refused, neither as such nor for this actor.
-    fn checked<'j>(&self, judged: &'j Judged) -> Result<&'j [Arc<Planned>], Refused> {
-        let planned = match judged {
-            Judged::Refused(refused) => return Err(refused.clone()),
-            Judged::Statements(planned) => planned,
-        };
-        for plan in planned {
-            if let Planned::Guarded(plan) = &**plan {
-                plan.checked(self.profile.actor.as_str(), &[])?;
-            }
-        }
-        Ok(planned)
     }
 
     /// What stands in a hole: an array's text, or the actor's name.
@@ -314,7 +226,13 @@ impl Session {
         Ok((sql, None))
     }
 
-    fn bind(&mut self, bind: &Bind<'_>, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
+    fn bind(
+        &mut self,
+        frame: &Frame,
+        bind: &Bind<'_>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
         let Some(prepared) = self.statements.get_mut(bind.statement) else {
             let failure = Failure::NoStatement(bind.statement.to_owned());
             return self.refuse_in_order(&failure, effects);
@@ -355,34 +273,45 @@ impl Session {
             Ok(portal) => portal,
             Err(failure) => return self.refuse_bound(failure, effects),
         };
+        if self.asks_before_planning(frame, &portal, effects) {
+            return Ok(());
+        }
         let (upstream, statement) = (name.portal(), &statement);
         let upstream = Bind { portal: &upstream, statement, ..bind.clone() };
-        let mut bytes = BytesMut::new();
-        match &*plan {
-            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
-                encode::bind(&mut bytes, &upstream)?;
-            }
-            Planned::Guarded(plan) => {
-                let asked = plan.guarded.bounded.then_some(&*portal.searched);
-                let hidden: Vec<Arc<str>> =
-                    plan.parameters.iter().map(|hole| self.fill(*hole, asked, view)).collect();
-                let hidden = HiddenBind {
-                    parameters: &hidden.iter().map(|text| &**text).collect::<Vec<_>>(),
-                    visible_columns: plan.guarded.visible_columns,
-                    hidden_columns: plan.guarded.keys.len(),
-                };
-                if rewrite::bind(&mut bytes, &upstream, &hidden).is_err() {
-                    let failure = Failure::Protocol("format codes don't fit the statement");
-                    return self.refuse_in_order(&failure, effects);
-                }
-            }
-        }
+        let Some(bytes) = self.bound(&upstream, &portal, view)? else {
+            let failure = Failure::Protocol("format codes don't fit the statement");
+            return self.refuse_in_order(&failure, effects);
+        };
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
         let open = self.unproven(&portal);
         self.portals.insert(bind.portal.to_owned(), portal);
         self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
         Ok(())
+    }
+
+    /// The message with the hidden parameters; `None` if its format codes don't fit.
+    fn bound(
+        &self,
+        upstream: &Bind<'_>,
+        portal: &Portal,
+        view: &View<'_>,
+    ) -> Result<Option<BytesMut>, encode::EncodeError> {
+        let mut bytes = BytesMut::new();
+        let Planned::Guarded(plan) = &*portal.plan else {
+            encode::bind(&mut bytes, upstream)?;
+            return Ok(Some(bytes));
+        };
+        let asked = plan.guarded.bounded.then_some(&*portal.searched);
+        let hidden: Vec<Arc<str>> =
+            plan.parameters.iter().map(|hole| self.fill(*hole, asked, view)).collect();
+        let hidden = HiddenBind {
+            parameters: &hidden.iter().map(|text| &**text).collect::<Vec<_>>(),
+            visible_columns: plan.guarded.visible_columns,
+            hidden_columns: plan.guarded.keys.len(),
+        };
+        let fits = rewrite::bind(&mut bytes, upstream, &hidden).is_ok();
+        Ok(fits.then_some(bytes))
     }
 
     /// Binds a statement whose text is made when it is sent: it is parsed once more.
@@ -563,16 +492,6 @@ fn function_call() -> Refusal {
         rule: "function_call",
         message: "function calls by the protocol's own message are not allowed".to_owned(),
         hint: "call the function in a SELECT".to_owned(),
-        position: None,
-    }
-}
-
-fn local_among_others() -> Refusal {
-    Refusal {
-        sqlstate: "42501",
-        rule: "local_among_others",
-        message: "this can't be said together with other statements".to_owned(),
-        hint: "send the statements one by one".to_owned(),
         position: None,
     }
 }

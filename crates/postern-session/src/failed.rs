@@ -11,9 +11,9 @@ use crate::{
     copy::CopyIn,
     expect::Expect,
     hold::LookupTouch,
-    judge::{Planned, PlannedGuarded},
+    judge::PlannedGuarded,
     moment::Part,
-    named::About,
+    named::{About, Undo},
     portal::Run,
     scrub::scrub,
     server::Handled,
@@ -40,14 +40,17 @@ impl Session {
         let mut alike = None;
         self.copy_in = CopyIn::No;
         let mut dropped = self.drop_failed();
+        let mut planned = self.planned_only(&dropped);
         if let Some(failed) = dropped.first_mut() {
             refusal = masked_write(failed, fields, effects);
             guarded |= failed.is_guarded();
             if let Expect::Refusal { error, .. } = failed {
                 refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
             }
-            alike = failed.run_mut().and_then(|run| alike_code(run, fields));
-            missing = failed.run_mut().and_then(|run| self.tell_failure(run, fields));
+            if let Some(run) = failed.run_mut().or(planned.as_mut()) {
+                alike = alike_code(run, fields);
+                missing = self.tell_failure(run, fields);
+            }
             if let Expect::Parse { name } = failed {
                 let prepared = self.statements.get(name);
                 guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
@@ -84,6 +87,21 @@ impl Session {
             effects.push(Effect::Close);
         }
         Ok(())
+    }
+
+    /// What a Bind that has failed would have run, if the server can have met values while it
+    /// planned it: its estimates apply operators to those that ANALYZE has kept.
+    fn planned_only(&self, dropped: &[Expect]) -> Option<Run> {
+        let first = dropped.first()?;
+        let portal = if let Expect::Bind { portal, .. } = first {
+            self.portals.get(portal)?
+        } else if matches!(first, Expect::Own { guarded: true, .. }) {
+            &dropped.iter().find_map(|expect| expect.runs().next())?.portal
+        } else {
+            return None;
+        };
+        let works = portal.plan.guarded().is_some_and(|plan| !plan.guarded.worked.is_empty());
+        works.then(|| Run::new(portal.clone(), Undo::Nothing))
     }
 
     /// What the server does not answer any more because of an error in its first message: up to
@@ -152,11 +170,8 @@ impl Session {
         let sqlstate = fields.field(b'C').unwrap_or_default();
         let shown = alike_code(run, fields).unwrap_or(sqlstate);
         let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
-        let plan = match &*run.portal.plan {
-            Planned::Guarded(plan) => Some(&**plan),
-            Planned::Copy(copy) => Some(&copy.query),
-            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => None,
-        };
+        // What is only declared is planned all the same.
+        let plan = run.portal.plan.guarded();
         // Room was found for one miss of a look-up, and that is told.
         let missed =
             plan.is_some_and(|plan| plan.looks_up(LookupKind::Compared)) && !run.lookups_told;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use postern_model::{Reason, Secret, StatementFingerprint, Subject};
+use postern_sql::Leaf;
 
 use crate::Stopped;
 
@@ -125,5 +126,18 @@ impl Held {
         let bytes = BytesMut::new();
         let told = Hold { id, shown, rows, lookups, bytes, stopped: None, done };
         (!told.lookups.is_empty() || !told.rows.is_empty()).then_some(told)
+    }
+}
+
+impl ShownLeaf {
+    pub(crate) fn of(leaf: &Leaf) -> Self {
+        let (clear, shown) = (leaf.clear.clone(), leaf.shown.clone());
+        Self { relation: leaf.relation.clone(), clear, shown, masked: leaf.masked.clone() }
+    }
+
+    /// What is shown of those who are only asked about: no column.
+    pub(crate) fn asked(leaf: &Leaf) -> Self {
+        let relation = leaf.relation.clone();
+        Self { relation, clear: Vec::new(), shown: Vec::new(), masked: Vec::new() }
     }
 }

@@ -7,11 +7,11 @@ use std::{
 
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
-    Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, Leaf, LeafTexts, Local, LookupKind,
+    Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, LeafTexts, Local, LookupKind,
     LookupValue, Named, Parameter, Plain, Refusal, Rules, Verdict, analyse,
 };
 
-use crate::{Failure, LookupTouch, Shown, hold::ShownLeaf, weight::Searched};
+use crate::{Failure, LookupTouch, Shown, hold::ShownLeaf, literal::Shape, weight::Searched};
 
 /// Judges statements under one catalogue and one set of rules.
 ///
@@ -26,6 +26,8 @@ pub struct Judge {
     prefix: Arc<str>,
     identity: Identity,
     known: HashMap<Arc<str>, Arc<Judged>>,
+    /// By the text without its literals; `None` where each text is judged by itself.
+    pub(crate) shapes: HashMap<Box<str>, Option<Arc<Shape>>>,
     known_bytes: usize,
     /// Past this it forgets all that it remembers.
     known_bytes_max: usize,
@@ -418,6 +420,7 @@ impl Judge {
             prefix,
             identity: Identity::default(),
             known: HashMap::new(),
+            shapes: HashMap::new(),
             known_bytes: 0,
             known_bytes_max: KNOWN_BYTES_MAX,
             analyses: 0,
@@ -430,17 +433,24 @@ impl Judge {
         if let Some(known) = self.known.get(sql) {
             return known.clone();
         }
-        self.analyses += 1;
-        let judged = Arc::new(self.analyse(sql));
-        let bytes = sql.len() * 8 + JUDGED_BYTES;
-        if sql.len() <= KNOWN_TEXT_BYTES_MAX && bytes <= self.known_bytes_max {
-            if self.known_bytes + bytes > self.known_bytes_max {
-                self.forget();
-            }
-            self.known_bytes += bytes;
+        let judged = Arc::new(self.analysed(sql, false));
+        if self.makes_room(sql) {
             self.known.insert(sql.into(), judged.clone());
         }
         judged
+    }
+
+    /// Whether a text of this length may be remembered; what was, is forgotten where it must be.
+    pub(crate) fn makes_room(&mut self, sql: &str) -> bool {
+        let bytes = sql.len() * 8 + JUDGED_BYTES;
+        if sql.len() > KNOWN_TEXT_BYTES_MAX || bytes > self.known_bytes_max {
+            return false;
+        }
+        if self.known_bytes + bytes > self.known_bytes_max {
+            self.forget();
+        }
+        self.known_bytes += bytes;
+        true
     }
 
     /// Remembers no more than so many bytes from now on.
@@ -466,14 +476,19 @@ impl Judge {
     }
 
     fn forget(&mut self) {
-        self.known = HashMap::new();
+        (self.known, self.shapes) = (HashMap::new(), HashMap::new());
         self.known_bytes = 0;
     }
 
-    fn analyse(&self, sql: &str) -> Judged {
+    pub(crate) fn analysed(&mut self, sql: &str, is_shape: bool) -> Judged {
+        self.analyses += 1;
+        self.analyse(sql, is_shape)
+    }
+
+    fn analyse(&self, sql: &str, is_shape: bool) -> Judged {
         let Some(catalogue) = &self.catalogue else { return Judged::Refused(blind()) };
         let known = Context::new(&self.search_path, &self.prefix);
-        let context = Context { leaf_texts: Some(&self.leaf_texts), ..known };
+        let context = Context { leaf_texts: Some(&self.leaf_texts), is_shape, ..known };
         let statements = match analyse(sql, catalogue, &self.rules, context) {
             Ok(statements) => statements,
             Err(error) => {
@@ -546,19 +561,6 @@ fn planned(
     });
     let constants = constants.collect();
     PlannedGuarded { guarded, sql, parameters, shown, constants, asked_leaves }
-}
-
-impl ShownLeaf {
-    fn of(leaf: &Leaf) -> Self {
-        let (clear, shown) = (leaf.clear.clone(), leaf.shown.clone());
-        Self { relation: leaf.relation.clone(), clear, shown, masked: leaf.masked.clone() }
-    }
-
-    /// What is shown of those who are only asked about: no column.
-    fn asked(leaf: &Leaf) -> Self {
-        let relation = leaf.relation.clone();
-        Self { relation, clear: Vec::new(), shown: Vec::new(), masked: Vec::new() }
-    }
 }
 
 /// The ledger keeps each text for good, so that a long one is kept in part; the fingerprint is of

@@ -23,6 +23,7 @@ mod copies;
 mod cuts;
 mod holds;
 mod kept;
+mod literals;
 mod moments;
 mod names;
 mod passed_through;

@@ -86,7 +86,7 @@ fn judge(
             let resolver = Resolver { catalogue, rules, context };
             let begins = raw.stmt_location;
             Statement {
-                normalized: normalized(sql, tokens, &raw),
+                normalized: normalized((sql, tokens), &raw, context.is_shape),
                 fingerprint: StatementFingerprint(fingerprint),
                 verdict: match verdict(raw, text, resolver) {
                     Verdict::Refused(refusal) => {
@@ -311,7 +311,7 @@ fn bounds(sql: &str, raw: &RawStmt) -> (usize, usize) {
 }
 
 /// The text with `?` for each literal, without comments, white space made one space.
-fn normalized(sql: &str, tokens: &[ScanToken], raw: &RawStmt) -> String {
+fn normalized((sql, tokens): (&str, &[ScanToken]), raw: &RawStmt, is_shape: bool) -> String {
     let (start, end) = bounds(sql, raw);
     let mut text = String::new();
     let first =
@@ -331,6 +331,7 @@ fn normalized(sql: &str, tokens: &[ScanToken], raw: &RawStmt) -> String {
             | Token::Xconst
             | Token::Iconst
             | Token::Fconst => "?",
+            Token::Param if is_shape => "?",
             _ => sql.get(from..to).unwrap_or("?"),
         };
         let tight = matches!(word, "," | ")" | "." | "]" | "::" | ";" | "[")

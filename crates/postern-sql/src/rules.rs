@@ -194,6 +194,8 @@ pub struct Context<'a> {
     pub prefix: &'a str,
     /// The client's text, in which refusals say where; empty where that is not known.
     pub text: &'a str,
+    /// The text is a shape: its parameters stand for literals, see [`crate::without_literals`].
+    pub is_shape: bool,
     /// What is remembered from one analysis to the next; it changes their cost and nothing else.
     pub leaf_texts: Option<&'a LeafTexts>,
 }
@@ -201,7 +203,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Remembers nothing.
     pub fn new(search_path: &'a [String], prefix: &'a str) -> Self {
-        Self { search_path, prefix, text: "", leaf_texts: None }
+        Self { search_path, prefix, text: "", is_shape: false, leaf_texts: None }
     }
 
     /// The refusal, with the place of a node of the tree, whose `location` counts bytes. A node

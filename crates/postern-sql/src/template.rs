@@ -1,5 +1,7 @@
 //! SQL text with holes for what depends on who asks.
 
+use pg_query::protobuf::Token;
+
 use crate::{KeySet, quote::push_literal};
 
 /// What the gateway fills in when a statement is sent.
@@ -21,6 +23,8 @@ pub struct Template {
 enum Piece {
     Text(String),
     Hole(Hole),
+    /// A parameter of the client's, by its number.
+    Parameter(usize),
 }
 
 impl Template {
@@ -42,6 +46,58 @@ impl Template {
         let left_over =
             pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(marker)));
         (seen == holes.len() && !left_over).then_some(Self { pieces })
+    }
+
+    /// A text without holes.
+    pub fn of(sql: &str) -> Self {
+        Self { pieces: vec![Piece::Text(sql.to_owned())] }
+    }
+
+    /// The same, known where the client's parameters stand; `None` if that can't be told. Holes
+    /// stand in the places of whole literals, so that each piece of text is words of its own.
+    pub fn with_parameters(&self) -> Option<Self> {
+        let mut pieces = Vec::new();
+        for piece in &self.pieces {
+            let Piece::Text(text) = piece else {
+                pieces.push(piece.clone());
+                continue;
+            };
+            let mut copied = 0;
+            let words = !text.trim().is_empty();
+            let tokens = if words { pg_query::scan(text).ok()?.tokens } else { Vec::new() };
+            for token in tokens.iter().filter(|token| token.token() == Token::Param) {
+                let start = usize::try_from(token.start).ok()?;
+                let end = usize::try_from(token.end).ok()?;
+                let number = text.get(start..end)?.strip_prefix('$')?.parse().ok()?;
+                pieces.push(Piece::Text(text.get(copied..start)?.to_owned()));
+                pieces.push(Piece::Parameter(number));
+                copied = end;
+            }
+            pieces.push(Piece::Text(text.get(copied..)?.to_owned()));
+        }
+        Some(Self { pieces })
+    }
+
+    /// The text for the simple protocol with literals in the places of the client's parameters, of
+    /// a template that knows them ([`Template::with_parameters`]); `None` if one is missing.
+    pub fn render_with<K: AsRef<str>>(
+        &self,
+        literals: &[&str],
+        mut fill: impl FnMut(Hole) -> K,
+    ) -> Option<String> {
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Hole(hole) => push_literal(&mut text, fill(*hole).as_ref()),
+                Piece::Parameter(number) => {
+                    let literal = literals.get(number.checked_sub(1)?)?;
+                    // No word before or behind it becomes a part of it.
+                    text.extend([" ", *literal, " "]);
+                }
+            }
+        }
+        Some(text)
     }
 
     /// The text for the simple protocol; `fill` gives the array literal of a set, e.g. `{7,12}`,
@@ -66,7 +122,7 @@ impl Template {
 
     /// Whether there is no hole: the text is the same for all actors.
     pub fn is_constant(&self) -> bool {
-        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+        !self.pieces.iter().any(|piece| matches!(piece, Piece::Hole(_)))
     }
 
     fn render(&self, mut fill: impl FnMut(Hole, &mut String)) -> String {
@@ -75,6 +131,7 @@ impl Template {
             match piece {
                 Piece::Text(piece) => text.push_str(piece),
                 Piece::Hole(hole) => fill(*hole, &mut text),
+                Piece::Parameter(number) => text.push_str(&format!("${number}")),
             }
         }
         text

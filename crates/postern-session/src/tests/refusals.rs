@@ -201,3 +201,58 @@ fn text_in_another_encoding_is_an_error_and_no_end() {
     table.query("SELECT name FROM products");
     assert!(table.told()[0].starts_with("server < query SELECT"));
 }
+
+/// The server plans at Bind, and its estimates meet values that ANALYZE has kept.
+#[test]
+fn a_bind_that_fails_is_told_as_an_execution_that_fails() {
+    let sql = "SELECT lower(email) FROM customers WHERE id > 1";
+    for declared in [false, true] {
+        let mut table = Table::new();
+        if declared {
+            table.query(&format!("DECLARE c CURSOR FOR {sql}")).told();
+        } else {
+            table.client(|out| {
+                encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+                let bind = Bind {
+                    portal: "",
+                    statement: "",
+                    formats: Vec::new(),
+                    parameters: Vec::new(),
+                    result_formats: Vec::new(),
+                };
+                encode::bind(out, &bind).unwrap();
+                encode::sync(out);
+            });
+            table.server(encode::parse_complete).told();
+        }
+        table.server(|out| error(out, "22025", "one@example.org"));
+        assert_eq!(table.told(), ["hold 1 [] miss"], "{declared}");
+        let told = table.recorded(1, 0).told();
+        let error = "client < error 22000 statement on protected data: data exception";
+        assert_eq!(told[1], error, "{declared}");
+    }
+}
+
+/// Once somebody was stopped, what is only planned is asked for as well.
+#[test]
+fn a_bind_of_somebody_who_was_stopped_is_asked_for() {
+    let mut table = Table::new();
+    (table.asks, table.answers) = (true, false);
+    table.client(|out| {
+        let sql = "SELECT lower(email) FROM customers WHERE id > 1";
+        encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+        let bind = Bind {
+            portal: "",
+            statement: "",
+            formats: Vec::new(),
+            parameters: Vec::new(),
+            result_formats: Vec::new(),
+        };
+        encode::bind(out, &bind).unwrap();
+    });
+    let told = table.told();
+    assert_eq!(told[1..], ["ask 0"], "{told:?}");
+    table.input(Input::Asked { question: 1, answer: Ok(None) });
+    let told = table.told();
+    assert!(told[0].starts_with("server < bind"), "{told:?}");
+}

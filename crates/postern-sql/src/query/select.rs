@@ -294,7 +294,10 @@ impl Analysis<'_> {
         let (outputs, clauses) = judged?;
         let compared = clauses.compared(&outputs);
         let at_random = !self.is_in_order(select, &outputs, scope);
-        let passes = select.limit_offset.is_some() && at_random;
+        // What comes first of them is a look-up where nothing is masked.
+        let accounted = self.resolver.rules.mode == Mode::Accounted;
+        let passes = select.limit_offset.is_some() || accounted && select.limit_count.is_some();
+        let passes = passes && at_random;
         if place != Place::Top || !windows.uses().is_empty() || passes {
             self.groups_tell(&compared);
         }

@@ -152,6 +152,8 @@ fn a_rank_by_what_is_computed_of_protected_columns_tells_of_others() {
         let told = judged(&format!("COPY ({sql}) TO STDOUT"), Mode::Accounted);
         assert!(told.starts_with("42501 "), "{sql}: {told}");
     }
+    let first = "SELECT DISTINCT email, id FROM customers WHERE created_at < now() LIMIT 1";
+    assert!(judged(first, Mode::Accounted).contains("decided by public.customers.email"));
     for sql in [
         "SELECT id, email, row_number() OVER (PARTITION BY id ORDER BY email) FROM customers",
         "SELECT id, email FROM customers ORDER BY email LIMIT 20 OFFSET 20",

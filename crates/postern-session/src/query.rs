@@ -1,0 +1,140 @@
+//! The Query message: its statements, judged and made ready to be sent.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::BytesMut;
+use postern_sql::Refusal;
+use postern_wire::{Frame, encode};
+
+use crate::{
+    Effect, Session, View,
+    asked::Given,
+    client::Sent,
+    expect::Expect,
+    judge::{Judged, Planned, Refused},
+    moment::Part,
+    portal::Run,
+    session::to_server,
+    steps::Step,
+};
+
+impl Session {
+    pub(crate) fn query(
+        &mut self,
+        frame: &Frame,
+        sql: &str,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
+        let sent = match self.of_shape(sql, view) {
+            Some(sent) => {
+                self.prepare_moment(effects)?;
+                vec![sent]
+            }
+            None => match self.by_itself(sql, view, effects)? {
+                Some(sent) => sent,
+                None => return Ok(()),
+            },
+        };
+        // Only now is it known what each name in the message means.
+        if self.charges_query(frame, &sent, effects) {
+            self.take_back(sent);
+            return Ok(());
+        }
+        if sent.iter().any(|(_, run)| self.uncommitted(&run.portal).is_some()) {
+            let steps = sent.into_iter().map(|(sql, run)| {
+                let run = Box::new(run);
+                Step::Statement { sql, run }
+            });
+            self.steps.extend(steps);
+            self.steps.push_back(Step::End);
+            return Ok(());
+        }
+        let asks = self.moment_behind(&sent);
+        let (mut texts, runs): (Vec<String>, VecDeque<Run>) = sent.into_iter().unzip();
+        texts.extend(asks.clone());
+        let mut bytes = BytesMut::new();
+        encode::query(&mut bytes, &texts.join(";\n"))?;
+        to_server(&bytes, effects);
+        self.expected.push_back(Expect::Simple(runs));
+        self.expected.extend(asks.map(|_| Expect::Moment(Part::Execute)));
+        self.expected.push_back(Expect::QueryReady);
+        Ok(())
+    }
+
+    /// The statements of a text as they are sent; `None` if it is refused.
+    fn by_itself(
+        &mut self,
+        sql: &str,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<Vec<(String, Run)>>, encode::EncodeError> {
+        let judged = view.judge.judge(sql);
+        let planned = match self.checked(&judged) {
+            Ok(planned) => planned,
+            Err(refused) => {
+                effects.push(Effect::Refused(refused.clone()));
+                self.refuse_query(&refused.refusal, effects)?;
+                return Ok(None);
+            }
+        };
+        if planned.iter().any(|plan| plan.depends()) {
+            self.prepare_moment(effects)?;
+        }
+        let empty = [Arc::new(Planned::empty())];
+        let planned = if planned.is_empty() { &empty } else { planned };
+        let mut sent = Vec::with_capacity(planned.len());
+        for plan in planned {
+            // It stands for an empty statement, which says nothing between others.
+            if matches!(**plan, Planned::Local(_)) && planned.len() > 1 {
+                self.take_back(sent);
+                self.refuse_unread(local_among_others(), effects)?;
+                return Ok(None);
+            }
+            let kept = self.scale.plan(plan.clone(), 0);
+            let resolved = kept.and_then(|plan| self.resolve(&plan, Given::default(), view));
+            let (sql, portal) = match resolved {
+                Ok(resolved) => resolved,
+                Err(failure) => {
+                    self.take_back(sent);
+                    self.refuse_query(&failure, effects)?;
+                    return Ok(None);
+                }
+            };
+            let undo = self.change(&portal);
+            sent.push((sql, Run::new(portal, undo)));
+        }
+        Ok(Some(sent))
+    }
+
+    /// The plans of a text that is not refused, neither as such nor for this actor.
+    fn checked<'j>(&self, judged: &'j Judged) -> Result<&'j [Arc<Planned>], Refused> {
+        let planned = match judged {
+            Judged::Refused(refused) => return Err(refused.clone()),
+            Judged::Statements(planned) => planned,
+        };
+        for plan in planned {
+            if let Planned::Guarded(plan) = &**plan {
+                plan.checked(self.profile.actor.as_str(), &[])?;
+            }
+        }
+        Ok(planned)
+    }
+
+    /// Nothing of what was to be sent has been.
+    fn take_back(&mut self, sent: Vec<(String, Run)>) {
+        for (_, run) in sent.into_iter().rev() {
+            self.put_back(run.undo);
+        }
+    }
+}
+
+fn local_among_others() -> Refusal {
+    Refusal {
+        sqlstate: "42501",
+        rule: "local_among_others",
+        message: "this can't be said together with other statements".to_owned(),
+        hint: "send the statements one by one".to_owned(),
+        position: None,
+    }
+}
