@@ -22,6 +22,7 @@ use crate::{
     hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
     login::{self, LoggedIn},
+    mail::{Letterbox, Mail},
     reasons::Active,
     registry::{CancelKey, Command},
     searches::UnderWay,
@@ -41,6 +42,8 @@ const WAITING_BYTES_MAX: usize = 1024 * 1024;
 const LONG_BYTES: usize = 16 * 1024;
 /// A buffer that a huge message has grown is dropped when it is empty.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// So little waits for what comes soon: one packet instead of two.
+const HELD_BACK_BYTES_MAX: usize = 2 * 1024;
 /// How much a read may bring.
 const READ_BYTES: usize = 8 * 1024;
 /// How long the last word to a client may take.
@@ -102,6 +105,7 @@ struct Connection<'a> {
     receipt: Option<(HoldBuffer, Receipt)>,
     commands: mpsc::UnboundedReceiver<Command>,
     sender: mpsc::UnboundedSender<Command>,
+    letterbox: Letterbox,
     cancel: CancelKey,
     judging: Judging,
     reasons: Active,
@@ -163,7 +167,7 @@ impl Judging {
 /// Serves a client from the greeting to the end of its connection.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
-    judges: &Rc<RefCell<Judges>>,
+    (judges, mail): (&Rc<RefCell<Judges>>, &Rc<Mail>),
     logged_in: LoggedIn,
     client: IpAddr,
 ) -> Result<(), ConnectionError> {
@@ -204,6 +208,7 @@ pub(crate) async fn serve(
         held: None,
         receipt: None,
         commands,
+        letterbox: mail.open(number, sender.clone()),
         sender,
         cancel: server.cancel,
         judging,
@@ -256,6 +261,7 @@ impl Connection<'_> {
             let reads_server = !self.reading
                 && self.session.wants_server()
                 && self.client.output.len() < WAITING_BYTES_MAX;
+            let held_back = self.holds_back();
             let (client, server) = (&mut self.client, &mut self.server);
             tokio::select! {
                 biased;
@@ -265,7 +271,7 @@ impl Connection<'_> {
                     }
                 }
                 written = client.writer.write_buf(&mut client.output),
-                    if !client.output.is_empty() =>
+                    if !client.output.is_empty() && !held_back =>
                 {
                     written.map_err(ConnectionError::Client)?;
                 }
@@ -286,6 +292,11 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    /// Whether what waits for the client goes with what comes behind it soon.
+    fn holds_back(&self) -> bool {
+        self.session.tells_more_soon() && self.client.output.len() < HELD_BACK_BYTES_MAX
     }
 
     /// Handles whole messages as long as the session wants them.
@@ -449,7 +460,7 @@ impl Connection<'_> {
         if !self.session.is_idle() {
             self.cancel_upstream();
         }
-        if self.client.output.is_empty() {
+        if self.client.output.is_empty() || self.holds_back() {
             self.last_word(&Failure::Suspended).await;
         }
         self.ending = true;

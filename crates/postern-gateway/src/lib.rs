@@ -18,6 +18,7 @@ mod hold;
 mod judges;
 mod listen;
 mod login;
+mod mail;
 mod reasons;
 mod registry;
 mod searches;

@@ -30,7 +30,7 @@ use tokio::{
 
 use crate::{
     Parts, SessionInfo, Settings, Suspension, catalogue::Keeper, connection, freshness::Looked,
-    judges::Judges, login, reasons::Reasons, shared::Shared,
+    judges::Judges, login, mail::Mail, reasons::Reasons, shared::Shared,
 };
 
 /// Connections that may wait to be accepted.
@@ -271,13 +271,16 @@ async fn serve(
     };
     let path = shared.settings.upstream.search_path.clone();
     let judges = Rc::new(RefCell::new(Judges::new(prefix(), path.into())));
+    let (mail, letters) = Mail::new();
+    tokio::task::spawn_local(mail.clone().deliver(letters));
     let mine = Rc::new(Cell::new(0));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     let open = Open::new(&mine, &shared);
-                    let connection = connection(shared.clone(), judges.clone(), stream, address);
+                    let core = (judges.clone(), mail.clone());
+                    let connection = connection(shared.clone(), core, stream, address);
                     tokio::task::spawn_local(async move {
                         connection.await;
                         drop(open);
@@ -330,7 +333,7 @@ impl Drop for Open {
 
 async fn connection(
     shared: Arc<Shared>,
-    judges: Rc<RefCell<Judges>>,
+    (judges, mail): (Rc<RefCell<Judges>>, Rc<Mail>),
     stream: TcpStream,
     address: SocketAddr,
 ) {
@@ -357,7 +360,7 @@ async fn connection(
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = connection::serve(&shared, &judges, logged_in, address.ip());
+    let served = connection::serve(&shared, (&judges, &mail), logged_in, address.ip());
     if let Err(error) = served.await {
         tracing::info!(
             %address,

@@ -271,6 +271,12 @@ impl Session {
         !self.closed && self.outbox.queued_bytes() <= self.profile.limits.bytes_max
     }
 
+    /// Whether more for the client will come without anything being read: it waits for a receipt or
+    /// a proof.
+    pub fn tells_more_soon(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// Whether nothing is under way, so that the session can be ended without loss.
     pub fn is_idle(&self) -> bool {
         // What a pass-through session is doing is not looked at.

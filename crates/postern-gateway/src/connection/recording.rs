@@ -16,13 +16,10 @@ impl Connection<'_> {
         self.held = Some(HoldBuffer::new(number, &mut hold));
         let who = (number, &self.actor);
         let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
-        let sender = self.sender.clone();
+        let address = self.letterbox.address();
         self.shared.ledger.record(
             draft,
-            Box::new(move |result| {
-                // A connection that has ended meanwhile releases nothing.
-                let _ = sender.send(Command::Recorded { hold: id, result });
-            }),
+            Box::new(move |result| address.tell(Command::Recorded { hold: id, result })),
         );
     }
 
@@ -46,14 +43,12 @@ impl Connection<'_> {
     pub(super) fn ask(&mut self, question: u64, searches: usize, writes: bool) {
         self.asking = searches;
         let searches = self.under_way.begin(searches);
-        let sender = self.sender.clone();
+        let address = self.letterbox.address();
         self.shared.ledger.ask(
             self.actor.clone(),
             self.role.budgets.clone(),
             Plan { searches, writes },
-            Box::new(move |result| {
-                let _ = sender.send(Command::Asked { question, result });
-            }),
+            Box::new(move |result| address.tell(Command::Asked { question, result })),
         );
     }
 
