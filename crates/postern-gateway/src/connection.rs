@@ -9,7 +9,7 @@ use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::Actor;
 use postern_session::{Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View};
 use postern_sql::Rules;
-use postern_wire::{FrameReader, encode};
+use postern_wire::{FrameError, FrameReader, encode};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
@@ -225,8 +225,8 @@ pub(crate) async fn serve(
     };
     connection.client.output = greeting;
     let result = connection.run().await;
-    if let Err(ConnectionError::Server(_) | ConnectionError::ServerFrame(_)) = &result {
-        connection.last_word(&Failure::UpstreamLost).await;
+    if let Err(error) = &result {
+        connection.failed(error).await;
     }
     connection.end().await;
     drop(registered);
@@ -449,6 +449,15 @@ impl Connection<'_> {
                 self.draining = true;
                 Ok(())
             }
+        }
+    }
+
+    async fn failed(&mut self, error: &ConnectionError) {
+        if let ConnectionError::ServerFrame(FrameError::TooLong { .. }) = error {
+            self.session.found_too_long();
+        }
+        if let ConnectionError::Server(_) | ConnectionError::ServerFrame(_) = error {
+            self.last_word(&Failure::UpstreamLost).await;
         }
     }
 

@@ -36,7 +36,7 @@ impl Stops {
 }
 
 /// Until when an actor's statements are asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wary {
     /// A time in microseconds. It is read before a statement is sent, and written before anybody
     /// learns of the stop; between the two nothing else hangs on it.

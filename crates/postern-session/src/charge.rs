@@ -89,9 +89,8 @@ impl Session {
         portal: &Portal,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let hangs = running(&portal.plan).is_some_and(|plan| {
-            !plan.guarded.worked.is_empty() && !plan.looks_up(LookupKind::Compared)
-        });
+        let hangs = running(&portal.plan)
+            .is_some_and(|plan| plan.works() && !plan.looks_up(LookupKind::Compared));
         hangs && self.asks && self.charging.is_none() && self.asks(frame, &[portal], effects)
     }
 

@@ -100,7 +100,7 @@ impl Session {
         } else {
             return None;
         };
-        let works = portal.plan.guarded().is_some_and(|plan| !plan.guarded.worked.is_empty());
+        let works = portal.plan.guarded().is_some_and(PlannedGuarded::works);
         works.then(|| Run::new(portal.clone(), Undo::Nothing))
     }
 
@@ -181,25 +181,31 @@ impl Session {
             && !self.outbox.is_discarding()
             // What was charged before it ran is told already.
             && !plan.looks_up(LookupKind::Stored)
-            && may_hang_on_data(sqlstate, fields)
+            // A person who cancels has seen how long it takes.
+            && (may_hang_on_data(sqlstate, fields) || sqlstate == "57014" && plan.works())
         {
-            let mut relations: Vec<_> =
-                plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
-            relations.sort();
-            relations.dedup();
-            if plan.looks_up(LookupKind::Compared) {
-                relations.truncate(1);
-            }
-            let value = postern_model::Secret::new(Arc::<[u8]>::from(shown.as_bytes()));
-            let told = relations.into_iter().map(|relation| LookupTouch {
-                column: failed_column(plan, &relation, shown),
-                relation,
-                hit: false,
-                value: value.clone(),
-            });
-            self.hold_row(plan, told.collect());
+            self.tell_failed(plan, shown);
         }
         run.portal.about.clone()
+    }
+
+    /// Tells of a failure with this code: one for each table.
+    pub(crate) fn tell_failed(&mut self, plan: &PlannedGuarded, sqlstate: &str) {
+        let mut relations: Vec<_> =
+            plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
+        relations.sort();
+        relations.dedup();
+        if plan.looks_up(LookupKind::Compared) {
+            relations.truncate(1);
+        }
+        let value = postern_model::Secret::new(Arc::<[u8]>::from(sqlstate.as_bytes()));
+        let told = relations.into_iter().map(|relation| LookupTouch {
+            column: failed_column(plan, &relation, sqlstate),
+            relation,
+            hit: false,
+            value: value.clone(),
+        });
+        self.hold_row(plan, told.collect());
     }
 }
 
@@ -217,7 +223,7 @@ fn failed_column(plan: &PlannedGuarded, relation: &str, sqlstate: &str) -> Arc<s
 /// The code that the client gets for every failure that may hang on what is computed of protected
 /// values: which of many it is would tell as much of a value as a row does.
 fn alike_code(run: &Run, fields: &ReportFields<'_>) -> Option<&'static str> {
-    let plan = run.portal.plan.guarded().filter(|plan| !plan.guarded.worked.is_empty())?;
+    let plan = run.portal.plan.guarded().filter(|plan| plan.works())?;
     let sqlstate = fields.field(b'C').unwrap_or_default();
     let class = sqlstate.get(..2).unwrap_or_default();
     // A limit of time, a lock and a text that the server does not take are said as they are, and

@@ -129,6 +129,11 @@ impl PlannedGuarded {
             || !self.guarded.decided_by.is_empty()
     }
 
+    /// Whether something is computed of protected columns in clear.
+    pub(crate) fn works(&self) -> bool {
+        !self.guarded.worked.is_empty()
+    }
+
     /// What the ledger learns of the protected columns that decide, if any does. They are told as
     /// look-ups: what is asked of them is in the statement.
     pub(crate) fn deciders(&self, searched: &Searched, hit: bool) -> Vec<LookupTouch> {

@@ -45,6 +45,8 @@ enum Statement {
 #[derive(Debug)]
 pub(crate) struct Moments {
     statement: Statement,
+    /// One that may be gone: it is closed before the next is prepared.
+    stale: Option<UpstreamName>,
     /// Something was sent that is to be proven, and the question was not.
     due: bool,
     /// Nothing was sent since the server's last ReadyForQuery, or only what is being handled.
@@ -55,7 +57,8 @@ pub(crate) struct Moments {
 
 impl Moments {
     pub(crate) fn new() -> Self {
-        Self { statement: Statement::Unknown, due: false, at_rest: true, first: false }
+        let statement = Statement::Unknown;
+        Self { statement, stale: None, due: false, at_rest: true, first: false }
     }
 
     /// A message of the client is handled.
@@ -68,9 +71,12 @@ impl Moments {
         self.at_rest = true;
     }
 
-    /// All that the session has prepared on the server goes.
+    /// All that the session has prepared on the server goes, unless that fails.
     pub(crate) fn forget(&mut self) {
-        self.statement = Statement::Unknown;
+        if let Statement::Sent(name) | Statement::Ready(name) = self.statement {
+            self.statement = Statement::Unknown;
+            self.stale = Some(name);
+        }
     }
 }
 
@@ -106,6 +112,10 @@ impl Session {
         self.names += 1;
         let name = UpstreamName(Some(self.names));
         let mut bytes = BytesMut::new();
+        if let Some(stale) = self.moments.stale.take() {
+            encode::close(&mut bytes, Target::Statement(&stale.statement()))?;
+            self.expected.push_back(Expect::Moment(Part::Close));
+        }
         let sql = MOMENT_SQL;
         encode::parse(&mut bytes, &Parse { name: &name.statement(), sql, types: Vec::new() })?;
         encode::sync(&mut bytes);

@@ -304,9 +304,29 @@ impl Session {
         effects.extend(self.untold.drain(..).map(Effect::Tell));
     }
 
+    /// The server has sent a row that is longer than a message may be, so that the connection ends:
+    /// somebody was found.
+    pub fn found_too_long(&mut self) {
+        let Some(run) = self.running() else { return };
+        let plan = run.portal.plan.clone();
+        let Some(plan) = plan.guarded() else { return };
+        let told = run.tell_lookups(plan, true);
+        if !told.is_empty() {
+            self.holds += 1;
+            let mut held = Held::new(self.holds, plan.shown.clone());
+            held.hold.lookups = told;
+            self.untold.push(held.hold);
+        }
+        self.tell_failed(plan, "54000");
+    }
+
     fn abandon_run(&mut self, mut run: Run) {
         self.tell_misses(&run);
         self.tell_asked(&mut run);
+        // When it ends, and that it does not, can hang on what it works with.
+        if let Some(plan) = run.portal.plan.guarded().filter(|plan| plan.works()) {
+            self.tell_failed(plan, postern_wire::SqlState::CONNECTION_FAILURE.as_str());
+        }
         self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
     }
 

@@ -27,15 +27,16 @@ impl Connection<'_> {
     pub(super) fn tell(&self, hold: Hold) {
         let who = (self.number, &self.actor);
         let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
+        let (wary, now) = (self.wary.clone(), self.shared.clock.now());
         self.shared.ledger.record(
             draft,
-            Box::new(|result| {
-                if let Err(error) = result {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "a search could not be recorded"
-                    );
-                }
+            Box::new(move |result| match result {
+                Ok(receipt) if receipt.stopped().is_some() => wary.stopped(now),
+                Ok(_) => {}
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a search could not be recorded"
+                ),
             }),
         );
     }

@@ -135,7 +135,7 @@ fn who_was_asked_about_is_told_however_it_ends() {
     let mut table = Table::new();
     table.query(sql).told();
     table.session.abandon(&mut table.effects);
-    assert_eq!(table.told(), ["tell 2"]);
+    assert_eq!(table.told(), ["tell miss 2"]);
 }
 
 /// A reason that has ended since the cursor was opened is none.

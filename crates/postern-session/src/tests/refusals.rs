@@ -109,7 +109,7 @@ fn what_is_computed_of_protected_columns_fails_in_one_way() {
     table.server(of_text);
     let told = table.recorded(1, 0).told();
     assert!(told.iter().any(|line| line.contains("error 42883")), "{told:?}");
-    for sqlstate in ["57014", "40001", "55P03"] {
+    for sqlstate in ["40001", "55P03"] {
         let mut table = Table::new();
         table.query(sql).told();
         table.server(|out| error(out, sqlstate, "one@example.org"));
@@ -255,4 +255,42 @@ fn a_bind_of_somebody_who_was_stopped_is_asked_for() {
     table.input(Input::Asked { question: 1, answer: Ok(None) });
     let told = table.told();
     assert!(told[0].starts_with("server < bind"), "{told:?}");
+}
+
+/// How long it runs until somebody gives up hangs on what it works with.
+#[test]
+fn what_is_given_up_is_told_as_a_failure_where_it_works_with_protected_columns() {
+    for (sql, told) in
+        [("SELECT lower(email) FROM customers", true), ("SELECT email FROM customers", false)]
+    {
+        let mut table = Table::new();
+        table.query(sql).told();
+        table.server(|out| error(out, "57014", "canceling statement due to user request"));
+        let expected = if told { vec!["hold 1 [] miss"] } else { Vec::new() };
+        assert_eq!(
+            table.told().iter().filter(|l| l.starts_with("hold")).collect::<Vec<_>>(),
+            expected
+        );
+
+        let mut table = Table::new();
+        table.query(sql).told();
+        table.session.abandon(&mut table.effects);
+        let expected = if told { vec!["tell miss"] } else { Vec::new() };
+        assert_eq!(table.told(), expected, "{sql}");
+    }
+}
+
+/// Nobody knows whose row it was that was too long for a message, but that there was one.
+#[test]
+fn a_row_that_is_too_long_is_a_hit() {
+    let mut table = Table::new();
+    table.query("SELECT repeat('x', 17000000) FROM customers WHERE email = 'a@example.org'").told();
+    table.session.found_too_long();
+    table.session.abandon(&mut table.effects);
+    assert_eq!(table.told(), ["tell hit", "tell miss"]);
+    let mut table = Table::new();
+    table.query("SELECT repeat('x', 17000000) FROM customers WHERE id > 2").told();
+    table.session.found_too_long();
+    table.session.abandon(&mut table.effects);
+    assert_eq!(table.told(), ["tell miss"]);
 }
