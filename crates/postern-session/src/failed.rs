@@ -56,6 +56,7 @@ impl Session {
                 guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
             }
         }
+        self.filling.take_if(|held| held.withhold());
         if self.skipping {
             self.drop_statements();
         }

@@ -113,6 +113,19 @@ impl Held {
         Self { hold, relied: Vec::new() }
     }
 
+    /// The statement has failed: the rows that came before do not leave. How many there are would
+    /// tell the place of the row that it failed at, whose record no entry names. What a write has
+    /// done is told all the same. Whether nothing is left to be told.
+    pub(crate) fn withhold(&mut self) -> bool {
+        if self.hold.done {
+            return false;
+        }
+        self.hold.rows.retain(|row| row.asks);
+        self.hold.bytes.clear();
+        self.relied.clear();
+        self.hold.rows.is_empty() && self.hold.lookups.is_empty()
+    }
+
     /// What was searched for, who was asked about and what was done, where none of the rows leaves:
     /// whoever was found is not named, so it counts as a miss.
     pub(crate) fn searched(&mut self) -> Option<Hold> {

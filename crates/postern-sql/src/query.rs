@@ -120,6 +120,8 @@ pub(crate) struct Acts {
     draws: bool,
     /// It waits for a time.
     sleeps: bool,
+    /// It tells the time at which it comes to a row.
+    clocks: bool,
     writes: bool,
     /// A function that is not PostgreSQL's own is called: it can do anything.
     calls_listed: Cell<bool>,
@@ -396,6 +398,14 @@ impl<'a> Analysis<'a> {
                 "a statement on a protected table can't wait: how long it takes would tell of its \
                  rows",
                 "send pg_sleep() in a statement of its own",
+            );
+        }
+        if self.acts.clocks && !self.acts.writes && !self.leaves.is_empty() {
+            return refuse(
+                "clock",
+                "a statement on a protected table can't tell the time while it runs: how long each \
+                 row takes would tell of others",
+                "use now() or statement_timestamp()",
             );
         }
         if self.acts.switches && (self.acts.writes || !self.leaves.is_empty()) {

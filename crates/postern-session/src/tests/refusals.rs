@@ -294,3 +294,26 @@ fn a_row_that_is_too_long_is_a_hit() {
     table.session.abandon(&mut table.effects);
     assert_eq!(table.told(), ["tell miss"]);
 }
+
+/// How many rows came before would tell where the one stands that failed, and whose it is nobody
+/// says.
+#[test]
+fn rows_that_came_before_a_failure_do_not_leave() {
+    let mut table = Table::new();
+    table.query("SELECT id, 1 / (id - 3) FROM customers").told();
+    table.rows(&[&["1", "-1", "1"], &["2", "-1", "2"]]).told();
+    table.server(|out| error(out, "22012", "division by zero")).ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["hold 1 [] miss"]);
+    let told = table.recorded(1, 0).told();
+    let failed = "client < error 22012 statement on protected data: division by zero";
+    assert_eq!(told, ["release 1: 0", failed, "client < ready I"]);
+    // Somebody who cancels has been told of the portions before.
+    let mut table = Table::new();
+    table.query("SELECT id FROM customers").told();
+    table.rows(&[&["1", "1"], &["2", "2"], &["3", "3"], &["4", "4"]]);
+    assert_eq!(table.told(), ["hold 1 [1:clear 2:masked 3:clear]"]);
+    table.server(|out| error(out, "57014", "canceling statement due to user request"));
+    let told = table.recorded(1, 3).told();
+    assert_eq!(told[0], "release 1: 3");
+    assert_eq!(told.len(), 2, "{told:?}");
+}

@@ -85,6 +85,10 @@ impl Analysis<'_> {
     /// What the call does besides giving a value.
     fn act(&mut self, call: &pb::FuncCall, built_in: &str) -> Judged<()> {
         self.acts.draws |= draws(built_in) && (self.views.verbatim || !is_plain_random(call));
+        // Outside of views the time of the statement is put in the place of the plain clock.
+        self.acts.clocks |= tells_time(built_in)
+            && self.conditions_on.is_none()
+            && (self.views.verbatim || !is_clock(call));
         match self.class_of_call(call) {
             Class::Setting => self.setting(call)?,
             Class::Sleep => self.acts.sleeps = true,
@@ -246,6 +250,17 @@ impl Analysis<'_> {
             "read a setting that describes the session, by its name",
         )
     }
+}
+
+/// Whether a built-in function tells the time at which it is called; a version 7 UUID holds it.
+fn tells_time(built_in: &str) -> bool {
+    matches!(built_in, "clock_timestamp" | "timeofday" | "uuidv7")
+}
+
+/// Whether it is `clock_timestamp()`, for which the time of the statement can stand.
+pub(super) fn is_clock(call: &pb::FuncCall) -> bool {
+    call.args.is_empty()
+        && ast::names(&call.funcname).as_deref() == Some(&["pg_catalog", "clock_timestamp"])
 }
 
 /// Whether a built-in function draws from the session's generator, which begins with a seed and

@@ -4,7 +4,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
-    call::is_plain_random,
+    call::{is_clock, is_plain_random},
     condition::{at_present, parse_condition},
     definition::{blank_literals, covered, never},
     scope::{Scope, row},
@@ -88,6 +88,12 @@ impl Analysis<'_> {
                     Class::Free if !self.scouting && is_plain_random(n) => {
                         self.charge_text(DRAWN)?;
                         drawn_anew(node)?;
+                    }
+                    Class::Free
+                        if !self.scouting && self.conditions_on.is_none() && is_clock(n) =>
+                    {
+                        let name = ["pg_catalog", "statement_timestamp"];
+                        n.funcname = name.map(ast::string).into();
                     }
                     Class::Free | Class::Setting | Class::Sleep | Class::Refused(_) => {}
                 }

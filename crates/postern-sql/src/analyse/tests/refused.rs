@@ -38,6 +38,25 @@ fn nothing_waits_beside_a_protected_table() {
     }
 }
 
+/// The time at which it comes to each row tells how long others took that do not come.
+#[test]
+fn nothing_tells_the_time_beside_a_protected_table() {
+    refused(
+        "clock",
+        &[
+            "SELECT id, timeofday() FROM customers",
+            "SELECT 1 FROM customers WHERE timeofday() > '2'",
+        ],
+    );
+    let told = judged("SELECT id, clock_timestamp() FROM customers", Mode::Restricted);
+    assert!(told.contains("pg_catalog.statement_timestamp()"), "{told}");
+    assert!(!told.contains("clock_timestamp() "), "{told}");
+    for mode in [Mode::Restricted, Mode::Accounted] {
+        let told = judged("SELECT clock_timestamp(), timeofday() FROM products", mode);
+        assert!(told.contains("pg_catalog.clock_timestamp()"), "{told}");
+    }
+}
+
 #[test]
 fn a_field_that_is_none_is_no_call() {
     let sql = "'select to_tsvector(email) from public.customers'";
