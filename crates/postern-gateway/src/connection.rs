@@ -1,7 +1,16 @@
 //! Drives one session: reads, writes, records.
 
 use std::{
-    cell::RefCell, collections::VecDeque, io, net::IpAddr, rc::Rc, sync::Arc, time::Duration,
+    cell::RefCell,
+    collections::VecDeque,
+    io,
+    net::IpAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -27,10 +36,12 @@ use crate::{
     registry::{CancelKey, Command},
     searches::UnderWay,
     shared::Shared,
+    spare::Spares,
     stops::Wary,
     upstream::{self, BoxedStream},
 };
 
+mod leaving;
 mod proving;
 mod recording;
 
@@ -107,6 +118,10 @@ struct Connection<'a> {
     sender: mpsc::UnboundedSender<Command>,
     letterbox: Letterbox,
     cancel: CancelKey,
+    /// The server was told to cancel, or will be.
+    cancelled: Arc<AtomicBool>,
+    /// What the server said of its settings at the start.
+    parameters: Vec<(String, String)>,
     judging: Judging,
     reasons: Active,
     /// Searches that are not told yet.
@@ -167,11 +182,11 @@ impl Judging {
 /// Serves a client from the greeting to the end of its connection.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
-    (judges, mail): (&Rc<RefCell<Judges>>, &Rc<Mail>),
+    (judges, mail, spares): (&Rc<RefCell<Judges>>, &Rc<Mail>, &Rc<Spares>),
     logged_in: LoggedIn,
     client: IpAddr,
 ) -> Result<(), ConnectionError> {
-    let LoggedIn { actor, role_name, role, server, mut greeting, .. } = logged_in;
+    let LoggedIn { actor, role_name, role, server, owner, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let info = SessionInfo {
@@ -181,7 +196,9 @@ pub(crate) async fn serve(
         client,
         since: shared.clock.now(),
     };
-    let registered = shared.registry.register(info, secret, server.cancel.clone(), sender.clone());
+    let cancelled = Arc::<AtomicBool>::default();
+    let key = (server.cancel.clone(), cancelled.clone());
+    let registered = shared.registry.register(info, secret, key, sender.clone());
     // Whoever was put out between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
@@ -211,6 +228,8 @@ pub(crate) async fn serve(
         letterbox: mail.open(number, sender.clone()),
         sender,
         cancel: server.cancel,
+        cancelled: cancelled.clone(),
+        parameters: server.parameters,
         judging,
         reasons,
         under_way: UnderWay::new(shared, &actor),
@@ -225,12 +244,7 @@ pub(crate) async fn serve(
     };
     connection.client.output = greeting;
     let result = connection.run().await;
-    if let Err(error) = &result {
-        connection.failed(error).await;
-    }
-    connection.end().await;
-    drop(registered);
-    shared.note(Note::LoggedOut { actor, connection: number });
+    leaving::leave(connection, registered, (spares, owner), &result).await;
     result
 }
 
@@ -500,6 +514,7 @@ impl Connection<'_> {
     }
 
     fn cancel_upstream(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
         let (shared, key) = (self.shared.clone(), self.cancel.clone());
         let sender = self.sender.clone();
         tokio::task::spawn_local(async move {
@@ -511,33 +526,6 @@ impl Connection<'_> {
             }
             let _ = sender.send(Command::Cancelled);
         });
-    }
-
-    /// Leaves nothing running on the server.
-    async fn end(&mut self) {
-        let over = self.session.is_over();
-        if !over && !self.session.is_idle() {
-            self.cancel_upstream();
-        }
-        let mut last = Vec::new();
-        self.session.abandon(&mut last);
-        for effect in last {
-            if let Effect::Tell(hold) = effect {
-                self.tell(hold);
-            }
-        }
-        // What a client sends before it says goodbye is done, though nobody waits for it.
-        if !over {
-            self.server.output.clear();
-            encode::terminate(&mut self.server.output);
-        }
-        let server = &mut self.server;
-        let last = async {
-            server.writer.write_all_buf(&mut server.output).await?;
-            server.writer.shutdown().await
-        };
-        let _ = tokio::time::timeout(LAST_WORD_MAX, last).await;
-        let _ = tokio::time::timeout(LAST_WORD_MAX, self.client.writer.shutdown()).await;
     }
 }
 

@@ -24,6 +24,7 @@ mod registry;
 mod searches;
 mod settings;
 mod shared;
+mod spare;
 mod stops;
 #[cfg(test)]
 mod tests;

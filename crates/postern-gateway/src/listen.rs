@@ -30,7 +30,7 @@ use tokio::{
 
 use crate::{
     Parts, SessionInfo, Settings, Suspension, catalogue::Keeper, connection, freshness::Looked,
-    judges::Judges, login, mail::Mail, reasons::Reasons, shared::Shared,
+    judges::Judges, login, mail::Mail, reasons::Reasons, shared::Shared, spare::Spares,
 };
 
 /// Connections that may wait to be accepted.
@@ -184,6 +184,11 @@ impl Handle {
         self.shared.suspended().clone()
     }
 
+    /// How many connections to the server wait for another session of their accounts.
+    pub fn spares(&self) -> usize {
+        self.shared.spares.load(Ordering::Relaxed)
+    }
+
     /// Who is connected.
     pub fn sessions(&self) -> Vec<SessionInfo> {
         self.shared.registry.sessions()
@@ -273,13 +278,14 @@ async fn serve(
     let judges = Rc::new(RefCell::new(Judges::new(prefix(), path.into())));
     let (mail, letters) = Mail::new();
     tokio::task::spawn_local(mail.clone().deliver(letters));
+    let spares = Spares::new(&shared);
     let mine = Rc::new(Cell::new(0));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     let open = Open::new(&mine, &shared);
-                    let core = (judges.clone(), mail.clone());
+                    let core = (judges.clone(), mail.clone(), spares.clone());
                     let connection = connection(shared.clone(), core, stream, address);
                     tokio::task::spawn_local(async move {
                         connection.await;
@@ -333,7 +339,7 @@ impl Drop for Open {
 
 async fn connection(
     shared: Arc<Shared>,
-    (judges, mail): (Rc<RefCell<Judges>>, Rc<Mail>),
+    (judges, mail, spares): (Rc<RefCell<Judges>>, Rc<Mail>, Rc<Spares>),
     stream: TcpStream,
     address: SocketAddr,
 ) {
@@ -345,8 +351,10 @@ async fn connection(
     if shared.open.load(Ordering::Relaxed) > limits.connections_max {
         return turn_away(stream, SqlState::TOO_MANY_CONNECTIONS, "too many connections").await;
     }
-    let logged_in =
-        tokio::time::timeout(limits.login_timeout, login::login(&shared, stream, address));
+    let logged_in = tokio::time::timeout(
+        limits.login_timeout,
+        login::login((&shared, &spares), stream, address),
+    );
     let logged_in = match logged_in.await {
         Ok(Ok(Some(logged_in))) => logged_in,
         Ok(Ok(None)) => return,
@@ -360,7 +368,7 @@ async fn connection(
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = connection::serve(&shared, (&judges, &mail), logged_in, address.ip());
+    let served = connection::serve(&shared, (&judges, &mail, &spares), logged_in, address.ip());
     if let Err(error) = served.await {
         tracing::info!(
             %address,

@@ -20,6 +20,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use crate::{
     Role,
     shared::Shared,
+    spare::{Owner, Spares},
     upstream::{self, BoxedStream, Connected},
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct LoggedIn {
     pub(crate) client: BoxedStream,
     pub(crate) client_buffer: BytesMut,
     pub(crate) server: Connected,
+    /// Whose the server's connection is.
+    pub(crate) owner: Owner,
     /// The ParameterStatus messages, not yet sent.
     pub(crate) greeting: BytesMut,
 }
@@ -70,7 +73,7 @@ struct Door<'a> {
 /// Takes a connection up to the point where queries can come. `None` is a connection that only
 /// brought a cancel request. Whatever is refused has been told to the client.
 pub(crate) async fn login(
-    shared: &Shared,
+    (shared, spares): (&Shared, &Spares),
     stream: TcpStream,
     address: SocketAddr,
 ) -> Result<Option<LoggedIn>, LoginError> {
@@ -84,7 +87,7 @@ pub(crate) async fn login(
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
     match door.enter(&parameters).await {
-        Ok((entered, settings)) => door.finish(entered, &settings).await,
+        Ok((entered, settings)) => door.finish(entered, settings, spares).await,
         Err(error) => {
             door.tell(&error).await;
             Err(error)
@@ -322,17 +325,16 @@ impl<'a> Door<'a> {
     async fn finish(
         mut self,
         (actor, role_name, role): Entered,
-        settings: &[(String, String)],
+        settings: start::Settings,
+        spares: &Spares,
     ) -> Result<Option<LoggedIn>, LoginError> {
         let shared = self.shared;
         // Of two values for one setting the server takes the last: the client's, where it has a
         // say.
-        let pinned = pinned(shared, role.kind);
-        let mut wanted: Vec<(&str, &str)> =
-            pinned.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        wanted.extend(settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let limit = shared.settings.limits.message_bytes_max;
-        let server = match upstream::connect(&shared.settings.upstream, &wanted, limit).await {
+        let mut wanted = pinned(shared, role.kind);
+        wanted.extend(settings);
+        let owner = Owner { actor: actor.clone(), settings: wanted };
+        let server = match connect(shared, spares, &owner).await {
             Ok(server) => server,
             Err(error) => {
                 tracing::error!(
@@ -363,8 +365,25 @@ impl<'a> Door<'a> {
             encode::parameter_status(&mut greeting, name, value)?;
         }
         let Self { stream: client, buffer: client_buffer, .. } = self;
-        Ok(Some(LoggedIn { actor, role_name, role, client, client_buffer, server, greeting }))
+        let entered =
+            LoggedIn { actor, role_name, role, client, client_buffer, server, owner, greeting };
+        Ok(Some(entered))
     }
+}
+
+/// A connection that is as new.
+async fn connect(
+    shared: &Shared,
+    spares: &Spares,
+    owner: &Owner,
+) -> Result<Connected, upstream::ConnectError> {
+    if let Some(server) = spares.take(owner) {
+        return Ok(server);
+    }
+    let wanted: Vec<(&str, &str)> =
+        owner.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let limit = shared.settings.limits.message_bytes_max;
+    upstream::connect(&shared.settings.upstream, &wanted, limit).await
 }
 
 /// The end of the greeting: the key for cancel requests, and that queries may come.
@@ -379,14 +398,14 @@ pub(crate) fn ready(
 }
 
 /// Settings that judged statements rely on, given at start-up so that RESET comes back to them.
-fn pinned(shared: &Shared, kind: Kind) -> Vec<(&'static str, String)> {
+fn pinned(shared: &Shared, kind: Kind) -> start::Settings {
     if kind == Kind::PassThrough {
         return Vec::new();
     }
     let limits = &shared.settings.limits;
     let path: Vec<String> =
         shared.settings.upstream.search_path.iter().map(|schema| identifier(schema)).collect();
-    vec![
+    let pinned = [
         ("client_encoding", "UTF8".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),
         ("search_path", path.join(", ")),
@@ -397,7 +416,8 @@ fn pinned(shared: &Shared, kind: Kind) -> Vec<(&'static str, String)> {
             "idle_in_transaction_session_timeout",
             limits.idle_in_transaction_timeout.as_millis().to_string(),
         ),
-    ]
+    ];
+    pinned.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 fn refused(sqlstate: SqlState, message: &str) -> LoginError {

@@ -58,6 +58,8 @@ struct Session {
     /// The secret that a client must present to cancel.
     secret: [u8; 4],
     upstream: CancelKey,
+    /// The server was told to cancel, or will be.
+    cancelled: Arc<AtomicBool>,
     commands: UnboundedSender<Command>,
 }
 
@@ -115,7 +117,7 @@ impl Registry {
         &self,
         info: SessionInfo,
         secret: [u8; 4],
-        upstream: CancelKey,
+        (upstream, cancelled): (CancelKey, Arc<AtomicBool>),
         commands: UnboundedSender<Command>,
     ) -> Registered<'_> {
         let connection = info.connection;
@@ -124,7 +126,7 @@ impl Registry {
             // A log-in that was under way when the others were told. Its receiver is the caller's.
             let _ = commands.send(Command::Drain);
         }
-        let session = Session { info, secret, upstream, commands };
+        let session = Session { info, secret, upstream, cancelled, commands };
         sessions.by_key.insert(session.client_key(), connection);
         sessions.by_number.insert(connection, session);
         Registered { registry: self, connection }
@@ -142,7 +144,10 @@ impl Registry {
         let key = (process_id, secret.try_into().ok()?);
         let sessions = self.lock();
         let connection = sessions.by_key.get(&key)?;
-        sessions.by_number.get(connection).map(|session| session.upstream.clone())
+        let session = sessions.by_number.get(connection)?;
+        // With the lock held: a session that is not in the registry any more is not cancelled.
+        session.cancelled.store(true, Ordering::Relaxed);
+        Some(session.upstream.clone())
     }
 
     /// Tells all sessions of an actor; how many there were.
@@ -187,7 +192,8 @@ mod tests {
             since: Timestamp(0),
         };
         let upstream = CancelKey { process_id, secret: vec![9; 4] };
-        registry.register(info, secret, upstream, mpsc::unbounded_channel().0)
+        let cancelled = Arc::default();
+        registry.register(info, secret, (upstream, cancelled), mpsc::unbounded_channel().0)
     }
 
     fn process(registry: &Registry, process_id: i32, secret: &[u8]) -> Option<i32> {

@@ -79,6 +79,9 @@ pub struct Limits {
     pub drain: Duration,
     pub statement_timeout: Duration,
     pub idle_in_transaction_timeout: Duration,
+    /// How many connections to the server that no session uses are kept by each core, and how long.
+    pub spare_max: usize,
+    pub spare_time: Duration,
     pub hold: HoldLimits,
 }
 

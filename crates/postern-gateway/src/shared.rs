@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) stops: Stops,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
+    /// Server connections of all cores that no session uses.
+    pub(crate) spares: AtomicUsize,
     pub(crate) reasons: Reasons,
     /// The present catalogue; `None` while the server can't be read.
     pub(crate) catalogue: watch::Receiver<Option<Present>>,
@@ -96,6 +98,7 @@ impl Shared {
             searches: Searches::default(),
             stops: Stops::default(),
             open: AtomicUsize::new(0),
+            spares: AtomicUsize::new(0),
             reasons,
             catalogue,
             proofs,

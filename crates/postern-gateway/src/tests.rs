@@ -15,6 +15,7 @@ mod encrypted;
 mod fresh;
 mod kept;
 mod raw;
+mod spares;
 mod stalling;
 mod views;
 mod world;

@@ -266,6 +266,8 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             drain: Duration::from_millis(50),
             statement_timeout: Duration::from_secs(5),
             idle_in_transaction_timeout: Duration::from_secs(60),
+            spare_max: 0,
+            spare_time: Duration::ZERO,
             hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
         },
         roles: BTreeMap::from([("agent".into(), role)]),

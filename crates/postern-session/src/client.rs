@@ -15,9 +15,10 @@ use crate::{
     asked::Given,
     copy::CopyIn,
     expect::Expect,
-    judge::{Planned, Refused},
+    judge::{Planned, PlannedGuarded, Refused},
     named::rejudged,
     portal::{NOTHING, Portal, Prepared, Run, UpstreamName},
+    proof::Judgement,
     session::{REFUSED_SQL, to_server},
     weight::{KeptPlan, Searched},
 };
@@ -285,8 +286,7 @@ impl Session {
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
         let open = self.unproven(&portal);
-        self.portals.insert(bind.portal.to_owned(), portal);
-        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
+        self.expect_bound(bind.portal, portal, (guarded, open));
         Ok(())
     }
 
@@ -355,11 +355,23 @@ impl Session {
         to_server(&bytes, effects);
         let guarded = portal.plan.is_guarded() || plan.is_guarded();
         let open = self.unproven(&portal);
-        self.portals.insert(bind.portal.to_owned(), portal);
         self.expected.push_back(Expect::Own { guarded, open: None });
-        self.expected.push_back(Expect::Bind { portal: bind.portal.to_owned(), guarded, open });
+        self.expect_bound(bind.portal, portal, (guarded, open));
         self.expected.push_back(Expect::Own { guarded, open: None });
         Ok(())
+    }
+
+    /// A Bind was sent for this portal.
+    fn expect_bound(
+        &mut self,
+        name: &str,
+        portal: Portal,
+        (guarded, open): (bool, Option<Arc<Judgement>>),
+    ) {
+        let works = portal.plan.guarded().is_some_and(PlannedGuarded::works);
+        let planned = works.then(|| Box::new(portal.clone()));
+        self.portals.insert(name.to_owned(), portal);
+        self.expected.push_back(Expect::Bind { portal: name.to_owned(), planned, guarded, open });
     }
 
     /// Refuses to bind what was given; what can't be read of it is an entry.

@@ -19,6 +19,8 @@ pub(crate) enum Expect {
     },
     Bind {
         portal: String,
+        /// What is bound, if the server can meet protected values while it plans it.
+        planned: Option<Box<Portal>>,
         guarded: bool,
         /// What must be proven before its error may leave.
         open: Option<Arc<Judgement>>,

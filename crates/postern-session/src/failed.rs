@@ -40,7 +40,7 @@ impl Session {
         let mut alike = None;
         self.copy_in = CopyIn::No;
         let mut dropped = self.drop_failed();
-        let mut planned = self.planned_only(&dropped);
+        let mut planned = Self::planned_only(&dropped);
         if let Some(failed) = dropped.first_mut() {
             refusal = masked_write(failed, fields, effects);
             guarded |= failed.is_guarded();
@@ -92,10 +92,10 @@ impl Session {
 
     /// What a Bind that has failed would have run, if the server can have met values while it
     /// planned it: its estimates apply operators to those that ANALYZE has kept.
-    fn planned_only(&self, dropped: &[Expect]) -> Option<Run> {
+    fn planned_only(dropped: &[Expect]) -> Option<Run> {
         let first = dropped.first()?;
-        let portal = if let Expect::Bind { portal, .. } = first {
-            self.portals.get(portal)?
+        let portal = if let Expect::Bind { planned, .. } = first {
+            planned.as_deref()?
         } else if matches!(first, Expect::Own { guarded: true, .. }) {
             &dropped.iter().find_map(|expect| expect.runs().next())?.portal
         } else {

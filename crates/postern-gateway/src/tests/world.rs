@@ -216,7 +216,7 @@ impl World {
         notes.collect()
     }
 
-    fn config(&self, actor: &str, password: &str) -> tokio_postgres::Config {
+    pub(super) fn config(&self, actor: &str, password: &str) -> tokio_postgres::Config {
         let address = self.handle().address();
         let mut config = tokio_postgres::Config::new();
         config
@@ -294,6 +294,8 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             drain: Duration::from_millis(100),
             statement_timeout: Duration::from_secs(60),
             idle_in_transaction_timeout: Duration::from_secs(60),
+            spare_max: 4,
+            spare_time: Duration::from_secs(60),
             hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
         },
         roles: BTreeMap::from([

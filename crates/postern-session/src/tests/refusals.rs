@@ -233,6 +233,32 @@ fn a_bind_that_fails_is_told_as_an_execution_that_fails() {
     }
 }
 
+/// Whatever its name stands for by then.
+#[test]
+fn a_bind_that_fails_is_known_when_its_portal_is_another() {
+    let mut table = Table::new();
+    let bind = |out: &mut BytesMut, statement: &str| {
+        let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
+        let bind = Bind { portal: "", statement, formats, parameters, result_formats };
+        encode::bind(out, &bind).unwrap();
+    };
+    table.client(|out| {
+        for (name, sql) in [("a", "SELECT lower(email) FROM customers"), ("b", "SELECT 1")] {
+            encode::parse(out, &Parse { name, sql, types: Vec::new() }).unwrap();
+        }
+        bind(out, "a");
+        bind(out, "b");
+        encode::sync(out);
+    });
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::parse_complete(out);
+    });
+    table.told();
+    table.server(|out| error(out, "22025", "one@example.org"));
+    assert_eq!(table.told(), ["hold 1 [] miss"]);
+}
+
 /// Once somebody was stopped, what is only planned is asked for as well.
 #[test]
 fn a_bind_of_somebody_who_was_stopped_is_asked_for() {

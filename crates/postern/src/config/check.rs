@@ -159,6 +159,8 @@ impl Checker<'_> {
             ),
             statement_timeout: self
                 .duration(&place.key("statement_timeout"), &file.statement_timeout),
+            spare_max: file.spare_max,
+            spare_time: self.duration(&place.key("spare_time"), &file.spare_time),
         }
     }
 

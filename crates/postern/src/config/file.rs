@@ -82,6 +82,12 @@ pub(crate) struct LimitsFile {
     /// How long one statement of a restricted or accounted role may run, unless the client sets
     /// another time, of up to an hour.
     pub(crate) statement_timeout: String,
+    /// How many connections to the server each core keeps when their sessions have ended: made as
+    /// new with DISCARD ALL, for another session of the same account that asks for the same
+    /// settings. 0 keeps none.
+    pub(crate) spare_max: usize,
+    /// How long each is kept.
+    pub(crate) spare_time: String,
 }
 
 impl Default for LimitsFile {
@@ -95,6 +101,8 @@ impl Default for LimitsFile {
             drain: "10s".to_owned(),
             idle_in_transaction_timeout: "60s".to_owned(),
             statement_timeout: "60s".to_owned(),
+            spare_max: 16,
+            spare_time: "30s".to_owned(),
         }
     }
 }

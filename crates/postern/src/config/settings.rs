@@ -52,6 +52,8 @@ pub(crate) struct Limits {
     pub(crate) drain: Duration,
     pub(crate) idle_in_transaction_timeout: Duration,
     pub(crate) statement_timeout: Duration,
+    pub(crate) spare_max: usize,
+    pub(crate) spare_time: Duration,
 }
 
 #[derive(Debug, Clone)]

@@ -31,6 +31,8 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
             drain: limits.drain,
             statement_timeout: limits.statement_timeout,
             idle_in_transaction_timeout: limits.idle_in_transaction_timeout,
+            spare_max: limits.spare_max,
+            spare_time: limits.spare_time,
             hold: HoldLimits {
                 rows_max: limits.hold_rows_max,
                 bytes_max: limits.hold_bytes_max,
