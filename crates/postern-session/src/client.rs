@@ -418,6 +418,7 @@ impl Session {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
         let portal = portal.clone();
+        self.planned.retain(|planned| !Arc::ptr_eq(&planned.searched, &portal.searched));
         if self.charges(frame, &[&portal], effects) {
             return Ok(());
         }

@@ -65,6 +65,9 @@ impl Session {
                 if !self.early.is_empty() {
                     self.gate(effects);
                 }
+                if let Some(Expect::Bind { planned, .. }) = self.expected.front_mut() {
+                    self.planned.extend(planned.take().map(|portal| *portal));
+                }
                 self.expect_or_own(|expect| matches!(expect, Expect::Bind { .. }), frame, effects)
             }
             Backend::CloseComplete => {
@@ -296,11 +299,17 @@ impl Session {
     pub fn abandon(&mut self, effects: &mut Vec<Effect>) {
         self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
         self.untold.extend(self.outbox.searched());
-        for expect in std::mem::take(&mut self.expected) {
+        self.tell_planned();
+        for mut expect in std::mem::take(&mut self.expected) {
+            if let Expect::Bind { planned, .. } = &mut expect {
+                self.planned.extend(planned.take().map(|portal| *portal));
+                self.tell_planned();
+            }
             for run in expect.into_runs() {
                 self.abandon_run(run);
             }
         }
+        self.untold.extend(self.filling.take().and_then(|mut held| held.searched()));
         effects.extend(self.untold.drain(..).map(Effect::Tell));
     }
 
@@ -318,6 +327,16 @@ impl Session {
             self.untold.push(held.hold);
         }
         self.tell_failed(plan, "54000");
+    }
+
+    /// What was planned and never run: how long that takes hangs on values that ANALYZE has kept of
+    /// the columns that decide.
+    fn tell_planned(&mut self) {
+        for portal in std::mem::take(&mut self.planned) {
+            if let Some(plan) = portal.plan.guarded() {
+                self.tell_lookups_of(plan, plan.deciders(&portal.searched, false));
+            }
+        }
     }
 
     fn abandon_run(&mut self, mut run: Run) {
@@ -403,6 +422,7 @@ impl Session {
             self.expected.pop_front();
         }
         self.expect(Expect::is_ready)?;
+        self.tell_planned();
         self.flush(effects);
         self.status = status;
         if status == TransactionStatus::Idle {

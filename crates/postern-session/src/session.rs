@@ -160,6 +160,8 @@ pub struct Session {
     pub(crate) writes: Vec<Arc<Judgement>>,
     /// The server has been told to answer them.
     pub(crate) flushed: bool,
+    /// What was bound, and so planned, and was not run since.
+    pub(crate) planned: Vec<Portal>,
     /// What the server is asked for behind statements that are to be proven.
     pub(crate) moments: Moments,
     /// Notices that came before the gate of their statement.
@@ -203,6 +205,7 @@ impl Session {
             steps: VecDeque::new(),
             writes: Vec::new(),
             flushed: false,
+            planned: Vec::new(),
             moments: Moments::new(),
             early: BytesMut::new(),
             status: TransactionStatus::Idle,

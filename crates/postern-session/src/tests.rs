@@ -59,7 +59,7 @@ impl Table {
     }
 
     fn of_kind(kind: Kind, proves: bool) -> Self {
-        let (judge, key_sets) = judge();
+        let (judge, key_sets) = judge(kind);
         let profile = Profile {
             actor: Actor::new("ana"),
             role: "agent".into(),
@@ -173,10 +173,10 @@ impl Table {
     }
 }
 
-fn judge() -> (Judge, Vec<ReasonSet>) {
+fn judge(kind: Kind) -> (Judge, Vec<ReasonSet>) {
     let catalogue = Catalogue::from_json(include_str!("tests/catalogue.json")).unwrap();
     let policy = Policy::parse(Policy::default_text()).unwrap();
-    let who = (&Actor::new("ana"), "agent", Kind::Restricted);
+    let who = (&Actor::new("ana"), "agent", kind);
     let (rules, key_sets) = plan_rules(&tables(), &[reason()], &policy, who);
     let path: Arc<[String]> = Arc::from(["public".to_owned()]);
     let judge = Judge::new(Some(Arc::new(catalogue)), Arc::new(rules), path, "pk_".into());

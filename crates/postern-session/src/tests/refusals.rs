@@ -343,3 +343,34 @@ fn rows_that_came_before_a_failure_do_not_leave() {
     assert_eq!(told[0], "release 1: 3");
     assert_eq!(told.len(), 2, "{told:?}");
 }
+
+/// How long the server plans what is never run tells of what it has kept of a column.
+#[test]
+fn what_is_bound_and_never_run_is_a_look_up_by_what_decides() {
+    let sql = "SELECT id FROM customers WHERE email ~ '^(.+)(.+)$'";
+    let bound = |executes: bool| {
+        let mut table = Table::of_kind(Kind::Accounted, false);
+        table.client(|out| {
+            encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+            let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
+            let (portal, statement) = ("", "");
+            let bind = Bind { portal, statement, formats, parameters, result_formats };
+            encode::bind(out, &bind).unwrap();
+            if executes {
+                encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
+            }
+            encode::sync(out);
+        });
+        table.server(encode::parse_complete).told();
+        table
+    };
+    let mut table = bound(false);
+    table.server(encode::bind_complete).ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < BindComplete", "hold 1 [] miss"]);
+    let mut table = bound(false);
+    table.session.abandon(&mut table.effects);
+    assert_eq!(table.told(), ["tell miss"]);
+    let mut table = bound(true);
+    table.server(encode::bind_complete).completed("SELECT 0").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < BindComplete", "hold 1 [] miss"], "once");
+}

@@ -148,7 +148,7 @@ fn a_long_text_is_analysed_once_by_each_judge() {
         executed(&mut table, how);
         executed(&mut table, how);
         assert_eq!(table.judge.analyses(), 1 + own);
-        (table.judge, _) = judge();
+        (table.judge, _) = judge(crate::Kind::Restricted);
         executed(&mut table, how);
         assert_eq!(table.judge.analyses(), 1 + own, "the catalogue may be another one");
         executed(&mut table, how);
@@ -158,7 +158,7 @@ fn a_long_text_is_analysed_once_by_each_judge() {
 
 #[test]
 fn a_judge_remembers_no_more_than_it_may() {
-    let (mut judge, _) = judge();
+    let (mut judge, _) = judge(crate::Kind::Restricted);
     for number in 0..20 {
         judge.judge(&format!("SELECT {number}"));
     }
