@@ -113,6 +113,10 @@ impl Session {
             // At the end of a transaction, or out of nowhere.
             None | Some(Expect::QueryReady | Expect::SyncReady) => return dropped,
             Some(Expect::Simple(_) | Expect::Refusal { query: true, .. }) => true,
+            // The question at the end of a Query message ends with it.
+            Some(Expect::Moment(Part::Execute)) => {
+                matches!(self.expected.get(1), Some(Expect::QueryReady))
+            }
             Some(_) => false,
         };
         while let Some(expect) = self.expected.pop_front() {
