@@ -172,7 +172,8 @@ impl Session {
     fn tell_failure(&mut self, run: &mut Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
         self.tell_misses(run);
         self.tell_asked(run);
-        let sqlstate = fields.field(b'C').unwrap_or_default();
+        let sqlstate = code(fields);
+        let sqlstate = sqlstate.as_str();
         let shown = alike_code(run, fields).unwrap_or(sqlstate);
         let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
         // What is only declared is planned all the same.
@@ -229,13 +230,19 @@ fn failed_column(plan: &PlannedGuarded, relation: &str, sqlstate: &str) -> Arc<s
 /// values: which of many it is would tell as much of a value as a row does.
 fn alike_code(run: &Run, fields: &ReportFields<'_>) -> Option<&'static str> {
     let plan = run.portal.plan.guarded().filter(|plan| plan.works())?;
-    let sqlstate = fields.field(b'C').unwrap_or_default();
+    let sqlstate = code(fields);
+    let sqlstate = sqlstate.as_str();
     let class = sqlstate.get(..2).unwrap_or_default();
     // A limit of time, a lock and a text that the server does not take are said as they are, and
     // so is what a write runs into.
     let said = matches!(class, "55" | "57") || is_of_text(fields);
     let said = said || class == "23" && plan.guarded.writes;
     (!said && may_hang_on_data(sqlstate, fields)).then_some("22000")
+}
+
+/// The error's code. What does not look like one could be anything, and is not taken for one.
+fn code(fields: &ReportFields<'_>) -> SqlState {
+    fields.sqlstate().unwrap_or(SqlState::INTERNAL_ERROR)
 }
 
 /// Whether the server has found it before it ran the statement: it gives a place in the text then
