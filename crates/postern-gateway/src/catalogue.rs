@@ -1,6 +1,6 @@
 //! Keeps the catalogue and the readings of reasons up to date, on one thread for all cores.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use postern_model::Clock;
 use postern_session::TableSettings;
@@ -221,13 +221,34 @@ async fn read_reasons(
     }
 }
 
-async fn connect(upstream: &Upstream) -> Result<Client, KeepError> {
+/// A client whose connection goes with it, also where the server still owes an answer: of a server
+/// that hangs each new try would leave one behind.
+struct Kept {
+    client: Client,
+    connection: tokio::task::JoinHandle<()>,
+}
+
+impl Deref for Kept {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+async fn connect(upstream: &Upstream) -> Result<Kept, KeepError> {
     let (client, connection) = open(upstream).await?;
-    tokio::task::spawn_local(async move {
+    let connection = tokio::task::spawn_local(async move {
         // Its end shows in the client's next query.
         let _ = connection.await;
     });
-    Ok(client)
+    Ok(Kept { client, connection })
 }
 
 /// The catalogue of a database could not be read.
