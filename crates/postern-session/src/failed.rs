@@ -43,7 +43,8 @@ impl Session {
         let mut planned = Self::planned_only(&dropped);
         if let Some(failed) = dropped.first_mut() {
             refusal = masked_write(failed, fields, effects);
-            guarded |= failed.is_guarded();
+            // Nobody but the gateway has asked the question for the moment.
+            guarded |= failed.is_guarded() || matches!(failed, Expect::Moment(_));
             if let Expect::Refusal { error, .. } = failed {
                 refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
             }

@@ -297,6 +297,7 @@ fn a_question_for_the_moment_that_fails_is_an_error_behind_the_clients_statement
         let told = table.told();
         assert_eq!(told[..2], ["release 1: 1", "client < SELECT 1"], "{told:?}");
         assert!(told[2].starts_with("client < error 57014"), "{told:?}");
+        assert!(!told[2].contains("one@"), "nobody has asked: {told:?}");
         assert_eq!(told[3..], ["client < ready I"]);
         assert!(table.session.is_idle());
         // The session goes on.
