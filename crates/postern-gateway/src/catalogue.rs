@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Connection, NoTls, tls::NoTlsStream};
 use crate::{
     Settings, Upstream,
     freshness::{Looked, Present, Probe, ProofRequest},
+    measured::Measured,
     reasons::{READ_EVERY, Reader, Reasons, Request},
     upstream::{self, BoxedStream, ConnectError},
 };
@@ -23,6 +24,9 @@ use crate::{
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a lost connection is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// What the server may say to the keeper at once: the whole catalogue is one message, about a
+/// kilobyte for each table.
+const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What takes longer on the keeper's connection has failed.
 const QUERY_MAX: Duration = Duration::from_secs(5);
 
@@ -288,6 +292,7 @@ async fn open(
         config.password(password.expose());
     }
     let stream = upstream::open(upstream).await?;
+    let stream: BoxedStream = Box::new(Measured::new(stream, MESSAGE_BYTES_MAX));
     // TLS, where it is wanted, is a matter of the stream.
     Ok(config.connect_raw(stream, NoTls).await?)
 }
