@@ -1,6 +1,6 @@
 //! Keeps the catalogue and the readings of reasons up to date, on one thread for all cores.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use postern_model::Clock;
 use postern_session::TableSettings;
@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Connection, NoTls, tls::NoTlsStream};
 use crate::{
     Settings, Upstream,
     freshness::{Looked, Present, Probe, ProofRequest},
+    measured::Measured,
     reasons::{READ_EVERY, Reader, Reasons, Request},
     upstream::{self, BoxedStream, ConnectError},
 };
@@ -23,6 +24,9 @@ use crate::{
 const CATALOGUE_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a lost connection is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// What the server may say to the keeper at once: the whole catalogue is one message, about a
+/// kilobyte for each table.
+const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What takes longer on the keeper's connection has failed.
 const QUERY_MAX: Duration = Duration::from_secs(5);
 
@@ -221,13 +225,34 @@ async fn read_reasons(
     }
 }
 
-async fn connect(upstream: &Upstream) -> Result<Client, KeepError> {
+/// A client whose connection goes with it, also where the server still owes an answer: of a server
+/// that hangs each new try would leave one behind.
+struct Kept {
+    client: Client,
+    connection: tokio::task::JoinHandle<()>,
+}
+
+impl Deref for Kept {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+async fn connect(upstream: &Upstream) -> Result<Kept, KeepError> {
     let (client, connection) = open(upstream).await?;
-    tokio::task::spawn_local(async move {
+    let connection = tokio::task::spawn_local(async move {
         // Its end shows in the client's next query.
         let _ = connection.await;
     });
-    Ok(client)
+    Ok(Kept { client, connection })
 }
 
 /// The catalogue of a database could not be read.
@@ -267,6 +292,7 @@ async fn open(
         config.password(password.expose());
     }
     let stream = upstream::open(upstream).await?;
+    let stream: BoxedStream = Box::new(Measured::new(stream, MESSAGE_BYTES_MAX));
     // TLS, where it is wanted, is a matter of the stream.
     Ok(config.connect_raw(stream, NoTls).await?)
 }

@@ -19,6 +19,7 @@ mod judges;
 mod listen;
 mod login;
 mod mail;
+mod measured;
 mod reasons;
 mod registry;
 mod searches;

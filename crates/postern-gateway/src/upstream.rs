@@ -21,6 +21,9 @@ use tokio::{
 
 use crate::{Upstream, UpstreamHost, registry::CancelKey};
 
+#[cfg(test)]
+mod tests;
+
 /// Both directions of a connection, whatever carries it.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -69,6 +72,8 @@ pub(crate) enum ConnectError {
     Authentication,
     #[error("the database server does not prove that it knows the password")]
     Scram(#[source] io::Error),
+    #[error("the database server leaves the proof that it knows the password unfinished")]
+    Unproven,
     #[error("the database server does not speak TLS")]
     NoTls,
     #[error("the TLS handshake with the database server failed")]
@@ -77,7 +82,13 @@ pub(crate) enum ConnectError {
     ServerName(String),
     #[error("the database server sent something that was not expected")]
     Unexpected,
+    #[error("the database server says more than {START_BYTES_MAX} bytes before it is ready")]
+    TooMuch,
 }
+
+/// What a server says before it is ready is short: some settings, perhaps a notice. One that never
+/// ends is not listened to for longer.
+const START_BYTES_MAX: usize = 1024 * 1024;
 
 /// A connection that is ready for queries.
 pub(crate) struct Connected {
@@ -101,8 +112,8 @@ pub(crate) async fn connect(
     let mut out = BytesMut::new();
     encode::startup(&mut out, 0, &all)?;
     stream.write_all(&out).await?;
-    let mut start =
-        Start { stream, buffer: BytesMut::new(), reader: FrameReader::new(message_bytes_max) };
+    let reader = FrameReader::new(message_bytes_max.min(START_BYTES_MAX));
+    let mut start = Start { stream, buffer: BytesMut::new(), reader, heard_bytes: 0 };
     start.authenticate(upstream).await?;
     start.until_ready().await
 }
@@ -137,11 +148,20 @@ struct Start {
     stream: BoxedStream,
     buffer: BytesMut,
     reader: FrameReader,
+    /// Of all messages so far.
+    heard_bytes: usize,
 }
 
 impl Start {
     async fn frame(&mut self) -> Result<Frame, ConnectError> {
-        frame(&mut self.stream, &mut self.buffer, &self.reader).await
+        let frame: Result<_, ConnectError> =
+            frame(&mut self.stream, &mut self.buffer, &self.reader).await;
+        let frame = frame?;
+        self.heard_bytes += frame.raw().len();
+        if self.heard_bytes > START_BYTES_MAX {
+            return Err(ConnectError::TooMuch);
+        }
+        Ok(frame)
     }
 
     async fn send(&mut self, out: &BytesMut) -> Result<(), ConnectError> {
@@ -155,6 +175,16 @@ impl Start {
             let frame = self.frame().await?;
             let mut out = BytesMut::new();
             match Backend::parse(&frame)? {
+                // Who has begun to prove that they know the password has to end it.
+                Backend::Authentication(kind)
+                    if scram.is_some()
+                        && !matches!(
+                            kind,
+                            Authentication::SaslContinue(_) | Authentication::SaslFinal(_)
+                        ) =>
+                {
+                    return Err(ConnectError::Unproven);
+                }
                 Backend::Authentication(Authentication::Ok) => return Ok(()),
                 Backend::Authentication(Authentication::CleartextPassword) => {
                     encode::password(&mut out, password(upstream)?.expose())?;
@@ -179,7 +209,7 @@ impl Start {
                     encode::sasl_response(&mut out, client.message())?;
                 }
                 Backend::Authentication(Authentication::SaslFinal(data)) => {
-                    let client = scram.as_mut().ok_or(ConnectError::Unexpected)?;
+                    let mut client = scram.take().ok_or(ConnectError::Unexpected)?;
                     client.finish(data).map_err(ConnectError::Scram)?;
                     continue;
                 }

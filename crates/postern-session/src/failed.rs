@@ -43,7 +43,8 @@ impl Session {
         let mut planned = Self::planned_only(&dropped);
         if let Some(failed) = dropped.first_mut() {
             refusal = masked_write(failed, fields, effects);
-            guarded |= failed.is_guarded();
+            // Nobody but the gateway has asked the question for the moment.
+            guarded |= failed.is_guarded() || matches!(failed, Expect::Moment(_));
             if let Expect::Refusal { error, .. } = failed {
                 refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
             }
@@ -113,6 +114,10 @@ impl Session {
             // At the end of a transaction, or out of nowhere.
             None | Some(Expect::QueryReady | Expect::SyncReady) => return dropped,
             Some(Expect::Simple(_) | Expect::Refusal { query: true, .. }) => true,
+            // The question at the end of a Query message ends with it.
+            Some(Expect::Moment(Part::Execute)) => {
+                matches!(self.expected.get(1), Some(Expect::QueryReady))
+            }
             Some(_) => false,
         };
         while let Some(expect) = self.expected.pop_front() {
@@ -168,7 +173,8 @@ impl Session {
     fn tell_failure(&mut self, run: &mut Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
         self.tell_misses(run);
         self.tell_asked(run);
-        let sqlstate = fields.field(b'C').unwrap_or_default();
+        let sqlstate = code(fields);
+        let sqlstate = sqlstate.as_str();
         let shown = alike_code(run, fields).unwrap_or(sqlstate);
         let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
         // What is only declared is planned all the same.
@@ -225,13 +231,19 @@ fn failed_column(plan: &PlannedGuarded, relation: &str, sqlstate: &str) -> Arc<s
 /// values: which of many it is would tell as much of a value as a row does.
 fn alike_code(run: &Run, fields: &ReportFields<'_>) -> Option<&'static str> {
     let plan = run.portal.plan.guarded().filter(|plan| plan.works())?;
-    let sqlstate = fields.field(b'C').unwrap_or_default();
+    let sqlstate = code(fields);
+    let sqlstate = sqlstate.as_str();
     let class = sqlstate.get(..2).unwrap_or_default();
     // A limit of time, a lock and a text that the server does not take are said as they are, and
     // so is what a write runs into.
     let said = matches!(class, "55" | "57") || is_of_text(fields);
     let said = said || class == "23" && plan.guarded.writes;
     (!said && may_hang_on_data(sqlstate, fields)).then_some("22000")
+}
+
+/// The error's code. What does not look like one could be anything, and is not taken for one.
+fn code(fields: &ReportFields<'_>) -> SqlState {
+    fields.sqlstate().unwrap_or(SqlState::INTERNAL_ERROR)
 }
 
 /// Whether the server has found it before it ran the statement: it gives a place in the text then

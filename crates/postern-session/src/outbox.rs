@@ -12,7 +12,7 @@ use bytes::BytesMut;
 
 use crate::{
     Effect, Failure, Hold, Stopped,
-    hold::{Held, Relied},
+    hold::{Held, HeldRow, Relied, Touch},
     proof::Judgement,
 };
 
@@ -22,8 +22,8 @@ enum Out {
     Bytes(BytesMut),
     /// What comes behind it was judged by a catalogue that must be proven to be the present one.
     Gate(Gate),
-    /// Rows that must be recorded first.
-    Rows(Held),
+    /// Rows that must be recorded first, with what they take.
+    Rows(Held, usize),
     /// A ReadyForQuery message; a cut statement discards up to here.
     Ready(BytesMut),
 }
@@ -80,7 +80,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Bytes that wait behind a gate or a chunk that is being recorded.
+    /// Bytes that wait behind a gate or a chunk that is being recorded, with what rows take.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
@@ -132,8 +132,9 @@ impl Outbox {
         if self.discarding {
             return;
         }
-        self.queued_bytes += held.hold.bytes.len();
-        self.queue.push_back(Out::Rows(held));
+        let weight = weight(&held.hold);
+        self.queued_bytes += weight;
+        self.queue.push_back(Out::Rows(held, weight));
         self.pull(effects);
     }
 
@@ -210,7 +211,7 @@ impl Outbox {
     fn pull(&mut self, effects: &mut Vec<Effect>) {
         while let Some(front) = self.queue.front() {
             let is_free = match front {
-                Out::Rows(_) => self.waiting.is_none(),
+                Out::Rows(..) => self.waiting.is_none(),
                 Out::Bytes(_) | Out::Ready(_) | Out::Gate(_) => {
                     self.gate.is_none() && self.waiting.is_none()
                 }
@@ -224,8 +225,8 @@ impl Outbox {
                     send(&bytes, effects);
                 }
                 Some(Out::Gate(gate)) => self.gate = Some(gate),
-                Some(Out::Rows(Held { hold, relied })) => {
-                    self.queued_bytes -= hold.bytes.len();
+                Some(Out::Rows(Held { hold, relied }, weight)) => {
+                    self.queued_bytes -= weight;
                     let rows = hold.rows.len();
                     self.waiting = Some(Waiting { hold: hold.id, rows, relied, recorded: None });
                     effects.push(Effect::Hold(hold));
@@ -245,7 +246,7 @@ impl Outbox {
         let mut searched = Vec::new();
         for out in &mut self.queue {
             match out {
-                Out::Rows(held) => {
+                Out::Rows(held, _) => {
                     searched.extend(held.searched());
                 }
                 Out::Ready(_) => break,
@@ -266,13 +267,19 @@ impl Outbox {
             }
             match self.queue.pop_front() {
                 Some(Out::Bytes(bytes)) => self.queued_bytes -= bytes.len(),
-                Some(Out::Rows(held)) => self.queued_bytes -= held.hold.bytes.len(),
+                Some(Out::Rows(_, weight)) => self.queued_bytes -= weight,
                 Some(Out::Ready(_) | Out::Gate(_)) | None => {}
             }
         }
         self.discarding = true;
         true
     }
+}
+
+/// What a chunk takes: rows of which nothing leaves are kept for the ledger all the same.
+fn weight(hold: &Hold) -> usize {
+    const ROW_BYTES: usize = size_of::<HeldRow>() + size_of::<Touch>();
+    hold.bytes.len() + hold.rows.len() * ROW_BYTES
 }
 
 /// Appends to the bytes that go to the client, in one piece where that is possible.

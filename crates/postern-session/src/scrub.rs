@@ -7,7 +7,7 @@
 //! positions, which count in the rewritten text.
 
 use bytes::BytesMut;
-use postern_wire::{ReportFields, encode};
+use postern_wire::{ReportFields, SqlState, encode};
 
 pub(crate) fn scrub(
     tag: u8,
@@ -17,9 +17,11 @@ pub(crate) fn scrub(
 ) -> Result<(), encode::EncodeError> {
     if !guarded {
         let kept = fields.0.iter().filter(|(code, _)| !matches!(code, b'P' | b'p' | b'q'));
-        return encode::report_fields(out, tag, &ReportFields(kept.copied().collect()));
+        let kept = whole(tag, kept.copied().collect());
+        return encode::report_fields(out, tag, &ReportFields(kept));
     }
-    let sqlstate = fields.field(b'C').unwrap_or("XX000");
+    let sqlstate = fields.sqlstate().unwrap_or(SqlState::INTERNAL_ERROR);
+    let sqlstate = sqlstate.as_str();
     let why = fields.field(b'M').and_then(|sent| GAVE_UP.into_iter().find(|known| *known == sent));
     let message = why.map_or_else(
         || format!("statement on protected data: {}", condition(sqlstate)),
@@ -28,7 +30,20 @@ pub(crate) fn scrub(
     let mut kept: Vec<(u8, &str)> =
         fields.0.iter().filter(|(code, _)| matches!(code, b'S' | b'V' | b'C')).copied().collect();
     kept.push((b'M', &message));
-    encode::report_fields(out, tag, &ReportFields(kept))
+    encode::report_fields(out, tag, &ReportFields(whole(tag, kept)))
+}
+
+/// With the fields that every report has: drivers give up a connection on one without them.
+fn whole(tag: u8, mut fields: Vec<(u8, &str)>) -> Vec<(u8, &str)> {
+    let is_code = |text: &str| SqlState::parse(text).is_some();
+    fields.retain(|(code, text)| *code != b'C' || is_code(text));
+    let (severity, sqlstate) = if tag == b'E' { ("ERROR", "XX000") } else { ("NOTICE", "00000") };
+    for (code, text) in [(b'S', severity), (b'C', sqlstate), (b'M', "the server says no more")] {
+        if !fields.iter().any(|(known, _)| *known == code) {
+            fields.push((code, text));
+        }
+    }
+    fields
 }
 
 /// Messages that hold no value, by which a person tells a limit from their own Ctrl-C.

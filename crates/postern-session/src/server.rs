@@ -150,6 +150,10 @@ impl Session {
             Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => return Err(Unexpected),
         };
         let hidden = guarded.guarded.keys.len();
+        if row.cells().len() != guarded.guarded.visible_columns + hidden {
+            // Which of them are keys can't be told.
+            return Err(Unexpected);
+        }
         self.hold(guarded, effects, |out| Ok(row.split_trailing_into(hidden, out)?))
     }
 

@@ -280,6 +280,12 @@ impl Session {
         !self.outbox.is_empty()
     }
 
+    /// What waits here for a proof, for the ledger or for more rows, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        let filling = self.filling.as_ref().map_or(0, |held| held.hold.bytes.len());
+        self.outbox.queued_bytes() + self.early.len() + filling
+    }
+
     /// Whether nothing is under way, so that the session can be ended without loss.
     pub fn is_idle(&self) -> bool {
         // What a pass-through session is doing is not looked at.

@@ -24,6 +24,7 @@ mod cuts;
 mod holds;
 mod kept;
 mod literals;
+mod malice;
 mod moments;
 mod names;
 mod passed_through;

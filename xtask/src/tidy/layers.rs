@@ -49,7 +49,10 @@ const WORLD_PREFIXES: [&str; 3] = ["tokio-", "hyper", "async-"];
 /// Dependencies that belong to some crates only. Tests may use them anywhere.
 const RESERVED: [(&str, &[&str]); 8] = [
     // The composition root plays clients in the demo.
-    ("postern-wire", &["postern-session", "postern-gateway", "postern", "postern-interference"]),
+    (
+        "postern-wire",
+        &["postern-session", "postern-gateway", "postern", "postern-interference", "postern-fuzz"],
+    ),
     // SCRAM is part of PostgreSQL's protocol and of what is stored about people.
     (
         "postgres-protocol",
@@ -64,10 +67,11 @@ const RESERVED: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates that only tests may use, apart from those listed.
-const DEV_ONLY: [(&str, &[&str]); 2] = [
+const DEV_ONLY: [(&str, &[&str]); 3] = [
     // The demo brings its own server; the other is a tool.
     ("postern-testkit", &["postern", "postern-interference"]),
     ("postern-sim", &[]),
+    ("postern-fuzz", &[]),
 ];
 
 /// Nothing depends on these, the composition root apart.

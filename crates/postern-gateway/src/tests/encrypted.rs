@@ -17,7 +17,7 @@ fn certificate() -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(include_bytes!("tls/certificate.pem")).unwrap()
 }
 
-fn server() -> Arc<ServerConfig> {
+pub(super) fn server() -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/key.pem")).unwrap();
     let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -27,7 +27,7 @@ fn server() -> Arc<ServerConfig> {
     Arc::new(server.unwrap())
 }
 
-fn client() -> Arc<ClientConfig> {
+pub(super) fn client() -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate()).unwrap();
     let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

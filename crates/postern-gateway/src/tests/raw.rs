@@ -85,7 +85,8 @@ impl Raw {
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
+        // The gateway may have closed: what comes back says so.
+        let _ = self.stream.write_all(bytes).await;
     }
 
     pub(super) async fn send_query(&mut self, sql: &str) {
@@ -125,6 +126,36 @@ impl Raw {
             }
         }
         answer
+    }
+
+    /// What came up to the first row; the rest is left.
+    pub(super) async fn first_row(&mut self) -> Answer {
+        let mut answer = Answer::default();
+        while let Some(frame) = self.frame().await {
+            if let Backend::DataRow(row) = Backend::parse(&frame).unwrap() {
+                let text = |cell: Option<&[u8]>| {
+                    cell.map_or("NULL".into(), |c| String::from_utf8_lossy(c).into_owned())
+                };
+                answer.rows.push(row.cells().map(text).collect());
+                break;
+            }
+        }
+        answer
+    }
+
+    /// Says goodbye in the way of sockets, and listens on.
+    pub(super) async fn sends_no_more(&mut self) {
+        // The gateway may have closed already.
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// All that comes up to the end of the connection, as it is.
+    pub(super) async fn all(&mut self) -> Vec<u8> {
+        let mut all = std::mem::take(&mut self.buffer).to_vec();
+        let read = self.stream.read_to_end(&mut all);
+        // A connection that is reset has ended, too.
+        let _ = tokio::time::timeout(PATIENCE, read).await.expect("no end in time");
+        all
     }
 
     /// Whether the gateway has closed the connection, or does so soon.

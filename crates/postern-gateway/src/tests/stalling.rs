@@ -25,12 +25,14 @@ struct Stalling {
     folder: tempfile::TempDir,
     next: Arc<AtomicBool>,
     stalled: Arc<AtomicBool>,
+    /// The gateway has closed the connection on which nothing is said.
+    left: Arc<AtomicBool>,
 }
 
 impl Stalling {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, next: Arc::default(), stalled: Arc::default() }
+        Self { folder, next: Arc::default(), stalled: Arc::default(), left: Arc::default() }
     }
 
     /// Takes the place of a server's socket.
@@ -39,20 +41,16 @@ impl Stalling {
         let name = format!(".s.PGSQL.{port}");
         let server = std::mem::replace(folder, self.folder.path().to_owned()).join(&name);
         let listener = UnixListener::bind(self.folder.path().join(&name)).unwrap();
-        let (next, stalled) = (self.next.clone(), self.stalled.clone());
+        let flags = [self.next.clone(), self.stalled.clone(), self.left.clone()];
         thread::spawn(move || {
             for client in listener.incoming() {
-                forward(client.unwrap(), &server, (next.clone(), stalled.clone()));
+                forward(client.unwrap(), &server, flags.clone());
             }
         });
     }
 }
 
-fn forward(
-    client: UnixStream,
-    server: &PathBuf,
-    (next, stalled): (Arc<AtomicBool>, Arc<AtomicBool>),
-) {
+fn forward(client: UnixStream, server: &PathBuf, flags: [Arc<AtomicBool>; 3]) {
     let server = UnixStream::connect(server).unwrap();
     let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     thread::spawn(move || {
@@ -61,6 +59,7 @@ fn forward(
         let _ = to.shutdown(Shutdown::Both);
     });
     thread::spawn(move || {
+        let [next, stalled, left] = flags;
         let (mut from, mut to, mut chunk) = (client, server, [0; 64 * 1024]);
         while let Ok(count @ 1..) = from.read(&mut chunk) {
             let bytes = &chunk[..count];
@@ -68,6 +67,7 @@ fn forward(
             if is_reason && next.swap(false, Ordering::SeqCst) {
                 stalled.store(true, Ordering::SeqCst);
                 while let Ok(1..) = from.read(&mut chunk) {}
+                left.store(true, Ordering::SeqCst);
                 break;
             }
             if to.write_all(bytes).is_err() {
@@ -96,5 +96,7 @@ async fn a_server_that_stalls_on_a_reason_is_given_up_and_nobody_waits_for_it() 
     let answer = tokio::time::timeout(Duration::from_secs(2), answer).await;
     assert_eq!(code(&answer.expect("an answer").unwrap_err()), "57P03");
     world.wait_until("a new try", |world| world.handle().is_ready()).await;
+    let left = stalling.left.clone();
+    world.wait_until("nothing is left of the old one", |_| left.load(Ordering::SeqCst)).await;
     ana.simple_query("SELECT name FROM customers").await.unwrap();
 }

@@ -1,0 +1,7 @@
+//! What servers send.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    postern_fuzz::backend(bytes);
+});
