@@ -152,6 +152,26 @@ class Body:
     def read(self):
         return {"by": self.name(), "what": self.text()}
 
+    def bound(self, none):
+        time = self.cursor.i64()
+        return None if time == none else time
+
+    def asked(self):
+        return {
+            "by": self.name(),
+            "actor": self.optional(NAME),
+            "subject": self.optional(SUBJECT),
+            "since": self.bound(-(1 << 63)),
+            "until": self.bound((1 << 63) - 1),
+        }
+
+    def erased(self):
+        return {
+            "by": self.name(),
+            "subject": self.dictionary.text(SUBJECT, self.cursor.varint()),
+            "why": self.text(),
+        }
+
     def opened(self):
         return {
             "actor": self.name(),
@@ -177,6 +197,8 @@ KINDS = {
     11: ("stopped", Body.stopped),
     12: ("read", Body.read),
     13: ("opened", Body.opened),
+    14: ("asked", Body.asked),
+    15: ("erased", Body.erased),
 }
 
 

@@ -57,7 +57,7 @@ fn main() {
     let ledger = keep.map_or_else(|| temporary.path().join("ledger"), PathBuf::from);
     if !ledger.exists() {
         let (start, entries) = (Instant::now(), entries());
-        made::make(&ledger, entries).unwrap();
+        made::make(&ledger, entries, 1).unwrap();
         println!("made {entries} entries in {:.1} s", start.elapsed().as_secs_f64());
     }
     measure(&ledger);

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use postern_merkle::Hash;
 
-use crate::bytes::{Cursor, DecodeError};
+use crate::{
+    bytes::{Cursor, DecodeError},
+    payload::Texts,
+};
 
 /// Checksum and length.
 pub(crate) const ROW_FRAME_BYTES: usize = 8;
@@ -162,7 +165,7 @@ pub(crate) fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
 }
 
 /// One row as it is on disk.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredRow {
     pub(crate) kind: Kind,
     pub(crate) number: u32,
@@ -245,6 +248,22 @@ impl Rows {
         }
     }
 
+    /// As if so many of each kind had been taken, of which no text is known.
+    pub(crate) fn counted([subjects, names, texts]: [u32; 3]) -> Self {
+        let column = |len| Column { len, texts: Vec::new() };
+        Self {
+            subjects: column(subjects),
+            names: column(names),
+            texts: column(texts),
+            ..Self::keeping(Keep::Counts)
+        }
+    }
+
+    /// How many there are of each kind: subjects, names, texts.
+    pub(crate) fn counts(&self) -> [u32; 3] {
+        [self.subjects.len, self.names.len, self.texts.len]
+    }
+
     /// Takes the next row; false if it is not the next of its kind.
     pub(crate) fn push(&mut self, row: StoredRow) -> bool {
         let column = match row.kind {
@@ -259,9 +278,11 @@ impl Rows {
         }
         next
     }
+}
 
+impl Texts for Rows {
     /// What a number stands for; of an erased row no more than that it was erased.
-    pub(crate) fn text(&self, kind: Kind, number: u32) -> Result<Arc<str>, DecodeError> {
+    fn text(&self, kind: Kind, number: u32) -> Result<Arc<str>, DecodeError> {
         let column = self.column(kind);
         if number >= column.len {
             return Err(DecodeError::Row);

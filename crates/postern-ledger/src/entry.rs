@@ -127,6 +127,18 @@ pub enum Note {
     Stopped,
     /// A person read the ledger.
     Read { by: Actor, what: Arc<str> },
+    /// A person asked the ledger about an account, a customer, or everybody.
+    Asked {
+        by: Actor,
+        actor: Option<Actor>,
+        subject: Option<Subject>,
+        /// From this moment on.
+        since: Option<Timestamp>,
+        /// Before this moment.
+        until: Option<Timestamp>,
+    },
+    /// The customer's name in the ledger was taken away, so that it stands for nobody any more.
+    Erased { by: Actor, subject: Subject, why: Arc<str> },
     /// A reason was made, such as a ticket opened by an actor.
     Opened {
         actor: Actor,

@@ -34,6 +34,10 @@ impl LedgerId {
         id.copy_from_slice(hash.split_at(16).0);
         Self(id)
     }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 /// What a segment's header says besides the ledger.

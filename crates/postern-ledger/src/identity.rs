@@ -1,13 +1,13 @@
 //! The small files of a ledger: key, verifier key, checkpoint.
 
-use std::io;
+use std::{io, path::Path};
 
 use postern_merkle::{Checkpoint, CheckpointError, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::{
     Damage, DamageKind,
-    disk::{Disk, read_from},
+    disk::{Disk, Folder, read_from},
 };
 
 pub(crate) const KEY: &str = "key";
@@ -42,13 +42,26 @@ pub(crate) fn verifying_key(disk: &dyn Disk) -> Result<VerifyingKey, Damage> {
     VerifyingKey::parse(line).map_err(|_| bad())
 }
 
+/// The name of the ledger in a folder.
+pub fn origin(folder: &Path) -> Result<String, Damage> {
+    Ok(verifying_key(&Folder::new(folder))?.name().to_owned())
+}
+
 /// The signing key in the folder, which must be the one that `key.pub` belongs to.
 pub(crate) fn signing_key(disk: &dyn Disk, verifying: &VerifyingKey) -> Result<SigningKey, Damage> {
+    Ok(key_and_seed(disk, verifying)?.0)
+}
+
+/// The same with the bytes that it is made of.
+pub(crate) fn key_and_seed(
+    disk: &dyn Disk,
+    verifying: &VerifyingKey,
+) -> Result<(SigningKey, Zeroizing<[u8; 32]>), Damage> {
     let bad = || damage_at(disk, KEY, DamageKind::Key);
     let bytes = Zeroizing::new(read(disk, KEY)?);
     let seed = Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| bad())?);
     let key = SigningKey::new(verifying.name(), &seed).map_err(|_| bad())?;
-    if key.verifying_key() == *verifying { Ok(key) } else { Err(bad()) }
+    if key.verifying_key() == *verifying { Ok((key, seed)) } else { Err(bad()) }
 }
 
 /// The checkpoint in the folder, checked against the key.

@@ -20,6 +20,7 @@ mod draft;
 mod entry;
 mod frame;
 mod identity;
+mod index;
 mod ledger;
 mod options;
 mod payload;
@@ -45,6 +46,8 @@ pub use self::{
         Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Plan, Receipt, RecordError, Touch,
     },
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
+    identity::origin,
+    index::{About, Broken, Index, IndexError, Question, Seen, answer_from_log},
     ledger::{AskDone, Hook, Ledger, NoteDone, RecordDone},
     options::Options,
     prove::{CheckError, ProveError, Proved, check_proof, prove},

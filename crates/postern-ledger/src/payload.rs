@@ -8,7 +8,7 @@ use postern_model::{Actor, Grade, Reason, StatementFingerprint, Subject, Timesta
 use crate::{
     Body, Counter, Disclosed, Entry, Group, Limit, LookedUp,
     bytes::{Cursor, DecodeError, put_varint},
-    dictionary::{Dictionary, Kind, Rows, binding},
+    dictionary::{Dictionary, Kind, binding},
     set,
 };
 
@@ -63,8 +63,17 @@ pub(crate) struct Charges {
     pub(crate) stop: bool,
 }
 
+/// What the numbers in an entry stand for.
+pub(crate) trait Texts {
+    fn text(&self, kind: Kind, number: u32) -> Result<Arc<str>, DecodeError>;
+}
+
 /// Reads what follows the head.
-pub(crate) fn decode(head: &Head, body: Cursor<'_>, rows: &Rows) -> Result<Decoded, DecodeError> {
+pub(crate) fn decode(
+    head: &Head,
+    body: Cursor<'_>,
+    rows: &impl Texts,
+) -> Result<Decoded, DecodeError> {
     let mut decoder = Decoder { cursor: body, rows };
     let (body, charges) = if head.kind == DISCLOSED {
         let (disclosed, charges) = decoder.disclosed()?;
@@ -78,7 +87,7 @@ pub(crate) fn decode(head: &Head, body: Cursor<'_>, rows: &Rows) -> Result<Decod
 
 /// What kind of entry it is, in words.
 pub(crate) fn kind_name(head: &Head) -> Result<&'static str, DecodeError> {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 15] = [
         "disclosed",
         "logged_in",
         "login_refused",
@@ -92,18 +101,20 @@ pub(crate) fn kind_name(head: &Head) -> Result<&'static str, DecodeError> {
         "stopped",
         "read",
         "opened",
+        "asked",
+        "erased",
     ];
     let index = usize::from(head.kind).checked_sub(1);
     index.and_then(|index| NAMES.get(index)).copied().ok_or(DecodeError::Unknown)
 }
 
 /// Reads a body, with the dictionary at hand.
-struct Decoder<'a> {
+struct Decoder<'a, T> {
     cursor: Cursor<'a>,
-    rows: &'a Rows,
+    rows: &'a T,
 }
 
-impl Decoder<'_> {
+impl<T: Texts> Decoder<'_, T> {
     fn lookup(&self, kind: Kind, number: u64) -> Result<Arc<str>, DecodeError> {
         self.rows.text(kind, u32::try_from(number).map_err(|_| DecodeError::Number)?)
     }
@@ -126,10 +137,10 @@ impl Decoder<'_> {
         Ok(StatementFingerprint(self.cursor.u64()?))
     }
 
-    fn list<T>(
+    fn list<I>(
         &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
-    ) -> Result<Vec<T>, DecodeError> {
+        mut item: impl FnMut(&mut Self) -> Result<I, DecodeError>,
+    ) -> Result<Vec<I>, DecodeError> {
         let count = self.cursor.count()?;
         // Not `with_capacity`: an item may be far larger in memory than its one byte here.
         let mut items = Vec::new();

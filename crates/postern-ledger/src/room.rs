@@ -94,6 +94,14 @@ impl Room {
             Note::Started { version } => self.text(version),
             Note::Stopped => {}
             Note::Read { by, what } => self.texts([by.as_str(), what]),
+            Note::Asked { by, actor, subject, .. } => {
+                self.text(by.as_str());
+                actor.iter().for_each(|actor| self.text(actor.as_str()));
+                subject.iter().for_each(|subject| self.text(subject.as_str()));
+            }
+            Note::Erased { by, subject, why } => {
+                self.texts([by.as_str(), subject.as_str(), why]);
+            }
             Note::Opened { actor, relation, subject, statement, .. } => {
                 self.texts([actor.as_str(), relation, statement]);
                 subject.iter().for_each(|subject| self.text(subject.as_str()));

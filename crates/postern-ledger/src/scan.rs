@@ -1,7 +1,7 @@
 //! One pass over a ledger: segments and dictionary side by side, every frame, row and binding
 //! checked. Reading, verifying and opening all use it, so that they can't disagree.
 
-use std::{ops::Range, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
 use postern_merkle::{Edge, Hash, leaf_hash};
 use postern_model::Timestamp;
@@ -9,7 +9,7 @@ use postern_model::Timestamp;
 use crate::{
     Damage, DamageKind,
     bytes::Cursor,
-    dictionary::{Rows, binding},
+    dictionary::{Rows, StoredRow, binding},
     disk::{Disk, DiskFile, read_from},
     frame::{
         self, DICTIONARY_NAME, FRAME_BYTES, Found, HEADER_BYTES, LedgerId, SegmentHeader,
@@ -37,11 +37,42 @@ pub(crate) struct Position {
     pub(crate) dictionary: u64,
 }
 
+/// All that a pass has to know to begin behind entries that went by earlier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) position: Position,
+    /// The sequence of the segment's first entry.
+    pub(crate) first: u64,
+    pub(crate) edge: Edge,
+    pub(crate) time: Timestamp,
+    /// How many rows there were of each kind.
+    pub(crate) rows: [u32; 3],
+}
+
+impl Mark {
+    /// Before the first entry.
+    pub(crate) fn start() -> Self {
+        let (segment, offset, dictionary) = (0, HEADER_BYTES as u64, HEADER_BYTES as u64);
+        Self {
+            position: Position { segment, offset, dictionary },
+            first: 0,
+            edge: Edge::default(),
+            time: Timestamp(i64::MIN),
+            rows: [0; 3],
+        }
+    }
+}
+
+/// A row of the dictionary that the last entry brought, and the byte at which it stands.
+pub(crate) type Brought = (StoredRow, u64);
+
 pub(crate) struct Scan {
     disk: Arc<dyn Disk>,
     id: LedgerId,
     segments: u64,
     ordinal: u64,
+    /// The sequence of the segment's first entry.
+    first: u64,
     file: Box<dyn DiskFile>,
     bytes: Arc<Vec<u8>>,
     offset: usize,
@@ -50,6 +81,8 @@ pub(crate) struct Scan {
     ahead: Option<Ahead>,
     rows_file: RowsFile,
     rows: Rows,
+    /// What the last entry brought, if that is asked for.
+    brought: Option<Vec<Brought>>,
     edge: Edge,
     time: Timestamp,
     torn: bool,
@@ -59,26 +92,59 @@ impl Scan {
     /// Starts a pass over the ledger with that id. `rows` is empty; it says what is kept of the
     /// dictionary.
     pub(crate) fn open(disk: Arc<dyn Disk>, id: LedgerId, rows: Rows) -> Result<Self, Damage> {
+        Self::begin(disk, id, rows, Mark::start())
+    }
+
+    /// Starts a pass that goes on where another one stood. Texts are not kept, and what every
+    /// entry brings can be had from [`Self::brought`].
+    pub(crate) fn resume(disk: Arc<dyn Disk>, id: LedgerId, mark: Mark) -> Result<Self, Damage> {
+        let rows = Rows::counted(mark.rows);
+        Ok(Self { brought: Some(Vec::new()), ..Self::begin(disk, id, rows, mark)? })
+    }
+
+    fn begin(disk: Arc<dyn Disk>, id: LedgerId, rows: Rows, mark: Mark) -> Result<Self, Damage> {
+        let Mark { position: Position { segment, offset, dictionary }, .. } = mark;
         let segments = count_segments(&*disk)?;
-        let rows_file = RowsFile::open(&*disk, id)?;
-        let mut ahead = Ahead::start(&disk, segments);
-        let Loaded { file, bytes } = open_segment(&*disk, &mut ahead, id, 0, 0)?;
+        let rows_file = RowsFile::open(&*disk, id, dictionary)?;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut ahead = Ahead::start(&disk, segment..segments, offset);
+        let loaded = || load(&*disk, segment, offset);
+        let loaded = ahead.as_mut().and_then(Ahead::next_segment).unwrap_or_else(loaded);
+        let Loaded { file, bytes, .. } = checked(&*disk, loaded, id, segment, mark.first)?;
         Ok(Self {
             disk,
             id,
             segments,
-            ordinal: 0,
+            ordinal: segment,
+            first: mark.first,
             file,
             bytes,
-            offset: HEADER_BYTES,
+            offset,
             payload: 0..0,
             ahead,
             rows_file,
             rows,
-            edge: Edge::default(),
-            time: Timestamp(i64::MIN),
+            brought: None,
+            edge: mark.edge,
+            time: mark.time,
             torn: false,
         })
+    }
+
+    /// Where a later pass can go on.
+    pub(crate) fn mark(&self) -> Mark {
+        let (position, edge, rows) = (self.position(), self.edge.clone(), self.rows.counts());
+        Mark { position, first: self.first, edge, time: self.time, rows }
+    }
+
+    /// The rows that the last entry brought.
+    pub(crate) fn brought(&self) -> &[Brought] {
+        self.brought.as_deref().unwrap_or_default()
+    }
+
+    /// The segment and the byte in it where the last entry's frame begins.
+    pub(crate) fn frame_at(&self) -> (u64, u64) {
+        (self.ordinal, self.payload.start.saturating_sub(FRAME_BYTES) as u64)
     }
 
     /// The tree over the entries so far.
@@ -210,9 +276,11 @@ impl Scan {
     fn next_segment(&mut self) -> Result<(), Damage> {
         let next = self.ordinal + 1;
         let first = self.edge.size();
-        let loaded = open_segment(&*self.disk, &mut self.ahead, self.id, next, first)?;
-        let Loaded { file, bytes } = loaded;
+        let loaded = || load(&*self.disk, next, HEADER_BYTES);
+        let loaded = self.ahead.as_mut().and_then(Ahead::next_segment).unwrap_or_else(loaded);
+        let Loaded { file, bytes, .. } = checked(&*self.disk, loaded, self.id, next, first)?;
         (self.file, self.bytes, self.ordinal, self.offset) = (file, bytes, next, HEADER_BYTES);
+        self.first = first;
         Ok(())
     }
 
@@ -230,6 +298,7 @@ impl Scan {
 
     /// Reads the rows that an entry brings and checks that they are what it commits to.
     fn take_rows(&mut self, head: &Head) -> Result<(), Damage> {
+        self.brought.iter_mut().for_each(Vec::clear);
         let Some(expected) = head.binding else {
             return Ok(());
         };
@@ -239,6 +308,9 @@ impl Scan {
             let offset = self.rows_file.offset;
             let row = self.rows_file.next();
             let row = row.map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
+            if let (Some(brought), Some(row)) = (&mut self.brought, &row) {
+                brought.push((row.clone(), offset));
+            }
             let commitment = row.and_then(|row| {
                 let commitment = row.commitment;
                 self.rows.push(row).then_some(commitment)
@@ -278,17 +350,15 @@ fn count_segments(disk: &dyn Disk) -> Result<u64, Damage> {
     Ok(count)
 }
 
-/// A segment's file and all its bytes, once its header holds.
-fn open_segment(
+/// A segment that was read, once its header holds.
+fn checked(
     disk: &dyn Disk,
-    ahead: &mut Option<Ahead>,
+    loaded: io::Result<Loaded>,
     id: LedgerId,
     ordinal: u64,
     first: u64,
 ) -> Result<Loaded, Damage> {
     let name = segment_name(ordinal);
-    let loaded = ahead.as_mut().and_then(Ahead::next_segment);
-    let loaded = loaded.unwrap_or_else(|| load(disk, ordinal));
     let loaded = loaded.map_err(|error| unreadable(disk, &name, error))?;
     let bad =
         |why| Damage { entry: Some(first), ..damage_at(disk, &name, DamageKind::Header(why)) };
@@ -299,7 +369,7 @@ fn open_segment(
     if header.first != first {
         return Err(bad("begins with another entry than the one that follows"));
     }
-    if header.length != loaded.bytes.len() as u64 {
+    if header.length != loaded.length {
         return Err(bad("the file's length is not the one it was made with"));
     }
     Ok(loaded)

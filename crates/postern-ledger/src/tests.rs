@@ -123,6 +123,11 @@ impl Bench {
         self.ledger.take().unwrap().close().unwrap();
     }
 
+    /// So many microseconds later than the clock says.
+    pub(crate) fn later_by(&self, later: i64) -> i64 {
+        self.clock.now().0 + later
+    }
+
     pub(crate) fn record(&self, draft: Draft) -> Result<Receipt, RecordError> {
         record(self.ledger.as_ref().unwrap(), draft)
     }

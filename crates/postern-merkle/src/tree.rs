@@ -56,6 +56,16 @@ impl Edge {
         self.size
     }
 
+    /// The roots of its complete subtrees, largest first: with the size all that there is to keep.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// What [`Self::size`] and [`Self::peaks`] were taken of; `None` if they don't fit together.
+    pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (peaks.len() as u64 == u64::from(size.count_ones())).then_some(Self { size, peaks })
+    }
+
     /// Appends a leaf by its hash.
     pub fn append(&mut self, leaf: Hash) {
         let mut node = leaf;
@@ -114,6 +124,9 @@ mod tests {
                 prop_assert_eq!(edge.size(), oracle.len());
                 let expected = oracle.root();
                 prop_assert_eq!(&edge.root().0[..], &expected.as_bytes()[..]);
+                let kept = Edge::from_peaks(edge.size(), edge.peaks().to_vec());
+                prop_assert_eq!(kept.as_ref(), Some(&edge));
+                prop_assert_eq!(Edge::from_peaks(edge.size() * 2 + 1, edge.peaks().to_vec()), None);
             }
         }
     }

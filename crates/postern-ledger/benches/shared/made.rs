@@ -69,8 +69,13 @@ pub(crate) fn draft(number: u64, subjects: impl Iterator<Item = u64>) -> Draft {
     }
 }
 
-/// Makes a ledger of so many statements that each showed one customer of twelve million.
-pub(crate) fn make(folder: &Path, entries: u64) -> Result<(), Box<dyn Error>> {
+/// Whom the statement showed: so many customers, scattered over all.
+pub(crate) fn subjects(number: u64, each: u64) -> impl Iterator<Item = u64> {
+    (0..each).map(move |place| scattered((number * each + place) ^ 0x5555) % SUBJECTS)
+}
+
+/// Makes a ledger of so many statements that each showed some customers of twelve million.
+pub(crate) fn make(folder: &Path, entries: u64, each: u64) -> Result<(), Box<dyn Error>> {
     let clock = Arc::new(Steps(AtomicI64::new(1_764_028_800_000_000)));
     let options = Options::new("bench.example/ledger", clock);
     Ledger::create(folder, &options)?;
@@ -81,13 +86,12 @@ pub(crate) fn make(folder: &Path, entries: u64) -> Result<(), Box<dyn Error>> {
     for start in (0..entries).step_by(AT_ONCE as usize) {
         let numbers = start..(start + AT_ONCE).min(entries);
         for number in numbers.clone() {
-            let subject = scattered(number ^ 0x5555) % SUBJECTS;
             let sender = sender.clone();
             let told = move |done: Result<_, RecordError>| {
                 // Nobody listens any more once another was refused.
                 let _ = sender.send(done.map(drop));
             };
-            ledger.record(draft(number, std::iter::once(subject)), Box::new(told));
+            ledger.record(draft(number, subjects(number, each)), Box::new(told));
         }
         for done in receiver.iter().take((numbers.end - numbers.start) as usize) {
             done?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postern_model::{Actor, Severity, Subject, Timestamp};
 
-use super::{Decoder, Encoder};
+use super::{Decoder, Encoder, Texts};
 use crate::{Found, Note, bytes::DecodeError, dictionary::Kind};
 
 impl Encoder<'_> {
@@ -71,6 +71,17 @@ impl Encoder<'_> {
                 self.name(statement);
                 13
             }
+            Note::Asked { by, actor, subject, since, until } => {
+                self.actor(by);
+                self.asked(actor.as_ref(), subject.as_ref(), [*since, *until])
+            }
+            Note::Erased { by, subject, why } => {
+                self.actor(by);
+                let number = self.dictionary.subject(subject.as_str());
+                self.varint(u64::from(number));
+                self.text(why);
+                15
+            }
         };
     }
 
@@ -89,6 +100,24 @@ impl Encoder<'_> {
                 self.varint(u64::from(number) + 1);
             }
         }
+    }
+
+    fn asked(
+        &mut self,
+        actor: Option<&Actor>,
+        subject: Option<&Subject>,
+        [since, until]: [Option<Timestamp>; 2],
+    ) -> u8 {
+        self.optional_name(actor.map(Actor::as_str));
+        self.optional_subject(subject);
+        self.bound(since, i64::MIN);
+        self.bound(until, i64::MAX);
+        14
+    }
+
+    /// A moment, or what stands for there being none.
+    fn bound(&mut self, bound: Option<Timestamp>, none: i64) {
+        self.bytes(&bound.map_or(none, |time| time.0).to_le_bytes());
     }
 
     fn found(&mut self, found: &Found) -> u8 {
@@ -113,7 +142,7 @@ impl Encoder<'_> {
     }
 }
 
-impl Decoder<'_> {
+impl<T: Texts> Decoder<'_, T> {
     fn text(&mut self) -> Result<Arc<str>, DecodeError> {
         let number = self.cursor.varint()?;
         self.lookup(Kind::Text, number)
@@ -159,8 +188,26 @@ impl Decoder<'_> {
                 fingerprint: self.fingerprint()?,
                 statement: self.name()?,
             },
+            14 => Note::Asked {
+                by: self.actor()?,
+                actor: self.optional_name()?.map(Actor::new),
+                subject: self.optional_subject()?,
+                since: self.bound(i64::MIN)?,
+                until: self.bound(i64::MAX)?,
+            },
+            15 => Note::Erased { by: self.actor()?, subject: self.subject()?, why: self.text()? },
             _ => return Err(DecodeError::Unknown),
         })
+    }
+
+    fn bound(&mut self, none: i64) -> Result<Option<Timestamp>, DecodeError> {
+        let time = self.cursor.i64()?;
+        Ok((time != none).then_some(Timestamp(time)))
+    }
+
+    fn subject(&mut self) -> Result<Subject, DecodeError> {
+        let number = self.cursor.varint()?;
+        Ok(Subject::new(self.lookup(Kind::Subject, number)?))
     }
 
     fn found(&mut self) -> Result<Found, DecodeError> {

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Found, Note, dictionary};
+use crate::{
+    Found, Note,
+    dictionary::{self, Rows},
+};
 
 fn dictionary() -> Dictionary {
     Dictionary::new(Rows::default(), Box::new(|| [1; 16]))

@@ -20,10 +20,12 @@ use crate::{
 /// A good frame: where its payload is, and the hash of that.
 pub(super) type Framed = (Range<usize>, Hash);
 
-/// A segment's file and all its bytes; nothing of them is checked.
+/// A segment's file and its bytes; nothing of them is checked.
 pub(super) struct Loaded {
     pub(super) file: Box<dyn DiskFile>,
     pub(super) bytes: Arc<Vec<u8>>,
+    /// How long the file is.
+    pub(super) length: u64,
 }
 
 enum Message {
@@ -47,23 +49,46 @@ const MESSAGES_AHEAD: usize = 32;
 /// Below this a thread costs more than it saves. Tests have both kinds of ledgers.
 const BYTES_WORTH_A_THREAD: u64 = if cfg!(test) { 8 << 10 } else { 1 << 20 };
 
-pub(super) fn load(disk: &dyn Disk, ordinal: u64) -> io::Result<Loaded> {
+/// How much of a segment is read at once where not all of it is.
+const PART_BYTES: usize = 256 << 10;
+
+/// Reads a segment: all of it, or, if a pass goes on in the midst of it, the header and what
+/// stands from there on until nothing but zeros comes. Of what went by there are zeros.
+pub(super) fn load(disk: &dyn Disk, ordinal: u64, from: usize) -> io::Result<Loaded> {
     let file = disk.open_read(&segment_name(ordinal))?;
-    let bytes = Arc::new(read_from(&*file, 0)?);
-    Ok(Loaded { file, bytes })
+    let length = file.len()?;
+    if from <= HEADER_BYTES || from as u64 > length {
+        let bytes = Arc::new(read_from(&*file, 0)?);
+        return Ok(Loaded { file, bytes, length });
+    }
+    let mut bytes = vec![0; from];
+    file.read_at(bytes.get_mut(..HEADER_BYTES).unwrap_or_default(), 0)?;
+    let mut part = vec![0; PART_BYTES];
+    loop {
+        let read = file.read_at(&mut part, bytes.len() as u64)?;
+        let part = part.get(..read).unwrap_or_default();
+        if part.iter().all(|&byte| byte == 0) {
+            let bytes = Arc::new(bytes);
+            return Ok(Loaded { file, bytes, length });
+        }
+        bytes.extend_from_slice(part);
+    }
 }
 
 impl Ahead {
-    /// Starts the thread if so many segments are worth one; without it the pass does all itself.
-    pub(super) fn start(disk: &Arc<dyn Disk>, segments: u64) -> Option<Self> {
+    /// Starts the thread if what is to be read is worth one; without it the pass does all itself.
+    /// The first segment is read from that byte on.
+    pub(super) fn start(disk: &Arc<dyn Disk>, segments: Range<u64>, from: usize) -> Option<Self> {
         let length = disk.open_read(&segment_name(0)).and_then(|file| file.len()).ok()?;
-        if length.saturating_mul(segments) < BYTES_WORTH_A_THREAD {
+        let count = segments.end.saturating_sub(segments.start);
+        let started = count == 1 && from > HEADER_BYTES;
+        if started || length.saturating_mul(count) < BYTES_WORTH_A_THREAD {
             return None;
         }
         let (sender, messages) = sync_channel(MESSAGES_AHEAD);
         let disk = disk.clone();
         let thread = std::thread::Builder::new().name("ledger ahead".into());
-        let started = thread.spawn(move || go_ahead(&*disk, segments, &sender));
+        let started = thread.spawn(move || go_ahead(&*disk, segments, from, &sender));
         started.ok()?;
         Some(Self { messages, frames: Vec::new().into_iter(), next: None })
     }
@@ -98,15 +123,18 @@ impl Ahead {
 }
 
 /// The thread: ends when all is sent, when a file can't be read, or when nobody listens any more.
-fn go_ahead(disk: &dyn Disk, segments: u64, sender: &SyncSender<Message>) {
-    for ordinal in 0..segments {
-        let loaded = load(disk, ordinal);
+fn go_ahead(disk: &dyn Disk, segments: Range<u64>, from: usize, sender: &SyncSender<Message>) {
+    let mut from = Some(from);
+    for ordinal in segments {
+        let from = from.take().unwrap_or(HEADER_BYTES);
+        let loaded = load(disk, ordinal, from);
         let bytes = loaded.as_ref().ok().map(|loaded| loaded.bytes.clone());
         if sender.send(Message::Segment(loaded)).is_err() {
             return;
         }
         let Some(bytes) = bytes else { return };
-        let mut frames = Frames { bytes: &bytes, offset: HEADER_BYTES }.peekable();
+        let frames = Frames { bytes: &bytes, offset: from };
+        let mut frames = frames.peekable();
         while frames.peek().is_some() {
             let some = frames.by_ref().take(FRAMES_AT_ONCE).collect();
             if sender.send(Message::Frames(some)).is_err() {

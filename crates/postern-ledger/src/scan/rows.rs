@@ -24,7 +24,8 @@ pub(super) struct RowsFile {
 const READ_AHEAD_BYTES: usize = 256 << 10;
 
 impl RowsFile {
-    pub(super) fn open(disk: &dyn Disk, id: LedgerId) -> Result<Self, Damage> {
+    /// Opens the file to be read from that byte on, where a row begins.
+    pub(super) fn open(disk: &dyn Disk, id: LedgerId, offset: u64) -> Result<Self, Damage> {
         let mut header = [0; HEADER_BYTES];
         let open = || {
             let file = disk.open_read(DICTIONARY_NAME)?;
@@ -35,7 +36,7 @@ impl RowsFile {
         let file = open().map_err(|error| unreadable(disk, DICTIONARY_NAME, error))?;
         frame::decode_dictionary_header(&header, id)
             .map_err(|why| damage_at(disk, DICTIONARY_NAME, DamageKind::Header(why)))?;
-        Ok(Self { file, offset: HEADER_BYTES as u64, ahead: Vec::new(), used: 0 })
+        Ok(Self { file, offset, ahead: Vec::new(), used: 0 })
     }
 
     /// The next row; `None` if what follows is no row.

@@ -127,6 +127,25 @@ fn sets() -> impl Iterator<Item = Draft> {
     some.into_iter().map(of)
 }
 
+/// The kinds of entry that came later.
+fn asked() -> Vec<Vec<Work>> {
+    let (ana, eve) = (Actor::new("ana"), Actor::new("eve"));
+    let asked = |actor, subject: Option<&str>, since, until| Note::Asked {
+        by: eve.clone(),
+        actor,
+        subject: subject.map(Subject::new),
+        since,
+        until,
+    };
+    let notes = [
+        asked(None, Some("17"), None, None),
+        asked(Some(ana), None, Some(Timestamp(-1)), Some(Timestamp(1_564_617_600_000_000))),
+        asked(None, None, None, Some(Timestamp(0))),
+        Note::Erased { by: eve, subject: Subject::new("17"), why: "by letter".into() },
+    ];
+    vec![notes.into_iter().map(Work::Note).collect()]
+}
+
 fn made_now(work: Vec<Vec<Work>>) -> BTreeMap<String, Vec<u8>> {
     let clock = Arc::new(HandClock::default());
     let options = Options { segment_bytes: 2048, ..options(clock.clone()) };
@@ -195,6 +214,12 @@ fn read_lines(text: &str) -> Vec<Value> {
 #[test]
 fn the_first_ledger_can_still_be_read() {
     check_meaning("1");
+}
+
+#[test]
+fn kinds_of_entry_can_be_added() {
+    check_bytes("1-asked", asked());
+    check_meaning("1-asked");
 }
 
 #[test]

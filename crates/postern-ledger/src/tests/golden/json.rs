@@ -116,6 +116,19 @@ fn noted(note: &Note) -> (&'static str, Value) {
         Note::Started { version } => ("started", json!({ "version": &**version })),
         Note::Stopped => ("stopped", json!({})),
         Note::Read { by, what } => ("read", json!({ "by": by.as_str(), "what": &**what })),
+        Note::Asked { by, actor, subject, since, until } => (
+            "asked",
+            json!({
+                "by": by.as_str(),
+                "actor": actor.as_ref().map(Actor::as_str),
+                "subject": subject.as_ref().map(Subject::as_str),
+                "since": since.map(|time| time.0),
+                "until": until.map(|time| time.0),
+            }),
+        ),
+        Note::Erased { by, subject, why } => {
+            ("erased", json!({ "by": by.as_str(), "subject": subject.as_str(), "why": &**why }))
+        }
         Note::Opened { actor, connection, relation, subject, fingerprint, statement } => (
             "opened",
             json!({

@@ -150,6 +150,17 @@ fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
         Note::Started { version } => ("started", Vec::new(), format!("postern {version} started")),
         Note::Stopped => ("stopped", Vec::new(), "stopped in good order".to_owned()),
         Note::Read { by: who, what } => ("read", by(who), format!("read {what}")),
+        Note::Asked { by: who, actor, subject, .. } => {
+            let about = match (actor, subject) {
+                (Some(actor), _) => format!("what {actor} saw"),
+                (None, Some(subject)) => format!("who saw customer {subject}"),
+                (None, None) => "for all entries".to_owned(),
+            };
+            ("asked", by(who), format!("asked the ledger {about}"))
+        }
+        Note::Erased { by: who, subject, why } => {
+            ("erased", by(who), format!("erased customer {subject}: {why}"))
+        }
         Note::Opened { actor, relation, subject, .. } => {
             let whom = subject.as_ref().map(|s| format!(" for customer {s}")).unwrap_or_default();
             ("opened", by(actor), format!("made a row of {relation}{whom}"))
