@@ -146,6 +146,10 @@ pub(crate) enum LedgerCommand {
     Verify(VerifyArgs),
     /// Prints entries.
     Show(ShowArgs),
+    /// Says who saw a customer: when, which fields, for which reason. The question is recorded.
+    WhoSaw(WhoSawArgs),
+    /// Says what an account saw. The question is recorded.
+    SeenBy(SeenByArgs),
     /// Makes a proof that one entry is in the ledger, for people who have no ledger.
     Prove(ProveArgs),
     /// Checks such a proof; needs nothing but the ledger's key.
@@ -184,6 +188,41 @@ pub(crate) struct ShowArgs {
     /// Only the last so many entries.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) last: Option<usize>,
+    /// Prints one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhoSawArgs {
+    /// The customer, by the key that the ledger has.
+    pub(crate) subject: String,
+    #[command(flatten)]
+    pub(crate) asked: AskArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SeenByArgs {
+    /// The account.
+    pub(crate) actor: String,
+    #[command(flatten)]
+    pub(crate) asked: AskArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// Only from this moment on, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only before this moment, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
+    pub(crate) until: Option<Timestamp>,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Reads the whole ledger instead of the index.
+    #[arg(long)]
+    pub(crate) scan: bool,
     /// Prints one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,

@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use postern_ledger::Note;
+use postern_model::{Actor, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -32,6 +34,41 @@ pub(crate) enum Request {
     Resume { actor: String, by: String },
     /// How are you?
     Status {},
+    /// Put into the ledger what a person asks it.
+    Record(Asked),
+}
+
+/// What a person asks the ledger. Times are in microseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    pub(crate) by: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) since: Option<i64>,
+    pub(crate) until: Option<i64>,
+}
+
+impl Asked {
+    /// By who runs this process, about an account or a customer, without bounds in time.
+    pub(crate) fn about(actor: Option<&str>, subject: Option<&str>) -> Self {
+        let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
+        let (actor, subject) = (owned(actor), owned(subject));
+        Self { by: os_user(), actor, subject, since: None, until: None }
+    }
+}
+
+impl From<Asked> for Note {
+    fn from(asked: Asked) -> Self {
+        let Asked { by, actor, subject, since, until } = asked;
+        Self::Asked {
+            by: Actor::new(by),
+            actor: actor.map(Actor::new),
+            subject: subject.map(Subject::new),
+            since: since.map(Timestamp),
+            until: until.map(Timestamp),
+        }
+    }
 }
 
 /// What the gateway answers.
@@ -45,6 +82,10 @@ pub(crate) enum Reply {
     /// It is in the ledger.
     Resumed {},
     Status(Status),
+    /// It is in the ledger, as this entry.
+    Recorded {
+        entry: u64,
+    },
     /// It was understood and is not done.
     Refused {
         why: String,

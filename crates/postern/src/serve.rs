@@ -101,7 +101,7 @@ impl Running {
             .spawn(move || watching.run(&told, &counting))?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
-            control::Answering::new(handle.clone(), counts, history.entries),
+            control::Answering::new(handle.clone(), ledger.clone(), counts, history.entries),
         )?;
         let following = people::Following::start(settings.data.people(), handle.clone())?;
         let version = env!("CARGO_PKG_VERSION");
@@ -257,12 +257,13 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
     Ok(History { suspended, watch, unrecorded, entries: count })
 }
 
-fn note(ledger: &Ledger, note: Note) -> anyhow::Result<()> {
+/// Records something and says as which entry, once it is durable.
+pub(crate) fn note(ledger: &Ledger, note: Note) -> anyhow::Result<u64> {
     let (sender, receiver) = mpsc::sync_channel(1);
     ledger.note(
         note,
         Box::new(move |result| {
-            let _ = sender.send(result.map(|_| ()));
+            let _ = sender.send(result);
         }),
     );
     receiver.recv()?.context("the ledger can't be written")

@@ -54,7 +54,7 @@ fn no(reply: Reply) -> anyhow::Result<Outcome> {
             ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
             Ok(Outcome::No)
         }
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) => {
+        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) | Reply::Recorded { .. } => {
             anyhow::bail!("the gateway answered something else than was asked")
         }
     }

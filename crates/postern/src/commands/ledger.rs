@@ -13,16 +13,21 @@ use self::line::Line;
 use crate::{
     cli::{LedgerCommand, ProveArgs, ShowArgs, VerifyArgs},
     config,
+    control::Asked,
     ui::{self, Outcome, Progress},
 };
 
+mod ask;
 mod line;
 mod proof;
+mod recorded;
 
 pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outcome> {
     match command {
         LedgerCommand::Verify(args) => check(config, args),
         LedgerCommand::Show(args) => show(config, args),
+        LedgerCommand::WhoSaw(args) => ask::who_saw(config, args),
+        LedgerCommand::SeenBy(args) => ask::seen_by(config, args),
         LedgerCommand::Prove(args) => {
             let ProveArgs { sequence, ledger, out } = args;
             proof::make(&folder(config, ledger)?, sequence, out.as_deref())
@@ -144,10 +149,18 @@ fn broken(damage: &Damage) -> Verdict {
 }
 
 fn show(config: &Path, args: ShowArgs) -> anyhow::Result<Outcome> {
+    let given = args.ledger.is_some();
     let folder = folder(config, args.ledger)?;
+    let asked = Asked::about(args.actor.as_deref(), args.subject.as_deref());
+    let asked = recorded::record(config, &folder, given, asked)?;
     let mut kept = std::collections::VecDeque::new();
     for entry in Reader::open(&folder)? {
-        let line = Line::of(&entry?);
+        let entry = entry?;
+        // Up to the question.
+        if asked.is_some_and(|asked| entry.sequence >= asked) {
+            break;
+        }
+        let line = Line::of(&entry);
         let wanted = args.actor.as_deref().is_none_or(|actor| line.concerns_actor(actor))
             && args.subject.as_deref().is_none_or(|subject| line.concerns_subject(subject));
         if !wanted {

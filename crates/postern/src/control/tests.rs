@@ -35,6 +35,18 @@ fn an_order_is_one_line_and_so_is_its_reply() {
 }
 
 #[test]
+fn a_question_can_be_sent_to_be_recorded() {
+    let asked = Asked { since: Some(5), ..Asked::about(Some("agent13"), None) };
+    let request = Request::Record(asked.clone());
+    let (line, reply) = ask(&request, "{\"reply\":\"recorded\",\"entry\":7}\n");
+    assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+    assert_eq!(reply.unwrap(), Reply::Recorded { entry: 7 });
+    let (by, actor) = (Actor::new(os_user()), Some(Actor::new("agent13")));
+    let since = Some(Timestamp(5));
+    assert_eq!(Note::from(asked), Note::Asked { by, actor, subject: None, since, until: None });
+}
+
+#[test]
 fn a_gateway_that_hangs_up_or_babbles_is_an_error() {
     let (_, reply) = ask(&Request::Status {}, "");
     assert!(matches!(reply, Err(ControlError::Broken(_))));

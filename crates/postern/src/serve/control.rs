@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::Context as _;
 use postern_gateway::Handle;
+use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
 use super::watching::Counts;
@@ -32,14 +33,20 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Answers requests.
 pub(super) struct Answering {
     handle: Handle,
+    ledger: Arc<Ledger>,
     counts: Counts,
     entries_before: u64,
     since: Timestamp,
 }
 
 impl Answering {
-    pub(super) fn new(handle: Handle, counts: Counts, entries_before: u64) -> Self {
-        Self { handle, counts, entries_before, since: SystemClock.now() }
+    pub(super) fn new(
+        handle: Handle,
+        ledger: Arc<Ledger>,
+        counts: Counts,
+        entries_before: u64,
+    ) -> Self {
+        Self { handle, ledger, counts, entries_before, since: SystemClock.now() }
     }
 
     fn answer(&self, request: Request) -> Reply {
@@ -62,6 +69,10 @@ impl Answering {
                 }
             }
             Request::Status {} => Reply::Status(self.status()),
+            Request::Record(asked) => match super::note(&self.ledger, asked.into()) {
+                Ok(entry) => Reply::Recorded { entry },
+                Err(error) => Reply::Refused { why: format!("{error:#}") },
+            },
         }
     }
 

@@ -7,10 +7,18 @@ use std::{
     },
 };
 
-use postern_ledger::{Draft, DraftLeaf, DraftRow, Ledger, Note, Options, Touch};
+use postern_ledger::{
+    Body, Draft, DraftLeaf, DraftRow, Entry, Ledger, Note, Options, Reader, Touch,
+};
 use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp};
 
-use crate::{bench::Bench, cli::GOOD};
+use crate::{
+    bench::Bench,
+    cli::GOOD,
+    raw::Raw,
+    served::Served,
+    support::{MIA, Support},
+};
 
 /// A second passes with every look.
 #[derive(Debug)]
@@ -88,7 +96,86 @@ fn a_ledger_is_shown_entry_by_entry() {
     {"version":1,"sequence":2,"time":"1970-01-01T00:00:02.000000Z","kind":"disclosed","actors":["agent01"],"what":"public.customers: customer 1201, clear email for assigned_ticket (strong)","statement":"SELECT email FROM customers WHERE id = $1","disclosed":[{"relation":"public.customers","clear":["email"],"masked":["name"],"reason":"assigned_ticket","grade":"strong","subjects":["1201"]}]}
     "#);
     insta::assert_snapshot!(bench.run("ledger show --actor agent13").yes(), @"       3  1970-01-01T00:00:03.000000Z  agent13       suspended by root: leaver");
-    insta::assert_snapshot!(bench.run("ledger show --last 1 --ledger postern-data/ledger").yes(), @"       3  1970-01-01T00:00:03.000000Z  agent13       suspended by root: leaver");
+    // Each look was an entry, before it was answered.
+    let last = bench.run("ledger show --last 1 --ledger postern-data/ledger").yes();
+    assert!(last.trim_end().ends_with("asked the ledger what agent13 saw"), "{last}");
+    let asked: Vec<_> = entries(&bench).into_iter().skip(4).collect();
+    let about = |actor: Option<&str>, subject: Option<&str>| {
+        let (actor, subject) = (actor.map(Actor::new), subject.map(Subject::new));
+        (actor, subject, None, None)
+    };
+    let expected = [(None, None), (None, Some("1201")), (Some("agent13"), None), (None, None)];
+    assert_eq!(asked, expected.map(|(actor, subject)| Some(about(actor, subject))));
+}
+
+type AskedAbout = (Option<Actor>, Option<Subject>, Option<Timestamp>, Option<Timestamp>);
+
+/// What was asked in each entry that is a question.
+fn entries(bench: &Bench) -> Vec<Option<AskedAbout>> {
+    let entries = Reader::open(&bench.path("postern-data/ledger")).unwrap();
+    let asked = |entry: Entry| match entry.body {
+        Body::Noted(Note::Asked { actor, subject, since, until, .. }) => {
+            Some((actor, subject, since, until))
+        }
+        _ => None,
+    };
+    entries.map(|entry| asked(entry.unwrap())).collect()
+}
+
+#[test]
+fn who_saw_a_customer_is_told_and_that_it_was_asked_is_recorded() {
+    let bench = bench();
+    let who = "ledger who-saw 1201";
+    insta::assert_snapshot!(bench.run(who).yes(), @"       2  1970-01-01T00:00:02.000000Z  agent01       public.customers: customer 1201, clear email, masked name, for assigned_ticket (strong)");
+    insta::assert_snapshot!(bench.run(&format!("{who} --json")).yes(), @r#"{"version":1,"sequence":2,"time":"1970-01-01T00:00:02.000000Z","actor":"agent01","relation":"public.customers","clear":["email"],"masked":["name"],"reason":"assigned_ticket","grade":"strong","ticket":null,"subjects":["1201"],"statement":"SELECT email FROM customers WHERE id = $1"}"#);
+    let by_index = bench.run("ledger seen-by agent01").yes();
+    assert_eq!(by_index, bench.run("ledger seen-by agent01 --scan").yes());
+    assert!(by_index.contains("customer 1201"), "{by_index}");
+    let late = bench.run("ledger seen-by agent01 --since 1970-01-01T00:00:03Z");
+    insta::assert_snapshot!(late.ended(0), @"hint: there is no such entry");
+    insta::assert_snapshot!(bench.run("ledger who-saw 7").ended(0), @"hint: there is no such entry");
+    let last = entries(&bench).pop().unwrap();
+    assert_eq!(last, Some((None, Some(Subject::new("7")), None, None)));
+    assert_eq!(entries(&bench).len(), 4 + 6);
+    bench.run("ledger verify").yes();
+}
+
+#[test]
+fn a_question_that_cannot_be_recorded_is_not_answered() {
+    let bench = bench();
+    let folder = bench.path("postern-data/ledger");
+    let options = Options::new("localhost/postern", Arc::new(Seconds(AtomicI64::new(0)))).small();
+    let writer = Ledger::open(&folder, options, Arc::new(|_| {})).unwrap();
+    for command in ["who-saw 1201", "seen-by agent01 --scan", "show"] {
+        let run = bench.run(&format!("ledger {command}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{command}");
+        assert!(run.stderr.contains("is recorded in it, and that is not possible"), "{run:?}");
+    }
+    writer.close().unwrap();
+    // An auditor's copy can't record anything, and has no index.
+    fs::remove_file(folder.join("key")).unwrap();
+    let run = bench.run("ledger who-saw 1201 --ledger postern-data/ledger");
+    assert!(run.stderr.contains("warning: this copy has no key"), "{run:?}");
+    assert!(run.yes().contains("agent01"));
+    assert!(!folder.join("index").exists());
+}
+
+#[test]
+fn a_changed_entry_is_never_told() {
+    let bench = bench();
+    bench.run("ledger who-saw 1201").yes();
+    let path = bench.path("postern-data/ledger/dictionary.log");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"agent01").unwrap();
+    bytes[at + 6] = b'2';
+    fs::write(&path, bytes).unwrap();
+    let copy = bench.path("copy");
+    fs::create_dir_all(copy.join("segments")).unwrap();
+    for file in ["key.pub", "checkpoint", "dictionary.log", "segments/0000000000.seg"] {
+        fs::copy(bench.path("postern-data/ledger").join(file), copy.join(file)).unwrap();
+    }
+    let said = bench.run("ledger who-saw 1201 --ledger copy").ended(1);
+    assert!(said.contains("error: the ledger does not hold"), "{said}");
 }
 
 #[test]
@@ -179,4 +266,25 @@ fn a_ledger_is_published_as_tiles() {
     fs::write(bench.path("tiles/tile/entries/000.p/4"), "another").unwrap();
     let said = bench.run("ledger publish tiles").ended(1);
     insta::assert_snapshot!(said, @"error: `tiles/tile/entries/000.p/4` was published before with another content");
+}
+
+#[test]
+fn a_running_gateway_records_the_question_and_the_answer_is_up_to_date() {
+    let support = Support::new();
+    let served = Served::start(&support.bench);
+    served.wait_until_open(MIA);
+    let mut mia = Raw::connect(served.address, MIA).unwrap();
+    for customer in [3, 5] {
+        let sql = format!("SELECT email FROM customers WHERE id = {customer}");
+        assert_eq!(mia.query(&sql).unwrap().rows.len(), 1);
+        let said = support.bench.run(&format!("ledger who-saw {customer}")).yes();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("mia") && said.contains("clear email"), "{said}");
+    }
+    let said = support.bench.run("ledger seen-by mia").yes();
+    assert!(said.contains("customer 3") && said.contains("customer 5"), "{said}");
+    let ledger = support.bench.path("postern-data/ledger");
+    let entries: Vec<Entry> = Reader::open(&ledger).unwrap().map(Result::unwrap).collect();
+    let is_question = |entry: &&Entry| matches!(entry.body, Body::Noted(Note::Asked { .. }));
+    assert_eq!(entries.iter().filter(is_question).count(), 3);
 }

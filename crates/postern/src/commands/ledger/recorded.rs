@@ -1,0 +1,53 @@
+//! What a person does with the ledger becomes an entry of it: by the running gateway, or, where
+//! none runs, by this process. What can't be recorded is not done.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use postern_ledger::{Ledger, Options, origin};
+
+use super::ask::copy_is_not_recorded;
+use crate::{
+    clock::SystemClock,
+    config,
+    control::{Asked, Client, ControlError, Reply, Request},
+    serve::note,
+};
+
+/// Records it and says as which entry; `None` where there is only a copy without a key. A folder
+/// that was `given` is not the running gateway's.
+pub(super) fn record(
+    config: &Path,
+    ledger: &Path,
+    given: bool,
+    asked: Asked,
+) -> anyhow::Result<Option<u64>> {
+    if given && copy_is_not_recorded(ledger)? {
+        return Ok(None);
+    }
+    if !given {
+        let socket = config::load(config)?.settings.data.control_socket();
+        match Client::connect(&socket) {
+            Ok(mut client) => return told(client.ask(&Request::Record(asked))?).map(Some),
+            Err(ControlError::NotRunning { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let options = Options::new(origin(ledger)?, Arc::new(SystemClock));
+    let ledger = Ledger::open(ledger, options, Arc::new(|_| {})).context(
+        "what a person does with the ledger is recorded in it, and that is not possible",
+    )?;
+    let sequence = note(&ledger, asked.into())?;
+    ledger.close().context("the ledger's last entries have no checkpoint")?;
+    Ok(Some(sequence))
+}
+
+fn told(reply: Reply) -> anyhow::Result<u64> {
+    match reply {
+        Reply::Recorded { entry } => Ok(entry),
+        Reply::Refused { why } => bail!("the gateway did not record it: {why}"),
+        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) => {
+            bail!("the gateway answered something else than was asked")
+        }
+    }
+}
