@@ -1,8 +1,9 @@
 //! Sorted tables of short records, in memory and in files whose blocks are sealed.
 //!
-//! A run is a file: a header and [`TABLES`] tables, in blocks of 4 KiB that end in a keyed hash of
-//! their content, place and file. A block without a good seal is not used. Where to start:
-//! [`Tables`], which both forms are read through.
+//! A run is a file: a header, [`TABLES`] tables and their fences, in blocks of 4 KiB that end in a
+//! keyed hash of their content, place and file. A block without a good seal is not used. The fences
+//! of a table are the first records of its blocks, so that a search reads few blocks. Where to
+//! start: [`Tables`], which both forms are read through.
 
 use std::{
     cell::RefCell,
@@ -10,6 +11,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, BufWriter, Write as _},
+    ops::Range,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
     rc::Rc,
@@ -71,6 +73,18 @@ impl Table {
     fn records_in_block(self) -> u64 {
         (ROOM / self.width()) as u64
     }
+
+    fn blocks(self, count: u64) -> u64 {
+        count.div_ceil(self.records_in_block())
+    }
+
+    /// Whether it is searched, so that it has fences.
+    fn is_sorted(self) -> bool {
+        match self {
+            Self::Subjects | Self::Actors | Self::SubjectTexts | Self::NameTexts => true,
+            Self::Entries | Self::SubjectRows | Self::NameRows => false,
+        }
+    }
 }
 
 /// Tables whose records can be had by their place.
@@ -80,16 +94,7 @@ pub(super) trait Tables {
 
     /// The place of the first record that does not come before `key`.
     fn lower_bound(&self, table: Table, key: &[u8]) -> Result<u64, Broken> {
-        let (mut low, mut high) = (0, self.count(table));
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let record = self.record(table, middle)?;
-            match record.get(..key.len()).map(|start| start.cmp(key)) {
-                Some(Ordering::Less) => low = middle + 1,
-                _ => high = middle,
-            }
-        }
-        Ok(low)
+        first_not_before(0..self.count(table), key, |index| self.record(table, index))
     }
 
     /// What stands behind `key` in the records that begin with it, in order, as a number.
@@ -103,6 +108,22 @@ pub(super) trait Tables {
         }
         Ok(found)
     }
+}
+
+/// The first place whose record does not come before `key`, of records in order.
+fn first_not_before(
+    Range { start: mut low, end: mut high }: Range<u64>,
+    key: &[u8],
+    record: impl Fn(u64) -> Result<Record, Broken>,
+) -> Result<u64, Broken> {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match record(middle)?.get(..key.len()).map(|start| start.cmp(key)) {
+            Some(Ordering::Less) => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
 }
 
 fn seal(key: &[u8; 32], nonce: &[u8], block: u64, data: &[u8]) -> [u8; SEAL_BYTES] {
@@ -122,6 +143,9 @@ pub(super) struct RunWriter<'a> {
     number: u64,
     count: u64,
     counts: Vec<u64>,
+    /// Of the table that is written, then of those before it.
+    fence: Vec<Record>,
+    fences: Vec<Vec<Record>>,
 }
 
 impl<'a> RunWriter<'a> {
@@ -135,13 +159,25 @@ impl<'a> RunWriter<'a> {
         let mut file = BufWriter::with_capacity(1 << 20, file);
         // The header's place.
         file.write_all(&[0; BLOCK_BYTES])?;
-        let (block, counts) = (Vec::with_capacity(BLOCK_BYTES), Vec::new());
-        Ok(Self { file, key, nonce, block, number: 1, count: 0, counts })
+        Ok(Self {
+            file,
+            key,
+            nonce,
+            block: Vec::with_capacity(BLOCK_BYTES),
+            number: 1,
+            count: 0,
+            counts: Vec::new(),
+            fence: Vec::new(),
+            fences: Vec::new(),
+        })
     }
 
     pub(super) fn push(&mut self, record: &[u8]) -> io::Result<()> {
         if self.block.len() + record.len() > ROOM {
             self.end_block()?;
+        }
+        if self.block.is_empty() {
+            self.fence.push(padded(record));
         }
         self.block.extend_from_slice(record);
         self.count += 1;
@@ -164,11 +200,26 @@ impl<'a> RunWriter<'a> {
             self.end_block()?;
         }
         self.counts.push(std::mem::take(&mut self.count));
+        self.fences.push(std::mem::take(&mut self.fence));
         Ok(())
     }
 
-    /// Writes the header, in front of `head` the counts, and makes all of it durable.
-    pub(super) fn finish(self, head: &[u8]) -> io::Result<()> {
+    fn write_fences(&mut self) -> io::Result<()> {
+        let fences = std::mem::take(&mut self.fences);
+        for (table, fences) in ALL.into_iter().zip(fences).filter(|(table, _)| table.is_sorted()) {
+            for record in fences {
+                self.push(record.get(..table.width()).unwrap_or_default())?;
+            }
+            if !self.block.is_empty() {
+                self.end_block()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes fences, then the header, in front of `head` the counts, and makes all of it durable.
+    pub(super) fn finish(mut self, head: &[u8]) -> io::Result<()> {
+        self.write_fences()?;
         let mut data = self.nonce.to_vec();
         self.counts.iter().for_each(|count| data.extend_from_slice(&count.to_le_bytes()));
         data.extend_from_slice(head);
@@ -188,6 +239,8 @@ pub(super) struct RunFile {
     nonce: [u8; NONCE_BYTES],
     /// The first block of each table.
     firsts: [u64; TABLES],
+    /// The first block of each table's fences.
+    fences: [u64; TABLES],
     counts: [u64; TABLES],
     blocks: RefCell<HashMap<u64, Rc<Vec<u8>>>>,
 }
@@ -197,8 +250,9 @@ impl RunFile {
     pub(super) fn open(path: &Path, key: &[u8; 32]) -> Result<(Self, Vec<u8>), Broken> {
         let file = File::open(path).map_err(|_| Broken)?;
         let blocks = RefCell::default();
+        let (firsts, fences, counts) = ([0; TABLES], [0; TABLES], [0; TABLES]);
         let mut run =
-            Self { file, key: *key, nonce: [0; 16], firsts: [0; 7], counts: [0; 7], blocks };
+            Self { file, key: *key, nonce: [0; NONCE_BYTES], firsts, fences, counts, blocks };
         let mut nonce = [0; NONCE_BYTES];
         run.file.read_exact_at(&mut nonce, 0).map_err(|_| Broken)?;
         run.nonce = nonce;
@@ -211,7 +265,12 @@ impl RunFile {
         {
             *count = u64::from_le_bytes(*bytes.first_chunk().ok_or(Broken)?);
             *first = next;
-            next += count.div_ceil(table.records_in_block());
+            next += table.blocks(*count);
+        }
+        let sorted = ALL.into_iter().zip(run.fences.iter_mut().zip(run.counts));
+        for (table, (first, count)) in sorted.filter(|(table, _)| table.is_sorted()) {
+            *first = next;
+            next += table.blocks(table.blocks(count));
         }
         Ok((run, head.to_vec()))
     }
@@ -242,6 +301,14 @@ impl RunFile {
         Ok(block)
     }
 
+    /// A record of what begins with that block.
+    fn record_at(&self, first: u64, table: Table, index: u64) -> Result<Record, Broken> {
+        let in_block = table.records_in_block();
+        let block = self.block(first + index / in_block)?;
+        let at = usize::try_from(index % in_block).unwrap_or(0) * table.width();
+        Ok(padded(block.get(at..at + table.width()).ok_or(Broken)?))
+    }
+
     fn place(&self, table: Table) -> (u64, u64) {
         let first = self.firsts.get(table as usize).copied().unwrap_or(0);
         (first, self.counts.get(table as usize).copied().unwrap_or(0))
@@ -264,11 +331,20 @@ impl Tables for RunFile {
         if index >= count {
             return Err(Broken);
         }
-        let in_block = table.records_in_block();
-        let block = self.block(first + index / in_block)?;
-        let at = usize::try_from(index % in_block).unwrap_or(0) * table.width();
-        let bytes = block.get(at..at + table.width()).ok_or(Broken)?;
-        Ok(padded(bytes))
+        self.record_at(first, table, index)
+    }
+
+    fn lower_bound(&self, table: Table, key: &[u8]) -> Result<u64, Broken> {
+        let count = self.count(table);
+        let Some(&fences) = self.fences.get(table as usize).filter(|_| table.is_sorted()) else {
+            return first_not_before(0..count, key, |index| self.record(table, index));
+        };
+        let fence = |block| self.record_at(fences, table, block);
+        // It stands in the block before the first that begins at or behind it, or begins that.
+        let block = first_not_before(0..table.blocks(count), key, fence)?.saturating_sub(1);
+        let start = block * table.records_in_block();
+        let end = count.min(start + table.records_in_block());
+        first_not_before(start..end, key, |index| self.record(table, index))
     }
 }
 
