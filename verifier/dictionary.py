@@ -11,7 +11,7 @@ class NotNext(Exception):
     """What stands at a place is not the next row."""
 
 
-def _row(payload):
+def row(payload):
     """Kind, number, text (None: erased) and commitment."""
     cursor = Cursor(payload)
     form, kind = cursor.u8(), cursor.u8()
@@ -47,7 +47,7 @@ class Dictionary:
         if payload is None:
             raise NotNext("no row")
         try:
-            kind, number, text, commitment = _row(payload)
+            kind, number, text, commitment = row(payload)
         except Malformed as error:
             raise NotNext(str(error)) from error
         column = self.rows[kind]

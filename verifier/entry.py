@@ -3,6 +3,7 @@
 import sets
 from dictionary import NAME, SUBJECT, TEXT
 from stored import Cursor, Malformed
+from tree import sha256
 
 GRADES = ("weak", "strong")
 COUNTERS = (
@@ -16,25 +17,75 @@ COUNTERS = (
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 
-class Head:
-    """What every entry begins with."""
+class Open:
+    """What a leaf shows of its entry."""
 
     def __init__(self, cursor):
-        if cursor.u8() != 1:
+        self.version = cursor.u8()
+        if self.version not in (1, 2):
             raise Malformed("unknown version")
         self.kind = cursor.u8()
         self.sequence = cursor.u64()
         self.time = cursor.i64()
+        self.account = None
+        if self.version == 2:
+            account = cursor.varint()
+            if account > 1 << 32:
+                raise Malformed("a number is too large")
+            self.account = account - 1 if account else None
+        self.closed_at = cursor.at
+
+
+class Head(Open):
+    """What every entry begins with."""
+
+    def __init__(self, cursor):
+        super().__init__(cursor)
         self.rows = cursor.varint()
-        self.binding = cursor.take(32) if self.rows else None
+        # Of version 2 only the first bytes; the leaf has all of it.
+        length = 32 if self.version == 1 else 4
+        self.binding = cursor.take(length) if self.rows else None
         self.body = cursor
+
+
+def content(head, payload, segment_salt, binding):
+    """What the leaf is the hash of; `binding` is that of the rows, or empty."""
+    if head.version == 1:
+        return payload
+    salt = entry_salt(segment_salt, head.sequence)
+    opened, rest = payload[: head.closed_at], payload[head.closed_at :]
+    return opened + closed(salt, rest) + binding
+
+
+def entry_salt(segment_salt, sequence):
+    return sha256(segment_salt, sequence.to_bytes(8, "little"))[:16]
+
+
+def closed(salt, rest):
+    return sha256(salt, rest)
 
 
 class Body:
     """Reads a body, field by field."""
 
-    def __init__(self, cursor, dictionary):
-        self.cursor, self.dictionary = cursor, dictionary
+    def __init__(self, head, dictionary):
+        self.cursor, self.dictionary = head.body, dictionary
+        self.shown = head.version > 1
+        self.number = head.account
+
+    def account(self):
+        """Whose act it is: in the head, or, in the first version, here."""
+        if not self.shown:
+            return self.name()
+        number, self.number = self.number, None
+        if number is None:
+            raise Malformed("nobody's act")
+        return self.dictionary.text(NAME, number)
+
+    def end(self):
+        if self.number is not None:
+            raise Malformed("an account that stands for nothing")
+        self.cursor.end()
 
     def name(self):
         return self.dictionary.text(NAME, self.cursor.varint())
@@ -89,7 +140,7 @@ class Body:
 
     def disclosed(self):
         return {
-            "actor": self.name(),
+            "actor": self.account(),
             "connection": self.cursor.varint(),
             "hold": self.cursor.varint(),
             "fingerprint": self.hex64(),
@@ -104,20 +155,20 @@ class Body:
 
     def logged_in(self):
         return {
-            "actor": self.name(),
+            "actor": self.account(),
             "connection": self.cursor.varint(),
             "client": self.name(),
         }
 
     def login_refused(self):
-        return {"actor": self.name(), "client": self.name(), "why": self.text()}
+        return {"actor": self.account(), "client": self.name(), "why": self.text()}
 
     def logged_out(self):
-        return {"actor": self.name(), "connection": self.cursor.varint()}
+        return {"actor": self.account(), "connection": self.cursor.varint()}
 
     def refused(self):
         return {
-            "actor": self.name(),
+            "actor": self.account(),
             "connection": self.cursor.varint(),
             "fingerprint": self.hex64(),
             "statement": self.name(),
@@ -125,7 +176,7 @@ class Body:
         }
 
     def standing(self):
-        return {"actor": self.name(), "by": self.name(), "why": self.text()}
+        return {"actor": self.account(), "by": self.name(), "why": self.text()}
 
     def found(self):
         return {
@@ -141,7 +192,7 @@ class Body:
         }
 
     def configured(self):
-        return {"hash": self.cursor.take(32).hex(), "by": self.name()}
+        return {"hash": self.cursor.take(32).hex(), "by": self.account()}
 
     def started(self):
         return {"version": self.name()}
@@ -150,7 +201,7 @@ class Body:
         return {}
 
     def read(self):
-        return {"by": self.name(), "what": self.text()}
+        return {"by": self.account(), "what": self.text()}
 
     def bound(self, none):
         time = self.cursor.i64()
@@ -158,7 +209,7 @@ class Body:
 
     def asked(self):
         return {
-            "by": self.name(),
+            "by": self.account(),
             "actor": self.optional(NAME),
             "subject": self.optional(SUBJECT),
             "since": self.bound(-(1 << 63)),
@@ -167,14 +218,14 @@ class Body:
 
     def erased(self):
         return {
-            "by": self.name(),
+            "by": self.account(),
             "subject": self.dictionary.text(SUBJECT, self.cursor.varint()),
             "why": self.text(),
         }
 
     def opened(self):
         return {
-            "actor": self.name(),
+            "actor": self.account(),
             "connection": self.cursor.varint(),
             "relation": self.name(),
             "subject": self.optional(SUBJECT),
@@ -211,6 +262,7 @@ def decode(head, dictionary):
     if head.kind not in KINDS:
         raise Malformed("unknown kind")
     name, read = KINDS[head.kind]
-    body = read(Body(head.body, dictionary))
-    head.body.end()
+    fields = Body(head, dictionary)
+    body = read(fields)
+    fields.end()
     return {"sequence": head.sequence, "time": head.time, "kind": name, **body}

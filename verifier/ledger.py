@@ -116,13 +116,13 @@ class Pass:
         self.names = _segment_names(files)
         rows = _read(files, DICTIONARY)
         try:
-            numbers = header(rows, b"PSTNDIC", self.id)
+            numbers, _ = header(rows, b"PSTNDIC", self.id)
             if any(numbers):
                 raise ValueError("fields that must be zero are not")
         except ValueError as error:
             raise Damage("Header", DICTIONARY, why=str(error)) from error
         self.dictionary = Dictionary(rows)
-        self.name, self.at = self.names[0], HEADER_BYTES
+        self.name, self.at, self.salt = self.names[0], HEADER_BYTES, None
 
     def damage(self, kind, why=""):
         return Damage(kind, self.name, self.at, self.tree.size, why)
@@ -131,7 +131,7 @@ class Pass:
         self.name, self.at = self.names[ordinal], 0
         data = _read(self.files, self.name)
         try:
-            numbers = header(data, b"PSTNSEG", self.id)
+            numbers, self.salt = header(data, b"PSTNSEG", self.id, (1, 2))
             if numbers != [ordinal, self.tree.size, len(data)]:
                 raise ValueError("another ordinal, first entry or length")
         except ValueError as error:
@@ -161,22 +161,25 @@ class Pass:
                 head = entry.head(payload)
             except Malformed as error:
                 raise self.damage("Entry", str(error)) from error
+            if (head.version == 1) != (self.salt is None):
+                raise self.damage("Entry", "of another version than its segment")
             if head.sequence != self.tree.size:
                 raise self.damage("Sequence", f"{head.sequence} in the place of {self.tree.size}")
             if self.time is not None and head.time < self.time:
                 raise self.damage("Time")
-            self._rows(head)
+            binding = self._rows(head)
             try:
                 decoded = entry.decode(head, self.dictionary)
             except Malformed as error:
                 raise self.damage("Entry", str(error)) from error
             self.time = head.time
-            self.tree.append(leaf_hash(payload))
+            content = entry.content(head, payload, self.salt, binding)
+            self.tree.append(leaf_hash(content))
             yield decoded
 
     def _rows(self, head):
         if not head.rows:
-            return
+            return b""
         first, commitments = self.dictionary.at, []
         for _ in range(head.rows):
             try:
@@ -184,8 +187,10 @@ class Pass:
             except NotNext as error:
                 at = self.dictionary.at
                 raise Damage("Row", DICTIONARY, at, self.tree.size, str(error)) from error
-        if sha256(*commitments) != head.binding:
+        binding = sha256(*commitments)
+        if not binding.startswith(head.binding):
             raise Damage("Binding", DICTIONARY, first, self.tree.size)
+        return binding
 
 
 def _compare(walk, roots, checkpoint, whose):

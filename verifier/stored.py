@@ -140,18 +140,18 @@ def row_frame(data, at):
     return data[at + ROW_FRAME_BYTES : end] if crc32c(data[at + 4 : end]) == checksum else None
 
 
-def header(data, magic, ledger_id):
-    """The three numbers of a file's header; ValueError says what is wrong with it."""
+def header(data, magic, ledger_id, versions=(1,)):
+    """Numbers and salt of a file's header (None before version 2); ValueError: what is wrong."""
     if len(data) < HEADER_BYTES:
         raise ValueError("cut short")
     head = data[:HEADER_BYTES]
-    found, version, owner, *numbers, zeros, checksum = struct.unpack("<7sB16sQQQ12sI", head)
-    if found != magic or version != 1:
+    found, version, owner, *numbers, salt, checksum = struct.unpack("<7sB16sQQQ12sI", head)
+    if found != magic or version not in versions:
         raise ValueError("not a file of this kind and version")
     if crc32c(head[:60]) != checksum:
         raise ValueError("checksum does not hold")
     if owner != ledger_id:
         raise ValueError("belongs to another ledger")
-    if any(zeros):
+    if version == 1 and any(salt):
         raise ValueError("fields that must be zero are not")
-    return numbers
+    return numbers, None if version == 1 else salt

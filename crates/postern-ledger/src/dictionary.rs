@@ -1,11 +1,12 @@
 //! Texts and their numbers: see "Dictionary" in `docs/design/ledger.md`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use postern_merkle::Hash;
 
 use crate::{
     bytes::{Cursor, DecodeError},
+    disk::DiskFile,
     payload::Texts,
 };
 
@@ -188,7 +189,18 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Option<(StoredRow, usize)> {
     good.then(|| decode_row(payload)).flatten().map(|row| (row, ROW_FRAME_BYTES + length))
 }
 
-fn decode_row(payload: &[u8]) -> Option<StoredRow> {
+/// The payload of the row whose frame begins at that byte; it was read before and found good.
+pub(crate) fn read_payload(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
+    let mut head = [0; ROW_FRAME_BYTES];
+    file.read_at(&mut head, offset)?;
+    let length = head.last_chunk().copied().unwrap_or_default();
+    let length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
+    let mut payload = vec![0; length.min(ROW_PAYLOAD_MAX)];
+    file.read_at(&mut payload, offset + ROW_FRAME_BYTES as u64)?;
+    Ok(payload)
+}
+
+pub(crate) fn decode_row(payload: &[u8]) -> Option<StoredRow> {
     let mut cursor = Cursor::new(payload);
     let form = cursor.u8().ok()?;
     let kind = Kind::from_byte(cursor.u8().ok()?)?;

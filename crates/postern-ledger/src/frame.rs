@@ -1,8 +1,10 @@
 //! Headers of files and frames of entries: see "Segments" in `docs/design/ledger.md`.
 
+use std::ops::RangeInclusive;
+
 use postern_merkle::VerifyingKey;
 
-use crate::bytes::Cursor;
+use crate::{bytes::Cursor, leaf::SegmentSalt};
 
 pub(crate) const HEADER_BYTES: usize = 64;
 /// Checksum, length, place.
@@ -12,6 +14,8 @@ const PAYLOAD_BYTES_MIN: usize = 19;
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
 const FORMAT: u8 = 1;
+/// Of segments that have a salt, whose entries are of version 2.
+const SALTED: u8 = 2;
 const SEGMENT: &[u8; 7] = b"PSTNSEG";
 const DICTIONARY: &[u8; 7] = b"PSTNDIC";
 
@@ -46,42 +50,63 @@ pub(crate) struct SegmentHeader {
     pub(crate) ordinal: u64,
     pub(crate) first: u64,
     pub(crate) length: u64,
+    /// `None`: of the first version.
+    pub(crate) salt: Option<SegmentSalt>,
 }
 
 impl SegmentHeader {
     pub(crate) fn encode(self, id: LedgerId) -> Vec<u8> {
-        encode_header(SEGMENT, id, [self.ordinal, self.first, self.length])
+        let format = if self.salt.is_some() { SALTED } else { FORMAT };
+        let numbers = [self.ordinal, self.first, self.length];
+        encode_header((SEGMENT, format), id, numbers, self.salt.unwrap_or_default())
     }
 
     pub(crate) fn decode(bytes: &[u8], id: LedgerId) -> Result<Self, &'static str> {
-        let [ordinal, first, length] = decode_header(bytes, SEGMENT, id)?;
-        Ok(Self { ordinal, first, length })
+        let (format, [ordinal, first, length], salt) =
+            decode_header(bytes, SEGMENT, id, FORMAT..=SALTED)?;
+        Ok(Self { ordinal, first, length, salt: (format == SALTED).then_some(salt) })
     }
 }
 
+/// The salt in a header that may be good or not.
+pub(crate) fn salt_in(header: &[u8]) -> SegmentSalt {
+    header.get(48..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default()
+}
+
 pub(crate) fn encode_dictionary_header(id: LedgerId) -> Vec<u8> {
-    encode_header(DICTIONARY, id, [0; 3])
+    encode_header((DICTIONARY, FORMAT), id, [0; 3], [0; 12])
 }
 
 pub(crate) fn decode_dictionary_header(bytes: &[u8], id: LedgerId) -> Result<(), &'static str> {
-    match decode_header(bytes, DICTIONARY, id)? {
-        [0, 0, 0] => Ok(()),
+    match decode_header(bytes, DICTIONARY, id, FORMAT..=FORMAT)? {
+        (_, [0, 0, 0], _) => Ok(()),
         _ => Err("fields that must be zero are not"),
     }
 }
 
-fn encode_header(magic: &[u8; 7], id: LedgerId, numbers: [u64; 3]) -> Vec<u8> {
+fn encode_header(
+    (magic, format): (&[u8; 7], u8),
+    id: LedgerId,
+    numbers: [u64; 3],
+    salt: SegmentSalt,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES);
     out.extend_from_slice(magic);
-    out.push(FORMAT);
+    out.push(format);
     out.extend_from_slice(&id.0);
     numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
-    out.extend_from_slice(&[0; 12]);
+    out.extend_from_slice(&salt);
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
     out
 }
 
-fn decode_header(bytes: &[u8], magic: &[u8; 7], id: LedgerId) -> Result<[u64; 3], &'static str> {
+/// The format, the numbers and the salt, which only some formats have.
+fn decode_header(
+    bytes: &[u8],
+    magic: &[u8; 7],
+    id: LedgerId,
+    formats: RangeInclusive<u8>,
+) -> Result<(u8, [u64; 3], SegmentSalt), &'static str> {
     const SHORT: &str = "cut short";
     let header = bytes.get(..HEADER_BYTES).ok_or(SHORT)?;
     let mut cursor = Cursor::new(header);
@@ -92,12 +117,12 @@ fn decode_header(bytes: &[u8], magic: &[u8; 7], id: LedgerId) -> Result<[u64; 3]
     for number in &mut numbers {
         *number = cursor.u64().map_err(|_| SHORT)?;
     }
-    let zero: [u8; 12] = cursor.array().map_err(|_| SHORT)?;
+    let salt: SegmentSalt = cursor.array().map_err(|_| SHORT)?;
     let checksum = cursor.u32().map_err(|_| SHORT)?;
     if &found_magic != magic {
         return Err("not a file of this kind");
     }
-    if format != FORMAT {
+    if !formats.contains(&format) {
         return Err("unknown format version");
     }
     if crc32c::crc32c(header.split_at(HEADER_BYTES - 4).0) != checksum {
@@ -106,10 +131,10 @@ fn decode_header(bytes: &[u8], magic: &[u8; 7], id: LedgerId) -> Result<[u64; 3]
     if found_id != id.0 {
         return Err("belongs to another ledger");
     }
-    if zero != [0; 12] {
+    if format == FORMAT && salt != [0; 12] {
         return Err("fields that must be zero are not");
     }
-    Ok(numbers)
+    Ok((format, numbers, salt))
 }
 
 /// Appends a frame around the payload that `fill` writes.

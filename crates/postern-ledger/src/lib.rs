@@ -21,6 +21,7 @@ mod entry;
 mod frame;
 mod identity;
 mod index;
+mod leaf;
 mod ledger;
 mod options;
 mod payload;

@@ -16,32 +16,91 @@ mod note;
 #[cfg(test)]
 mod tests;
 
-const VERSION: u8 = 1;
+/// The version that is written.
+const VERSION: u8 = 2;
+/// The one in which the account stands in the body, and the binding in the head.
+const FIRST_VERSION: u8 = 1;
 const DISCLOSED: u8 = 1;
+
+/// What the leaf of an entry shows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Open {
+    pub(crate) version: u8,
+    pub(crate) kind: u8,
+    pub(crate) sequence: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) account: Account,
+}
+
+/// Whose act an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// Said in the body, as in the first version.
+    InBody,
+    /// The number of the account's name; nobody's if there is none.
+    Shown(Option<u32>),
+}
+
+impl Open {
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        let version = cursor.u8()?;
+        let kind = cursor.u8()?;
+        let sequence = cursor.u64()?;
+        let time = Timestamp(cursor.i64()?);
+        let account = match version {
+            FIRST_VERSION => Account::InBody,
+            VERSION => match cursor.varint()?.checked_sub(1) {
+                None => Account::Shown(None),
+                Some(number) => {
+                    let number = u32::try_from(number).map_err(|_| DecodeError::Number)?;
+                    Account::Shown(Some(number))
+                }
+            },
+            _ => return Err(DecodeError::Unknown),
+        };
+        Ok(Self { version, kind, sequence, time, account })
+    }
+}
 
 /// What every entry begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
-    kind: u8,
+    pub(crate) open: Open,
     pub(crate) sequence: u64,
     pub(crate) time: Timestamp,
     /// How many dictionary rows this entry brings.
     pub(crate) rows: u64,
     /// What they must hash to; `None` if there are none.
-    pub(crate) binding: Option<Hash>,
+    pub(crate) binding: Option<Binding>,
+}
+
+/// What an entry itself says of its rows' hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binding {
+    Whole(Hash),
+    /// How it starts, so that the place of damage can be named; all of it is in the leaf.
+    Start([u8; 4]),
+}
+
+impl Binding {
+    pub(crate) fn fits(self, found: &Hash) -> bool {
+        match self {
+            Self::Whole(hash) => hash == *found,
+            Self::Start(start) => found.0.starts_with(&start),
+        }
+    }
 }
 
 impl Head {
     pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        if cursor.u8()? != VERSION {
-            return Err(DecodeError::Unknown);
-        }
-        let kind = cursor.u8()?;
-        let sequence = cursor.u64()?;
-        let time = Timestamp(cursor.i64()?);
+        let open = Open::decode(cursor)?;
         let rows = cursor.varint()?;
-        let binding = if rows > 0 { Some(Hash(cursor.array()?)) } else { None };
-        Ok(Self { kind, sequence, time, rows, binding })
+        let binding = match (rows, open.account) {
+            (0, _) => None,
+            (_, Account::InBody) => Some(Binding::Whole(Hash(cursor.array()?))),
+            (_, Account::Shown(_)) => Some(Binding::Start(cursor.array()?)),
+        };
+        Ok(Self { open, sequence: open.sequence, time: open.time, rows, binding })
     }
 }
 
@@ -74,19 +133,24 @@ pub(crate) fn decode(
     body: Cursor<'_>,
     rows: &impl Texts,
 ) -> Result<Decoded, DecodeError> {
-    let mut decoder = Decoder { cursor: body, rows };
-    let (body, charges) = if head.kind == DISCLOSED {
+    let kind = head.open.kind;
+    let mut decoder = Decoder { cursor: body, rows, account: head.open.account };
+    let (body, charges) = if kind == DISCLOSED {
         let (disclosed, charges) = decoder.disclosed()?;
         (Body::Disclosed(disclosed), Some(charges))
     } else {
-        (Body::Noted(decoder.note(head.kind)?), None)
+        (Body::Noted(decoder.note(kind)?), None)
     };
+    // An account that stands for nothing would be a second form of the same entry.
+    if let Account::Shown(Some(_)) = decoder.account {
+        return Err(DecodeError::Unknown);
+    }
     decoder.cursor.end()?;
     Ok(Decoded { entry: Entry { sequence: head.sequence, time: head.time, body }, charges })
 }
 
 /// What kind of entry it is, in words.
-pub(crate) fn kind_name(head: &Head) -> Result<&'static str, DecodeError> {
+pub(crate) fn kind_name(kind: u8) -> Result<&'static str, DecodeError> {
     const NAMES: [&str; 15] = [
         "disclosed",
         "logged_in",
@@ -104,7 +168,7 @@ pub(crate) fn kind_name(head: &Head) -> Result<&'static str, DecodeError> {
         "asked",
         "erased",
     ];
-    let index = usize::from(head.kind).checked_sub(1);
+    let index = usize::from(kind).checked_sub(1);
     index.and_then(|index| NAMES.get(index)).copied().ok_or(DecodeError::Unknown)
 }
 
@@ -112,6 +176,8 @@ pub(crate) fn kind_name(head: &Head) -> Result<&'static str, DecodeError> {
 struct Decoder<'a, T> {
     cursor: Cursor<'a>,
     rows: &'a T,
+    /// What the head shows and the body has not taken yet.
+    account: Account,
 }
 
 impl<T: Texts> Decoder<'_, T> {
@@ -122,6 +188,23 @@ impl<T: Texts> Decoder<'_, T> {
     fn name(&mut self) -> Result<Arc<str>, DecodeError> {
         let number = self.cursor.varint()?;
         self.lookup(Kind::Name, number)
+    }
+
+    /// The number of whose act it is.
+    fn account(&mut self) -> Result<u32, DecodeError> {
+        match self.account {
+            Account::InBody => self.cursor.varint_u32(),
+            Account::Shown(number) => {
+                self.account = Account::Shown(None);
+                number.ok_or(DecodeError::Unknown)
+            }
+        }
+    }
+
+    /// Whose act it is.
+    fn acting(&mut self) -> Result<Actor, DecodeError> {
+        let number = self.account()?;
+        Ok(Actor::new(self.rows.text(Kind::Name, number)?))
     }
 
     fn actor(&mut self) -> Result<Actor, DecodeError> {
@@ -151,7 +234,7 @@ impl<T: Texts> Decoder<'_, T> {
     }
 
     fn disclosed(&mut self) -> Result<(Disclosed, Charges), DecodeError> {
-        let actor = self.cursor.varint_u32()?;
+        let actor = self.account()?;
         let mut charges = Charges { actor, ..Charges::default() };
         let disclosed = Disclosed {
             actor: Actor::new(self.rows.text(Kind::Name, actor)?),
@@ -232,27 +315,36 @@ pub(crate) fn lookups_are_charged(stopped: Option<Limit>) -> bool {
 pub(crate) struct Encoder<'a> {
     body: Vec<u8>,
     kind: u8,
+    account: Option<u32>,
     pub(crate) dictionary: &'a mut Dictionary,
+}
+
+/// An entry as it is stored, and what its rows hash to.
+pub(crate) struct Encoded {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) binding: Option<Hash>,
 }
 
 impl<'a> Encoder<'a> {
     pub(crate) fn new(dictionary: &'a mut Dictionary) -> Self {
-        Self { body: Vec::with_capacity(128), kind: 0, dictionary }
+        Self { body: Vec::with_capacity(128), kind: 0, account: None, dictionary }
     }
 
     /// The payload: head, then what was written so far.
-    pub(crate) fn finish(self, sequence: u64, time: Timestamp) -> Vec<u8> {
+    pub(crate) fn finish(self, sequence: u64, time: Timestamp) -> Encoded {
         let fresh = self.dictionary.take_fresh();
+        let binding = (!fresh.is_empty()).then(|| binding(&fresh));
         let mut out = Vec::with_capacity(64 + self.body.len());
         out.extend_from_slice(&[VERSION, self.kind]);
         out.extend_from_slice(&sequence.to_le_bytes());
         out.extend_from_slice(&time.0.to_le_bytes());
+        put_varint(&mut out, self.account.map_or(0, |number| u64::from(number) + 1));
         put_varint(&mut out, fresh.len() as u64);
-        if !fresh.is_empty() {
-            out.extend_from_slice(&binding(&fresh).0);
+        if let Some(start) = binding.as_ref().and_then(|binding| binding.0.first_chunk::<4>()) {
+            out.extend_from_slice(start);
         }
         out.extend_from_slice(&self.body);
-        out
+        Encoded { payload: out, binding }
     }
 
     fn u8(&mut self, value: u8) {
@@ -269,6 +361,11 @@ impl<'a> Encoder<'a> {
 
     fn fingerprint(&mut self, fingerprint: StatementFingerprint) {
         self.bytes(&fingerprint.0.to_le_bytes());
+    }
+
+    /// Whose act it is; it stands in the head.
+    fn acting(&mut self, actor: &Actor) {
+        self.account = Some(self.dictionary.name(actor.as_str()));
     }
 
     fn name(&mut self, text: &str) {
@@ -294,7 +391,7 @@ impl<'a> Encoder<'a> {
     /// Writes a disclosure; `subjects` holds the numbers of each group's subjects.
     pub(crate) fn disclosed(&mut self, disclosed: &Disclosed, subjects: &[Vec<u32>]) {
         self.kind = DISCLOSED;
-        self.name(disclosed.actor.as_str());
+        self.acting(&disclosed.actor);
         self.varint(disclosed.connection);
         self.varint(disclosed.hold);
         self.fingerprint(disclosed.fingerprint);

@@ -7,7 +7,7 @@
 use std::{path::Path, sync::Arc};
 
 use postern_merkle::{PathBuilder, Proof, ProofError, VerifyingKey, leaf_hash};
-use postern_model::Timestamp;
+use postern_model::{Actor, Timestamp};
 
 use crate::{
     Damage, DecodeError, Which,
@@ -15,8 +15,8 @@ use crate::{
     dictionary::{Keep, Rows},
     disk::{Disk, Folder},
     frame::LedgerId,
-    identity,
-    payload::{Head, kind_name},
+    identity, leaf,
+    payload::{Open, kind_name},
     scan::Scan,
     verify::Check,
 };
@@ -37,6 +37,24 @@ pub enum ProveError {
         /// How many there are.
         signed: u64,
     },
+    /// No entry is of that account.
+    #[error("the ledger has no account `{actor}`")]
+    NoAccount {
+        /// The account.
+        actor: Actor,
+    },
+    /// The stretch begins in entries that can't be shown without what others did.
+    #[error(
+        "entry {sequence} is of the ledger's first format, in which it can't be shown whose it is \
+         without showing all of it"
+    )]
+    FirstVersion {
+        /// The first of them in the stretch.
+        sequence: u64,
+    },
+    /// An entry does not decode.
+    #[error("an entry does not decode")]
+    Entry(#[source] DecodeError),
 }
 
 /// What a proof proves.
@@ -63,6 +81,9 @@ pub enum CheckError {
     /// It holds for something that is no entry.
     #[error("what is proved is no entry")]
     Entry(#[source] DecodeError),
+    /// What it shows of the entry is not what the ledger has.
+    #[error("what is shown of the entry is not what was recorded")]
+    Opening,
     /// It holds for an entry that says that it is another.
     #[error("entry {found} stands in the place of entry {expected}")]
     Sequence {
@@ -102,7 +123,7 @@ pub(crate) fn prove_on(
         let size = scan.edge().size();
         path.observe(leaf);
         if size == sequence + 1 {
-            extra = scan.payload().to_vec();
+            extra = opened(&scan);
         }
         if size.is_multiple_of(crate::verify::PROGRESS_STEP) {
             progress(size, signed);
@@ -114,12 +135,45 @@ pub(crate) fn prove_on(
     Ok(Proof { extra, path, checkpoint: text }.encode())
 }
 
+/// The last entry's content with what opens it; of one of the first version all of it.
+fn opened(scan: &Scan) -> Vec<u8> {
+    let payload = scan.payload();
+    let Some((_, rest)) = leaf::open_length(payload).and_then(|n| payload.split_at_checked(n))
+    else {
+        return payload.to_vec();
+    };
+    let content = scan.content();
+    let mut extra = vec![u8::try_from(content.len()).unwrap_or(u8::MAX)];
+    extra.extend_from_slice(&content);
+    extra.extend_from_slice(&scan.entry_salt());
+    extra.extend_from_slice(rest);
+    extra
+}
+
+/// The content in a proof's extra data, once what is with it is what it hides.
+fn content_of(extra: &[u8]) -> Result<&[u8], CheckError> {
+    // No content is as short as a version is.
+    if extra.first() == Some(&1) {
+        return Ok(extra);
+    }
+    let opened = || {
+        let mut cursor = Cursor::new(extra);
+        let length = usize::from(cursor.u8()?);
+        let content = cursor.take(length)?;
+        let salt = cursor.array()?;
+        Ok((content, leaf::closed_hash(&salt, cursor.rest())))
+    };
+    let (content, closed) = opened().map_err(CheckError::Entry)?;
+    let hidden = leaf::open_length(content).and_then(|open| content.get(open..open + 32));
+    if hidden == Some(&closed) { Ok(content) } else { Err(CheckError::Opening) }
+}
+
 /// Checks a proof with nothing but the ledger's key.
 pub fn check_proof(text: &str, key: &VerifyingKey) -> Result<Proved, CheckError> {
     let proof = Proof::parse(text)?;
-    let checkpoint = proof.verify(leaf_hash(&proof.extra), key)?;
-    let mut cursor = Cursor::new(&proof.extra);
-    let head = Head::decode(&mut cursor).map_err(CheckError::Entry)?;
+    let content = content_of(&proof.extra)?;
+    let checkpoint = proof.verify(leaf_hash(content), key)?;
+    let head = Open::decode(&mut Cursor::new(content)).map_err(CheckError::Entry)?;
     let (expected, found) = (proof.path.index, head.sequence);
     if expected != found {
         return Err(CheckError::Sequence { expected, found });
@@ -127,7 +181,7 @@ pub fn check_proof(text: &str, key: &VerifyingKey) -> Result<Proved, CheckError>
     Ok(Proved {
         sequence: found,
         time: head.time,
-        kind: kind_name(&head).map_err(CheckError::Entry)?,
+        kind: kind_name(head.kind).map_err(CheckError::Entry)?,
         origin: checkpoint.origin,
         signed: checkpoint.size,
     })

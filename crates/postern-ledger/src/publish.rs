@@ -89,7 +89,7 @@ pub(crate) fn publish_on(
         let size = scan.edge().size();
         tiles.files.size = size;
         tiles.push(0, leaf)?;
-        bundle.push(scan.payload(), &mut tiles.files)?;
+        bundle.push(&scan.content(), &mut tiles.files)?;
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
         if size.is_multiple_of(PROGRESS_STEP) {
             progress(size, signed);
@@ -178,26 +178,26 @@ fn index_path(index: u64) -> String {
 /// Entries until a bundle is full.
 #[derive(Default)]
 struct Bundle {
-    payloads: Vec<Vec<u8>>,
+    contents: Vec<Vec<u8>>,
     full: u64,
 }
 
 impl Bundle {
-    fn push(&mut self, payload: &[u8], files: &mut Files<'_>) -> Result<(), PublishError> {
-        self.payloads.push(payload.to_vec());
-        if self.payloads.len() == TILE_WIDTH {
+    fn push(&mut self, content: &[u8], files: &mut Files<'_>) -> Result<(), PublishError> {
+        self.contents.push(content.to_vec());
+        if self.contents.len() == TILE_WIDTH {
             self.write(&index_path(self.full), files)?;
             self.full += 1;
-            self.payloads.clear();
+            self.contents.clear();
         }
         Ok(())
     }
 
     fn finish(self, files: &mut Files<'_>) -> Result<(), PublishError> {
-        if self.payloads.is_empty() {
+        if self.contents.is_empty() {
             return Ok(());
         }
-        let name = format!("{}.p/{}", index_path(self.full), self.payloads.len());
+        let name = format!("{}.p/{}", index_path(self.full), self.contents.len());
         self.write(&name, files)
     }
 
@@ -205,22 +205,22 @@ impl Bundle {
     /// its own, with lengths of 32.
     fn write(&self, name: &str, files: &mut Files<'_>) -> Result<(), PublishError> {
         let short: Option<Vec<u16>> =
-            self.payloads.iter().map(|payload| u16::try_from(payload.len()).ok()).collect();
+            self.contents.iter().map(|content| u16::try_from(content.len()).ok()).collect();
         let mut bytes = Vec::new();
         match &short {
             Some(lengths) => {
-                for (length, payload) in lengths.iter().zip(&self.payloads) {
+                for (length, content) in lengths.iter().zip(&self.contents) {
                     bytes.extend_from_slice(&length.to_be_bytes());
-                    bytes.extend_from_slice(payload);
+                    bytes.extend_from_slice(content);
                 }
                 files.add(&format!("tile/entries/{name}"), &bytes)
             }
             None => {
-                for payload in &self.payloads {
-                    // A payload is bounded far below 4 GiB.
-                    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+                for content in &self.contents {
+                    // A content is bounded far below 4 GiB.
+                    let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
                     bytes.extend_from_slice(&length.to_be_bytes());
-                    bytes.extend_from_slice(payload);
+                    bytes.extend_from_slice(content);
                 }
                 files.add(&format!("tile/long-entries/{name}"), &bytes)
             }

@@ -15,6 +15,7 @@ use crate::{
     disk::{Disk, DiskFile, read_from, remove_if_there, zero},
     frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId, encode_dictionary_header, segment_name},
     identity::{self, CHECKPOINT, KEY, KEY_PUB},
+    leaf::SegmentSecret,
     room::{RowsLog, Segment},
     scan::{Position, Scan},
     sequencer::{Sequencer, write_checkpoint},
@@ -81,7 +82,8 @@ pub(crate) fn create_on(
         write_new(disk, KEY, seed)?;
         write_new(disk, KEY_PUB, format!("{}\n", key.verifying_key().as_str()).as_bytes())?;
         write_new(disk, DICTIONARY_NAME, &encode_dictionary_header(id))?;
-        Segment::make(disk, id, 0, 0, options.segment_bytes.max(2 * HEADER_BYTES as u64))?;
+        let length = options.segment_bytes.max(2 * HEADER_BYTES as u64);
+        Segment::make(disk, (id, &SegmentSecret::new(seed)), 0, 0, length)?;
         // The checkpoint comes last: a folder without one is not a ledger yet.
         write_checkpoint(disk, &options.origin, &key, &Edge::default())
     };
@@ -127,7 +129,7 @@ pub(crate) fn open_on(
         let (found, expected) = (verifying.name().to_owned(), options.origin);
         return Err(OpenError::Origin { found, expected });
     }
-    let key = identity::signing_key(&*disk, &verifying)?;
+    let (key, seed) = identity::key_and_seed(&*disk, &verifying)?;
     let checkpoint = identity::checkpoint(&*disk, &verifying)?;
     remove_unfinished(&*disk)?;
 
@@ -151,7 +153,10 @@ pub(crate) fn open_on(
     // Everything up to here only read. What follows writes the same bytes or zeros, so that a
     // crash in between changes nothing about what the next opening finds.
     let end = scan.position();
-    let segment = settle_segments(&*disk, id, settled, end)?;
+    let (file, length) = settle_segments(&*disk, settled, end)?;
+    let (secret, salt) = (SegmentSecret::new(&seed), scan.segment_salt());
+    let (ordinal, offset) = (end.segment, end.offset);
+    let segment = Segment { file, id, secret, ordinal, salt, offset, length };
     let rows = settle_dictionary(&*disk, settled, end)?;
     let last = scan.time();
     let (edge, texts) = scan.into_parts();
@@ -181,13 +186,13 @@ fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes sure of everything behind the checkpoint, and zeroes what follows the last entry.
+/// Makes sure of everything behind the checkpoint, and zeroes what follows the last entry. Returns
+/// the last segment and its length.
 fn settle_segments(
     disk: &dyn Disk,
-    id: LedgerId,
     settled: Position,
     end: Position,
-) -> Result<Segment, OpenError> {
+) -> Result<(Box<dyn DiskFile>, u64), OpenError> {
     for ordinal in settled.segment..end.segment {
         let mut file = disk.open(&segment_name(ordinal))?;
         let from = if ordinal == settled.segment { settled.offset } else { HEADER_BYTES as u64 };
@@ -201,7 +206,7 @@ fn settle_segments(
     // Names may not be durable yet, of a new segment or of a checkpoint.
     disk.sync_folder("segments")?;
     disk.sync_folder("")?;
-    Ok(Segment { file, id, ordinal: end.segment, offset: end.offset, length })
+    Ok((file, length))
 }
 
 fn settle_dictionary(

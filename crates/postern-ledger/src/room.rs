@@ -9,6 +9,7 @@ use crate::{
     dictionary::ROW_BYTES,
     disk::{Disk, DiskFile, is_full, remove_if_there, zero},
     frame::{HEADER_BYTES, LedgerId, SegmentHeader, segment_name},
+    leaf::{SegmentSalt, SegmentSecret},
 };
 
 /// How much a request takes at most.
@@ -123,7 +124,10 @@ impl Sum for Room {
 pub(crate) struct Segment {
     pub(crate) file: Box<dyn DiskFile>,
     pub(crate) id: LedgerId,
+    pub(crate) secret: SegmentSecret,
     pub(crate) ordinal: u64,
+    /// `None`: of the first version. It takes no more entries.
+    pub(crate) salt: Option<SegmentSalt>,
     /// Where the next frame goes. INVARIANT: everything from here on is zero.
     pub(crate) offset: u64,
     pub(crate) length: u64,
@@ -134,11 +138,12 @@ impl Segment {
     /// complete.
     pub(crate) fn make(
         disk: &dyn Disk,
-        id: LedgerId,
+        (id, secret): (LedgerId, &SegmentSecret),
         ordinal: u64,
         first: u64,
         length: u64,
     ) -> io::Result<Self> {
+        let salt = Some(secret.salt(ordinal));
         let name = segment_name(ordinal);
         let unfinished = format!("{name}.tmp");
         remove_if_there(disk, &unfinished)?;
@@ -147,7 +152,7 @@ impl Segment {
             // Claiming first finds a full disk without filling it.
             file.reserve(length)?;
             zero(&mut *file, HEADER_BYTES as u64, length)?;
-            file.write_at(&SegmentHeader { ordinal, first, length }.encode(id), 0)?;
+            file.write_at(&SegmentHeader { ordinal, first, length, salt }.encode(id), 0)?;
             file.sync()?;
             disk.rename(&unfinished, &name)?;
             Ok(file)
@@ -157,7 +162,8 @@ impl Segment {
                 // From here on the segment is there, and says which entry it begins with. Whatever
                 // goes wrong, "no space" included, must not let the old one grow past that.
                 disk.sync_folder("segments").map_err(io::Error::other)?;
-                Ok(Self { file, id, ordinal, offset: HEADER_BYTES as u64, length })
+                let (secret, offset) = (secret.clone(), HEADER_BYTES as u64);
+                Ok(Self { file, id, secret, ordinal, salt, offset, length })
             }
             Err(error) => {
                 // Gives the space back. Should that fail too, opening does it.
@@ -170,7 +176,7 @@ impl Segment {
 
     /// How much space making room takes.
     pub(crate) fn claim(&self, needed: u64, length: u64) -> u64 {
-        if self.offset + needed <= self.length {
+        if self.salt.is_some() && self.offset + needed <= self.length {
             return 0;
         }
         length.max(needed + HEADER_BYTES as u64)
@@ -186,7 +192,8 @@ impl Segment {
     ) -> io::Result<()> {
         let claim = self.claim(needed, length);
         if claim > 0 {
-            *self = Self::make(disk, self.id, self.ordinal + 1, first, claim)?;
+            let ledger = (self.id, &self.secret);
+            *self = Self::make(disk, ledger, self.ordinal + 1, first, claim)?;
         }
         Ok(())
     }

@@ -3,11 +3,11 @@
 
 use std::{io, ops::Range, sync::Arc};
 
-use postern_merkle::{Edge, Hash, leaf_hash};
+use postern_merkle::{Edge, Hash};
 use postern_model::Timestamp;
 
 use crate::{
-    Damage, DamageKind,
+    Damage, DamageKind, DecodeError,
     bytes::Cursor,
     dictionary::{Rows, StoredRow, binding},
     disk::{Disk, DiskFile, read_from},
@@ -16,7 +16,8 @@ use crate::{
         segment_name,
     },
     identity::{damage_at, unreadable},
-    payload::{self, Decoded, Head},
+    leaf::{self, EntrySalt, Leaf, SegmentSalt},
+    payload::{self, Account, Decoded, Head},
     scan::{
         ahead::{Ahead, Framed, Loaded, load},
         rows::RowsFile,
@@ -76,8 +77,13 @@ pub(crate) struct Scan {
     file: Box<dyn DiskFile>,
     bytes: Arc<Vec<u8>>,
     offset: usize,
+    /// The segment's salt, if it has one.
+    salt: Option<SegmentSalt>,
     /// Where the payload of the last entry is.
     payload: Range<usize>,
+    /// What the rows that it brought hash to.
+    binding: Option<Hash>,
+    leaf: Hash,
     ahead: Option<Ahead>,
     rows_file: RowsFile,
     rows: Rows,
@@ -110,7 +116,7 @@ impl Scan {
         let mut ahead = Ahead::start(&disk, segment..segments, offset);
         let loaded = || load(&*disk, segment, offset);
         let loaded = ahead.as_mut().and_then(Ahead::next_segment).unwrap_or_else(loaded);
-        let Loaded { file, bytes, .. } = checked(&*disk, loaded, id, segment, mark.first)?;
+        let (Loaded { file, bytes, .. }, salt) = checked(&*disk, loaded, id, segment, mark.first)?;
         Ok(Self {
             disk,
             id,
@@ -120,7 +126,10 @@ impl Scan {
             file,
             bytes,
             offset,
+            salt,
             payload: 0..0,
+            binding: None,
+            leaf: Hash([0; 32]),
             ahead,
             rows_file,
             rows,
@@ -160,6 +169,29 @@ impl Scan {
     /// The payload of the last entry.
     pub(crate) fn payload(&self) -> &[u8] {
         self.bytes.get(self.payload.clone()).unwrap_or_default()
+    }
+
+    /// What the last entry's leaf is the hash of.
+    pub(crate) fn content(&self) -> Vec<u8> {
+        let payload = self.payload();
+        let content = leaf::content(payload, &self.entry_salt(), self.binding.as_ref());
+        content.map_or_else(|| payload.to_vec(), |content| content.as_slice().to_vec())
+    }
+
+    /// The last entry's leaf.
+    pub(crate) fn leaf(&self) -> Hash {
+        self.leaf
+    }
+
+    /// What hides the last entry's body.
+    pub(crate) fn entry_salt(&self) -> EntrySalt {
+        let sequence = self.edge.size().saturating_sub(1);
+        leaf::entry_salt(&self.salt.unwrap_or_default(), sequence)
+    }
+
+    /// The salt of the segment that the pass stands in.
+    pub(crate) fn segment_salt(&self) -> Option<SegmentSalt> {
+        self.salt
     }
 
     /// What was read is followed by something that is no frame.
@@ -214,14 +246,20 @@ impl Scan {
         let mut cursor = Cursor::new(payload);
         let entry_damage = |error| self.damage(DamageKind::Entry(error));
         let head = Head::decode(&mut cursor).map_err(entry_damage)?;
+        // Each segment has the entries of its own version.
+        if (head.open.account == Account::InBody) != self.salt.is_none() {
+            return Err(entry_damage(DecodeError::Unknown));
+        }
         self.check_order(&head)?;
         let body = payload.len() - cursor.len()..payload.len();
-        self.take_rows(&head)?;
+        self.binding = self.take_rows(&head)?;
         let payload = self.bytes.get(range.clone()).unwrap_or_default();
         let cursor = Cursor::new(payload.get(body).unwrap_or_default());
         let decoded = payload::decode(&head, cursor, &self.rows)
             .map_err(|error| self.damage(DamageKind::Entry(error)))?;
+        let leaf = leaf.finish(payload, self.binding.as_ref());
         self.edge.append(leaf);
+        self.leaf = leaf;
         self.time = head.time;
         self.offset = range.end;
         self.payload = range;
@@ -237,7 +275,8 @@ impl Scan {
             match frame::look(self.bytes.get(self.offset..).unwrap_or_default()) {
                 Found::Frame { payload, .. } => {
                     let start = self.offset + FRAME_BYTES;
-                    return Ok(Some((start..start + payload.len(), leaf_hash(payload))));
+                    let leaf = Leaf::new(payload, &self.salt.unwrap_or_default());
+                    return Ok(Some((start..start + payload.len(), leaf)));
                 }
                 Found::End if self.ordinal + 1 == self.segments => return Ok(None),
                 Found::End => self.next_segment()?,
@@ -278,9 +317,10 @@ impl Scan {
         let first = self.edge.size();
         let loaded = || load(&*self.disk, next, HEADER_BYTES);
         let loaded = self.ahead.as_mut().and_then(Ahead::next_segment).unwrap_or_else(loaded);
-        let Loaded { file, bytes, .. } = checked(&*self.disk, loaded, self.id, next, first)?;
+        let (Loaded { file, bytes, .. }, salt) =
+            checked(&*self.disk, loaded, self.id, next, first)?;
         (self.file, self.bytes, self.ordinal, self.offset) = (file, bytes, next, HEADER_BYTES);
-        self.first = first;
+        (self.first, self.salt) = (first, salt);
         Ok(())
     }
 
@@ -296,11 +336,12 @@ impl Scan {
         Ok(())
     }
 
-    /// Reads the rows that an entry brings and checks that they are what it commits to.
-    fn take_rows(&mut self, head: &Head) -> Result<(), Damage> {
+    /// Reads the rows that an entry brings and checks that they are what it commits to. Returns
+    /// what they hash to.
+    fn take_rows(&mut self, head: &Head) -> Result<Option<Hash>, Damage> {
         self.brought.iter_mut().for_each(Vec::clear);
         let Some(expected) = head.binding else {
-            return Ok(());
+            return Ok(None);
         };
         let first = self.rows_file.offset;
         let mut commitments = Vec::new();
@@ -318,8 +359,9 @@ impl Scan {
             let bad = || self.dictionary_damage(DamageKind::Row, offset);
             commitments.push(commitment.ok_or_else(bad)?);
         }
-        if binding(&commitments) == expected {
-            Ok(())
+        let found = binding(&commitments);
+        if expected.fits(&found) {
+            Ok(Some(found))
         } else {
             Err(self.dictionary_damage(DamageKind::Binding, first))
         }
@@ -357,7 +399,7 @@ fn checked(
     id: LedgerId,
     ordinal: u64,
     first: u64,
-) -> Result<Loaded, Damage> {
+) -> Result<(Loaded, Option<SegmentSalt>), Damage> {
     let name = segment_name(ordinal);
     let loaded = loaded.map_err(|error| unreadable(disk, &name, error))?;
     let bad =
@@ -372,5 +414,5 @@ fn checked(
     if header.length != loaded.length {
         return Err(bad("the file's length is not the one it was made with"));
     }
-    Ok(loaded)
+    Ok((loaded, header.salt))
 }

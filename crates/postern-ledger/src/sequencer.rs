@@ -2,7 +2,7 @@
 
 use std::{any::Any, collections::BTreeMap, io, sync::Arc};
 
-use postern_merkle::{Checkpoint, Edge, SigningKey, leaf_hash};
+use postern_merkle::{Checkpoint, Edge, SigningKey};
 use postern_model::{Actor, Grade, Reason, Subject, Timestamp};
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     entry::charged,
     frame,
     identity::CHECKPOINT,
-    payload::{Encoder, lookups_are_charged},
+    leaf::Leaf,
+    payload::{Encoded, Encoder, lookups_are_charged},
     room::{Room, RowsLog, Segment},
 };
 
@@ -85,9 +86,11 @@ impl Sequencer {
         let mut frames = Vec::new();
         let mut recorded = Vec::new();
         for (place, work) in (0..).zip(batch) {
-            let (payload, one) = self.sequence(work, now);
+            let (Encoded { payload, binding }, one) = self.sequence(work, now);
             frame::encode(&mut frames, place, &payload);
-            self.edge.append(leaf_hash(&payload));
+            // There is a salt, since there is room.
+            let leaf = Leaf::new(&payload, &self.segment.salt.unwrap_or_default());
+            self.edge.append(leaf.finish(&payload, binding.as_ref()));
             recorded.push(one);
         }
 
@@ -162,7 +165,7 @@ impl Sequencer {
         }
     }
 
-    fn sequence(&mut self, work: &Work, now: Timestamp) -> (Vec<u8>, Recorded) {
+    fn sequence(&mut self, work: &Work, now: Timestamp) -> (Encoded, Recorded) {
         let sequence = self.edge.size();
         match work {
             Work::Note(note) => {

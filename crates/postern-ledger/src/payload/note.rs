@@ -20,24 +20,24 @@ impl Encoder<'_> {
     pub(crate) fn note(&mut self, note: &Note) {
         self.kind = match note {
             Note::LoggedIn { actor, connection, client } => {
-                self.actor(actor);
+                self.acting(actor);
                 self.varint(*connection);
                 self.name(client);
                 2
             }
             Note::LoginRefused { actor, client, why } => {
-                self.actor(actor);
+                self.acting(actor);
                 self.name(client);
                 self.text(why);
                 3
             }
             Note::LoggedOut { actor, connection } => {
-                self.actor(actor);
+                self.acting(actor);
                 self.varint(*connection);
                 4
             }
             Note::Refused { actor, connection, fingerprint, statement, rule } => {
-                self.actor(actor);
+                self.acting(actor);
                 self.varint(*connection);
                 self.fingerprint(*fingerprint);
                 self.name(statement);
@@ -49,7 +49,7 @@ impl Encoder<'_> {
             Note::Found(found) => self.found(found),
             Note::Configured { hash, by } => {
                 self.bytes(hash);
-                self.actor(by);
+                self.acting(by);
                 9
             }
             Note::Started { version } => {
@@ -58,12 +58,12 @@ impl Encoder<'_> {
             }
             Note::Stopped => 11,
             Note::Read { by, what } => {
-                self.actor(by);
+                self.acting(by);
                 self.text(what);
                 12
             }
             Note::Opened { actor, connection, relation, subject, fingerprint, statement } => {
-                self.actor(actor);
+                self.acting(actor);
                 self.varint(*connection);
                 self.name(relation);
                 self.optional_subject(subject.as_ref());
@@ -72,11 +72,11 @@ impl Encoder<'_> {
                 13
             }
             Note::Asked { by, actor, subject, since, until } => {
-                self.actor(by);
+                self.acting(by);
                 self.asked(actor.as_ref(), subject.as_ref(), [*since, *until])
             }
             Note::Erased { by, subject, why } => {
-                self.actor(by);
+                self.acting(by);
                 let number = self.dictionary.subject(subject.as_str());
                 self.varint(u64::from(number));
                 self.text(why);
@@ -86,7 +86,7 @@ impl Encoder<'_> {
     }
 
     fn standing(&mut self, kind: u8, actor: &Actor, by: &Actor, why: &str) -> u8 {
-        self.actor(actor);
+        self.acting(actor);
         self.actor(by);
         self.text(why);
         kind
@@ -158,30 +158,32 @@ impl<T: Texts> Decoder<'_, T> {
         // Fields are evaluated in the order in which they are written here.
         Ok(match kind {
             2 => Note::LoggedIn {
-                actor: self.actor()?,
+                actor: self.acting()?,
                 connection: self.cursor.varint()?,
                 client: self.name()?,
             },
-            3 => {
-                Note::LoginRefused { actor: self.actor()?, client: self.name()?, why: self.text()? }
-            }
-            4 => Note::LoggedOut { actor: self.actor()?, connection: self.cursor.varint()? },
+            3 => Note::LoginRefused {
+                actor: self.acting()?,
+                client: self.name()?,
+                why: self.text()?,
+            },
+            4 => Note::LoggedOut { actor: self.acting()?, connection: self.cursor.varint()? },
             5 => Note::Refused {
-                actor: self.actor()?,
+                actor: self.acting()?,
                 connection: self.cursor.varint()?,
                 fingerprint: self.fingerprint()?,
                 statement: self.name()?,
                 rule: self.name()?,
             },
-            6 => Note::Suspended { actor: self.actor()?, by: self.actor()?, why: self.text()? },
-            7 => Note::Resumed { actor: self.actor()?, by: self.actor()?, why: self.text()? },
+            6 => Note::Suspended { actor: self.acting()?, by: self.actor()?, why: self.text()? },
+            7 => Note::Resumed { actor: self.acting()?, by: self.actor()?, why: self.text()? },
             8 => Note::Found(self.found()?),
-            9 => Note::Configured { hash: self.cursor.array()?, by: self.actor()? },
+            9 => Note::Configured { hash: self.cursor.array()?, by: self.acting()? },
             10 => Note::Started { version: self.name()? },
             11 => Note::Stopped,
-            12 => Note::Read { by: self.actor()?, what: self.text()? },
+            12 => Note::Read { by: self.acting()?, what: self.text()? },
             13 => Note::Opened {
-                actor: self.actor()?,
+                actor: self.acting()?,
                 connection: self.cursor.varint()?,
                 relation: self.name()?,
                 subject: self.optional_subject()?,
@@ -189,13 +191,13 @@ impl<T: Texts> Decoder<'_, T> {
                 statement: self.name()?,
             },
             14 => Note::Asked {
-                by: self.actor()?,
+                by: self.acting()?,
                 actor: self.optional_name()?.map(Actor::new),
                 subject: self.optional_subject()?,
                 since: self.bound(i64::MIN)?,
                 until: self.bound(i64::MAX)?,
             },
-            15 => Note::Erased { by: self.actor()?, subject: self.subject()?, why: self.text()? },
+            15 => Note::Erased { by: self.acting()?, subject: self.subject()?, why: self.text()? },
             _ => return Err(DecodeError::Unknown),
         })
     }

@@ -31,7 +31,7 @@ fn check_note(note: &Note) {
     let mut dictionary = dictionary();
     let mut encoder = Encoder::new(&mut dictionary);
     encoder.note(note);
-    let payload = encoder.finish(5, Timestamp(-7));
+    let payload = encoder.finish(5, Timestamp(-7)).payload;
     let decoded = decode_whole(&payload, &rows(&dictionary)).unwrap();
     let body = Body::Noted(note.clone());
     let entry = Entry { sequence: 5, time: Timestamp(-7), body };
@@ -60,6 +60,14 @@ fn every_note_is_read_back() {
         Note::Started { version: "0.1".into() },
         Note::Stopped,
         Note::Read { by: by.clone(), what: "customer 17".into() },
+        Note::Asked {
+            by: by.clone(),
+            actor: Some(actor.clone()),
+            subject: None,
+            since: Some(Timestamp(3)),
+            until: None,
+        },
+        Note::Erased { by: by.clone(), subject: Subject::new("17"), why: "by letter".into() },
         Note::Opened {
             actor: actor.clone(),
             connection,
@@ -168,7 +176,7 @@ proptest! {
         let mut dictionary = with_subjects();
         let mut encoder = Encoder::new(&mut dictionary);
         encoder.disclosed(&disclosed, &numbers);
-        let payload = encoder.finish(sequence, Timestamp(time));
+        let payload = encoder.finish(sequence, Timestamp(time)).payload;
         let decoded = decode_whole(&payload, &rows(&dictionary)).unwrap();
         let charged: Vec<_> = disclosed
             .groups
@@ -183,14 +191,14 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_do_no_harm(
-        kind in 0..15u8,
+        kind in 0..17u8,
         rows_count in 0..2u8,
         body in prop::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..120),
     ) {
         let dictionary = with_subjects();
         let mut payload = vec![VERSION, kind];
         payload.extend_from_slice(&[0; 16]);
-        payload.push(rows_count);
+        payload.extend_from_slice(&[1, rows_count]);
         payload.extend_from_slice(&body);
         let rows = rows(&dictionary);
         let _ = decode_whole(&payload, &rows);
@@ -210,7 +218,7 @@ proptest! {
         let mut dictionary = with_subjects();
         let mut encoder = Encoder::new(&mut dictionary);
         encoder.disclosed(&disclosed, &numbers);
-        let mut payload = encoder.finish(0, Timestamp(0));
+        let mut payload = encoder.finish(0, Timestamp(0)).payload;
         let rows = rows(&dictionary);
         // Every field says how long it is, so that no beginning of an entry is one.
         let cut = cut.index(payload.len());
@@ -249,7 +257,7 @@ fn stored_bytes(numbers: Vec<u32>) -> usize {
     for _ in 0..2 {
         let mut encoder = Encoder::new(&mut dictionary);
         encoder.disclosed(&disclosed, std::slice::from_ref(&numbers));
-        payload = encoder.finish(5_000_000, Timestamp(1_764_028_800_000_000));
+        payload = encoder.finish(5_000_000, Timestamp(1_764_028_800_000_000)).payload;
     }
     let mut frame = Vec::new();
     crate::frame::encode(&mut frame, 0, &payload);

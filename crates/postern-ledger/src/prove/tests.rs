@@ -30,27 +30,42 @@ fn each_entry_can_be_proved_with_the_key_alone() {
     assert!(matches!(error, ProveError::NotCovered { sequence: 14, signed: 14 }));
 }
 
+/// A proof of some content as the only entry of a tree, signed by a thief of the key.
+fn forged(content: &[u8], extra: &[u8]) -> String {
+    let (origin, root) = ("test.example/ledger".to_owned(), leaf_hash(content));
+    let thief = SigningKey::new(&origin, &[1; 32]).unwrap();
+    let checkpoint = postern_merkle::Checkpoint { origin, size: 1, root }.sign(&thief).unwrap();
+    let path = postern_merkle::Path { index: 0, hashes: Vec::new() };
+    Proof { extra: extra.to_vec(), path, checkpoint }.encode()
+}
+
 #[test]
 fn an_entry_in_another_place_is_no_proof_of_that_place() {
     let files = ledger(1, 2, "c");
-    let mut parsed = Proof::parse(&proof(&files, 1).unwrap()).unwrap();
-    // A tree with the entry in place 0, signed by a thief of the key.
-    let root = leaf_hash(&parsed.extra);
-    let checkpoint =
-        postern_merkle::Checkpoint { origin: "test.example/ledger".to_owned(), size: 1, root };
-    let thief = SigningKey::new("test.example/ledger", &[1; 32]).unwrap();
-    parsed.checkpoint = checkpoint.sign(&thief).unwrap();
-    parsed.path = postern_merkle::Path { index: 0, hashes: Vec::new() };
-    let error = check_proof(&parsed.encode(), &key(1)).unwrap_err();
+    let extra = Proof::parse(&proof(&files, 1).unwrap()).unwrap().extra;
+    let content = content_of(&extra).unwrap();
+    let error = check_proof(&forged(content, &extra), &key(1)).unwrap_err();
     assert!(matches!(error, CheckError::Sequence { expected: 0, found: 1 }));
-    let signed = |extra: &[u8]| {
-        let checkpoint =
-            postern_merkle::Checkpoint { root: leaf_hash(extra), ..checkpoint.clone() };
-        let checkpoint = checkpoint.sign(&thief).unwrap();
-        Proof { extra: extra.to_vec(), checkpoint, ..parsed.clone() }.encode()
-    };
-    let error = check_proof(&signed(b"no entry"), &key(1)).unwrap_err();
+    let error = check_proof(&forged(b"\x01no entry", b"\x01no entry"), &key(1)).unwrap_err();
     assert!(matches!(error, CheckError::Entry(_)));
+}
+
+#[test]
+fn what_is_shown_of_an_entry_has_to_be_what_was_recorded() {
+    let files = ledger(1, 2, "c");
+    let parsed = Proof::parse(&proof(&files, 0).unwrap()).unwrap();
+    let content = content_of(&parsed.extra).unwrap().len();
+    for at in 1 + content..parsed.extra.len() {
+        let mut extra = parsed.extra.clone();
+        extra[at] ^= 1;
+        let error = check_proof(&Proof { extra, ..parsed.clone() }.encode(), &key(1)).unwrap_err();
+        assert!(matches!(error, CheckError::Opening), "byte {at}");
+    }
+    for at in 0..1 + content {
+        let mut extra = parsed.extra.clone();
+        extra[at] ^= 1;
+        assert!(check_proof(&Proof { extra, ..parsed.clone() }.encode(), &key(1)).is_err());
+    }
 }
 
 #[test]

@@ -10,15 +10,14 @@ use std::{
     vec,
 };
 
-use postern_merkle::{Hash, leaf_hash};
-
 use crate::{
     disk::{Disk, DiskFile, read_from},
     frame::{self, FRAME_BYTES, HEADER_BYTES, segment_name},
+    leaf::{Leaf, SegmentSalt},
 };
 
-/// A good frame: where its payload is, and the hash of that.
-pub(super) type Framed = (Range<usize>, Hash);
+/// A good frame: where its payload is, and its leaf.
+pub(super) type Framed = (Range<usize>, Leaf);
 
 /// A segment's file and its bytes; nothing of them is checked.
 pub(super) struct Loaded {
@@ -133,7 +132,7 @@ fn go_ahead(disk: &dyn Disk, segments: Range<u64>, from: usize, sender: &SyncSen
             return;
         }
         let Some(bytes) = bytes else { return };
-        let frames = Frames { bytes: &bytes, offset: from };
+        let frames = Frames { bytes: &bytes, salt: frame::salt_in(&bytes), offset: from };
         let mut frames = frames.peekable();
         while frames.peek().is_some() {
             let some = frames.by_ref().take(FRAMES_AT_ONCE).collect();
@@ -147,6 +146,7 @@ fn go_ahead(disk: &dyn Disk, segments: Range<u64>, from: usize, sender: &SyncSen
 /// The good frames of a segment up to the first thing that is none.
 struct Frames<'a> {
     bytes: &'a [u8],
+    salt: SegmentSalt,
     offset: usize,
 }
 
@@ -154,15 +154,15 @@ impl Iterator for Frames<'_> {
     type Item = Framed;
 
     fn next(&mut self) -> Option<Framed> {
-        let (range, hash) = framed(self.bytes, self.offset)?;
+        let (range, leaf) = framed(self.bytes, self.offset, &self.salt)?;
         self.offset = range.end;
-        Some((range, hash))
+        Some((range, leaf))
     }
 }
 
 /// The frame at that place, if there is one.
-fn framed(bytes: &[u8], offset: usize) -> Option<Framed> {
+fn framed(bytes: &[u8], offset: usize, salt: &SegmentSalt) -> Option<Framed> {
     let (_, payload) = frame::frame(bytes.get(offset..)?)?;
     let start = offset + FRAME_BYTES;
-    Some((start..start + payload.len(), leaf_hash(payload)))
+    Some((start..start + payload.len(), Leaf::new(payload, salt)))
 }
