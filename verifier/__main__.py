@@ -5,24 +5,46 @@ import json
 import sys
 
 import note
+import ranges
 from ledger import Folder, verify
 from stored import Damage
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="verifier", description=__doc__)
-    parser.add_argument("ledger", help="the ledger's folder")
+    parser.add_argument("ledger", nargs="?", help="the ledger's folder")
     parser.add_argument("--against", metavar="FILE", help="a checkpoint that somebody else kept")
     parser.add_argument("--key", metavar="KEY", help="the key that you trust, as in key.pub")
     parser.add_argument(
         "--running", action="store_true", help="something unfinished may stand at the end"
     )
+    parser.add_argument("--range", metavar="FILE", help="check a range proof instead; needs --key")
     parser.add_argument("--entries", action="store_true", help="print every entry as JSON")
     return parser.parse_args()
 
 
+def check_range(path, key):
+    if not key:
+        print("error: a range proof needs the ledger's key", file=sys.stderr)
+        return 64
+    with open(path, encoding="utf-8", newline="") as file:
+        text = file.read()
+    try:
+        for entry in ranges.check(text, note.parse_key(key.strip())):
+            print(json.dumps(entry, ensure_ascii=False))
+    except ranges.Refused as refused:
+        print(f"error: the proof does not hold: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def main():
     given = arguments()
+    if given.range:
+        return check_range(given.range, given.key)
+    if not given.ledger:
+        print("error: there is no ledger to verify", file=sys.stderr)
+        return 64
     against = None
     if given.against:
         with open(given.against, "rb") as file:

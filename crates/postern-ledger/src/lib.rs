@@ -27,6 +27,7 @@ mod options;
 mod payload;
 mod prove;
 mod publish;
+mod range;
 mod reader;
 mod recover;
 mod room;
@@ -53,6 +54,9 @@ pub use self::{
     options::Options,
     prove::{CheckError, ProveError, Proved, check_proof, prove},
     publish::{PublishError, Published, publish},
+    range::{
+        Naming, ProvedRange, RangeError, RangeQuestion, check_range, is_range_proof, prove_range,
+    },
     reader::Reader,
     recover::{CreateError, OpenError},
     sequencer::Answer,

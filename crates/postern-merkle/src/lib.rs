@@ -10,10 +10,12 @@
 
 mod checkpoint;
 mod proof;
+mod pruned;
 mod tree;
 
 pub use self::{
     checkpoint::{Checkpoint, CheckpointError, KeyError, SigningKey, VerifyingKey},
     proof::{Path, PathBuilder, Proof, ProofError},
+    pruned::{PrunedBuilder, pruned_root},
     tree::{Edge, Hash, leaf_hash, node_hash},
 };

@@ -150,7 +150,8 @@ pub(crate) enum LedgerCommand {
     WhoSaw(WhoSawArgs),
     /// Says what an account saw. The question is recorded.
     SeenBy(SeenByArgs),
-    /// Makes a proof that one entry is in the ledger, for people who have no ledger.
+    /// Makes a proof that one entry is in the ledger, or that certain ones are all of an account,
+    /// for people who have no ledger.
     Prove(ProveArgs),
     /// Checks such a proof; needs nothing but the ledger's key.
     CheckProof(CheckProofArgs),
@@ -231,8 +232,21 @@ pub(crate) struct AskArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ProveArgs {
     /// The entry's number.
-    #[arg(value_name = "ENTRY")]
-    pub(crate) sequence: u64,
+    #[arg(value_name = "ENTRY", required_unless_present = "range", conflicts_with = "range")]
+    pub(crate) sequence: Option<u64>,
+    /// Proves all entries of this account, with --since and --until of that time: that they are
+    /// all, and what they say. What others did is not in the proof. It is recorded.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) range: Option<String>,
+    /// Only from this moment on, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time, requires = "range")]
+    pub(crate) since: Option<Timestamp>,
+    /// Only before this moment, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time, requires = "range")]
+    pub(crate) until: Option<Timestamp>,
+    /// Names the customers; without it the proof has numbers for them.
+    #[arg(long, requires = "range")]
+    pub(crate) subjects: bool,
     /// The ledger's folder, instead of the one that the configuration names.
     #[arg(long, value_name = "DIR")]
     pub(crate) ledger: Option<PathBuf>,

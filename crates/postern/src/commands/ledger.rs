@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use postern_ledger::{Damage, DamageKind, Reader, Summary, VerifyOptions, verify};
+use postern_ledger::{
+    Damage, DamageKind, Naming, RangeQuestion, Reader, Summary, VerifyOptions, verify,
+};
+use postern_model::Actor;
 use serde::Serialize;
 
 use self::line::Line;
@@ -28,13 +31,27 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::Show(args) => show(config, args),
         LedgerCommand::WhoSaw(args) => ask::who_saw(config, args),
         LedgerCommand::SeenBy(args) => ask::seen_by(config, args),
-        LedgerCommand::Prove(args) => {
-            let ProveArgs { sequence, ledger, out } = args;
-            proof::make(&folder(config, ledger)?, sequence, out.as_deref())
-        }
+        LedgerCommand::Prove(args) => prove(config, args),
         LedgerCommand::CheckProof(args) => proof::check(&args),
         LedgerCommand::Publish(args) => proof::publish(&folder(config, args.ledger)?, &args.to),
     }
+}
+
+fn prove(config: &Path, args: ProveArgs) -> anyhow::Result<Outcome> {
+    let ProveArgs { sequence, range, since, until, subjects, ledger, out } = args;
+    let given = ledger.is_some();
+    let ledger = folder(config, ledger)?;
+    let Some(actor) = range else {
+        // The command line has one of both.
+        return proof::make(&ledger, sequence.unwrap_or_default(), out.as_deref());
+    };
+    let micros = |time: postern_model::Timestamp| time.0;
+    let asked = Asked::about(Some(&actor), None);
+    let asked = Asked { since: since.map(micros), until: until.map(micros), ..asked };
+    recorded::record(config, &ledger, given, asked)?;
+    let subjects = if subjects { Naming::Texts } else { Naming::Numbers };
+    let question = RangeQuestion { actor: Actor::new(actor), since, until, subjects };
+    proof::make_range(&ledger, &question, out.as_deref())
 }
 
 fn folder(config: &Path, given: Option<PathBuf>) -> anyhow::Result<PathBuf> {

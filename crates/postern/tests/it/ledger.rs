@@ -236,6 +236,35 @@ fn an_entry_can_be_proved_to_somebody_who_has_the_key_alone() {
 }
 
 #[test]
+fn all_entries_of_an_account_can_be_proved_to_somebody_who_has_the_key_alone() {
+    let bench = bench();
+    let since = "--since 1970-01-01T00:00:01Z --until 1970-01-01T00:00:03Z";
+    bench.run(&format!("ledger prove --range agent01 {since} --subjects --out all.proof")).yes();
+    fs::copy(bench.path("postern-data/ledger/key.pub"), bench.path("trusted.pub")).unwrap();
+    assert!(entries(&bench).pop().unwrap().is_some(), "the question is recorded");
+    fs::remove_dir_all(bench.path("postern-data")).unwrap();
+    let check = "ledger check-proof all.proof --key trusted.pub";
+    let said = bench.run(check).yes();
+    let lines: Vec<&str> = said.lines().map(str::trim_start).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    1  1970-01-01T00:00:01.000000Z  agent01       logged in from 127.0.0.1
+    2  1970-01-01T00:00:02.000000Z  agent01       public.customers: customer 1201, clear email for assigned_ticket (strong)
+    these 2 are all entries of agent01 in `localhost/postern` from 1970-01-01T00:00:01.000000Z to 1970-01-01T00:00:03.000000Z, among 2 of all accounts
+    ");
+    let json = bench.run(&format!("{check} --json")).yes();
+    assert!(
+        json.starts_with("{\"version\":1,\"holds\":true,\"ledger\":\"localhost/postern\""),
+        "{json}"
+    );
+
+    // Who leaves out a line that speaks against the account has no proof.
+    let proof = bench.read("all.proof");
+    let opened = proof.lines().rfind(|line| line.starts_with("open ")).unwrap();
+    fs::write(bench.path("all.proof"), proof.replace(&format!("{opened}\n"), "")).unwrap();
+    insta::assert_snapshot!(bench.run(check).ended(1), @"error: the proof does not hold: entry 2 should be opened, or should not be");
+}
+
+#[test]
 fn an_entry_that_is_not_there_cannot_be_proved() {
     let said = bench().run("ledger prove 4").ended(1);
     insta::assert_snapshot!(said, @"error: the checkpoint covers 4 entries, from 0 on; there is no entry 4 in it");

@@ -1,0 +1,200 @@
+//! Making a range proof: one pass that finds what is to be shown, one that collects it.
+
+use std::{cell::RefCell, collections::BTreeSet, io, ops::Range, path::Path, sync::Arc};
+
+use postern_merkle::{Checkpoint, PrunedBuilder, VerifyingKey};
+
+use super::{Naming, RangeLeaf, RangeProof, RangeQuestion};
+use crate::{
+    DecodeError, ProveError, Which,
+    bytes::Cursor,
+    dictionary::{self, Kind},
+    disk::{Disk, DiskFile, Folder},
+    frame::{DICTIONARY_NAME, LedgerId},
+    identity::{self, unreadable},
+    leaf,
+    payload::{self, Account, Head, Texts},
+    scan::{Brought, Mark, Scan},
+    verify::{Check, PROGRESS_STEP},
+};
+
+/// Makes a proof that certain entries are all of an account in a stretch of time. All that the
+/// checkpoint covers is read twice and checked for it. `progress` is told how many entries went by
+/// and how many there are, both passes together.
+pub fn prove_range(
+    folder: &Path,
+    question: &RangeQuestion,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<String, ProveError> {
+    let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
+    prove_range_on(&disk, question, progress)
+}
+
+pub(crate) fn prove_range_on(
+    disk: &Arc<dyn Disk>,
+    question: &RangeQuestion,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<String, ProveError> {
+    let key = identity::verifying_key(&**disk)?;
+    let (text, checkpoint) = identity::checkpoint_text(&**disk, &key)?;
+    let size = checkpoint.size;
+    let mut told = |done: u64| {
+        if done.is_multiple_of(PROGRESS_STEP) {
+            progress(done, 2 * size);
+        }
+    };
+    let mut found = Found::default();
+    pass(disk, &key, &checkpoint, |scan| {
+        told(scan.edge().size());
+        found.look(scan, question)
+    })?;
+    if found.accounts.is_empty() {
+        return Err(ProveError::NoAccount { actor: question.actor.clone() });
+    }
+    let range = found.range(size);
+    let mut made = Made { tree: PrunedBuilder::default(), leaves: Vec::new() };
+    let unreadable = |error| unreadable(&**disk, DICTIONARY_NAME, error);
+    let rows = disk.open_read(DICTIONARY_NAME).map_err(unreadable)?;
+    pass(disk, &key, &checkpoint, |scan| {
+        told(size + scan.edge().size());
+        Ok(made.take(scan, &found, &range, &*rows).map_err(unreadable)?)
+    })?;
+    let proof = RangeProof {
+        actor: question.actor.to_string(),
+        since: question.since.map(|time| time.0),
+        until: question.until.map(|time| time.0),
+        first: range.start,
+        end: range.end,
+        leaves: made.leaves,
+        hashes: made.tree.finish(),
+        checkpoint: text,
+    };
+    Ok(proof.encode())
+}
+
+/// Reads and checks all that the checkpoint covers.
+fn pass(
+    disk: &Arc<dyn Disk>,
+    key: &VerifyingKey,
+    checkpoint: &Checkpoint,
+    mut each: impl FnMut(&Scan) -> Result<(), ProveError>,
+) -> Result<(), ProveError> {
+    let mut check = Check::new(Which::Own, checkpoint.clone());
+    let mut scan = Scan::resume(disk.clone(), LedgerId::new(key), Mark::start())?;
+    while scan.edge().size() < checkpoint.size && scan.next()?.is_some() {
+        each(&scan)?;
+    }
+    check.look(scan.edge());
+    Ok(check.finish(&scan)?)
+}
+
+/// What the first pass finds.
+#[derive(Default)]
+struct Found {
+    /// The account's numbers.
+    accounts: BTreeSet<u32>,
+    /// The first entry of the stretch, and the first behind it.
+    first: Option<u64>,
+    end: Option<u64>,
+    /// The rows that are named.
+    wanted: BTreeSet<(u8, u32)>,
+}
+
+impl Found {
+    fn look(&mut self, scan: &Scan, question: &RangeQuestion) -> Result<(), ProveError> {
+        for (row, _) in scan.brought() {
+            if row.kind == Kind::Name && row.text.as_deref() == Some(question.actor.as_str()) {
+                self.accounts.insert(row.number);
+                self.wanted.insert((row.kind as u8, row.number));
+            }
+        }
+        let (time, sequence) = (scan.time(), scan.edge().size().saturating_sub(1));
+        if question.until.is_some_and(|until| time >= until) {
+            self.end.get_or_insert(sequence);
+            return Ok(());
+        }
+        if question.since.is_some_and(|since| time < since) {
+            return Ok(());
+        }
+        self.first.get_or_insert(sequence);
+        let mut cursor = Cursor::new(scan.payload());
+        let head = Head::decode(&mut cursor).map_err(ProveError::Entry)?;
+        let Account::Shown(account) = head.open.account else {
+            return Err(ProveError::FirstVersion { sequence });
+        };
+        if account.is_some_and(|account| self.accounts.contains(&account)) {
+            let names = Names::default();
+            payload::decode(&head, cursor, &names).map_err(ProveError::Entry)?;
+            let is_wanted = |&(kind, _): &(u8, u32)| {
+                kind != Kind::Subject as u8 || question.subjects == Naming::Texts
+            };
+            self.wanted.extend(names.0.into_inner().into_iter().filter(is_wanted));
+        }
+        Ok(())
+    }
+
+    fn range(&self, size: u64) -> Range<u64> {
+        let end = self.end.unwrap_or(size);
+        self.first.unwrap_or(end)..end
+    }
+}
+
+/// Takes down which numbers an entry has.
+#[derive(Default)]
+struct Names(RefCell<BTreeSet<(u8, u32)>>);
+
+impl Texts for Names {
+    fn text(&self, kind: Kind, number: u32) -> Result<Arc<str>, DecodeError> {
+        self.0.borrow_mut().insert((kind as u8, number));
+        Ok("".into())
+    }
+}
+
+/// What the second pass collects.
+struct Made {
+    tree: PrunedBuilder,
+    leaves: Vec<RangeLeaf>,
+}
+
+impl Made {
+    fn take(
+        &mut self,
+        scan: &Scan,
+        found: &Found,
+        range: &Range<u64>,
+        dictionary: &dyn DiskFile,
+    ) -> io::Result<()> {
+        let sequence = scan.edge().size().saturating_sub(1);
+        let is_wanted = |(row, _): &&Brought| {
+            row.text.is_some() && found.wanted.contains(&(row.kind as u8, row.number))
+        };
+        let wanted: Vec<&Brought> = scan.brought().iter().filter(is_wanted).collect();
+        let is_neighbour = sequence + 1 == range.start || sequence == range.end;
+        if !range.contains(&sequence) && !is_neighbour && wanted.is_empty() {
+            self.tree.hide(scan.leaf());
+            return Ok(());
+        }
+        let mut leaf = RangeLeaf { content: scan.content(), ..RangeLeaf::default() };
+        if range.contains(&sequence) {
+            leaf.opened = opened(scan, &found.accounts);
+        }
+        if !wanted.is_empty() {
+            leaf.commitments = scan.brought().iter().map(|(row, _)| row.commitment).collect();
+            for (_, offset) in wanted {
+                leaf.rows.push(dictionary::read_payload(dictionary, *offset)?);
+            }
+        }
+        self.tree.show();
+        self.leaves.push(leaf);
+        Ok(())
+    }
+}
+
+/// Salt and rest of the last entry, if it is the account's.
+fn opened(scan: &Scan, accounts: &BTreeSet<u32>) -> Option<Vec<u8>> {
+    let payload = scan.payload();
+    let head = Head::decode(&mut Cursor::new(payload)).ok()?;
+    let Account::Shown(Some(account)) = head.open.account else { return None };
+    let rest = payload.get(leaf::open_length(payload)?..)?;
+    accounts.contains(&account).then(|| [&scan.entry_salt(), rest].concat())
+}

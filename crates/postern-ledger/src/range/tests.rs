@@ -1,0 +1,215 @@
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use postern_merkle::{SigningKey, VerifyingKey};
+use postern_model::{Actor, Timestamp};
+
+use super::{make::prove_range_on, *};
+use crate::{
+    Body, Note, ProveError,
+    disk::{Disk, sim::SimDisk},
+    recover::{create_on, open_on},
+    sequencer::Work,
+    tests::{HandClock, commit, draft, options, python, strong},
+};
+
+fn key() -> VerifyingKey {
+    SigningKey::new("test.example/ledger", &[1; 32]).unwrap().verifying_key()
+}
+
+/// Twelve batches a thousand microseconds apart: what Ana saw, that Ben left, what Ben saw.
+fn ledger() -> Arc<dyn Disk> {
+    let clock = Arc::new(HandClock::default());
+    let disk = SimDisk::new(0);
+    let options = crate::Options { segment_bytes: 2048, ..options(clock.clone()) };
+    create_on(&disk, &options, &[1; 32]).unwrap();
+    let salts = Box::new(|| [9; 16]);
+    let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
+    for batch in 0..12 {
+        clock.set(batch * 1000);
+        let (one, other) = (format!("c{batch}"), format!("d{batch}"));
+        let work = [
+            Work::Draft(draft("ana", &[(&one, strong()), ("x", None)], &[])),
+            Work::Note(Note::LoggedOut { actor: Actor::new("ben"), connection: 5 }),
+            Work::Draft(draft("ben", &[(&other, strong())], &[])),
+        ];
+        commit(&mut sequencer, &work[..if batch == 6 { 2 } else { 3 }]).unwrap();
+    }
+    sequencer.sign().unwrap();
+    Arc::new(disk)
+}
+
+fn question(actor: &str, since: Option<i64>, until: Option<i64>) -> RangeQuestion {
+    let (since, until) = (since.map(Timestamp), until.map(Timestamp));
+    RangeQuestion { actor: Actor::new(actor), since, until, subjects: Naming::Numbers }
+}
+
+fn proof(question: &RangeQuestion) -> String {
+    prove_range_on(&ledger(), question, &mut |_, _| {}).unwrap()
+}
+
+/// What both verifiers say of proofs: how many entries, or nothing.
+fn both(proofs: &[String]) -> Vec<Option<usize>> {
+    let answer = |text: &String| check_range(text, &key()).ok().map(|range| range.entries.len());
+    let answers: Vec<_> = proofs.iter().map(answer).collect();
+    let Some(interpreter) = python::interpreter() else { return answers };
+    let mut child = Command::new(interpreter)
+        .arg(python::script("ranges.py"))
+        .arg(key().as_str())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let lines: String =
+        proofs.iter().map(|text| format!("{}\n", serde_json::json!(text))).collect();
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let others: Vec<Option<usize>> = lines.lines().map(|line| line.parse().ok()).collect();
+    let differs = (0..proofs.len()).find(|&at| others.get(at) != answers.get(at));
+    assert_eq!(differs, None, "{}", differs.map_or("", |at| &proofs[at]));
+    answers
+}
+
+#[test]
+fn all_entries_of_an_account_in_a_stretch_are_proved_to_be_all() {
+    let bounds = [None, Some(-5), Some(0), Some(2500), Some(6000), Some(11_000), Some(99_000)];
+    let mut proofs = Vec::new();
+    let mut expected = Vec::new();
+    let entries: Vec<Entry> =
+        crate::Reader::open_on(ledger()).unwrap().map(Result::unwrap).collect();
+    for actor in ["ana", "ben"] {
+        for (since, until) in bounds.iter().flat_map(|s| bounds.map(|u| (*s, u))) {
+            let in_time = |entry: &&Entry| {
+                since.is_none_or(|since| entry.time.0 >= since)
+                    && until.is_none_or(|until| entry.time.0 < until)
+            };
+            let acts = |entry: &&Entry| match &entry.body {
+                Body::Disclosed(disclosed) => disclosed.actor.as_str() == actor,
+                Body::Noted(_) => actor == "ben",
+            };
+            let sequences: Vec<u64> =
+                entries.iter().filter(in_time).filter(acts).map(|entry| entry.sequence).collect();
+            let text = proof(&question(actor, since, until));
+            let range = check_range(&text, &key()).unwrap();
+            let found: Vec<u64> = range.entries.iter().map(|entry| entry.sequence).collect();
+            assert_eq!(found, sequences, "{actor} {since:?} {until:?}");
+            expected.push(Some(sequences.len()));
+            proofs.push(text);
+        }
+    }
+    assert_eq!(both(&proofs), expected);
+    assert!(expected.iter().flatten().collect::<BTreeSet<_>>().len() > 8);
+}
+
+#[test]
+fn a_proof_shows_what_the_account_did_and_nothing_of_what_others_did() {
+    let mut asked = question("ana", Some(3000), Some(5000));
+    let text = proof(&asked);
+    let range = check_range(&text, &key()).unwrap();
+    assert_eq!((range.first, range.end, range.signed), (9, 15, 35));
+    let [Entry { body: Body::Disclosed(disclosed), .. }, _] = range.entries.as_slice() else {
+        panic!("{range:?}")
+    };
+    assert_eq!(&*disclosed.statement, "SELECT name, email FROM customer WHERE id = $1");
+    let subjects = |disclosed: &crate::Disclosed| {
+        let subjects = disclosed.groups.iter().flat_map(|group| &group.subjects);
+        subjects.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects(disclosed), ["subject 1", "subject 7"]);
+    // Of six entries two are opened; the names stand with the entries that brought them.
+    let count = |word: &str| text.lines().filter(|line| line.starts_with(word)).count();
+    assert_eq!(count("open "), 2);
+    let parsed = RangeProof::parse(&text).unwrap();
+    let shown: usize = parsed.leaves.iter().map(|leaf| leaf.rows.len()).sum();
+    let rows = parsed.leaves.iter().flat_map(|leaf| &leaf.rows);
+    assert!(rows.clone().all(|row| row[1] == 1), "only names");
+    assert!(rows.clone().all(|row| !row.ends_with(b"ben")), "not others'");
+    assert!(shown >= 5, "{shown}");
+
+    asked.subjects = Naming::Texts;
+    let range = check_range(&proof(&asked), &key()).unwrap();
+    let Body::Disclosed(disclosed) = &range.entries[0].body else { panic!("{range:?}") };
+    assert_eq!(subjects(disclosed), ["x", "c3"]);
+}
+
+#[test]
+fn whatever_is_left_out_added_or_changed_proves_nothing() {
+    let text = proof(&question("ana", Some(3000), Some(5000)));
+    let whole = RangeProof::parse(&text).unwrap();
+    assert_eq!(RangeProof::parse(&whole.encode()).unwrap(), whole);
+    let mut cases = Vec::new();
+    let mut case = |change: &dyn Fn(&mut RangeProof)| {
+        let mut changed = whole.clone();
+        change(&mut changed);
+        assert_ne!(changed, whole);
+        cases.push(changed.encode());
+    };
+    for at in 0..whole.leaves.len() {
+        case(&|proof| drop(proof.leaves.remove(at)));
+        case(&|proof| proof.leaves.insert(at, proof.leaves[at].clone()));
+        let leaf = &whole.leaves[at];
+        for bit in 0..8 * leaf.content.len() {
+            case(&|proof| proof.leaves[at].content[bit / 8] ^= 1 << (bit % 8));
+        }
+        match &leaf.opened {
+            // What the account did is hidden, or is another thing.
+            Some(opened) => {
+                case(&|proof| proof.leaves[at].opened = None);
+                for byte in 0..opened.len() {
+                    case(&|proof| proof.leaves[at].opened.as_mut().unwrap()[byte] ^= 1);
+                }
+            }
+            None => case(&|proof| proof.leaves[at].opened = Some(vec![0; 40])),
+        }
+        for row in 0..leaf.rows.len() {
+            for byte in 0..leaf.rows[row].len() {
+                case(&|proof| proof.leaves[at].rows[row][byte] ^= 1);
+            }
+        }
+    }
+    for at in 0..whole.hashes.len() {
+        case(&|proof| {
+            proof.hashes.remove(at);
+        });
+        case(&|proof| proof.hashes[at].0[3] ^= 1);
+    }
+    // The stretch is said to be another, or to be of another time or account.
+    for (first, end) in [(8, 15), (10, 15), (9, 14), (9, 16), (12, 15), (9, 9)] {
+        case(&|proof| (proof.first, proof.end) = (first, end));
+    }
+    for since in [None, Some(2000), Some(3001)] {
+        case(&|proof| proof.since = since);
+    }
+    for until in [None, Some(4000), Some(5001)] {
+        case(&|proof| proof.until = until);
+    }
+    case(&|proof| proof.actor = "ben".to_owned());
+    case(&|proof| proof.checkpoint = proof.checkpoint.replace("35", "36"));
+    cases.push(text.replace("range 9 15", "range 09 15"));
+    cases.push(text.replacen("leaf ", "leaf  ", 1));
+    cases.push(text.replacen("\n\n", "\nmore\n\n", 1));
+    assert!(cases.len() > 3000, "{}", cases.len());
+    let proved: Vec<_> =
+        both(&cases).into_iter().enumerate().filter(|(_, said)| said.is_some()).collect();
+    assert_eq!(proved, [], "{}", proved.first().map_or("", |(at, _)| &cases[*at]));
+    assert_eq!(both(&[text]), [Some(2)]);
+}
+
+#[test]
+fn the_time_that_is_asked_for_may_have_no_entry_at_all() {
+    for (since, until) in [(20_000, 30_000), (2100, 2200), (-9, -5), (5000, 5000)] {
+        let text = proof(&question("ben", Some(since), Some(until)));
+        let range = check_range(&text, &key()).unwrap();
+        assert_eq!((range.entries.len(), range.end - range.first), (0, 0));
+        assert_eq!(both(&[text]), [Some(0)]);
+    }
+    let error = prove_range_on(&ledger(), &question("cleo", None, None), &mut |_, _| {});
+    assert!(matches!(error, Err(ProveError::NoAccount { .. })));
+}
