@@ -71,11 +71,20 @@ def _key(files, trusted):
     return key
 
 
-def _checkpoint(data, key, kind):
+def _checkpoint(data, key, kind, file="checkpoint"):
     try:
         return note.parse_checkpoint(data, key)
     except ValueError as error:
-        raise Damage(kind, "checkpoint", why=str(error)) from error
+        raise Damage(kind, file, why=str(error)) from error
+
+
+def _witnessed(files, key):
+    """The newest checkpoint that witnesses cosigned, if there is one."""
+    try:
+        data = files.read("witnessed")
+    except FileNotFoundError:
+        return None
+    return _checkpoint(data, key, "Checkpoint", "witnessed")
 
 
 def _segment_names(files):
@@ -206,9 +215,10 @@ def verify(files, against=None, trusted=None, clean=True, each=None):
     """Checks all of a ledger. Returns what it has, or raises Damage."""
     key = _key(files, trusted)
     own = _checkpoint(_read(files, "checkpoint"), key, "Checkpoint")
+    witnessed = _witnessed(files, key)
     kept = None if against is None else _checkpoint(against, key, "Kept")
     walk = Pass(files, key)
-    wanted = {own.size} | ({kept.size} if kept else set())
+    wanted = {checkpoint.size for checkpoint in (own, witnessed, kept) if checkpoint}
     roots = {0: walk.tree.root()}
     for decoded in walk.entries():
         if walk.tree.size in wanted:
@@ -216,6 +226,8 @@ def verify(files, against=None, trusted=None, clean=True, each=None):
         if each:
             each(decoded)
     _compare(walk, roots, own, "checkpoint")
+    if witnessed:
+        _compare(walk, roots, witnessed, "witnessed checkpoint")
     if kept:
         _compare(walk, roots, kept, "checkpoint kept elsewhere")
     if clean and walk.torn:

@@ -110,6 +110,8 @@ pub enum DamageKind {
 pub enum Which {
     /// The one in the ledger's folder.
     Own,
+    /// The newest one in the ledger's folder that witnesses cosigned.
+    Witnessed,
     /// The one that somebody else kept.
     Kept,
 }
@@ -118,6 +120,7 @@ impl std::fmt::Display for Which {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Own => "checkpoint",
+            Self::Witnessed => "witnessed checkpoint",
             Self::Kept => "checkpoint kept elsewhere",
         })
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     Damage, DamageKind,
     disk::{Disk, Folder, read_from},
+    witness::{WITNESSED, read_witnessed},
 };
 
 pub(crate) const KEY: &str = "key";
@@ -62,6 +63,19 @@ pub(crate) fn key_and_seed(
     let seed = Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| bad())?);
     let key = SigningKey::new(verifying.name(), &seed).map_err(|_| bad())?;
     if key.verifying_key() == *verifying { Ok((key, seed)) } else { Err(bad()) }
+}
+
+/// The newest checkpoint that was witnessed, if there is one, with its text.
+pub(crate) fn witnessed(
+    disk: &dyn Disk,
+    key: &VerifyingKey,
+) -> Result<Option<(String, Checkpoint)>, Damage> {
+    let bytes = read_witnessed(disk).map_err(|error| unreadable(disk, WITNESSED, error))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let bad = |error| damage_at(disk, WITNESSED, DamageKind::Checkpoint(error));
+    let checkpoint = Checkpoint::verify(&bytes, key).map_err(bad)?;
+    let text = String::from_utf8(bytes).map_err(|_| bad(CheckpointError::Malformed))?;
+    Ok(Some((text, checkpoint)))
 }
 
 /// The checkpoint in the folder, checked against the key.

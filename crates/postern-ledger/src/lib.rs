@@ -37,8 +37,9 @@ mod set;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod witness;
 
-pub use postern_merkle::VerifyingKey;
+pub use postern_merkle::{CosignerKey, VerifyingKey};
 
 pub use self::{
     bytes::DecodeError,
@@ -61,4 +62,7 @@ pub use self::{
     recover::{CreateError, OpenError},
     sequencer::Answer,
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
+    witness::{
+        Cosigned, Cosigning, CosigningError, Quorum, WITNESSED, Witness, WitnessError, WitnessReply,
+    },
 };

@@ -9,7 +9,7 @@ use std::{
 use postern_merkle::{Edge, KeyError, SigningKey};
 
 use crate::{
-    Damage, Options, Which,
+    Damage, Options,
     budget::Budgets,
     dictionary::{Dictionary, Rows, Salts},
     disk::{Disk, DiskFile, read_from, remove_if_there, zero},
@@ -19,7 +19,8 @@ use crate::{
     room::{RowsLog, Segment},
     scan::{Position, Scan},
     sequencer::{Sequencer, write_checkpoint},
-    verify::Check,
+    verify::own_checks,
+    witness::WITNESSED,
 };
 
 /// Why a ledger could not be made.
@@ -135,13 +136,13 @@ pub(crate) fn open_on(
 
     let id = LedgerId::new(&verifying);
     let signed = checkpoint.size;
-    let mut check = Check::new(Which::Own, checkpoint);
+    let mut checks = own_checks(&*disk, &verifying, checkpoint)?;
     let mut budgets = Budgets::new(options.horizon);
     let mut scan = Scan::open(disk.clone(), id, Rows::default())?;
     let mut settled = scan.position();
-    check.look(scan.edge());
+    checks.iter_mut().for_each(|check| check.look(scan.edge()));
     while let Some((decoded, _)) = scan.next()? {
-        check.look(scan.edge());
+        checks.iter_mut().for_each(|check| check.look(scan.edge()));
         if let Some(charges) = decoded.charges {
             budgets.replay(&charges, decoded.entry.time);
         }
@@ -149,7 +150,7 @@ pub(crate) fn open_on(
             settled = scan.position();
         }
     }
-    check.finish(&scan)?;
+    checks.iter().try_for_each(|check| check.finish(&scan))?;
     // Everything up to here only read. What follows writes the same bytes or zeros, so that a
     // crash in between changes nothing about what the next opening finds.
     let end = scan.position();
@@ -180,6 +181,7 @@ pub(crate) fn open_on(
 
 fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
     remove_if_there(disk, &format!("{CHECKPOINT}.tmp"))?;
+    remove_if_there(disk, &format!("{WITNESSED}.tmp"))?;
     for name in disk.list("segments")?.iter().filter(|name| name.ends_with(".tmp")) {
         disk.remove(&format!("segments/{name}"))?;
     }

@@ -89,7 +89,7 @@ pub(crate) fn verify_on(
     let key = trusted_key(&*disk, options)?;
     // Before the entries: a writer at work may sign a newer one meanwhile.
     let own = identity::checkpoint(&*disk, &key)?;
-    let mut checks = vec![Check::new(Which::Own, own.clone())];
+    let mut checks = own_checks(&*disk, &key, own.clone())?;
     let kept = options.against.as_deref().map(|text| Checkpoint::verify(text.as_bytes(), &key));
     let kept = kept
         .transpose()
@@ -122,6 +122,18 @@ pub(crate) fn verify_on(
         kept: kept.map(|kept| kept.size),
         torn: torn.is_some(),
     })
+}
+
+/// A ledger against its own checkpoint, and against the newest that was witnessed.
+pub(crate) fn own_checks(
+    disk: &dyn Disk,
+    key: &VerifyingKey,
+    own: Checkpoint,
+) -> Result<Vec<Check>, Damage> {
+    let mut checks = vec![Check::new(Which::Own, own)];
+    let witnessed = identity::witnessed(disk, key)?;
+    checks.extend(witnessed.map(|(_, witnessed)| Check::new(Which::Witnessed, witnessed)));
+    Ok(checks)
 }
 
 fn torn(scan: &mut Scan) -> Result<Option<Damage>, Damage> {

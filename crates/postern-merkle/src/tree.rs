@@ -61,6 +61,19 @@ impl Edge {
         &self.peaks
     }
 
+    /// The root of the complete subtree that begins with that leaf, if one of the peaks does.
+    pub(crate) fn peak_at(&self, start: u64) -> Option<Hash> {
+        let (mut at, mut peaks) = (0, self.peaks.iter());
+        for bit in (0..64).rev().filter(|bit| self.size >> bit & 1 == 1) {
+            let peak = peaks.next()?;
+            if at == start {
+                return Some(*peak);
+            }
+            at += 1 << bit;
+        }
+        None
+    }
+
     /// What [`Self::size`] and [`Self::peaks`] were taken of; `None` if they don't fit together.
     pub fn from_peaks(size: u64, peaks: Vec<Hash>) -> Option<Self> {
         (peaks.len() as u64 == u64::from(size.count_ones())).then_some(Self { size, peaks })

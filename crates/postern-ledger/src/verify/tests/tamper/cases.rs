@@ -3,7 +3,7 @@
 use postern_merkle::Hash;
 
 use super::*;
-use crate::{bytes::Cursor, payload::Head};
+use crate::{bytes::Cursor, payload::Head, witness::WITNESSED};
 
 /// The ledger that all is done to: three batches of two entries, in two segments.
 struct Base {
@@ -140,6 +140,7 @@ pub(super) fn all() -> Vec<Family> {
         forged_checkpoints(),
         old_copies(),
         forks(),
+        witnessed(),
         missing_files(),
         foreign_files(),
     ]
@@ -422,6 +423,34 @@ fn forks() -> Family {
         }
     }
     base.family("a forked history, each half against the other's checkpoint", cases)
+}
+
+/// What was witnessed is changed, or tells that all else was put back or forked.
+fn witnessed() -> Family {
+    let base = base();
+    let genuine = &base.files[CHECKPOINT];
+    let mut cases = Vec::new();
+    for bit in 0..8 * genuine.len() {
+        let mut changed = genuine.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let mut files = base.files.clone();
+        files.insert(WITNESSED.into(), changed);
+        cases.push(Case { files, expected: at("Checkpoint", WITNESSED, 0, None) });
+    }
+    for batches in 0..BATCHES {
+        let mut files = ledger(1, batches, "c");
+        let end = frames(&files).last().cloned().unwrap_or((segment_name(0), 0..HEADER_BYTES));
+        let found = frames(&files).len();
+        files.insert(WITNESSED.into(), genuine.clone());
+        cases.push(Case { files, expected: at("Behind", &end.0, end.1.end, Some(found)) });
+        let disk = SimDisk::holding(&ledger(1, batches, "c"));
+        grow(&disk, batches..BATCHES, "d");
+        let mut files = disk.contents();
+        let (name, end) = frames(&files).last().cloned().unwrap();
+        files.insert(WITNESSED.into(), genuine.clone());
+        cases.push(Case { files, expected: at("Root", &name, end.end, Some(base.entries())) });
+    }
+    base.family("what was witnessed changed, or everything else put back or forked", cases)
 }
 
 fn missing_files() -> Family {
