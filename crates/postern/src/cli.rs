@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use postern_model::Timestamp;
 
+use crate::witnessing::WitnessAt;
+
 /// Guards a PostgreSQL database's customer data against the people who work with it.
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, max_term_width = 100)]
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     /// Checks or shows the ledger.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Looks after ledgers on other machines: cosigns what continues what it saw before.
+    Witness(WitnessArgs),
     /// Says which account leaked records came from, if any.
     Trace(TraceArgs),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
@@ -155,6 +159,8 @@ pub(crate) enum LedgerCommand {
     Prove(ProveArgs),
     /// Checks such a proof; needs nothing but the ledger's key.
     CheckProof(CheckProofArgs),
+    /// Has the newest checkpoint cosigned by witnesses, once; a gateway does so by itself.
+    Cosign(CosignArgs),
     /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles).
     Publish(PublishArgs),
 }
@@ -266,6 +272,35 @@ pub(crate) struct CheckProofArgs {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CosignArgs {
+    /// A witness, as `URL KEY`, instead of those in the configuration; may be given again.
+    #[arg(long, value_name = "WITNESS", value_parser = WitnessAt::parse)]
+    pub(crate) witness: Vec<WitnessAt>,
+    /// How many of them are enough.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "witness")]
+    pub(crate) enough: usize,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WitnessArgs {
+    /// The witness's folder: its key and what it has seen. It is made if need be.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The witness's name in its cosignatures, by convention a URL without scheme.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The address and port to listen on.
+    #[arg(long, default_value = "127.0.0.1:7400")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// A ledger to look after: a copy of its key.pub; may be given again.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) log: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod ledger;
 pub(crate) mod person;
 mod replay;
 mod trace;
+mod witness;
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let config = cli.config.as_path();
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             ui::result(reference::markdown().trim_end())?;
             Ok(Outcome::Yes)
         }
+        Command::Witness(args) => witness::run(args),
         Command::Serve => serve::run(config),
         Command::Trace(args) => trace::run(config, &args),
     }

@@ -14,7 +14,7 @@ pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
         Column, Count, Insert, Policy, Reason, Role, RoleKind, ServerTls, Settings, Strength,
-        Table, Take, Upstream, UpstreamTls,
+        Table, Take, Upstream, UpstreamTls, Witnessing,
     },
 };
 

@@ -117,11 +117,17 @@ pub(crate) struct Suspension {
     pub(crate) since: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LedgerStatus {
     pub(crate) entries: u64,
-    /// Up to which entry a witness has confirmed the history; absent without a witness.
+    /// Up to which entry enough witnesses have confirmed the history; absent without a witness.
     pub(crate) witnessed: Option<u64>,
+    /// Since when there are entries that they have not confirmed.
+    #[serde(default)]
+    pub(crate) unwitnessed_since: Option<String>,
+    /// What kept witnesses from it the last time.
+    #[serde(default)]
+    pub(crate) witness_troubles: Vec<String>,
 }
 
 impl fmt::Display for Status {
@@ -133,11 +139,17 @@ impl fmt::Display for Status {
         }
         writeln!(f, "connected   {connections}")?;
         writeln!(f, "findings    {findings}")?;
-        let witness = match self.ledger.witnessed {
+        let mut witness = match self.ledger.witnessed {
             Some(entry) => format!("witnessed up to {entry}"),
             None => "unwitnessed".to_owned(),
         };
+        if let Some(since) = &self.ledger.unwitnessed_since {
+            witness += &format!(", unwitnessed since {since}");
+        }
         write!(f, "ledger      {} entries, {witness}", self.ledger.entries)?;
+        for trouble in &self.ledger.witness_troubles {
+            write!(f, "\nwitness     {trouble}")?;
+        }
         for Suspension { actor, by, why, since } in &self.suspended {
             write!(f, "\nsuspended   {actor}, since {since} by {by}: {why}")?;
         }

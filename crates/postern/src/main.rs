@@ -15,9 +15,11 @@ mod control;
 mod demo;
 mod events;
 mod files;
+mod http;
 mod init;
 mod serve;
 mod ui;
+mod witnessing;
 
 /// A transaction makes and drops some fifty small things on several threads.
 #[global_allocator]

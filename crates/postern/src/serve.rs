@@ -32,6 +32,7 @@ mod control;
 mod people;
 mod settings;
 mod watching;
+mod witnessed;
 
 /// How long the ledger lets disclosures gather before it syncs: no longer than a sync itself takes.
 const COMMIT_DELAY: Duration = Duration::from_micros(50);
@@ -45,6 +46,7 @@ pub(crate) struct Running {
     watching: thread::JoinHandle<()>,
     entries: mpsc::Sender<watching::Told>,
     _control: control::Listening,
+    _asking: Option<witnessed::Asking>,
     _people: people::Following,
 }
 
@@ -99,9 +101,16 @@ impl Running {
         let watching = thread::Builder::new()
             .name("postern-watch".to_owned())
             .spawn(move || watching.run(&told, &counting))?;
+        let witnessed = witnessed::Progress::default();
+        let asking = witnessed::Asking::start(folder, &settings.witness, witnessed.clone())?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
-            control::Answering::new(handle.clone(), ledger.clone(), counts, history.entries),
+            control::Answering::new(
+                handle.clone(),
+                (ledger.clone(), witnessed.clone()),
+                counts,
+                history.entries,
+            ),
         )?;
         let following = people::Following::start(settings.data.people(), handle.clone())?;
         let version = env!("CARGO_PKG_VERSION");
@@ -115,6 +124,7 @@ impl Running {
             watching,
             entries: sender,
             _control: control,
+            _asking: asking,
             _people: following,
         })
     }

@@ -12,7 +12,7 @@ use postern_ledger::{
 use postern_model::Actor;
 use serde::Serialize;
 
-use self::line::Line;
+use self::{cosign::cosign, line::Line};
 use crate::{
     cli::{LedgerCommand, ProveArgs, ShowArgs, VerifyArgs},
     config,
@@ -21,9 +21,12 @@ use crate::{
 };
 
 mod ask;
+mod cosign;
 mod line;
 mod proof;
 mod recorded;
+
+pub(super) use self::proof::key;
 
 pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outcome> {
     match command {
@@ -32,6 +35,7 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::WhoSaw(args) => ask::who_saw(config, args),
         LedgerCommand::SeenBy(args) => ask::seen_by(config, args),
         LedgerCommand::Prove(args) => prove(config, args),
+        LedgerCommand::Cosign(args) => cosign(config, args),
         LedgerCommand::CheckProof(args) => proof::check(&args),
         LedgerCommand::Publish(args) => proof::publish(&folder(config, args.ledger)?, &args.to),
     }

@@ -16,11 +16,15 @@ use postern_watch::WatchConfig;
 use super::{
     ConfigError, Loaded,
     error::{Problem, Source},
-    file::{DataFile, File, GatewayFile, LimitsFile, PolicyFile, TlsFile, UpstreamFile, WatchFile},
+    file::{
+        DataFile, File, GatewayFile, LimitsFile, PolicyFile, TlsFile, UpstreamFile, WatchFile,
+        WitnessFile,
+    },
     place::Place,
-    settings::{Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch},
+    settings::{Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch, Witnessing},
     units,
 };
+use crate::witnessing::WitnessAt;
 
 mod rules;
 mod writes;
@@ -45,6 +49,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         reasons: checker.reasons(&file.reasons, &file.tables),
         policy: checker.policy(file.policy),
         watch: checker.watch(file.watch),
+        witness: checker.witness(file.witness),
     };
     if checker.problems.is_empty() {
         return Ok(Loaded { settings, warnings: checker.warnings });
@@ -300,6 +305,31 @@ impl Checker<'_> {
             learning_days: file.learning_days,
             decoys: file.decoys.into_iter().map(Subject::new).collect(),
         }
+    }
+
+    fn witness(&mut self, file: WitnessFile) -> Witnessing {
+        let place = Place::section("witness");
+        let mut witnesses = Vec::new();
+        for text in &file.witnesses {
+            match WitnessAt::parse(text) {
+                Ok(witness) => witnesses.push(witness),
+                Err(error) => self.wrong(
+                    &place.key("witnesses"),
+                    format!("`{text}` is not a witness: {error:#}"),
+                    "`postern witness` prints its address and its key when it starts",
+                ),
+            }
+        }
+        let enough = usize::from(file.enough);
+        if enough == 0 || (enough > witnesses.len() && !witnesses.is_empty()) {
+            self.wrong(
+                &place.key("enough"),
+                format!("{enough} of {} witnesses can't be enough", witnesses.len()),
+                "give a number from 1 to that of the witnesses",
+            );
+        }
+        let every = self.duration(&place.key("every"), &file.every);
+        Witnessing { witnesses, enough: enough.max(1), every }
     }
 
     fn kinds(&mut self, place: &Place, kinds: &[String]) {

@@ -30,6 +30,8 @@ pub(crate) struct File {
     pub(crate) policy: PolicyFile,
     #[serde(default)]
     pub(crate) watch: WatchFile,
+    #[serde(default)]
+    pub(crate) witness: WitnessFile,
 }
 
 /// Where clients connect.
@@ -435,5 +437,25 @@ impl Default for WatchFile {
             learning_days: 7,
             decoys: Vec::new(),
         }
+    }
+}
+
+/// Who says that the ledger's history was not rewritten: `postern witness` on other machines, or
+/// any other witness of C2SP tlog-witness. Without one the ledger is "unwitnessed": whoever has its
+/// key could rewrite it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WitnessFile {
+    /// The witnesses, each as its URL, a blank and its key, as `postern witness` prints them.
+    pub(crate) witnesses: Vec<String>,
+    /// How many of them have to have cosigned an entry for it to be witnessed.
+    pub(crate) enough: u16,
+    /// How often they are asked.
+    pub(crate) every: String,
+}
+
+impl Default for WitnessFile {
+    fn default() -> Self {
+        Self { witnesses: Vec::new(), enough: 1, every: "10s".to_owned() }
     }
 }

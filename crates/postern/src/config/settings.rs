@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_model::{FieldClass, Secret, Subject};
 
+use crate::witnessing::WitnessAt;
+
 pub(crate) use super::file::{Count, Insert, RoleKind, TlsFile as UpstreamTls};
 
 /// A configuration that holds together: typed values, absolute paths, every name that is used
@@ -24,6 +26,16 @@ pub(crate) struct Settings {
     pub(crate) reasons: Vec<Reason>,
     pub(crate) policy: Policy,
     pub(crate) watch: Watch,
+    pub(crate) witness: Witnessing,
+}
+
+/// Who is asked to cosign the ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Witnessing {
+    pub(crate) witnesses: Vec<WitnessAt>,
+    /// At least 1.
+    pub(crate) enough: usize,
+    pub(crate) every: Duration,
 }
 
 #[derive(Debug, Clone)]

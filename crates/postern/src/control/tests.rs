@@ -75,7 +75,7 @@ fn a_status_survives_the_wire_and_reads_well() {
             why: "unexplained share".into(),
             since: "2026-01-02T04:00:00Z".into(),
         }],
-        ledger: LedgerStatus { entries: 12, witnessed: None },
+        ledger: LedgerStatus { entries: 12, ..LedgerStatus::default() },
         findings: 1,
         withheld: Some("the disk is full".into()),
     };

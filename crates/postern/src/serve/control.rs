@@ -18,7 +18,7 @@ use postern_gateway::Handle;
 use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::watching::Counts;
+use super::{watching::Counts, witnessed};
 use crate::{
     clock::SystemClock,
     control::{LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, encode},
@@ -34,6 +34,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub(super) struct Answering {
     handle: Handle,
     ledger: Arc<Ledger>,
+    witnessed: witnessed::Progress,
     counts: Counts,
     entries_before: u64,
     since: Timestamp,
@@ -42,11 +43,11 @@ pub(super) struct Answering {
 impl Answering {
     pub(super) fn new(
         handle: Handle,
-        ledger: Arc<Ledger>,
+        (ledger, witnessed): (Arc<Ledger>, witnessed::Progress),
         counts: Counts,
         entries_before: u64,
     ) -> Self {
-        Self { handle, ledger, counts, entries_before, since: SystemClock.now() }
+        Self { handle, ledger, witnessed, counts, entries_before, since: SystemClock.now() }
     }
 
     fn answer(&self, request: Request) -> Reply {
@@ -76,6 +77,23 @@ impl Answering {
         }
     }
 
+    fn ledger_status(&self) -> LedgerStatus {
+        let entries = self.entries_before + self.counts.entries();
+        let witnessed::State { done, troubles } = self.witnessed.state();
+        // Until the first time there is nothing since which it is.
+        let since = done.filter(|done| done.entries < entries).map(|done| match done.seconds {
+            Some(seconds) => i64::try_from(seconds)
+                .map_or(self.since, |seconds| Timestamp(seconds.saturating_mul(1_000_000))),
+            None => self.since,
+        });
+        LedgerStatus {
+            entries,
+            witnessed: done.map(|done| done.entries),
+            unwitnessed_since: since.map(|since| since.to_string()),
+            witness_troubles: troubles,
+        }
+    }
+
     fn status(&self) -> Status {
         let suspended = self.handle.suspended();
         Status {
@@ -93,10 +111,7 @@ impl Answering {
                     since: suspension.since.to_string(),
                 })
                 .collect(),
-            ledger: LedgerStatus {
-                entries: self.entries_before + self.counts.entries(),
-                witnessed: None,
-            },
+            ledger: self.ledger_status(),
             findings: self.counts.findings(),
             withheld: (!self.handle.is_ready())
                 .then(|| "the database server can't be read".to_owned()),

@@ -1,5 +1,6 @@
 use std::{
     fs,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -58,7 +59,7 @@ fn disclosure() -> Draft {
 }
 
 /// A ledger with a few entries, closed in good order.
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let bench = Bench::new().file("postern.toml", GOOD);
     let folder = bench.path("postern-data/ledger");
     let options = Options::new("localhost/postern", Arc::new(Seconds(AtomicI64::new(0)))).small();
@@ -106,6 +107,18 @@ fn a_ledger_is_shown_entry_by_entry() {
     };
     let expected = [(None, None), (None, Some("1201")), (Some("agent13"), None), (None, None)];
     assert_eq!(asked, expected.map(|(actor, subject)| Some(about(actor, subject))));
+}
+
+/// Adds an entry to a ledger that nobody has open.
+pub(crate) fn grow(folder: &Path, why: &str) {
+    let options = Options::new("localhost/postern", Arc::new(Seconds(AtomicI64::new(0)))).small();
+    let ledger = Ledger::open(folder, options, Arc::new(|_| {})).unwrap();
+    let (sent, done) = sync_channel(1);
+    let (actor, by, why) = (Actor::new("agent14"), Actor::new("root"), why.into());
+    let told = Box::new(move |result: Result<u64, _>| sent.send(result.is_ok()).unwrap());
+    ledger.note(Note::Suspended { actor, by, why }, told);
+    assert!(done.recv().unwrap());
+    ledger.close().unwrap();
 }
 
 type AskedAbout = (Option<Actor>, Option<Subject>, Option<Timestamp>, Option<Timestamp>);

@@ -22,3 +22,4 @@ mod served;
 mod support;
 mod trace;
 mod trouble;
+mod witness;

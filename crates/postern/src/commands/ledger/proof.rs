@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A verifier key from a file.
-pub(super) fn key(path: &Path) -> anyhow::Result<VerifyingKey> {
+pub(in crate::commands) fn key(path: &Path) -> anyhow::Result<VerifyingKey> {
     let text = read(path)?;
     VerifyingKey::parse(text.trim_end())
         .with_context(|| format!("`{}` holds no key", path.display()))

@@ -1,0 +1,95 @@
+//! `postern witness`: on another machine, says of ledgers that they continue what it saw before.
+
+use std::{
+    io::{self, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use postern_ledger::{Witness, WitnessReply};
+use postern_model::Clock as _;
+
+use super::ledger::key;
+use crate::{
+    cli::WitnessArgs,
+    clock::SystemClock,
+    http,
+    ui::{self, Outcome},
+};
+
+/// How many may be connected at once; more are turned away.
+const CONNECTIONS_MAX: usize = 64;
+/// How long to wait when no connection could be accepted.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(args: WitnessArgs) -> anyhow::Result<Outcome> {
+    let WitnessArgs { dir, name, listen, log } = args;
+    let logs = log.iter().map(|path| key(path)).collect::<anyhow::Result<_>>()?;
+    let witness = Arc::new(Witness::open(&dir, &name, logs)?);
+    let listener =
+        TcpListener::bind(listen).with_context(|| format!("can't listen on {listen}"))?;
+    ui::result(format!("listening on http://{}", listener.local_addr()?))?;
+    ui::result(format!("key {}", witness.key().to_text()))?;
+    let connected = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            // Out of descriptors, most likely.
+            thread::sleep(ACCEPT_AGAIN_AFTER);
+            continue;
+        };
+        if connected.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
+            connected.fetch_sub(1, Ordering::Relaxed);
+            continue;
+        }
+        let (witness, connected) = (witness.clone(), connected.clone());
+        thread::spawn(move || {
+            // Who hangs up asks again.
+            let _ = serve(stream, &witness);
+            connected.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+    Ok(Outcome::Yes)
+}
+
+fn serve(stream: TcpStream, witness: &Witness) -> io::Result<()> {
+    stream.set_read_timeout(Some(http::PATIENCE))?;
+    stream.set_write_timeout(Some(http::PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    loop {
+        let request = match http::read_request(&mut stream) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let text = http::reply(400, "text/plain; charset=utf-8", &format!("{error}\n"));
+                return stream.get_mut().write_all(text.as_bytes());
+            }
+        };
+        let WitnessReply { status, content_type, body } = answer(&request, witness);
+        stream.get_mut().write_all(http::reply(status, content_type, &body).as_bytes())?;
+        if request.last {
+            return Ok(());
+        }
+    }
+}
+
+fn answer(request: &http::Request, witness: &Witness) -> WitnessReply {
+    let plain = |status, body: &str| WitnessReply {
+        status,
+        content_type: "text/plain; charset=utf-8",
+        body: body.to_owned(),
+    };
+    if !request.path.ends_with("/add-checkpoint") {
+        return plain(404, "only add-checkpoint is here\n");
+    }
+    if request.method != "POST" {
+        return plain(405, "add-checkpoint is posted\n");
+    }
+    let seconds = SystemClock.now().0 / 1_000_000;
+    witness.add_checkpoint(&request.body, u64::try_from(seconds).unwrap_or_default())
+}

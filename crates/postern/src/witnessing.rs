@@ -1,0 +1,79 @@
+//! Having the ledger's checkpoints cosigned by witnesses: one round of asking each of them.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use postern_ledger::{Cosigned, CosignerKey, Cosigning, Quorum};
+
+use crate::http;
+
+/// A witness and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WitnessAt {
+    pub(crate) url: String,
+    pub(crate) key: CosignerKey,
+}
+
+impl WitnessAt {
+    /// Reads `URL KEY`.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        let (url, key) =
+            text.split_once(' ').context("a witness is its URL, a blank and its key")?;
+        http::check_url(url)?;
+        let key = CosignerKey::parse(key).context("that is no witness's key")?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), key })
+    }
+}
+
+/// Who is asked, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Witnesses {
+    urls: Vec<String>,
+    cosigning: Cosigning,
+}
+
+/// How often a witness is asked again because it knows another size.
+const TRIES: usize = 3;
+
+impl Witnesses {
+    pub(crate) fn open(
+        ledger: &Path,
+        witnesses: &[WitnessAt],
+        enough: usize,
+    ) -> anyhow::Result<Self> {
+        let keys = witnesses.iter().map(|witness| witness.key.clone()).collect();
+        let cosigning = Cosigning::open(ledger, Quorum { witnesses: keys, enough })?;
+        Ok(Self { urls: witnesses.iter().map(|witness| witness.url.clone()).collect(), cosigning })
+    }
+
+    pub(crate) fn done(&self) -> Cosigned {
+        self.cosigning.done()
+    }
+
+    /// Asks each witness to cosign the newest checkpoint. Returns what kept any from it.
+    pub(crate) fn round(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut troubles = Vec::new();
+        if !self.cosigning.begin()? {
+            return Ok(troubles);
+        }
+        for witness in 0..self.urls.len() {
+            if let Err(error) = self.ask(witness) {
+                troubles.push(format!("{error:#}"));
+            }
+        }
+        Ok(troubles)
+    }
+
+    fn ask(&mut self, witness: usize) -> anyhow::Result<()> {
+        let url = self.urls.get(witness).cloned().unwrap_or_default();
+        for _ in 0..TRIES {
+            let request = self.cosigning.request(witness)?;
+            let asked = http::post(&format!("{url}/add-checkpoint"), &request);
+            let (status, body) = asked.with_context(|| format!("no witness answers on {url}"))?;
+            if self.cosigning.answer(witness, status, &body)? {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the witness on {url} says another size each time")
+    }
+}

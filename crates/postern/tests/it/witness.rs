@@ -1,0 +1,158 @@
+//! Witnesses as processes of their own, asked by the binary.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use crate::{
+    bench::Bench,
+    ledger,
+    raw::Raw,
+    served::{PATIENCE, Served},
+    support::{MIA, Support},
+};
+
+/// A running `postern witness`; killed when it is dropped.
+struct Running {
+    child: Child,
+    url: String,
+    key: String,
+}
+
+impl Running {
+    fn start(bench: &Bench, number: u8, log: &Path) -> Self {
+        let folder = bench.path(&format!("witness{number}"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_postern"))
+            .arg("witness")
+            .arg("--dir")
+            .arg(folder)
+            .args(["--name", &format!("witness.example/w{number}")])
+            .args(["--listen", "127.0.0.1:0", "--log"])
+            .arg(log)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut after = |start: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(start).unwrap().to_owned()
+        };
+        let (url, key) = (after("listening on "), after("key "));
+        Self { child, url, key }
+    }
+
+    fn option(&self) -> String {
+        format!("{} {}", self.url, self.key)
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Has the ledger cosigned by these witnesses, all of them; what it said and how it ended.
+fn cosign(bench: &Bench, folder: &str, witnesses: &[&Running]) -> (String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.current_dir(bench.path("")).args(["ledger", "cosign", "--ledger", folder]);
+    command.args(["--enough", &witnesses.len().to_string()]);
+    for witness in witnesses {
+        command.args(["--witness", &witness.option()]);
+    }
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (said.concat(), output.status.code())
+}
+
+#[test]
+fn a_forked_ledger_is_cosigned_by_nobody_who_saw_the_other_and_a_killed_witness_remembers() {
+    let bench = ledger::bench();
+    let own = "postern-data/ledger";
+    let key = bench.path(own).join("key.pub");
+    let (one, two) = (Running::start(&bench, 1, &key), Running::start(&bench, 2, &key));
+    let both = [&one, &two];
+    let said = cosign(&bench, own, &both);
+    assert_eq!(said, ("witnessed up to 4 entries\n".to_owned(), Some(0)));
+    copy(&bench.path(own), &bench.path("fork"));
+    // Both grow on; each witness sees one of them.
+    ledger::grow(&bench.path(own), "leaver");
+    ledger::grow(&bench.path("fork"), "another");
+    assert_eq!(cosign(&bench, own, &[&one]).0, "witnessed up to 5 entries\n");
+    assert_eq!(cosign(&bench, "fork", &[&two]).0, "witnessed up to 5 entries\n");
+    one.kill();
+    let one = Running::start(&bench, 1, &key);
+    for (folder, other) in [(own, &two), ("fork", &one)] {
+        let (said, code) = cosign(&bench, folder, &[other]);
+        assert!(said.contains("has seen another history of this ledger"), "{said}");
+        assert_eq!(code, Some(1));
+    }
+    // Put back to what it was, and begun again from there.
+    fs::remove_dir_all(bench.path(own)).unwrap();
+    let old = ledger::bench();
+    let other = Running::start(&bench, 3, &old.path(own).join("key.pub"));
+    copy(&old.path(own), &bench.path("older"));
+    ledger::grow(&old.path(own), "leaver");
+    cosign(&bench, old.path(own).to_str().unwrap(), &[&other]);
+    let (said, code) = cosign(&bench, "older", &[&other]);
+    assert!(said.contains("has seen 5 entries and this ledger has 4"), "{said}");
+    assert_eq!(code, Some(1));
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.join("segments")).unwrap();
+    for name in ["key", "key.pub", "checkpoint", "dictionary.log", "segments/0000000000.seg"] {
+        fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_gateway_has_its_ledger_witnessed_and_says_how_far() {
+    let support = Support::new();
+    let key = support.bench.path("postern-data/ledger/key.pub");
+    let witness = Running::start(&support.bench, 1, &key);
+    let section = |enough: u8| {
+        format!(
+            "[witness]\nwitnesses = [\"{}\"]\nenough = {enough}\nevery = \"50ms\"\n",
+            witness.option()
+        )
+    };
+    support.configure(&(support.configuration("") + &section(2)));
+    let said = support.bench.run("check-config").ended(1);
+    assert!(said.contains("2 of 1 witnesses can't be enough"), "{said}");
+    support.configure(&(support.configuration("") + &section(1)));
+    let served = Served::start(&support.bench);
+    served.wait_until_open(MIA);
+    Raw::connect(served.address, MIA).unwrap();
+    let mut status = String::new();
+    let is_witnessed = || {
+        status = support.bench.run("status --json").yes();
+        let number = |name: &str| {
+            let (_, rest) = status.split_once(&format!("\"{name}\":")).unwrap();
+            rest.split([',', '}']).next().unwrap().to_owned()
+        };
+        number("entries") == number("witnessed")
+    };
+    postern_testkit::wait_until(PATIENCE, "all is witnessed", is_witnessed).unwrap();
+    assert!(status.contains("\"unwitnessed_since\":null,\"witness_troubles\":[]"), "{status}");
+    // Away, it is missed.
+    witness.kill();
+    let mut mia = Raw::connect(served.address, MIA).unwrap();
+    mia.query("SELECT email FROM customers WHERE id = 3").unwrap();
+    let is_missed = || {
+        status = support.bench.run("status").yes();
+        status.contains("unwitnessed since") && status.contains("no witness answers")
+    };
+    postern_testkit::wait_until(PATIENCE, "the witness is missed", is_missed).unwrap();
+    support.bench.run("ledger verify").yes();
+}
