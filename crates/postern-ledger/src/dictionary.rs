@@ -1,6 +1,10 @@
 //! Texts and their numbers: see "Dictionary" in `docs/design/ledger.md`.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    sync::Arc,
+};
 
 use postern_merkle::Hash;
 
@@ -19,7 +23,7 @@ pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
 const ROW_PAYLOAD_MAX: usize = TEXT_BYTES_MAX + 22;
 
 const ROW: u8 = 1;
-pub(crate) const ERASED: u8 = 2;
+const ERASED: u8 = 2;
 
 /// What a row's number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +133,11 @@ impl Dictionary {
         number
     }
 
+    /// A subject's name was erased: should it come again it gets another number.
+    pub(crate) fn forget(&mut self, subject: &str) {
+        self.subjects.remove(subject);
+    }
+
     /// The number of a name that is in the dictionary already.
     pub(crate) fn known_name(&self, name: &str) -> Option<u32> {
         self.names.get(fitting(name)).copied()
@@ -163,6 +172,14 @@ pub(crate) fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
     out.extend_from_slice(&checksum.to_le_bytes());
     out.extend_from_slice(&length);
     out.extend_from_slice(payload);
+}
+
+/// Appends the frame of a row of which only the commitment is kept.
+pub(crate) fn encode_erased(out: &mut Vec<u8>, row: &StoredRow) {
+    let mut payload = vec![ERASED, row.kind as u8];
+    payload.extend_from_slice(&row.number.to_le_bytes());
+    payload.extend_from_slice(&row.commitment);
+    encode_frame(out, &payload);
 }
 
 /// One row as it is on disk.
@@ -269,6 +286,21 @@ impl Rows {
             texts: column(texts),
             ..Self::keeping(Keep::Counts)
         }
+    }
+
+    /// Forgets the names of subjects.
+    pub(crate) fn erase(&mut self, subjects: &BTreeSet<u32>) {
+        for (number, text) in (0..).zip(&mut self.subjects.texts) {
+            if subjects.contains(&number) {
+                *text = None;
+            }
+        }
+    }
+
+    /// Whether a subject's name is there.
+    pub(crate) fn has_name_of(&self, subject: u32) -> bool {
+        let index = usize::try_from(subject).ok();
+        index.and_then(|index| self.subjects.texts.get(index)).is_some_and(Option::is_some)
     }
 
     /// How many there are of each kind: subjects, names, texts.

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt as _, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -27,6 +27,8 @@ pub(crate) trait Disk: Send + Sync {
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Makes creations, renames and removals in a folder durable.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
+    /// Removes what was derived from the dictionary's texts.
+    fn remove_index(&self) -> io::Result<()>;
     /// How much more can be written, by an account without privileges.
     fn free_bytes(&self) -> io::Result<u64>;
     /// Takes the writer's lock; `WouldBlock` if another has it. It lasts as long as the value.
@@ -36,6 +38,12 @@ pub(crate) trait Disk: Send + Sync {
 /// An open file.
 pub(crate) trait DiskFile: Send {
     fn len(&self) -> io::Result<u64>;
+    /// What tells one file from another while both are open.
+    fn identity(&self) -> io::Result<(u64, u64)>;
+    /// Whether another is the same file. What can't be told is not.
+    fn is_same(&self, other: &dyn DiskFile) -> bool {
+        matches!((self.identity(), other.identity()), (Ok(one), Ok(other)) if one == other)
+    }
     /// Reads until the buffer is full or the file ends.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -157,6 +165,13 @@ impl Disk for Folder {
         File::open(self.path(folder))?.sync_all()
     }
 
+    fn remove_index(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(self.path(crate::index::FOLDER)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn free_bytes(&self) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(&self.path)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -174,6 +189,11 @@ impl Disk for Folder {
 impl DiskFile for File {
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        let metadata = self.metadata()?;
+        Ok((metadata.dev(), metadata.ino()))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

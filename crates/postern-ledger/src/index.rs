@@ -44,7 +44,7 @@ mod table;
 mod tests;
 
 /// Where the index is in a ledger's folder.
-const FOLDER: &str = "index";
+pub(crate) const FOLDER: &str = "index";
 
 /// Whose disclosures are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +140,8 @@ impl Index {
         index.load()?;
         match index.catch_up(progress) {
             Err(IndexError::Broken(_)) => index.remake(progress)?,
+            // Where the index says that it stood something else may stand now, after an erasure.
+            Err(IndexError::Damaged(_)) if !index.runs.is_empty() => index.remake(progress)?,
             other => other?,
         }
         Ok(index)

@@ -19,12 +19,13 @@ use std::{
     time::Instant,
 };
 
-use postern_model::Actor;
+use postern_model::{Actor, Subject};
 use rand::RngExt;
 use zeroize::Zeroizing;
 
 use crate::{
-    Coming, CreateError, Draft, Entry, Limit, Note, OpenError, Options, Plan, Receipt, RecordError,
+    Coming, CreateError, Draft, Entry, EraseError, Limit, Note, OpenError, Options, Plan, Receipt,
+    RecordError,
     coming::Gathering,
     dictionary::TEXT_BYTES_MAX,
     disk::{Disk, Folder},
@@ -42,6 +43,9 @@ pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
 pub type NoteDone = Box<dyn FnOnce(Result<u64, RecordError>) + Send>;
 /// The same for a question; gets the limit that leaves no room, if there is one.
 pub type AskDone = Box<dyn FnOnce(Result<Answer, RecordError>) + Send>;
+
+/// The same for an erasure; gets the sequence of its entry.
+pub type EraseDone = Box<dyn FnOnce(Result<u64, EraseError>) + Send>;
 
 /// A ledger that is open for writing. Shared between threads behind an `Arc`.
 pub struct Ledger {
@@ -67,15 +71,25 @@ struct Question {
     done: AskDone,
 }
 
+/// Whose name is to be taken away.
+struct Erasure {
+    subject: Subject,
+    by: Actor,
+    why: Arc<str>,
+    done: EraseDone,
+}
+
 enum Message {
     Request(Request),
     Question(Question),
+    Erasure(Erasure),
 }
 
 #[derive(Default)]
 struct Batch {
     requests: Vec<Request>,
     questions: Vec<Question>,
+    erasures: Vec<Erasure>,
     bytes: u64,
 }
 
@@ -159,6 +173,12 @@ impl Ledger {
         self.send(Message::Request(Request { work, room, done: Done::Note(done) }));
     }
 
+    /// Takes a customer's name away, so that the ledger names nobody where it named them; every
+    /// proof holds. `done` is told when that, and the entry that says so, are on stable storage.
+    pub fn erase(&self, subject: Subject, by: Actor, why: Arc<str>, done: EraseDone) {
+        self.send(Message::Erasure(Erasure { subject, by, why, done }));
+    }
+
     /// Whether the limits leave an actor room for a statement like this, should each of its
     /// searches find nobody. Nothing is recorded or charged; all that was handed in before is
     /// counted.
@@ -224,6 +244,7 @@ impl Message {
         match self {
             Self::Request(request) => request.done.refuse(error),
             Self::Question(question) => (question.done)(Err(error)),
+            Self::Erasure(erasure) => (erasure.done)(Err(error.into())),
         }
     }
 }
@@ -236,6 +257,7 @@ impl Batch {
                 self.requests.push(request);
             }
             Message::Question(question) => self.questions.push(question),
+            Message::Erasure(erasure) => self.erasures.push(erasure),
         }
     }
 
@@ -247,7 +269,7 @@ impl Batch {
     }
 
     fn len(&self) -> usize {
-        self.requests.len() + self.questions.len()
+        self.requests.len() + self.questions.len() + self.erasures.len()
     }
 
     fn is_full(&self) -> bool {
@@ -291,11 +313,16 @@ fn write(
         };
         match first {
             Ok(first) => {
-                let Batch { requests, questions, .. } = gather(first, requests, &mut gathering);
+                let Batch { requests, questions, erasures, .. } =
+                    gather(first, requests, &mut gathering);
                 if !requests.is_empty() {
                     commit(&mut sequencer, requests, hook);
                     unsigned_since.get_or_insert_with(Instant::now);
                 }
+                if !erasures.is_empty() {
+                    unsigned_since.get_or_insert_with(Instant::now);
+                }
+                erasures.into_iter().for_each(|erasure| erase(&mut sequencer, erasure, hook));
                 for Question { actor, limits, plan, done } in questions {
                     done(sequencer.answer(&actor, &limits, plan));
                 }
@@ -311,6 +338,17 @@ fn write(
                 Ok(()) | Err(_) => None,
             };
         }
+    }
+}
+
+fn erase(sequencer: &mut Sequencer, erasure: Erasure, hook: &Hook) {
+    let Erasure { subject, by, why, done } = erasure;
+    match sequencer.erase(&subject, &by, &why) {
+        Ok(Recorded { entry, .. }) => {
+            done(Ok(entry.sequence));
+            hook(vec![entry]);
+        }
+        Err(error) => done(Err(error)),
     }
 }
 

@@ -18,6 +18,7 @@ mod dictionary;
 mod disk;
 mod draft;
 mod entry;
+mod erase;
 mod frame;
 mod identity;
 mod index;
@@ -49,9 +50,10 @@ pub use self::{
         Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Plan, Receipt, RecordError, Touch,
     },
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
+    erase::EraseError,
     identity::origin,
     index::{About, Broken, Index, IndexError, Question, Seen, answer_from_log},
-    ledger::{AskDone, Hook, Ledger, NoteDone, RecordDone},
+    ledger::{AskDone, EraseDone, Hook, Ledger, NoteDone, RecordDone},
     options::Options,
     prove::{CheckError, ProveError, Proved, check_proof, prove},
     publish::{PublishError, Published, publish},

@@ -109,6 +109,8 @@ impl Head {
 pub(crate) struct Decoded {
     pub(crate) entry: Entry,
     pub(crate) charges: Option<Charges>,
+    /// The subject whose name the entry says was erased.
+    pub(crate) erased: Option<u32>,
 }
 
 /// What a disclosure counts in its actor's budgets, by numbers.
@@ -134,7 +136,7 @@ pub(crate) fn decode(
     rows: &impl Texts,
 ) -> Result<Decoded, DecodeError> {
     let kind = head.open.kind;
-    let mut decoder = Decoder { cursor: body, rows, account: head.open.account };
+    let mut decoder = Decoder { cursor: body, rows, account: head.open.account, erased: None };
     let (body, charges) = if kind == DISCLOSED {
         let (disclosed, charges) = decoder.disclosed()?;
         (Body::Disclosed(disclosed), Some(charges))
@@ -145,8 +147,9 @@ pub(crate) fn decode(
     if let Account::Shown(Some(_)) = decoder.account {
         return Err(DecodeError::Unknown);
     }
+    let erased = decoder.erased;
     decoder.cursor.end()?;
-    Ok(Decoded { entry: Entry { sequence: head.sequence, time: head.time, body }, charges })
+    Ok(Decoded { erased, entry: Entry { sequence: head.sequence, time: head.time, body }, charges })
 }
 
 /// What kind of entry it is, in words.
@@ -178,6 +181,7 @@ struct Decoder<'a, T> {
     rows: &'a T,
     /// What the head shows and the body has not taken yet.
     account: Account,
+    erased: Option<u32>,
 }
 
 impl<T: Texts> Decoder<'_, T> {

@@ -1,6 +1,8 @@
 //! Making a ledger and opening one: see "Opening" in `docs/design/ledger.md`.
 
 use std::{
+    any::Any,
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,6 +15,7 @@ use crate::{
     budget::Budgets,
     dictionary::{Dictionary, Rows, Salts},
     disk::{Disk, DiskFile, read_from, remove_if_there, zero},
+    erase::{UNFINISHED, write_without},
     frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId, encode_dictionary_header, segment_name},
     identity::{self, CHECKPOINT, KEY, KEY_PUB},
     leaf::SegmentSecret,
@@ -113,18 +116,7 @@ pub(crate) fn open_on(
     options: Options,
     salts: Salts,
 ) -> Result<Sequencer, OpenError> {
-    let folder = disk.path("");
-    let found = disk.open_read(KEY_PUB);
-    if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        return Err(OpenError::NotThere { folder });
-    }
-    let lock = disk.lock().map_err(|error| {
-        if error.kind() == io::ErrorKind::WouldBlock {
-            OpenError::Locked { folder }
-        } else {
-            OpenError::Io(error)
-        }
-    })?;
+    let lock = lock(&*disk)?;
     let verifying = identity::verifying_key(&*disk)?;
     if verifying.name() != options.origin {
         let (found, expected) = (verifying.name().to_owned(), options.origin);
@@ -140,9 +132,11 @@ pub(crate) fn open_on(
     let mut budgets = Budgets::new(options.horizon);
     let mut scan = Scan::open(disk.clone(), id, Rows::default())?;
     let mut settled = scan.position();
+    let mut erased = BTreeSet::new();
     checks.iter_mut().for_each(|check| check.look(scan.edge()));
     while let Some((decoded, _)) = scan.next()? {
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
+        erased.extend(decoded.erased);
         if let Some(charges) = decoded.charges {
             budgets.replay(&charges, decoded.entry.time);
         }
@@ -158,9 +152,15 @@ pub(crate) fn open_on(
     let (secret, salt) = (SegmentSecret::new(&seed), scan.segment_salt());
     let (ordinal, offset) = (end.segment, end.offset);
     let segment = Segment { file, id, secret, ordinal, salt, offset, length };
-    let rows = settle_dictionary(&*disk, settled, end)?;
+    let mut rows = settle_dictionary(&*disk, settled, end)?;
     let last = scan.time();
-    let (edge, texts) = scan.into_parts();
+    let (edge, mut texts) = scan.into_parts();
+    // What was recorded as erased and is there still: the crash came between.
+    erased.retain(|&subject| texts.has_name_of(subject));
+    if !erased.is_empty() {
+        rows = write_without(&*disk, id, &erased)?.put_in_place(&*disk)?;
+        texts.erase(&erased);
+    }
     let dictionary = Dictionary::new(texts, salts);
     let poison = None;
     Ok(Sequencer {
@@ -179,9 +179,26 @@ pub(crate) fn open_on(
     })
 }
 
+/// Takes the writer's lock of a ledger that is there.
+fn lock(disk: &dyn Disk) -> Result<Box<dyn Any + Send>, OpenError> {
+    let folder = disk.path("");
+    let found = disk.open_read(KEY_PUB);
+    if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Err(OpenError::NotThere { folder });
+    }
+    disk.lock().map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            OpenError::Locked { folder }
+        } else {
+            OpenError::Io(error)
+        }
+    })
+}
+
 fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
     remove_if_there(disk, &format!("{CHECKPOINT}.tmp"))?;
     remove_if_there(disk, &format!("{WITNESSED}.tmp"))?;
+    remove_if_there(disk, UNFINISHED)?;
     for name in disk.list("segments")?.iter().filter(|name| name.ends_with(".tmp")) {
         disk.remove(&format!("segments/{name}"))?;
     }

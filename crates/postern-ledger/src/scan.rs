@@ -18,14 +18,13 @@ use crate::{
     identity::{damage_at, unreadable},
     leaf::{self, EntrySalt, Leaf, SegmentSalt},
     payload::{self, Account, Decoded, Head},
-    scan::{
-        ahead::{Ahead, Framed, Loaded, load},
-        rows::RowsFile,
-    },
+    scan::ahead::{Ahead, Framed, Loaded, load},
 };
 
 mod ahead;
 mod rows;
+
+pub(crate) use self::rows::RowsFile;
 
 /// Where the pass stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +110,8 @@ impl Scan {
     fn begin(disk: Arc<dyn Disk>, id: LedgerId, rows: Rows, mark: Mark) -> Result<Self, Damage> {
         let Mark { position: Position { segment, offset, dictionary }, .. } = mark;
         let segments = count_segments(&*disk)?;
-        let rows_file = RowsFile::open(&*disk, id, dictionary)?;
+        let taken = mark.rows.iter().map(|&count| u64::from(count)).sum();
+        let rows_file = RowsFile::open(&*disk, id, dictionary, taken)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut ahead = Ahead::start(&disk, segment..segments, offset);
         let loaded = || load(&*disk, segment, offset);
@@ -347,7 +347,7 @@ impl Scan {
         let mut commitments = Vec::new();
         for _ in 0..head.rows {
             let offset = self.rows_file.offset;
-            let row = self.rows_file.next();
+            let row = self.rows_file.next(&*self.disk);
             let row = row.map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
             if let (Some(brought), Some(row)) = (&mut self.brought, &row) {
                 brought.push((row.clone(), offset));

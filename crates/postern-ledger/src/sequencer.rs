@@ -139,7 +139,7 @@ impl Sequencer {
 
     /// After an error that leaves it open what is on disk, nothing is written again: a second
     /// sync may succeed although the kernel has dropped the data of the first.
-    fn poisoned(&mut self, error: io::Error) -> RecordError {
+    pub(crate) fn poisoned(&mut self, error: io::Error) -> RecordError {
         let source = Arc::new(error);
         tracing::error!(error = %source, "writing the ledger failed, nothing more is disclosed");
         self.poison = Some(source.clone());

@@ -301,6 +301,10 @@ impl Disk for SimDisk {
         Ok(names.map(|name| name.rsplit('/').next().unwrap_or(name).to_owned()).collect())
     }
 
+    fn remove_index(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         let mut state = self.state();
         state.atomic_step()?;
@@ -335,6 +339,10 @@ struct OpenFile {
 }
 
 impl DiskFile for OpenFile {
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        Ok((0, self.file as u64))
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.state().files[self.file].cached.len() as u64)
     }

@@ -147,7 +147,7 @@ pub(super) fn seen_in(
     let decoded = Head::decode(&mut cursor).and_then(|head| payload::decode(&head, cursor, &names));
     let failed = names.failed.take();
     let decoded = decoded.map_err(|_| failed.unwrap_or(IndexError::Broken(Broken)))?;
-    let Decoded { entry, charges: Some(Charges { actor, subjects, .. }) } = decoded else {
+    let Decoded { entry, charges: Some(Charges { actor, subjects, .. }), .. } = decoded else {
         return Err(Broken.into());
     };
     let Body::Disclosed(disclosed) = entry.body else { return Err(Broken.into()) };

@@ -197,7 +197,11 @@ impl<T: Texts> Decoder<'_, T> {
                 since: self.bound(i64::MIN)?,
                 until: self.bound(i64::MAX)?,
             },
-            15 => Note::Erased { by: self.acting()?, subject: self.subject()?, why: self.text()? },
+            15 => Note::Erased {
+                by: self.acting()?,
+                subject: self.erased_subject()?,
+                why: self.text()?,
+            },
             _ => return Err(DecodeError::Unknown),
         })
     }
@@ -207,9 +211,10 @@ impl<T: Texts> Decoder<'_, T> {
         Ok((time != none).then_some(Timestamp(time)))
     }
 
-    fn subject(&mut self) -> Result<Subject, DecodeError> {
-        let number = self.cursor.varint()?;
-        Ok(Subject::new(self.lookup(Kind::Subject, number)?))
+    fn erased_subject(&mut self) -> Result<Subject, DecodeError> {
+        let number = self.cursor.varint_u32()?;
+        self.erased = Some(number);
+        Ok(Subject::new(self.rows.text(Kind::Subject, number)?))
     }
 
     fn found(&mut self) -> Result<Found, DecodeError> {

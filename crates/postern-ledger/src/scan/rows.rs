@@ -11,10 +11,12 @@ use crate::{
 };
 
 /// The dictionary's file, read row by row.
-pub(super) struct RowsFile {
+pub(crate) struct RowsFile {
     file: Box<dyn DiskFile>,
     /// The byte of the file that the next row starts at.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
+    /// How many rows stand before that byte.
+    taken: u64,
     /// What was read ahead, and how much of it is used up.
     ahead: Vec<u8>,
     used: usize,
@@ -24,8 +26,13 @@ pub(super) struct RowsFile {
 const READ_AHEAD_BYTES: usize = 256 << 10;
 
 impl RowsFile {
-    /// Opens the file to be read from that byte on, where a row begins.
-    pub(super) fn open(disk: &dyn Disk, id: LedgerId, offset: u64) -> Result<Self, Damage> {
+    /// Opens the file to be read from that byte on, before which so many rows stand.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        id: LedgerId,
+        offset: u64,
+        taken: u64,
+    ) -> Result<Self, Damage> {
         let mut header = [0; HEADER_BYTES];
         let open = || {
             let file = disk.open_read(DICTIONARY_NAME)?;
@@ -36,11 +43,11 @@ impl RowsFile {
         let file = open().map_err(|error| unreadable(disk, DICTIONARY_NAME, error))?;
         frame::decode_dictionary_header(&header, id)
             .map_err(|why| damage_at(disk, DICTIONARY_NAME, DamageKind::Header(why)))?;
-        Ok(Self { file, offset, ahead: Vec::new(), used: 0 })
+        Ok(Self { file, offset, taken, ahead: Vec::new(), used: 0 })
     }
 
     /// The next row; `None` if what follows is no row.
-    pub(super) fn next(&mut self) -> io::Result<Option<StoredRow>> {
+    pub(crate) fn next(&mut self, disk: &dyn Disk) -> io::Result<Option<StoredRow>> {
         let ahead = self.ahead.get(self.used..).unwrap_or_default();
         let mut row = dictionary::decode_frame(ahead);
         if row.is_none() {
@@ -48,11 +55,40 @@ impl RowsFile {
             self.read_ahead()?;
             row = dictionary::decode_frame(&self.ahead);
         }
-        Ok(row.map(|(row, length)| {
-            self.used += length;
-            self.offset += length as u64;
-            row
-        }))
+        if row.is_none() && self.find_again(disk)? {
+            row = dictionary::decode_frame(&self.ahead);
+        }
+        Ok(row.map(|(row, length)| self.take(row, length)))
+    }
+
+    fn take(&mut self, row: StoredRow, length: usize) -> StoredRow {
+        self.used += length;
+        self.offset += length as u64;
+        self.taken += 1;
+        row
+    }
+
+    /// Looks for the place in the file that has the name now: a writer may have erased a row since
+    /// this one was opened, and writes to another file from then on. False if it is not another.
+    fn find_again(&mut self, disk: &dyn Disk) -> io::Result<bool> {
+        let file = disk.open_read(DICTIONARY_NAME)?;
+        if file.is_same(&*self.file) {
+            return Ok(false);
+        }
+        let taken = self.taken;
+        (self.file, self.offset, self.taken) = (file, HEADER_BYTES as u64, 0);
+        self.read_ahead()?;
+        while self.taken < taken {
+            let mut row = dictionary::decode_frame(self.ahead.get(self.used..).unwrap_or_default());
+            if row.is_none() {
+                self.read_ahead()?;
+                row = dictionary::decode_frame(&self.ahead);
+            }
+            let Some((row, length)) = row else { return Ok(false) };
+            self.take(row, length);
+        }
+        self.read_ahead()?;
+        Ok(true)
     }
 
     fn read_ahead(&mut self) -> io::Result<()> {
@@ -64,7 +100,7 @@ impl RowsFile {
     }
 
     /// Whether anything but zeros follows.
-    pub(super) fn has_more(&mut self) -> io::Result<bool> {
+    pub(crate) fn has_more(&mut self) -> io::Result<bool> {
         let mut offset = self.offset;
         let mut bytes = vec![0; READ_AHEAD_BYTES];
         loop {

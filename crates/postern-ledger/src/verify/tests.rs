@@ -208,10 +208,7 @@ fn erase(dictionary: &[u8], erased: &str) -> Vec<u8> {
         let (frame, behind) = rest.split_at(length);
         rest = behind;
         if row.text.as_deref() == Some(erased) {
-            let mut payload = vec![dictionary::ERASED, row.kind as u8];
-            payload.extend_from_slice(&row.number.to_le_bytes());
-            payload.extend_from_slice(&row.commitment);
-            dictionary::encode_frame(&mut new, &payload);
+            dictionary::encode_erased(&mut new, &row);
         } else {
             new.extend_from_slice(frame);
         }
