@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Suspend(SuspendArgs),
     /// Lets a suspended account in again.
     Resume(ResumeArgs),
+    /// Takes a customer's name out of the ledger; what was recorded and all proofs stay.
+    Erase(EraseArgs),
     /// Says how the running gateway is doing.
     Status(JsonArgs),
     /// Checks or shows the ledger.
@@ -134,6 +136,15 @@ pub(crate) struct SuspendArgs {
     /// The account.
     pub(crate) actor: String,
     /// Why; it is recorded.
+    #[arg(long)]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    /// The customer, by the key that the ledger has.
+    pub(crate) subject: String,
+    /// Why; it is recorded, so it must not name the customer.
     #[arg(long)]
     pub(crate) why: String,
 }

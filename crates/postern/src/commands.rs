@@ -12,6 +12,8 @@ mod explain_policy;
 mod gateway;
 mod ledger;
 pub(crate) mod person;
+
+pub(crate) use self::ledger::erase_by as erase;
 mod replay;
 mod trace;
 mod witness;
@@ -27,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Replay(args) => replay::run(config, &args),
         Command::Suspend(args) => gateway::suspend(config, args),
         Command::Resume(args) => gateway::resume(config, args),
+        Command::Erase(args) => ledger::erase(config, args),
         Command::Status(args) => gateway::status(config, &args),
         Command::ExplainPolicy(args) => explain_policy::run(config, &args),
         Command::ConfigReference => {

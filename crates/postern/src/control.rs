@@ -34,6 +34,8 @@ pub(crate) enum Request {
     Resume { actor: String, by: String },
     /// How are you?
     Status {},
+    /// Take the customer's name out of the ledger.
+    Erase { subject: String, by: String, why: String },
     /// Put into the ledger what a person asks it.
     Record(Asked),
 }

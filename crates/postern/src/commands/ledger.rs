@@ -22,11 +22,13 @@ use crate::{
 
 mod ask;
 mod cosign;
+mod erase;
 mod line;
 mod proof;
 mod recorded;
 
-pub(super) use self::proof::key;
+pub(crate) use self::erase::run as erase_by;
+pub(super) use self::{erase::erase, proof::key};
 
 pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outcome> {
     match command {

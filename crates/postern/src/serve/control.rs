@@ -70,6 +70,12 @@ impl Answering {
                 }
             }
             Request::Status {} => Reply::Status(self.status()),
+            Request::Erase { subject, by, why } => {
+                match crate::commands::erase(&self.ledger, &subject, &by, &why) {
+                    Ok(entry) => Reply::Recorded { entry },
+                    Err(error) => Reply::Refused { why: chain(&error) },
+                }
+            }
             Request::Record(asked) => match super::note(&self.ledger, asked.into()) {
                 Ok(entry) => Reply::Recorded { entry },
                 Err(error) => Reply::Refused { why: format!("{error:#}") },
@@ -117,6 +123,12 @@ impl Answering {
                 .then(|| "the database server can't be read".to_owned()),
         }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The socket, removed when this is dropped.

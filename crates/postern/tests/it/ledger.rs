@@ -311,6 +311,31 @@ fn a_ledger_is_published_as_tiles() {
 }
 
 #[test]
+fn a_customer_who_is_erased_is_gone_and_everything_still_holds() {
+    let bench = bench();
+    fs::copy(bench.path("postern-data/ledger/checkpoint"), bench.path("before")).unwrap();
+    bench.run("ledger who-saw 1201").yes();
+    let said = bench.run("erase 1201 --why customer-1201-wrote").ended(1);
+    assert!(said.contains("names the customer"), "{said}");
+    insta::assert_snapshot!(bench.run("erase 1201 --why by-letter").yes(), @"1201 is erased from the ledger, by entry 5");
+    insta::assert_snapshot!(bench.run("erase 1201 --why by-letter").ended(1), @"error: the ledger has no customer `1201`");
+    for file in
+        ["postern-data/ledger/dictionary.log", "postern-data/ledger/segments/0000000000.seg"]
+    {
+        let bytes = fs::read(bench.path(file)).unwrap();
+        assert!(!bytes.windows(4).any(|part| part == b"1201"), "{file}");
+    }
+    assert_eq!(bench.run("ledger who-saw 1201").yes(), "");
+    let said = bench.run("ledger seen-by agent01").yes();
+    assert!(said.contains("customer erased 0, clear email"), "{said}");
+    let said = bench.run("ledger verify --against before").yes();
+    assert!(said.contains("covers the first 4 and agrees"), "{said}");
+    // A proof that was made before still is one, and so is one that is made now.
+    bench.run("ledger prove 2 --out entry.tlog-proof").yes();
+    bench.run("ledger check-proof entry.tlog-proof --key postern-data/ledger/key.pub").yes();
+}
+
+#[test]
 fn a_running_gateway_records_the_question_and_the_answer_is_up_to_date() {
     let support = Support::new();
     let served = Served::start(&support.bench);
@@ -325,8 +350,15 @@ fn a_running_gateway_records_the_question_and_the_answer_is_up_to_date() {
     }
     let said = support.bench.run("ledger seen-by mia").yes();
     assert!(said.contains("customer 3") && said.contains("customer 5"), "{said}");
+    // It erases, too, and goes on recording.
+    support.bench.run("erase 3 --why by-letter").yes();
+    support.bench.run("erase 3 --why by-letter").ended(1);
+    assert_eq!(mia.query("SELECT email FROM customers WHERE id = 3").unwrap().rows.len(), 1);
+    let said = support.bench.run("ledger who-saw 3").yes();
+    assert_eq!(said.lines().count(), 1, "the one since then: {said}");
     let ledger = support.bench.path("postern-data/ledger");
     let entries: Vec<Entry> = Reader::open(&ledger).unwrap().map(Result::unwrap).collect();
     let is_question = |entry: &&Entry| matches!(entry.body, Body::Noted(Note::Asked { .. }));
-    assert_eq!(entries.iter().filter(is_question).count(), 3);
+    assert_eq!(entries.iter().filter(is_question).count(), 4);
+    support.bench.run("ledger verify").yes();
 }
