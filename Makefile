@@ -3,7 +3,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
-.PHONY: ledger-tests ledger-crashes integration
+.PHONY: ledger-tests ledger-crashes ledger-faults integration
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -54,6 +54,11 @@ ledger-tests: ## Tamper with a small ledger in every way; writes docs/ledger-tes
 N ?= 1000000
 ledger-crashes: ## Crash the ledger on a simulated disk N=1000000 times; writes the same
 	POSTERN_CRASHES=$(N) cargo test --release --locked --package postern-ledger --lib crashes
+
+ledger-faults: ## Kill real programs and fail their system calls with strace; writes the same
+	cargo build --release --locked --package postern
+	cargo build --release --locked --package postern-ledger --example writer
+	@scripts/ledger-faults $(ARGS)
 
 bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
 	@scripts/setup bench

@@ -1,8 +1,8 @@
 //! How a running gateway is told what to do: a Unix socket in the data folder, one JSON object a
 //! line, a request and its reply.
 //!
-//! Whoever can write to the socket can suspend and resume; it has the folder's owner only. An
-//! attacker who can is that owner, who can as well stop the gateway; what they can't do is hide
+//! Whoever can write to the socket can suspend, resume and erase; it has the folder's owner only.
+//! An attacker who can is that owner, who can as well stop the gateway; what they can't do is hide
 //! it: every order becomes an entry of the ledger.
 
 use std::{

@@ -1,0 +1,135 @@
+//! A program that records without end and says what it has a receipt for, to be killed by
+//! `scripts/ledger-faults`: `writer LEDGER [STATEMENTS]`, or `writer LEDGER --read`, which says
+//! what is recorded. What it says of each statement is its id, on a line.
+
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+use std::{
+    error::Error,
+    io::Write as _,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use postern_ledger::{
+    Body, Draft, DraftLeaf, DraftRow, Entry, Ledger, Options, Reader, RecordError, Touch,
+};
+use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp};
+
+const ORIGIN: &str = "faults.example/ledger";
+/// How many record at once.
+const THREADS: u64 = 8;
+
+/// A microsecond passes with every look: what is tested has nothing to do with the time of day.
+#[derive(Debug, Default)]
+struct Ticks(AtomicU64);
+
+impl Clock for Ticks {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.fetch_add(1, Ordering::Relaxed).cast_signed())
+    }
+}
+
+fn options() -> Options {
+    Options {
+        checkpoint_interval: Duration::from_millis(3),
+        // Small, so that new segments and longer dictionaries come often.
+        segment_bytes: 16 << 10,
+        dictionary_step_bytes: 4 << 10,
+        ..Options::new(ORIGIN, Arc::new(Ticks::default())).small()
+    }
+}
+
+/// A statement whose id is its connection's number; each shows somebody new.
+fn draft(id: u64) -> Draft {
+    let reason = Some(Reason { name: "assigned_ticket".into(), grade: Grade::Strong });
+    let subject = Subject::new(format!("customer {id}"));
+    Draft {
+        actor: Actor::new(format!("agent{}", id % 5)),
+        connection: id,
+        hold: 1,
+        fingerprint: StatementFingerprint(id),
+        statement: "SELECT name FROM customers WHERE id = $1".into(),
+        leaves: vec![DraftLeaf {
+            relation: "public.customers".into(),
+            clear: vec!["name".into()],
+            shown: Vec::new(),
+            masked: Vec::new(),
+        }],
+        rows: vec![DraftRow { touches: vec![Touch { leaf: 0, subject, reason }] }],
+        lookups: Vec::new(),
+        claimed: None,
+        limits: Arc::new([]),
+        refused: None,
+        done: false,
+    }
+}
+
+fn record(ledger: &Ledger, id: u64) -> Result<(), RecordError> {
+    let (sender, receiver) = mpsc::channel();
+    let done = Box::new(move |receipt: Result<_, RecordError>| {
+        // Nobody listens any more once this program ends.
+        let _ = sender.send(receipt.map(drop));
+    });
+    ledger.record(draft(id), done);
+    receiver.recv().unwrap_or(Err(RecordError::Closed))
+}
+
+/// The ids of what is recorded.
+fn recorded(folder: &Path) -> Result<Vec<u64>, Box<dyn Error>> {
+    let mut ids = Vec::new();
+    for entry in Reader::open(folder)? {
+        if let Entry { body: Body::Disclosed(disclosed), .. } = entry? {
+            ids.push(disclosed.connection);
+        }
+    }
+    Ok(ids)
+}
+
+/// Records ids from the first that is free on; the first error of a thread ends it.
+fn write(folder: &Path, statements: u64) -> Result<(), Box<dyn Error>> {
+    if !folder.exists() {
+        Ledger::create(folder, &options())?;
+    }
+    let free = recorded(folder)?.into_iter().max().map_or(0, |last| last + 1);
+    let ledger = Ledger::open(folder, options(), Arc::new(|_| {}))?;
+    println!("open");
+    let next = AtomicU64::new(free);
+    let end = free.saturating_add(statements);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let id = next.fetch_add(1, Ordering::Relaxed);
+                    if id >= end || record(&ledger, id).is_err() {
+                        return;
+                    }
+                    // One write, behind the receipt, as a row goes to a client.
+                    println!("{id}");
+                }
+            });
+        }
+    });
+    Ok(ledger.close()?)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("the ledger's folder is missing")?;
+    match arguments.next().as_deref() {
+        Some("--read") => {
+            let mut out = std::io::stdout().lock();
+            let ids = recorded(Path::new(&folder))?;
+            Ok(ids.into_iter().try_for_each(|id| writeln!(out, "{id}"))?)
+        }
+        statements => {
+            let statements = statements.map_or(Ok(u64::MAX), str::parse)?;
+            write(Path::new(&folder), statements)
+        }
+    }
+}
