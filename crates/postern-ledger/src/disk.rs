@@ -85,14 +85,23 @@ pub(crate) fn zero(file: &mut dyn DiskFile, from: u64, to: u64) -> io::Result<()
 
 /// Puts `bytes` under `name` so that after a crash either the old or the new content is there.
 pub(crate) fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = format!("{name}.tmp");
-    remove_if_there(disk, &unfinished)?;
-    let mut file = disk.create(&unfinished)?;
+    replace_by(disk, name, &format!("{name}.tmp"), bytes)
+}
+
+/// The same where another process may do so at the same time, under another name until it is whole.
+pub(crate) fn replace_by(
+    disk: &dyn Disk,
+    name: &str,
+    unfinished: &str,
+    bytes: &[u8],
+) -> io::Result<()> {
+    remove_if_there(disk, unfinished)?;
+    let mut file = disk.create(unfinished)?;
     // A crash up to here leaves a `.tmp` file, which opening removes.
     file.write_at(bytes, 0)?;
     file.sync()?;
     // Only what is on stable storage gets the name.
-    disk.rename(&unfinished, name)?;
+    disk.rename(unfinished, name)?;
     disk.sync_folder("")
 }
 

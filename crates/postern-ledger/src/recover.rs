@@ -197,8 +197,11 @@ fn lock(disk: &dyn Disk) -> Result<Box<dyn Any + Send>, OpenError> {
 
 fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
     remove_if_there(disk, &format!("{CHECKPOINT}.tmp"))?;
-    remove_if_there(disk, &format!("{WITNESSED}.tmp"))?;
     remove_if_there(disk, UNFINISHED)?;
+    let of_witnessed = |name: &&String| name.starts_with(WITNESSED) && name.ends_with(".tmp");
+    for name in disk.list("")?.iter().filter(of_witnessed) {
+        remove_if_there(disk, name)?;
+    }
     for name in disk.list("segments")?.iter().filter(|name| name.ends_with(".tmp")) {
         disk.remove(&format!("segments/{name}"))?;
     }

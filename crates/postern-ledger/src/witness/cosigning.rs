@@ -8,7 +8,7 @@ use postern_merkle::{Checkpoint, ConsistencyBuilder, CosignerKey, VerifyingKey};
 use super::read_if_there;
 use crate::{
     Damage, Which,
-    disk::{Disk, Folder, replace},
+    disk::{Disk, Folder, replace_by},
     frame::LedgerId,
     identity,
     scan::{Mark, Scan},
@@ -245,7 +245,9 @@ impl Cosigning {
         let lines = self.lines.iter().flatten();
         let note = lines.fold(self.text.clone(), |note, line| note + line);
         let Some(seconds) = self.quorum.is_met_by(&note) else { return Ok(()) };
-        replace(&*self.disk, WITNESSED, note.as_bytes())?;
+        // A gateway and somebody by hand may have it cosigned at the same time.
+        let unfinished = format!("{WITNESSED}.{}.tmp", std::process::id());
+        replace_by(&*self.disk, WITNESSED, &unfinished, note.as_bytes())?;
         let entries = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
         self.done = Cosigned { entries, seconds: Some(seconds) };
         Ok(())
