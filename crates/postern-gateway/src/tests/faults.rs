@@ -35,6 +35,8 @@ fn between() -> (Meddler, World) {
     let meddler = Meddler::new();
     let world = World::start_as(&[], |settings| {
         meddler.stand_before(&mut settings.upstream.host);
+        // What is altered is an answer to the client, not to the gateway's own DISCARD ALL.
+        settings.limits.spare_max = 0;
         settings.workers = 1;
     });
     (meddler, world)
