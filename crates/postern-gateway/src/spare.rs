@@ -148,6 +148,7 @@ async fn reset(server: &mut Connected, message_bytes_max: usize) -> Result<(), C
     encode::query(&mut out, "DISCARD ALL")?;
     server.stream.write_all(&out).await?;
     let reader = FrameReader::new(message_bytes_max);
+    let mut is_done = false;
     loop {
         let frame =
             upstream::frame::<ConnectError>(&mut server.stream, &mut server.buffer, &reader)
@@ -159,13 +160,14 @@ async fn reset(server: &mut Connected, message_bytes_max: usize) -> Result<(), C
                 value.clone_into(known);
             }
         } else if let Backend::ReadyForQuery(TransactionStatus::Idle) = message {
-            let is_all = server.buffer.is_empty();
+            // One that was said before is no answer to this.
+            let is_all = is_done && server.buffer.is_empty();
             return if is_all { Ok(()) } else { Err(ConnectError::Unexpected) };
+        } else if let Backend::CommandComplete("DISCARD ALL") = message {
+            is_done = true;
         } else if !matches!(
             message,
-            Backend::CommandComplete("DISCARD ALL")
-                | Backend::NoticeResponse(_)
-                | Backend::NotificationResponse { .. }
+            Backend::NoticeResponse(_) | Backend::NotificationResponse { .. }
         ) {
             return Err(ConnectError::Unexpected);
         }

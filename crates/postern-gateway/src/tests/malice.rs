@@ -62,6 +62,8 @@ impl Between {
         let meddler = Meddler::new();
         let world = World::start_as(&[], |settings| {
             meddler.stand_before(&mut settings.upstream.host);
+            // What is altered is an answer to the client, not to the gateway's own DISCARD ALL.
+            settings.limits.spare_max = 0;
         });
         Self { world, meddler }
     }
@@ -329,4 +331,36 @@ async fn a_moment_that_is_never_told_keeps_nothing_from_being_proven() {
         drop(ana);
         between.world.wait_until("its end", |world| world.handle().sessions().is_empty()).await;
     }
+}
+
+/// A ReadyForQuery that is none of its answer's must not pass for it: what comes then would be the
+/// next session's.
+#[tokio::test]
+async fn a_connection_that_is_not_made_as_new_is_not_used_again() {
+    watch_for_panics();
+    let meddler = Meddler::new();
+    let world = World::start_as(&[], |settings| {
+        meddler.stand_before(&mut settings.upstream.host);
+        settings.workers = 1;
+    });
+    for (tag, with) in [
+        (b'C', Vec::new()),
+        (b'C', message(b'C', b"SELECT 1\0")),
+        (b'C', message(b'E', b"SERROR\0C25001\0MName 2\0\0")),
+        (b'Z', message(b'Z', b"T")),
+        (b'Z', [message(b'Z', b"I"), message(b'Z', b"I")].concat()),
+    ] {
+        let mut ana = world.raw("ana").await;
+        let pid = ana.query("SELECT pg_backend_pid()").await.rows[0][0].clone();
+        meddler.alter(Alter::next(tag, &with));
+        drop(ana);
+        world.wait_until("the answer to DISCARD ALL", |_| meddler.has_altered()).await;
+        let is_gone = |world: &World| {
+            let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+            world.postgres.psql_in("support", &sql).unwrap().trim() == "0"
+        };
+        world.wait_until("the end of its process", is_gone).await;
+        assert_eq!(world.handle().spares(), 0);
+    }
+    assert_no_panic();
 }
