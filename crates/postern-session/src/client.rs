@@ -197,9 +197,10 @@ impl Session {
         let Parse { types, .. } = message;
         let sql = parse.sql.into();
         let judge = view.judge.identity().clone();
+        let guarded = plan.is_guarded();
         let prepared = Prepared { upstream, sql, plan, judge, parameters, types, resolved };
         self.statements.insert(name.to_owned(), prepared);
-        self.expected.push_back(Expect::Parse { name: name.to_owned() });
+        self.expected.push_back(Expect::Parse { name: name.to_owned(), guarded });
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use crate::{
 pub(crate) enum Expect {
     Parse {
         name: String,
+        guarded: bool,
     },
     Bind {
         portal: String,
@@ -131,6 +132,11 @@ impl Expect {
         // evaluates what the planner folds.
         self.runs().any(|run| run.portal.plan.is_guarded())
             || self.plan().is_some_and(|plan| plan.is_guarded())
-            || matches!(self, Self::Bind { guarded: true, .. } | Self::Own { guarded: true, .. })
+            || matches!(
+                self,
+                Self::Parse { guarded: true, .. }
+                    | Self::Bind { guarded: true, .. }
+                    | Self::Own { guarded: true, .. }
+            )
     }
 }

@@ -52,10 +52,6 @@ impl Session {
                 alike = alike_code(run, fields);
                 missing = self.tell_failure(run, fields);
             }
-            if let Expect::Parse { name } = failed {
-                let prepared = self.statements.get(name);
-                guarded |= prepared.is_some_and(|prepared| prepared.plan.is_guarded());
-            }
         }
         self.filling.take_if(|held| held.withhold());
         if self.skipping {
@@ -136,7 +132,7 @@ impl Session {
     /// sure to be the server's is nobody's.
     fn undo(&mut self, expect: Expect) {
         match expect {
-            Expect::Parse { name } => {
+            Expect::Parse { name, .. } => {
                 self.statements.remove(&name);
             }
             Expect::Bind { portal, .. } => {

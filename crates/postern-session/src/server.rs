@@ -249,18 +249,23 @@ impl Session {
     /// The execution is over: the rest of its rows goes for recording, and its lookups are told
     /// even where no row came.
     fn finish_rows(&mut self, effects: &mut Vec<Effect>) -> Result<Run, Unexpected> {
-        let mut run = match self.expected.front_mut() {
-            Some(Expect::Simple(runs)) => runs.pop_front().ok_or(Unexpected)?,
-            Some(Expect::Execute(_)) => match self.expected.pop_front() {
-                Some(Expect::Execute(run)) => run,
-                Some(_) | None => return Err(Unexpected),
-            },
-            Some(_) | None => return Err(Unexpected),
-        };
+        let mut run = self.take_run()?;
         self.tell_misses(&run);
         self.tell_asked(&mut run);
         self.flush(effects);
         Ok(run)
+    }
+
+    /// The execution that the server is answering is over.
+    fn take_run(&mut self) -> Result<Run, Unexpected> {
+        match self.expected.front_mut() {
+            Some(Expect::Simple(runs)) => runs.pop_front().ok_or(Unexpected),
+            Some(Expect::Execute(_)) => match self.expected.pop_front() {
+                Some(Expect::Execute(run)) => Ok(run),
+                Some(_) | None => Err(Unexpected),
+            },
+            Some(_) | None => Err(Unexpected),
+        }
     }
 
     pub(crate) fn tell_misses(&mut self, run: &Run) {
@@ -320,7 +325,7 @@ impl Session {
     /// The server has sent a row that is longer than a message may be, so that the connection ends:
     /// somebody was found.
     pub fn found_too_long(&mut self) {
-        let Some(run) = self.running() else { return };
+        let Ok(mut run) = self.take_run() else { return };
         let plan = run.portal.plan.clone();
         let Some(plan) = plan.guarded() else { return };
         let told = run.tell_lookups(plan, true);
@@ -330,6 +335,8 @@ impl Session {
             held.hold.lookups = told;
             self.untold.push(held.hold);
         }
+        self.tell_misses(&run);
+        self.tell_asked(&mut run);
         self.tell_failed(plan, "54000");
     }
 
