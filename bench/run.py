@@ -16,7 +16,7 @@ import report
 import servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODES = ["simple", "extended", "prepared"]
+MODES = ["simple", "extended", "prepared", "connect"]
 TARGETS = ["direct", "pgbouncer", "unprotected", "postern", "cold"]
 
 

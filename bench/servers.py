@@ -212,14 +212,16 @@ def client_socket():
 class PgBouncer(Proxy):
     """pgbouncer in session mode, which keeps prepared statements working as Postern does."""
 
+    password = "a client's password"
+
     def launch(self):
-        (self.folder / "users.txt").write_text(f'"{self.user}" ""\n')
+        (self.folder / "users.txt").write_text(f'"{self.user}" "{self.password}"\n')
         (self.folder / "pgbouncer.ini").write_text(
             "[databases]\n"
             f"{DATABASE} = host=127.0.0.1 port={self.postgres.port}\n"
             "[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            f"auth_type = trust\nauth_file = {self.folder}/users.txt\n"
+            f"auth_type = scram-sha-256\nauth_file = {self.folder}/users.txt\n"
             "pool_mode = session\nmax_client_conn = 200\ndefault_pool_size = 64\n"
             "log_connections = 0\nlog_disconnections = 0\n")
         self.start([*self.unprivileged(), self.binary(), str(self.folder / "pgbouncer.ini")])
