@@ -14,6 +14,7 @@ mod plan;
 pub mod score;
 mod staff;
 mod stage;
+mod style;
 mod work;
 mod world;
 
@@ -21,6 +22,6 @@ pub use self::{
     attack::Attack,
     chance::Chance,
     log::Seen,
-    plan::{Kind, Plan, Trouble},
+    plan::{Kind, Plan, Style, Trouble},
     world::World,
 };
