@@ -151,6 +151,10 @@ fn a_grade_that_the_source_states_is_believed() {
 #[test]
 fn a_claimed_ticket_is_judged_by_whose_it_is() {
     let mut world = world();
+    // Without this, nothing tells who opens tickets here.
+    let other =
+        Ticket { ticket: "o".into(), ..ticket(0, TicketEvent::Opened, Some("customer"), None) };
+    world.observe(&Event::Ticket(Ticket { subject: None, ..other }));
     let unlinked = Ticket { subject: None, ..ticket(0, TicketEvent::Opened, None, Some("a")) };
     world.observe(&Event::Ticket(unlinked));
     let claimed = Access { ticket: Some("t".into()), ..access(1, "a") };
