@@ -241,3 +241,51 @@ impl Account {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manner(class: Class, listing: bool) -> Manner {
+        let mut manner = Manner::default();
+        for _ in 0..MANNER_DAYS {
+            (0..5).for_each(|_| manner.see(class));
+            manner.day(listing);
+        }
+        manner
+    }
+
+    #[test]
+    fn who_works_in_another_manner_is_compared_with_others_of_that_manner() {
+        let usual = manner(Class::Strong, false).kind();
+        let all = [
+            manner(Class::Bare, false).kind(),
+            manner(Class::Past, false).kind(),
+            manner(Class::Approved, false).kind(),
+            manner(Class::Strong, true).kind(),
+        ];
+        for (place, kind) in all.iter().enumerate() {
+            assert_ne!(*kind, usual);
+            assert!(!all[..place].contains(kind));
+        }
+    }
+
+    #[test]
+    fn a_manner_that_is_settled_does_not_change() {
+        let mut manner = manner(Class::Strong, false);
+        let before = manner.kind();
+        (0..500).for_each(|_| manner.see(Class::Bare));
+        manner.day(true);
+        assert_eq!(manner.kind(), before);
+        assert!(manner.is_settled());
+    }
+
+    #[test]
+    fn two_accounts_share_customers_from_the_second_time_on() {
+        let mut account = Account::new();
+        assert!(!account.shares_with(3));
+        assert!(account.shares_with(3));
+        (10..30).for_each(|other| assert!(!account.shares_with(other)));
+        assert!(!account.shares_with(3));
+    }
+}

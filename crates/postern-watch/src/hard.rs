@@ -25,7 +25,7 @@ const CERTAIN: f64 = 1e9;
 const PART: f64 = 8.0;
 /// Account-days, in those that an alert is allowed for, that one was read in before all that is
 /// known.
-const BEFORE: f64 = 10.0;
+const BEFORE: f64 = 24.0;
 /// A list of more than this many customers is no opening of any of them.
 const OPENED: usize = 3;
 /// Hours after which a last day is over, whatever the feed calls its end.

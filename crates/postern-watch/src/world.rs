@@ -292,3 +292,20 @@ pub(crate) fn shown(access: &Access) -> Shown {
         AccessDecision::Allow | AccessDecision::Stop => Shown::Masked,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_several_use_is_strange_to_nobody() {
+        let mut world = World::new(std::time::Duration::ZERO);
+        assert!(!world.is_common(NONE, 1));
+        assert!(!world.is_common(7, 1));
+        assert!(!world.is_common(7, 2));
+        assert!(!world.is_common(7, 1), "the owner and a thief are two");
+        assert!(world.is_common(7, 3));
+        assert!(world.is_common(7, 1));
+        assert!(!world.is_common(8, 1));
+    }
+}
