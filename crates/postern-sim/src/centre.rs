@@ -10,6 +10,7 @@
 mod attack;
 mod chance;
 mod log;
+mod plain;
 mod plan;
 pub mod score;
 mod staff;
@@ -22,6 +23,7 @@ pub use self::{
     attack::Attack,
     chance::Chance,
     log::Seen,
+    plain::{Plain, findings as plain_findings},
     plan::{Kind, Plan, Style, Trouble},
     world::World,
 };

@@ -21,8 +21,8 @@ const SIZE_WEIGHT: f64 = 6.0;
 const NOTICE: f64 = 4.0;
 /// The part of the budget that is aimed at where the bar is measured.
 const AIM: f64 = 0.7;
-/// Alerts this far above the bar would have come with a higher one, too, so that they count for less
-/// where the bar is raised: where several steal, the others must not be safe.
+/// Alerts this far above the bar would have come with a higher one, too, so that they count for
+/// less where the bar is raised: where several steal, the others must not be safe.
 const CLEAR: f64 = 30.0;
 const CLEAR_COUNTS: f64 = 0.3;
 /// The measured bar is at least this part of the promised one.

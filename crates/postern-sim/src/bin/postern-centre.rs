@@ -9,9 +9,12 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use postern_model::Finding;
-use postern_sim::centre::{
-    Kind, Plan, Style, Trouble, World,
-    score::{self, Outcome, Score},
+use postern_sim::{
+    centre::{
+        Kind, Plan, Style, Trouble, World, plain_findings,
+        score::{self, Outcome, Score},
+    },
+    plot,
 };
 use postern_watch::{Watch, WatchConfig};
 
@@ -75,6 +78,9 @@ struct BenchArgs {
     /// In these styles, with commas, or in `all` of them, one after the other.
     #[arg(long, default_value = "usual")]
     style: String,
+    /// Compares with plain methods, and writes plots into this folder.
+    #[arg(long)]
+    compare: Option<PathBuf>,
     /// Prints every false alert and every attack that was missed.
     #[arg(long)]
     list: bool,
@@ -131,6 +137,7 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let kind = args.kind.as_deref().map(kind).transpose()?;
     let styles = styles(&args.style)?;
     let mut all = Vec::new();
+    let mut plain: Plains = BTreeMap::new();
     for style in &styles {
         let mut runs = Vec::new();
         for seed in args.seed..args.seed + args.seeds {
@@ -140,13 +147,16 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
                 if let Some(kind) = kind {
                     plan.attacks = vec![kind; ALIKE.min(plan.attacks.len())];
                 }
-                runs.push(run(&plan, args)?);
+                runs.push(run(&plan, args, &mut plain)?);
             }
         }
         if styles.len() > 1 {
             line(&mut stdout().lock(), style.as_str(), &runs)?;
         }
         all.append(&mut runs);
+    }
+    if let Some(folder) = &args.compare {
+        compare(folder, &all, &plain)?;
     }
     let mut out = stdout().lock();
     let configured: Vec<Score> =
@@ -164,11 +174,68 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What plain methods found in each world.
+type Plains = BTreeMap<&'static str, Vec<(World, Vec<Finding>)>>;
+
+/// Budgets at which methods are compared.
+const BUDGETS: [f64; 7] = [0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
+const COLOURS: [&str; 5] = ["#1f4e9c", "#c0392b", "#27853b", "#8e44ad", "#b9770e"];
+
+/// Compares the detectors with plain methods, each with thresholds that are chosen afterwards.
+fn compare(
+    folder: &std::path::Path,
+    ours: &[(World, Vec<Finding>)],
+    plain: &Plains,
+) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    let methods = std::iter::once(("Postern", ours));
+    let methods = methods.chain(plain.iter().map(|(name, runs)| (*name, runs.as_slice())));
+    let (mut recalls, mut losses) = (Vec::new(), Vec::new());
+    for ((name, runs), colour) in methods.zip(COLOURS) {
+        let (mut recall, mut lost) = (Vec::new(), Vec::new());
+        for budget in BUDGETS {
+            let bar = score::threshold(runs, budget);
+            let scores: Vec<Score> =
+                runs.iter().map(|(world, f)| Score::of(world, f, |f| f.score >= bar)).collect();
+            let in_time =
+                score::share(&scores, |o| detectable(o).map(|found| found && o.in_time)).0;
+            let outcomes = scores.iter().flat_map(|score| &score.outcomes);
+            let told: Vec<&Outcome> = outcomes.filter(|o| detectable(o).is_some()).collect();
+            let median = score::quantile(told.iter().map(|o| o.lost).collect(), 0.5);
+            let found = score::share(&scores, detectable).0;
+            writeln!(
+                out,
+                "{name:<18} at {budget:<4}: {found:.2} / {in_time:.2}, median lost {median}"
+            )?;
+            recall.push((budget, in_time));
+            lost.push((budget, median as f64));
+        }
+        recalls.push((name.to_owned(), colour, recall));
+        losses.push((name.to_owned(), colour, lost));
+    }
+    fs::create_dir_all(folder)?;
+    let budget = "false alerts per 100 people and day";
+    for (file, up, lines) in [
+        ("detection-recall.svg", "share of attacks found in time", recalls),
+        ("detection-lost.svg", "records lost, median", losses),
+    ] {
+        fs::write(folder.join(file), plot::lines(budget, up, &lines))?;
+    }
+    Ok(())
+}
+
 /// Makes a world and runs the detectors over it.
-fn run(plan: &Plan, args: &BenchArgs) -> anyhow::Result<(World, Vec<Finding>)> {
+fn run(plan: &Plan, args: &BenchArgs, plain: &mut Plains) -> anyhow::Result<(World, Vec<Finding>)> {
     let config =
         WatchConfig { alerts_per_100_agents_per_day: args.budget, ..WatchConfig::default() };
     let mut world = World::make(plan);
+    if args.compare.is_some() {
+        let found = plain_findings(&world.events);
+        let bare = World { events: Vec::new(), ..world.clone() };
+        for (method, findings) in found {
+            plain.entry(method.as_str()).or_default().push((bare.clone(), findings));
+        }
+    }
     let mut watch = Watch::new(&config);
     let mut findings: Vec<Finding> = Vec::new();
     for seen in std::mem::take(&mut world.events) {
