@@ -10,10 +10,12 @@
 mod attack;
 mod chance;
 mod log;
+mod plain;
 mod plan;
 pub mod score;
 mod staff;
 mod stage;
+mod style;
 mod work;
 mod world;
 
@@ -21,6 +23,7 @@ pub use self::{
     attack::Attack,
     chance::Chance,
     log::Seen,
-    plan::{Kind, Plan, Trouble},
+    plain::{Plain, findings as plain_findings},
+    plan::{Kind, Plan, Style, Trouble},
     world::World,
 };

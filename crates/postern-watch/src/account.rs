@@ -7,6 +7,7 @@ use postern_model::Timestamp;
 use crate::{
     amount::{Sizes, Volume},
     names::NONE,
+    reasons::Class,
     share::Track,
     signals,
     tail::Rise,
@@ -17,6 +18,8 @@ use crate::{
 const KEPT: usize = 100;
 /// Devices that are told apart.
 const DEVICES: usize = 24;
+/// Accounts that are remembered for having looked at the same customers.
+const PARTNERS: usize = 8;
 /// How long a device is new.
 const NEW: i64 = 3;
 
@@ -29,8 +32,73 @@ pub(crate) struct Mark {
     pub(crate) signals: u32,
 }
 
+/// Days, and customers opened alone, from which an account's manner is taken.
+const MANNER_DAYS: u32 = 5;
+const MANNER_TRIALS: u32 = 20;
+/// Shares from which on something is the account's task.
+const TASK: f64 = 0.25;
+const LISTING: f64 = 0.3;
+
+/// What kind of work an account does, by its first days: feeds often tell no roles, or roles that
+/// are used for more than one task. It is settled once, so that nobody drifts into a group for
+/// which it is usual to have no reasons.
+#[derive(Debug, Default)]
+pub(crate) struct Manner {
+    days: u32,
+    list_days: u32,
+    trials: u32,
+    unexplained: u32,
+    untraced: u32,
+    approved: u32,
+    settled: Option<u8>,
+}
+
+impl Manner {
+    pub(crate) fn see(&mut self, class: Class) {
+        if self.settled.is_none() {
+            self.trials += 1;
+            self.unexplained += u32::from(class >= Class::Colleague);
+            self.untraced += u32::from(class >= Class::Archive);
+            self.approved += u32::from(class == Class::Approved);
+        }
+    }
+
+    /// A day has ended.
+    pub(crate) fn day(&mut self, listing: bool) {
+        self.days += 1;
+        self.list_days += u32::from(listing);
+        let part = |count: u32, of: u32| f64::from(count) / f64::from(of.max(1));
+        if self.settled.is_some() || self.days < MANNER_DAYS {
+            return;
+        }
+        if part(self.list_days, self.days) >= LISTING {
+            self.settled = Some(1);
+        } else if self.trials >= MANNER_TRIALS {
+            let untraced = part(self.untraced, self.trials) >= TASK;
+            let unexplained = part(self.unexplained, self.trials) >= TASK;
+            let approved = part(self.approved, self.trials) >= TASK;
+            self.settled = Some(match (approved, untraced, unexplained) {
+                (true, ..) => 2,
+                (_, true, _) => 3,
+                (_, _, true) => 4,
+                _ => 0,
+            });
+        }
+    }
+
+    /// Whether it is known, or won't be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.is_some() || self.days >= 3 * MANNER_DAYS
+    }
+
+    pub(crate) fn kind(&self) -> u8 {
+        self.settled.unwrap_or(0)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Account {
+    pub(crate) manner: Manner,
     /// The peers: role and whether it is new.
     pub(crate) group: usize,
     pub(crate) team: u32,
@@ -65,11 +133,13 @@ pub(crate) struct Account {
     pub(crate) device: u32,
     numbers: [u64; 8],
     next: usize,
+    partners: [u32; PARTNERS],
 }
 
 impl Account {
     pub(crate) fn new() -> Self {
         Self {
+            manner: Manner::default(),
             group: usize::MAX,
             team: NONE,
             day: i64::MIN,
@@ -95,6 +165,7 @@ impl Account {
             device: NONE,
             numbers: [0; 8],
             next: 0,
+            partners: [NONE; PARTNERS],
         }
     }
 
@@ -147,6 +218,19 @@ impl Account {
         beside
     }
 
+    /// Whether the other account, which has looked at the same customer, is one with which that has
+    /// happened lately: chance brings together everybody, and rarely the same two.
+    pub(crate) fn shares_with(&mut self, other: u32) -> bool {
+        if other == NONE {
+            return false;
+        }
+        let again = self.partners.contains(&other);
+        self.partners.rotate_right(1);
+        let [latest, ..] = &mut self.partners;
+        *latest = other;
+        again
+    }
+
     /// Learns at which hours of the day it was used.
     pub(crate) fn learn_hours(&mut self, suspected: bool) {
         for (hour, today) in self.hours.iter_mut().zip(&mut self.hours_today) {
@@ -155,5 +239,53 @@ impl Account {
             }
             *today = 0.0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manner(class: Class, listing: bool) -> Manner {
+        let mut manner = Manner::default();
+        for _ in 0..MANNER_DAYS {
+            (0..5).for_each(|_| manner.see(class));
+            manner.day(listing);
+        }
+        manner
+    }
+
+    #[test]
+    fn who_works_in_another_manner_is_compared_with_others_of_that_manner() {
+        let usual = manner(Class::Strong, false).kind();
+        let all = [
+            manner(Class::Bare, false).kind(),
+            manner(Class::Past, false).kind(),
+            manner(Class::Approved, false).kind(),
+            manner(Class::Strong, true).kind(),
+        ];
+        for (place, kind) in all.iter().enumerate() {
+            assert_ne!(*kind, usual);
+            assert!(!all[..place].contains(kind));
+        }
+    }
+
+    #[test]
+    fn a_manner_that_is_settled_does_not_change() {
+        let mut manner = manner(Class::Strong, false);
+        let before = manner.kind();
+        (0..500).for_each(|_| manner.see(Class::Bare));
+        manner.day(true);
+        assert_eq!(manner.kind(), before);
+        assert!(manner.is_settled());
+    }
+
+    #[test]
+    fn two_accounts_share_customers_from_the_second_time_on() {
+        let mut account = Account::new();
+        assert!(!account.shares_with(3));
+        assert!(account.shares_with(3));
+        (10..30).for_each(|other| assert!(!account.shares_with(other)));
+        assert!(!account.shares_with(3));
     }
 }

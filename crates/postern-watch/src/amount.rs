@@ -18,6 +18,8 @@ const RISES: [f64; 3] = [1.0, 2.0, 3.0];
 const FROZEN_DAYS: u32 = 10;
 /// Doublings that are told apart.
 const SIZES: usize = 24;
+/// Doublings of the smallest amount that is a list.
+const SMALL: usize = 4;
 /// How fast the chance of a size falls beyond those seen, as the exponent of a power law.
 const POWER: f64 = 1.3;
 
@@ -97,19 +99,27 @@ impl Sizes {
         }
     }
 
-    /// The chance of a day with so much, at most.
+    /// The chance of a day with so much: how often the highest amount was reached that was reached
+    /// a few times, or that of a small list, and how much more this is.
     pub(crate) fn chance(&self, amount: usize) -> f64 {
         let log = (amount.max(1) as f64).log2();
         let (mut above, mut level) = (0.0, 0);
         for (place, count) in self.counts.iter().enumerate().rev() {
             above += f64::from(*count);
             level = place;
-            if above >= 3.0 && place <= doublings(amount) {
+            if place <= doublings(amount) && (above >= 3.0 || place <= SMALL) {
                 break;
             }
         }
-        let share = (above.min(f64::from(self.days)) + 1.0) / (f64::from(self.days) + 2.0);
+        let share = (above + 1.0) / (f64::from(self.days) + 2.0);
         share * (-POWER * (log - level as f64).max(0.0)).exp2()
+    }
+
+    /// The share of days with half as much or more.
+    pub(crate) fn share(&self, amount: usize) -> f64 {
+        let from = doublings(amount).saturating_sub(1);
+        let above: f32 = self.counts.iter().skip(from).sum();
+        f64::from(above / self.days.max(1.0))
     }
 }
 
@@ -149,5 +159,7 @@ mod tests {
         assert!(sizes.chance(600) < 1e-2);
         assert!(sizes.chance(100_000) < sizes.chance(600));
         assert_eq!(Sizes::default().chance(0), 0.5);
+        assert!((sizes.share(40) - 0.1).abs() < 1e-6);
+        assert_eq!(sizes.share(100), 0.0);
     }
 }

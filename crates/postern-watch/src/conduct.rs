@@ -15,12 +15,12 @@ use crate::{
     WatchConfig,
     account::{Account, Mark},
     names::{Map, NONE},
-    peers::{Group, Teams, todays},
+    peers::{Group, Teams},
     reasons::{Class, Reason},
-    share::{Setting, Track, weight},
+    share::{Learning, Setting, Track, weight},
     signals::{ALL, Trial, UNEXPLAINED},
     tail::Tail,
-    usual::Count,
+    usual::{Count, Load},
     verdict::{STREAMS, Verdict},
     world::{Shown, World, shown},
 };
@@ -36,6 +36,8 @@ const TRIALS_PER_STATEMENT: usize = 5;
 const LIST: usize = 20;
 /// Days in which somebody is new.
 const NEW: i64 = 14;
+/// Days until as much is known of closed tickets as ever will be.
+const BEGINNING: i64 = 21;
 /// Days from one look at a customer to another's that make them the same case.
 const SAME_CASE: i64 = 30;
 
@@ -78,7 +80,7 @@ pub(crate) struct Conduct {
     verdict: Verdict,
     accounts: Vec<Account>,
     groups: Vec<Group>,
-    group_of: Map<(u32, bool), usize>,
+    group_of: Map<(u32, bool, u8), usize>,
     teams: Teams,
     tails: Vec<Tail>,
     asked: VecDeque<Asked>,
@@ -147,10 +149,11 @@ impl Conduct {
     ) -> bool {
         let device = access.device.as_deref().or(access.client_addr.as_deref());
         let device = device.map_or(NONE, |device| world.words.number(device));
+        let common = world.is_common(device, actor);
         let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
         let before = account.device;
         let odd_hour = account.odd_hour(access.ts);
-        let strange_device = account.strange_device(device, seen.day());
+        let strange_device = account.strange_device(device, seen.day()) && !common;
         let member = world.member(actor);
         let calling = before != device && world.reasons.on_call(actor, access.ts);
         let elsewhere = calling || member.is_some_and(|member| member.absent);
@@ -222,6 +225,15 @@ impl Conduct {
                 group.see(seen.day());
             }
         }
+        if facts.direct {
+            account.manner.see(reason.class);
+        }
+        let strays = world.customer(subject).map_or([(NONE, i64::MIN); 2], |known| known.strays);
+        let lately = |(_, day): &(u32, i64)| seen.day().saturating_sub(*day) <= SAME_CASE;
+        let others = strays.into_iter().filter(|(other, _)| *other != actor).filter(lately);
+        let mut shared = false;
+        others.for_each(|(other, _)| shared |= account.shares_with(other));
+        let facts = Trial { shared, ..facts };
         let trial = about(facts, (actor, subject), seen, world);
         let marked = self.put(actor, seen, (id, subject), &trial);
         if trial.direct && reason.class >= Class::Archive {
@@ -276,17 +288,23 @@ impl Conduct {
         for (place, ((track, peers), on)) in tracks.enumerate() {
             let Some(signal) = ALL.get(place).filter(|_| *on) else { continue };
             let Some(one) = (signal.trial)(trial) else { continue };
-            let own = track.today();
-            let mut today = todays(*peers.today(day), own);
-            if account.team != NONE && one {
-                today = today.max(teams.share(team, place, own));
-            }
-            track.step(one, Setting { today, least: signal.least, weight });
+            let (own, mean) = (track.today(), track.mean());
             let count = Count { ones: f64::from(u8::from(one)), trials: 1.0 };
-            peers.today(day).add(count);
-            if account.team != NONE {
-                teams.add(team, place, count);
+            let role = peers.today(day);
+            let mut setting = Setting {
+                role: role.without(own),
+                team: Load::default(),
+                least: signal.least,
+                weight,
+            };
+            role.add(count, mean);
+            if account.team != NONE
+                && let Some(team) = teams.today(team, place)
+            {
+                setting.team = team.without(own);
+                team.add(count, mean);
             }
+            track.step(one, setting);
             yes |= u32::from(one) << place;
         }
         if yes != 0 {
@@ -300,7 +318,7 @@ impl Conduct {
         let Some(account) = self.accounts.get_mut(actor as usize) else { return };
         account.listed += many;
         let Some(group) = self.groups.get(account.group) else { return };
-        let own = account.sizes.chance(account.listed);
+        let own = account.sizes.share(account.listed);
         let peers = group.sizes.chance(account.listed);
         account.size_evidence = (1.0 / own.max(peers)).clamp(1.0, 1e9);
     }
@@ -337,9 +355,11 @@ impl Conduct {
         }
         let Some(member) = world.member(actor) else { return };
         let hired = member.hired.map_or(i64::MIN / 2, Timestamp::day);
-        let fresh = day - hired < NEW && self.first.is_some_and(|first| hired > first);
+        let known = self.first.is_some_and(|first| hired > first);
+        let fresh = day - hired < NEW && known;
+        let manner = account.manner.kind();
         let groups = &mut self.groups;
-        let group = *self.group_of.entry((member.role, fresh)).or_insert_with(|| {
+        let group = *self.group_of.entry((member.role, fresh, manner)).or_insert_with(|| {
             groups.push(Group::new(STREAMS));
             groups.len() - 1
         });
@@ -374,11 +394,17 @@ impl Conduct {
     /// Ends the account's last day.
     fn end(&mut self, actor: u32, now: i64) {
         let learning = self.learning(now);
+        let begins = self.first.is_none_or(|first| now < first + BEGINNING);
         let Self { accounts, groups, tails, verdict, .. } = self;
         let Some(account) = accounts.get_mut(actor as usize) else { return };
         let Some(group) = groups.get_mut(account.group) else { return };
-        let suspected = verdict.suspected(account, now) && !learning;
+        let suspected = verdict.suspected(account, account.day) && !learning;
         let frozen = if learning { f64::INFINITY } else { verdict.frozen };
+        let how = match (suspected, begins) {
+            (true, _) => Learning::Suspected,
+            (_, true) => Learning::Beginning,
+            _ => Learning::Usual,
+        };
         verdict.budget.account_day();
         let seen = account.known.len() as f64;
         let usual = account.volume.usual().unwrap_or(0.0);
@@ -386,17 +412,21 @@ impl Conduct {
         let load = group.load(account.day, (counted, usual));
         account.volume.day(account.unexplained, load, frozen);
         account.learn_hours(suspected);
+        account.manner.day(account.listed >= LIST);
         if !learning && !verdict.lately(account, now) {
             verdict.learn(account, (group, tails));
         }
         for (track, peers) in account.tracks.iter_mut().zip(&mut group.peers) {
-            track.new_day(peers, suspected, frozen);
+            track.new_day(peers, how, frozen);
         }
         if !suspected {
             account.pace += 0.1 * (seen - account.pace);
             if account.size_evidence < frozen * 30.0 {
                 account.sizes.learn(account.listed);
-                group.sizes.learn(account.listed);
+                // Who lists by trade must not make lists usual for the others at first.
+                if account.manner.is_settled() {
+                    group.sizes.learn(account.listed);
+                }
             }
         }
     }
@@ -431,14 +461,10 @@ fn about(facts: Trial, (actor, subject): (u32, u32), seen: Timestamp, world: &Wo
     let language = !member.languages.is_empty()
         && customer.language != NONE
         && !member.languages.contains(&customer.language);
-    let strays = customer.strays.iter();
     let by = facts.reason.by;
     Trial {
         vip: customer.vip,
         foreign: queue || language,
-        shared: strays
-            .filter(|(other, _)| *other != actor && *other != NONE)
-            .any(|(_, day)| seen.day() - day <= SAME_CASE),
         reciprocal: by != NONE && world.reasons.has_granted(actor, by, seen),
         ..facts
     }

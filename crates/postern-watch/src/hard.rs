@@ -21,6 +21,11 @@ mod tests;
 
 /// The score of what needs no statistics, on the scale of the others' evidence.
 const CERTAIN: f64 = 1e9;
+/// Planted customers may take one part in so many of the alert budget.
+const PART: f64 = 8.0;
+/// Account-days, in those that an alert is allowed for, that one was read in before all that is
+/// known.
+const BEFORE: f64 = 24.0;
 /// A list of more than this many customers is no opening of any of them.
 const OPENED: usize = 3;
 /// Hours after which a last day is over, whatever the feed calls its end.
@@ -48,9 +53,50 @@ fn finding(access: &Access, kind: &'static str, severity: Severity, why: String)
 /// A planted customer was opened: in clear, or looked up. That a masked list passes over one
 /// means nothing. Raised once per account and decoy; no alert if a ticket, call or approval tells
 /// of the decoy, or if it is the role's task to open whom nobody asked for.
-#[derive(Debug, Default)]
+///
+/// Where planted customers are opened by mistake so often that it would take a good part of the
+/// alert budget, a single one is no alert, and two are.
+#[derive(Debug)]
 pub(crate) struct DecoyRead {
     told: BTreeSet<(Actor, Subject)>,
+    /// Account-days for each alert that the setting allows.
+    bar: f64,
+    /// On which day each account was last seen, and how often it read one.
+    seen: BTreeMap<Actor, (i64, u32)>,
+    days: f64,
+    reads: f64,
+}
+
+impl DecoyRead {
+    pub(crate) fn new(bar: f64) -> Self {
+        let (told, seen) = (BTreeSet::new(), BTreeMap::new());
+        Self { told, bar, seen, days: 0.0, reads: 0.0 }
+    }
+
+    /// Counts the account's day.
+    fn day(&mut self, access: &Access) {
+        let day = access.ts.day();
+        match self.seen.get_mut(&access.actor) {
+            Some((last, _)) if *last >= day => {}
+            Some((last, _)) => {
+                *last = day;
+                self.days += 1.0;
+            }
+            None => {
+                self.seen.insert(access.actor.clone(), (day, 0));
+                self.days += 1.0;
+            }
+        }
+    }
+
+    /// How rare it is that somebody reads one, or one more.
+    fn score(&mut self, actor: &Actor) -> f64 {
+        let rare = (BEFORE * self.bar + self.days) / (1.0 + self.reads);
+        self.reads += 1.0;
+        let Some((_, reads)) = self.seen.get_mut(actor) else { return rare };
+        *reads += 1;
+        if *reads > 1 { CERTAIN } else { rare.min(CERTAIN) }
+    }
 }
 
 impl Detector for DecoyRead {
@@ -62,17 +108,19 @@ impl Detector for DecoyRead {
             // A list that passes over one means little; opening it alone means much.
             Shown::Clear => access.subjects.len() <= OPENED,
         };
+        self.day(access);
         let decoys = access.subjects.iter().filter(|subject| opened && world.is_decoy(subject));
         for decoy in decoys {
             if self.told.insert((access.actor.clone(), decoy.clone())) {
-                let alert = world.is_suspicious(access, decoy);
+                let suspicious = world.is_suspicious(access, decoy);
+                let score = if suspicious { self.score(&access.actor) } else { 0.0 };
+                let alert = score >= PART * self.bar;
                 let why = format!(
                     "`{}` opened `{decoy}`, a planted customer whom nobody has a reason to open",
                     access.actor
                 );
                 let finding = finding(access, "decoy_read", Severity::Critical, why);
-                let (severity, score) =
-                    if alert { (finding.severity, CERTAIN) } else { (Severity::Low, 0.0) };
+                let severity = if alert { finding.severity } else { Severity::Low };
                 findings.push(Finding { alert, severity, score, ..finding });
             }
         }

@@ -117,7 +117,7 @@ impl Watch {
     /// A watch that has seen nothing yet.
     pub fn new(config: &WatchConfig) -> Self {
         let rules: Vec<Box<dyn Detector>> = vec![
-            Box::new(DecoyRead::default()),
+            Box::new(DecoyRead::new(verdict::bar(config))),
             Box::new(LeaverSession::new(config)),
             Box::new(RefusedAttempts::new(config)),
             Box::new(BudgetStop::new(config)),

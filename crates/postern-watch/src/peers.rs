@@ -8,12 +8,9 @@ use crate::{
     names::Map,
     signals,
     tail::Tail,
-    usual::{Count, Peers},
+    usual::{Load, Peers},
 };
 
-/// Trials of the role, and of the team, today that are needed before their share counts by half.
-const TODAY: f64 = 20.0;
-const TODAY_OF_TEAM: f64 = 60.0;
 /// Days of which the load is remembered.
 const LOADS: usize = 6;
 /// Expected customers of a day that are needed before its load counts by half.
@@ -74,34 +71,17 @@ impl Group {
 
 /// What each team shows today.
 #[derive(Debug, Default)]
-pub(crate) struct Teams(Map<u32, (i64, Vec<Count>)>);
+pub(crate) struct Teams(Map<u32, (i64, Vec<Load>)>);
 
 impl Teams {
-    fn today(&mut self, team: u32, day: i64) -> &mut Vec<Count> {
-        let empty = || vec![Count::default(); signals::ALL.len()];
-        let (last, counts) = self.0.entry(team).or_insert_with(|| (day, empty()));
+    /// What the team shows of a signal.
+    pub(crate) fn today(&mut self, (team, day): (u32, i64), signal: usize) -> Option<&mut Load> {
+        let empty = || vec![Load::default(); signals::ALL.len()];
+        let (last, loads) = self.0.entry(team).or_insert_with(|| (day, empty()));
         if day > *last {
-            (*last, *counts) = (day, empty());
+            *last = day;
+            loads.iter_mut().for_each(|load| *load = load.faded());
         }
-        counts
+        loads.get_mut(signal)
     }
-
-    pub(crate) fn add(&mut self, (team, day): (u32, i64), signal: usize, trial: Count) {
-        if let Some(count) = self.today(team, day).get_mut(signal) {
-            count.add(trial);
-        }
-    }
-
-    /// The share among the others of the team.
-    pub(crate) fn share(&mut self, (team, day): (u32, i64), signal: usize, own: Count) -> f64 {
-        let count = self.today(team, day).get(signal).copied().unwrap_or_default();
-        let others = count.without(own);
-        others.ones / (others.trials + TODAY_OF_TEAM)
-    }
-}
-
-/// The share of ones that others show today, cautiously.
-pub(crate) fn todays(all: Count, own: Count) -> f64 {
-    let others = all.without(own);
-    others.ones / (others.trials + TODAY)
 }

@@ -20,6 +20,8 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a closed ticket is remembered, in case that it is reopened or looked into again.
 const REMEMBERED: Duration = Duration::from_secs(21 * 24 * 60 * 60);
+/// How much later than an access its reason may be asked for.
+const LOOKED_AT_AGAIN: Duration = Duration::from_secs(48 * 60 * 60);
 /// How long an approval holds that nobody ends.
 const GRANTED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Approvals that are remembered for an account.
@@ -58,7 +60,8 @@ pub(crate) struct Reason {
     pub(crate) by: u32,
     /// Whether the ticket's origin writes for many customers and to this account.
     pub(crate) clustered: bool,
-    /// Whether the ticket was closed at once, without an answer to anybody.
+    /// Whether the account's ticket, of which no customer's message is known, was closed at once,
+    /// without an answer to anybody.
     pub(crate) fleeting: bool,
 }
 
@@ -87,12 +90,30 @@ struct TicketState {
     next: u32,
 }
 
+/// A call of an account.
+#[derive(Debug)]
+struct Spoken {
+    subject: u32,
+    from: Timestamp,
+    ends: Timestamp,
+    strong: bool,
+}
+
+/// What an account was granted.
+#[derive(Debug)]
+struct Grant {
+    request: u32,
+    subject: u32,
+    by: u32,
+    from: Timestamp,
+    until: Timestamp,
+}
+
 #[derive(Debug, Default)]
 struct Desk {
-    /// Customer, end, strength of recent calls.
-    calls: VecDeque<(u32, Timestamp, bool)>,
-    /// Request, customer, who granted it, until when.
-    grants: VecDeque<(u32, u32, u32, Timestamp)>,
+    /// Recent calls.
+    calls: VecDeque<Spoken>,
+    grants: VecDeque<Grant>,
     /// Whom this account granted something, and when for the last time.
     granted: Vec<(u32, Timestamp)>,
 }
@@ -118,6 +139,8 @@ pub(crate) struct Reasons {
     requests: Map<Arc<str>, u32>,
     origins: Map<u32, Origin>,
     connected: bool,
+    /// Whether tickets tell who opened them, or why.
+    origins_told: bool,
     day: i64,
 }
 
@@ -133,6 +156,7 @@ impl Reasons {
             requests: Map::default(),
             origins: Map::default(),
             connected: false,
+            origins_told: false,
             day: i64::MIN,
         }
     }
@@ -158,6 +182,7 @@ impl Reasons {
     ) {
         self.connected = true;
         self.forget(ticket.ts);
+        self.origins_told |= ticket.opened_by.is_some() || ticket.inbound_ref.is_some();
         let number = self.ticket_number(ticket);
         let Some(state) = self.tickets.get_mut(number as usize) else { return };
         state.touched = state.touched.max(ticket.ts);
@@ -293,10 +318,11 @@ impl Reasons {
         let ends = call.ts.after(seconds);
         let (outlives, ts) = (self.outlives, call.ts);
         let calls = &mut self.desk(actor).calls;
-        while calls.front().is_some_and(|(_, end, _)| end.after(outlives) < ts) {
+        let forgotten = |call: &Spoken| call.ends.after(outlives).after(LOOKED_AT_AGAIN) < ts;
+        while calls.front().is_some_and(forgotten) {
             calls.pop_front();
         }
-        calls.push_back((subject.unwrap_or(NONE), ends, strong));
+        calls.push_back(Spoken { subject: subject.unwrap_or(NONE), from: ts, ends, strong });
     }
 
     /// An approval counts if somebody else than the asker granted it; its scope is a list of
@@ -315,11 +341,14 @@ impl Reasons {
         if approval.event == ApprovalEvent::Granted
             && let Some(by) = another
         {
+            let from = approval.ts;
             if scope.is_empty() {
-                grants.push_back((request, NONE, by, approval.ts.after(DAY)));
+                let until = from.after(DAY);
+                grants.push_back(Grant { request, subject: NONE, by, from, until });
             }
             for subject in scope {
-                grants.push_back((request, *subject, by, approval.ts.after(GRANTED)));
+                let until = from.after(GRANTED);
+                grants.push_back(Grant { request, subject: *subject, by, from, until });
             }
             while grants.len() > GRANTS {
                 grants.pop_front();
@@ -330,7 +359,7 @@ impl Reasons {
                 None => granted.push((actor, approval.ts)),
             }
         } else if matches!(approval.event, ApprovalEvent::Expired | ApprovalEvent::Refused) {
-            grants.retain(|(other, ..)| *other != request);
+            grants.retain(|grant| grant.request != request);
         }
     }
 
@@ -344,7 +373,7 @@ impl Reasons {
     /// Whether the account is on a call.
     pub(crate) fn on_call(&self, actor: u32, now: Timestamp) -> bool {
         let desk = self.desks.get(&actor);
-        desk.and_then(|desk| desk.calls.back()).is_some_and(|(_, ends, _)| now < *ends)
+        desk.and_then(|desk| desk.calls.back()).is_some_and(|call| now < call.ends)
     }
 
     /// How well the access to this subject is explained, by what is known now.
@@ -393,7 +422,7 @@ impl Reasons {
         {
             best.class = match state.subject {
                 NONE if state.assignee == actor || state.assignee == NONE => Class::Dangling,
-                other if other != subject && best.class == Class::Bare => Class::Misclaimed,
+                other if other != subject && best.class >= Class::Archive => Class::Misclaimed,
                 _ => best.class,
             };
         }
@@ -414,6 +443,8 @@ impl Reasons {
             (false, false) => Class::Archive,
         };
         let fleeting = !state.answered
+            && !state.by_customer
+            && class <= Class::Weak
             && state.closed.is_some_and(|closed| closed.since(state.opened) < HOUR * 2);
         let clustered = class == Class::Strong && self.clustered(state.origin, actor);
         Reason { class, by: NONE, clustered, fleeting }
@@ -423,8 +454,9 @@ impl Reasons {
     fn genuine(&self, state: &TicketState) -> bool {
         let desk = self.desks.get(&state.opener);
         state.by_customer
+            || !self.origins_told
             || desk.is_some_and(|desk| {
-                desk.calls.iter().any(|(subject, ends, strong)| {
+                desk.calls.iter().any(|Spoken { subject, ends, strong, .. }| {
                     let near =
                         state.opened <= ends.after(HOUR / 2) && ends.since(state.opened) <= HOUR;
                     *strong && near && (*subject == state.subject || *subject == NONE)
@@ -442,7 +474,11 @@ impl Reasons {
     fn by_desk(&self, desk: &Desk, subject: u32, at: Timestamp) -> Reason {
         let lasts = |end: Timestamp| at <= end.after(self.outlives);
         let mut best = Reason::of(Class::Bare);
-        for (with, ends, strong) in desk.calls.iter().rev() {
+        // What came after the look is no reason for it.
+        let began = |from: Timestamp| from <= at.after(HOUR / 4);
+        for Spoken { subject: with, ends, strong, .. } in
+            desk.calls.iter().rev().filter(|call| began(call.from))
+        {
             let class = match (*with == subject, *with == NONE, strong) {
                 (true, _, true) if lasts(*ends) => Class::Strong,
                 (true, _, false) if lasts(*ends) => Class::Weak,
@@ -457,9 +493,10 @@ impl Reasons {
             .grants
             .iter()
             .rev()
-            .find(|(_, scope, _, until)| (*scope == subject || *scope == NONE) && at <= *until);
+            .filter(|grant| began(grant.from) && at <= grant.until)
+            .find(|grant| grant.subject == subject || grant.subject == NONE);
         match granted {
-            Some((_, _, by, _)) if best.class > Class::Approved => {
+            Some(Grant { by, .. }) if best.class > Class::Approved => {
                 Reason { by: *by, ..Reason::of(Class::Approved) }
             }
             _ => best,

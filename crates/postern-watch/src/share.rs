@@ -12,18 +12,23 @@
 //! detection" (2022); Moustakides, Polunchenko, Tartakovsky, "A numerical approach to performance
 //! analysis of quickest change-point detection procedures" (2011).
 
-use crate::usual::{Count, MOST, Peers, Usual};
+use crate::usual::{Count, Load, MOST, Peers, Usual};
 
 /// How much of the room above the usual share the alternatives take. Several, averaged: the average
 /// of e-processes is one, and a drip and a flood each have an alternative that fits.
-const RAISED: [f64; 3] = [0.08, 0.3, 0.7];
-const COUNT: f64 = 3.0;
+const RAISED: [f64; 4] = [0.03, 0.1, 0.3, 0.7];
+const COUNT: f64 = 4.0;
 /// Where this share of ones is usual, a rise tells nothing.
 const NOTHING: f64 = 0.5;
 /// Evidence is never counted above this.
 const CEILING: f64 = 1e30;
 /// Days that pass before a day is learned from, so that a slow theft is noticed before it is usual.
-const LAG: usize = 10;
+const LAG: usize = 14;
+/// Days for which high evidence is not learned from: what has lasted for longer without an alert is
+/// how it is now.
+const HELD: u32 = 25;
+/// The part of what was learned before that counts on the next day of the beginning.
+const FADED: f64 = 0.9;
 /// Trials of its own until which an account learns without that delay.
 const YOUNG: f64 = 100.0;
 
@@ -40,13 +45,28 @@ pub(crate) struct Track {
     expected: Usual,
     /// The most evidence there was today.
     peak: f64,
+    /// The days since an alert, until they are learned from.
+    under: Count,
+    /// For how many days it has been too high to be learned from.
+    held: u32,
+}
+
+/// How a day is learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Learning {
+    /// What is known of tickets is still growing, and with it what is usual.
+    Beginning,
+    Usual,
+    /// The account was alerted on.
+    Suspected,
 }
 
 /// What a trial is judged by, beside the account's own history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
-    /// The share of ones among the peers today, the account apart.
-    pub(crate) today: f64,
+    /// What the role and the team show today, the account apart.
+    pub(crate) role: Load,
+    pub(crate) team: Load,
     /// A usual share below this is not believed.
     pub(crate) least: f64,
     /// The weight of this moment as a beginning.
@@ -60,8 +80,7 @@ impl Track {
     pub(crate) fn step(&mut self, one: bool, setting: Setting) {
         let expected = &self.expected;
         let usual = expected
-            .share
-            .max(setting.today)
+            .on(setting.role, setting.team)
             .max(expected.after(self.today))
             .clamp(setting.least, MOST);
         let told = expected.share < NOTHING;
@@ -80,8 +99,13 @@ impl Track {
         }
     }
 
-    pub(crate) fn today(&self) -> Count {
-        self.today
+    pub(crate) fn today(&self) -> Load {
+        Load { count: self.today, expected: self.today.trials * self.expected.mean }
+    }
+
+    /// The mean of what is usual.
+    pub(crate) fn mean(&self) -> f64 {
+        self.expected.mean
     }
 
     /// What is usual, as a share.
@@ -111,12 +135,25 @@ impl Track {
 
     /// Ends the account's day: learns from it unless it is under suspicion, and states what is
     /// usual. The peers' sums change with the account's own history.
-    pub(crate) fn new_day(&mut self, old: &mut Peers, suspected: bool, frozen: f64) {
+    pub(crate) fn new_day(&mut self, old: &mut Peers, learning: Learning, frozen: f64) {
         old.leave(self.usual);
+        let suspected = learning == Learning::Suspected;
         if !suspected {
             old.learn_day(self.today, self.expected.mean);
         }
-        if suspected || self.peak >= frozen {
+        let high = self.runs.iter().sum::<f64>() / COUNT >= frozen;
+        self.held = if high { self.held + 1 } else { 0 };
+        if suspected {
+            self.waiting = 0;
+            self.under.add(self.today);
+        } else if self.under.trials > 0.0 {
+            // People have looked at it: how it has been since is how it is now.
+            self.usual = std::mem::take(&mut self.under).capped();
+            self.reset();
+        } else if learning == Learning::Beginning {
+            self.usual = self.usual.faded(FADED);
+            self.usual.add(self.today);
+        } else if high && self.held < HELD {
             self.waiting = 0;
         } else if self.today.trials > 0.0 {
             self.wait();

@@ -27,7 +27,8 @@ pub(crate) struct Trial {
     pub(crate) vip: bool,
     /// Whether queue or language are not the account's.
     pub(crate) foreign: bool,
-    /// Whether another account has looked at the customer without a reason.
+    /// Whether another account has looked at the customer without a reason, one with which that has
+    /// happened before.
     pub(crate) shared: bool,
     /// Whether a missing reason is unusual for the account at all.
     pub(crate) needs_reasons: bool,
@@ -65,7 +66,7 @@ fn unusual(trial: &Trial) -> bool {
 const UNEXPLAINED_SHARE: Signal = Signal {
     name: "unexplained_share",
     least: 0.01,
-    weight: 1.5,
+    weight: 0.8,
     trial: |t| now(t).then_some(t.reason.class >= Class::Weak),
     why: "without any reason that a customer caused",
     innocent: "help for colleagues, or tickets that were never linked",
@@ -86,7 +87,7 @@ const NO_TRACE: Signal = Signal {
 const NEVER_EXPLAINED: Signal = Signal {
     name: "never_explained",
     least: 0.004,
-    weight: 3.0,
+    weight: 5.0,
     trial: |t| (t.direct && t.settled).then_some(t.reason.class >= Class::Archive),
     why: "whom nothing explains even two days later",
     innocent: "a channel that is not connected",
@@ -107,9 +108,7 @@ const SHORT_LIVED: Signal = Signal {
     name: "short_lived_ticket",
     least: 0.003,
     weight: 0.7,
-    trial: |t| {
-        (t.direct && t.settled).then_some(t.reason.class == Class::Weak && t.reason.fleeting)
-    },
+    trial: |t| (t.direct && t.settled).then_some(t.reason.fleeting),
     why: "under tickets of its own that were closed at once and never answered",
     innocent: "duplicates that were cleaned up",
 };
@@ -138,7 +137,7 @@ const APPROVAL_RING: Signal = Signal {
 const LOOKS_BACK: Signal = Signal {
     name: "looks_back",
     least: 0.01,
-    weight: 1.5,
+    weight: 0.8,
     trial: |t| now(t).then_some(t.reason.class == Class::Past),
     why: "whom it once served and whose tickets were closed long ago",
     innocent: "a complaint, an audit, or cleaning up",
@@ -210,7 +209,7 @@ const SAME_VICTIMS: Signal = Signal {
     least: 0.002,
     weight: 1.0,
     trial: |t| now(t).then_some(t.shared && unusual(t)),
-    why: "without a reason whom another account has looked at without one too",
+    why: "without a reason whom the same other account has looked at without one too",
     innocent: "a case that several work on outside the ticket system",
 };
 
@@ -241,9 +240,9 @@ const ELSEWHERE: Signal = Signal {
     weight: 0.7,
     trial: |t| {
         let odd = [t.odd_hour, t.strange_device, t.elsewhere].iter().filter(|odd| **odd).count();
-        now(t).then_some(odd >= 2)
+        now(t).then_some(odd >= 2 && t.reason.class >= Class::Weak)
     },
-    why: "while its owner seems to be elsewhere",
+    why: "without a customer's reason while its owner seems to be elsewhere",
     innocent: "a return that HR has not told of",
 };
 

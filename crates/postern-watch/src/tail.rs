@@ -14,6 +14,8 @@ const STEPS: usize = 80;
 const STEP: f64 = 0.5;
 /// Account-days from which on the tail is measured rather than promised.
 const ENOUGH: f64 = 300.0;
+/// Account-days from which on a few peers' tail is believed where it is longer than the others'.
+const LEAST: f64 = 40.0;
 /// The part of account-days from which on the tail of all evidence together is continued.
 const PART: f64 = 0.0125;
 /// Peaks above the level from which the tail is continued.
@@ -91,7 +93,7 @@ impl Tail {
 
     /// What the evidence counts for: at most itself.
     pub(crate) fn measured(&self, evidence: f64) -> f64 {
-        if self.total < ENOUGH || evidence <= 1.0 {
+        if self.total < LEAST || evidence <= 1.0 {
             return evidence;
         }
         let log = evidence.ln();

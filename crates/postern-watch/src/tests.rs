@@ -229,7 +229,8 @@ fn two_a_day_among_thirty_are_found_within_days() {
 
 #[test]
 fn a_finding_is_not_an_alert_again_while_it_is_fresh() {
-    let mut world = World::new();
+    let (mut world, mut chance) = (World::new(), Chance(3));
+    (0..3).for_each(|_| world.day(&mut chance, &accounts(10, |_| 0.01), 30));
     world.access("thief", true);
     (0..200).for_each(|_| world.access("thief", false));
     assert_eq!(world.alerts.len(), 1);

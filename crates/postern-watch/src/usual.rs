@@ -7,9 +7,9 @@
 //! samples", Journal of the American Statistical Association 68 (1973).
 
 /// Trials of its own after which an account's older ones fade.
-const OWN_CAP: f64 = 400.0;
+const OWN_CAP: f64 = 800.0;
 /// The prior of the peers' share, as ones and trials.
-const PRIOR: Count = Count { ones: 0.5, trials: 25.0 };
+const PRIOR: Count = Count { ones: 0.2, trials: 8.0 };
 /// How many times the peers' odds an account's usual odds may be.
 const ANCHOR: f64 = 8.0;
 /// Peers' trials from which on they are an anchor.
@@ -22,9 +22,11 @@ pub(crate) const MOST: f64 = 0.98;
 /// worth 30 trials as its prior. And how many accounts' worth of evidence this guess is.
 const BETWEEN_ACCOUNTS: f64 = 1.0 / 31.0;
 const BETWEEN_ACCOUNTS_WEIGHT: f64 = 5.0;
-/// Correlation between trials of the same day beyond that, and the weight of this guess in days of
-/// 30 trials at a share of 2 %.
-const BETWEEN_DAYS: f64 = 0.03;
+/// How much a day's share varies beyond that, as the square of its relative spread: at first, and
+/// at least. The correlation between trials of a day is that times the share. And the weight of
+/// the guess in days of 30 trials at a share of 2 %.
+const BETWEEN_DAYS: f64 = 1.0;
+const BETWEEN_DAYS_LEAST: f64 = 0.25;
 const BETWEEN_DAYS_WEIGHT: f64 = 10.0 * 30.0 * 29.0 * 0.02 * 0.98;
 /// Trials of a day are not held to hang together more than this: the measured tails take care of
 /// what goes beyond.
@@ -60,6 +62,59 @@ impl Count {
     }
 }
 
+/// What others show today: how many ones there were, and how many were to be expected.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    pub(crate) count: Count,
+    pub(crate) expected: f64,
+}
+
+/// Ones that are to be expected until a day's load counts by half.
+const LOAD: f64 = 10.0;
+/// How many times the expected ones make a day an unusual one.
+const UNUSUAL: f64 = 1.5;
+/// The part of a day that still counts on the next.
+const FADED: f64 = 0.3;
+/// A day of others never makes less or more than this many times the usual share usual.
+const LEAST_LOAD: f64 = 0.6;
+const MOST_LOAD: f64 = 6.0;
+/// Standard deviations by which the others' share counts only once it is beyond.
+const BEYOND: f64 = 1.0;
+/// Trials of others that are needed before their share counts by half.
+const FEW: f64 = 8.0;
+
+impl Load {
+    pub(crate) fn add(&mut self, trial: Count, mean: f64) {
+        self.count.add(trial);
+        self.expected += trial.trials * mean;
+    }
+
+    pub(crate) fn without(self, own: Self) -> Self {
+        let expected = (self.expected - own.expected).max(0.0);
+        Self { count: self.count.without(own.count), expected }
+    }
+
+    /// What is left of it on the next day: what goes on for days is known in the morning, and a
+    /// usual day tells nothing.
+    pub(crate) fn faded(self) -> Self {
+        if self.count.ones < UNUSUAL * self.expected + LOAD {
+            return Self::default();
+        }
+        Self { count: self.count.faded(FADED), expected: self.expected * FADED }
+    }
+
+    /// By what the day multiplies what is usual, which `factor` was multiplied by already.
+    fn factor(self, factor: f64) -> f64 {
+        (self.count.ones + LOAD) / (self.expected * factor + LOAD)
+    }
+
+    /// The share that others show at least, whatever is usual for them: chance apart.
+    fn share(self) -> f64 {
+        let Count { ones, trials } = self.count;
+        (ones - BEYOND * (ones + 1.0).sqrt()).max(0.0) / (trials + FEW)
+    }
+}
+
 /// What is usual for one account on one day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usual {
@@ -78,6 +133,13 @@ impl Default for Usual {
 }
 
 impl Usual {
+    /// What is usual on a day on which the role and the team show this.
+    pub(crate) fn on(&self, role: Load, team: Load) -> f64 {
+        let all = role.factor(1.0).clamp(LEAST_LOAD, MOST_LOAD);
+        let factor = all * team.factor(all).clamp(1.0, MOST_LOAD);
+        (self.share * factor.min(MOST_LOAD)).max(role.share()).max(team.share())
+    }
+
     /// The beta-binomial predictive after these trials.
     pub(crate) fn after(&self, seen: Count) -> f64 {
         (self.worth * self.share + seen.ones) / (self.worth + seen.trials)
@@ -98,14 +160,14 @@ pub(crate) struct Peers {
     excess: f64,
     scale: f64,
     day: i64,
-    today: Count,
+    today: Load,
 }
 
 impl Peers {
     /// What the role has shown today.
-    pub(crate) fn today(&mut self, day: i64) -> &mut Count {
+    pub(crate) fn today(&mut self, day: i64) -> &mut Load {
         if day > self.day {
-            (self.day, self.today) = (day, Count::default());
+            (self.day, self.today) = (day, self.today.faded());
         }
         &mut self.today
     }
@@ -153,9 +215,10 @@ impl Peers {
         let odds = ANCHOR * peers.max(LEAST) / (1.0 - peers).max(0.01);
         let anchored = self.usual.trials >= ANCHOR_TRIALS;
         let anchor = if anchored { odds / (1.0 + odds) } else { MOST };
-        let day =
-            (self.excess + BETWEEN_DAYS * BETWEEN_DAYS_WEIGHT) / (self.scale + BETWEEN_DAYS_WEIGHT);
-        let correlation = (day.max(0.01) + 1.0 / (trials + 1.0)).min(CORRELATION);
+        let guess = BETWEEN_DAYS * peers.max(LEAST);
+        let day = (self.excess + guess * BETWEEN_DAYS_WEIGHT) / (self.scale + BETWEEN_DAYS_WEIGHT);
+        let day = day.max(BETWEEN_DAYS_LEAST * peers.max(LEAST));
+        let correlation = (day + 1.0 / (trials + 1.0)).min(CORRELATION);
         Usual {
             mean: mean.clamp(LEAST, MOST),
             share: edge.min(anchor).clamp(LEAST, MOST),

@@ -15,16 +15,23 @@ use crate::{WatchConfig, account::Account, peers::Group, share::Track, signals::
 pub(crate) const VOLUME: usize = ALL.len();
 pub(crate) const SIZE: usize = ALL.len() + 1;
 pub(crate) const STREAMS: usize = ALL.len() + 2;
-const VOLUME_WEIGHT: f64 = 0.02;
+const VOLUME_WEIGHT: f64 = 0.002;
 const SIZE_WEIGHT: f64 = 6.0;
 /// Somebody who is leaving has this many times the part of the budget.
 const NOTICE: f64 = 4.0;
 /// The part of the budget that is aimed at where the bar is measured.
-const AIM: f64 = 0.5;
+const AIM: f64 = 0.7;
+/// Alerts this far above the bar would have come with a higher one, too, so that they count for
+/// less where the bar is raised: where several steal, the others must not be safe.
+const CLEAR: f64 = 30.0;
+const CLEAR_COUNTS: f64 = 0.3;
 /// The measured bar is at least this part of the promised one.
-const LEAST_BAR: f64 = 1.0 / 20.0;
+const LEAST_BAR: f64 = 1.0 / 100.0;
+/// As many others of whom the same was found within this time are a crowd.
+const CROWD: usize = 3;
+const CROWD_WITHIN: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 /// Findings below this part of the bar are not told.
-const TOLD: f64 = 1.0 / 200.0;
+const TOLD: f64 = 1.0 / 500.0;
 /// Findings on the same account are told again when the evidence has grown by this factor.
 const AGAIN: f64 = 3.0;
 
@@ -44,8 +51,13 @@ impl Budget {
 
     /// By how much the bar is raised.
     fn raised(&self) -> f64 {
-        (self.used / self.allowed).max(1.0).powi(3)
+        (self.used / self.allowed).max(1.0).powi(2)
     }
+}
+
+/// `A`: one alarm in `A` account-days is `100 / A` alarms per 100 accounts and day.
+pub(crate) fn bar(config: &WatchConfig) -> f64 {
+    100.0 / config.alerts_per_100_agents_per_day.clamp(1e-6, 100.0)
 }
 
 #[derive(Debug)]
@@ -60,20 +72,22 @@ pub(crate) struct Verdict {
     size: bool,
     /// What the accounts' days come to.
     totals: Tail,
+    /// What was found of whom in the last days.
+    lately: Vec<(Timestamp, Actor, &'static str)>,
 }
 
 impl Verdict {
     pub(crate) fn new(config: &WatchConfig) -> Self {
-        // One alarm in A account-days is 100 / A alarms per 100 accounts and day.
-        let bar = 100.0 / config.alerts_per_100_agents_per_day.clamp(1e-6, 100.0);
+        let bar = bar(config);
         Self {
             bar,
-            frozen: bar.powf(0.25),
+            frozen: bar.sqrt(),
             repeat_after: config.repeat_after,
             budget: Budget { rate: 1.0 / bar, allowed: 1.0, used: 0.0 },
             volume: !config.off.contains("volume"),
             size: !config.off.contains("list_size"),
             totals: Tail::default(),
+            lately: Vec::new(),
         }
     }
 
@@ -113,13 +127,15 @@ impl Verdict {
             return None;
         }
         account.told = total;
-        let reached = total >= self.measured_bar() * self.budget.raised();
-        let pause = self.repeat_after * 2_u32.pow(account.alerts.saturating_sub(1).min(3));
+        let bar = self.measured_bar() * self.budget.raised();
+        let reached = total >= bar;
+        let pause = self.repeat_after * 4_u32.pow(account.alerts.saturating_sub(1).min(2));
         let again = account.alerted.is_some_and(|alerted| seen <= alerted.after(pause));
         let mut finding = finding(name, seen, account, (top.0, total));
-        finding.alert = reached && !again;
+        let crowd = reached && !again && self.crowd(name, finding.kind, seen);
+        finding.alert = reached && !again && !crowd;
         if finding.alert {
-            self.budget.used += 1.0;
+            self.budget.used += if total < CLEAR * bar { 1.0 } else { CLEAR_COUNTS };
             account.alerted = Some(seen);
             account.alerts += 1;
         }
@@ -131,6 +147,16 @@ impl Verdict {
             (account.told, account.size_evidence) = (0.0, 0.0);
         }
         Some(finding)
+    }
+
+    /// Whether the same was found of several others in these days: what a whole team does is one
+    /// question, which has been asked.
+    fn crowd(&mut self, name: &Actor, kind: &'static str, seen: Timestamp) -> bool {
+        self.lately.retain(|(at, ..)| seen <= at.after(CROWD_WITHIN));
+        let others = self.lately.iter().filter(|(_, other, of)| other != name && *of == kind);
+        let crowd = others.count() >= CROWD;
+        self.lately.push((seen, name.clone(), kind));
+        crowd
     }
 
     /// The evidence that is an alert: what the measured tail of all account-days allows, at most
@@ -184,8 +210,13 @@ impl Verdict {
 /// What the evidence counts for among the peers, or among all while too little is known of these.
 fn measured(place: usize, evidence: f64, (group, tails): (&Group, &[Tail])) -> f64 {
     let (own, all) = (group.tails.get(place), tails.get(place));
-    let known = own.filter(|tail| tail.is_known());
-    known.or(all).map_or(evidence, |tail| tail.measured(evidence))
+    let of = |tail: &Tail| tail.measured(evidence);
+    match (own, all) {
+        (Some(own), _) if own.is_known() => of(own),
+        // Few peers tell little, but where they go beyond all others, they are believed.
+        (Some(own), Some(all)) => of(own).min(of(all)),
+        (own, all) => own.or(all).map_or(evidence, of),
+    }
 }
 
 fn finding(

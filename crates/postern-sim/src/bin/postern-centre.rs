@@ -9,12 +9,17 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use postern_model::Finding;
-use postern_sim::centre::{
-    Kind, Plan, Trouble, World,
-    score::{self, Outcome, Score},
+use postern_sim::{
+    centre::{
+        Kind, Plan, Style, Trouble, World, plain_findings,
+        score::{self, Outcome, Score},
+    },
+    plot,
 };
 use postern_watch::{Watch, WatchConfig};
 
+/// What the seeds of styles differ by, so that each has other attacks.
+const APART: u64 = 1_000;
 /// Attacks in a world where all are of one kind.
 const ALIKE: usize = 4;
 
@@ -45,6 +50,9 @@ struct MakeArgs {
     trouble: String,
     #[arg(long)]
     agents: Option<usize>,
+    /// usual, bare, pool, late, ...: how the company works and what its systems tell.
+    #[arg(long, default_value = "usual")]
+    style: String,
     #[arg(long)]
     customers: Option<usize>,
     #[arg(long)]
@@ -61,12 +69,18 @@ struct BenchArgs {
     /// The configured alert budget.
     #[arg(long, default_value_t = 0.1)]
     budget: f64,
-    /// Only this trouble.
+    /// Only these troubles, with commas.
     #[arg(long)]
     trouble: Option<String>,
     /// Only attacks of this kind, four in each world.
     #[arg(long)]
     kind: Option<String>,
+    /// In these styles, with commas, or in `all` of them, one after the other.
+    #[arg(long, default_value = "usual")]
+    style: String,
+    /// Compares with plain methods, and writes plots into this folder.
+    #[arg(long)]
+    compare: Option<PathBuf>,
     /// Prints every false alert and every attack that was missed.
     #[arg(long)]
     list: bool,
@@ -89,8 +103,21 @@ fn kind(name: &str) -> anyhow::Result<Kind> {
     found.ok_or_else(|| anyhow::anyhow!("`{name}` is no kind of attack"))
 }
 
+fn styles(names: &str) -> anyhow::Result<Vec<Style>> {
+    if names == "all" {
+        return Ok(Style::ALL.to_vec());
+    }
+    let style = |name: &str| Style::ALL.into_iter().find(|style| style.as_str() == name);
+    let style =
+        |name| style(name).ok_or_else(|| anyhow::anyhow!("`{name}` is no style of the worlds"));
+    names.split(',').map(style).collect()
+}
+
 fn make(args: &MakeArgs) -> anyhow::Result<()> {
     let mut plan = Plan::usual(args.seed, trouble(&args.trouble)?);
+    for style in styles(&args.style)? {
+        plan = plan.styled(style);
+    }
     plan.agents = args.agents.unwrap_or(plan.agents);
     plan.customers = args.customers.unwrap_or(plan.customers);
     plan.days = args.days.unwrap_or(plan.days);
@@ -104,44 +131,147 @@ fn make(args: &MakeArgs) -> anyhow::Result<()> {
 
 fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let troubles = match &args.trouble {
-        Some(name) => vec![trouble(name)?],
+        Some(names) => names.split(',').map(trouble).collect::<Result<_, _>>()?,
         None => Trouble::ALL.to_vec(),
     };
     let kind = args.kind.as_deref().map(kind).transpose()?;
-    let mut runs = Vec::new();
-    let config =
-        WatchConfig { alerts_per_100_agents_per_day: args.budget, ..WatchConfig::default() };
-    for seed in args.seed..args.seed + args.seeds {
-        for trouble in &troubles {
-            let mut plan = Plan::usual(seed, *trouble);
-            if let Some(kind) = kind {
-                plan.attacks = vec![kind; ALIKE];
+    let styles = styles(&args.style)?;
+    let mut all = Vec::new();
+    let mut plain: Plains = BTreeMap::new();
+    for style in &styles {
+        let mut runs = Vec::new();
+        for seed in args.seed..args.seed + args.seeds {
+            for trouble in &troubles {
+                let seed = seed + APART * *style as u64;
+                let mut plan = Plan::usual(seed, *trouble).styled(*style);
+                if let Some(kind) = kind {
+                    plan.attacks = vec![kind; ALIKE.min(plan.attacks.len())];
+                }
+                runs.push(run(&plan, args, &mut plain)?);
             }
-            let mut world = World::make(&plan);
-            let mut watch = Watch::new(&config);
-            let mut findings: Vec<Finding> = Vec::new();
-            for seen in std::mem::take(&mut world.events) {
-                findings.extend(watch.observe(seen.seen, &seen.event));
-            }
-            if args.list {
-                list(&world, &findings)?;
-            }
-            runs.push((world, findings));
         }
+        if styles.len() > 1 {
+            line(&mut stdout().lock(), style.as_str(), &runs)?;
+        }
+        all.append(&mut runs);
+    }
+    if let Some(folder) = &args.compare {
+        compare(folder, &all, &plain)?;
     }
     let mut out = stdout().lock();
     let configured: Vec<Score> =
-        runs.iter().map(|(world, f)| Score::of(world, f, |f| f.alert)).collect();
-    writeln!(out, "{} worlds, budget {} configured", runs.len(), args.budget)?;
-    by_trouble(&mut out, &runs, &configured)?;
+        all.iter().map(|(world, f)| Score::of(world, f, |f| f.alert)).collect();
+    writeln!(out, "{} worlds, budget {} configured", all.len(), args.budget)?;
+    by_trouble(&mut out, &all, &configured)?;
     wrongs(&mut out, &configured)?;
     table(&mut out, "as configured", &configured)?;
     for budget in [1.0, 0.1] {
-        let bar = score::threshold(&runs, budget);
+        let bar = score::threshold(&all, budget);
         let scores: Vec<Score> =
-            runs.iter().map(|(world, f)| Score::of(world, f, |f| f.score >= bar)).collect();
+            all.iter().map(|(world, f)| Score::of(world, f, |f| f.score >= bar)).collect();
         table(&mut out, &format!("threshold {bar:.3e} for {budget}"), &scores)?;
     }
+    Ok(())
+}
+
+/// What plain methods found in each world.
+type Plains = BTreeMap<&'static str, Vec<(World, Vec<Finding>)>>;
+
+/// Budgets at which methods are compared.
+const BUDGETS: [f64; 7] = [0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
+const COLOURS: [&str; 5] = ["#1f4e9c", "#c0392b", "#27853b", "#8e44ad", "#b9770e"];
+
+/// Compares the detectors with plain methods, each with thresholds that are chosen afterwards.
+fn compare(
+    folder: &std::path::Path,
+    ours: &[(World, Vec<Finding>)],
+    plain: &Plains,
+) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    let methods = std::iter::once(("Postern", ours));
+    let methods = methods.chain(plain.iter().map(|(name, runs)| (*name, runs.as_slice())));
+    let (mut recalls, mut losses) = (Vec::new(), Vec::new());
+    for ((name, runs), colour) in methods.zip(COLOURS) {
+        let (mut recall, mut lost) = (Vec::new(), Vec::new());
+        for budget in BUDGETS {
+            let bar = score::threshold(runs, budget);
+            let scores: Vec<Score> =
+                runs.iter().map(|(world, f)| Score::of(world, f, |f| f.score >= bar)).collect();
+            let in_time =
+                score::share(&scores, |o| detectable(o).map(|found| found && o.in_time)).0;
+            let outcomes = scores.iter().flat_map(|score| &score.outcomes);
+            let told: Vec<&Outcome> = outcomes.filter(|o| detectable(o).is_some()).collect();
+            let median = score::quantile(told.iter().map(|o| o.lost).collect(), 0.5);
+            let found = score::share(&scores, detectable).0;
+            writeln!(
+                out,
+                "{name:<18} at {budget:<4}: {found:.2} / {in_time:.2}, median lost {median}"
+            )?;
+            recall.push((budget, in_time));
+            lost.push((budget, median as f64));
+        }
+        recalls.push((name.to_owned(), colour, recall));
+        losses.push((name.to_owned(), colour, lost));
+    }
+    fs::create_dir_all(folder)?;
+    let budget = "false alerts per 100 people and day";
+    for (file, up, lines) in [
+        ("detection-recall.svg", "share of attacks found in time", recalls),
+        ("detection-lost.svg", "records lost, median", losses),
+    ] {
+        fs::write(folder.join(file), plot::lines(budget, up, &lines))?;
+    }
+    Ok(())
+}
+
+/// Makes a world and runs the detectors over it.
+fn run(plan: &Plan, args: &BenchArgs, plain: &mut Plains) -> anyhow::Result<(World, Vec<Finding>)> {
+    let config =
+        WatchConfig { alerts_per_100_agents_per_day: args.budget, ..WatchConfig::default() };
+    let mut world = World::make(plan);
+    if args.compare.is_some() {
+        let found = plain_findings(&world.events);
+        let bare = World { events: Vec::new(), ..world.clone() };
+        for (method, findings) in found {
+            plain.entry(method.as_str()).or_default().push((bare.clone(), findings));
+        }
+    }
+    let mut watch = Watch::new(&config);
+    let mut findings: Vec<Finding> = Vec::new();
+    for seen in std::mem::take(&mut world.events) {
+        findings.extend(watch.observe(seen.seen, &seen.event));
+    }
+    if args.list {
+        list(&world, &findings)?;
+    }
+    Ok((world, findings))
+}
+
+/// One style in a line: as configured, and with thresholds chosen afterwards.
+fn line(out: &mut impl Write, name: &str, runs: &[(World, Vec<Finding>)]) -> anyhow::Result<()> {
+    write!(out, "{name:<14}")?;
+    let bars = [None, Some(0.1), Some(1.0)];
+    for bar in bars.map(|budget| budget.map(|budget| score::threshold(runs, budget))) {
+        let keep = |f: &Finding| bar.map_or(f.alert, |bar| f.score >= bar);
+        let scores: Vec<Score> = runs.iter().map(|(world, f)| Score::of(world, f, keep)).collect();
+        let told = |o: &&Outcome| o.kind != Kind::Photographs;
+        let outcomes: Vec<&Outcome> =
+            scores.iter().flat_map(|score| &score.outcomes).filter(told).collect();
+        let share = |of: fn(&Outcome) -> bool| {
+            outcomes.iter().filter(|outcome| of(outcome)).count() as f64
+                / outcomes.len().max(1) as f64
+        };
+        write!(
+            out,
+            " | {:>6.3} {:.2} {:.2} {:>4}",
+            score::rate(&scores),
+            share(|outcome| outcome.found),
+            share(|outcome| outcome.in_time),
+            score::quantile(outcomes.iter().map(|outcome| outcome.lost).collect(), 0.5),
+        )?;
+    }
+    writeln!(out)?;
+    out.flush()?;
     Ok(())
 }
 
@@ -232,7 +362,8 @@ fn row(
 
 fn list(world: &World, findings: &[Finding]) -> anyhow::Result<()> {
     let mut out = stdout().lock();
-    let name = format!("{} {}", world.plan.trouble.as_str(), world.plan.seed);
+    let plan = &world.plan;
+    let name = format!("{} {} {}", plan.style.as_str(), plan.trouble.as_str(), plan.seed);
     for finding in findings.iter().filter(|finding| finding.alert) {
         let attack = world.attacks.iter().find(|attack| {
             finding.actors.iter().any(|actor| attack.actors.contains(actor))

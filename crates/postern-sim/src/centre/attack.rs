@@ -46,7 +46,9 @@ impl Attacker {
                 members.push(one);
             }
         }
-        let first = 28 + stage.chance.below(14) as i64;
+        // Usually from the fifth or sixth week on.
+        let days = stage.plan.days.min(120);
+        let first = days * 7 / 20 + stage.chance.below((days * 7 / 40) as usize) as i64;
         for member in &members {
             stage.staff[*member].left = i64::MAX;
             stage.staff[*member].holiday = (1, 0);

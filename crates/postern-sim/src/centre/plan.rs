@@ -50,6 +50,112 @@ impl Trouble {
     }
 }
 
+/// How a company works and what its systems tell, where that differs from the usual centre. None
+/// of it is trouble: worlds made by other people look like this every day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Style {
+    Usual,
+    /// Only tickets and accesses, and of these only what a feed must have.
+    Bare,
+    /// No calls, so that nobody knows who telephoned.
+    NoCalls,
+    /// Nobody tells of people, customers, calls and approvals.
+    NoPeople,
+    /// Tickets without message, sender, channel, language and opener.
+    ThinTickets,
+    /// Accesses carry the grade of the reason that was checked.
+    Graded,
+    /// Tickets have no owner: whoever has time takes the next one.
+    Pool,
+    /// Tickets are linked to customers hours after they were opened.
+    LinkedLater,
+    /// Tickets are told of from their assignment on.
+    Headless,
+    /// Changes of tickets come hours late, changes of people days late.
+    Late,
+    /// Customers' identifiers without an order.
+    Opaque,
+    /// Identifiers of digits only, in the order of opening.
+    Numeric,
+    /// One team, one queue.
+    OneTeam,
+    /// All hours of all days, far from the time zone of the feeds.
+    Nights,
+    Small,
+    Large,
+    Long,
+    /// Hardly anything is unexplained.
+    Clean,
+    /// One look in seven is unexplained.
+    Dirty,
+    /// Roles that nobody has heard of.
+    Roles,
+    /// No devices, and addresses that change with every session.
+    Roaming,
+    /// Everybody works on everybody's tickets.
+    Shared,
+    /// Each kind of look is written as an access of its own, masked at first.
+    Masked,
+}
+
+impl Style {
+    /// Every style.
+    pub const ALL: [Self; 23] = [
+        Self::Usual,
+        Self::Bare,
+        Self::NoCalls,
+        Self::NoPeople,
+        Self::ThinTickets,
+        Self::Graded,
+        Self::Pool,
+        Self::LinkedLater,
+        Self::Headless,
+        Self::Late,
+        Self::Opaque,
+        Self::Numeric,
+        Self::OneTeam,
+        Self::Nights,
+        Self::Small,
+        Self::Large,
+        Self::Long,
+        Self::Clean,
+        Self::Dirty,
+        Self::Roles,
+        Self::Roaming,
+        Self::Shared,
+        Self::Masked,
+    ];
+
+    /// Its name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Bare => "bare",
+            Self::NoCalls => "no_calls",
+            Self::NoPeople => "no_people",
+            Self::ThinTickets => "thin_tickets",
+            Self::Graded => "graded",
+            Self::Pool => "pool",
+            Self::LinkedLater => "linked_later",
+            Self::Headless => "headless",
+            Self::Late => "late",
+            Self::Opaque => "opaque",
+            Self::Numeric => "numeric",
+            Self::OneTeam => "one_team",
+            Self::Nights => "nights",
+            Self::Small => "small",
+            Self::Large => "large",
+            Self::Long => "long",
+            Self::Clean => "clean",
+            Self::Dirty => "dirty",
+            Self::Roles => "roles",
+            Self::Roaming => "roaming",
+            Self::Shared => "shared",
+            Self::Masked => "masked",
+        }
+    }
+}
+
 /// What an attacker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -122,12 +228,15 @@ impl Kind {
 pub struct Plan {
     pub seed: u64,
     pub trouble: Trouble,
+    pub style: Style,
     pub agents: usize,
     pub customers: usize,
     pub days: i64,
     pub attacks: Vec<Kind>,
     /// How much the attackers take, as a factor.
     pub strength: f64,
+    /// Unexplained looks of honest people, as a factor.
+    pub stray: f64,
 }
 
 impl Plan {
@@ -139,6 +248,38 @@ impl Plan {
             attacks.remove(chance.below(attacks.len()));
         }
         let strength = *chance.one_of(&[0.7, 1.0, 1.0, 1.5]);
-        Self { seed, trouble, agents: 110, customers: 20_000, days: 80, attacks, strength }
+        Self {
+            seed,
+            trouble,
+            style: Style::Usual,
+            agents: 110,
+            customers: 20_000,
+            days: 80,
+            attacks,
+            strength,
+            stray: 1.0,
+        }
+    }
+
+    /// The same in another style.
+    pub fn styled(mut self, style: Style) -> Self {
+        self.style = style;
+        if style == Style::Small {
+            (self.agents, self.customers) = (20, 4_000);
+            self.attacks.truncate(3);
+        }
+        if style == Style::Large {
+            (self.agents, self.customers, self.days) = (400, 60_000, 36);
+        }
+        if style == Style::Long {
+            (self.agents, self.customers, self.days) = (45, 9_000, 180);
+        }
+        if style == Style::Clean {
+            self.stray = 0.05;
+        }
+        if style == Style::Dirty {
+            self.stray = 7.0;
+        }
+        self
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postern_model::{Actor, Event, Person, PersonEvent, Shift, Subject, SubjectChange, Timestamp};
 
 use crate::centre::{
-    Chance, Plan, Trouble,
+    Chance, Plan, Style, Trouble,
     log::{Log, at},
 };
 
@@ -66,9 +66,12 @@ pub(crate) fn hire(plan: &Plan, chance: &mut Chance) -> Vec<Member> {
         staff.push(member(plan, chance, number, ("agent", hired)));
     }
     for (role, count) in others.into_iter().chain([("service", 2)]) {
-        for number in 0..count {
+        for number in 0..(count * plan.agents).div_ceil(110).min(count) {
             let mut one = member(plan, chance, staff.len(), (role, -100));
             one.team = number;
+            if role == "service" {
+                one.left = i64::MAX;
+            }
             staff.push(one);
         }
     }
@@ -103,6 +106,7 @@ fn member(
     }
     let away = 10 + chance.below(60) as i64;
     let left = if chance.yes(0.04) { 50 + chance.below(25) as i64 } else { i64::MAX };
+    let nights = plan.style == Style::Nights;
     let late = if plan.trouble.has(Trouble::Sloppy) { 0.15 } else { 0.05 };
     Member {
         actor: Actor::new(format!("u{number:03}")),
@@ -112,11 +116,15 @@ fn member(
         languages,
         device: format!("d{number:03}").into(),
         addr: format!("10.0.{team}.{}", number % 12).into(),
-        shift: *chance.one_of(&[7.0, 8.0, 8.0, 9.0, 13.0]),
+        shift: *chance.one_of(if nights {
+            &[2.0, 10.0, 18.0, 22.0, 23.0]
+        } else {
+            &[7.0, 8.0, 8.0, 9.0, 13.0]
+        }),
         hours: 8.0,
-        weekends: chance.yes(0.1),
+        weekends: chance.yes(if nights { 0.8 } else { 0.1 }),
         pace: chance.around(18.0, 0.35),
-        stray: chance.around(0.02, wide),
+        stray: plan.stray * chance.around(0.02, wide),
         self_opened: chance.around(0.015, wide),
         late_links: chance.around(late, 0.5).min(0.5),
         looks_back: chance.around(0.03, wide),

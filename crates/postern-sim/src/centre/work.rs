@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postern_model::{AccessDecision, AccessKind, Event, SubjectChange, Timestamp};
 
 use crate::centre::{
-    Trouble,
+    Style, Trouble,
     log::{Look, MINUTE, Seat, at},
     staff::QUEUES,
     stage::Stage,
@@ -79,10 +79,14 @@ fn agent(stage: &mut Stage, index: usize, day: i64, seat: &Seat) {
     if stage.plan.trouble.has(Trouble::Cohorts) && tenure < 12 {
         stray += 0.4 / (1.0 + tenure as f64 / 3.0);
     }
+    let shared = if stage.plan.style == Style::Shared { 0.4 } else { 0.0 };
     for _ in 0..tickets {
         let time = stage.moment(index, day);
         let customer = stage.customer_for(index);
         stage.handle(index, time, seat, customer);
+        if stage.chance.yes(shared) {
+            help(stage, time + 10 * MINUTE, seat);
+        }
         if stage.chance.yes(stray) {
             stray_look(stage, index, time + 12 * MINUTE, seat);
         }
@@ -117,6 +121,16 @@ fn stray_look(stage: &mut Stage, index: usize, time: i64, seat: &Seat) {
         // A mistyped number, or somebody at the desk.
         let customer = if luck < 0.8 { stage.anybody() } else { stage.customer_for(index) };
         stage.look(time, seat, customer, None);
+    }
+}
+
+/// Takes part in a colleague's ticket.
+fn help(stage: &mut Stage, time: i64, seat: &Seat) {
+    let colleague = stage.chance.below(stage.staff.len());
+    let recent = stage.done[colleague].len().saturating_sub(1 + stage.chance.below(12));
+    if let Some(theirs) = stage.done[colleague].get(recent).cloned() {
+        let claim = stage.chance.yes(0.7).then_some(theirs.ticket);
+        stage.look(time, seat, theirs.customer, claim);
     }
 }
 

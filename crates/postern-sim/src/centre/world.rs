@@ -11,7 +11,7 @@ use crate::centre::{
     log::{DAY, HOUR, Log, Seen, at},
     staff,
     stage::Stage,
-    work,
+    style, work,
 };
 
 /// What a plan makes.
@@ -57,9 +57,10 @@ impl World {
         let roles = stage.staff.iter().map(|m| (m.actor.clone(), m.role)).collect();
         let mut events = stage.log.events;
         trouble(plan, &mut stage.chance, &mut events);
+        let mut attacks: Vec<Attack> = attackers.into_iter().map(|one| one.attack).collect();
+        style::apply(plan.style, &mut stage.chance, &mut events, &mut attacks);
         events.sort_by_key(|seen| (seen.seen, seen.event.ts(), rank(&seen.event)));
-        let attacks = attackers.into_iter().map(|attacker| attacker.attack);
-        let attacks = attacks.filter(|attack| !attack.taken.is_empty()).collect();
+        attacks.retain(|attack| !attack.taken.is_empty());
         Self { plan: plan.clone(), events, attacks, people, roles }
     }
 

@@ -123,3 +123,35 @@ fn a_spent_budget_is_an_alert_once_in_a_while() {
         &["budget_stop true e1", "budget_stop false e2", "budget_stop true e10082"],
     );
 }
+
+#[test]
+fn decoys_that_everybody_opens_by_mistake_are_an_alert_from_the_second_one_on() {
+    let decoy = |name: String| {
+        Event::Subject(SubjectChange {
+            ts: Timestamp(0),
+            subject: Subject::new(name),
+            queue: None,
+            language: None,
+            tags: vec!["canary".into()],
+        })
+    };
+    let opened = |minute: i64, actor: String, decoy: i64| {
+        Event::Access(Access {
+            actor: Actor::new(actor),
+            clear: vec!["name".into()],
+            ..access(minute, AccessDecision::Allow, &format!("d{decoy}"))
+        })
+    };
+    let mut watch = Watch::new(&WatchConfig::default());
+    (0..21).for_each(|number| drop(watch.observe(Timestamp(0), &decoy(format!("d{number}")))));
+    let mut alerts = Vec::new();
+    for number in 0..20 {
+        let event = opened(number + 1, format!("a{number}"), number);
+        alerts.extend(watch.observe(event.seen(), &event).into_iter().map(|f| f.alert));
+    }
+    assert_eq!(alerts.len(), 20);
+    assert!(alerts[0] && alerts[1] && alerts[2], "the first ones are alerts");
+    assert!(!alerts[5..].contains(&true), "it is how people work");
+    let again = opened(100, "a19".to_owned(), 20);
+    assert!(watch.observe(again.seen(), &again).iter().any(|finding| finding.alert));
+}

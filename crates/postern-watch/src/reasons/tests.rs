@@ -151,6 +151,10 @@ fn a_grade_that_the_source_states_is_believed() {
 #[test]
 fn a_claimed_ticket_is_judged_by_whose_it_is() {
     let mut world = world();
+    // Without this, nothing tells who opens tickets here.
+    let other =
+        Ticket { ticket: "o".into(), ..ticket(0, TicketEvent::Opened, Some("customer"), None) };
+    world.observe(&Event::Ticket(Ticket { subject: None, ..other }));
     let unlinked = Ticket { subject: None, ..ticket(0, TicketEvent::Opened, None, Some("a")) };
     world.observe(&Event::Ticket(unlinked));
     let claimed = Access { ticket: Some("t".into()), ..access(1, "a") };
@@ -183,4 +187,35 @@ fn a_sender_who_writes_for_many_to_one_account_is_a_cluster() {
     };
     assert!(clustered(1));
     assert!(!clustered(3));
+}
+
+#[test]
+fn what_came_after_an_access_explains_it_neither_then_nor_later() {
+    let mut world = world();
+    let (actor, subject) = (world.actor("a"), world.subject("c"));
+    let call = |hour: i64, subject: Option<&str>| Call {
+        ts: Timestamp(hour * HOUR),
+        call: "k".into(),
+        actor: Actor::new("a"),
+        subject: subject.map(Subject::new),
+        direction: Direction::In,
+        seconds: 60.0,
+        booking: None,
+    };
+    world.observe(&Event::Call(call(5, None)));
+    world.observe(&Event::Call(call(6, Some("c"))));
+    let looked = |hour: i64| world.reasons.derive((actor, subject), Timestamp(hour * HOUR), None);
+    assert_eq!(looked(1).class, Class::Bare);
+    assert_eq!(looked(5).class, Class::Colleague);
+    assert_eq!(looked(7).class, Class::Strong);
+}
+
+#[test]
+fn tickets_that_never_tell_who_opened_them_are_not_held_to_be_their_owners() {
+    let mut world = world();
+    world.observe(&Event::Ticket(ticket(0, TicketEvent::Opened, None, Some("a"))));
+    check(&mut world, 1, "a", Class::Strong);
+    let other = ticket(1, TicketEvent::Opened, Some("customer"), Some("b"));
+    world.observe(&Event::Ticket(Ticket { ticket: "o".into(), subject: None, ..other }));
+    check(&mut world, 1, "a", Class::Weak);
 }
