@@ -9,6 +9,9 @@ use crate::witnessing::WitnessAt;
 
 pub(crate) use super::file::{Count, Insert, RoleKind, TlsFile as UpstreamTls};
 
+/// Where a running gateway takes orders, in the data folder.
+pub(crate) const CONTROL_SOCKET: &str = "control.sock";
+
 /// A configuration that holds together: typed values, absolute paths, every name that is used
 /// declared.
 #[derive(Debug, Clone)]
@@ -109,7 +112,7 @@ impl Data {
 
     /// Where a running gateway takes orders.
     pub(crate) fn control_socket(&self) -> PathBuf {
-        self.folder.join("control.sock")
+        self.folder.join(CONTROL_SOCKET)
     }
 }
 

@@ -356,9 +356,12 @@ fn a_running_gateway_records_the_question_and_the_answer_is_up_to_date() {
     assert_eq!(mia.query("SELECT email FROM customers WHERE id = 3").unwrap().rows.len(), 1);
     let said = support.bench.run("ledger who-saw 3").yes();
     assert_eq!(said.lines().count(), 1, "the one since then: {said}");
+    // Also where its folder is named.
+    let named = support.bench.run("ledger who-saw 5 --ledger postern-data/ledger").yes();
+    assert!(named.contains("mia"), "{named}");
     let ledger = support.bench.path("postern-data/ledger");
     let entries: Vec<Entry> = Reader::open(&ledger).unwrap().map(Result::unwrap).collect();
     let is_question = |entry: &&Entry| matches!(entry.body, Body::Noted(Note::Asked { .. }));
-    assert_eq!(entries.iter().filter(is_question).count(), 4);
+    assert_eq!(entries.iter().filter(is_question).count(), 5);
     support.bench.run("ledger verify").yes();
 }

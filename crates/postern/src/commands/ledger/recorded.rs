@@ -4,18 +4,18 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use postern_ledger::{Ledger, Options, origin};
+use postern_ledger::{Ledger, OpenError, Options, origin};
 
 use super::ask::copy_is_not_recorded;
 use crate::{
     clock::SystemClock,
-    config,
+    config::{self, CONTROL_SOCKET},
     control::{Asked, Client, ControlError, Reply, Request},
     serve::note,
 };
 
 /// Records it and says as which entry; `None` where there is only a copy without a key. A folder
-/// that was `given` is not the running gateway's.
+/// that was `given` need not be the running gateway's.
 pub(super) fn record(
     config: &Path,
     ledger: &Path,
@@ -34,7 +34,18 @@ pub(super) fn record(
         }
     }
     let options = Options::new(origin(ledger)?, Arc::new(SystemClock));
-    let ledger = Ledger::open(ledger, options, Arc::new(|_| {})).context(
+    let opened = match Ledger::open(ledger, options, Arc::new(|_| {})) {
+        // It is a running gateway's after all, which listens beside it.
+        Err(OpenError::Locked { .. }) if given => {
+            let folder = ledger.canonicalize()?;
+            let socket = folder.parent().unwrap_or(&folder).join(CONTROL_SOCKET);
+            let mut client = Client::connect(&socket)
+                .context("another process has the ledger, and no gateway answers beside it")?;
+            return told(client.ask(&Request::Record(asked))?).map(Some);
+        }
+        opened => opened,
+    };
+    let ledger = opened.context(
         "what a person does with the ledger is recorded in it, and that is not possible",
     )?;
     let sequence = note(&ledger, asked.into())?;
