@@ -58,6 +58,9 @@ pub(crate) enum LoginError {
 /// How long a client waits for a catalogue that can't be read at the moment: it is read anew after
 /// every trouble with the server, which is over soon most times.
 const CATALOGUE_WAIT: Duration = Duration::from_secs(2);
+/// How often a server that was full is asked again, and how long it takes to make room.
+const ROOM_TRIES: usize = 20;
+const ROOM_AFTER: Duration = Duration::from_millis(25);
 /// Messages before the log-in are short.
 const LOGIN_BYTES_MAX: usize = 16 * 1024;
 
@@ -383,7 +386,25 @@ async fn connect(
     let wanted: Vec<(&str, &str)> =
         owner.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let limit = shared.settings.limits.message_bytes_max;
-    upstream::connect(&shared.settings.upstream, &wanted, limit).await
+    let connect = || upstream::connect(&shared.settings.upstream, &wanted, limit);
+    let mut connected = connect().await;
+    // What is kept for others takes the room, until the server's processes have ended.
+    if is_full(&connected) && spares.end_all().await > 0 {
+        for _ in 0..ROOM_TRIES {
+            tokio::time::sleep(ROOM_AFTER).await;
+            connected = connect().await;
+            if !is_full(&connected) {
+                break;
+            }
+        }
+    }
+    connected
+}
+
+/// Whether the server takes no more connections.
+fn is_full(connected: &Result<Connected, upstream::ConnectError>) -> bool {
+    matches!(connected, Err(upstream::ConnectError::Refused { sqlstate, .. })
+        if *sqlstate == SqlState::TOO_MANY_CONNECTIONS)
 }
 
 /// The end of the greeting: the key for cancel requests, and that queries may come.

@@ -107,10 +107,19 @@ impl Spares {
         self.kept.borrow_mut().entry(owner).or_default().push(spare);
     }
 
-    /// Those that nobody has taken in time.
-    fn expired(&self) -> Vec<Connected> {
+    /// Ends all that are there; how many there were.
+    pub(crate) async fn end_all(&self) -> usize {
+        let all = self.older_than(Duration::ZERO);
+        let count = all.len();
+        for server in all {
+            end(server).await;
+        }
+        count
+    }
+
+    /// Takes out those that nobody has taken for so long.
+    fn older_than(&self, time: Duration) -> Vec<Connected> {
         let mut kept = self.kept.borrow_mut();
-        let time = self.shared.settings.limits.spare_time;
         let is_old = |spare: &mut Spare| spare.since.elapsed() >= time;
         let old: Vec<Spare> =
             kept.values_mut().flat_map(|theirs| theirs.extract_if(.., is_old)).collect();
@@ -124,7 +133,7 @@ async fn sweep(spares: Weak<Spares>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let Some(spares) = spares.upgrade() else { return };
-        for server in spares.expired() {
+        for server in spares.older_than(spares.shared.settings.limits.spare_time) {
             end(server).await;
         }
     }

@@ -101,3 +101,20 @@ async fn one_that_the_server_has_closed_is_not_given_out() {
     let again = world.client("ana").await;
     assert_eq!(rows(&again.simple_query("SELECT 1").await.unwrap()), [["1"]]);
 }
+
+/// What is kept for one account does not keep another out.
+#[tokio::test]
+async fn they_make_room_where_the_server_has_none() {
+    let world = world();
+    let ana = world.client("ana").await;
+    leave(&world, ana, 1).await;
+    let config: tokio_postgres::Config = world.postgres.url_of("support").parse().unwrap();
+    let mut fillers = Vec::new();
+    while let Ok((filler, connection)) = config.connect(tokio_postgres::NoTls).await {
+        tokio::spawn(connection);
+        fillers.push(filler);
+    }
+    let ben = world.client("ben").await;
+    assert_eq!(rows(&ben.simple_query("SELECT 1").await.unwrap()), [["1"]]);
+    assert_eq!(world.handle().spares(), 0);
+}

@@ -103,7 +103,7 @@ impl Default for LimitsFile {
             drain: "10s".to_owned(),
             idle_in_transaction_timeout: "60s".to_owned(),
             statement_timeout: "60s".to_owned(),
-            spare_max: 16,
+            spare_max: 8,
             spare_time: "30s".to_owned(),
         }
     }
