@@ -25,14 +25,7 @@ fn prepared(table: &mut Table) {
 
 fn executed(out: &mut BytesMut, sql: &str) {
     encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
-    let bind = Bind {
-        portal: "",
-        statement: "",
-        formats: Vec::new(),
-        parameters: Vec::new(),
-        result_formats: Vec::new(),
-    };
-    encode::bind(out, &bind).unwrap();
+    super::proofs::bind(out);
     encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
 }
 

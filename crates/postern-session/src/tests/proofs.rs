@@ -135,7 +135,8 @@ fn one_proof_answers_for_all_gates_before_its_request() {
     assert_eq!(told.last().map(String::as_str), Some("client < ready I"));
 }
 
-fn bind(out: &mut BytesMut) {
+/// Binds the unnamed statement to the unnamed portal.
+pub(super) fn bind(out: &mut BytesMut) {
     let bind = Bind {
         portal: "",
         statement: "",

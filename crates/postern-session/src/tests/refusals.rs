@@ -213,14 +213,7 @@ fn a_bind_that_fails_is_told_as_an_execution_that_fails() {
         } else {
             table.client(|out| {
                 encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
-                let bind = Bind {
-                    portal: "",
-                    statement: "",
-                    formats: Vec::new(),
-                    parameters: Vec::new(),
-                    result_formats: Vec::new(),
-                };
-                encode::bind(out, &bind).unwrap();
+                super::proofs::bind(out);
                 encode::sync(out);
             });
             table.server(encode::parse_complete).told();
@@ -267,14 +260,7 @@ fn a_bind_of_somebody_who_was_stopped_is_asked_for() {
     table.client(|out| {
         let sql = "SELECT lower(email) FROM customers WHERE id > 1";
         encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
-        let bind = Bind {
-            portal: "",
-            statement: "",
-            formats: Vec::new(),
-            parameters: Vec::new(),
-            result_formats: Vec::new(),
-        };
-        encode::bind(out, &bind).unwrap();
+        super::proofs::bind(out);
     });
     let told = table.told();
     assert_eq!(told[1..], ["ask 0"], "{told:?}");
