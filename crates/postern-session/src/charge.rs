@@ -51,23 +51,34 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let portals: Vec<&Portal> = runs.iter().map(|(_, run)| &run.portal).collect();
-        let waits = self.charges(frame, &portals, effects);
+        let waits = self.charges_as(frame, (&portals, true), effects);
         if waits && let Some(charging) = &mut self.charging {
             charging.query = true;
         }
         waits
     }
 
-    /// Asks or tells of what executions search for; whether the message has to wait.
+    /// The same of the execution of a portal that was bound.
     pub(crate) fn charges(
         &mut self,
         frame: &Frame,
-        portals: &[&Portal],
+        portal: &Portal,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        self.charges_as(frame, (&[portal], false), effects)
+    }
+
+    /// Asks or tells of what executions search for, and whether they are planned now; whether the
+    /// message has to wait.
+    fn charges_as(
+        &mut self,
+        frame: &Frame,
+        (portals, planned): (&[&Portal], bool),
         effects: &mut Vec<Effect>,
     ) -> bool {
         match self.charging.as_ref().map(|charging| &charging.stage) {
             None => {
-                if self.asks(frame, portals, effects) {
+                if self.asks(frame, (portals, planned), effects) {
                     return true;
                 }
             }
@@ -81,8 +92,8 @@ impl Session {
         true
     }
 
-    /// Asks of what is only planned: of somebody who was stopped, whether it fails is told no more
-    /// than whether it runs.
+    /// Asks of what is bound: the server plans it, and how long that takes, and whether it fails,
+    /// hangs on values that ANALYZE has kept of what protected columns it works with.
     pub(crate) fn asks_before_planning(
         &mut self,
         frame: &Frame,
@@ -91,13 +102,22 @@ impl Session {
     ) -> bool {
         let hangs = running(&portal.plan)
             .is_some_and(|plan| plan.works() && !plan.looks_up(LookupKind::Compared));
-        hangs && self.asks && self.charging.is_none() && self.asks(frame, &[portal], effects)
+        hangs && self.charging.is_none() && self.asks(frame, (&[portal], true), effects)
     }
 
     /// Asks whether there is room for what they look up, if they do, or for anything at all.
-    fn asks(&mut self, frame: &Frame, portals: &[&Portal], effects: &mut Vec<Effect>) -> bool {
+    fn asks(
+        &mut self,
+        frame: &Frame,
+        (portals, planned): (&[&Portal], bool),
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let searches = portals.iter().filter(|portal| {
-            running(&portal.plan).is_some_and(|plan| plan.looks_up(LookupKind::Compared))
+            let plan = running(&portal.plan);
+            let decides = || planned && portal.searched.is_to_decide();
+            plan.is_some_and(|plan| {
+                plan.looks_up(LookupKind::Compared) || plan.works() && decides()
+            })
         });
         let searches = searches.count();
         let mut plans = portals.iter().filter_map(|portal| running(&portal.plan));

@@ -248,7 +248,7 @@ impl Session {
             return self.refuse_in_order(&Failure::PlanChanged, effects);
         };
         if plan.is_late() {
-            return self.bind_late(bind, &plan, view, effects);
+            return self.bind_late((frame, bind), &plan, view, effects);
         }
         if bind.parameters.len() != prepared.parameters {
             let failure = Failure::ParameterCount {
@@ -318,7 +318,7 @@ impl Session {
     /// Binds a statement whose text is made when it is sent: it is parsed once more.
     fn bind_late(
         &mut self,
-        bind: &Bind<'_>,
+        (frame, bind): (&Frame, &Bind<'_>),
         plan: &KeptPlan,
         view: &mut View<'_>,
         effects: &mut Vec<Effect>,
@@ -330,6 +330,9 @@ impl Session {
             Ok(resolved) => resolved,
             Err(failure) => return self.refuse_bound(failure, effects),
         };
+        if self.asks_before_planning(frame, &portal, effects) {
+            return Ok(());
+        }
         portal.upstream = self.portal_name(bind.portal);
         self.names += 1;
         let statement = UpstreamName(Some(self.names)).statement();
@@ -419,8 +422,7 @@ impl Session {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
         let portal = portal.clone();
-        self.planned.retain(|planned| !Arc::ptr_eq(&planned.searched, &portal.searched));
-        if self.charges(frame, &[&portal], effects) {
+        if self.charges(frame, &portal, effects) {
             return Ok(());
         }
         let max_rows = match execute.max_rows {

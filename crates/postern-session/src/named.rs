@@ -148,11 +148,13 @@ impl Session {
             (Act::Declare { options, .. }, Some(query)) => {
                 let (sql, cursor) = self.declare((name, options), query, given, view)?;
                 let (upstream, judged) = (cursor.upstream, cursor.judged.clone());
+                let searched = cursor.searched.clone();
                 let change = Change::Cursor(Some(Box::new(cursor)));
                 let kept = Kept::Cursor(name, upstream);
                 let portal = self.about(plan, kept, change, view)?;
-                // The query is analysed now: this proof is that of all that is fetched.
-                Ok((sql, Portal { judged, ..portal }))
+                // The query is analysed now: this proof is that of all that is fetched. And it is
+                // planned now: what decides in it is told once, by this or by what is fetched.
+                Ok((sql, Portal { judged, searched, ..portal }))
             }
             (Act::Fetch { what, moves, jumps }, _) => {
                 let sequential =

@@ -372,6 +372,10 @@ impl Session {
                 effects.push(Effect::Wrote(plan.shown.clone()));
             }
         }
+        let declares = matches!(&*run.portal.plan, Planned::Named(_));
+        if declares && run.portal.plan.guarded().is_some_and(PlannedGuarded::works) {
+            self.planned.push(run.portal.clone());
+        }
         if matches!(tag, "ROLLBACK" | "COMMIT") {
             self.portals.values_mut().for_each(|portal| portal.unsure = true);
         }

@@ -134,6 +134,11 @@ impl Searched {
         self.decides.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether the deciders are still to be told.
+    pub(crate) fn is_to_decide(&self) -> bool {
+        self.decides.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// How many more rows a limited execution has to ask for; the first one asks for all.
     pub(crate) fn more(&self) -> u64 {
         self.more.swap(0, Ordering::Relaxed)

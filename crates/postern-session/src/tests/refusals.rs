@@ -360,3 +360,69 @@ fn what_is_bound_and_never_run_is_a_look_up_by_what_decides() {
     table.server(encode::bind_complete).completed("SELECT 0").ready(TransactionStatus::Idle);
     assert_eq!(table.told(), ["client < BindComplete", "hold 1 [] miss"], "once");
 }
+
+/// An execution that the server never comes to takes nothing back of that.
+#[test]
+fn what_is_bound_and_not_run_for_a_failure_before_it_is_told() {
+    let mut table = Table::of_kind(Kind::Accounted, false);
+    let sql = "SELECT id FROM customers WHERE email ~ '^(.+)(.+)$'";
+    let bind = |portal: &'static str, statement: &'static str| Bind {
+        portal,
+        statement,
+        formats: Vec::new(),
+        parameters: Vec::new(),
+        result_formats: Vec::new(),
+    };
+    table.client(|out| {
+        encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+        encode::bind(out, &bind("w", "")).unwrap();
+        encode::parse(out, &Parse { name: "q", sql: "SELECT 1 / 0", types: Vec::new() }).unwrap();
+        encode::bind(out, &bind("q", "q")).unwrap();
+        encode::execute(out, &Execute { portal: "w", max_rows: 0 }).unwrap();
+        encode::sync(out);
+    });
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::bind_complete(out);
+        encode::parse_complete(out);
+    });
+    table.told();
+    table.server(|out| error(out, "22012", "division by zero"));
+    table.ready(TransactionStatus::Idle);
+    let told = table.told();
+    assert!(told.iter().any(|line| line == "hold 1 [] miss"), "{told:?}");
+}
+
+/// The server plans the query of a cursor when that is declared.
+#[test]
+fn what_is_declared_and_never_fetched_is_a_look_up_by_what_decides() {
+    let declare = "DECLARE k CURSOR FOR SELECT id FROM customers WHERE email ~ '^(.+)(.+)$'";
+    let mut table = Table::of_kind(Kind::Accounted, false);
+    table.query("BEGIN").completed("BEGIN").ready(TransactionStatus::InTransaction).told();
+    table.query(declare).told();
+    table.completed("DECLARE CURSOR").ready(TransactionStatus::InTransaction);
+    assert_eq!(table.told(), ["client < DECLARE CURSOR", "hold 1 [] miss"]);
+    table.recorded(1, 0).told();
+    table.query("FETCH ALL FROM k").told();
+    table.completed("FETCH 0").ready(TransactionStatus::InTransaction);
+    assert_eq!(table.told(), ["client < FETCH 0", "client < ready T"], "once");
+}
+
+/// Binds behind each other are asked for one by one, before the server plans any.
+#[test]
+fn what_is_bound_asks_for_room_for_what_decides_in_it() {
+    let mut table = Table::of_kind(Kind::Accounted, false);
+    table.answers = false;
+    table.client(|out| {
+        let sql = "SELECT id FROM customers WHERE email ~ '^(.+)(.+)$'";
+        encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+        let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
+        let bind = Bind { portal: "", statement: "", formats, parameters, result_formats };
+        encode::bind(out, &bind).unwrap();
+        encode::flush(out);
+    });
+    let told = table.told();
+    assert!(told.iter().any(|line| line.starts_with("ask ")), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("bind")), "{told:?}");
+    assert!(!table.session.wants_client());
+}
