@@ -184,29 +184,32 @@ impl Session {
         let index = held.hold.rows.len();
         let mut touches = Vec::new();
         let mut found = Vec::new();
-        for (key, cell) in guarded.guarded.keys.iter().zip(cells) {
-            let Some(cell) = cell else { continue };
-            let subject = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
+        let keys = guarded.guarded.keys.iter().zip(cells);
+        for (key, cell) in keys.filter_map(|(key, cell)| Some((key, cell?))) {
+            let subjects = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
             let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
-            if !leaf.key_type.is_written(subject) {
-                // It is no key, or is none any more: whose the row is can't be told.
-                self.close(&Failure::CatalogueChanged, effects);
-                return Ok(());
-            }
+            let index_of_leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
             let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !stays);
-            let reason = portal.clear_under(set.and_then(|set| key_sets.get(set)), subject);
-            let subject = postern_model::Subject::new(subject);
-            if let (Some(_), Some(set)) = (&reason, set) {
-                held.relied.push(Relied { row: index, subject: subject.clone(), set });
+            for subject in one_or_many(subjects, key.many) {
+                if !leaf.key_type.is_written(subject) {
+                    // It is no key, or is none any more: whose the row is can't be told.
+                    self.close(&Failure::CatalogueChanged, effects);
+                    return Ok(());
+                }
+                let reason = portal.clear_under(set.and_then(|set| key_sets.get(set)), subject);
+                let subject = postern_model::Subject::new(subject);
+                if let (Some(_), Some(set)) = (&reason, set) {
+                    held.relied.push(Relied { row: index, subject: subject.clone(), set });
+                }
+                // Where no value of theirs hangs on it, a reason still says why they were looked
+                // at.
+                let (entitled, now) = &present;
+                let own = (leaf.clear.is_empty() && !stays).then_some(entitled);
+                let own = || own.and_then(|own| own.best(subject.as_str(), *now)).cloned();
+                let reason = reason.or_else(own).or_else(|| accounted.clone());
+                found.push((key.leaf, subject.clone()));
+                touches.push(Touch { leaf: index_of_leaf, subject, reason });
             }
-            // Where no value of theirs hangs on it, a reason still says why they were looked at.
-            let (entitled, now) = &present;
-            let own = (leaf.clear.is_empty() && !stays).then_some(entitled);
-            let own = || own.and_then(|own| own.best(subject.as_str(), *now)).cloned();
-            let reason = reason.or_else(own);
-            found.push((key.leaf, subject.clone()));
-            let leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
-            touches.push(Touch { leaf, subject, reason: reason.or_else(|| accounted.clone()) });
         }
         let bytes = held.hold.bytes.len() - before;
         held.hold.rows.push(HeldRow { bytes, touches, asks: false });
@@ -477,4 +480,10 @@ impl Run {
             plan.lookups(LookupKind::Compared, &self.portal.searched, hit)
         }
     }
+}
+
+/// The keys that a hidden column holds.
+fn one_or_many(subjects: &str, many: bool) -> impl Iterator<Item = &str> {
+    let (one, list) = if many { (None, Some(subjects)) } else { (Some(subjects), None) };
+    one.into_iter().chain(list.into_iter().flat_map(|list| list.split(',')))
 }

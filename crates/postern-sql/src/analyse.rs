@@ -248,7 +248,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
     Ok(Guarded {
         sql: template,
         visible_columns: rows.columns.len(),
-        keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf }).collect(),
+        keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf, many: key.many }).collect(),
         leaves,
         origins: origins.collect(),
         lookups: lookups.chain(stored).collect(),

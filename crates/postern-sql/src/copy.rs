@@ -11,7 +11,7 @@ use crate::{
     analyse::query_verdict,
     ast,
     catalogue::Relation,
-    query::skipped,
+    query::{skipped, unaccounted},
     quote::{identifier, literal},
     refusal::{Judged, not_understood, refuse},
     resolve::{Resolved, Resolver},
@@ -58,6 +58,7 @@ fn copy_query(query: Verdict, options: &Options) -> Judged<Verdict> {
             client_parameters: plain.client_parameters,
         })),
         Verdict::Guarded(query) if query.passed.is_some() => Err(skipped()),
+        Verdict::Guarded(query) if query.keys.iter().any(|key| key.many) => unaccounted(),
         Verdict::Guarded(query) => {
             Ok(Verdict::Copy(Copy { query, options: options.text(), form: options.form()? }))
         }

@@ -40,6 +40,8 @@ pub(crate) enum Class {
     Setting,
     /// It waits; only where no protected table takes part.
     Sleep,
+    /// It takes a number of a sequence, or tells the last one; the same.
+    Counter,
     /// It is answered by NULL.
     Size,
     /// It is refused; the words say what it does.
@@ -162,6 +164,7 @@ fn class_of(word: &str) -> Class {
         "setting" => Class::Setting,
         "size" => Class::Size,
         "sleep" => Class::Sleep,
+        "counter" => Class::Counter,
         _ => Class::Refused(refused_because(word).unwrap_or("is not known to be safe")),
     }
 }
@@ -177,7 +180,7 @@ fn refused_because(class: &str) -> Option<&'static str> {
         "statistics" => "it is about statistics",
         "physical" => "it is about how rows are stored",
         "file" => "it reads the server's files",
-        "sequence" => "it reads or moves a sequence",
+        "sequence" => "it reads or sets a sequence",
         "lock" => "it takes or shows locks",
         "large_object" => "it is about large objects",
         "notify" => "it sends or shows notifications",

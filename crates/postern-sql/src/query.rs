@@ -42,6 +42,7 @@ mod names;
 mod optional;
 mod pick;
 mod recursion;
+mod scalar;
 mod scope;
 mod select;
 mod set_operation;
@@ -52,6 +53,7 @@ mod work;
 mod write;
 
 pub(crate) use condition::parse_condition;
+pub(crate) use grouping::unaccounted;
 pub(crate) use leaf::LeafBuild;
 pub(crate) use lookup::searched_value;
 pub(crate) use pick::skipped;
@@ -120,6 +122,8 @@ pub(crate) struct Acts {
     draws: bool,
     /// It waits for a time.
     sleeps: bool,
+    /// It takes numbers of a sequence.
+    counts: bool,
     /// It tells the time at which it comes to a row.
     clocks: bool,
     writes: bool,
@@ -398,6 +402,14 @@ impl<'a> Analysis<'a> {
                 "a statement on a protected table can't wait: how long it takes would tell of its \
                  rows",
                 "send pg_sleep() in a statement of its own",
+            );
+        }
+        if self.acts.counts && !self.leaves.is_empty() {
+            return refuse(
+                "sequence",
+                "a statement on a protected table can't take numbers of a sequence: how many it \
+                 took would tell of its rows",
+                "take the number in a statement of its own",
             );
         }
         if self.acts.clocks && !self.acts.writes && !self.leaves.is_empty() {

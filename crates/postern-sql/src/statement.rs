@@ -228,6 +228,8 @@ pub struct MaskCheck {
 pub struct KeyColumn {
     /// Index into [`Guarded::leaves`].
     pub leaf: usize,
+    /// It lists the keys of all records that are folded in the row, with commas.
+    pub many: bool,
 }
 
 /// One reference to a protected table.

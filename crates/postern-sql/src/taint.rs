@@ -59,6 +59,15 @@ impl Taint {
         self.sublink |= other.sublink;
     }
 
+    /// Whether something of a leaf flows in whose rows must be told by their keys where it comes
+    /// out.
+    pub(crate) fn needs_key(&self, leaf: usize) -> bool {
+        let of = |(owner, _): &(usize, i16)| *owner == leaf;
+        self.identifiers.contains(&leaf)
+            || self.protected.iter().any(of)
+            || self.shown.iter().any(of)
+    }
+
     /// What of it flows into another, too.
     pub(crate) fn among(&self, other: &Self) -> Self {
         fn both<T: Copy + Ord>(one: &BTreeSet<T>, two: &BTreeSet<T>) -> BTreeSet<T> {
@@ -146,6 +155,8 @@ impl Column {
 pub(crate) struct Key {
     pub(crate) leaf: usize,
     pub(crate) column: String,
+    /// It carries the keys of all records that are folded in the row, with commas.
+    pub(crate) many: bool,
 }
 
 /// What a select, a common table or a FROM item gives to what is around it.
@@ -169,6 +180,8 @@ pub(crate) struct Rows {
     pub(crate) certain: BTreeSet<usize>,
     /// Leaves of which each row carries a key, the same in all rows.
     pub(crate) single: BTreeSet<usize>,
+    /// The same, or the same in the rows that belong to one row of the selects around it.
+    pub(crate) about: BTreeSet<usize>,
     /// Leaves whose keys are missing in the rows of an arm of a UNION ALL.
     pub(crate) padded: BTreeSet<usize>,
     /// What flows in from selects around this one. It is in each column, for what decides in a

@@ -15,6 +15,23 @@ fn rows_leave_after_their_receipt_and_in_order() {
     assert_eq!(table.told(), ["release 1: 2", "client < SELECT 2", "client < ready I"]);
 }
 
+/// One row of what is folded of several customers is about each of them.
+#[test]
+fn a_row_of_many_is_recorded_of_all_of_them() {
+    let mut table = Table::new();
+    table.query("SELECT max(name) FROM customers WHERE id < 9").told();
+    table.described(&["max", "keys"]).rows(&[&["One", "1,2,3"]]);
+    table.completed("SELECT 1").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < columns max", "hold 1 [1:clear+2:masked+3:clear]"]);
+    table.recorded(1, 1);
+    assert_eq!(table.told(), ["release 1: 1", "client < SELECT 1", "client < ready I"]);
+    // What is no list of keys is nobody's.
+    table.query("SELECT max(name) FROM customers WHERE id < 9").told();
+    table.described(&["max", "keys"]).rows(&[&["One", "1,,3"]]);
+    let told = table.told();
+    assert!(told.iter().any(|line| line.starts_with("close")), "{told:?}");
+}
+
 #[test]
 fn the_next_chunk_fills_while_one_is_out() {
     let mut table = Table::new();

@@ -24,6 +24,7 @@ mod refused;
 mod shapes;
 mod statements;
 mod takes;
+mod values;
 mod views;
 mod windows;
 mod writes;

@@ -92,6 +92,7 @@ impl Analysis<'_> {
         match self.class_of_call(call) {
             Class::Setting => self.setting(call)?,
             Class::Sleep => self.acts.sleeps = true,
+            Class::Counter => self.acts.counts = true,
             Class::Free | Class::Definition | Class::Size | Class::Refused(_) => {}
         }
         Ok(())
@@ -119,7 +120,6 @@ impl Analysis<'_> {
         if scope.parent.is_some() && (taint.outer && !taint.local || taint.sublink) {
             return not_understood("an aggregate of an outer query's columns");
         }
-        self.spoil(taint);
         self.aggregates.push(Aggregate { arguments: taint.clone(), collects });
         Ok(())
     }

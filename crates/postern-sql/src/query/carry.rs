@@ -2,16 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
 use super::{
+    Analysis,
+    grouping::Aggregate,
     links::Links,
     scope::{Item, Scope},
     select::{Clauses, Place},
     target::Outputs,
 };
-use crate::taint::{Column, Key};
+use crate::{
+    ast,
+    taint::{Column, Key, Taint},
+};
 
 /// What carries a key: alias, column and leaf.
-type Carried = (String, String, usize);
+pub(super) type Carried = (String, String, usize);
 
 /// What carries the keys of a select's leaves, and the leaves whose keys nothing does.
 /// What is grouped by a column of a leaf is of the record whose key is carried only where the leaf
@@ -98,4 +105,134 @@ fn carrier(
         (true, true) => grouped.and_then(|_| shown()),
         (false, false) => None,
     }
+}
+
+/// What carries the keys of leaves whose rows are folded.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    /// All of their rows are one subject's: any of these keys.
+    pub(super) one: Vec<Carried>,
+    /// All of their keys.
+    pub(super) all: Vec<Carried>,
+}
+
+impl Folded {
+    pub(super) fn leaves(&self) -> impl Iterator<Item = usize> {
+        self.one.iter().chain(&self.all).map(|(_, _, leaf)| *leaf)
+    }
+}
+
+impl Analysis<'_> {
+    /// What carries the keys of leaves that are folded without theirs. `whole` is what comes out,
+    /// beside the aggregates. Where nothing comes out that needs a key, none is carried.
+    pub(super) fn carry_folded(
+        &self,
+        select: &pb::SelectStmt,
+        scope: &Scope<'_>,
+        (clauses, place): (&Clauses, Place),
+        (whole, aggregates): (&Taint, &[Aggregate]),
+        left: &mut BTreeSet<usize>,
+    ) -> Folded {
+        let mut folded = Folded::default();
+        if !clauses.grouped || clauses.distinct || matches!(place, Place::Bare | Place::Counted) {
+            return folded;
+        }
+        let collects = aggregates.iter().any(|aggregate| aggregate.collects);
+        let needed = |leaf: usize| {
+            let mut flows = aggregates.iter().map(|used| &used.arguments).chain([whole]);
+            collects || flows.any(|flow| flow.needs_key(leaf))
+        };
+        let is_bare = |leaf: usize| scope.items.iter().any(|item| item.rows.bare.contains(&leaf));
+        let carried: BTreeSet<usize> =
+            left.iter().copied().filter(|leaf| needed(*leaf) && !is_bare(*leaf)).collect();
+        let at_the_end = place == Place::Top && is_narrow_and_whole(select);
+        for (item, key) in scope.keys().filter(|(_, key)| carried.contains(&key.leaf)) {
+            let one = clauses.about.contains(&key.leaf) && self.is_alone(scope, key.leaf);
+            let listed = self.leaves.get(key.leaf).is_some_and(|leaf| leaf.key_type.is_listed());
+            let kept = match (one, at_the_end && listed) {
+                (true, _) => &mut folded.one,
+                (false, true) => &mut folded.all,
+                (false, false) => continue,
+            };
+            kept.push((item.alias.clone(), key.column.clone(), key.leaf));
+            left.remove(&key.leaf);
+        }
+        folded
+    }
+
+    /// Gives the select the columns that carry keys: of each the alias, the column and the leaf.
+    pub(super) fn append_keys(
+        &mut self,
+        select: &mut pb::SelectStmt,
+        (carried, folded): (Vec<Carried>, Folded),
+    ) -> Vec<Key> {
+        let mut values = Vec::new();
+        let column = |alias: &str, name: &str| ast::column(&[alias, name]);
+        values.extend(
+            carried.into_iter().map(|(alias, name, leaf)| (column(&alias, &name), leaf, false)),
+        );
+        let one = folded.one.into_iter();
+        values.extend(one.map(|(alias, name, leaf)| (any_value(&alias, &name), leaf, false)));
+        let all = folded.all.into_iter();
+        values.extend(all.map(|(alias, name, leaf)| (all_values(&alias, &name), leaf, true)));
+        let mut keys = Vec::new();
+        for (value, leaf, many) in values {
+            let name = self.name('k');
+            select.target_list.push(ast::target(&name, value));
+            keys.push(Key { leaf, column: name, many });
+        }
+        keys
+    }
+}
+
+/// Whether a select folds its rows to one and shows that, and does not read all of a table.
+fn is_narrow_and_whole(select: &pb::SelectStmt) -> bool {
+    is_narrow(select)
+        && select.group_clause.is_empty()
+        && select.having_clause.is_none()
+        && select.limit_count.is_none()
+        && select.limit_offset.is_none()
+}
+
+/// Whether a select says which rows it wants, or how many.
+fn is_narrow(select: &pb::SelectStmt) -> bool {
+    let derived = |item: &Node| match &item.node {
+        Some(NodeEnum::RangeSubselect(range)) => match range.subquery.as_deref() {
+            Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) => is_narrow(select),
+            _ => false,
+        },
+        _ => false,
+    };
+    select.where_clause.is_some()
+        || select.limit_count.is_some()
+        || select.from_clause.iter().any(derived)
+}
+
+/// All values of a column, once each, as a list with commas.
+fn all_values(alias: &str, column: &str) -> Node {
+    let text = ast::type_name("pg_catalog", "text", &[], false);
+    let values = ast::cast(ast::column(&[alias, column]), text);
+    let mut call = ast::call("string_agg", vec![values, ast::constant(",")]);
+    if let Some(NodeEnum::FuncCall(call)) = call.node.as_mut() {
+        call.agg_distinct = true;
+    }
+    call
+}
+
+/// One of the values of a column that are not NULL.
+fn any_value(alias: &str, column: &str) -> Node {
+    let argument = ast::column(&[alias, column]);
+    let mut call = ast::call("array_agg", vec![argument.clone()]);
+    if let Some(NodeEnum::FuncCall(call)) = call.node.as_mut() {
+        call.agg_filter = Some(Box::new(ast::node(NodeEnum::NullTest(Box::new(pb::NullTest {
+            arg: Some(Box::new(argument)),
+            nulltesttype: pb::NullTestType::IsNotNull as i32,
+            ..pb::NullTest::default()
+        })))));
+    }
+    let first = pb::AIndices { uidx: Some(Box::new(ast::integer(1))), ..pb::AIndices::default() };
+    ast::node(NodeEnum::AIndirection(Box::new(pb::AIndirection {
+        arg: Some(Box::new(call)),
+        indirection: vec![ast::node(NodeEnum::AIndices(Box::new(first)))],
+    })))
 }

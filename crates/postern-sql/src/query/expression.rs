@@ -95,7 +95,11 @@ impl Analysis<'_> {
                         let name = ["pg_catalog", "statement_timestamp"];
                         n.funcname = name.map(ast::string).into();
                     }
-                    Class::Free | Class::Setting | Class::Sleep | Class::Refused(_) => {}
+                    Class::Free
+                    | Class::Setting
+                    | Class::Sleep
+                    | Class::Counter
+                    | Class::Refused(_) => {}
                 }
                 Ok(taint)
             }

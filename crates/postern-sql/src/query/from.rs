@@ -129,7 +129,10 @@ impl Analysis<'_> {
             _ => return not_understood("this kind of FROM item"),
         };
         item.nullable = nullable;
-        if !lateral {
+        if lateral {
+            // Whom it is about can hang on the rows of this level.
+            item.rows.about.clear();
+        } else {
             // Of this level it names nothing: all of that is around it.
             scope.flows_in(&item.rows.around);
         }
@@ -307,6 +310,7 @@ impl Analysis<'_> {
     }
 
     fn function_item(&mut self, range: &mut pb::RangeFunction, scope: &Scope<'_>) -> Judged<Item> {
+        unnest_side_by_side(range);
         let mut taint = Taint::default();
         let mut one_column = range.functions.len() == 1 && !range.ordinality;
         let mut name = None;
@@ -369,6 +373,41 @@ impl Analysis<'_> {
             Some(_) => not_understood("this kind of column definition"),
         }
     }
+}
+
+/// Writes `unnest(a, b)` as `ROWS FROM (unnest(a), unnest(b))`, which it means, and as no function
+/// with its schema does (`transformRangeFunction`, src/backend/parser/parse_clause.c).
+fn unnest_side_by_side(range: &mut pb::RangeFunction) {
+    let mut functions = Vec::new();
+    for function in range.functions.drain(..) {
+        match arrays_to_unnest(&function) {
+            Some(arrays) => functions.extend(arrays.into_iter().map(|array| {
+                let call = ast::node(NodeEnum::FuncCall(Box::new(pb::FuncCall {
+                    funcname: vec![ast::string("unnest")],
+                    args: vec![array],
+                    funcformat: pb::CoercionForm::CoerceExplicitCall as i32,
+                    ..pb::FuncCall::default()
+                })));
+                ast::node(NodeEnum::List(pb::List { items: vec![call, Node { node: None }] }))
+            })),
+            None => functions.push(function),
+        }
+    }
+    range.is_rowsfrom |= functions.len() > 1;
+    range.functions = functions;
+}
+
+/// The arguments of a call of `unnest` with several and nothing else.
+fn arrays_to_unnest(function: &Node) -> Option<Vec<Node>> {
+    let Some(NodeEnum::List(pair)) = &function.node else { return None };
+    let Some(NodeEnum::FuncCall(call)) = pair.items.first()?.node.as_ref() else { return None };
+    let defined = pair.items.iter().skip(1).any(|definition| definition.node.is_some());
+    let plain = call.agg_order.is_empty()
+        && call.agg_filter.is_none()
+        && call.over.is_none()
+        && !(call.agg_star || call.agg_distinct || call.func_variadic || defined);
+    let several = ast::names(&call.funcname).as_deref() == Some(&["unnest"]) && call.args.len() > 1;
+    (plain && several).then(|| call.args.clone())
 }
 
 pub(super) fn derived(alias: String, rows: Rows) -> Item {

@@ -6,6 +6,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
+    carry::{Carried, Folded},
     scope::Scope,
     select::{Clauses, Place, Reference},
     target::Outputs,
@@ -45,10 +46,7 @@ impl Clauses {
 impl Analysis<'_> {
     /// Rows of `leaves` are folded, and `taint` comes out: it may not tell records apart.
     pub(super) fn fold(&mut self, leaves: BTreeSet<usize>, taint: &Taint) -> Judged<()> {
-        let protected = taint.protected.iter().any(|(leaf, _)| leaves.contains(leaf));
-        let shown = taint.shown.iter().any(|(leaf, _)| leaves.contains(leaf));
-        let identifies = taint.identifiers.iter().any(|leaf| leaves.contains(leaf));
-        if protected || shown || identifies {
+        if leaves.iter().any(|leaf| taint.needs_key(*leaf)) {
             return unaccounted();
         }
         self.folded.extend(leaves);
@@ -70,6 +68,23 @@ impl Analysis<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What aggregates read of leaves whose rows are not all folded to what carries their keys is
+    /// accounted for by no row.
+    pub(super) fn spoil_folded(
+        &mut self,
+        aggregates: &[Aggregate],
+        (carried, folded): (&[Carried], &Folded),
+        left: &BTreeSet<usize>,
+    ) {
+        let kept = carried.iter().map(|(_, _, leaf)| *leaf).chain(folded.leaves());
+        let kept: BTreeSet<usize> = kept.filter(|leaf| !left.contains(leaf)).collect();
+        for aggregate in aggregates {
+            let mut spoiled = aggregate.arguments.clone();
+            spoiled.protected.retain(|(leaf, _)| !kept.contains(leaf));
+            self.spoil(&spoiled);
+        }
     }
 
     /// Rows of `left` are folded to groups or to different rows, of which `whole` comes out.
@@ -206,7 +221,7 @@ impl Analysis<'_> {
     }
 }
 
-pub(super) fn unaccounted<T>() -> Judged<T> {
+pub(crate) fn unaccounted<T>() -> Judged<T> {
     refuse(
         "unaccounted",
         "an aggregate, DISTINCT, set operation or sub-select over keys or protected columns can't \

@@ -266,6 +266,14 @@ impl<'a> Analysis<'a> {
 }
 
 impl KeyType {
+    /// Whether keys can be written as a list with commas, as they hold none.
+    pub(crate) fn is_listed(self) -> bool {
+        match self {
+            Self::Int | Self::Uuid => true,
+            Self::Text => false,
+        }
+    }
+
     /// The type that keys are compared as.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -370,7 +378,11 @@ pub(super) fn leaf_rows(
             whose: BTreeSet::new(),
         }
     });
-    let keys = build.subject().map(|subject| Key { leaf: index, column: subject.name.clone() });
+    let keys = build.subject().map(|subject| Key {
+        leaf: index,
+        column: subject.name.clone(),
+        many: false,
+    });
     Rows {
         columns: columns.collect(),
         open: None,

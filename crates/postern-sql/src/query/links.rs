@@ -121,7 +121,7 @@ impl Analysis<'_> {
 }
 
 /// The two sides of an equality.
-fn equality(node: &Node) -> Option<(&Node, &Node)> {
+pub(super) fn equality(node: &Node) -> Option<(&Node, &Node)> {
     let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
     let equal = comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
     comparison.lexpr.as_deref().zip(comparison.rexpr.as_deref()).filter(|_| equal)

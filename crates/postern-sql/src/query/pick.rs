@@ -11,8 +11,13 @@ use std::collections::BTreeSet;
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis, asked::beside_windows, expression::is_constant, links::Links, optional::conjuncts,
-    scope::Scope, select::Place,
+    Analysis,
+    asked::beside_windows,
+    expression::is_constant,
+    links::{Links, equality},
+    optional::conjuncts,
+    scope::Scope,
+    select::Place,
 };
 use crate::{
     KeyType, Refusal, ast,
@@ -151,6 +156,42 @@ impl Analysis<'_> {
         let known: Vec<usize> = single.iter().copied().collect();
         single.extend(known.into_iter().flat_map(|leaf| links.joined_to(leaf)));
         single
+    }
+
+    /// The leaves of which a select has the rows of one subject at a time: `key = constant`, or the
+    /// key is that of a record of the selects around it.
+    pub(super) fn about_one(
+        &self,
+        condition: Option<&Node>,
+        links: &Links,
+        scope: &Scope<'_>,
+    ) -> BTreeSet<usize> {
+        let named = |node: &Node| {
+            self.subject_around(node, scope).or_else(|| {
+                let one = equality(node).and_then(|_| self.one_subject(node, scope))?;
+                (self.is_alone(scope, one) && self.is_exact(one)).then_some(one)
+            })
+        };
+        let found = conjuncts(condition).into_iter().filter_map(named);
+        let below = scope.items.iter().filter(|item| !item.nullable);
+        let below = below.flat_map(|item| item.rows.about.iter().copied());
+        let below = below.filter(|leaf| self.is_alone(scope, *leaf));
+        // What is joined by the subject to one of those is of the same subject; that one is, too.
+        found.chain(below).flat_map(|leaf| links.joined_to(leaf)).collect()
+    }
+
+    /// The leaf of this level whose subject is said to be that of a record further out.
+    fn subject_around(&self, node: &Node, scope: &Scope<'_>) -> Option<usize> {
+        let (one, two) = equality(node)?;
+        let of = |own: &Node, outer: &Node| {
+            let own = scope.column(own)?.1.source?;
+            let here = scope.column(outer).is_some();
+            let outer = scope.source(outer).filter(|_| !here)?;
+            let exact = self.is_exact(own.leaf) && self.is_exact(outer.leaf);
+            let subjects = own.subject && outer.subject && exact;
+            (subjects && self.is_alone(scope, own.leaf)).then_some(own.leaf)
+        };
+        of(one, two).or_else(|| of(two, one))
     }
 
     /// Notes of which of a select's own leaves a condition leaves those only whom it asks about.

@@ -183,7 +183,7 @@ impl Analysis<'_> {
             let Some(node) = node else { continue };
             right.target_list.push(node);
             let name = self.name('k');
-            keys.push(Key { leaf: key.leaf, column: name.clone() });
+            keys.push(Key { leaf: key.leaf, column: name.clone(), many: false });
             names.push(name);
             types.extend(self.leaves.get(key.leaf).map(|leaf| leaf.key_type));
         }

@@ -10,7 +10,7 @@ use std::{
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::Analysis;
+use super::{Analysis, from::Star};
 use crate::{
     Refusal, ast,
     refusal::{Judged, not_understood, refuse},
@@ -85,6 +85,14 @@ impl<'p> Scope<'p> {
         let flow = Taint { local: false, outer: false, sublink: false, ..taint.clone() };
         let on_the_way = |level: &&Scope<'_>| !ptr::addr_eq(*level, found);
         self.levels().take_while(on_the_way).for_each(|level| level.around.borrow_mut().add(&flow));
+    }
+
+    /// What is joined for the values of sub-selects is nothing that `*` stands for.
+    pub(super) fn hide(&mut self, aliases: &[String], star: &mut Star) {
+        let items = self.items.iter_mut().filter(|item| aliases.contains(&item.alias));
+        items.for_each(|item| item.hides = true);
+        let own = |alias: &String| aliases.contains(alias);
+        star.columns.retain(|column| !column.alias.as_ref().is_some_and(own));
     }
 
     /// What flows into each level, to be given to [`Self::replace_flows`].

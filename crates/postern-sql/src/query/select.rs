@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Mode, ast,
     refusal::{Judged, not_understood, too_many},
-    taint::{Column, Key, Rows, Taint},
+    taint::{Column, Rows, Taint},
 };
 
 /// PostgreSQL's own limit.
@@ -79,6 +79,8 @@ pub(super) struct Clauses {
     computed: BTreeSet<usize>,
     /// Leaves of whose rows there are those of one subject only.
     single: BTreeSet<usize>,
+    /// The same, or of one subject at a time: whom a row of a select around this one is about.
+    pub(super) about: BTreeSet<usize>,
     pub(super) links: Links,
 }
 
@@ -246,9 +248,11 @@ impl Analysis<'_> {
         place: Place,
     ) -> Judged<Rows> {
         let counts = only_counts(select);
+        let values = self.join_values(select, place);
         let from = &mut select.from_clause;
         let read = |own: &mut Self| own.read_from_clause(from, scope, place);
         let mut star = self.lent(|own| &mut own.counted, counts, read).0?;
+        scope.hide(&values, &mut star);
         let judge = |own: &mut Self| own.beyond_from(select, scope, &mut star, place);
         let (judged, aggregates) = self.lent(|own| &mut own.aggregates, Vec::new(), judge);
         let (outputs, clauses, windows) = judged?;
@@ -271,6 +275,7 @@ impl Analysis<'_> {
         let links = self.links(condition, &select.from_clause, scope);
         self.bound(condition, &links, scope);
         let single = self.single_subjects(condition, &links, scope);
+        let about = self.about_one(condition, &links, scope);
         if let Some(condition) = select.where_clause.as_deref_mut() {
             let _ = self.condition(condition, scope)?;
         }
@@ -283,7 +288,7 @@ impl Analysis<'_> {
                 // Whether a value is NULL is counted.
                 own.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
             }
-            let clauses = Clauses { single, links, ..own.clauses(select, &outputs, scope)? };
+            let clauses = Clauses { single, about, links, ..own.clauses(select, &outputs, scope)? };
             if !matches!(place, Place::Top | Place::Counted) {
                 // What is around it can tell by the order of its rows.
                 own.pinned.extend(&clauses.sorts);
@@ -305,7 +310,7 @@ impl Analysis<'_> {
         Ok((outputs, clauses, windows))
     }
 
-    fn is_grouped(&self, select: &pb::SelectStmt) -> bool {
+    pub(super) fn is_grouped(&self, select: &pb::SelectStmt) -> bool {
         let kind = |call: &pb::FuncCall| self.kind_of_call(call);
         !select.group_clause.is_empty()
             || select.having_clause.is_some()
@@ -380,6 +385,7 @@ impl Analysis<'_> {
                 || !plain && !select.distinct_clause.is_empty(),
             sorts,
             single: BTreeSet::new(),
+            about: BTreeSet::new(),
             links: Links::default(),
         })
     }
@@ -490,7 +496,7 @@ impl Analysis<'_> {
         clauses: &Clauses,
         (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
-        let (carried, left) = {
+        let (carried, mut left) = {
             let alone = |leaf| self.is_alone(scope, leaf);
             let exact = |leaf| self.is_exact(leaf);
             carry(scope, &outputs, (clauses, place), (&alone, &exact))
@@ -501,6 +507,9 @@ impl Analysis<'_> {
             whole.add(group);
         }
         let folds = clauses.grouped || clauses.distinct;
+        let flows = (&whole, aggregates);
+        let folded = self.carry_folded(select, scope, (clauses, place), flows, &mut left);
+        self.spoil_folded(aggregates, (&carried, &folded), &left);
         if folds {
             self.fold_rows(&left, &whole, (place, aggregates), &outputs)?;
         }
@@ -518,15 +527,18 @@ impl Analysis<'_> {
         let compares = compares && !clauses.sorts.is_empty();
         let counted = place == Place::Counted && !folds && !compares;
         let picked = if clauses.picks && counted { left.clone() } else { BTreeSet::new() };
-        let rows = carried.iter().map(|(_, _, leaf)| leaf).chain(left.iter().filter(|_| !folds));
-        let rows = rows.filter(|_| !counted).copied().collect();
+        let rows = carried.iter().map(|(_, _, leaf)| *leaf).chain(folded.leaves());
+        let rows = rows.chain(left.iter().copied().filter(|_| !folds));
+        let rows = rows.filter(|_| !counted).collect();
         let sorts = &clauses.sorts | &scope.padded();
         let few = self.pick(select, place, &rows, (&single, &sorts))?;
-        let keys = self.append_keys(select, carried);
+        let mut padded = scope.padded();
+        // There is a row where there is no record, too.
+        padded.extend(folded.leaves());
+        let keys = self.append_keys(select, (carried, folded));
         let mut given = Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),
             open: outputs.open,
-            names: BTreeSet::new(),
             keys,
             picked,
             bare: if folds { BTreeSet::new() } else { left },
@@ -538,7 +550,8 @@ impl Analysis<'_> {
                 .collect(),
             certain,
             single,
-            padded: scope.padded(),
+            about: clauses.about.clone(),
+            padded,
             ..Rows::default()
         };
         given.leave_few(&few);
@@ -559,21 +572,5 @@ impl Analysis<'_> {
             self.singled.extend(clauses.computed.intersection(&ranked));
         }
         Ok(ranked)
-    }
-
-    /// Gives the select the columns that carry keys: of each the alias, the column and the leaf.
-    fn append_keys(
-        &mut self,
-        select: &mut pb::SelectStmt,
-        carried: Vec<(String, String, usize)>,
-    ) -> Vec<Key> {
-        let mut keys = Vec::new();
-        for (alias, column, leaf) in carried {
-            let name = self.name('k');
-            let value = ast::column(&[&alias, &column]);
-            select.target_list.push(ast::target(&name, value));
-            keys.push(Key { leaf, column: name });
-        }
-        keys
     }
 }

@@ -134,7 +134,7 @@ impl Analysis<'_> {
         for key in &two.keys {
             let name = self.name('k');
             names.push(name.clone());
-            keys.push(Key { leaf: key.leaf, column: name });
+            keys.push(Key { leaf: key.leaf, column: name, many: false });
         }
         pad(left, 0, &[], &after, &names)?;
         pad(right, two.keys.len(), &before, &[], &[])?;

@@ -346,7 +346,7 @@ fn target_of<'s>(node: &Node, select: &'s pb::SelectStmt) -> Option<&'s Node> {
     target.val.as_deref()
 }
 
-fn is_star(target: &Node) -> bool {
+pub(super) fn is_star(target: &Node) -> bool {
     let Some(NodeEnum::ResTarget(target)) = &target.node else { return true };
     let last = match target.val.as_deref().and_then(|value| value.node.as_ref()) {
         Some(NodeEnum::ColumnRef(reference)) => reference.fields.last(),

@@ -27,9 +27,14 @@ fn what_decides_in_a_sub_select_is_told_by_what_it_gives() {
         all.push(format!("SELECT DISTINCT x.a, c.country {from}"));
         all.push(format!("SELECT x.a, c.country, count(*) {from} GROUP BY 1, 2"));
         all.push(format!("SELECT EXISTS (SELECT {from} WHERE x.a = 7 AND c.country = 'DE')"));
-        all.push(format!(
+        let one = format!(
             "SELECT max(s.country), count(*) FROM (SELECT c.country, ({inner} LIMIT 1) k FROM customers c) s WHERE s.k = 7"
-        ).replace(" LIMIT 1 LIMIT 1", " LIMIT 1"));
+        ).replace(" LIMIT 1 LIMIT 1", " LIMIT 1");
+        // All whom it folds are told.
+        let told = judged(&one, Mode::Restricted);
+        let refused = told.starts_with("42501 ");
+        assert!(refused || told.contains("string_agg(DISTINCT s.pk_k"), "{one}: {told}");
+        all.push(format!("SELECT country, n FROM ({one}) x (country, n)"));
     }
     are_refused(Mode::Restricted, &all);
     // A sub-select that is joined by the customer's key is no such thing.

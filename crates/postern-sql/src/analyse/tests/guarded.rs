@@ -342,8 +342,7 @@ fn an_accounted_role_sees_clear_and_folds_nothing_clear() {
         "SELECT c.id, pg_catalog.max(t.body), c.id AS pk_k1, c.id AS pk_k2 FROM <public.customers b> c JOIN <public.tickets b> t ON t.customer_id = c.id GROUP BY c.id
   2 columns, keys [0 1]
   public.customers
-  public.tickets clear body
-  decided by public.tickets.body",
+  public.tickets clear body",
     );
     check_accounted(
         "SELECT c.country, max(t.body) FROM customers c JOIN tickets t ON t.customer_id = c.id GROUP BY 1",

@@ -9,7 +9,7 @@ fn what_is_collected_for_a_customer_is_carried_by_its_key() {
         "SELECT c.id, pg_catalog.string_agg(t.status, ', ' ORDER BY t.id), pg_catalog.min(t.id), pg_catalog.array_agg(t.number), c.id AS pk_k1, c.id AS pk_k2 FROM <public.customers b> c LEFT JOIN <public.tickets b> t ON t.customer_id = c.id WHERE c.country = 'DE' GROUP BY c.id
   4 columns, keys [0 1]
   public.customers
-  public.tickets masked number",
+  public.tickets set 0 clear number",
     );
     for kept in [
         "SELECT c.id, json_agg(t.status) FROM customers c, tickets t WHERE t.customer_id = c.id GROUP BY c.id",

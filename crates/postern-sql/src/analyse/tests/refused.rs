@@ -10,12 +10,32 @@ fn functions_are_refused_unless_listed() {
             "SELECT public.peek('x')",
             "SELECT current_query()",
             "SELECT set_config('a.b', 'c', false)",
-            "SELECT nextval('s')",
+            "SELECT setval('s', 7)",
             "SELECT query_to_xml('select 1', true, true, '')",
             "SELECT lo_get(1)",
             "SELECT pg_read_file('x')",
         ],
     );
+}
+
+/// How far it has come would count them.
+#[test]
+fn no_number_of_a_sequence_is_taken_beside_a_protected_table() {
+    refused(
+        "sequence",
+        &[
+            "SELECT nextval('s') FROM customers WHERE country = 'DE'",
+            "SELECT id, CASE WHEN country = 'DE' THEN nextval('s') END FROM customers",
+            "WITH n AS (SELECT nextval('s') AS n) SELECT n FROM n, customers",
+            "SELECT (SELECT count(*) FROM customers), currval('s')",
+            "UPDATE customers SET name = 'x' WHERE id = nextval('s')",
+            "SELECT id FROM customers WHERE id = lastval()",
+        ],
+    );
+    for sql in ["SELECT nextval('s')", "SELECT currval('s'), lastval() FROM products"] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("plain "), "{sql}: {told}");
+    }
 }
 
 /// How long it waits would time the rows that it meets.

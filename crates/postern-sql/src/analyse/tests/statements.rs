@@ -56,6 +56,10 @@ fn fields_of_rows_stay_fields() {
         "plain SELECT c.relname, x.key, (x).value FROM pg_catalog.pg_class c, pg_catalog.json_each('{}') x",
     );
     check(
+        "SELECT * FROM unnest(ARRAY[1, 2], ARRAY['a', 'b']) AS u(a, b)",
+        "plain SELECT * FROM ROWS FROM (pg_catalog.unnest(ARRAY[1, 2]) , pg_catalog.unnest(ARRAY['a', 'b']) ) u(a, b)",
+    );
+    check(
         "SELECT x.a, y.i FROM json_to_recordset('[]') x(a int), unnest(ARRAY[1]) WITH ORDINALITY y(v, i)",
         "plain SELECT x.a, y.i FROM pg_catalog.json_to_recordset('[]') x (a int), pg_catalog.unnest(ARRAY[1]) WITH ORDINALITY y(v, i)",
     );

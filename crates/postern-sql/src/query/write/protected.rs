@@ -235,7 +235,7 @@ impl<'a> Analysis<'a> {
             for key in &item.rows.keys {
                 let name = self.name('k');
                 targets.push(ast::target(&name, ast::column(&[&item.alias, &key.column])));
-                keys.push(Key { leaf: key.leaf, column: name });
+                keys.push(Key { leaf: key.leaf, column: name, many: false });
             }
         }
         *returning = Some(pb::ReturningClause { options: Vec::new(), exprs: targets });
