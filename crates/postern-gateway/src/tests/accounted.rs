@@ -44,12 +44,28 @@ async fn what_is_folded_by_a_protected_column_is_refused() {
         "SELECT count(*) FROM customers WHERE email LIKE 'one@%'",
         "SELECT string_agg(email, ',') FROM customers",
         "SELECT 1 WHERE EXISTS (SELECT FROM customers WHERE substr(email, 1, 1) = 'o')",
-        "SELECT max(id) FROM customers WHERE name = 'One'",
+        "SELECT max(id) + 1 FROM (SELECT max(id) AS id FROM customers WHERE name = 'One') x",
     ] {
         let refused = dba.simple_query(sql).await.unwrap_err();
         assert_eq!(code(&refused), "42501", "{sql}");
     }
     assert_eq!(rows(&dba.simple_query("SELECT count(*) FROM customers").await.unwrap()).len(), 1);
+}
+
+/// All whom it folds are named.
+#[tokio::test]
+async fn what_a_statement_folds_of_many_is_recorded_of_each() {
+    let world = World::start(&[]);
+    let dba = world.client("dba").await;
+    let sql = "SELECT string_agg(email, ',' ORDER BY id) FROM customers WHERE id <= 2";
+    let told = rows(&dba.simple_query(sql).await.unwrap());
+    assert_eq!(told, [["one@example.org,two@example.org"]]);
+    let disclosed = world.entries().into_iter().filter_map(|entry| match entry.body {
+        Body::Disclosed(disclosed) => Some(disclosed.groups),
+        Body::Noted(_) => None,
+    });
+    let subjects: usize = disclosed.flatten().map(|group| group.subjects.len()).sum();
+    assert_eq!(subjects, 2);
 }
 
 /// What comes portion by portion is one look-up.
