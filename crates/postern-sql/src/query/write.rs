@@ -41,6 +41,9 @@ pub(crate) struct Target {
     pub(crate) opens: bool,
     /// The statement's rows are for the ledger only.
     pub(crate) silent: bool,
+    /// The protected column that is set now, where all rows that are touched are the actor's own:
+    /// its new value may be computed of its old one.
+    pub(super) kept: Option<i16>,
 }
 
 /// Which foreign-key action a write can set off.

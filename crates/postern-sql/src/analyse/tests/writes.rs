@@ -331,3 +331,48 @@ fn a_refused_write_says_what_to_do_instead() {
         "take the next one of the queue, or have the administrator's workflow do it"
     );
 }
+
+/// Where who may change a record may see it: no row that is touched is another's.
+#[test]
+fn a_value_of_the_actors_own_records_may_be_set_from_itself() {
+    let mut rules = rules(Mode::Restricted);
+    for table in &mut rules.tables {
+        table.update.iter_mut().for_each(|rule| {
+            if rule.reach == crate::Reach::Keyed(crate::KeySet(1)) {
+                rule.reach = crate::Reach::Keyed(crate::KeySet(0));
+            }
+        });
+    }
+    let path = names(&["public"]);
+    let told = |sql: &str| {
+        let context = Context::new(&path, super::PREFIX);
+        let statements = analyse(sql, &catalogue(), &rules, context).unwrap();
+        match &statements[0].verdict {
+            Verdict::Refused(refusal) => refusal.rule.to_owned(),
+            Verdict::Guarded(guarded) => guarded.sql.render_literal(|_| "x"),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        told("UPDATE tickets SET body = body || ' noted' WHERE id = 7"),
+        "UPDATE public.tickets SET body = tickets.body || ' noted' WHERE tickets.id = 7 \
+         AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('x'::bigint[]) \
+         RETURNING tickets.customer_id AS pk_k1"
+    );
+    // What is asked of all rows, or shown, is masked still.
+    let both = told("UPDATE tickets SET body = upper(body) WHERE body LIKE 'a%' RETURNING body");
+    assert!(both.contains("WHERE '***' LIKE 'a%'") || both.contains("LIKE 'a%'"), "{both}");
+    assert!(!both.contains("tickets.body LIKE"), "{both}");
+    assert!(!both.contains("RETURNING tickets.body"), "{both}");
+    for sql in [
+        "UPDATE tickets SET body = number",
+        "UPDATE tickets SET number = number || 'x'",
+        "UPDATE customers SET country = name",
+        "UPDATE customers SET name = email",
+        "UPDATE customers SET phone = phone || '1'",
+    ] {
+        let rule = told(sql);
+        assert!(rule == "masked_write" || rule == "lookup", "{sql}: {rule}");
+    }
+    check("UPDATE tickets SET body = body || ' noted' WHERE id = 7", "42501 masked_write");
+}

@@ -53,7 +53,15 @@ impl<'a> Analysis<'a> {
         let mut no_masks = Vec::new();
         let mut computed = false;
         for (node, column) in update.target_list.iter_mut().zip(&columns) {
-            computed |= self.assigned_value(node, (leaf, column), rule, &scope)?;
+            let kept = needs.holds_of_own(rule, column).then_some(column.number);
+            let judge = |own: &mut Self| own.assigned_value(node, (leaf, column), rule, &scope);
+            let taint = self.lent(|own| &mut own.target.kept, kept, judge).0?;
+            computed |= taint.names_columns();
+            if !taint.protected.is_empty() {
+                // It is computed of the value, which only the actor's own rows may show: a
+                // condition would be asked of others as well.
+                continue;
+            }
             if let Some(NodeEnum::ResTarget(target)) = &node.node
                 && let Some(value) = target.val.as_deref()
             {
@@ -140,7 +148,7 @@ impl<'a> Analysis<'a> {
         let Some(target) = self.target.leaf else { return Ok(()) };
         let hits = |place: &&(usize, i16)| place.0 == target;
         let Some((_, attribute)) = taint.protected.iter().find(hits) else { return Ok(()) };
-        if self.resolver.rules.mode == Mode::Accounted {
+        if self.resolver.rules.mode == Mode::Accounted || self.target.kept == Some(*attribute) {
             return Ok(());
         }
         let build = self.leaves.get(target);
@@ -153,14 +161,14 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
-    /// `column = value` of a SET clause; whether the value is computed of any column.
+    /// `column = value` of a SET clause; what flows into the value.
     fn assigned_value(
         &mut self,
         node: &mut Node,
         (leaf, column): (usize, &Column),
         rule: &TableRule,
         scope: &Scope<'_>,
-    ) -> Judged<bool> {
+    ) -> Judged<Taint> {
         let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else {
             return not_understood("this kind of assignment");
         };
@@ -172,7 +180,10 @@ impl<'a> Analysis<'a> {
         // A clear value may be changed where it stands, by those who see all in clear.
         let own = |place: &(usize, i16)| *place == (leaf, column.number);
         let moves = match self.resolver.rules.mode {
-            Mode::Restricted => !taint.protected.is_empty(),
+            Mode::Restricted => {
+                let kept = |place: &(usize, i16)| own(place) && self.target.kept == Some(place.1);
+                !taint.protected.iter().all(kept)
+            }
             Mode::Accounted => !taint.protected.iter().chain(&taint.shown).all(own),
         };
         if moves {
@@ -182,7 +193,7 @@ impl<'a> Analysis<'a> {
                 "they are masked here: write out the new value",
             );
         }
-        Ok(taint.names_columns())
+        Ok(taint)
     }
 
     /// A value goes into a column: it may be a search, and it must not be the mask.

@@ -13,7 +13,11 @@ use pg_query::{Node, protobuf as pb};
 use crate::{
     Hole, KeySet, Mode, Reach, ReasonRule, Strong, TableRule, ast,
     catalogue::{Column, Relation},
-    query::{Analysis, lookup::conjunction, lookup::conjuncts},
+    query::{
+        Analysis,
+        leaf::{Shown, shown},
+        lookup::{conjunction, conjuncts},
+    },
     reads::{ConditionReads, condition_reads},
     refusal::{Judged, refuse},
 };
@@ -25,6 +29,13 @@ pub(super) struct Needs {
     sets: BTreeSet<KeySet>,
     /// It is the actor's own by these reasons, counted within the table's.
     own: BTreeSet<usize>,
+}
+
+impl Needs {
+    /// Whether all rows that meet it are ones of which the actor sees the column in clear.
+    pub(super) fn holds_of_own(&self, rule: &TableRule, column: &Column) -> bool {
+        matches!(shown(rule, column), Shown::Keyed(set, _) if self.sets.contains(&set))
+    }
 }
 
 impl<'a> Analysis<'a> {
