@@ -112,14 +112,15 @@ impl Session {
         (portals, planned): (&[&Portal], bool),
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let searches = portals.iter().filter(|portal| {
-            let plan = running(&portal.plan);
-            let decides = || planned && portal.searched.is_to_decide();
-            plan.is_some_and(|plan| {
-                plan.looks_up(LookupKind::Compared) || plan.works() && decides()
-            })
+        let searches = portals.iter().map(|portal| {
+            let Some(plan) = running(&portal.plan) else { return 0 };
+            // What works with protected columns was asked for when it was bound.
+            let asked = !planned && plan.works();
+            let compared = usize::from(plan.looks_up(LookupKind::Compared));
+            let decides = portal.searched.is_to_decide() && !asked;
+            compared + if decides { plan.guarded.decided_by.len() } else { 0 }
         });
-        let searches = searches.count();
+        let searches = searches.sum();
         let mut plans = portals.iter().filter_map(|portal| running(&portal.plan));
         let writes = plans.clone().any(|plan| plan.guarded.writes);
         let asks = searches > 0 || writes || self.asks;
@@ -144,7 +145,10 @@ impl Session {
         let mut held: Option<Held> = None;
         for portal in portals {
             let Some(plan) = running(&portal.plan) else { continue };
-            let lookups = plan.lookups(kind, &portal.searched, false);
+            let mut lookups = plan.lookups(kind, &portal.searched, false);
+            if kind == LookupKind::Compared {
+                lookups.extend(plan.would_decide(&portal.searched));
+            }
             if lookups.is_empty() {
                 continue;
             }

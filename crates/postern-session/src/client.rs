@@ -30,7 +30,9 @@ impl Session {
             Err(MessageError::Utf8 { .. }) => return self.not_utf8(frame, effects),
             Err(_) => return self.close(&Failure::Protocol("malformed message"), effects),
         };
-        self.moments.begins();
+        if message != Frontend::Terminate {
+            self.moments.begins();
+        }
         if self.waits(frame, &message) {
             return;
         }

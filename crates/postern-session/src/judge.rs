@@ -138,6 +138,15 @@ impl PlannedGuarded {
     /// look-ups: what is asked of them is in the statement.
     pub(crate) fn deciders(&self, searched: &Searched, hit: bool) -> Vec<LookupTouch> {
         let Some(value) = searched.decides() else { return Vec::new() };
+        self.decide(&value, hit)
+    }
+
+    /// The same of a statement that is not sent.
+    pub(crate) fn would_decide(&self, searched: &Searched) -> Vec<LookupTouch> {
+        searched.to_decide().map(|value| self.decide(&value, false)).unwrap_or_default()
+    }
+
+    fn decide(&self, value: &Secret<Arc<[u8]>>, hit: bool) -> Vec<LookupTouch> {
         let deciders = self.guarded.decided_by.iter().map(|decider| LookupTouch {
             relation: decider.relation.clone(),
             column: decider.column.clone(),

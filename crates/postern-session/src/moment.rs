@@ -71,6 +71,11 @@ impl Moments {
         self.at_rest = true;
     }
 
+    /// Whether the server is, and nothing was sent since.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.at_rest
+    }
+
     /// All that the session has prepared on the server goes, unless that fails.
     pub(crate) fn forget(&mut self) {
         if let Statement::Sent(name) | Statement::Ready(name) = self.statement {

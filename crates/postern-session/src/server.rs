@@ -331,7 +331,8 @@ impl Session {
         let Ok(mut run) = self.take_run() else { return };
         let plan = run.portal.plan.clone();
         let Some(plan) = plan.guarded() else { return };
-        let told = run.tell_lookups(plan, true);
+        let mut told = run.tell_lookups(plan, true);
+        told.extend(plan.deciders(&run.portal.searched, true));
         if !told.is_empty() {
             self.holds += 1;
             let mut held = Held::new(self.holds, plan.shown.clone());

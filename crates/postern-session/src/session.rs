@@ -296,6 +296,12 @@ impl Session {
             && self.status == TransactionStatus::Idle
     }
 
+    /// Whether the server has answered all that the client has sent with a ReadyForQuery: what was
+    /// sent since may have begun a transaction that no status tells of.
+    pub fn is_answered(&self) -> bool {
+        self.is_idle() && self.moments.is_at_rest() && !self.skipping
+    }
+
     /// Whether all that was searched for is told and recorded.
     pub fn is_at_rest(&self) -> bool {
         self.expected.is_empty()

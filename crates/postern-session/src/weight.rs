@@ -134,6 +134,11 @@ impl Searched {
         self.decides.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// What the deciders are still to be told with.
+    pub(crate) fn to_decide(&self) -> Option<Secret<Arc<[u8]>>> {
+        self.decides.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether the deciders are still to be told.
     pub(crate) fn is_to_decide(&self) -> bool {
         self.decides.lock().unwrap_or_else(PoisonError::into_inner).is_some()

@@ -78,7 +78,7 @@ impl Connection<'_> {
         let quiet = self.server.input.is_empty() && self.server.output.is_empty();
         let shared = self.shared;
         quiet
-            && self.session.is_idle()
+            && self.session.is_answered()
             && !self.draining
             && !shared.suspended().contains_key(&self.actor)
     }

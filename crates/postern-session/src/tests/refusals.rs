@@ -426,3 +426,61 @@ fn what_is_bound_asks_for_room_for_what_decides_in_it() {
     assert!(!told.iter().any(|line| line.contains("bind")), "{told:?}");
     assert!(!table.session.wants_client());
 }
+
+/// What protected columns decide is a look-up for each, and none is sent without room for it.
+#[test]
+fn what_protected_columns_decide_is_asked_for_before_it_is_sent() {
+    for (sql, asked) in [
+        ("SELECT id FROM customers WHERE email LIKE 'a%'", "ask 1"),
+        ("SELECT id FROM customers WHERE email LIKE 'a%' AND name LIKE 'b%'", "ask 2"),
+        ("SELECT id FROM customers ORDER BY email", "ask 1"),
+        ("DECLARE k CURSOR FOR SELECT id FROM customers WHERE email LIKE 'a%'", "ask 1"),
+        ("COPY (SELECT id FROM customers WHERE email LIKE 'a%') TO STDOUT", "ask 1"),
+    ] {
+        let mut table = Table::of_kind(Kind::Accounted, false);
+        table.answers = false;
+        table.query(sql);
+        assert_eq!(table.told(), [asked], "{sql}");
+        let stopped = Stopped { counter: "lookup_misses", max: 2, window: "1h".to_owned() };
+        table.input(Input::Asked { question: 1, answer: Ok(Some(stopped)) });
+        let told = table.told();
+        assert!(told[0].starts_with("tell miss"), "{sql}: {told:?}");
+        assert!(told.iter().any(|line| line.contains("error 53400")), "{sql}: {told:?}");
+        assert!(!told.iter().any(|line| line.contains("server <")), "{sql}: {told:?}");
+    }
+    let mut table = Table::of_kind(Kind::Accounted, false);
+    table.answers = false;
+    table.query("SELECT email FROM customers WHERE id = 1");
+    assert!(table.told()[0].starts_with("server < "));
+}
+
+/// For whom nothing is masked, too.
+#[test]
+fn a_row_that_is_too_long_is_a_hit_by_what_decides() {
+    let mut table = Table::of_kind(Kind::Accounted, false);
+    table.query("SELECT repeat('x', 17000000) FROM customers WHERE email = 'a@example.org'").told();
+    table.session.found_too_long();
+    table.session.abandon(&mut table.effects);
+    assert_eq!(table.told()[0], "tell hit");
+}
+
+/// What was answered and not synced may be in a transaction that no status tells of.
+#[test]
+fn what_is_not_synced_is_not_answered() {
+    let mut table = Table::new();
+    assert!(table.session.is_answered());
+    table.client(|out| {
+        encode::parse(out, &Parse { name: "", sql: "SELECT 1", types: Vec::new() }).unwrap();
+        super::proofs::bind(out);
+        encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
+        encode::flush(out);
+    });
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::bind_complete(out);
+    });
+    table.completed("SELECT 1");
+    assert!(table.session.is_idle() && !table.session.is_answered());
+    table.client(encode::sync).ready(TransactionStatus::Idle);
+    assert!(table.session.is_answered());
+}
