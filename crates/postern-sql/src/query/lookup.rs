@@ -50,12 +50,19 @@ impl Analysis<'_> {
 
     fn as_lookup(&self, node: &Node, scope: &Scope<'_>) -> Option<(usize, FoundLookup)> {
         let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
-        let equality =
-            comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
-        if !equality || self.equality_by_name().is_err() {
+        if !ast::is_equality(&comparison.name) || self.equality_by_name().is_err() {
             return None;
         }
         let (left, right) = (comparison.lexpr.as_deref()?, comparison.rexpr.as_deref()?);
+        let right = match (comparison.kind(), &right.node) {
+            (pb::AExprKind::AexprOp, _) => right,
+            // `IN (one)` is `= one` (`transformAExprIn`, src/backend/parser/parse_expr.c).
+            (pb::AExprKind::AexprIn, Some(NodeEnum::List(list))) => match list.items.as_slice() {
+                [one] => one,
+                _ => return None,
+            },
+            _ => return None,
+        };
         let (column, constant) =
             if is_constant(Some(right)) { (left, right) } else { (right, left) };
         let value = searched_value(constant)?;

@@ -238,6 +238,20 @@ fn a_lookup_moves_into_the_leaf() {
   lookup public.customers.email = "a@b.c""#,
     );
     check(
+        "SELECT name FROM customers WHERE email IN ('a@b.c')",
+        r#"SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) 'a@b.c'::pg_catalog.text> customers
+  1 columns, keys [0]
+  public.customers set 0 clear name
+  lookup public.customers.email = "a@b.c""#,
+    );
+    for list in ["IN ('a@b.c', 'd@e.f')", "NOT IN ('a@b.c')", "IN ((SELECT 'a@b.c'))"] {
+        let told = super::judged(
+            &format!("SELECT name FROM customers WHERE email {list}"),
+            crate::Mode::Restricted,
+        );
+        assert!(!told.contains("lookup "), "{list}: {told}");
+    }
+    check(
         "SELECT name FROM customers WHERE phone = $1::varchar AND country = $2",
         "SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b WHERE b.phone OPERATOR(pg_catalog.=) $1::varchar::pg_catalog.text> customers WHERE customers.country = $2
   1 columns, keys [0]
