@@ -278,7 +278,7 @@ impl PlannedGuarded {
 impl Planned {
     /// Nothing to do: an empty text.
     pub(crate) fn empty() -> Self {
-        Self::Plain(Plain { sql: String::new(), effect: Effect::Query, client_parameters: 0 })
+        Self::Plain(Plain::new(String::new(), Effect::Query, 0))
     }
 
     /// Whether it may do more than read. A copy from the client is not counted: it is proven before

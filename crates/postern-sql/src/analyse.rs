@@ -10,7 +10,8 @@ use postern_model::StatementFingerprint;
 
 use crate::{
     Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, Plain,
-    Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, explain, named, nesting,
+    Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, explain, named,
+    nesting,
     print::{internal, with_leaves, written},
     query::Analysis,
     refusal::{Judged, refuse, unknown_kind},
@@ -77,26 +78,32 @@ fn judge(
         return Ok(empty());
     }
     let statements = parsed.protobuf.stmts;
-    let context = Context { text: sql, ..context };
-    Ok(statements
-        .into_iter()
-        .map(|raw| {
-            let text = slice(sql, &raw);
-            let fingerprint = pg_query::fingerprint(text, 0, 0).map_or(0, |found| found.value);
-            let resolver = Resolver { catalogue, rules, context };
-            let begins = raw.stmt_location;
-            Statement {
-                normalized: normalized((sql, tokens), &raw, context.is_shape),
-                fingerprint: StatementFingerprint(fingerprint),
-                verdict: match verdict(raw, text, resolver) {
-                    Verdict::Refused(refusal) => {
-                        Verdict::Refused(placed(refusal, begins, resolver))
-                    }
-                    judged => judged,
-                },
-            }
-        })
-        .collect())
+    // What a statement defines, the next ones of the text may name.
+    let mut own = context.own.cloned();
+    let mut judged = Vec::with_capacity(statements.len());
+    for raw in statements {
+        let text = slice(sql, &raw);
+        let fingerprint = pg_query::fingerprint(text, 0, 0).map_or(0, |found| found.value);
+        let context = Context { text: sql, own: own.as_ref(), ..context };
+        let resolver = Resolver { catalogue, rules, context };
+        let begins = raw.stmt_location;
+        let normalized = normalized((sql, tokens), &raw, context.is_shape);
+        let verdict = match verdict(raw, text, resolver) {
+            Verdict::Refused(refusal) => Verdict::Refused(placed(refusal, begins, resolver)),
+            judged => judged,
+        };
+        if let Verdict::Plain(plain) = &verdict
+            && !plain.changes.is_empty()
+        {
+            let own = own.get_or_insert_default();
+            plain.changes.iter().for_each(|change| {
+                own.apply(change);
+            });
+        }
+        let fingerprint = StatementFingerprint(fingerprint);
+        judged.push(Statement { normalized, fingerprint, verdict });
+    }
+    Ok(judged)
 }
 
 /// With the place of what does not exist. The tree that is judged has no places, so that it can be
@@ -125,7 +132,7 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
         return match judged {
             Ok(Utility::Local(local)) => Verdict::Local(local),
             Ok(Utility::Forward(effect)) => match written(&mut node) {
-                Ok(sql) => Verdict::Plain(Plain { sql, effect, client_parameters: 0 }),
+                Ok(sql) => Verdict::Plain(Plain::new(sql, effect, 0)),
                 Err(refusal) => Verdict::Refused(refusal),
             },
             Err(refusal) => Verdict::Refused(refusal),
@@ -134,6 +141,9 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
     let judged = if let Some(named) = named::judge(&node, text, resolver) {
         named.map(Verdict::Named)
     } else {
+        if let Some(judged) = definitions::judge(&node, resolver) {
+            return judged.unwrap_or_else(Verdict::Refused);
+        }
         match &node {
             NodeEnum::CopyStmt(copy) => copy::judge(copy, resolver),
             NodeEnum::ExplainStmt(explain) => explain::judge(explain, resolver),
@@ -169,7 +179,7 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
         drop(read);
         let sql = written(&mut node)?;
         let effect = if scout.changes() { Effect::Write } else { Effect::Query };
-        return Ok(Verdict::Plain(Plain { sql, effect, client_parameters: scout.parameters }));
+        return Ok(Verdict::Plain(Plain::new(sql, effect, scout.parameters)));
     }
     let mut facts = scout.facts;
     if !facts.shared.is_empty() {

@@ -100,6 +100,24 @@ pub(crate) struct Definition {
 }
 
 impl Relation {
+    /// A table that is in no snapshot.
+    pub(crate) fn plain_table(schema: &str, name: &str, columns: Vec<Column>) -> Self {
+        Self {
+            // No object has it.
+            oid: 0,
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            kind: 'r',
+            persistence: 'p',
+            extension: false,
+            rules: false,
+            protected_by: None,
+            columns,
+            definition: None,
+            parsed: OnceLock::new(),
+        }
+    }
+
     /// What a view stands for; `None` if that can't be understood.
     pub(crate) fn definition(&self) -> Option<&Definition> {
         let text = self.definition.as_deref()?;
@@ -108,6 +126,24 @@ impl Relation {
 }
 
 impl Column {
+    /// One of which nothing but the name is known.
+    pub(crate) fn own(number: i16, name: &str) -> Self {
+        Self {
+            number,
+            name: name.to_owned(),
+            type_oid: 0,
+            modifier: -1,
+            unique: false,
+            primary: false,
+            reads: Vec::new(),
+            generated: String::new(),
+            collation: 0,
+            collides: false,
+            default: true,
+            kept: false,
+        }
+    }
+
     /// Whether its texts are equal only where their bytes are: by the database's own collation, "C"
     /// or "POSIX". Of others it is not known.
     pub(crate) fn compares_bytes(&self) -> bool {

@@ -52,11 +52,10 @@ pub(crate) fn judge(copy: &pb::CopyStmt, resolver: Resolver<'_>) -> Judged<Verdi
 
 fn copy_query(query: Verdict, options: &Options) -> Judged<Verdict> {
     match query {
-        Verdict::Plain(plain) => Ok(Verdict::Plain(Plain {
-            sql: format!("COPY ({}) TO STDOUT{}", plain.sql, options.text()),
-            effect: plain.effect,
-            client_parameters: plain.client_parameters,
-        })),
+        Verdict::Plain(plain) => {
+            let sql = format!("COPY ({}) TO STDOUT{}", plain.sql, options.text());
+            Ok(Verdict::Plain(Plain::new(sql, plain.effect, plain.client_parameters)))
+        }
         Verdict::Guarded(query) if query.passed.is_some() => Err(skipped()),
         Verdict::Guarded(query) if query.keys.iter().any(|key| key.many) => unaccounted(),
         Verdict::Guarded(query) => {
@@ -79,7 +78,7 @@ fn copy_table(
         Resolved::Plain(relation) if relation.kind == 'r' => {
             let names = listed(columns, relation)?;
             let sql = format!("COPY {}{names} TO STDOUT{}", table_text(relation), options.text());
-            Ok(Verdict::Plain(Plain { sql, effect: Effect::Query, client_parameters: 0 }))
+            Ok(Verdict::Plain(Plain::new(sql, Effect::Query, 0)))
         }
         Resolved::Protected(relation, _) if relation.kind == 'r' => {
             let names: Vec<&str> = if columns.is_empty() {
@@ -148,11 +147,10 @@ fn copy_in(
         ..pb::InsertStmt::default()
     }));
     match query_verdict(insert, resolver)? {
-        Verdict::Plain(_) => Ok(Verdict::Plain(Plain {
-            sql: format!("COPY {}{names} FROM STDIN{}", table_text(relation), options.text()),
-            effect: Effect::CopyIn,
-            client_parameters: 0,
-        })),
+        Verdict::Plain(_) => {
+            let sql = format!("COPY {}{names} FROM STDIN{}", table_text(relation), options.text());
+            Ok(Verdict::Plain(Plain::new(sql, Effect::CopyIn, 0)))
+        }
         Verdict::Refused(refusal) => Err(refusal),
         Verdict::Guarded(_) | Verdict::Local(_) | Verdict::Named(_) | Verdict::Copy(_) => {
             not_understood("COPY into this table")

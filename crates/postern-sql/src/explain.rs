@@ -58,12 +58,9 @@ pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged
         words.push(option_text(option)?);
     }
     let options = if words.is_empty() { String::new() } else { format!("({}) ", words.join(", ")) };
-    Ok(Verdict::Plain(Plain {
-        sql: format!("EXPLAIN {options}{}", plain.sql),
-        // ANALYZE runs it.
-        effect: plain.effect,
-        client_parameters: plain.client_parameters,
-    }))
+    let sql = format!("EXPLAIN {options}{}", plain.sql);
+    // ANALYZE runs it.
+    Ok(Verdict::Plain(Plain::new(sql, plain.effect, plain.client_parameters)))
 }
 
 fn option_text(node: &pg_query::Node) -> Judged<String> {

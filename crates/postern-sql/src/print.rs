@@ -143,14 +143,7 @@ pub(crate) fn written(node: &mut NodeEnum) -> Judged<String> {
     let Ok(sql) = deparsed(node) else {
         return internal("the statement can't be written");
     };
-    let Ok(parsed) = pg_query::parse(&sql, 0) else {
-        return internal("the written statement can't be read");
-    };
-    let mut statements = parsed.protobuf.stmts.into_iter();
-    let again = statements.next().and_then(|raw| raw.stmt).and_then(|node| node.node);
-    let (Some(mut again), None) = (again, statements.next()) else {
-        return internal("the written statement is not one statement");
-    };
+    let mut again = read_again(&sql)?;
     if !utility::clear_locations(&mut again) {
         shape(&mut again, "")?;
     }
@@ -158,6 +151,27 @@ pub(crate) fn written(node: &mut NodeEnum) -> Judged<String> {
         return internal("the written statement is not the same statement");
     }
     Ok(sql)
+}
+
+/// The text of a definition, and nothing else of it proven.
+pub(crate) fn printed(node: &mut NodeEnum) -> Judged<String> {
+    match deparsed(node) {
+        Ok(sql) => Ok(sql),
+        Err(_) => internal("the statement can't be written"),
+    }
+}
+
+/// The tree of a text that was written.
+pub(crate) fn read_again(sql: &str) -> Judged<NodeEnum> {
+    let Ok(parsed) = pg_query::parse(sql, 0) else {
+        return internal("the written statement can't be read");
+    };
+    let mut statements = parsed.protobuf.stmts.into_iter();
+    let node = statements.next().and_then(|raw| raw.stmt).and_then(|node| node.node);
+    match (node, statements.next()) {
+        (Some(node), None) => Ok(node),
+        _ => internal("the written statement is not one statement"),
+    }
 }
 
 pub(crate) fn internal<T>(what: &str) -> Judged<T> {

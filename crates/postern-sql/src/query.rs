@@ -28,6 +28,7 @@ mod asked;
 mod call;
 mod carry;
 mod condition;
+mod defines;
 mod definition;
 mod expression;
 mod field;

@@ -9,6 +9,7 @@ use crate::{
     Catalogue, Context, KeyType, Refusal, Rules, TableRule,
     catalogue::{Relation, Type},
     functions::{Arity, BuiltIn},
+    own::{Found, TEMPORARY},
     refusal::{Judged, refuse},
     relations::{CatalogueColumn, CatalogueRelation},
 };
@@ -44,6 +45,12 @@ impl<'a> Resolver<'a> {
         } else {
             vec![range.schemaname.as_str()]
         };
+        if range.schemaname.is_empty() || range.schemaname == TEMPORARY {
+            // Before all others, as the server looks for tables.
+            if let Some(Found::Made(own)) = self.own(TEMPORARY, &range.relname, None) {
+                return Ok(Resolved::Plain(own));
+            }
+        }
         for schema in schemas {
             let known = |r: &&CatalogueRelation| r.schema == schema && r.name == range.relname;
             if let Some(found) = self.catalogue.system().iter().find(known) {
@@ -52,11 +59,31 @@ impl<'a> Resolver<'a> {
                     None => refused_catalogue(range),
                 };
             }
-            if let Some(relation) = self.catalogue.relation_named(schema, &range.relname) {
-                return self.judge(relation);
+            let relation = self.catalogue.relation_named(schema, &range.relname);
+            match (self.own(schema, &range.relname, relation), relation) {
+                (Some(Found::Dropped), _) | (None, None) => {}
+                (Some(Found::Made(own)), None) => return Ok(Resolved::Plain(own)),
+                (Some(Found::Made(own)), Some(known)) => {
+                    // It may have become another's child since.
+                    return match self.judge(known)? {
+                        Resolved::Plain(_) => Ok(Resolved::Plain(own)),
+                        other => Ok(other),
+                    };
+                }
+                (None, Some(known)) => return self.judge(known),
             }
         }
         self.unknown(range)
+    }
+
+    /// The session's own word on a name under which the snapshot has this.
+    pub(crate) fn own(
+        &self,
+        schema: &str,
+        name: &str,
+        known: Option<&Relation>,
+    ) -> Option<Found<'a>> {
+        self.context.own.and_then(|own| own.find(schema, name, known))
     }
 
     /// The schemas of an unqualified name, in order.

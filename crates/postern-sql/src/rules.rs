@@ -2,7 +2,7 @@
 
 use postern_model::FieldClass;
 
-use crate::{LeafTexts, Refusal};
+use crate::{LeafTexts, OwnTables, Refusal};
 
 /// Names one of the sets of entitled keys that the gateway holds for an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,6 +196,8 @@ pub struct Context<'a> {
     pub text: &'a str,
     /// The text is a shape: its parameters stand for literals, see [`crate::without_literals`].
     pub is_shape: bool,
+    /// What the session has made and the catalogue does not show.
+    pub own: Option<&'a OwnTables>,
     /// What is remembered from one analysis to the next; it changes their cost and nothing else.
     pub leaf_texts: Option<&'a LeafTexts>,
 }
@@ -203,7 +205,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Remembers nothing.
     pub fn new(search_path: &'a [String], prefix: &'a str) -> Self {
-        Self { search_path, prefix, text: "", is_shape: false, leaf_texts: None }
+        Self { search_path, prefix, text: "", is_shape: false, own: None, leaf_texts: None }
     }
 
     /// The refusal, with the place of a node of the tree, whose `location` counts bytes. A node

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postern_model::StatementFingerprint;
 
-use crate::{Asked, KeySet, Passed, Template, check::Checks};
+use crate::{Asked, KeySet, OwnChange, Passed, Template, check::Checks};
 
 /// One statement of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,6 +140,15 @@ pub struct Plain {
     pub effect: Effect,
     /// The highest parameter number in it.
     pub client_parameters: usize,
+    /// What names mean for the session's next statements, if it does what it says.
+    pub changes: Vec<OwnChange>,
+}
+
+impl Plain {
+    /// One that changes the meaning of no name.
+    pub fn new(sql: String, effect: Effect, client_parameters: usize) -> Self {
+        Self { sql, effect, client_parameters, changes: Vec::new() }
+    }
 }
 
 /// What a statement does to the session, so that the gateway needn't know any SQL.
@@ -161,6 +170,8 @@ pub enum Effect {
     Discard,
     /// It takes rows from the client.
     CopyIn,
+    /// It makes, changes or drops what holds nothing protected.
+    Define,
 }
 
 /// A statement on protected tables.

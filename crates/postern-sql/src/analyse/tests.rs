@@ -11,6 +11,7 @@ use crate::{
 
 mod around;
 mod asked;
+mod definitions;
 mod folds;
 mod guarded;
 mod leaves;

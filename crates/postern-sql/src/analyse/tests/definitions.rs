@@ -1,0 +1,154 @@
+//! What accounted roles may make, change and drop.
+
+use super::*;
+use crate::OwnTables;
+
+/// The verdicts on a text, with what it defines known to its later statements.
+fn told(sql: &str) -> String {
+    judged(sql, Mode::Accounted)
+}
+
+#[test]
+fn what_holds_nothing_protected_is_made() {
+    for (sql, sent) in [
+        (
+            "CREATE TABLE notes (id serial PRIMARY KEY, body text NOT NULL DEFAULT lower('X'), product int REFERENCES products (id), CHECK (length(body) < 100))",
+            "CREATE TABLE public.notes (id serial PRIMARY KEY, body pg_catalog.text NOT NULL DEFAULT pg_catalog.lower('X'), product int REFERENCES public.products (id), CHECK (pg_catalog.length(notes.body) < 100))",
+        ),
+        (
+            "CREATE TEMP TABLE t (a int, b text)",
+            "CREATE TEMPORARY TABLE t (a int, b pg_catalog.text)",
+        ),
+        (
+            "CREATE TABLE cheap_ones AS SELECT p.* FROM products p WHERE price < 5",
+            "CREATE TABLE public.cheap_ones AS SELECT p.* FROM public.products p WHERE p.price < 5",
+        ),
+        (
+            "CREATE INDEX ON products (lower(name)) WHERE price > 1",
+            "CREATE INDEX ON public.products USING btree (pg_catalog.lower(products.name)) WHERE products.price > 1",
+        ),
+        (
+            "CREATE VIEW v AS SELECT name FROM products",
+            "CREATE VIEW public.v AS SELECT products.name FROM public.products",
+        ),
+        (
+            "ALTER TABLE products ADD COLUMN weight int DEFAULT 1, DROP COLUMN price",
+            "ALTER TABLE public.products ADD COLUMN weight int DEFAULT 1, DROP price",
+        ),
+        ("ALTER TABLE products RENAME TO goods", "ALTER TABLE public.products RENAME TO goods"),
+        ("TRUNCATE products", "TRUNCATE public.products"),
+        ("DROP TABLE products", "DROP TABLE public.products"),
+        ("DROP TABLE IF EXISTS nothing", "DROP TABLE IF EXISTS public.nothing"),
+        ("CREATE SEQUENCE s START 5", "CREATE SEQUENCE public.s START 5"),
+        ("CREATE SCHEMA shop", "CREATE SCHEMA shop"),
+        ("CREATE TYPE mood AS ENUM ('ok')", "CREATE TYPE public.mood AS ENUM ('ok')"),
+        (
+            "COMMENT ON COLUMN products.price IS 'in cents'",
+            "COMMENT ON COLUMN public.products.price IS 'in cents'",
+        ),
+    ] {
+        assert_eq!(told(sql), format!("plain {sent}"), "{sql}");
+        assert!(judged(sql, Mode::Restricted).starts_with("42501 "), "{sql}");
+    }
+}
+
+#[test]
+fn what_is_protected_is_not_built_upon_or_changed() {
+    for sql in [
+        "CREATE TABLE copy AS SELECT * FROM customers",
+        "CREATE TABLE copy AS SELECT * FROM directory",
+        "CREATE TABLE copy (a bigint REFERENCES customers (id))",
+        "CREATE TABLE copy () INHERITS (customers)",
+        "CREATE TABLE copy (LIKE customers INCLUDING ALL)",
+        "CREATE TABLE copy PARTITION OF accounts DEFAULT",
+        "CREATE TABLE copy (a int DEFAULT (SELECT count(*) FROM customers))",
+        "CREATE TABLE copy (a text CHECK (peek(a) = 'x'))",
+        "CREATE TABLE copy (a text DEFAULT current_query())",
+        "CREATE TABLE customers (id int)",
+        "CREATE TABLE IF NOT EXISTS customers (id int)",
+        "CREATE TEMP TABLE customers (id int)",
+        "CREATE TABLE archive.tickets (id int)",
+        "CREATE TABLE pg_catalog.x (id int)",
+        "CREATE VIEW v AS SELECT * FROM customers",
+        "CREATE OR REPLACE VIEW directory AS SELECT 1 AS id",
+        "CREATE MATERIALIZED VIEW v AS SELECT * FROM products",
+        "CREATE INDEX ON customers (email)",
+        "CREATE INDEX ON products (peek(name))",
+        "ALTER TABLE customers ADD COLUMN a int",
+        "ALTER TABLE customers RENAME TO c",
+        "ALTER TABLE products RENAME TO customers",
+        "ALTER TABLE products ADD FOREIGN KEY (id) REFERENCES customers (id)",
+        "ALTER TABLE products INHERIT customers",
+        "ALTER TABLE products OWNER TO me",
+        "ALTER TABLE products ALTER name TYPE text USING peek(name)",
+        "ALTER TABLE products ENABLE ROW LEVEL SECURITY",
+        "TRUNCATE customers",
+        "TRUNCATE products CASCADE",
+        "DROP TABLE customers",
+        "DROP VIEW directory",
+        "DROP SCHEMA public CASCADE",
+        "COMMENT ON TABLE customers IS 'x'",
+        "SELECT * INTO copy FROM customers",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TRIGGER t BEFORE INSERT ON products FOR EACH ROW EXECUTE FUNCTION log_it()",
+        "CREATE TABLE pk_x (a int)",
+    ] {
+        assert!(told(sql).starts_with("42501 "), "{sql}: {}", told(sql));
+    }
+}
+
+#[test]
+fn what_was_defined_is_known_to_what_comes_after() {
+    let lines = told(
+        "CREATE TEMP TABLE t (a int, b text); INSERT INTO t VALUES (1, 'x'); SELECT b FROM t; \
+         ALTER TABLE t ADD c int; SELECT c FROM t; DROP TABLE t",
+    );
+    let sent: Vec<&str> = lines.lines().collect();
+    assert_eq!(sent[1], "plain INSERT INTO pg_temp.t VALUES (1, 'x')");
+    assert_eq!(sent[2], "plain SELECT t.b FROM pg_temp.t");
+    assert_eq!(sent[4], "plain SELECT t.c FROM pg_temp.t");
+    assert_eq!(sent[5], "plain DROP TABLE pg_temp.t");
+    let lines =
+        told("DROP TABLE products; CREATE TABLE products (other int); SELECT other FROM products");
+    assert!(lines.ends_with("plain SELECT products.other FROM public.products"), "{lines}");
+    assert!(told("CREATE TABLE a (x int); SELECT y FROM a").ends_with("42703 unknown_column"));
+    assert!(told("CREATE TABLE a (x int); DROP TABLE a; SELECT x FROM a").contains("42P01"));
+    // It is not made where it is there already.
+    assert!(
+        told("CREATE TABLE IF NOT EXISTS products (y int); SELECT y FROM products")
+            .contains("42703")
+    );
+}
+
+/// The snapshot has the word where it shows another relation than the one that was replaced.
+#[test]
+fn a_sessions_own_word_hides_nothing_that_others_make() {
+    let path = names(&["public"]);
+    let accounted = rules(Mode::Accounted);
+    let context = Context::new(&path, PREFIX);
+    let own = |sql: &str| {
+        let mut own = OwnTables::default();
+        for statement in analyse(sql, &catalogue(), &accounted, context).unwrap() {
+            let Verdict::Plain(plain) = statement.verdict else { panic!("{sql}") };
+            assert!(plain.changes.iter().all(|change| own.apply(change)));
+        }
+        own
+    };
+    let under = |own: &OwnTables, change: (&str, &str), sql: &str| {
+        let json = include_str!("../fixture.json");
+        assert!(json.contains(change.0), "{}", change.0);
+        let catalogue = Catalogue::from_json(&json.replacen(change.0, change.1, 1)).unwrap();
+        let context = Context { own: Some(own), ..context };
+        let statements = analyse(sql, &catalogue, &accounted, context).unwrap();
+        matches!(statements[0].verdict, Verdict::Guarded(_))
+    };
+    // A view of another's that reads customers comes under the name of the session's own table.
+    let made = own("CREATE TABLE listing (id int, name text)");
+    let same = ("\"name\": \"directory\"", "\"name\": \"directory\"");
+    let named = ("\"name\": \"directory\"", "\"name\": \"listing\"");
+    assert!(!under(&made, same, "SELECT name FROM listing"));
+    assert!(under(&made, named, "SELECT name FROM listing"));
+    let mut ended = made.clone();
+    ended.end_transaction();
+    assert!(ended.is_empty());
+}
