@@ -311,7 +311,8 @@ impl<'a> Drive<'a> {
             | Effect::Tell(_)
             | Effect::Refused(_)
             | Effect::Wrote(_)
-            | Effect::ReadReasons => {}
+            | Effect::ReadReasons
+            | Effect::Defined => {}
         }
     }
 

@@ -430,6 +430,7 @@ impl Connection<'_> {
                     let _ = sender.send(Command::ReasonsRead);
                 });
             }
+            Effect::Defined => self.proving.must_look(),
             Effect::CancelUpstream => self.cancel_upstream(),
             Effect::Close => {
                 self.flush_client().await;

@@ -93,6 +93,8 @@ pub(crate) struct Look {
     under_way: bool,
     /// One has ended, for the message that comes next.
     done: bool,
+    /// One must begin, whoever has looked since.
+    must: bool,
 }
 
 /// Whether a message has to wait for a look.
@@ -107,7 +109,7 @@ pub(crate) enum Due {
 
 impl Look {
     pub(crate) fn new(needed: bool) -> Self {
-        Self { needed, under_way: false, done: false }
+        Self { needed, under_way: false, done: false, must: false }
     }
 
     /// For the message that begins with this byte: only one that leads to a statement waits, and
@@ -117,9 +119,15 @@ impl Look {
             return Due::UnderWay;
         }
         let judged = matches!(first, Some(b'Q' | b'P' | b'B'));
-        self.under_way = judged && self.needed && !self.done && !looked.is_recent();
+        let due = self.must || !self.done && !looked.is_recent();
+        self.under_way = judged && self.needed && due;
+        self.must &= !self.under_way;
         self.done = false;
         if self.under_way { Due::Now } else { Due::No }
+    }
+
+    pub(crate) fn must(&mut self) {
+        self.must = true;
     }
 
     pub(crate) fn ended(&mut self) {

@@ -11,6 +11,7 @@ use self::world::World;
 mod accounted;
 mod asked;
 mod copies;
+mod definitions;
 mod encrypted;
 mod faults;
 mod fresh;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use postern_sql::LookupKind;
-use postern_wire::{ReportFields, SqlState};
+use postern_wire::{ReportFields, SqlState, TransactionStatus};
 
 use crate::{
     ClientFacing, Effect, Session,
@@ -54,6 +54,10 @@ impl Session {
             }
         }
         self.filling.take_if(|held| held.withhold());
+        if self.status == TransactionStatus::Idle {
+            // What it did before in the same message goes with it.
+            self.own.fails();
+        }
         if self.skipping {
             self.drop_statements();
         }

@@ -8,7 +8,7 @@ use std::{
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
     Act, Catalogue, Context, CopyForm, Effect, Guarded, Hole, LeafTexts, Local, LookupKind,
-    LookupValue, Named, Parameter, Plain, Refusal, Rules, Verdict, analyse,
+    LookupValue, Named, OwnTables, Parameter, Plain, Refusal, Rules, Verdict, analyse,
 };
 
 use crate::{Failure, LookupTouch, Shown, hold::ShownLeaf, literal::Shape, weight::Searched};
@@ -34,6 +34,8 @@ pub struct Judge {
     /// How many texts it analysed.
     analyses: u64,
     leaf_texts: LeafTexts,
+    /// What a session has made and the catalogue does not show.
+    own: Option<Arc<OwnTables>>,
 }
 
 /// Which judge made a plan: the same one makes the same plan of the same text, for it has one
@@ -285,7 +287,7 @@ impl Planned {
     /// its first row comes.
     pub(crate) fn writes(&self) -> bool {
         match self {
-            Self::Plain(plain) => plain.effect == Effect::Write,
+            Self::Plain(plain) => matches!(plain.effect, Effect::Write | Effect::Define),
             Self::Guarded(plan) => plan.guarded.changes,
             Self::Copy(copy) => copy.query.guarded.changes,
             Self::Named(named) => match named.named.act {
@@ -307,7 +309,9 @@ impl Planned {
     pub(crate) fn depends(&self) -> bool {
         match self {
             Self::Plain(plain) => match plain.effect {
-                Effect::Query | Effect::Write | Effect::CopyIn => !plain.sql.is_empty(),
+                Effect::Query | Effect::Write | Effect::CopyIn | Effect::Define => {
+                    !plain.sql.is_empty()
+                }
                 Effect::Transaction
                 | Effect::Setting
                 | Effect::Deallocate
@@ -438,8 +442,20 @@ impl Judge {
             known_bytes: 0,
             known_bytes_max: KNOWN_BYTES_MAX,
             analyses: 0,
+            own: None,
             leaf_texts: LeafTexts::default(),
         }
+    }
+
+    /// Another who judges as this one does, and knows of a session's own tables.
+    pub(crate) fn with_own(&self, own: Arc<OwnTables>) -> Self {
+        let (rules, path) = (self.rules.clone(), self.search_path.clone());
+        let judge = Self::new(self.catalogue.clone(), rules, path, self.prefix.clone());
+        Self { own: Some(own), ..judge }
+    }
+
+    pub(crate) fn knows_own(&self, own: &Arc<OwnTables>) -> bool {
+        self.own.as_ref().is_some_and(|known| Arc::ptr_eq(known, own))
     }
 
     /// The plan of a text, from memory where it was seen before.
@@ -502,7 +518,8 @@ impl Judge {
     fn analyse(&self, sql: &str, is_shape: bool) -> Judged {
         let Some(catalogue) = &self.catalogue else { return Judged::Refused(blind()) };
         let known = Context::new(&self.search_path, &self.prefix);
-        let context = Context { leaf_texts: Some(&self.leaf_texts), is_shape, ..known };
+        let own = self.own.as_deref();
+        let context = Context { leaf_texts: Some(&self.leaf_texts), is_shape, own, ..known };
         let statements = match analyse(sql, catalogue, &self.rules, context) {
             Ok(statements) => statements,
             Err(error) => {

@@ -29,6 +29,7 @@ mod literal;
 mod moment;
 mod named;
 mod outbox;
+mod own;
 mod portal;
 mod profile;
 mod proof;

@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postern_sql::{Act, Arguments, Effect, LookupValue, Passed, quote::literal};
+use postern_sql::{Act, Arguments, Effect, LookupValue, OwnTables, Passed, quote::literal};
 
 use crate::{
     Failure, Session, View,
@@ -89,6 +89,7 @@ pub(crate) enum Undo {
     Statements(HashMap<String, Prepared>),
     Portals(HashMap<String, Portal>),
     All(HashMap<String, Prepared>, HashMap<String, Portal>),
+    Defined(Arc<OwnTables>),
 }
 
 impl Session {
@@ -361,7 +362,11 @@ impl Session {
             if matches!(plain.effect, Effect::Deallocate | Effect::Discard) {
                 self.moments.forget();
             }
+            if plain.effect == Effect::Discard {
+                self.own.discard();
+            }
             return match plain.effect {
+                Effect::Define => Undo::Defined(self.own.define(&plain.changes)),
                 Effect::Deallocate => Undo::Statements(std::mem::take(&mut self.statements)),
                 Effect::CloseAll => Undo::Portals(std::mem::take(&mut self.portals)),
                 Effect::Discard => Undo::All(
@@ -401,6 +406,7 @@ impl Session {
     pub(crate) fn put_back(&mut self, undo: Undo) {
         match undo {
             Undo::Nothing => {}
+            Undo::Defined(tables) => self.own.put_back(tables),
             Undo::Statement(name, known) => put(&mut self.statements, name, known),
             Undo::Cursor(name, known) => put(&mut self.portals, name, known),
             Undo::Statements(statements) => self.statements = statements,

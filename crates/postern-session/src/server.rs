@@ -380,6 +380,9 @@ impl Session {
         if declares && run.portal.plan.guarded().is_some_and(PlannedGuarded::works) {
             self.planned.push(run.portal.clone());
         }
+        if tag == "ROLLBACK" {
+            self.own.fails();
+        }
         if matches!(tag, "ROLLBACK" | "COMMIT") {
             self.portals.values_mut().for_each(|portal| portal.unsure = true);
         }
@@ -446,6 +449,9 @@ impl Session {
         self.status = status;
         if status == TransactionStatus::Idle {
             self.portals.clear();
+            if self.own.ends() {
+                effects.push(Effect::Defined);
+            }
             if std::mem::take(&mut self.wrote) {
                 effects.push(Effect::ReadReasons);
             }

@@ -19,6 +19,7 @@ use crate::{
     judge::{PlannedGuarded, Refused},
     moment::Moments,
     outbox::Outbox,
+    own::Own,
     portal::{Portal, Prepared, UpstreamName},
     proof::Judgement,
     steps::Step,
@@ -111,6 +112,8 @@ pub enum Effect {
     Wrote(Arc<Shown>),
     /// The transaction of such a write has ended: read the actor's reasons again.
     ReadReasons,
+    /// A transaction with definitions has ended: look at the catalogue before the next statement.
+    Defined,
     /// Cancel what the server is doing for this session, then [`Input::Cancelled`].
     CancelUpstream,
     /// The session is over, once the bytes before this are sent.
@@ -160,6 +163,8 @@ pub struct Session {
     pub(crate) writes: Vec<Arc<Judgement>>,
     /// The server has been told to answer them.
     pub(crate) flushed: bool,
+    /// What it has defined and nobody else sees yet.
+    pub(crate) own: Own,
     /// What was bound, and so planned, and was not run since.
     pub(crate) planned: Vec<Portal>,
     /// What the server is asked for behind statements that are to be proven.
@@ -205,6 +210,7 @@ impl Session {
             steps: VecDeque::new(),
             writes: Vec::new(),
             flushed: false,
+            own: Own::default(),
             planned: Vec::new(),
             moments: Moments::new(),
             early: BytesMut::new(),
@@ -342,12 +348,14 @@ impl Session {
             }
             Input::Client(frame) => {
                 self.flushed = false;
-                self.client(&frame, view, effects);
+                self.judged_by_its_own(view, |own, view| own.client(&frame, view, effects));
             }
             Input::Server(frame) => self.server(&frame, effects),
             Input::Recorded { hold, allowed, stopped } => {
                 let charged = stopped.as_ref().map_or(Ok(()), |stopped| Err(stopped.failure()));
-                if !self.charged(hold, charged, view, effects) {
+                let charged = self
+                    .judged_by_its_own(view, |own, view| own.charged(hold, charged, view, effects));
+                if !charged {
                     self.outbox.recorded(hold, allowed, stopped);
                 }
             }
@@ -362,7 +370,11 @@ impl Session {
                     self.cut(&failure, effects);
                 }
             }
-            Input::Asked { question, answer } => self.asked(question, answer, view, effects),
+            Input::Asked { question, answer } => {
+                self.judged_by_its_own(view, |own, view| {
+                    own.asked(question, answer, view, effects)
+                });
+            }
             Input::Cancelled => self.cancelling = false,
         }
         self.let_out(view, effects);
@@ -372,6 +384,20 @@ impl Session {
             self.flush_server(effects);
         }
         effects.extend(self.untold.drain(..).map(Effect::Tell));
+    }
+
+    /// Handles what may judge a statement, by a judge who knows what the session has defined.
+    fn judged_by_its_own<T>(
+        &mut self,
+        view: &mut View<'_>,
+        handle: impl FnOnce(&mut Self, &mut View<'_>) -> T,
+    ) -> T {
+        let Some(mut judge) = self.own.take_judge(view.judge) else { return handle(self, view) };
+        let &mut View { generation, entitled, now, asks, .. } = view;
+        let mut own = View { judge: &mut judge, generation, entitled, now, asks };
+        let handled = handle(self, &mut own);
+        self.own.keep_judge(view.judge, judge);
+        handled
     }
 
     /// Ends the session with a last word to the client.

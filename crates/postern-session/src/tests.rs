@@ -290,6 +290,7 @@ fn tell(effect: &Effect) -> Vec<String> {
             vec![format!("moment {proof}: {}", moment.as_deref().unwrap_or("none"))]
         }
         Effect::Prove { proof } => vec![format!("prove {proof}")],
+        Effect::Defined => vec!["defined".to_owned()],
         Effect::Release { hold, rows } => vec![format!("release {hold}: {rows}")],
         Effect::Refused(refused) => vec![format!("refused by {}", refused.refusal.rule)],
         Effect::Wrote(shown) => vec![format!("wrote {}", shown.leaves[0].relation)],

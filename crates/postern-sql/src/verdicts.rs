@@ -22,7 +22,8 @@ pub(crate) enum NodeVerdict {
     /// Refused: SQL/JSON and XML have names, types and paths in places of their own, and servers
     /// before 16 do not know the former. Functions do the same.
     JsonOrXml,
-    /// Refused: it says how its object is to be, or changes or drops it.
+    /// It says how its object is to be, or changes or drops it: refused, but for what `definitions`
+    /// judges for accounted roles.
     Definition,
     /// Refused: it says who may do what.
     Privilege,

@@ -30,6 +30,11 @@ impl Proving {
         self.proven.take()
     }
 
+    /// The catalogue has changed, by the session's own doing.
+    pub(super) fn must_look(&mut self) {
+        self.look.must();
+    }
+
     pub(super) fn looked(&mut self) {
         self.look.ended();
     }
