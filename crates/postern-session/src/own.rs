@@ -1,5 +1,5 @@
-//! What the session has defined and the catalogue does not show: tables of its open transaction, and
-//! temporary ones.
+//! What the session has defined and the catalogue does not show: tables of its open transaction,
+//! and temporary ones.
 //!
 //! What comes after a definition is judged as if it had done what it says; if it fails, that is put
 //! back. What was made in a transaction that is rolled back whole is put back at its end. After a
