@@ -119,8 +119,8 @@ impl Look {
             return Due::UnderWay;
         }
         let judged = matches!(first, Some(b'Q' | b'P' | b'B'));
-        let due = self.must || !self.done && !looked.is_recent();
-        self.under_way = judged && self.needed && due;
+        let due = self.must || self.needed && !self.done && !looked.is_recent();
+        self.under_way = judged && due;
         self.must &= !self.under_way;
         self.done = false;
         if self.under_way { Due::Now } else { Due::No }

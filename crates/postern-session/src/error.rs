@@ -111,6 +111,8 @@ pub enum Failure {
     Protocol(&'static str),
     #[error("too many prepared statements or portals are open in this session")]
     TooManyNames,
+    #[error("one row is folded of more records than can be recorded with it")]
+    FoldsTooMany,
     #[error("prepared statements and portals of this session are too large together")]
     NamesTooLarge,
     #[error("this account is not available")]
@@ -150,7 +152,9 @@ impl ClientFacing for Failure {
             Self::LookupArgument | Self::CursorJump => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) | Self::ParameterCount { .. } => SqlState::PROTOCOL_VIOLATION,
-            Self::TooManyNames | Self::NamesTooLarge => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::TooManyNames | Self::NamesTooLarge | Self::FoldsTooMany => {
+                SqlState::PROGRAM_LIMIT_EXCEEDED
+            }
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
         }
@@ -188,6 +192,7 @@ impl ClientFacing for Failure {
             | Self::ManyStatements
             | Self::Protocol(_)
             | Self::TooManyNames
+            | Self::FoldsTooMany
             | Self::Suspended
             | Self::Upstream
             | Self::UpstreamLost
@@ -222,6 +227,7 @@ impl ClientFacing for Failure {
             | Self::CatalogueUnknown
             | Self::Protocol(_)
             | Self::TooManyNames
+            | Self::FoldsTooMany
             | Self::NamesTooLarge => Severity::Error,
         }
     }
@@ -247,6 +253,7 @@ impl ClientFacing for Failure {
             | Self::CatalogueChanged
             | Self::Protocol(_)
             | Self::TooManyNames
+            | Self::FoldsTooMany
             | Self::NamesTooLarge => ErrorKind::Client,
             Self::CatalogueUnknown | Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
         }

@@ -103,6 +103,8 @@ pub(crate) struct Relied {
 pub(crate) struct Held {
     pub(crate) hold: Hold,
     pub(crate) relied: Vec<Relied>,
+    /// How many records its rows are about.
+    pub(crate) touches: usize,
 }
 
 impl Held {
@@ -110,7 +112,7 @@ impl Held {
         let (rows, lookups) = (Vec::new(), Vec::new());
         let bytes = BytesMut::new();
         let hold = Hold { id, shown, rows, lookups, bytes, stopped: None, done: false };
-        Self { hold, relied: Vec::new() }
+        Self { hold, relied: Vec::new(), touches: 0 }
     }
 
     /// The statement has failed: the rows that came before do not leave. How many there are would

@@ -40,6 +40,7 @@ mod session;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod weight;
 
 pub use self::{

@@ -225,7 +225,7 @@ impl Outbox {
                     send(&bytes, effects);
                 }
                 Some(Out::Gate(gate)) => self.gate = Some(gate),
-                Some(Out::Rows(Held { hold, relied }, weight)) => {
+                Some(Out::Rows(Held { hold, relied, .. }, weight)) => {
                     self.queued_bytes -= weight;
                     let rows = hold.rows.len();
                     self.waiting = Some(Waiting { hold: hold.id, rows, relied, recorded: None });

@@ -7,11 +7,12 @@ use postern_wire::{Backend, DataRow, Frame, ReportFields, TransactionStatus, enc
 use crate::{
     Effect, Failure, Session,
     expect::Expect,
-    hold::{Held, HeldRow, LookupTouch, Relied, Touch},
+    hold::{Held, HeldRow, LookupTouch},
     judge::{Planned, PlannedGuarded},
     moment::Part,
     portal::{Portal, Run},
     scrub::scrub,
+    touched::Touched,
 };
 
 /// The server sent what can't be, or something that can't be passed on: the session ends.
@@ -164,9 +165,6 @@ impl Session {
         effects: &mut Vec<Effect>,
         write: impl FnOnce(&mut BytesMut) -> Result<I, Unexpected>,
     ) -> Handled {
-        let key_sets = self.profile.key_sets.clone();
-        let accounted = self.profile.accounted_reason();
-        let present = self.present.clone();
         if self.outbox.is_discarding() && !guarded.guarded.writes {
             return Ok(());
         }
@@ -182,48 +180,36 @@ impl Session {
             held.hold.bytes.truncate(before);
         }
         let index = held.hold.rows.len();
-        let mut touches = Vec::new();
-        let mut found = Vec::new();
-        let keys = guarded.guarded.keys.iter().zip(cells);
-        for (key, cell) in keys.filter_map(|(key, cell)| Some((key, cell?))) {
-            let subjects = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
-            let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
-            let index_of_leaf = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
-            let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !stays);
-            for subject in one_or_many(subjects, key.many) {
-                if !leaf.key_type.is_written(subject) {
-                    // It is no key, or is none any more: whose the row is can't be told.
-                    self.close(&Failure::CatalogueChanged, effects);
-                    return Ok(());
+        let touched = match self.touched(guarded, &portal, cells, (index, stays))? {
+            Ok(touched) => touched,
+            Err(failure) => {
+                if matches!(failure, Failure::FoldsTooMany) {
+                    // Somebody was found, and the row can't be recorded.
+                    self.found_too_long();
                 }
-                let reason = portal.clear_under(set.and_then(|set| key_sets.get(set)), subject);
-                let subject = postern_model::Subject::new(subject);
-                if let (Some(_), Some(set)) = (&reason, set) {
-                    held.relied.push(Relied { row: index, subject: subject.clone(), set });
-                }
-                // Where no value of theirs hangs on it, a reason still says why they were looked
-                // at.
-                let (entitled, now) = &present;
-                let own = (leaf.clear.is_empty() && !stays).then_some(entitled);
-                let own = || own.and_then(|own| own.best(subject.as_str(), *now)).cloned();
-                let reason = reason.or_else(own).or_else(|| accounted.clone());
-                found.push((key.leaf, subject.clone()));
-                touches.push(Touch { leaf: index_of_leaf, subject, reason });
+                self.close(&failure, effects);
+                return Ok(());
             }
-        }
-        let bytes = held.hold.bytes.len() - before;
-        held.hold.rows.push(HeldRow { bytes, touches, asks: false });
+        };
         // A row tells of a hit only if a record of the searched table stands behind it.
-        let is_found = |leaf: usize| found.iter().any(|(found, _)| *found == leaf);
-        let hit = guarded.guarded.lookups.iter().all(|lookup| is_found(lookup.leaf));
+        let hit = guarded.guarded.lookups.iter().all(|lookup| touched.finds(lookup.leaf));
         let run = self.run()?;
         run.passed += u64::from(passed);
-        found.iter().for_each(|(leaf, subject)| run.came(guarded, *leaf, subject));
-        let mut told = run.tell_lookups(guarded, hit);
-        told.extend(guarded.deciders(&portal.searched, true));
-        if let Some(held) = &mut self.filling {
-            held.hold.lookups.extend(told);
+        for touch in &touched.touches {
+            run.came(guarded, usize::from(touch.leaf), &touch.subject);
         }
+        let mut told = run.tell_lookups(guarded, hit);
+        // What is folded comes of no record, too.
+        if !touched.touches.is_empty() {
+            told.extend(guarded.deciders(&portal.searched, true));
+        }
+        let Some(held) = &mut self.filling else { return Err(Unexpected) };
+        let bytes = held.hold.bytes.len() - before;
+        let Touched { touches, relied } = touched;
+        held.touches += touches.len();
+        held.relied.extend(relied);
+        held.hold.rows.push(HeldRow { bytes, touches, asks: false });
+        held.hold.lookups.extend(told);
         self.flush_if_full(effects);
         Ok(())
     }
@@ -242,7 +228,9 @@ impl Session {
     pub(crate) fn flush_if_full(&mut self, effects: &mut Vec<Effect>) {
         let limits = &self.profile.limits;
         let full = self.filling.as_ref().is_some_and(|held| {
-            held.hold.rows.len() >= limits.rows_max || held.hold.bytes.len() >= limits.bytes_max
+            held.hold.rows.len() >= limits.rows_max
+                || held.hold.bytes.len() >= limits.bytes_max
+                || held.touches >= TOUCHES_MAX
         });
         if full {
             self.flush(effects);
@@ -489,8 +477,5 @@ impl Run {
     }
 }
 
-/// The keys that a hidden column holds.
-fn one_or_many(subjects: &str, many: bool) -> impl Iterator<Item = &str> {
-    let (one, list) = if many { (None, Some(subjects)) } else { (Some(subjects), None) };
-    one.into_iter().chain(list.into_iter().flat_map(|list| list.split(',')))
-}
+/// A hold with more records than this is full.
+const TOUCHES_MAX: usize = 16_384;

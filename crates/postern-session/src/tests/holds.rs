@@ -25,6 +25,14 @@ fn a_row_of_many_is_recorded_of_all_of_them() {
     assert_eq!(table.told(), ["client < columns max", "hold 1 [1:clear+2:masked+3:clear]"]);
     table.recorded(1, 1);
     assert_eq!(table.told(), ["release 1: 1", "client < SELECT 1", "client < ready I"]);
+    // More than can be recorded ends it, as somebody who was found.
+    table.query("SELECT max(name) FROM customers WHERE id < 9").told();
+    let many = vec!["7"; 20_001].join(",");
+    table.described(&["max", "keys"]).rows(&[&["One", &many]]);
+    let told = table.told();
+    assert!(told.iter().any(|line| line.contains("error 54000")), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("hold ")), "{told:?}");
+    let mut table = Table::new();
     // What is no list of keys is nobody's.
     table.query("SELECT max(name) FROM customers WHERE id < 9").told();
     table.described(&["max", "keys"]).rows(&[&["One", "1,,3"]]);

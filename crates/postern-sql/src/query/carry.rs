@@ -6,6 +6,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis,
+    call::has_aggregate,
     grouping::Aggregate,
     links::Links,
     scope::{Item, Scope},
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     ast,
+    functions::Kind,
     taint::{Column, Key, Taint},
 };
 
@@ -145,7 +147,8 @@ impl Analysis<'_> {
         let is_bare = |leaf: usize| scope.items.iter().any(|item| item.rows.bare.contains(&leaf));
         let carried: BTreeSet<usize> =
             left.iter().copied().filter(|leaf| needed(*leaf) && !is_bare(*leaf)).collect();
-        let at_the_end = place == Place::Top && is_narrow_and_whole(select);
+        let at_the_end =
+            place == Place::Top && is_narrow_and_whole(select) && !self.makes_rows(select);
         for (item, key) in scope.keys().filter(|(_, key)| carried.contains(&key.leaf)) {
             let one = clauses.about.contains(&key.leaf) && self.is_alone(scope, key.leaf);
             let listed = self.leaves.get(key.leaf).is_some_and(|leaf| leaf.key_type.is_listed());
@@ -158,6 +161,17 @@ impl Analysis<'_> {
             left.remove(&key.leaf);
         }
         folded
+    }
+
+    /// Whether a select's result columns make more than one row of one.
+    fn makes_rows(&self, select: &pb::SelectStmt) -> bool {
+        // What looks for aggregates looks for these.
+        let sets = |call: &pb::FuncCall| {
+            let kind = self.kind_of_call(call);
+            kind.filter(|kind| matches!(kind, Kind::Set | Kind::Record)).map(|_| Kind::Aggregate)
+        };
+        let mut lists = select.target_list.iter().chain(&select.sort_clause);
+        lists.any(|node| has_aggregate(node, &sets))
     }
 
     /// Gives the select the columns that carry keys: of each the alias, the column and the leaf.

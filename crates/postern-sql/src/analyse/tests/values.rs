@@ -129,6 +129,8 @@ fn what_is_folded_of_many_carries_all_their_keys() {
             "SELECT status, string_agg(number, ', ') FROM tickets WHERE assignee = 'me' GROUP BY status",
             "SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me' HAVING max(id) > 7",
             "SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me' OFFSET 1",
+            "SELECT max(id), generate_series(1, 9) FROM tickets WHERE assignee = 'me'",
+            "SELECT coalesce(max(id), 1) + unnest(ARRAY[1, 2]) FROM tickets WHERE assignee = 'me'",
             "SELECT x.n FROM (SELECT string_agg(number, ', ') AS n FROM tickets WHERE assignee = 'me') x",
             "SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me' UNION ALL SELECT ''",
             "SELECT string_agg(iban, ', ') FROM accounts WHERE iban IS NOT NULL HAVING true",

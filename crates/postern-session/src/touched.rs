@@ -1,0 +1,79 @@
+//! Whom a row is about, by its hidden columns.
+
+use postern_model::Subject;
+
+use crate::{
+    Failure, Session,
+    hold::{Relied, Touch},
+    judge::PlannedGuarded,
+    portal::Portal,
+    server::Unexpected,
+};
+
+/// As many records can be folded in one row.
+const FOLDED_MAX: usize = 20_000;
+
+/// The records that a row is about, and what its clear values rely on.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    pub(crate) touches: Vec<Touch>,
+    pub(crate) relied: Vec<Relied>,
+}
+
+impl Touched {
+    /// Whether a record of a leaf stands behind the row.
+    pub(crate) fn finds(&self, leaf: usize) -> bool {
+        self.touches.iter().any(|touch| usize::from(touch.leaf) == leaf)
+    }
+}
+
+impl Session {
+    /// Whom a row is about, whose hidden columns hold `cells`; a value of a row that `stays` here
+    /// is clear to nobody. The failure is the end of the session: whose the row is can't be told.
+    pub(crate) fn touched<'k>(
+        &self,
+        guarded: &PlannedGuarded,
+        portal: &Portal,
+        cells: impl Iterator<Item = Option<&'k [u8]>>,
+        (row, stays): (usize, bool),
+    ) -> Result<Result<Touched, Failure>, Unexpected> {
+        let accounted = self.profile.accounted_reason();
+        let mut touched = Touched::default();
+        let keys = guarded.guarded.keys.iter().zip(cells);
+        for (key, cell) in keys.filter_map(|(key, cell)| Some((key, cell?))) {
+            let subjects = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
+            let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
+            let index = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
+            let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !stays);
+            let reasons = set.and_then(|set| self.profile.key_sets.get(set));
+            if key.many && subjects.bytes().filter(|byte| *byte == b',').count() >= FOLDED_MAX {
+                return Ok(Err(Failure::FoldsTooMany));
+            }
+            for subject in one_or_many(subjects, key.many) {
+                if !leaf.key_type.is_written(subject) {
+                    // It is no key, or is none any more.
+                    return Ok(Err(Failure::CatalogueChanged));
+                }
+                let reason = portal.clear_under(reasons, subject);
+                let subject = Subject::new(subject);
+                if let (Some(_), Some(set)) = (&reason, set) {
+                    touched.relied.push(Relied { row, subject: subject.clone(), set });
+                }
+                // Where no value of theirs hangs on it, a reason still says why they were looked
+                // at.
+                let (entitled, now) = &self.present;
+                let own = (leaf.clear.is_empty() && !stays).then_some(entitled);
+                let own = || own.and_then(|own| own.best(subject.as_str(), *now)).cloned();
+                let reason = reason.or_else(own).or_else(|| accounted.clone());
+                touched.touches.push(Touch { leaf: index, subject, reason });
+            }
+        }
+        Ok(Ok(touched))
+    }
+}
+
+/// The keys that a hidden column holds.
+fn one_or_many(subjects: &str, many: bool) -> impl Iterator<Item = &str> {
+    let (one, list) = if many { (None, Some(subjects)) } else { (Some(subjects), None) };
+    one.into_iter().chain(list.into_iter().flat_map(|list| list.split(',')))
+}
