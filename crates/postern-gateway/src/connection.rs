@@ -190,7 +190,7 @@ pub(crate) async fn serve(
     let (judging, key_sets) = Judging::new(shared, &core.judges, (&actor, &role_name, role.kind));
     let profile = profile(shared, (&actor, role_name, role.kind), key_sets);
     let session = turns::session(turns.as_ref(), profile);
-    let mut connection = Connection {
+    let mut connection = Box::new(Connection {
         shared,
         number,
         actor: actor.clone(),
@@ -218,10 +218,11 @@ pub(crate) async fn serve(
         proving: Proving::new(shared),
         draining: false,
         ending: false,
-    };
+    });
     connection.client.output = greeting;
     let result = connection.run().await;
-    leaving::leave(connection, registered, (&core.spares, owner), &result).await;
+    // As long as the session lasts it takes no place.
+    Box::pin(leaving::leave(connection, registered, (&core.spares, owner), &result)).await;
     result
 }
 
@@ -425,8 +426,8 @@ impl Connection<'_> {
 
     async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         match command {
-            Command::Recorded { hold, result } => self.recorded(hold, result).await,
-            Command::Asked { question, result } => self.asked(question, result).await,
+            Command::Recorded { hold, result } => self.recorded(hold, *result).await,
+            Command::Asked { question, result } => self.asked(question, *result).await,
             Command::Proven { proof: LOOK, .. } => {
                 self.proving.looked();
                 Ok(())

@@ -364,7 +364,8 @@ async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address:
     }
     let logged_in = tokio::time::timeout(
         limits.login_timeout,
-        login::login((&shared, &core.spares, &core.pool), stream, address),
+        // It takes far more place than the session, and is over soon.
+        Box::pin(login::login((&shared, &core.spares, &core.pool), stream, address)),
     );
     let logged_in = match logged_in.await {
         Ok(Ok(Some(logged_in))) => logged_in,
@@ -379,8 +380,8 @@ async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address:
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = connection::serve(&shared, &core, logged_in, address.ip());
-    if let Err(error) = served.await {
+    let served = Box::pin(connection::serve(&shared, &core, logged_in, address.ip())).await;
+    if let Err(error) = served {
         tracing::info!(
             %address,
             error = &error as &dyn std::error::Error,

@@ -13,15 +13,16 @@ use postern_ledger::{Answer, Receipt, RecordError};
 use postern_model::{Actor, Timestamp};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What a connection is told from outside.
+/// What a connection is told from outside. Each connection has room for some of them all the time,
+/// so that they are kept small.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// The ledger's answer to a hold.
-    Recorded { hold: u64, result: Result<Receipt, RecordError> },
+    Recorded { hold: u64, result: Box<Result<Receipt, RecordError>> },
     /// The keeper's answer to a request for proof: which catalogue is the present one.
     Proven { proof: u64, generation: Option<u64> },
     /// The ledger's answer to a question whether there is room for searches.
-    Asked { question: u64, result: Result<Answer, RecordError> },
+    Asked { question: u64, result: Box<Result<Answer, RecordError>> },
     /// A cancel request of the session's own has been delivered.
     Cancelled,
     /// The reasons have been read anew.

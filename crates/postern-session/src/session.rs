@@ -181,6 +181,9 @@ pub struct Session {
     pub(crate) untold: Vec<Hold>,
     /// Whom the actor may see at the moment of the input that is being handled.
     pub(crate) present: (Arc<Entitled>, Timestamp),
+    /// What stands for it at rest: whom an actor may see is read anew all the time, and old readings
+    /// are large.
+    pub(crate) nobody: Arc<Entitled>,
     pub(crate) copy_in: CopyIn,
     /// In a session that is passed through: the client has said goodbye, or has been told by the
     /// server that it is over.
@@ -206,6 +209,7 @@ pub struct Session {
 impl Session {
     /// A session whose client has just been told that it is ready.
     pub fn new(profile: Arc<Profile>) -> Self {
+        let nobody = Arc::new(Entitled::none());
         Self {
             scale: Scale::new(profile.limits.names_bytes_max),
             profile,
@@ -230,7 +234,8 @@ impl Session {
             asks: false,
             questions: 0,
             untold: Vec::new(),
-            present: (Arc::new(Entitled::none()), Timestamp(0)),
+            present: (nobody.clone(), Timestamp(0)),
+            nobody,
             copy_in: CopyIn::No,
             over: false,
             closed: false,
@@ -398,6 +403,9 @@ impl Session {
         }
         self.sent |= for_server(effects) != before;
         effects.extend(self.untold.drain(..).map(Effect::Tell));
+        if self.is_at_rest() {
+            self.present.0 = self.nobody.clone();
+        }
     }
 
     /// Ends the session with a last word to the client.

@@ -16,7 +16,7 @@ use crate::{
 
 /// Ends a session, and keeps its connection to the server where another may have it.
 pub(super) async fn leave(
-    mut connection: Connection<'_>,
+    mut connection: Box<Connection<'_>>,
     registered: Registered<'_>,
     (spares, owner): (&Spares, Option<Owner>),
     result: &Result<(), ConnectionError>,
@@ -41,7 +41,7 @@ pub(super) async fn leave(
 impl Connection<'_> {
     /// Leaves nothing running on the server; gives its connection back if nothing is left of the
     /// session, which has ended `well`.
-    async fn end(mut self, well: bool) -> Option<Connected> {
+    async fn end(mut self: Box<Self>, well: bool) -> Option<Connected> {
         let reusable = well && self.leaves_nothing();
         let over = self.session.is_over();
         if !over && !self.session.is_idle() {
