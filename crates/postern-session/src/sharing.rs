@@ -371,9 +371,14 @@ impl Session {
     pub(crate) fn trace(&mut self, portal: &Portal) {
         let copies = matches!(&*portal.plan, Planned::Plain(plain) if plain.effect == Does::CopyIn);
         self.traces.hidden |= copies || portal.plan.writes();
-        // A query can make a setting by a function; one on protected tables or that writes can't.
-        self.traces.kept |= self.shares
-            && matches!(&*portal.plan, Planned::Plain(plain) if plain.sql.contains("set_config"));
+        // What a query can do by a function, one on protected tables can't.
+        if let Planned::Plain(plain) = &*portal.plan
+            && self.shares
+        {
+            self.traces.kept |= plain.sql.contains("set_config");
+            // The session's last number is told by currval() and lastval().
+            self.traces.hidden |= plain.sql.contains("nextval");
+        }
     }
 
     /// The same, once it is done: by the server's word what it was.

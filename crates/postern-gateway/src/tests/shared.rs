@@ -117,6 +117,22 @@ async fn advisory_locks_do_not_cross() {
 }
 
 #[tokio::test]
+async fn the_last_number_of_a_sequence_does_not_cross() {
+    let world = world();
+    let (mut ana, mut ben) = two(&world).await;
+    for takes in [
+        "SELECT nextval('tickets_id_seq')",
+        "INSERT INTO tickets (customer_id, assignee, opened_by, status) \
+         VALUES (7, 'ana', 'ana', 'open')",
+    ] {
+        assert_eq!(ana.query(takes).await.error, None);
+        for asks in ["SELECT lastval()", "SELECT currval('tickets_id_seq')"] {
+            assert_eq!(ben.query(asks).await.error.as_deref(), Some("55000"), "{asks}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn channels_do_not_cross() {
     let world = world();
     let (mut ana, mut ben) = two(&world).await;
