@@ -254,7 +254,8 @@ class SharedPgBouncer(PgBouncer):
 
     def __init__(self, postgres, servers):
         super().__init__(postgres)
-        self.pool = f"pool_mode = transaction\nmax_client_conn = 5000\ndefault_pool_size = {servers}"
+        self.pool = ("pool_mode = transaction\nmax_client_conn = 5000\n"
+                     f"default_pool_size = {servers}")
 
 
 class Postern(Proxy):

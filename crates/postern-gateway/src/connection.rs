@@ -39,6 +39,7 @@ use crate::{
     upstream,
 };
 
+mod half;
 mod leaving;
 mod proving;
 mod recording;
@@ -114,6 +115,8 @@ struct Connection<'a> {
     proving: Proving,
     /// The gateway stops: the connection ends when it is idle.
     draining: bool,
+    /// The client sends no more.
+    is_half: bool,
     /// Nothing more is handled.
     ending: bool,
 }
@@ -171,16 +174,14 @@ pub(crate) async fn serve(
         since: shared.clock.now(),
     };
     let reach = Reach::default();
-    let (server, turns, owner) = turns::begin(behind, &core.pool);
-    reach.set(server.as_ref().map(|server| server.cancel.clone()));
-    let process_id = turns::process_id(server.as_deref(), number);
-    let key = (process_id, secret);
+    let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
+    let key = (turns::process_id(server.as_deref(), number), secret);
     let registered = shared.registry.register(info, key, reach.clone(), sender.clone());
     // Whoever was put out between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
     }
-    login::ready(&mut greeting, process_id, secret)?;
+    login::ready(&mut greeting, key.0, secret)?;
     let client = client.to_string().into();
     shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
     let reasons = match role.kind {
@@ -217,6 +218,7 @@ pub(crate) async fn serve(
         reading: false,
         proving: Proving::new(shared),
         draining: false,
+        is_half: false,
         ending: false,
     });
     connection.client.output = greeting;
@@ -240,7 +242,7 @@ impl Connection<'_> {
     async fn run(&mut self) -> Result<(), ConnectionError> {
         loop {
             self.handle_buffered().await?;
-            if self.ending {
+            if self.ending || self.is_half && self.is_through() {
                 return Ok(());
             }
             if self.server.is_none() {
@@ -249,6 +251,7 @@ impl Connection<'_> {
             self.client.shrink();
             let takes = self.session.takes_client() && !self.is_waiting();
             let reads_client = !self.reading
+                && !self.is_half
                 && self.session.wants_client()
                 && (takes || self.client.input.len() < WAITING_BYTES_MAX)
                 && !self.is_server_behind();
@@ -281,9 +284,10 @@ impl Connection<'_> {
                 taken = turns::taken(&mut self.turns) => self.taken(taken).await?,
                 read = side::read(&mut client.reader, &mut client.input), if reads_client => {
                     if read.map_err(ConnectionError::Client)? == 0 {
-                        return Ok(());
+                        self.sends_no_more();
                     }
                 }
+                () = half::look(self.is_half) => self.tell_nothing_new(),
             }
         }
     }

@@ -181,8 +181,8 @@ pub struct Session {
     pub(crate) untold: Vec<Hold>,
     /// Whom the actor may see at the moment of the input that is being handled.
     pub(crate) present: (Arc<Entitled>, Timestamp),
-    /// What stands for it at rest: whom an actor may see is read anew all the time, and old readings
-    /// are large.
+    /// What stands for it at rest: whom an actor may see is read anew all the time, and old
+    /// readings are large.
     pub(crate) nobody: Arc<Entitled>,
     pub(crate) copy_in: CopyIn,
     /// In a session that is passed through: the client has said goodbye, or has been told by the

@@ -11,6 +11,7 @@ use super::{Connection, ConnectionError, WAITING_BYTES_MAX};
 use crate::{
     login::Behind,
     pool::{FitError, Pool, Server, Set, TakeError},
+    registry::Reach,
     side,
     spare::Owner,
     upstream::BoxedStream,
@@ -41,9 +42,14 @@ impl Turns {
 pub(super) fn begin(
     behind: Behind,
     pool: &Rc<Pool>,
+    reach: &Reach,
 ) -> (Option<Box<Server>>, Option<Turns>, Option<Owner>) {
     match behind {
-        Behind::Own(server, owner) => (Some(Server::own(server)), None, Some(owner)),
+        Behind::Own(server, owner) => {
+            let server = Server::own(server);
+            reach.set(Some(server.cancel.clone()));
+            (Some(server), None, Some(owner))
+        }
         Behind::Turns(set) => (None, Some(Turns::new(pool.clone(), set)), None),
     }
 }
@@ -234,7 +240,7 @@ impl Connection<'_> {
 
 /// Whether all of the first message is there. One that is too long or malformed is for whoever
 /// reads it to say.
-fn is_whole(input: &[u8], message_bytes_max: usize) -> bool {
+pub(super) fn is_whole(input: &[u8], message_bytes_max: usize) -> bool {
     let Some(length) = input.get(1..5).and_then(|length| length.try_into().ok()) else {
         return false;
     };

@@ -265,6 +265,35 @@ async fn settings_go_with_their_session() {
     assert_eq!(code(&error), "22023");
 }
 
+/// As PostgreSQL does it: what was sent is done and answered.
+#[tokio::test]
+async fn a_client_that_sends_no_more_gets_its_answers() {
+    for world in [world(), World::start(&[])] {
+        let mut ana = world.raw("ana").await;
+        ana.send_query("SELECT pg_sleep(0.3), 1").await;
+        ana.send_query("SELECT email FROM customers WHERE id = 1").await;
+        ana.sends_no_more().await;
+        assert_eq!(ana.answer().await.rows, [["", "1"]]);
+        assert_eq!(ana.answer().await.rows, [["one@example.org"]]);
+        assert!(ana.is_closed().await);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_more_ends_a_copy_and_a_transaction() {
+    let world = world();
+    world.postgres.psql_in("support", "CREATE TABLE nothing (id int)").unwrap();
+    world.wait_for_relation("dba", "nothing").await;
+    for leaves in ["COPY nothing FROM STDIN", "BEGIN; INSERT INTO nothing VALUES (1)"] {
+        let mut ana = world.raw("ana").await;
+        ana.query(leaves).await;
+        ana.sends_no_more().await;
+        assert!(ana.is_closed().await, "{leaves}");
+    }
+    let mut ben = world.raw("ben").await;
+    assert_eq!(ben.query("SELECT count(*) FROM nothing").await.rows, [["0"]]);
+}
+
 /// It does not wait for its turn any more, nor is it cancelled for what others do with it.
 #[tokio::test]
 async fn a_drained_gateway_lets_the_running_statement_end() {
