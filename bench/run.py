@@ -18,6 +18,8 @@ import servers
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODES = ["simple", "extended", "prepared", "connect"]
 TARGETS = ["direct", "pgbouncer", "unprotected", "postern", "cold"]
+# In transaction mode. Debian 12's pgbouncer has no prepared statements in it.
+SHARED = ["pgbouncer-shared", "unprotected-shared", "postern-shared"]
 
 
 def names(allowed):
@@ -45,8 +47,12 @@ def arguments():
     add("--scale", type=int, default=20, help="of pgbench's tables (default: %(default)s)")
     add("--clients", type=numbers, default=[1, 8, 32], help="default: 1,8,32")
     add("--modes", type=names(MODES), default=MODES, help="default: " + ",".join(MODES))
-    add("--targets", type=names(TARGETS), default=TARGETS,
-        help="the first is what the others are compared with; default: " + ",".join(TARGETS))
+    add("--targets", type=names(TARGETS + SHARED), default=TARGETS,
+        help="the first is what the others are compared with; default: " + ",".join(TARGETS)
+        + "; there are also " + ",".join(SHARED))
+    add("--servers", type=int, default=4,
+        help="connections to the server that the clients of *-shared have together "
+        "(default: %(default)s)")
     add("--output", type=pathlib.Path, default=ROOT / "docs/benchmarks.md",
         help="default: docs/benchmarks.md")
     return parser.parse_args()
@@ -63,6 +69,12 @@ def run(options):
             "unprotected": lambda: stack.enter_context(servers.Unprotected(ROOT, postgres)),
             "postern": lambda: stack.enter_context(servers.Postern(ROOT, postgres)),
             "cold": lambda: stack.enter_context(servers.Cold(ROOT, postgres)),
+            "pgbouncer-shared": lambda: stack.enter_context(
+                servers.SharedPgBouncer(postgres, options.servers)),
+            "unprotected-shared": lambda: stack.enter_context(
+                servers.SharedUnprotected(ROOT, postgres, options.servers)),
+            "postern-shared": lambda: stack.enter_context(
+                servers.Shared(ROOT, postgres, options.servers)),
         }
         targets = {name: start[name]() for name in options.targets}
         for name, target in targets.items():

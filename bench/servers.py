@@ -213,6 +213,7 @@ class PgBouncer(Proxy):
     """pgbouncer in session mode, which keeps prepared statements working as Postern does."""
 
     password = "a client's password"
+    pool = "pool_mode = session\nmax_client_conn = 200\ndefault_pool_size = 64"
 
     def launch(self):
         (self.folder / "users.txt").write_text(f'"{self.user}" "{self.password}"\n')
@@ -222,7 +223,7 @@ class PgBouncer(Proxy):
             "[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {self.folder}/users.txt\n"
-            "pool_mode = session\nmax_client_conn = 200\ndefault_pool_size = 64\n"
+            f"{self.pool}\n"
             "log_connections = 0\nlog_disconnections = 0\n")
         self.start([*self.unprivileged(), self.binary(), str(self.folder / "pgbouncer.ini")])
 
@@ -248,17 +249,28 @@ class PgBouncer(Proxy):
         return "pgbouncer " + command([self.binary(), "-V"]).split()[1]
 
 
+class SharedPgBouncer(PgBouncer):
+    """pgbouncer in transaction mode, with a few connections to the server for all clients."""
+
+    def __init__(self, postgres, servers):
+        super().__init__(postgres)
+        self.pool = ("pool_mode = transaction\nmax_client_conn = 5000\n"
+                     f"default_pool_size = {servers}")
+
+
 class Postern(Proxy):
     """Postern guarding pgbench_accounts, whose customers the ledger knows all."""
 
     user = "agent"
     password = "agent's password"
+    pool = ""
 
     def __init__(self, root, postgres):
         super().__init__(postgres)
         self.root = root
         target = os.environ.get("CARGO_TARGET_DIR", root / "target")
-        self.binary = pathlib.Path(root, target, "release/postern").resolve()
+        profile = os.environ.get("POSTERN_BENCH_PROFILE", "release")
+        self.binary = pathlib.Path(root, target, profile, "postern").resolve()
 
     def launch(self):
         if not self.binary.exists():
@@ -300,6 +312,7 @@ class Postern(Proxy):
         return f"""
 [gateway]
 listen = "127.0.0.1:{self.port}"
+{self.pool}
 
 [upstream]
 host = "127.0.0.1"
@@ -366,3 +379,29 @@ class Unprotected(Postern):
 [roles.agent]
 kind = "restricted"
 """
+
+
+def shares(servers, clients=1000):
+    """Settings by which so many clients share a few connections to the server."""
+    return f"""pool = "transaction"
+
+[gateway.limits]
+server_max = {servers}
+connections_max = {clients}
+"""
+
+
+class Shared(Postern):
+    """Postern in transaction mode, with a few connections to the server for all clients."""
+
+    def __init__(self, root, postgres, servers, clients=1000):
+        super().__init__(root, postgres)
+        self.pool = shares(servers, clients)
+
+
+class SharedUnprotected(Unprotected):
+    """The same with nothing protected."""
+
+    def __init__(self, root, postgres, servers, clients=1000):
+        super().__init__(root, postgres)
+        self.pool = shares(servers, clients)

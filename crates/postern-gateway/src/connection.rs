@@ -6,14 +6,10 @@ use std::{
     io,
     net::IpAddr,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use bytes::BytesMut;
 use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::Actor;
 use postern_session::{Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View};
@@ -21,7 +17,7 @@ use postern_sql::Rules;
 use postern_wire::{FrameError, FrameReader, encode};
 use thiserror::Error;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
+    io::AsyncWriteExt,
     sync::{mpsc, watch},
 };
 
@@ -30,33 +26,33 @@ use crate::{
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
+    listen::Core,
     login::{self, LoggedIn},
-    mail::{Letterbox, Mail},
+    mail::Letterbox,
+    pool::Server,
     reasons::Active,
-    registry::{CancelKey, Command},
+    registry::{Command, Reach},
     searches::UnderWay,
     shared::Shared,
-    spare::Spares,
+    side::{self, Side, append},
     stops::Wary,
-    upstream::{self, BoxedStream},
+    upstream,
 };
 
+mod half;
 mod leaving;
 mod proving;
 mod recording;
+mod turns;
 
-use self::proving::Proving;
+use self::{proving::Proving, turns::Turns};
 
 /// Bytes for one side that may wait before the other side is read no further.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// A client's message that is longer can take a tenth of a second to judge, and more.
 const LONG_BYTES: usize = 16 * 1024;
-/// A buffer that a huge message has grown is dropped when it is empty.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// So little waits for what comes soon: one packet instead of two.
 const HELD_BACK_BYTES_MAX: usize = 2 * 1024;
-/// How much a read may bring.
-const READ_BYTES: usize = 8 * 1024;
 /// How long the last word to a client may take.
 const LAST_WORD_MAX: Duration = Duration::from_millis(500);
 
@@ -73,31 +69,10 @@ pub(crate) enum ConnectionError {
     ServerFrame(#[source] postern_wire::FrameError),
     #[error("a receipt did not fit its hold")]
     Receipt(#[from] WrongReceipt),
+    #[error("a session has something for the server and no connection to it")]
+    Apart,
     #[error("a message can't be made")]
     Encode(#[from] encode::EncodeError),
-}
-
-/// One side of a connection, with what waits to be handled and to be sent.
-struct Side {
-    reader: ReadHalf<BoxedStream>,
-    writer: WriteHalf<BoxedStream>,
-    input: BytesMut,
-    output: BytesMut,
-}
-
-impl Side {
-    fn new(stream: BoxedStream, input: BytesMut) -> Self {
-        let (reader, writer) = tokio::io::split(stream);
-        Self { reader, writer, input, output: BytesMut::new() }
-    }
-
-    fn shrink(&mut self) {
-        for buffer in [&mut self.input, &mut self.output] {
-            if buffer.is_empty() && buffer.capacity() > KEPT_BYTES_MAX {
-                *buffer = BytesMut::new();
-            }
-        }
-    }
 }
 
 /// What a connection is made of when its log-in is over.
@@ -108,7 +83,10 @@ struct Connection<'a> {
     role: Role,
     session: Session,
     client: Side,
-    server: Side,
+    /// Its connection to the server, while it has one.
+    server: Option<Box<Server>>,
+    /// How it comes to one, if it has none of its own.
+    turns: Option<Turns>,
     frames: FrameReader,
     /// The rows that are being recorded.
     held: Option<HoldBuffer>,
@@ -117,11 +95,8 @@ struct Connection<'a> {
     commands: mpsc::UnboundedReceiver<Command>,
     sender: mpsc::UnboundedSender<Command>,
     letterbox: Letterbox,
-    cancel: CancelKey,
-    /// The server was told to cancel, or will be.
-    cancelled: Arc<AtomicBool>,
-    /// What the server said of its settings at the start.
-    parameters: Vec<(String, String)>,
+    /// What of the server a cancel request for this session reaches.
+    reach: Reach,
     judging: Judging,
     reasons: Active,
     /// Searches that are not told yet.
@@ -140,6 +115,8 @@ struct Connection<'a> {
     proving: Proving,
     /// The gateway stops: the connection ends when it is idle.
     draining: bool,
+    /// The client sends no more.
+    is_half: bool,
     /// Nothing more is handled.
     ending: bool,
 }
@@ -182,11 +159,11 @@ impl Judging {
 /// Serves a client from the greeting to the end of its connection.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
-    (judges, mail, spares): (&Rc<RefCell<Judges>>, &Rc<Mail>, &Rc<Spares>),
+    core: &Core,
     logged_in: LoggedIn,
     client: IpAddr,
 ) -> Result<(), ConnectionError> {
-    let LoggedIn { actor, role_name, role, server, owner, mut greeting, .. } = logged_in;
+    let LoggedIn { actor, role_name, role, behind, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let info = SessionInfo {
@@ -196,23 +173,25 @@ pub(crate) async fn serve(
         client,
         since: shared.clock.now(),
     };
-    let cancelled = Arc::<AtomicBool>::default();
-    let key = (server.cancel.clone(), cancelled.clone());
-    let registered = shared.registry.register(info, secret, key, sender.clone());
+    let reach = Reach::default();
+    let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
+    let key = (turns::process_id(server.as_deref(), number), secret);
+    let registered = shared.registry.register(info, key, reach.clone(), sender.clone());
     // Whoever was put out between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
     }
-    login::ready(&mut greeting, server.cancel.process_id, secret)?;
+    login::ready(&mut greeting, key.0, secret)?;
     let client = client.to_string().into();
     shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
     let reasons = match role.kind {
         Kind::PassThrough => shared.reasons.keep(&actor),
         Kind::Restricted | Kind::Accounted => shared.reasons.activate(&actor).await,
     };
-    let (judging, key_sets) = Judging::new(shared, judges, (&actor, &role_name, role.kind));
-    let session = session(shared, (&actor, role_name, role.kind), key_sets);
-    let mut connection = Connection {
+    let (judging, key_sets) = Judging::new(shared, &core.judges, (&actor, &role_name, role.kind));
+    let profile = profile(shared, (&actor, role_name, role.kind), key_sets);
+    let session = turns::session(turns.as_ref(), profile);
+    let mut connection = Box::new(Connection {
         shared,
         number,
         actor: actor.clone(),
@@ -220,16 +199,15 @@ pub(crate) async fn serve(
         role,
         session,
         client: Side::new(logged_in.client, logged_in.client_buffer),
-        server: Side::new(server.stream, server.buffer),
+        server,
+        turns,
         frames: FrameReader::new(shared.settings.limits.message_bytes_max),
         held: None,
         receipt: None,
         commands,
-        letterbox: mail.open(number, sender.clone()),
+        letterbox: core.mail.open(number, sender.clone()),
         sender,
-        cancel: server.cancel,
-        cancelled: cancelled.clone(),
-        parameters: server.parameters,
+        reach,
         judging,
         reasons,
         under_way: UnderWay::new(shared, &actor),
@@ -240,43 +218,49 @@ pub(crate) async fn serve(
         reading: false,
         proving: Proving::new(shared),
         draining: false,
+        is_half: false,
         ending: false,
-    };
+    });
     connection.client.output = greeting;
     let result = connection.run().await;
-    leaving::leave(connection, registered, (spares, owner), &result).await;
+    // As long as the session lasts it takes no place.
+    Box::pin(leaving::leave(connection, registered, (&core.spares, owner), &result)).await;
     result
 }
 
-fn session(
+fn profile(
     shared: &Shared,
     (actor, role, kind): (&Actor, Arc<str>, Kind),
     key_sets: Arc<[ReasonSet]>,
-) -> Session {
+) -> Arc<Profile> {
     let (actor, limits) = (actor.clone(), shared.settings.limits.hold);
     let proves = !shared.settings.tables.is_empty();
-    let profile = Profile { actor, role, kind, key_sets, proves, moments: proves, limits };
-    Session::new(Arc::new(profile))
+    Arc::new(Profile { actor, role, kind, key_sets, proves, moments: proves, limits })
 }
 
 impl Connection<'_> {
     async fn run(&mut self) -> Result<(), ConnectionError> {
         loop {
             self.handle_buffered().await?;
-            if self.ending {
+            if self.ending || self.is_half && self.is_through() {
                 return Ok(());
             }
+            if self.server.is_none() {
+                self.client.rest();
+            }
             self.client.shrink();
-            self.server.shrink();
+            let takes = self.session.takes_client() && !self.is_waiting();
             let reads_client = !self.reading
+                && !self.is_half
                 && self.session.wants_client()
-                && (self.session.takes_client() || self.client.input.len() < WAITING_BYTES_MAX)
-                && self.server.output.len() < WAITING_BYTES_MAX;
+                && (takes || self.client.input.len() < WAITING_BYTES_MAX)
+                && !self.is_server_behind();
             let reads_server = !self.reading
                 && self.session.wants_server()
                 && self.client.output.len() < WAITING_BYTES_MAX;
             let held_back = self.holds_back();
-            let (client, server) = (&mut self.client, &mut self.server);
+            let client = &mut self.client;
+            let (from_server, to_server) = turns::halves(&mut self.server);
             tokio::select! {
                 biased;
                 command = self.commands.recv() => {
@@ -289,21 +273,21 @@ impl Connection<'_> {
                 {
                     written.map_err(ConnectionError::Client)?;
                 }
-                written = server.writer.write_buf(&mut server.output),
-                    if !server.output.is_empty() =>
-                {
+                written = turns::write(to_server) => {
                     written.map_err(ConnectionError::Server)?;
                 }
-                read = read(&mut server.reader, &mut server.input), if reads_server => {
+                read = turns::read(from_server), if reads_server => {
                     if read.map_err(ConnectionError::Server)? == 0 {
                         self.last_word(&Failure::UpstreamLost).await;
                     }
                 }
-                read = read(&mut client.reader, &mut client.input), if reads_client => {
+                taken = turns::taken(&mut self.turns) => self.taken(taken).await?,
+                read = side::read(&mut client.reader, &mut client.input), if reads_client => {
                     if read.map_err(ConnectionError::Client)? == 0 {
-                        return Ok(());
+                        self.sends_no_more();
                     }
                 }
+                () = half::look(self.is_half) => self.tell_nothing_new(),
             }
         }
     }
@@ -321,12 +305,12 @@ impl Connection<'_> {
                 && self.session.wants_server()
                 && self.client.output.len() < WAITING_BYTES_MAX
             {
-                let frame = self.frames.next(&mut self.server.input);
-                input = frame.map_err(ConnectionError::ServerFrame)?.map(Input::Server);
+                input = self.said()?.map(Input::Server);
             }
             if input.is_none()
                 && self.session.takes_client()
-                && self.server.output.len() < WAITING_BYTES_MAX
+                && !self.is_server_behind()
+                && self.has_turn()
                 && !self.looks_first()
             {
                 match self.frames.next(&mut self.client.input) {
@@ -347,9 +331,11 @@ impl Connection<'_> {
             if self.ending {
                 return Ok(());
             }
+            self.give_way().await;
         }
         // The server has said no more: what is wanted does not wait for it.
         self.prove_wanted();
+        self.give_back().await;
         if self.draining && !self.reading && self.session.is_idle() {
             self.last_word(&Failure::ShuttingDown).await;
         }
@@ -392,7 +378,10 @@ impl Connection<'_> {
 
     async fn apply(&mut self, effect: Effect) -> Result<(), ConnectionError> {
         match effect {
-            Effect::ToServer(bytes) => append(&mut self.server.output, bytes),
+            Effect::ToServer(bytes) => {
+                let server = self.server.as_mut().ok_or(ConnectionError::Apart)?;
+                append(&mut server.side.output, bytes);
+            }
             Effect::ToClient(bytes) => append(&mut self.client.output, bytes),
             Effect::Hold(hold) => self.record(hold),
             Effect::Tell(hold) => self.tell(hold),
@@ -442,8 +431,8 @@ impl Connection<'_> {
 
     async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         match command {
-            Command::Recorded { hold, result } => self.recorded(hold, result).await,
-            Command::Asked { question, result } => self.asked(question, result).await,
+            Command::Recorded { hold, result } => self.recorded(hold, *result).await,
+            Command::Asked { question, result } => self.asked(question, *result).await,
             Command::Proven { proof: LOOK, .. } => {
                 self.proving.looked();
                 Ok(())
@@ -515,11 +504,16 @@ impl Connection<'_> {
     }
 
     fn cancel_upstream(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-        let (shared, key) = (self.shared.clone(), self.cancel.clone());
         let sender = self.sender.clone();
+        let Some(server) = &self.server else {
+            // There is nothing that could be cancelled.
+            let _ = sender.send(Command::Cancelled);
+            return;
+        };
+        let (shared, cancel) = (self.shared.clone(), server.cancel.clone());
+        cancel.told.store(true, Ordering::Relaxed);
         tokio::task::spawn_local(async move {
-            if let Err(error) = upstream::cancel(&shared.settings.upstream, &key).await {
+            if let Err(error) = upstream::cancel(&shared.settings.upstream, &cancel.key).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a statement could not be cancelled"
@@ -528,18 +522,4 @@ impl Connection<'_> {
             let _ = sender.send(Command::Cancelled);
         });
     }
-}
-
-/// Moves the bytes where nothing waits, otherwise appends them.
-fn append(output: &mut BytesMut, bytes: BytesMut) {
-    if output.is_empty() {
-        *output = bytes;
-    } else {
-        output.extend_from_slice(&bytes);
-    }
-}
-
-async fn read(reader: &mut ReadHalf<BoxedStream>, input: &mut BytesMut) -> io::Result<usize> {
-    input.reserve(READ_BYTES);
-    reader.read_buf(input).await
 }

@@ -20,11 +20,13 @@ mod listen;
 mod login;
 mod mail;
 mod measured;
+mod pool;
 mod reasons;
 mod registry;
 mod searches;
 mod settings;
 mod shared;
+mod side;
 mod spare;
 mod stops;
 #[cfg(test)]
@@ -34,7 +36,8 @@ mod upstream;
 pub use self::{
     catalogue::{ReadCatalogueError, read_catalogue},
     listen::{BuildError, Gateway, Handle},
+    pool::PoolInfo,
     registry::SessionInfo,
-    settings::{Limits, Role, Settings, Upstream, UpstreamHost},
+    settings::{Limits, Pooling, Role, Settings, Upstream, UpstreamHost},
     shared::{Parts, Suspension},
 };

@@ -29,8 +29,9 @@ use tokio::{
 };
 
 use crate::{
-    Parts, SessionInfo, Settings, Suspension, catalogue::Keeper, connection, freshness::Looked,
-    judges::Judges, login, mail::Mail, reasons::Reasons, shared::Shared, spare::Spares,
+    Parts, PoolInfo, SessionInfo, Settings, Suspension, catalogue::Keeper, connection,
+    freshness::Looked, judges::Judges, login, mail::Mail, pool::Pool, reasons::Reasons,
+    shared::Shared, spare::Spares,
 };
 
 /// Connections that may wait to be accepted.
@@ -111,7 +112,7 @@ impl Gateway {
         for (index, listener) in listeners.into_iter().enumerate() {
             let (shared, stopping, working) = (shared.clone(), stop.subscribe(), working.clone());
             threads.push(spawn(&format!("core-{index}"), move || async move {
-                serve(shared, listener, stopping).await;
+                serve((shared, index), listener, stopping).await;
                 drop(working);
             })?);
         }
@@ -189,6 +190,11 @@ impl Handle {
         self.shared.spares.load(Ordering::Relaxed)
     }
 
+    /// How the pools of the cores are doing.
+    pub fn pools(&self) -> Vec<PoolInfo> {
+        self.shared.pools()
+    }
+
     /// Who is connected.
     pub fn sessions(&self) -> Vec<SessionInfo> {
         self.shared.registry.sessions()
@@ -263,7 +269,7 @@ fn spawn<F: Future<Output = ()>>(
 
 /// One core: accepts until told to stop, then drains.
 async fn serve(
-    shared: Arc<Shared>,
+    (shared, index): (Arc<Shared>, usize),
     listener: std::net::TcpListener,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -279,14 +285,15 @@ async fn serve(
     let (mail, letters) = Mail::new();
     tokio::task::spawn_local(mail.clone().deliver(letters));
     let spares = Spares::new(&shared);
+    let pool = Pool::new(&shared, index);
+    let core = Core { judges, mail, spares, pool };
     let mine = Rc::new(Cell::new(0));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     let open = Open::new(&mine, &shared);
-                    let core = (judges.clone(), mail.clone(), spares.clone());
-                    let connection = connection(shared.clone(), core, stream, address);
+                    let connection = connection(shared.clone(), core.clone(), stream, address);
                     tokio::task::spawn_local(async move {
                         connection.await;
                         drop(open);
@@ -316,6 +323,15 @@ async fn serve(
     }
 }
 
+/// What the connections of a core share.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(crate) judges: Rc<RefCell<Judges>>,
+    pub(crate) mail: Rc<Mail>,
+    pub(crate) spares: Rc<Spares>,
+    pub(crate) pool: Rc<Pool>,
+}
+
 /// Counts a core's open connections.
 struct Open {
     mine: Rc<Cell<usize>>,
@@ -337,12 +353,7 @@ impl Drop for Open {
     }
 }
 
-async fn connection(
-    shared: Arc<Shared>,
-    (judges, mail, spares): (Rc<RefCell<Judges>>, Rc<Mail>, Rc<Spares>),
-    stream: TcpStream,
-    address: SocketAddr,
-) {
+async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address: SocketAddr) {
     let limits = shared.settings.limits;
     if shared.registry.is_draining() {
         let message = "Postern is shutting down";
@@ -353,7 +364,8 @@ async fn connection(
     }
     let logged_in = tokio::time::timeout(
         limits.login_timeout,
-        login::login((&shared, &spares), stream, address),
+        // It takes far more place than the session, and is over soon.
+        Box::pin(login::login((&shared, &core.spares, &core.pool), stream, address)),
     );
     let logged_in = match logged_in.await {
         Ok(Ok(Some(logged_in))) => logged_in,
@@ -368,8 +380,8 @@ async fn connection(
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = connection::serve(&shared, (&judges, &mail, &spares), logged_in, address.ip());
-    if let Err(error) = served.await {
+    let served = Box::pin(connection::serve(&shared, &core, logged_in, address.ip())).await;
+    if let Err(error) = served {
         tracing::info!(
             %address,
             error = &error as &dyn std::error::Error,

@@ -1,6 +1,6 @@
 //! From the first byte of a connection to a session: one straight function.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use postern_ledger::Note;
@@ -18,7 +18,8 @@ use thiserror::Error;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    Role,
+    Pooling, Role,
+    pool::{FitError, Parameters, Pool, Set, TakeError},
     shared::Shared,
     spare::{Owner, Spares},
     upstream::{self, BoxedStream, Connected},
@@ -33,11 +34,17 @@ pub(crate) struct LoggedIn {
     pub(crate) role: Role,
     pub(crate) client: BoxedStream,
     pub(crate) client_buffer: BytesMut,
-    pub(crate) server: Connected,
-    /// Whose the server's connection is.
-    pub(crate) owner: Owner,
+    pub(crate) behind: Behind,
     /// The ParameterStatus messages, not yet sent.
     pub(crate) greeting: BytesMut,
+}
+
+/// How a session comes to the server.
+pub(crate) enum Behind {
+    /// By a connection of its own; whose that is.
+    Own(Connected, Owner),
+    /// By those of the core's pool, with these settings from its start-up.
+    Turns(Set),
 }
 
 /// Why a connection did not become a session.
@@ -76,7 +83,7 @@ struct Door<'a> {
 /// Takes a connection up to the point where queries can come. `None` is a connection that only
 /// brought a cancel request. Whatever is refused has been told to the client.
 pub(crate) async fn login(
-    (shared, spares): (&Shared, &Spares),
+    (shared, spares, pool): (&Shared, &Spares, &Rc<Pool>),
     stream: TcpStream,
     address: SocketAddr,
 ) -> Result<Option<LoggedIn>, LoginError> {
@@ -90,7 +97,7 @@ pub(crate) async fn login(
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
     match door.enter(&parameters).await {
-        Ok((entered, settings)) => door.finish(entered, settings, spares).await,
+        Ok((entered, settings)) => door.finish(entered, settings, (spares, pool)).await,
         Err(error) => {
             door.tell(&error).await;
             Err(error)
@@ -98,7 +105,6 @@ pub(crate) async fn login(
     }
 }
 
-type Parameters = Vec<(String, String)>;
 /// Who has come in, with the role and its name.
 type Entered = (Actor, Arc<str>, Role);
 
@@ -179,7 +185,7 @@ impl<'a> Door<'a> {
     /// Passes a cancel request on if its key is right; nobody learns whether it was.
     async fn cancel(&self, process_id: i32, secret: &[u8]) {
         let Some(key) = self.shared.registry.cancel_key(process_id, secret) else { return };
-        if let Err(error) = upstream::cancel(&self.shared.settings.upstream, &key).await {
+        if let Err(error) = upstream::cancel(&self.shared.settings.upstream, &key.key).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a cancel request could not be passed on"
@@ -329,23 +335,21 @@ impl<'a> Door<'a> {
         mut self,
         (actor, role_name, role): Entered,
         settings: start::Settings,
-        spares: &Spares,
+        (spares, pool): (&Spares, &Rc<Pool>),
     ) -> Result<Option<LoggedIn>, LoginError> {
         let shared = self.shared;
-        // Of two values for one setting the server takes the last: the client's, where it has a
-        // say.
-        let mut wanted = pinned(shared, role.kind);
-        wanted.extend(settings);
-        let owner = Owner { actor: actor.clone(), settings: wanted };
-        let server = match connect(shared, spares, &owner).await {
-            Ok(server) => server,
+        let behind = if role.pooling == Pooling::Transaction && role.kind != Kind::PassThrough {
+            turns(pool, settings).await
+        } else {
+            // Of two values for one setting the server takes the last: the client's, where it has
+            // a say.
+            let mut wanted = pinned(shared, role.kind);
+            wanted.extend(settings);
+            own(shared, spares, Owner { actor: actor.clone(), settings: wanted }).await
+        };
+        let (behind, parameters) = match behind {
+            Ok(behind) => behind,
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "no connection to the database server"
-                );
-                let message = "the database server can't be reached";
-                let error = refused(SqlState::CANNOT_CONNECT_NOW, message);
                 self.tell(&error).await;
                 return Err(error);
             }
@@ -359,7 +363,7 @@ impl<'a> Door<'a> {
         }
         let mut greeting = BytesMut::new();
         encode::authentication(&mut greeting, &postern_wire::Authentication::Ok)?;
-        for (name, value) in &server.parameters {
+        for (name, value) in &*parameters {
             let value = match name.as_str() {
                 "session_authorization" => actor.as_str(),
                 "is_superuser" if role.kind != Kind::PassThrough => "off",
@@ -368,10 +372,47 @@ impl<'a> Door<'a> {
             encode::parameter_status(&mut greeting, name, value)?;
         }
         let Self { stream: client, buffer: client_buffer, .. } = self;
-        let entered =
-            LoggedIn { actor, role_name, role, client, client_buffer, server, owner, greeting };
+        let entered = LoggedIn { actor, role_name, role, client, client_buffer, behind, greeting };
         Ok(Some(entered))
     }
+}
+
+/// A connection of the session's own, with what the server says of its settings.
+async fn own(
+    shared: &Shared,
+    spares: &Spares,
+    owner: Owner,
+) -> Result<(Behind, Rc<Parameters>), LoginError> {
+    let server = connect(shared, spares, &owner).await.map_err(unreachable)?;
+    let parameters = Rc::new(server.parameters.clone());
+    Ok((Behind::Own(server, owner), parameters))
+}
+
+/// The same for a session that shares.
+async fn turns(
+    pool: &Rc<Pool>,
+    settings: start::Settings,
+) -> Result<(Behind, Rc<Parameters>), LoginError> {
+    let set = Set::new(settings);
+    match pool.greeting(&set).await {
+        Ok(parameters) => Ok((Behind::Turns(set), parameters)),
+        Err(FitError::Refused { sqlstate, message }) => Err(refused(sqlstate, &message)),
+        Err(FitError::Take(TakeError::Busy)) => {
+            let message = "all connections to the database server are in use";
+            Err(refused(SqlState::TOO_MANY_CONNECTIONS, message))
+        }
+        Err(error @ (FitError::Take(TakeError::Connect(_)) | FitError::Lost)) => {
+            Err(unreachable(error))
+        }
+    }
+}
+
+fn unreachable(error: impl std::error::Error + 'static) -> LoginError {
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "no connection to the database server"
+    );
+    refused(SqlState::CANNOT_CONNECT_NOW, "the database server can't be reached")
 }
 
 /// A connection that is as new.
@@ -419,7 +460,7 @@ pub(crate) fn ready(
 }
 
 /// Settings that judged statements rely on, given at start-up so that RESET comes back to them.
-fn pinned(shared: &Shared, kind: Kind) -> start::Settings {
+pub(crate) fn pinned(shared: &Shared, kind: Kind) -> Vec<(String, String)> {
     if kind == Kind::PassThrough {
         return Vec::new();
     }

@@ -13,15 +13,16 @@ use postern_ledger::{Answer, Receipt, RecordError};
 use postern_model::{Actor, Timestamp};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What a connection is told from outside.
+/// What a connection is told from outside. Each connection has room for some of them all the time,
+/// so that they are kept small.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// The ledger's answer to a hold.
-    Recorded { hold: u64, result: Result<Receipt, RecordError> },
+    Recorded { hold: u64, result: Box<Result<Receipt, RecordError>> },
     /// The keeper's answer to a request for proof: which catalogue is the present one.
     Proven { proof: u64, generation: Option<u64> },
     /// The ledger's answer to a question whether there is room for searches.
-    Asked { question: u64, result: Result<Answer, RecordError> },
+    Asked { question: u64, result: Box<Result<Answer, RecordError>> },
     /// A cancel request of the session's own has been delivered.
     Cancelled,
     /// The reasons have been read anew.
@@ -37,6 +38,36 @@ pub(crate) enum Command {
 pub(crate) struct CancelKey {
     pub(crate) process_id: i32,
     pub(crate) secret: Vec<u8>,
+}
+
+/// A connection to the server, as far as it can be cancelled.
+#[derive(Debug)]
+pub(crate) struct Cancel {
+    pub(crate) key: CancelKey,
+    /// The server was told to cancel what it does on it, or will be.
+    pub(crate) told: AtomicBool,
+}
+
+impl Cancel {
+    pub(crate) fn new(key: CancelKey) -> Arc<Self> {
+        Arc::new(Self { key, told: AtomicBool::new(false) })
+    }
+}
+
+/// The connection that a session has to the server at the moment. It is locked to look at it and to
+/// mark it as told, so that one that a session has given back unmarked is never cancelled for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reach(Arc<Mutex<Option<Arc<Cancel>>>>);
+
+impl Reach {
+    pub(crate) fn set(&self, cancel: Option<Arc<Cancel>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = cancel;
+    }
+
+    fn cancel(&self) -> Option<Arc<Cancel>> {
+        let reached = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        reached.inspect(|cancel| cancel.told.store(true, Ordering::Relaxed))
+    }
 }
 
 /// A session, as the administrator sees it.
@@ -55,18 +86,9 @@ pub struct SessionInfo {
 #[derive(Debug)]
 struct Session {
     info: SessionInfo,
-    /// The secret that a client must present to cancel.
-    secret: [u8; 4],
-    upstream: CancelKey,
-    /// The server was told to cancel, or will be.
-    cancelled: Arc<AtomicBool>,
+    key: ClientKey,
+    reach: Reach,
     commands: UnboundedSender<Command>,
-}
-
-impl Session {
-    fn client_key(&self) -> ClientKey {
-        (self.upstream.process_id, self.secret)
-    }
 }
 
 /// All sessions of the process. The lock is never held across I/O.
@@ -81,13 +103,13 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Sessions {
     by_number: HashMap<u64, Session>,
-    /// By what a client must name to cancel: the server's process and the gateway's own secret.
+    /// By what a client must name to cancel: a process and the gateway's own secret.
     by_key: HashMap<ClientKey, u64>,
 }
 
-/// What a client's cancel request names. The process is the server's own, so that a client finds
-/// itself in `pg_stat_activity`; the secret is not.
-type ClientKey = (i32, [u8; 4]);
+/// What a client's cancel request names. The process is the server's own, where a session has one
+/// of its own, so that a client finds itself in `pg_stat_activity`; the secret is not.
+pub(crate) type ClientKey = (i32, [u8; 4]);
 
 /// Takes the session out of the registry when its connection ends, however it ends.
 #[derive(Debug)]
@@ -100,9 +122,9 @@ impl Drop for Registered<'_> {
     fn drop(&mut self) {
         let mut sessions = self.registry.lock();
         if let Some(ended) = sessions.by_number.remove(&self.connection)
-            && sessions.by_key.get(&ended.client_key()) == Some(&self.connection)
+            && sessions.by_key.get(&ended.key) == Some(&self.connection)
         {
-            sessions.by_key.remove(&ended.client_key());
+            sessions.by_key.remove(&ended.key);
         }
     }
 }
@@ -116,8 +138,8 @@ impl Registry {
     pub(crate) fn register(
         &self,
         info: SessionInfo,
-        secret: [u8; 4],
-        (upstream, cancelled): (CancelKey, Arc<AtomicBool>),
+        key: ClientKey,
+        reach: Reach,
         commands: UnboundedSender<Command>,
     ) -> Registered<'_> {
         let connection = info.connection;
@@ -126,8 +148,8 @@ impl Registry {
             // A log-in that was under way when the others were told. Its receiver is the caller's.
             let _ = commands.send(Command::Drain);
         }
-        let session = Session { info, secret, upstream, cancelled, commands };
-        sessions.by_key.insert(session.client_key(), connection);
+        let session = Session { info, key, reach, commands };
+        sessions.by_key.insert(key, connection);
         sessions.by_number.insert(connection, session);
         Registered { registry: self, connection }
     }
@@ -140,14 +162,13 @@ impl Registry {
     }
 
     /// The server's side of the session that a client's cancel request names.
-    pub(crate) fn cancel_key(&self, process_id: i32, secret: &[u8]) -> Option<CancelKey> {
+    pub(crate) fn cancel_key(&self, process_id: i32, secret: &[u8]) -> Option<Arc<Cancel>> {
         let key = (process_id, secret.try_into().ok()?);
         let sessions = self.lock();
         let connection = sessions.by_key.get(&key)?;
         let session = sessions.by_number.get(connection)?;
         // With the lock held: a session that is not in the registry any more is not cancelled.
-        session.cancelled.store(true, Ordering::Relaxed);
-        Some(session.upstream.clone())
+        session.reach.cancel()
     }
 
     /// Tells all sessions of an actor; how many there were.
@@ -192,12 +213,13 @@ mod tests {
             since: Timestamp(0),
         };
         let upstream = CancelKey { process_id, secret: vec![9; 4] };
-        let cancelled = Arc::default();
-        registry.register(info, secret, (upstream, cancelled), mpsc::unbounded_channel().0)
+        let reach = Reach::default();
+        reach.set(Some(Cancel::new(upstream)));
+        registry.register(info, (process_id, secret), reach, mpsc::unbounded_channel().0)
     }
 
     fn process(registry: &Registry, process_id: i32, secret: &[u8]) -> Option<i32> {
-        registry.cancel_key(process_id, secret).map(|key| key.process_id)
+        registry.cancel_key(process_id, secret).map(|cancel| cancel.key.process_id)
     }
 
     #[test]

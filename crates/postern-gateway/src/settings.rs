@@ -82,13 +82,34 @@ pub struct Limits {
     /// How many connections to the server that no session uses are kept by each core, and how long.
     pub spare_max: usize,
     pub spare_time: Duration,
+    /// How many connections to the server the sessions that share may have together.
+    pub server_max: usize,
+    /// How long a statement waits for one of them.
+    pub queue_time: Duration,
+    /// How old such a connection may become.
+    pub server_lifetime: Duration,
+    /// How many prepared statements each of them keeps.
+    pub prepared_max: usize,
     pub hold: HoldLimits,
+}
+
+/// For how long a session has a connection to the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// For as long as it lasts.
+    #[default]
+    Session,
+    /// From a transaction's beginning to its end.
+    Transaction,
 }
 
 /// How the actors of a role are treated.
 #[derive(Debug, Clone)]
 pub struct Role {
     pub kind: Kind,
+    /// A session of kind `PassThrough` has its connection for as long as it lasts in any case:
+    /// what it does is not looked at.
+    pub pooling: Pooling,
     /// Its budgets, for each actor.
     pub budgets: Arc<[Limit]>,
 }

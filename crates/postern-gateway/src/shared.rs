@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Settings,
     freshness::{Looked, Present, ProofRequest},
+    pool::PoolInfo,
     reasons::Reasons,
     registry::{Command, Registry},
     searches::Searches,
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) looked: Arc<Looked>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
+    /// What each core's pool says of itself.
+    pools: Mutex<Vec<Arc<Mutex<PoolInfo>>>>,
 }
 
 impl Shared {
@@ -105,7 +108,19 @@ impl Shared {
             looked,
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
+            pools: Mutex::default(),
         }
+    }
+
+    /// Takes a pool's figures into the list.
+    pub(crate) fn tell_pool(&self, info: Arc<Mutex<PoolInfo>>) {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(info);
+    }
+
+    /// The figures of all pools.
+    pub(crate) fn pools(&self) -> Vec<PoolInfo> {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.iter().map(|info| *info.lock().unwrap_or_else(PoisonError::into_inner)).collect()
     }
 
     /// Asks which catalogue is the present one; the answer comes as a command, in any case.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use postern_gateway::{Gateway, Limits, Parts, Role, Settings, Upstream, UpstreamHost};
+use postern_gateway::{Gateway, Limits, Parts, Pooling, Role, Settings, Upstream, UpstreamHost};
 use postern_ledger::{Entry, Ledger, Options, Plan};
 use postern_model::{Actor, Clock, Timestamp};
 use postern_people::{Account, People, Verifier};
@@ -240,7 +240,7 @@ fn people() -> anyhow::Result<People> {
 fn settings(server: &PostgresServer, world: &World) -> Settings {
     let accounted = world.accounts.as_ref().is_some_and(|accounts| accounts.accounted);
     let kind = if accounted { Kind::Accounted } else { Kind::Restricted };
-    let role = Role { kind, budgets: Vec::new().into() };
+    let role = Role { kind, pooling: Pooling::Session, budgets: Vec::new().into() };
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         workers: 1,
@@ -268,6 +268,10 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             idle_in_transaction_timeout: Duration::from_secs(60),
             spare_max: 0,
             spare_time: Duration::ZERO,
+            server_max: 1,
+            queue_time: PATIENCE,
+            server_lifetime: PATIENCE,
+            prepared_max: 200,
             hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
         },
         roles: BTreeMap::from([("agent".into(), role)]),

@@ -14,12 +14,13 @@ use crate::{
     ClientFacing, Effect, Failure, Judged, Session, View,
     asked::Given,
     copy::CopyIn,
-    expect::Expect,
+    expect::{Expect, OwnDoes},
     judge::{Planned, PlannedGuarded, Refused},
     named::rejudged,
     portal::{NOTHING, Portal, Prepared, Run, UpstreamName},
     proof::Judgement,
     session::{REFUSED_SQL, to_server},
+    sharing::{close_nothing, executes},
     weight::{KeptPlan, Searched},
 };
 
@@ -54,9 +55,10 @@ impl Session {
             Frontend::Query(sql) => self.query(frame, sql, view, effects),
             Frontend::Parse(parse) => self.parse(&parse, view, effects),
             Frontend::Bind(bind) => self.bind(frame, &bind, view, effects),
-            Frontend::Describe(target) => self.describe(target, effects),
+            Frontend::Describe(target) => self.describe(target, view, effects),
             Frontend::Execute(execute) => self.execute(frame, &execute, effects),
             Frontend::Close(target) => self.close_name(target, effects),
+            Frontend::Flush if self.is_apart() => Ok(()),
             Frontend::Flush => {
                 self.ask_moment(effects);
                 to_server(frame.raw(), effects);
@@ -191,24 +193,29 @@ impl Session {
             Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => 0,
         };
         let parameters = used.max(types.len());
-        let upstream = self.upstream_name(name);
-        let message = Parse { name: &upstream.statement(), sql: &sql, types };
-        let mut bytes = BytesMut::new();
-        encode::parse(&mut bytes, &message)?;
-        to_server(&bytes, effects);
-        let Parse { types, .. } = message;
+        let (upstream, known) = match &resolved {
+            None => self.statement_name(name, (&sql, &types), view.generation),
+            Some(_) => (self.upstream_name(name), false),
+        };
+        if known {
+            close_nothing(effects)?;
+        } else {
+            self.send_parse(upstream, (&sql, &types), effects)?;
+        }
         let sql = parse.sql.into();
         let judge = view.judge.identity().clone();
         let guarded = plan.is_guarded();
-        let prepared = Prepared { upstream, sql, plan, judge, parameters, types, resolved };
+        let by_sql = false;
+        let prepared = Prepared { upstream, sql, plan, judge, parameters, types, by_sql, resolved };
         self.statements.insert(name.to_owned(), prepared);
-        self.expected.push_back(Expect::Parse { name: name.to_owned(), guarded });
+        let name = name.to_owned();
+        self.expected.push_back(Expect::Parse { name, guarded, upstream, known });
         Ok(())
     }
 
     /// The text of a statement to be prepared, and what it comes to now, if that is found out anew
     /// at each Bind.
-    fn parsed<'p>(
+    pub(crate) fn parsed<'p>(
         &mut self,
         plan: &'p KeptPlan,
         parse: &Parse<'_>,
@@ -286,6 +293,9 @@ impl Session {
             let failure = Failure::Protocol("format codes don't fit the statement");
             return self.refuse_in_order(&failure, effects);
         };
+        if !self.prepare_again(bind.statement, view, effects)? {
+            return Ok(());
+        }
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
         let open = self.unproven(&portal);
@@ -325,6 +335,11 @@ impl Session {
         view: &mut View<'_>,
         effects: &mut Vec<Effect>,
     ) -> Sent {
+        if let Some(name) = executes(plan)
+            && !self.prepare_again(name, view, effects)?
+        {
+            return Ok(());
+        }
         let types = self.statements.get(bind.statement).map(|known| known.types.clone());
         let types = types.unwrap_or_default();
         let given = Given::of(bind, &types);
@@ -336,8 +351,7 @@ impl Session {
             return Ok(());
         }
         portal.upstream = self.portal_name(bind.portal);
-        self.names += 1;
-        let statement = UpstreamName(Some(self.names)).statement();
+        let statement = UpstreamName(Some(self.names.next())).statement();
         let mut bytes = BytesMut::new();
         encode::parse(&mut bytes, &Parse { name: &statement, sql: &sql, types })?;
         let upstream = portal.upstream.portal();
@@ -361,9 +375,9 @@ impl Session {
         to_server(&bytes, effects);
         let guarded = portal.plan.is_guarded() || plan.is_guarded();
         let open = self.unproven(&portal);
-        self.expected.push_back(Expect::Own { guarded, open: None });
+        self.expected.push_back(Expect::Own { guarded, open: None, does: OwnDoes::Else });
         self.expect_bound(bind.portal, portal, (guarded, open));
-        self.expected.push_back(Expect::Own { guarded, open: None });
+        self.expected.push_back(Expect::Own { guarded, open: None, does: OwnDoes::Else });
         Ok(())
     }
 
@@ -389,10 +403,18 @@ impl Session {
         Ok(())
     }
 
-    fn describe(&mut self, target: Target<'_>, effects: &mut Vec<Effect>) -> Sent {
+    fn describe(
+        &mut self,
+        target: Target<'_>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
         let mut bytes = BytesMut::new();
         let expect = match target {
             Target::Statement(name) => {
+                if !self.prepare_again(name, view, effects)? {
+                    return Ok(());
+                }
                 let Some(prepared) = self.statements.get(name) else {
                     let failure = Failure::NoStatement(name.to_owned());
                     return self.refuse_in_order(&failure, effects);
@@ -455,7 +477,9 @@ impl Session {
         let expect = match target {
             Target::Statement(name) => {
                 let known = self.statements.remove_entry(name);
-                let upstream = known.as_ref().map_or(NOTHING, |(_, known)| known.upstream);
+                // One that others may use stays.
+                let own = known.as_ref().filter(|(_, known)| !self.shares || known.by_sql);
+                let upstream = own.map_or(NOTHING, |(_, known)| known.upstream);
                 encode::close(&mut bytes, Target::Statement(&upstream.statement()))?;
                 Expect::CloseStatement(known)
             }
@@ -484,8 +508,7 @@ impl Session {
         if name.is_empty() {
             return UpstreamName(None);
         }
-        self.names += 1;
-        UpstreamName(Some(self.names))
+        UpstreamName(Some(self.names.next()))
     }
 }
 

@@ -77,6 +77,11 @@ impl Session {
         }
     }
 
+    /// Whether the server waits for rows of the client.
+    pub fn awaits_rows(&self) -> bool {
+        self.copy_in == CopyIn::Open
+    }
+
     /// Ends a copy from the client whose statement is cut; the server waits for rows.
     pub(crate) fn fail_copy(
         &mut self,

@@ -121,6 +121,10 @@ pub enum Failure {
     Upstream,
     #[error("the connection to the database server was lost")]
     UpstreamLost,
+    #[error(
+        "no connection to the database server was free within {waited:?}: all {max} are in use"
+    )]
+    NoConnection { waited: std::time::Duration, max: usize },
     #[error("Postern is shutting down")]
     ShuttingDown,
 }
@@ -157,6 +161,7 @@ impl ClientFacing for Failure {
             }
             Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
+            Self::NoConnection { .. } => SqlState::TOO_MANY_CONNECTIONS,
         }
     }
 
@@ -180,6 +185,10 @@ impl ClientFacing for Failure {
             Self::CursorJump => "use FETCH NEXT, FETCH FORWARD or FETCH ALL",
             Self::LookupArgument => "write the value itself, without a function or an operator",
             Self::Unreadable(refused) => return refused.refusal.hint(),
+            Self::NoConnection { .. } => {
+                "try again; end transactions soon, and say DISCARD ALL after what keeps a \
+                 connection, or have the administrator raise `server_max`"
+            }
             Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -228,7 +237,8 @@ impl ClientFacing for Failure {
             | Self::Protocol(_)
             | Self::TooManyNames
             | Self::FoldsTooMany
-            | Self::NamesTooLarge => Severity::Error,
+            | Self::NamesTooLarge
+            | Self::NoConnection { .. } => Severity::Error,
         }
     }
 
@@ -255,7 +265,10 @@ impl ClientFacing for Failure {
             | Self::TooManyNames
             | Self::FoldsTooMany
             | Self::NamesTooLarge => ErrorKind::Client,
-            Self::CatalogueUnknown | Self::Upstream | Self::UpstreamLost => ErrorKind::Upstream,
+            Self::CatalogueUnknown
+            | Self::Upstream
+            | Self::UpstreamLost
+            | Self::NoConnection { .. } => ErrorKind::Upstream,
         }
     }
 }

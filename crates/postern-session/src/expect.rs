@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use crate::{
     moment::Part,
-    portal::{Portal, Prepared, Run},
+    portal::{Portal, Prepared, Run, UpstreamName},
     proof::Judgement,
     weight::KeptPlan,
 };
@@ -17,6 +17,9 @@ pub(crate) enum Expect {
     Parse {
         name: String,
         guarded: bool,
+        upstream: UpstreamName,
+        /// The server had it already: it is asked to close nothing instead.
+        known: bool,
     },
     Bind {
         portal: String,
@@ -31,6 +34,7 @@ pub(crate) enum Expect {
         guarded: bool,
         /// What must be proven before its error may leave.
         open: Option<Arc<Judgement>>,
+        does: OwnDoes,
     },
     /// A Describe of the gateway's own, for a statement that came in a Query message: the client
     /// is told of columns and of nothing else.
@@ -55,6 +59,16 @@ pub(crate) enum Expect {
     QueryReady,
     /// What answers a Sync message.
     SyncReady,
+}
+
+/// What a message of the gateway's own changes of what a connection remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnDoes {
+    /// The server has this statement from then on.
+    Parses(UpstreamName),
+    /// The server has it no more.
+    Closes(u64),
+    Else,
 }
 
 /// What a described statement gives.

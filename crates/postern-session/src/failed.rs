@@ -9,7 +9,7 @@ use postern_wire::{ReportFields, SqlState, TransactionStatus};
 use crate::{
     ClientFacing, Effect, Session,
     copy::CopyIn,
-    expect::Expect,
+    expect::{Expect, OwnDoes},
     hold::LookupTouch,
     judge::PlannedGuarded,
     moment::Part,
@@ -136,9 +136,13 @@ impl Session {
     /// sure to be the server's is nobody's.
     fn undo(&mut self, expect: Expect) {
         match expect {
-            Expect::Parse { name, .. } => {
+            Expect::Parse { name, upstream, known, .. } => {
                 self.statements.remove(&name);
+                if !known {
+                    self.own_failed(OwnDoes::Parses(upstream));
+                }
             }
+            Expect::Own { does, .. } => self.own_failed(does),
             Expect::Bind { portal, .. } => {
                 self.portals.remove(&portal);
             }
@@ -156,7 +160,6 @@ impl Session {
             }
             Expect::CloseStatement(None)
             | Expect::ClosePortal(None)
-            | Expect::Own { .. }
             | Expect::DescribeStatement(_)
             | Expect::DescribePortal(_)
             | Expect::DescribeOwn(_)

@@ -37,6 +37,7 @@ mod query;
 mod scrub;
 mod server;
 mod session;
+mod sharing;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -54,5 +55,6 @@ pub use self::{
         plan_rules,
     },
     session::{Effect, Input, Session, Stopped, Unrecorded, View},
+    sharing::{Names, Remembered, Traces},
 };
 pub use postern_sql::{ConditionReads, InsertRule, TakeRule, Values, condition_reads};

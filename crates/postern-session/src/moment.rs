@@ -29,16 +29,24 @@ pub const MOMENT_SQL: &str = "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery(
     OPERATOR(pg_catalog.=) 'read committed' \
     THEN pg_catalog.pg_current_snapshot()::pg_catalog.text END";
 
-/// How far a session is with the statement that asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a connection to the server is with the statement that asks for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Statement {
     /// The server does not know it.
+    #[default]
     Unknown,
     /// It was sent.
     Sent(UpstreamName),
     Ready(UpstreamName),
     /// The server does not take it.
     Refused,
+}
+
+/// What a connection to the server knows of the statement.
+#[derive(Debug, Default)]
+pub(crate) struct MomentStatement {
+    statement: Statement,
+    stale: Option<UpstreamName>,
 }
 
 /// A session's questions for the moment.
@@ -74,6 +82,17 @@ impl Moments {
     /// Whether the server is, and nothing was sent since.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.at_rest
+    }
+
+    /// The session has this connection now.
+    pub(crate) fn attach(&mut self, known: MomentStatement) {
+        (self.statement, self.stale) = (known.statement, known.stale);
+    }
+
+    /// It has none.
+    pub(crate) fn detach(&mut self) -> MomentStatement {
+        let statement = std::mem::take(&mut self.statement);
+        MomentStatement { statement, stale: self.stale.take() }
     }
 
     /// All that the session has prepared on the server goes, unless that fails.
@@ -114,8 +133,7 @@ impl Session {
         {
             return Ok(());
         }
-        self.names += 1;
-        let name = UpstreamName(Some(self.names));
+        let name = UpstreamName(Some(self.names.next()));
         let mut bytes = BytesMut::new();
         if let Some(stale) = self.moments.stale.take() {
             encode::close(&mut bytes, Target::Statement(&stale.statement()))?;

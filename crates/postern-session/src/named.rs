@@ -15,6 +15,7 @@ use crate::{
     client::single,
     judge::{Planned, PlannedNamed},
     portal::{NOTHING, Portal, Prepared, UpstreamName},
+    sharing::{DEALLOCATED, Known},
     weight::KeptPlan,
 };
 
@@ -86,9 +87,9 @@ pub(crate) enum Undo {
     Nothing,
     Statement(String, Option<Prepared>),
     Cursor(String, Option<Portal>),
-    Statements(HashMap<String, Prepared>),
+    Statements(HashMap<String, Prepared>, Known),
     Portals(HashMap<String, Portal>),
-    All(HashMap<String, Prepared>, HashMap<String, Portal>),
+    All(HashMap<String, Prepared>, HashMap<String, Portal>, Known),
     Defined(Arc<OwnTables>),
 }
 
@@ -167,8 +168,13 @@ impl Session {
                 self.fetch(plan, name, (what, *moves), view)
             }
             (Act::Deallocate, _) => {
-                let upstream = self.statements.get(name).map_or(NOTHING, |known| known.upstream);
-                let sql = format!("DEALLOCATE {}", upstream.statement());
+                let known = self.statements.get(name);
+                let upstream = known.map_or(NOTHING, |known| known.upstream);
+                let sql = if self.shares && known.is_some_and(|known| !known.by_sql) {
+                    DEALLOCATED.to_owned()
+                } else {
+                    format!("DEALLOCATE {}", upstream.statement())
+                };
                 let kept = Kept::Statement(name, upstream);
                 Ok((sql, self.about(plan, kept, Change::Statement(None), view)?))
             }
@@ -223,6 +229,7 @@ impl Session {
             judge: view.judge.identity().clone(),
             parameters,
             types: oids,
+            by_sql: true,
             resolved: None,
         };
         let change = Change::Statement(Some(Box::new(prepared)));
@@ -356,6 +363,7 @@ impl Session {
 
     /// Takes over what an execution that is being sent changes; it is put back if it fails.
     pub(crate) fn change(&mut self, portal: &Portal) -> Undo {
+        self.trace(portal);
         if let Planned::Plain(plain) = &*portal.plan
             && portal.about.is_none()
         {
@@ -367,11 +375,14 @@ impl Session {
             }
             return match plain.effect {
                 Effect::Define => Undo::Defined(self.own.define(&plain.changes)),
-                Effect::Deallocate => Undo::Statements(std::mem::take(&mut self.statements)),
+                Effect::Deallocate => {
+                    Undo::Statements(std::mem::take(&mut self.statements), self.server.clear())
+                }
                 Effect::CloseAll => Undo::Portals(std::mem::take(&mut self.portals)),
                 Effect::Discard => Undo::All(
                     std::mem::take(&mut self.statements),
                     std::mem::take(&mut self.portals),
+                    self.server.clear(),
                 ),
                 Effect::Query
                 | Effect::Write
@@ -390,6 +401,7 @@ impl Session {
             }
             Change::Statement(Some(prepared)) => {
                 let known = self.statements.insert(name.clone(), (**prepared).clone());
+                self.prepares |= prepared.by_sql;
                 Undo::Statement(name, known)
             }
             Change::Cursor(None) => {
@@ -409,10 +421,14 @@ impl Session {
             Undo::Defined(tables) => self.own.put_back(tables),
             Undo::Statement(name, known) => put(&mut self.statements, name, known),
             Undo::Cursor(name, known) => put(&mut self.portals, name, known),
-            Undo::Statements(statements) => self.statements = statements,
+            Undo::Statements(statements, known) => {
+                self.statements = statements;
+                self.server.put_back(known);
+            }
             Undo::Portals(portals) => self.portals = portals,
-            Undo::All(statements, portals) => {
+            Undo::All(statements, portals, known) => {
                 (self.statements, self.portals) = (statements, portals);
+                self.server.put_back(known);
             }
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) parameters: usize,
     /// Their types, as far as the client declared them by the protocol.
     pub(crate) types: Vec<u32>,
+    /// It was prepared in SQL, on this connection to the server only.
+    pub(crate) by_sql: bool,
     /// What it came to when it was parsed, where that is found out anew at each Bind.
     pub(crate) resolved: Option<Box<Portal>>,
 }

@@ -15,6 +15,7 @@ use crate::{
     moment::Part,
     portal::Run,
     session::to_server,
+    sharing::executes,
     steps::Step,
 };
 
@@ -90,6 +91,9 @@ impl Session {
                 self.take_back(sent);
                 self.refuse_unread(local_among_others(), effects)?;
                 return Ok(None);
+            }
+            if let Some(name) = executes(plan) {
+                self.prepare_synced(name, view, effects)?;
             }
             let kept = self.scale.plan(plan.clone(), 0);
             let resolved = kept.and_then(|plan| self.resolve(&plan, Given::default(), view));

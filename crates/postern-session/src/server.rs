@@ -46,7 +46,10 @@ impl Session {
     }
 
     fn answer(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
-        match Backend::parse(frame)? {
+        let message = Backend::parse(frame)?;
+        // However it came about, the session finds the setting again.
+        self.traces.kept |= matches!(message, Backend::ParameterStatus { .. });
+        match message {
             Backend::DataRow(row) if self.tells_moment() => self.moment(&row, effects),
             Backend::RowDescription(_) if self.tells_moment() => Ok(()),
             Backend::CommandComplete(_) if self.answers_moment(Part::Execute) => Ok(()),
@@ -59,7 +62,8 @@ impl Session {
             Backend::ParameterDescription(types) => self.parameters(frame, &types, effects),
             Backend::NoData => self.no_data(frame, effects),
             Backend::ParseComplete => {
-                self.expect_or_own(|expect| matches!(expect, Expect::Parse { .. }), frame, effects)
+                let parses = |expect: &Expect| matches!(expect, Expect::Parse { known: false, .. });
+                self.expect_or_own(parses, frame, effects)
             }
             Backend::BindComplete => {
                 // Notices of the planning don't wait for an execution that may never come.
@@ -71,6 +75,7 @@ impl Session {
                 }
                 self.expect_or_own(|expect| matches!(expect, Expect::Bind { .. }), frame, effects)
             }
+            Backend::CloseComplete if self.has_already(effects) => Ok(()),
             Backend::CloseComplete => {
                 let closes = |expect: &Expect| {
                     matches!(expect, Expect::CloseStatement(_) | Expect::ClosePortal(_))
@@ -102,6 +107,18 @@ impl Session {
             | Backend::FunctionCallResponse(_)
             | Backend::NegotiateProtocolVersion { .. } => Err(Unexpected),
         }
+    }
+
+    /// Takes the answer for a statement that the server did not have to prepare: whether it was.
+    fn has_already(&mut self, effects: &mut Vec<Effect>) -> bool {
+        let is = matches!(self.expected.front(), Some(Expect::Parse { known: true, .. }));
+        if is {
+            self.expected.pop_front();
+            let mut bytes = BytesMut::new();
+            encode::parse_complete(&mut bytes);
+            self.outbox.bytes(&bytes, effects);
+        }
+        is
     }
 
     pub(crate) fn pass(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
@@ -355,6 +372,7 @@ impl Session {
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
         self.gate(effects);
         let run = self.finish_rows(effects)?;
+        self.trace_done(&run, tag);
         let writes = ["INSERT", "UPDATE", "DELETE", "MERGE"];
         if let Planned::Guarded(plan) = &*run.portal.plan
             && writes.iter().any(|verb| tag.starts_with(verb))
@@ -446,6 +464,7 @@ impl Session {
         }
         if self.expected.is_empty() {
             self.moments.rests();
+            self.sent = false;
         }
         self.outbox.ready(frame.raw(), effects);
         Ok(())
@@ -454,6 +473,9 @@ impl Session {
 
 /// The tag that the client gets, if the server's is of another statement than the client's.
 fn own_tag(run: &Run, tag: &str) -> Result<Option<String>, Unexpected> {
+    if tag == "UNLISTEN" && matches!(&*run.portal.plan, Planned::Named(_)) {
+        return Ok(Some("DEALLOCATE".to_owned()));
+    }
     if let Some(count) = tag.strip_prefix("FETCH").filter(|_| run.portal.moves()) {
         return Ok(Some(format!("MOVE{count}")));
     }

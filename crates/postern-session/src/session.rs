@@ -22,6 +22,7 @@ use crate::{
     own::Own,
     portal::{Portal, Prepared, UpstreamName},
     proof::Judgement,
+    sharing::{Names, Statements, Traces},
     steps::Step,
     weight::{KeptPlan, Scale},
 };
@@ -151,8 +152,8 @@ pub struct Session {
     /// Rows of the running statement that are not yet a hold.
     pub(crate) filling: Option<Held>,
     pub(crate) holds: u64,
-    /// Counts the names that were given to the server.
-    pub(crate) names: u64,
+    /// Numbers the names that are given to the server.
+    pub(crate) names: Arc<Names>,
     /// A message was refused or has failed: what follows is dropped up to the next Sync.
     pub(crate) skipping: bool,
     /// A statement was cut; nothing may reach the server before the cancel request has.
@@ -185,16 +186,35 @@ pub struct Session {
     pub(crate) untold: Vec<Hold>,
     /// Whom the actor may see at the moment of the input that is being handled.
     pub(crate) present: (Arc<Entitled>, Timestamp),
+    /// What stands for it at rest: whom an actor may see is read anew all the time, and old
+    /// readings are large.
+    pub(crate) nobody: Arc<Entitled>,
     pub(crate) copy_in: CopyIn,
     /// In a session that is passed through: the client has said goodbye, or has been told by the
     /// server that it is over.
     pub(crate) over: bool,
     pub(crate) closed: bool,
+    /// It has a connection to the server only while it needs one.
+    pub(crate) shares: bool,
+    /// It has one now. The next fields are of sessions that share.
+    pub(crate) attached: bool,
+    /// The statements of others and its own that the connection has.
+    pub(crate) server: Statements,
+    /// How much errors have left on it.
+    pub(crate) left: usize,
+    /// It has the client's unnamed statement.
+    pub(crate) unnamed: bool,
+    /// Some statements may have been prepared in SQL.
+    pub(crate) prepares: bool,
+    pub(crate) traces: Traces,
+    /// Something was sent to the server since it was last ready with nothing left to do.
+    pub(crate) sent: bool,
 }
 
 impl Session {
     /// A session whose client has just been told that it is ready.
     pub fn new(profile: Arc<Profile>) -> Self {
+        let nobody = Arc::new(Entitled::none());
         Self {
             scale: Scale::new(profile.limits.names_bytes_max),
             profile,
@@ -204,7 +224,7 @@ impl Session {
             outbox: Outbox::default(),
             filling: None,
             holds: 0,
-            names: 0,
+            names: Arc::default(),
             skipping: false,
             cancelling: false,
             steps: VecDeque::new(),
@@ -220,10 +240,19 @@ impl Session {
             asks: false,
             questions: 0,
             untold: Vec::new(),
-            present: (Arc::new(Entitled::none()), Timestamp(0)),
+            present: (nobody.clone(), Timestamp(0)),
+            nobody,
             copy_in: CopyIn::No,
             over: false,
             closed: false,
+            shares: false,
+            attached: false,
+            server: Statements::default(),
+            left: 0,
+            unnamed: false,
+            prepares: false,
+            traces: Traces::default(),
+            sent: false,
         }
     }
 
@@ -337,6 +366,7 @@ impl Session {
             self.present.0 = view.entitled.clone();
         }
         self.present.1 = view.now;
+        let before = for_server(effects);
         match input {
             Input::Client(frame) if self.profile.kind == Kind::PassThrough => {
                 self.over |= frame.tag() == b'X';
@@ -383,7 +413,11 @@ impl Session {
         if self.is_heavy() {
             self.flush_server(effects);
         }
+        self.sent |= for_server(effects) != before;
         effects.extend(self.untold.drain(..).map(Effect::Tell));
+        if self.is_at_rest() {
+            self.present.0 = self.nobody.clone();
+        }
     }
 
     /// Handles what may judge a statement, by a judge who knows what the session has defined.
@@ -529,6 +563,27 @@ fn is_last(frame: &Frame) -> bool {
     frame.tag() == b'E'
         && matches!(Backend::parse(frame), Ok(Backend::ErrorResponse(fields))
             if matches!(fields.severity(), Some("FATAL" | "PANIC")))
+}
+
+/// How much there is for the server.
+fn for_server(effects: &[Effect]) -> usize {
+    let bytes = effects.iter().map(|effect| match effect {
+        Effect::ToServer(bytes) => bytes.len(),
+        Effect::ToClient(_)
+        | Effect::Hold(_)
+        | Effect::Tell(_)
+        | Effect::Ask { .. }
+        | Effect::Prove { .. }
+        | Effect::Moment { .. }
+        | Effect::Release { .. }
+        | Effect::Refused(_)
+        | Effect::Wrote(_)
+        | Effect::ReadReasons
+        | Effect::Defined
+        | Effect::CancelUpstream
+        | Effect::Close => 0,
+    });
+    bytes.sum()
 }
 
 pub(crate) fn to_server(bytes: &[u8], effects: &mut Vec<Effect>) {

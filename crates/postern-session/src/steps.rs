@@ -8,7 +8,11 @@ use bytes::BytesMut;
 use postern_wire::{Bind, Execute, Frame, Frontend, Parse, Target, encode};
 
 use crate::{
-    Effect, Failure, Session, View, copy::CopyIn, expect::Expect, portal::Run, session::to_server,
+    Effect, Failure, Session, View,
+    copy::CopyIn,
+    expect::{Expect, OwnDoes},
+    portal::Run,
+    session::to_server,
 };
 
 /// What waits, in order.
@@ -94,6 +98,10 @@ impl Session {
 
     /// The client's Sync, or the one at the end of its Query message.
     pub(crate) fn synced(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
+        if self.is_apart() {
+            self.skipping = false;
+            return self.ready_by_itself(effects);
+        }
         self.ask_moment(effects);
         self.skipping = false;
         self.writes.clear();
@@ -138,8 +146,9 @@ impl Session {
         self.portals.remove("");
         let guarded = portal.plan.is_guarded();
         let open = self.unproven(&portal);
-        self.expected.push_back(Expect::Own { guarded, open: None });
-        self.expected.push_back(Expect::Own { guarded, open });
+        self.unnamed = false;
+        self.expected.push_back(Expect::Own { guarded, open: None, does: OwnDoes::Else });
+        self.expected.push_back(Expect::Own { guarded, open, does: OwnDoes::Else });
         self.expected.push_back(Expect::DescribeOwn(portal.clone()));
         self.sends(&portal);
         self.await_copy(&portal);

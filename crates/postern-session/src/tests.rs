@@ -31,6 +31,7 @@ mod passed_through;
 mod proofs;
 mod proven;
 mod refusals;
+mod sharing;
 mod weights;
 mod writes;
 
@@ -335,6 +336,7 @@ fn frontend(frame: &Frame) -> String {
         }
         Frontend::Describe(target) => format!("describe {target:?}"),
         Frontend::Execute(Execute { portal, .. }) => format!("execute {portal:?}"),
+        Frontend::Close(target) => format!("close {target:?}"),
         Frontend::Sync => "sync".to_owned(),
         Frontend::Flush => "flush".to_owned(),
         _ => char::from(frame.tag()).to_string(),

@@ -7,7 +7,7 @@ use postern_session::Effect;
 use postern_wire::encode;
 use tokio::io::AsyncWriteExt;
 
-use super::{Connection, ConnectionError, LAST_WORD_MAX, Side};
+use super::{Connection, ConnectionError, LAST_WORD_MAX};
 use crate::{
     registry::Registered,
     spare::{self, Owner, Spares},
@@ -16,31 +16,32 @@ use crate::{
 
 /// Ends a session, and keeps its connection to the server where another may have it.
 pub(super) async fn leave(
-    mut connection: Connection<'_>,
+    mut connection: Box<Connection<'_>>,
     registered: Registered<'_>,
-    (spares, owner): (&Spares, Owner),
+    (spares, owner): (&Spares, Option<Owner>),
     result: &Result<(), ConnectionError>,
 ) {
     if let Err(error) = result {
         connection.failed(error).await;
     }
     let (shared, number, actor) = (connection.shared, connection.number, connection.actor.clone());
-    let cancelled = connection.cancelled.clone();
+    let cancel = connection.server.as_ref().map(|server| server.cancel.clone());
     let server = connection.end(result.is_ok()).await;
     // Nobody can have it cancelled any more.
     drop(registered);
     shared.note(Note::LoggedOut { actor, connection: number });
-    match server {
-        Some(server) if !cancelled.load(Ordering::Relaxed) => spares.keep(owner, server).await,
-        Some(server) => spare::end(server).await,
-        None => {}
+    let is_told = cancel.is_some_and(|cancel| cancel.told.load(Ordering::Relaxed));
+    match (server, owner) {
+        (Some(server), Some(owner)) if !is_told => spares.keep(owner, server).await,
+        (Some(server), _) => spare::end(server).await,
+        (None, _) => {}
     }
 }
 
 impl Connection<'_> {
     /// Leaves nothing running on the server; gives its connection back if nothing is left of the
     /// session, which has ended `well`.
-    async fn end(mut self, well: bool) -> Option<Connected> {
+    async fn end(mut self: Box<Self>, well: bool) -> Option<Connected> {
         let reusable = well && self.leaves_nothing();
         let over = self.session.is_over();
         if !over && !self.session.is_idle() {
@@ -54,11 +55,13 @@ impl Connection<'_> {
             }
         }
         let _ = tokio::time::timeout(LAST_WORD_MAX, self.client.writer.shutdown()).await;
-        let Side { reader, writer, input, mut output } = self.server;
-        let mut stream = reader.unsplit(writer);
+        self.reach.set(None);
+        let mut server = self.server?;
+        let mut output = std::mem::take(&mut server.side.output);
+        // Its place among others is free when it has ended.
+        let (mut connected, _place) = server.apart();
         if reusable {
-            let (buffer, cancel, parameters) = (input, self.cancel, self.parameters);
-            return Some(Connected { stream, buffer, cancel, parameters });
+            return Some(connected);
         }
         // What a client sends before it says goodbye is done, though nobody waits for it.
         if !over {
@@ -66,8 +69,8 @@ impl Connection<'_> {
             encode::terminate(&mut output);
         }
         let last = async {
-            stream.write_all_buf(&mut output).await?;
-            stream.shutdown().await
+            connected.stream.write_all_buf(&mut output).await?;
+            connected.stream.shutdown().await
         };
         let _ = tokio::time::timeout(LAST_WORD_MAX, last).await;
         None
@@ -75,11 +78,12 @@ impl Connection<'_> {
 
     /// Whether another session may have its connection to the server.
     fn leaves_nothing(&self) -> bool {
-        let quiet = self.server.input.is_empty() && self.server.output.is_empty();
+        let quiet = self.server.as_ref().is_some_and(|server| server.side.is_empty());
         let shared = self.shared;
         quiet
             && self.session.is_answered()
             && !self.draining
+            && self.turns.is_none()
             && !shared.suspended().contains_key(&self.actor)
     }
 }

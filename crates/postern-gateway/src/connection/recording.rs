@@ -19,7 +19,9 @@ impl Connection<'_> {
         let address = self.letterbox.address();
         self.shared.ledger.record(
             draft,
-            Box::new(move |result| address.tell(Command::Recorded { hold: id, result })),
+            Box::new(move |result| {
+                address.tell(Command::Recorded { hold: id, result: Box::new(result) });
+            }),
         );
     }
 
@@ -49,7 +51,9 @@ impl Connection<'_> {
             self.actor.clone(),
             self.role.budgets.clone(),
             Plan { searches, writes },
-            Box::new(move |result| address.tell(Command::Asked { question, result })),
+            Box::new(move |result| {
+                address.tell(Command::Asked { question, result: Box::new(result) });
+            }),
         );
     }
 

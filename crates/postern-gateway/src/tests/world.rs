@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Client;
 
 use super::raw::Raw;
-use crate::{Gateway, Handle, Limits, Parts, Role, Settings, Upstream, UpstreamHost};
+use crate::{Gateway, Handle, Limits, Parts, Pooling, Role, Settings, Upstream, UpstreamHost};
 
 const SCHEMA: &str = "
     CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL, email text UNIQUE);
@@ -36,6 +36,10 @@ const SCHEMA: &str = "
     CREATE VIEW open_cases AS SELECT d.number, d.mail, t.status, upper(t.opened_by) AS opened_by
         FROM directory d JOIN tickets t ON t.customer_id = d.number WHERE t.status <> 'closed';
     CREATE FUNCTION initials(text) RETURNS text LANGUAGE sql AS $$ SELECT left($1, 1) $$;
+    CREATE FUNCTION asks(sql text) RETURNS text LANGUAGE plpgsql AS $$
+        DECLARE told text; BEGIN EXECUTE sql INTO told; RETURN told; END $$;
+    CREATE FUNCTION does(sql text) RETURNS text LANGUAGE plpgsql AS $$
+        BEGIN EXECUTE sql; RETURN 'done'; END $$;
     CREATE FUNCTION loud(text) RETURNS text LANGUAGE sql AS $$ SELECT upper($1) $$;
     ANALYZE;";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -245,6 +249,10 @@ fn people() -> People {
     people
 }
 
+fn role(kind: Kind, budgets: &[Limit]) -> Role {
+    Role { kind, pooling: Pooling::Session, budgets: budgets.into() }
+}
+
 fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
     let column = |name: &str, class, lookup| ColumnSettings {
         name: name.to_owned(),
@@ -296,11 +304,15 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             idle_in_transaction_timeout: Duration::from_secs(60),
             spare_max: 4,
             spare_time: Duration::from_secs(60),
+            server_max: 4,
+            queue_time: PATIENCE,
+            server_lifetime: Duration::from_secs(3_600),
+            prepared_max: 8,
             hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
         },
         roles: BTreeMap::from([
-            ("agent".into(), Role { kind: Kind::Restricted, budgets: budgets.into() }),
-            ("administrator".into(), Role { kind: Kind::Accounted, budgets: budgets.into() }),
+            ("agent".into(), role(Kind::Restricted, budgets)),
+            ("administrator".into(), role(Kind::Accounted, budgets)),
         ]),
         tables: vec![
             table("customers", "id", &["id"], customers),

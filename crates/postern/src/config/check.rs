@@ -38,13 +38,14 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
     let mut checker = Checker { source, folder, problems: Vec::new(), warnings: Vec::new() };
 
     checker.writes(&file);
+    let pool = file.gateway.pool;
     let settings = Settings {
         path: path.to_owned(),
         text: source.text.as_str().into(),
         gateway: checker.gateway(file.gateway),
         upstream: checker.upstream(file.upstream),
         data: checker.data(file.data),
-        roles: checker.roles(file.roles, &file.tables),
+        roles: checker.roles(file.roles, (pool, &file.tables)),
         tables: checker.tables(&file.tables),
         reasons: checker.reasons(&file.reasons, &file.tables),
         policy: checker.policy(file.policy),
@@ -166,6 +167,10 @@ impl Checker<'_> {
                 .duration(&place.key("statement_timeout"), &file.statement_timeout),
             spare_max: file.spare_max,
             spare_time: self.duration(&place.key("spare_time"), &file.spare_time),
+            server_max: self.positive(&place.key("server_max"), file.server_max),
+            queue_time: self.duration(&place.key("queue_time"), &file.queue_time),
+            server_lifetime: self.duration(&place.key("server_lifetime"), &file.server_lifetime),
+            prepared_max: self.positive(&place.key("prepared_max"), file.prepared_max),
         }
     }
 

@@ -48,6 +48,11 @@ pub(crate) struct GatewayFile {
     pub(crate) tls_key: Option<String>,
     /// How many threads serve connections; 0 stands for one per processor core.
     pub(crate) workers: u16,
+    /// For how long a client has a connection to the server: as long as it is connected
+    /// (`session`), or from the beginning of each transaction to its end (`transaction`), so that
+    /// many clients share a few. What needs one connection, such as PREPARE in SQL, keeps it until
+    /// the client says DISCARD ALL. A pass-through role has its own in any case.
+    pub(crate) pool: PoolFile,
     pub(crate) limits: LimitsFile,
 }
 
@@ -58,9 +63,17 @@ impl Default for GatewayFile {
             tls_certificate: None,
             tls_key: None,
             workers: 0,
+            pool: PoolFile::Session,
             limits: LimitsFile::default(),
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PoolFile {
+    Session,
+    Transaction,
 }
 
 /// What a client may use of the gateway. Everything has a limit.
@@ -88,8 +101,18 @@ pub(crate) struct LimitsFile {
     /// new with DISCARD ALL, for another session of the same account that asks for the same
     /// settings. 0 keeps none.
     pub(crate) spare_max: usize,
-    /// How long each is kept.
+    /// How long each is kept, and how long one that clients share stays without any.
     pub(crate) spare_time: String,
+    /// How many connections to the server the clients share where `pool` is `transaction`; each
+    /// core has its part of them.
+    pub(crate) server_max: u32,
+    /// How long a statement waits for one of them before it is refused with SQLSTATE 53300.
+    pub(crate) queue_time: String,
+    /// How old one of them may become. One that is older is replaced between two transactions.
+    pub(crate) server_lifetime: String,
+    /// How many prepared statements each of them keeps. Others are prepared again when they are
+    /// used.
+    pub(crate) prepared_max: u32,
 }
 
 impl Default for LimitsFile {
@@ -105,6 +128,10 @@ impl Default for LimitsFile {
             statement_timeout: "60s".to_owned(),
             spare_max: 8,
             spare_time: "30s".to_owned(),
+            server_max: 20,
+            queue_time: "30s".to_owned(),
+            server_lifetime: "1h".to_owned(),
+            prepared_max: 200,
         }
     }
 }
@@ -201,6 +228,8 @@ pub(crate) struct RoleFile {
     /// `pass_through`: neither judged nor recorded; such a role must not be able to read any
     /// protected table.
     pub(crate) kind: RoleKind,
+    /// Another `pool` than that of `[gateway]`.
+    pub(crate) pool: Option<PoolFile>,
     /// How much each person of this role may read. When a budget is spent the result is cut off at
     /// that record.
     #[serde(default)]

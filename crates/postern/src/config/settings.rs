@@ -7,7 +7,7 @@ use postern_model::{FieldClass, Secret, Subject};
 
 use crate::witnessing::WitnessAt;
 
-pub(crate) use super::file::{Count, Insert, RoleKind, TlsFile as UpstreamTls};
+pub(crate) use super::file::{Count, Insert, PoolFile as Pool, RoleKind, TlsFile as UpstreamTls};
 
 /// Where a running gateway takes orders, in the data folder.
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
@@ -69,6 +69,10 @@ pub(crate) struct Limits {
     pub(crate) statement_timeout: Duration,
     pub(crate) spare_max: usize,
     pub(crate) spare_time: Duration,
+    pub(crate) server_max: usize,
+    pub(crate) queue_time: Duration,
+    pub(crate) server_lifetime: Duration,
+    pub(crate) prepared_max: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -120,6 +124,7 @@ impl Data {
 pub(crate) struct Role {
     pub(crate) name: Arc<str>,
     pub(crate) kind: RoleKind,
+    pub(crate) pool: Pool,
     pub(crate) budgets: Vec<Budget>,
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use postern_gateway::{Limits, Role, Settings as GatewaySettings, Upstream, UpstreamHost};
+use postern_gateway::{Limits, Pooling, Role, Settings as GatewaySettings, Upstream, UpstreamHost};
 use postern_ledger::{Counter, Limit};
 use postern_model::Grade;
 use postern_session::{
@@ -13,7 +13,7 @@ use postern_session::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 use crate::{
-    config::{self, Count, Insert, RoleKind, Settings, Strength, UpstreamTls},
+    config::{self, Count, Insert, Pool, RoleKind, Settings, Strength, UpstreamTls},
     files,
 };
 
@@ -33,6 +33,10 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
             idle_in_transaction_timeout: limits.idle_in_transaction_timeout,
             spare_max: limits.spare_max,
             spare_time: limits.spare_time,
+            server_max: limits.server_max,
+            queue_time: limits.queue_time,
+            server_lifetime: limits.server_lifetime,
+            prepared_max: limits.prepared_max,
             hold: HoldLimits {
                 rows_max: limits.hold_rows_max,
                 bytes_max: limits.hold_bytes_max,
@@ -74,6 +78,10 @@ fn role(role: &config::Role) -> Role {
             RoleKind::Restricted => Kind::Restricted,
             RoleKind::Accounted => Kind::Accounted,
             RoleKind::PassThrough => Kind::PassThrough,
+        },
+        pooling: match role.pool {
+            Pool::Session => Pooling::Session,
+            Pool::Transaction => Pooling::Transaction,
         },
         budgets: budgets.into(),
     }

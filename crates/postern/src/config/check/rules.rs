@@ -9,7 +9,7 @@ use postern_session::condition_reads;
 
 use super::{
     super::{
-        file::{BudgetFile, GradeFile, ReasonFile, RoleFile, RoleKind, TableFile},
+        file::{BudgetFile, GradeFile, PoolFile, ReasonFile, RoleFile, RoleKind, TableFile},
         settings::{Budget, Column, Reason, Role, Strength, Table},
     },
     Checker, Place,
@@ -23,7 +23,7 @@ impl Checker<'_> {
     pub(super) fn roles(
         &mut self,
         roles: BTreeMap<String, RoleFile>,
-        tables: &[TableFile],
+        (pool, tables): (PoolFile, &[TableFile]),
     ) -> Vec<Role> {
         let section = Place::section("roles");
         if roles.is_empty() {
@@ -44,6 +44,13 @@ impl Checker<'_> {
                     "make it `accounted`: everything is clear and every record is recorded",
                 );
             }
+            if role.kind == RoleKind::PassThrough && role.pool == Some(PoolFile::Transaction) {
+                self.wrong(
+                    &place.key("pool"),
+                    "what a pass-through role does is not looked at, so it can't share connections",
+                    "leave `pool` out, or make the role `accounted`",
+                );
+            }
             let budgets = self.budgets(&place.key("budgets"), role.kind, &role.budgets);
             if role.kind == RoleKind::Restricted && budgets.is_empty() {
                 self.warn(
@@ -52,7 +59,8 @@ impl Checker<'_> {
                     "add `budgets = [{ count = \"clear_subjects\", window = \"1h\", max = 100 }]`",
                 );
             }
-            checked.push(Role { name: name.into(), kind: role.kind, budgets });
+            let pool = role.pool.unwrap_or(pool);
+            checked.push(Role { name: name.into(), kind: role.kind, pool, budgets });
         }
         checked
     }

@@ -1,0 +1,93 @@
+//! One side of a connection, with what waits to be handled and to be sent.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, ReadBuf, ReadHalf, WriteHalf};
+
+use crate::upstream::BoxedStream;
+
+/// A buffer that a huge message has grown is dropped when it is empty.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// How much a read may bring.
+const READ_BYTES: usize = 8 * 1024;
+
+/// One side of a connection.
+pub(crate) struct Side {
+    pub(crate) reader: ReadHalf<BoxedStream>,
+    pub(crate) writer: WriteHalf<BoxedStream>,
+    pub(crate) input: BytesMut,
+    pub(crate) output: BytesMut,
+}
+
+impl Side {
+    pub(crate) fn new(stream: BoxedStream, input: BytesMut) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { reader, writer, input, output: BytesMut::new() }
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() && buffer.capacity() > KEPT_BYTES_MAX {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+
+    /// Nothing will come or go for a while: no memory waits for it.
+    pub(crate) fn rest(&mut self) {
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+
+    /// Whether nothing is to be handled or sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.input.is_empty() && self.output.is_empty()
+    }
+
+    /// Whether the other side has said nothing, nor closed.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut context = Context::from_waker(Waker::noop());
+        let read = Pin::new(&mut self.reader).poll_read(&mut context, &mut ReadBuf::new(&mut byte));
+        self.input.is_empty() && matches!(read, Poll::Pending)
+    }
+}
+
+/// Reads what is there; 0 is the end. The memory for it is taken when something has come: most
+/// connections wait most of the time.
+pub(crate) async fn read(
+    reader: &mut ReadHalf<BoxedStream>,
+    input: &mut BytesMut,
+) -> io::Result<usize> {
+    if input.capacity() > input.len() {
+        input.reserve(READ_BYTES);
+        return tokio::io::AsyncReadExt::read_buf(reader, input).await;
+    }
+    poll_fn(|context| {
+        let mut bytes = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
+        input.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    })
+    .await
+}
+
+/// Moves the bytes where nothing waits, otherwise appends them.
+pub(crate) fn append(output: &mut BytesMut, bytes: BytesMut) {
+    if output.is_empty() {
+        *output = bytes;
+    } else {
+        output.extend_from_slice(&bytes);
+    }
+}
