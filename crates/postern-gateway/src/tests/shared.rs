@@ -249,3 +249,25 @@ async fn every_record_is_told_under_the_name_of_who_saw_it() {
     }
     assert_eq!(disclosures.len(), 10);
 }
+
+/// A temporary table is its session's own, which keeps the connection for it.
+#[tokio::test]
+async fn who_has_a_temporary_table_keeps_its_connection() {
+    let world = world();
+    let (mut dba, mut ben) = (world.raw("dba").await, world.raw("ben").await);
+    assert_eq!(dba.query("CREATE TEMP TABLE picked (id int)").await.error, None);
+    assert_eq!(ben.query("SELECT 1").await.error.as_deref(), Some("53300"));
+    assert_eq!(dba.query("INSERT INTO picked VALUES (7)").await.error, None);
+    assert_eq!(dba.query("SELECT id FROM picked").await.rows, [["7"]]);
+    assert_eq!(dba.query("DISCARD ALL").await.error, None);
+    assert_eq!(ben.query("SELECT id FROM picked").await.error.as_deref(), Some("42P01"));
+    assert_eq!(ben.query("SELECT 1").await.rows, [["1"]]);
+    // One that is no longer than its transaction leaves nothing.
+    let text = "BEGIN; CREATE TEMP TABLE t (id int) ON COMMIT DROP; COMMIT";
+    assert_eq!(dba.query(text).await.error, None);
+    assert_eq!(dba.query("SELECT id FROM t").await.error.as_deref(), Some("42P01"));
+    // What is not temporary is there on any connection.
+    assert_eq!(dba.query("CREATE TABLE notes (id int)").await.error, None);
+    assert_eq!(ben.query("SELECT 2").await.rows, [["2"]]);
+    assert_eq!(dba.query("SELECT count(*) FROM notes").await.rows, [["0"]]);
+}
