@@ -118,7 +118,10 @@ impl Session {
             let asked = !planned && plan.works();
             let compared = usize::from(plan.looks_up(LookupKind::Compared));
             let decides = portal.searched.is_to_decide() && !asked;
-            compared + if decides { plan.guarded.decided_by.len() } else { 0 }
+            let decided = if decides { plan.guarded.decided_by.len() } else { 0 };
+            // Whether it fails tells of what a write sets columns to.
+            let sets = if plan.guarded.writes { plan.guarded.worked.len() } else { 0 };
+            compared + decided.max(sets)
         });
         let searches = searches.sum();
         let mut plans = portals.iter().filter_map(|portal| running(&portal.plan));

@@ -343,6 +343,8 @@ impl Session {
             && self.outbox.is_empty()
             && self.steps.is_empty()
             && self.filling.is_none()
+            // What was planned behind a Flush is told at the next Sync.
+            && self.planned.is_empty()
             && self.charging.is_none()
     }
 

@@ -229,9 +229,14 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
     }
     let mode = analysis.resolver.rules.mode;
     let leaves = analysis.leaves.iter().enumerate();
-    let leaves = leaves
-        .map(|(index, leaf)| leaf.describe(index, &used, &analysis.facts.spoiled, mode))
-        .collect();
+    let leaves = leaves.map(|(index, leaf)| {
+        let described = leaf.describe(index, &used, &analysis.facts.spoiled, mode);
+        if analysis.target.leaf != Some(index) {
+            return described;
+        }
+        leaf.with_computed(described, &analysis.target.computed, mode)
+    });
+    let leaves = leaves.collect();
     let origins = rows.columns.iter().map(|column| column.origin);
     let lookups = analysis.facts.lookups.iter().filter_map(|(index, lookup)| {
         let leaf = analysis.leaves.get(*index)?;

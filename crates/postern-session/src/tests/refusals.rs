@@ -425,6 +425,16 @@ fn what_is_bound_asks_for_room_for_what_decides_in_it() {
     assert!(told.iter().any(|line| line.starts_with("ask ")), "{told:?}");
     assert!(!told.iter().any(|line| line.contains("bind")), "{told:?}");
     assert!(!table.session.wants_client());
+    table.input(Input::Asked { question: 1, answer: Ok(None) });
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::bind_complete(out);
+    });
+    // What is under way is until the Sync behind which it is told.
+    assert!(!table.session.is_at_rest());
+    table.client(encode::sync).ready(TransactionStatus::Idle).told();
+    table.recorded(1, 0);
+    assert!(table.session.is_at_rest());
 }
 
 /// What protected columns decide is a look-up for each, and none is sent without room for it.

@@ -104,6 +104,22 @@ impl LeafBuild<'_> {
         leaf
     }
 
+    /// The same where columns of the target are set from their old values: whether and how that is
+    /// done tells of them.
+    pub(crate) fn with_computed(&self, mut leaf: Leaf, computed: &[i16], mode: Mode) -> Leaf {
+        for column in computed.iter().filter_map(|number| self.column(*number)) {
+            let name: Arc<str> = column.name.as_str().into();
+            leaf.masked.retain(|masked| *masked != name);
+            if !leaf.clear.contains(&name) {
+                leaf.clear.push(name);
+            }
+            if let (Shown::Keyed(set, _), Mode::Restricted) = (shown(self.rule, column), mode) {
+                leaf.key_set = Some(set);
+            }
+        }
+        leaf
+    }
+
     pub(crate) fn full_name(&self) -> Arc<str> {
         format!("{}.{}", self.relation.schema, self.relation.name).into()
     }

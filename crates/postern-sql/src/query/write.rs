@@ -44,6 +44,8 @@ pub(crate) struct Target {
     /// The protected column that is set now, where all rows that are touched are the actor's own:
     /// its new value may be computed of its old one.
     pub(super) kept: Option<i16>,
+    /// Protected columns that are set from their old values, which decide what is done.
+    pub(crate) computed: Vec<i16>,
 }
 
 /// Which foreign-key action a write can set off.

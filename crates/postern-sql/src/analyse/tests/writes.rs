@@ -155,7 +155,7 @@ fn an_accounted_role_writes_what_it_sees() {
         "UPDATE customers SET phone = replace(phone, ' ', '') WHERE email LIKE 'a%'",
         "UPDATE public.customers SET phone = pg_catalog.replace(customers.phone, ' ', '') WHERE customers.email LIKE 'a%' RETURNING customers.id AS pk_k1
   0 columns, keys [0], silent
-  public.customers
+  public.customers clear phone
   decided by public.customers.email",
     );
     check_accounted(
@@ -359,6 +359,13 @@ fn a_value_of_the_actors_own_records_may_be_set_from_itself() {
          AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('x'::bigint[]) \
          RETURNING tickets.customer_id AS pk_k1"
     );
+    let context = Context::new(&path, super::PREFIX);
+    let sql = "UPDATE tickets SET body = upper(body) WHERE id = 7";
+    let statements = analyse(sql, &catalogue(), &rules, context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+    // It is recorded as shown: what it does tells of it.
+    assert_eq!(guarded.leaves[0].clear, [std::sync::Arc::from("body")]);
+    assert!(guarded.leaves[0].key_set.is_some());
     // What is asked of all rows, or shown, is masked still.
     let both = told("UPDATE tickets SET body = upper(body) WHERE body LIKE 'a%' RETURNING body");
     assert!(both.contains("WHERE '***' LIKE 'a%'") || both.contains("LIKE 'a%'"), "{both}");

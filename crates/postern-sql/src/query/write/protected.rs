@@ -60,6 +60,7 @@ impl<'a> Analysis<'a> {
             if !taint.protected.is_empty() {
                 // It is computed of the value, which only the actor's own rows may show: a
                 // condition would be asked of others as well.
+                self.target.computed.push(column.number);
                 continue;
             }
             if let Some(NodeEnum::ResTarget(target)) = &node.node
