@@ -200,6 +200,12 @@ impl Handle {
         self.shared.registry.sessions()
     }
 
+    /// The same, with the process of the server that each has now; one that shares has none while
+    /// it is idle.
+    pub fn reaches(&self) -> Vec<(SessionInfo, Option<i32>)> {
+        self.shared.registry.reaches()
+    }
+
     /// Uses another list of people for the log-ins from now on, and cuts the sessions of those who
     /// are no longer in it.
     pub fn replace_people(&self, people: Arc<People>) {

@@ -64,6 +64,11 @@ impl Reach {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = cancel;
     }
 
+    fn process_id(&self) -> Option<i32> {
+        let reached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.as_ref().map(|cancel| cancel.key.process_id)
+    }
+
     fn cancel(&self) -> Option<Arc<Cancel>> {
         let reached = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         reached.inspect(|cancel| cancel.told.store(true, Ordering::Relaxed))
@@ -158,6 +163,16 @@ impl Registry {
         let mut all: Vec<SessionInfo> =
             self.lock().by_number.values().map(|session| session.info.clone()).collect();
         all.sort_by_key(|info| info.connection);
+        all
+    }
+
+    /// The same, with the process of the server that each has now.
+    pub(crate) fn reaches(&self) -> Vec<(SessionInfo, Option<i32>)> {
+        let sessions = self.lock();
+        let all = sessions.by_number.values();
+        let all = all.map(|session| (session.info.clone(), session.reach.process_id()));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|(info, _)| info.connection);
         all
     }
 

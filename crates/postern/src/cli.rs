@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_model::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::witnessing::WitnessAt;
 
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Erase(EraseArgs),
     /// Says how the running gateway is doing.
     Status(JsonArgs),
+    /// Shows the clients of the running gateway, or its connections to the server.
+    Show(GatewayShowArgs),
     /// Checks or shows the ledger.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -61,6 +64,25 @@ pub(crate) struct JsonArgs {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayShowArgs {
+    /// What to show.
+    pub(crate) what: Shown,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a running gateway can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Shown {
+    /// Who is connected, and which process of the server each has at the moment.
+    Clients,
+    /// The connections to the server that clients share, by core, with what was done with them.
+    Pools,
 }
 
 #[derive(Debug, Args)]

@@ -31,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Resume(args) => gateway::resume(config, args),
         Command::Erase(args) => ledger::erase(config, args),
         Command::Status(args) => gateway::status(config, &args),
+        Command::Show(args) => gateway::show(config, &args),
         Command::ExplainPolicy(args) => explain_policy::run(config, &args),
         Command::ConfigReference => {
             ui::result(reference::markdown().trim_end())?;

@@ -18,8 +18,12 @@ use postern_model::{Actor, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The longest line that either side reads.
+use crate::cli::Shown;
+
+/// The longest line that the gateway reads.
 pub(crate) const LINE_BYTES_MAX: u64 = 1 << 20;
+/// The longest that it is to answer: a row for each of its clients.
+const REPLY_BYTES_MAX: u64 = 1 << 26;
 
 /// How long the gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +38,8 @@ pub(crate) enum Request {
     Resume { actor: String, by: String },
     /// How are you?
     Status {},
+    /// What of this is there?
+    Show { what: Shown },
     /// Take the customer's name out of the ledger.
     Erase { subject: String, by: String, why: String },
     /// Put into the ledger what a person asks it.
@@ -84,6 +90,7 @@ pub(crate) enum Reply {
     /// It is in the ledger.
     Resumed {},
     Status(Status),
+    Table(Table),
     /// It is in the ledger, as this entry.
     Recorded {
         entry: u64,
@@ -92,6 +99,30 @@ pub(crate) enum Reply {
     Refused {
         why: String,
     },
+}
+
+/// Rows of what the gateway shows; for people and scripts alike. Times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = || std::iter::once(&self.columns).chain(&self.rows);
+        let width = |column: usize| {
+            all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        };
+        let widths: Vec<usize> =
+            (0..self.columns.len()).map(|column| width(column).unwrap_or_default()).collect();
+        for (number, row) in all().enumerate() {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            let line = cells.collect::<Vec<_>>().join("  ");
+            write!(f, "{}{}", if number > 0 { "\n" } else { "" }, line.trim_end())?;
+        }
+        Ok(())
+    }
 }
 
 /// How the gateway is doing. Version 1; times are RFC 3339.
@@ -189,7 +220,7 @@ impl Client {
         let line = encode(request).map_err(ControlError::Strange)?;
         self.stream.get_mut().write_all(line.as_bytes()).map_err(ControlError::Broken)?;
         let mut reply = String::new();
-        let read = (&mut self.stream).take(LINE_BYTES_MAX).read_line(&mut reply);
+        let read = (&mut self.stream).take(REPLY_BYTES_MAX).read_line(&mut reply);
         match read.map_err(ControlError::Broken)? {
             0 => Err(ControlError::Broken(io::ErrorKind::UnexpectedEof.into())),
             _ => serde_json::from_str(&reply).map_err(ControlError::Strange),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::person::people;
 use crate::{
-    cli::{JsonArgs, ResumeArgs, SuspendArgs},
+    cli::{GatewayShowArgs, JsonArgs, ResumeArgs, SuspendArgs},
     config,
     control::{Client, Reply, Request, os_user},
     ui::{self, Outcome},
@@ -43,6 +43,17 @@ pub(crate) fn status(config: &Path, args: &JsonArgs) -> anyhow::Result<Outcome> 
     Ok(Outcome::Yes)
 }
 
+pub(crate) fn show(config: &Path, args: &GatewayShowArgs) -> anyhow::Result<Outcome> {
+    let reply = ask(config, &Request::Show { what: args.what })?;
+    let Reply::Table(table) = reply else { return no(reply) };
+    if args.json {
+        ui::json(&table)?;
+    } else {
+        ui::result(&table)?;
+    }
+    Ok(Outcome::Yes)
+}
+
 fn ask(config: &Path, request: &Request) -> anyhow::Result<Reply> {
     let settings = config::load(config)?.settings;
     Ok(Client::connect(&settings.data.control_socket())?.ask(request)?)
@@ -54,7 +65,11 @@ fn no(reply: Reply) -> anyhow::Result<Outcome> {
             ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
             Ok(Outcome::No)
         }
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) | Reply::Recorded { .. } => {
+        Reply::Suspended { .. }
+        | Reply::Resumed {}
+        | Reply::Status(_)
+        | Reply::Table(_)
+        | Reply::Recorded { .. } => {
             anyhow::bail!("the gateway answered something else than was asked")
         }
     }

@@ -90,3 +90,16 @@ fn a_status_survives_the_wire_and_reads_well() {
     suspended   agent13, since 2026-01-02T04:00:00Z by watch: unexplained share
     "#);
 }
+
+#[test]
+fn a_table_has_its_columns_one_below_the_other() {
+    let owned = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    let rows = vec![owned(&["1", "ana"]), owned(&["12", "b"])];
+    let table = Table { columns: owned(&["connection", "actor"]), rows };
+    assert_eq!(table.to_string(), "connection  actor\n1           ana\n12          b");
+    let answer = "{\"reply\":\"table\",\"columns\":[\"connection\",\"actor\"],\
+                  \"rows\":[[\"1\",\"ana\"],[\"12\",\"b\"]]}\n";
+    let (line, reply) = ask(&Request::Show { what: Shown::Clients }, answer);
+    assert_eq!(line, "{\"request\":\"show\",\"what\":\"clients\"}\n");
+    assert_eq!(reply.unwrap(), Reply::Table(table));
+}

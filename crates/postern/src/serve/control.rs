@@ -20,8 +20,9 @@ use postern_model::{Actor, Clock as _, Timestamp};
 
 use super::{watching::Counts, witnessed};
 use crate::{
+    cli::Shown,
     clock::SystemClock,
-    control::{LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, encode},
+    control::{LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, Table, encode},
 };
 
 /// How long somebody who is connected may say nothing.
@@ -70,6 +71,8 @@ impl Answering {
                 }
             }
             Request::Status {} => Reply::Status(self.status()),
+            Request::Show { what: Shown::Clients } => Reply::Table(self.clients()),
+            Request::Show { what: Shown::Pools } => Reply::Table(self.pools()),
             Request::Erase { subject, by, why } => {
                 match crate::commands::erase(&self.ledger, &subject, &by, &why) {
                     Ok(entry) => Reply::Recorded { entry },
@@ -98,6 +101,52 @@ impl Answering {
             unwitnessed_since: since.map(|since| since.to_string()),
             witness_troubles: troubles,
         }
+    }
+
+    fn clients(&self) -> Table {
+        let columns = ["connection", "actor", "role", "client", "since", "server process"];
+        let rows = self.handle.reaches().into_iter().map(|(info, server)| {
+            vec![
+                info.connection.to_string(),
+                info.actor.to_string(),
+                info.role.to_string(),
+                info.client.to_string(),
+                info.since.to_string(),
+                server.map_or_else(|| "-".to_owned(), |process| process.to_string()),
+            ]
+        });
+        Table { columns: columns.map(str::to_owned).into(), rows: rows.collect() }
+    }
+
+    fn pools(&self) -> Table {
+        let columns = [
+            "core",
+            "servers",
+            "idle",
+            "max",
+            "waiting",
+            "taken",
+            "waited",
+            "waited ms",
+            "started",
+            "cleaned",
+        ];
+        let rows = self.handle.pools().into_iter().enumerate().map(|(core, pool)| {
+            let figures = [
+                core as u64,
+                pool.servers as u64,
+                pool.idle as u64,
+                pool.servers_max as u64,
+                pool.waiting as u64,
+                pool.taken,
+                pool.waited,
+                pool.waited_micros / 1000,
+                pool.started,
+                pool.cleaned,
+            ];
+            figures.map(|figure| figure.to_string()).into()
+        });
+        Table { columns: columns.map(str::to_owned).into(), rows: rows.collect() }
     }
 
     fn status(&self) -> Status {

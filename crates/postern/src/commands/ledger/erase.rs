@@ -50,7 +50,7 @@ fn told(reply: Reply) -> anyhow::Result<u64> {
     match reply {
         Reply::Recorded { entry } => Ok(entry),
         Reply::Refused { why } => bail!("{why}"),
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) => {
+        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) | Reply::Table(_) => {
             bail!("the gateway answered something else than was asked")
         }
     }
