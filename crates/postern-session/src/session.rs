@@ -580,8 +580,8 @@ fn for_server(effects: &[Effect]) -> usize {
         | Effect::Release { .. }
         | Effect::Refused(_)
         | Effect::Wrote(_)
-        | Effect::ReadReasons
         | Effect::Defined
+        | Effect::ReadReasons
         | Effect::CancelUpstream
         | Effect::Close => 0,
     });

@@ -375,7 +375,8 @@ impl Session {
         if let Planned::Plain(plain) = &*portal.plan
             && self.shares
         {
-            self.traces.kept |= plain.sql.contains("set_config");
+            let defines = plain.effect == Does::Define;
+            self.traces.kept |= defines || plain.sql.contains("set_config");
             // The session's last number is told by currval() and lastval().
             self.traces.hidden |= plain.sql.contains("nextval");
         }

@@ -64,6 +64,23 @@ async fn temporary_objects_do_not_cross() {
 }
 
 #[tokio::test]
+async fn a_temporary_table_keeps_its_connection_until_it_is_gone() {
+    let world = world();
+    let (mut dba, mut ben) = (world.raw("dba").await, world.raw("ben").await);
+    for makes in ["CREATE TEMP TABLE mine (a int)", "CREATE TEMP TABLE mine AS SELECT 7 AS a"] {
+        assert_eq!(dba.query(makes).await.error, None, "{makes}");
+        assert_eq!(ben.query("SELECT 1").await.error.as_deref(), Some("53300"), "{makes}");
+        assert_eq!(dba.query("INSERT INTO mine VALUES (8)").await.error, None);
+        assert_eq!(dba.query("SELECT a FROM mine WHERE a = 8").await.rows, [["8"]]);
+        assert_eq!(dba.query("DROP TABLE mine").await.error, None);
+        assert_eq!(ben.query("SELECT 1").await.rows, [["1"]], "{makes}");
+        assert_eq!(ben.query("SELECT a FROM mine").await.error.as_deref(), Some("42P01"));
+    }
+    assert_eq!(dba.query("CREATE TABLE ours (a int)").await.error, None);
+    assert_eq!(ben.query("SELECT a FROM ours").await.error, None, "this is everybody's");
+}
+
+#[tokio::test]
 async fn what_is_prepared_in_sql_keeps_its_connection_until_it_is_gone() {
     let world = world();
     let (mut ana, mut ben) = two(&world).await;
