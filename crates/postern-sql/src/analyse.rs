@@ -9,9 +9,9 @@ use pg_query::{
 use postern_model::StatementFingerprint;
 
 use crate::{
-    Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Local, Lookup, LookupKind, Plain,
-    Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, explain, named,
-    nesting,
+    Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, LookupKind,
+    Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, explain,
+    named, nesting,
     print::{internal, with_leaves, written},
     query::Analysis,
     refusal::{Judged, refuse, unknown_kind},
@@ -227,16 +227,6 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
     for column in &rows.columns {
         used.add(&column.taint);
     }
-    let mode = analysis.resolver.rules.mode;
-    let leaves = analysis.leaves.iter().enumerate();
-    let leaves = leaves.map(|(index, leaf)| {
-        let described = leaf.describe(index, &used, &analysis.facts.spoiled, mode);
-        if analysis.target.leaf != Some(index) {
-            return described;
-        }
-        leaf.with_computed(described, &analysis.target.computed, mode)
-    });
-    let leaves = leaves.collect();
     let origins = rows.columns.iter().map(|column| column.origin);
     let lookups = analysis.facts.lookups.iter().filter_map(|(index, lookup)| {
         let leaf = analysis.leaves.get(*index)?;
@@ -264,7 +254,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         sql: template,
         visible_columns: rows.columns.len(),
         keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf, many: key.many }).collect(),
-        leaves,
+        leaves: described(analysis, &used),
         origins: origins.collect(),
         lookups: lookups.chain(stored).collect(),
         decided_by: decided_by.into_iter().collect(),
@@ -282,6 +272,19 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         client_parameters: analysis.parameters,
         changes: analysis.changes(),
     })
+}
+
+/// What the ledger needs to know of the leaves, given what is in the result.
+fn described(analysis: &Analysis<'_>, used: &Taint) -> Vec<Leaf> {
+    let mode = analysis.resolver.rules.mode;
+    let leaves = analysis.leaves.iter().enumerate().map(|(index, leaf)| {
+        let described = leaf.describe(index, used, &analysis.facts.spoiled, mode);
+        if analysis.target.leaf != Some(index) {
+            return described;
+        }
+        leaf.with_computed(described, &analysis.target.computed, mode)
+    });
+    leaves.collect()
 }
 
 /// Where nothing is masked: the protected columns that do more than come with their record.
