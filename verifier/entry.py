@@ -223,6 +223,14 @@ class Body:
             "why": self.text(),
         }
 
+    def person(self):
+        return {
+            "actor": self.account(),
+            "by": self.name(),
+            "was": self.text(),
+            "now": self.text(),
+        }
+
     def opened(self):
         return {
             "actor": self.account(),
@@ -250,6 +258,7 @@ KINDS = {
     13: ("opened", Body.opened),
     14: ("asked", Body.asked),
     15: ("erased", Body.erased),
+    16: ("person", Body.person),
 }
 
 

@@ -137,6 +137,8 @@ pub enum Note {
         /// Before this moment.
         until: Option<Timestamp>,
     },
+    /// What is known of an account that may log in was changed; empty where there was, or is, none.
+    Person { actor: Actor, by: Actor, was: Arc<str>, now: Arc<str> },
     /// The customer's name in the ledger was taken away, so that it stands for nobody any more.
     Erased { by: Actor, subject: Subject, why: Arc<str> },
     /// A reason was made, such as a ticket opened by an actor.

@@ -82,6 +82,13 @@ impl Encoder<'_> {
                 self.text(why);
                 15
             }
+            Note::Person { actor, by, was, now } => {
+                self.acting(actor);
+                self.actor(by);
+                self.text(was);
+                self.text(now);
+                16
+            }
         };
     }
 
@@ -201,6 +208,12 @@ impl<T: Texts> Decoder<'_, T> {
                 by: self.acting()?,
                 subject: self.erased_subject()?,
                 why: self.text()?,
+            },
+            16 => Note::Person {
+                actor: self.acting()?,
+                by: self.actor()?,
+                was: self.text()?,
+                now: self.text()?,
             },
             _ => return Err(DecodeError::Unknown),
         })

@@ -67,6 +67,12 @@ fn every_note_is_read_back() {
             since: Some(Timestamp(3)),
             until: None,
         },
+        Note::Person {
+            actor: actor.clone(),
+            by: by.clone(),
+            was: String::new().into(),
+            now: "role agent".into(),
+        },
         Note::Erased { by: by.clone(), subject: Subject::new("17"), why: "by letter".into() },
         Note::Opened {
             actor: actor.clone(),

@@ -126,6 +126,15 @@ fn noted(note: &Note) -> (&'static str, Value) {
                 "until": until.map(|time| time.0),
             }),
         ),
+        Note::Person { actor, by, was, now } => (
+            "person",
+            json!({
+                "actor": actor.as_str(),
+                "by": by.as_str(),
+                "was": &**was,
+                "now": &**now,
+            }),
+        ),
         Note::Erased { by, subject, why } => {
             ("erased", json!({ "by": by.as_str(), "subject": subject.as_str(), "why": &**why }))
         }

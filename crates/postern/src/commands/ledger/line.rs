@@ -158,6 +158,14 @@ fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
             };
             ("asked", by(who), format!("asked the ledger {about}"))
         }
+        Note::Person { actor, by: who, was, now } => {
+            let what = match (&**was, &**now) {
+                (was, "") => format!("removed by {who}; was {was}"),
+                ("", now) => format!("added by {who}: {now}"),
+                (was, now) => format!("changed by {who}: {now}; was {was}"),
+            };
+            ("person", by(actor), what)
+        }
         Note::Erased { by: who, subject, why } => {
             ("erased", by(who), format!("erased customer {subject}: {why}"))
         }
