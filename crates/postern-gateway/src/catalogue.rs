@@ -227,9 +227,17 @@ async fn read_reasons(
 
 /// A client whose connection goes with it, also where the server still owes an answer: of a server
 /// that hangs each new try would leave one behind.
-struct Kept {
+pub(crate) struct Kept {
     client: Client,
     connection: tokio::task::JoinHandle<()>,
+}
+
+impl Kept {
+    /// Waits until there is no connection any more.
+    pub(crate) async fn ended(&mut self) {
+        // How it ended makes no difference.
+        let _ = (&mut self.connection).await;
+    }
 }
 
 impl Deref for Kept {
@@ -246,7 +254,7 @@ impl Drop for Kept {
     }
 }
 
-async fn connect(upstream: &Upstream) -> Result<Kept, KeepError> {
+pub(crate) async fn connect(upstream: &Upstream) -> Result<Kept, KeepError> {
     let (client, connection) = open(upstream).await?;
     let connection = tokio::task::spawn_local(async move {
         // Its end shows in the client's next query.

@@ -119,6 +119,8 @@ struct Connection<'a> {
     is_half: bool,
     /// Nothing more is handled.
     ending: bool,
+    /// The actor is out: who says so has what runs at the server ended.
+    cut: bool,
 }
 
 /// Judges this connection's statements; renewed when the catalogue changes.
@@ -220,6 +222,7 @@ pub(crate) async fn serve(
         draining: false,
         is_half: false,
         ending: false,
+        cut: false,
     });
     connection.client.output = greeting;
     let result = connection.run().await;
@@ -470,9 +473,7 @@ impl Connection<'_> {
         self.held = None;
         self.receipt = None;
         self.effects.clear();
-        if !self.session.is_idle() {
-            self.cancel_upstream();
-        }
+        self.cut = true;
         if self.client.output.is_empty() || self.holds_back() {
             self.last_word(&Failure::Suspended).await;
         }

@@ -10,6 +10,7 @@
 //! that the catalogue is still the one by which it was judged ([`freshness`]). Start with
 //! [`Gateway::build`].
 
+mod breaker;
 mod catalogue;
 mod connection;
 mod draft;
@@ -35,7 +36,7 @@ mod upstream;
 
 pub use self::{
     catalogue::{ReadCatalogueError, read_catalogue},
-    listen::{BuildError, Gateway, Handle},
+    listen::{BuildError, Gateway, Handle, ResumeError},
     pool::PoolInfo,
     registry::SessionInfo,
     settings::{Limits, Pooling, Role, Settings, Upstream, UpstreamHost},

@@ -171,11 +171,16 @@ impl Registry {
         session.reach.cancel()
     }
 
-    /// Tells all sessions of an actor; how many there were.
-    pub(crate) fn suspend(&self, actor: &Actor) -> usize {
+    /// Tells all sessions of an actor; how many there were, and the connections to the server that
+    /// they have at the moment, which are used no more.
+    pub(crate) fn suspend(&self, actor: &Actor) -> (usize, Vec<CancelKey>) {
         let sessions = self.lock();
         let theirs = sessions.by_number.values().filter(|session| session.info.actor == *actor);
-        theirs.filter(|session| session.commands.send(Command::Suspend).is_ok()).count()
+        let told = theirs.filter(|session| session.commands.send(Command::Suspend).is_ok());
+        let reached: Vec<Option<Arc<Cancel>>> =
+            told.map(|session| session.reach.cancel()).collect();
+        let keys = reached.iter().flatten().map(|cancel| cancel.key.clone());
+        (reached.len(), keys.collect())
     }
 
     /// Whether the gateway stops.

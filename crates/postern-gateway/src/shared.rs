@@ -8,12 +8,13 @@ use std::{
 
 use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
-use postern_people::People;
+use postern_people::{People, Throttle};
 use postern_policy::Policy;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     Settings,
+    breaker::Ended,
     freshness::{Looked, Present, ProofRequest},
     pool::PoolInfo,
     reasons::Reasons,
@@ -73,6 +74,9 @@ pub(crate) struct Shared {
     pub(crate) catalogue: watch::Receiver<Option<Present>>,
     proofs: mpsc::UnboundedSender<ProofRequest>,
     pub(crate) looked: Arc<Looked>,
+    breaker: mpsc::UnboundedSender<Ended>,
+    /// A mutex held for one look or one count.
+    throttle: Mutex<Throttle>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
     /// What each core's pool says of itself.
@@ -84,6 +88,7 @@ impl Shared {
         settings: Settings,
         parts: Parts,
         reasons: Reasons,
+        breaker: mpsc::UnboundedSender<Ended>,
         (catalogue, proofs, looked): (
             watch::Receiver<Option<Present>>,
             mpsc::UnboundedSender<ProofRequest>,
@@ -106,6 +111,8 @@ impl Shared {
             catalogue,
             proofs,
             looked,
+            breaker,
+            throttle: Mutex::new(Throttle::new(parts.mock_secret)),
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
             pools: Mutex::default(),
@@ -149,6 +156,21 @@ impl Shared {
 
     pub(crate) fn replace_people(&self, people: Arc<People>) {
         *self.people.write().unwrap_or_else(PoisonError::into_inner) = people;
+    }
+
+    /// Cuts an actor's sessions and ends what they have at the server; how many there were.
+    pub(crate) fn cut(&self, actor: &Actor) -> usize {
+        let (count, ended) = self.registry.suspend(actor);
+        if !ended.is_empty() {
+            // Nobody hears it when the gateway has stopped: then nothing runs any more.
+            let _ = self.breaker.send(ended);
+        }
+        count
+    }
+
+    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        // Each count is whole.
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn suspended(&self) -> MutexGuard<'_, BTreeMap<Actor, Suspension>> {

@@ -106,6 +106,15 @@ pub(crate) enum PersonCommand {
     Add(PersonAddArgs),
     /// Lists who may log in.
     List(JsonArgs),
+    /// Ends a person's account: today, or with a day to come.
+    End(PersonEndArgs),
+    /// Gives a person another role; sessions of the old one are cut.
+    Role {
+        /// The account's name.
+        actor: String,
+        /// The role, one of those in the configuration.
+        role: String,
+    },
     /// Removes a person, who can no longer log in.
     Remove {
         /// The account's name.
@@ -129,6 +138,15 @@ pub(crate) struct PersonAddArgs {
     /// Reads the password from the first line of the standard input.
     #[arg(long)]
     pub(crate) password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PersonEndArgs {
+    /// The account's name.
+    pub(crate) actor: String,
+    /// The last day on which the account works, as YYYY-MM-DD, instead of yesterday.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) on: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,8 @@
 //!
 //! Whoever can write to the socket can suspend, resume and erase; it has the folder's owner only.
 //! An attacker who can is that owner, who can as well stop the gateway; what they can't do is hide
-//! it: every order becomes an entry of the ledger.
+//! it: every order becomes an entry of the ledger. Who gives it is not believed: [`peer`] asks the
+//! system.
 
 use std::{
     fmt,
@@ -18,6 +19,10 @@ use postern_model::{Actor, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod person;
+
+pub(crate) use self::person::{os_user, peer};
+
 /// The longest line that either side reads.
 pub(crate) const LINE_BYTES_MAX: u64 = 1 << 20;
 
@@ -29,13 +34,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     /// Cut the actor's sessions and let them in no more.
-    Suspend { actor: String, why: String, by: String },
+    Suspend { actor: String, why: String },
     /// Let the actor in again.
-    Resume { actor: String, by: String },
+    Resume { actor: String },
     /// How are you?
     Status {},
     /// Take the customer's name out of the ledger.
-    Erase { subject: String, by: String, why: String },
+    Erase { subject: String, why: String },
+    /// Who asks is about to change the list of people, or has just `changed` it: look at it now.
+    People { changed: bool },
     /// Put into the ledger what a person asks it.
     Record(Asked),
 }
@@ -44,6 +51,7 @@ pub(crate) enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
+    /// A running gateway knows better, and does not look at it.
     pub(crate) by: String,
     pub(crate) actor: Option<String>,
     pub(crate) subject: Option<String>,
@@ -83,6 +91,8 @@ pub(crate) enum Reply {
     },
     /// It is in the ledger.
     Resumed {},
+    /// The list of people in force is the one on the disk.
+    Read {},
     Status(Status),
     /// It is in the ledger, as this entry.
     Recorded {
@@ -202,19 +212,6 @@ pub(crate) fn encode(message: &impl Serialize) -> Result<String, serde_json::Err
     let mut line = serde_json::to_string(message)?;
     line.push('\n');
     Ok(line)
-}
-
-/// Who runs this process, by the name that the system has for the user's number. The environment
-/// is not asked: anybody can set it.
-pub(crate) fn os_user() -> String {
-    let number = rustix::process::getuid().as_raw().to_string();
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?);
-        (uid == number).then(|| name.to_owned())
-    });
-    name.unwrap_or(number)
 }
 
 #[cfg(test)]

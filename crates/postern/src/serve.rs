@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use postern_gateway::{Gateway, Handle, Parts, Settings as GatewaySettings, Suspension};
 use postern_ledger::{Body, Entry, Ledger, Note, Reader};
 use postern_model::{Actor, Clock as _, Finding, Timestamp};
-use postern_people::People;
+use postern_people::{People, States};
 use postern_policy::Policy;
 use postern_watch::Watch;
 
@@ -47,13 +47,14 @@ pub(crate) struct Running {
     entries: mpsc::Sender<watching::Told>,
     _control: control::Listening,
     _asking: Option<witnessed::Asking>,
-    _people: people::Following,
 }
 
 /// What the ledger says of the time before this start.
 struct History {
     suspended: BTreeMap<Actor, Suspension>,
     watch: Watch,
+    /// What was recorded of the accounts.
+    people: States,
     /// Raised by what is in the ledger, but not in it themselves: a crash came between.
     unrecorded: Vec<Finding>,
     entries: u64,
@@ -78,13 +79,15 @@ impl Running {
         let ledger = Ledger::open(&folder, options, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
+        let people = Arc::new(people);
+        let mock_secret = settings::secret(&settings.data.folder.join("mock.key"))?;
         let parts = Parts {
             ledger: ledger.clone(),
             policy: Arc::new(policy),
-            people: Arc::new(people),
+            people: people.clone(),
             suspended: history.suspended,
             clock,
-            mock_secret: settings::secret(&settings.data.folder.join("mock.key"))?,
+            mock_secret,
             search_key: settings::secret(&settings.data.folder.join("search.key"))?,
         };
         let gateway = Gateway::build(gateway_settings, parts)?;
@@ -103,20 +106,23 @@ impl Running {
             .spawn(move || watching.run(&told, &counting))?;
         let witnessed = witnessed::Progress::default();
         let asking = witnessed::Asking::start(folder, &settings.witness, witnessed.clone())?;
+        let version = env!("CARGO_PKG_VERSION");
+        note(&ledger, Note::Started { version: version.into() })?;
+        let hash = settings::hash(settings);
+        note(&ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
+        let (key, effect_handle) = (mock_secret, handle.clone());
+        let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };
+        let file = (settings.data.people(), &*people);
+        let looks = people::Following::start(file, history.people, effect)?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
             control::Answering::new(
                 handle.clone(),
                 (ledger.clone(), witnessed.clone()),
-                counts,
-                history.entries,
+                looks,
+                (counts, history.entries),
             ),
         )?;
-        let following = people::Following::start(settings.data.people(), handle.clone())?;
-        let version = env!("CARGO_PKG_VERSION");
-        note(&ledger, Note::Started { version: version.into() })?;
-        let hash = settings::hash(settings);
-        note(&ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
         Ok(Self {
             gateway,
             ledger,
@@ -125,7 +131,6 @@ impl Running {
             entries: sender,
             _control: control,
             _asking: asking,
-            _people: following,
         })
     }
 
@@ -239,7 +244,7 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
     let reader = Reader::open(&folder)
         .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
     let mut watch = watching::watch(settings, now);
-    let mut suspended = BTreeMap::new();
+    let (mut suspended, mut people) = (BTreeMap::new(), States::new());
     let mut unrecorded: Vec<Finding> = Vec::new();
     let mut count = 0;
     for entry in reader {
@@ -253,6 +258,13 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             Body::Noted(Note::Resumed { actor, .. }) => {
                 suspended.remove(actor);
             }
+            Body::Noted(Note::Person { actor, now, .. }) => {
+                if now.is_empty() {
+                    people.remove(actor);
+                } else {
+                    people.insert(actor.clone(), now.clone());
+                }
+            }
             // What an earlier start left unrecorded was its own to record; since then the
             // configuration may have changed, so only the newest run is made up for.
             Body::Noted(Note::Started { .. }) => unrecorded.clear(),
@@ -264,7 +276,7 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             unrecorded.extend(watch.observe(event.seen(), &event));
         }
     }
-    Ok(History { suspended, watch, unrecorded, entries: count })
+    Ok(History { suspended, people, watch, unrecorded, entries: count })
 }
 
 /// Records something and says as which entry, once it is durable.

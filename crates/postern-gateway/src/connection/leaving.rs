@@ -44,7 +44,7 @@ impl Connection<'_> {
     async fn end(mut self: Box<Self>, well: bool) -> Option<Connected> {
         let reusable = well && self.leaves_nothing();
         let over = self.session.is_over();
-        if !over && !self.session.is_idle() {
+        if !over && !self.cut && !self.session.is_idle() {
             self.cancel_upstream();
         }
         let mut last = Vec::new();

@@ -16,6 +16,7 @@ mod explain_policy;
 mod full;
 mod init;
 mod ledger;
+mod people;
 mod person;
 mod raw;
 mod served;

@@ -57,7 +57,7 @@ fn told(reply: Reply) -> anyhow::Result<u64> {
     match reply {
         Reply::Recorded { entry } => Ok(entry),
         Reply::Refused { why } => bail!("the gateway did not record it: {why}"),
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) => {
+        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Read {} | Reply::Status(_) => {
             bail!("the gateway answered something else than was asked")
         }
     }
