@@ -33,6 +33,8 @@ pub(super) struct Answer {
     /// What was copied, message after message.
     pub(super) copied: Vec<Vec<u8>>,
     pub(super) tags: Vec<String>,
+    /// What notices say.
+    pub(super) noticed: Vec<String>,
     /// The transaction status; 0 if the connection ended.
     pub(super) status: u8,
 }
@@ -146,6 +148,9 @@ impl Raw {
                 Backend::ErrorResponse(fields) => {
                     answer.error = fields.sqlstate().map(|code| code.to_string());
                     answer.said = format!("{:?}", fields.0);
+                }
+                Backend::NoticeResponse(fields) => {
+                    answer.noticed.push(fields.message().unwrap_or_default().to_owned());
                 }
                 Backend::CopyData(data) => answer.copied.push(data.to_vec()),
                 Backend::CommandComplete(tag) => answer.tags.push(tag.to_owned()),
