@@ -129,7 +129,7 @@ def suspend(target, account, server):
 
 
 def measure(postgres, target, account, sessions):
-    """Milliseconds until each session was cut; until the server was quiet; gone; until the reply."""
+    """Milliseconds until each session was cut, the server was quiet, was rid of all, replied."""
     server = Server(postgres, account)
     server.start()
     answer = []
@@ -157,7 +157,7 @@ def measure(postgres, target, account, sessions):
     ordering.join()
     server.join()
     if left or server.gone is None:
-        raise servers.Failed(f"{account}: {left} sessions were not cut, or the server still has some")
+        raise servers.Failed(f"{account}: {left} sessions are not cut, or the server has some")
     begun, replied, reply = answer
     if reply.get("sessions_cut") != len(sessions):
         raise servers.Failed(f"{account}: {reply}")
@@ -165,7 +165,8 @@ def measure(postgres, target, account, sessions):
     def since(moment):
         return (moment - begun) * 1000
 
-    return [since(moment) for moment in cut], since(server.quiet), since(server.gone), since(replied)
+    cut = [since(moment) for moment in cut]
+    return cut, since(server.quiet), since(server.gone), since(replied)
 
 
 def run(options):

@@ -283,6 +283,35 @@ pub async fn read_catalogue(upstream: &Upstream) -> Result<Catalogue, ReadCatalo
     }
 }
 
+/// A question to the guarded database was not answered.
+#[derive(Debug, Error)]
+#[error("the database can't be asked")]
+pub struct AskError(#[source] KeepError);
+
+/// How long all questions of one visit may take.
+const VISIT_MAX: Duration = Duration::from_secs(60);
+
+/// Lets somebody ask the guarded database, as the gateway's own account does.
+///
+/// # Errors
+/// [`AskError`] where there is no connection, and what the visitor makes of an error.
+pub async fn ask<T>(
+    upstream: &Upstream,
+    visit: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+) -> Result<T, AskError> {
+    let visiting = async {
+        let (client, connection) = open(upstream).await?;
+        tokio::select! {
+            answer = visit(&client) => Ok(answer?),
+            ended = connection => Err(ended.err().map_or(KeepError::Closed, KeepError::Database)),
+        }
+    };
+    match timeout(VISIT_MAX, visiting).await {
+        Ok(answer) => answer.map_err(AskError),
+        Err(late) => Err(AskError(late.into())),
+    }
+}
+
 pub(crate) async fn read(client: &Client) -> Result<Catalogue, KeepError> {
     let row = client.query_one(SNAPSHOT_SQL, &[]).await?;
     Ok(Catalogue::from_json(row.try_get(0)?)?)

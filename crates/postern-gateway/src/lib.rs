@@ -35,7 +35,7 @@ mod tests;
 mod upstream;
 
 pub use self::{
-    catalogue::{ReadCatalogueError, read_catalogue},
+    catalogue::{AskError, ReadCatalogueError, ask, read_catalogue},
     listen::{BuildError, Gateway, Handle, ResumeError},
     pool::PoolInfo,
     registry::SessionInfo,

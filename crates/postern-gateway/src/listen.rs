@@ -190,8 +190,8 @@ impl Handle {
     /// Lets an actor in again. Recorded first.
     ///
     /// # Errors
-    /// [`ResumeError`]: it takes another person than who ordered the suspension, and than the actor.
-    /// Without a record the actor stays out.
+    /// [`ResumeError`]: it takes another person than who ordered the suspension and than the
+    /// actor. Without a record the actor stays out.
     pub fn resume(&self, actor: &Actor, by: &Actor, why: &str) -> Result<(), ResumeError> {
         let not_suspended = || ResumeError::NotSuspended { actor: actor.clone() };
         let order = self.shared.suspended().get(actor).cloned().ok_or_else(not_suspended)?;

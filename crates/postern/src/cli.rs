@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Reads the configuration, says what is wrong with it or what it means.
     CheckConfig(CheckConfigArgs),
+    /// Looks for ways around the gateway in the database, and says how to close each.
+    Doctor(DoctorArgs),
     /// Plays the theft that Postern is built for, on a throw-away PostgreSQL.
     Demo(DemoArgs),
     /// Says who may log in.
@@ -68,6 +70,17 @@ pub(crate) struct CheckConfigArgs {
     /// Looks at the database too: says which views are refused, and what is masked unexpectedly.
     #[arg(long)]
     pub(crate) database: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Looks with this account, which may see more than the gateway's own, as
+    /// postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE. PGPASSWORD is used as for `init`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) admin: Option<String>,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

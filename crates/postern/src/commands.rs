@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod check_config;
+mod doctor;
 mod explain_policy;
 mod gateway;
 mod ledger;
@@ -24,6 +25,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(config, &args),
+        Command::Doctor(args) => doctor::run(config, &args),
         Command::Person(command) => person::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),
         Command::Replay(args) => replay::run(config, &args),

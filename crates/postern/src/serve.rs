@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use postern_gateway::{Gateway, Handle, Parts, Settings as GatewaySettings, Suspension};
+use postern_gateway::{Gateway, Handle, Parts, Settings as GatewaySettings, Suspension, Upstream};
 use postern_ledger::{Body, Entry, Ledger, Note, Reader};
 use postern_model::{Actor, Clock as _, Finding, Timestamp};
 use postern_people::{People, States};
@@ -106,10 +106,7 @@ impl Running {
             .spawn(move || watching.run(&told, &counting))?;
         let witnessed = witnessed::Progress::default();
         let asking = witnessed::Asking::start(folder, &settings.witness, witnessed.clone())?;
-        let version = env!("CARGO_PKG_VERSION");
-        note(&ledger, Note::Started { version: version.into() })?;
-        let hash = settings::hash(settings);
-        note(&ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
+        announce(&ledger, settings)?;
         let (key, effect_handle) = (mock_secret, handle.clone());
         let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };
         let file = (settings.data.people(), &*people);
@@ -152,6 +149,15 @@ impl Running {
         anyhow::ensure!(watched.is_ok(), "the detectors have panicked");
         Ok(())
     }
+}
+
+/// Records what starts.
+fn announce(ledger: &Ledger, settings: &Settings) -> anyhow::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    note(ledger, Note::Started { version: version.into() })?;
+    let hash = settings::hash(settings);
+    note(ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
+    Ok(())
 }
 
 /// The command: serves until SIGTERM or SIGINT.
@@ -213,6 +219,11 @@ pub(crate) struct Basis {
     pub(crate) people: People,
     pub(crate) policy: Policy,
     pub(crate) gateway: GatewaySettings,
+}
+
+/// The guarded server, as a gateway that starts uses it.
+pub(crate) fn upstream(settings: &Settings) -> anyhow::Result<Upstream> {
+    Ok(settings::gateway(settings)?.upstream)
 }
 
 pub(crate) fn basis(settings: &Settings) -> anyhow::Result<Basis> {

@@ -12,6 +12,7 @@ mod check_database;
 mod cli;
 mod crash;
 mod demo;
+mod doctor;
 mod explain_policy;
 mod full;
 mod init;
