@@ -231,6 +231,17 @@ class Body:
             "now": self.text(),
         }
 
+    def approval(self):
+        return {
+            "actor": self.account(),
+            "by": self.name(),
+            "act": self.name(),
+            "number": self.cursor.varint(),
+            "subject": self.dictionary.text(SUBJECT, self.cursor.varint()),
+            "until": self.cursor.i64(),
+            "why": self.text(),
+        }
+
     def opened(self):
         return {
             "actor": self.account(),
@@ -259,6 +270,7 @@ KINDS = {
     14: ("asked", Body.asked),
     15: ("erased", Body.erased),
     16: ("person", Body.person),
+    17: ("approval", Body.approval),
 }
 
 

@@ -10,6 +10,7 @@
 //! that the catalogue is still the one by which it was judged ([`freshness`]). Start with
 //! [`Gateway::build`].
 
+mod approvals;
 mod breaker;
 mod catalogue;
 mod connection;
@@ -35,6 +36,7 @@ mod tests;
 mod upstream;
 
 pub use self::{
+    approvals::{ApprovalError, approval_reasons},
     catalogue::{AskError, ReadCatalogueError, ask, read_catalogue},
     listen::{BuildError, Gateway, Handle, ResumeError},
     pool::PoolInfo,

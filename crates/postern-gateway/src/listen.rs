@@ -71,7 +71,7 @@ pub struct Gateway {
 /// Speaks to a running gateway from any thread.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     address: SocketAddr,
     stop: Arc<watch::Sender<bool>>,
 }
@@ -260,7 +260,7 @@ impl Handle {
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    fn note(&self, note: Note) -> Result<(), RecordError> {
+    pub(crate) fn note(&self, note: Note) -> Result<(), RecordError> {
         let (sender, receiver) = sync_channel(1);
         self.shared.ledger.note(
             note,

@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     breaker: mpsc::UnboundedSender<Ended>,
     /// A mutex held for one look or one count.
     throttle: Mutex<Throttle>,
+    /// Held while a deed about access is recorded, so that each sees those before.
+    deeds: Mutex<()>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
     /// What each core's pool says of itself.
@@ -113,6 +115,7 @@ impl Shared {
             looked,
             breaker,
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
+            deeds: Mutex::default(),
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
             pools: Mutex::default(),
@@ -166,6 +169,10 @@ impl Shared {
             let _ = self.breaker.send(ended);
         }
         count
+    }
+
+    pub(crate) fn deeds(&self) -> MutexGuard<'_, ()> {
+        self.deeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {

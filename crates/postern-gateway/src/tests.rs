@@ -9,6 +9,7 @@ use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 use self::world::World;
 
 mod accounted;
+mod approved;
 mod asked;
 mod copies;
 mod definitions;

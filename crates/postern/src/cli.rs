@@ -1,11 +1,11 @@
 //! The command line, as it is typed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use postern_model::Timestamp;
 
-use crate::witnessing::WitnessAt;
+use crate::{config::duration, witnessing::WitnessAt};
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
 #[derive(Debug, Parser)]
@@ -38,6 +38,19 @@ pub(crate) enum Command {
     Suspend(SuspendArgs),
     /// Lets a suspended account in again.
     Resume(ResumeArgs),
+    /// Asks that an account be let in to a customer for a while; somebody else has to approve.
+    Ask(AccessArgs),
+    /// Approves what somebody else has asked for.
+    Approve(DecideArgs),
+    /// Lets an account in to a customer at once. It is a finding, and somebody else has to review
+    /// it.
+    BreakGlass(BreakGlassArgs),
+    /// Says that access which somebody else took at once was looked at.
+    Review(DecideArgs),
+    /// Ends access, or a request for it.
+    Revoke(DecideArgs),
+    /// Lists what was asked for, approved and taken.
+    Approvals(JsonArgs),
     /// Takes a customer's name out of the ledger; what was recorded and all proofs stay.
     Erase(EraseArgs),
     /// Says how the running gateway is doing.
@@ -169,6 +182,44 @@ pub(crate) struct SuspendArgs {
     /// Why; it is recorded.
     #[arg(long)]
     pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccessArgs {
+    /// The account that is let in.
+    pub(crate) actor: String,
+    /// The customer, by the key in the database.
+    pub(crate) subject: String,
+    /// Why; it is recorded, so it must not say more of the customer than has to be.
+    #[arg(long)]
+    pub(crate) why: String,
+    /// How long, as in `30m` or `2h`.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = lasting)]
+    pub(crate) lasts: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BreakGlassArgs {
+    /// The account that is let in.
+    pub(crate) actor: String,
+    /// The customer, by the key in the database.
+    pub(crate) subject: String,
+    /// Why; it is recorded, so it must not say more of the customer than has to be.
+    #[arg(long)]
+    pub(crate) why: String,
+}
+
+fn lasting(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "write a whole number and one of s, m, h, d".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// The number that it was given; `postern approvals` shows it.
+    pub(crate) number: u64,
+    /// Why; it is recorded.
+    #[arg(long)]
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -43,6 +43,14 @@ pub(crate) enum Request {
     Erase { subject: String, why: String },
     /// Who asks is about to change the list of people, or has just `changed` it: look at it now.
     People { changed: bool },
+    /// Let the actor in to the customer for so many seconds, once somebody else approves.
+    Ask { actor: String, subject: String, seconds: u64, why: String },
+    /// Let the actor in to the customer at once.
+    BreakGlass { actor: String, subject: String, why: String },
+    /// Approve, review or revoke what has that number.
+    Decide { act: String, number: u64, why: String },
+    /// What was asked for, approved and taken?
+    Approvals {},
     /// Put into the ledger what a person asks it.
     Record(Asked),
 }
@@ -98,6 +106,14 @@ pub(crate) enum Reply {
     Recorded {
         entry: u64,
     },
+    /// It is in the ledger; about this number, up to this moment.
+    Done {
+        number: u64,
+        until: String,
+    },
+    Approvals {
+        all: Vec<Approval>,
+    },
     /// It was understood and is not done.
     Refused {
         why: String,
@@ -127,6 +143,26 @@ pub(crate) struct Suspension {
     pub(crate) by: String,
     pub(crate) why: String,
     pub(crate) since: String,
+}
+
+/// One request, approval or access that was taken; times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Approval {
+    pub(crate) number: u64,
+    pub(crate) actor: String,
+    pub(crate) subject: String,
+    pub(crate) asked_by: String,
+    pub(crate) asked_at: String,
+    pub(crate) until: String,
+    pub(crate) why: String,
+    /// Who approved or reviewed it.
+    pub(crate) second: Option<String>,
+    /// `asked`, `approved`, `taken`, `revoked`, `over`.
+    pub(crate) state: String,
+    /// It was taken, nobody else has looked at it, and the time for that is over.
+    pub(crate) overdue: bool,
+    /// It was taken, and nobody else has looked at it.
+    pub(crate) needs_review: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

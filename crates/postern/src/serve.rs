@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use postern_gateway::{Gateway, Handle, Parts, Settings as GatewaySettings, Suspension, Upstream};
 use postern_ledger::{Body, Entry, Ledger, Note, Reader};
 use postern_model::{Actor, Clock as _, Finding, Timestamp};
-use postern_people::{People, States};
+use postern_people::{Act, Approvals, Deed, People, States};
 use postern_policy::Policy;
 use postern_watch::Watch;
 
@@ -28,6 +28,7 @@ use crate::{
     ui::{self, Outcome},
 };
 
+mod approvals;
 mod control;
 mod people;
 mod settings;
@@ -55,6 +56,8 @@ struct History {
     watch: Watch,
     /// What was recorded of the accounts.
     people: States,
+    /// Who was let in by others.
+    approvals: Approvals,
     /// Raised by what is in the ledger, but not in it themselves: a crash came between.
     unrecorded: Vec<Finding>,
     entries: u64,
@@ -91,7 +94,7 @@ impl Running {
             search_key: settings::secret(&settings.data.folder.join("search.key"))?,
         };
         let gateway = Gateway::build(gateway_settings, parts)?;
-        let handle = gateway.handle();
+        let handle = approving(gateway.handle(), settings, history.approvals);
         let watching = watching::Watching {
             watch: history.watch,
             ledger: ledger.clone(),
@@ -149,6 +152,14 @@ impl Running {
         anyhow::ensure!(watched.is_ok(), "the detectors have panicked");
         Ok(())
     }
+}
+
+/// Lets people let others in, if the configuration says so.
+fn approving(handle: Handle, settings: &Settings, approvals: Approvals) -> Handle {
+    if let Some(rules) = settings.approvals {
+        handle.let_approve(rules, approvals);
+    }
+    handle
 }
 
 /// Records what starts.
@@ -256,6 +267,7 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
         .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
     let mut watch = watching::watch(settings, now);
     let (mut suspended, mut people) = (BTreeMap::new(), States::new());
+    let mut approvals = Approvals::default();
     let mut unrecorded: Vec<Finding> = Vec::new();
     let mut count = 0;
     for entry in reader {
@@ -276,6 +288,9 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
                     people.insert(actor.clone(), now.clone());
                 }
             }
+            Body::Noted(note @ Note::Approval { .. }) => {
+                deed(note).iter().for_each(|deed| approvals.apply(deed, entry.time));
+            }
             // What an earlier start left unrecorded was its own to record; since then the
             // configuration may have changed, so only the newest run is made up for.
             Body::Noted(Note::Started { .. }) => unrecorded.clear(),
@@ -287,7 +302,21 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             unrecorded.extend(watch.observe(event.seen(), &event));
         }
     }
-    Ok(History { suspended, people, watch, unrecorded, entries: count })
+    Ok(History { suspended, people, approvals, watch, unrecorded, entries: count })
+}
+
+/// What an entry says that somebody did; nothing if a later version has another word for it.
+fn deed(note: &Note) -> Option<Deed> {
+    let Note::Approval { actor, by, act, number, subject, until, why } = note else { return None };
+    Some(Deed {
+        act: Act::parse(act)?,
+        number: *number,
+        actor: actor.clone(),
+        subject: subject.clone(),
+        by: by.clone(),
+        until: *until,
+        why: why.clone(),
+    })
 }
 
 /// Records something and says as which entry, once it is durable.

@@ -73,6 +73,15 @@ fn every_note_is_read_back() {
             was: String::new().into(),
             now: "role agent".into(),
         },
+        Note::Approval {
+            actor: actor.clone(),
+            by: by.clone(),
+            act: "approved".into(),
+            number: 300,
+            subject: Subject::new("17"),
+            until: Timestamp(-7),
+            why: "a call".into(),
+        },
         Note::Erased { by: by.clone(), subject: Subject::new("17"), why: "by letter".into() },
         Note::Opened {
             actor: actor.clone(),

@@ -146,16 +146,22 @@ fn asked() -> Vec<Vec<Work>> {
     vec![notes.into_iter().map(Work::Note).collect()]
 }
 
-/// One kind more, which came later still.
+/// Kinds that came later still.
 fn people() -> Vec<Vec<Work>> {
     let (ana, eve) = (Actor::new("ana"), Actor::new("eve"));
     let person = |was: &str, now: &str| {
         let (was, now) = (was.into(), now.into());
         Work::Note(Note::Person { actor: ana.clone(), by: eve.clone(), was, now })
     };
+    let approval = |act: &str, by: &Actor, why: &str| {
+        let (number, until) = (u64::MAX, Timestamp(i64::MAX));
+        let (act, why, subject) = (act.into(), why.into(), Subject::new("17"));
+        let (actor, by) = (ana.clone(), by.clone());
+        Work::Note(Note::Approval { actor, by, act, number, subject, until, why })
+    };
     vec![
         vec![person("", "role agent"), person("role agent", "role lead")],
-        vec![person("role", "")],
+        vec![person("role", ""), approval("asked", &ana, "a call"), approval("approved", &eve, "")],
     ]
 }
 

@@ -43,23 +43,16 @@ pub(crate) fn status(config: &Path, args: &JsonArgs) -> anyhow::Result<Outcome> 
     Ok(Outcome::Yes)
 }
 
-fn ask(config: &Path, request: &Request) -> anyhow::Result<Reply> {
+pub(super) fn ask(config: &Path, request: &Request) -> anyhow::Result<Reply> {
     let settings = config::load(config)?.settings;
     Ok(Client::connect(&settings.data.control_socket())?.ask(request)?)
 }
 
-fn no(reply: Reply) -> anyhow::Result<Outcome> {
-    match reply {
-        Reply::Refused { why } => {
-            ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
-            Ok(Outcome::No)
-        }
-        Reply::Suspended { .. }
-        | Reply::Resumed {}
-        | Reply::Read {}
-        | Reply::Status(_)
-        | Reply::Recorded { .. } => {
-            anyhow::bail!("the gateway answered something else than was asked")
-        }
+/// What is made of an answer that is not the one that was hoped for.
+pub(super) fn no(reply: Reply) -> anyhow::Result<Outcome> {
+    if let Reply::Refused { why } = reply {
+        ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
+        return Ok(Outcome::No);
     }
+    anyhow::bail!("the gateway answered something else than was asked")
 }

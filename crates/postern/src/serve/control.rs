@@ -18,7 +18,7 @@ use postern_gateway::Handle;
 use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::{people, watching::Counts, witnessed};
+use super::{approvals, people, watching::Counts, witnessed};
 use crate::{
     clock::SystemClock,
     control::{
@@ -76,6 +76,16 @@ impl Answering {
                 Ok(()) => Reply::Read {},
                 Err(why) => Reply::Refused { why },
             },
+            Request::Ask { actor, subject, seconds, why } => {
+                approvals::ask(&self.handle, (actor, subject), (by, &why), seconds)
+            }
+            Request::BreakGlass { actor, subject, why } => {
+                approvals::break_glass(&self.handle, (actor, subject), (by, &why))
+            }
+            Request::Decide { act, number, why } => {
+                approvals::decide(&self.handle, &act, number, (by, &why))
+            }
+            Request::Approvals {} => approvals::all(&self.handle),
             Request::Erase { subject, why } => {
                 match crate::commands::erase(&self.ledger, &subject, by, &why) {
                     Ok(entry) => Reply::Recorded { entry },
@@ -134,7 +144,7 @@ impl Answering {
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod approvals;
 mod bench;
 mod check_database;
 mod cli;

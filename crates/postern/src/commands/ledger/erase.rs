@@ -44,13 +44,13 @@ pub(in crate::commands) fn erase(config: &Path, args: EraseArgs) -> anyhow::Resu
 }
 
 fn told(reply: Reply) -> anyhow::Result<u64> {
-    match reply {
-        Reply::Recorded { entry } => Ok(entry),
-        Reply::Refused { why } => bail!("{why}"),
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Read {} | Reply::Status(_) => {
-            bail!("the gateway answered something else than was asked")
-        }
+    if let Reply::Recorded { entry } = reply {
+        return Ok(entry);
     }
+    if let Reply::Refused { why } = reply {
+        bail!("{why}");
+    }
+    bail!("the gateway answered something else than was asked")
 }
 
 fn alone(folder: &Path, subject: &str, why: &str) -> anyhow::Result<u64> {

@@ -166,6 +166,10 @@ fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
             };
             ("person", by(actor), what)
         }
+        Note::Approval { actor, by: who, act, number, subject, until, why } => {
+            let what = format!("{act} by {who}: customer {subject} until {until}, {why}");
+            ("approval", by(actor), format!("number {number}, {what}"))
+        }
         Note::Erased { by: who, subject, why } => {
             ("erased", by(who), format!("erased customer {subject}: {why}"))
         }
