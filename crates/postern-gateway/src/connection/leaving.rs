@@ -44,7 +44,10 @@ impl Connection<'_> {
     async fn end(mut self: Box<Self>, well: bool) -> Option<Connected> {
         let reusable = well && self.leaves_nothing();
         let over = self.session.is_over();
-        if !over && !self.cut && !self.session.is_idle() {
+        // What it had when its actor was put out is ended by whoever did that.
+        let is_told = |server: &super::ServerSide| server.cancel.told.load(Ordering::Relaxed);
+        let is_ended = self.cut && self.server.as_ref().is_some_and(is_told);
+        if !over && !is_ended && !self.session.is_idle() {
             self.cancel_upstream();
         }
         let mut last = Vec::new();

@@ -73,6 +73,8 @@ pub(super) struct Effect {
 pub(super) struct Following {
     path: PathBuf,
     seen: Option<Seen>,
+    /// What it was at the last look, if that was another than before.
+    changing: Option<Seen>,
     states: States,
     claim: Option<(String, Timestamp)>,
 }
@@ -88,7 +90,7 @@ impl Following {
         effect: Effect,
     ) -> io::Result<Looks> {
         let (sender, looks) = mpsc::channel::<Look>();
-        let mut following = Self { path, seen: None, states, claim: None };
+        let mut following = Self { path, seen: None, changing: None, states, claim: None };
         following.record(people, &effect);
         let follow = move || {
             loop {
@@ -100,7 +102,7 @@ impl Following {
                 if let Some(look) = &asked {
                     following.claim = Some((look.by.clone(), SystemClock.now()));
                 }
-                let done = following.look(&effect);
+                let done = following.look(asked.is_some(), &effect);
                 if let Err(error) = &done {
                     tracing::error!(error, "the list of people stays as it was");
                 }
@@ -117,11 +119,18 @@ impl Following {
         Ok(Looks(sender))
     }
 
-    /// Puts the file's content in force if it is another.
-    fn look(&mut self, effect: &Effect) -> Result<(), String> {
+    /// Puts the file's content in force if it is another. Unless somebody has `told` of it, it must
+    /// have been so at the look before: who writes a file in its place empties it first, and that
+    /// would put everybody out.
+    fn look(&mut self, told: bool, effect: &Effect) -> Result<(), String> {
         effect.handle.enforce_people();
         let now = seen(&self.path);
         if now == self.seen {
+            return Ok(());
+        }
+        let stands = now == self.changing;
+        self.changing = now;
+        if !told && !stands {
             return Ok(());
         }
         self.seen = now;
