@@ -168,13 +168,9 @@ pub(crate) async fn serve(
     let LoggedIn { actor, role_name, role, behind, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
-    let info = SessionInfo {
-        connection: number,
-        actor: actor.clone(),
-        role: role_name.clone(),
-        client,
-        since: shared.clock.now(),
-    };
+    let (since, role_now) = (shared.clock.now(), role_name.clone());
+    let info =
+        SessionInfo { connection: number, actor: actor.clone(), role: role_now, client, since };
     let reach = Reach::default();
     let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
     let key = (turns::process_id(server.as_deref(), number), secret);

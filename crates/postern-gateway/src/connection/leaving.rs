@@ -45,8 +45,9 @@ impl Connection<'_> {
         let reusable = well && self.leaves_nothing();
         let over = self.session.is_over();
         // What it had when its actor was put out is ended by whoever did that.
-        let is_told = |server: &super::ServerSide| server.cancel.told.load(Ordering::Relaxed);
-        let is_ended = self.cut && self.server.as_ref().is_some_and(is_told);
+        let server = self.server.as_ref();
+        let is_told = server.is_some_and(|server| server.cancel.told.load(Ordering::Relaxed));
+        let is_ended = self.cut && is_told;
         if !over && !is_ended && !self.session.is_idle() {
             self.cancel_upstream();
         }

@@ -65,14 +65,12 @@ async fn what_is_approved_is_clear_until_it_is_revoked() {
     assert_eq!(ana.query(NAME).await.rows, [["***"]], "it is for nobody else");
     handle.decide_access(Act::Revoked, asked.number, by("kim")).unwrap();
     ben_sees(&world, "***").await;
-    let acts: Vec<String> = world
-        .notes()
-        .into_iter()
-        .filter_map(|note| match note {
-            Note::Approval { act, by, .. } => Some(format!("{act} by {by}")),
-            _ => None,
-        })
-        .collect();
+    let mut acts = Vec::new();
+    for note in world.notes() {
+        if let Note::Approval { act, by, .. } = note {
+            acts.push(format!("{act} by {by}"));
+        }
+    }
     assert_eq!(acts, ["asked by lea", "approved by max", "revoked by kim"]);
 }
 
