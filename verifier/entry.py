@@ -223,6 +223,25 @@ class Body:
             "why": self.text(),
         }
 
+    def person(self):
+        return {
+            "actor": self.account(),
+            "by": self.name(),
+            "was": self.text(),
+            "now": self.text(),
+        }
+
+    def approval(self):
+        return {
+            "actor": self.account(),
+            "by": self.name(),
+            "act": self.name(),
+            "number": self.cursor.varint(),
+            "subject": self.dictionary.text(SUBJECT, self.cursor.varint()),
+            "until": self.cursor.i64(),
+            "why": self.text(),
+        }
+
     def opened(self):
         return {
             "actor": self.account(),
@@ -250,6 +269,8 @@ KINDS = {
     13: ("opened", Body.opened),
     14: ("asked", Body.asked),
     15: ("erased", Body.erased),
+    16: ("person", Body.person),
+    17: ("approval", Body.approval),
 }
 
 

@@ -227,9 +227,17 @@ async fn read_reasons(
 
 /// A client whose connection goes with it, also where the server still owes an answer: of a server
 /// that hangs each new try would leave one behind.
-struct Kept {
+pub(crate) struct Kept {
     client: Client,
     connection: tokio::task::JoinHandle<()>,
+}
+
+impl Kept {
+    /// Waits until there is no connection any more.
+    pub(crate) async fn ended(&mut self) {
+        // How it ended makes no difference.
+        let _ = (&mut self.connection).await;
+    }
 }
 
 impl Deref for Kept {
@@ -246,7 +254,7 @@ impl Drop for Kept {
     }
 }
 
-async fn connect(upstream: &Upstream) -> Result<Kept, KeepError> {
+pub(crate) async fn connect(upstream: &Upstream) -> Result<Kept, KeepError> {
     let (client, connection) = open(upstream).await?;
     let connection = tokio::task::spawn_local(async move {
         // Its end shows in the client's next query.
@@ -272,6 +280,35 @@ pub async fn read_catalogue(upstream: &Upstream) -> Result<Catalogue, ReadCatalo
     match timeout(QUERY_MAX, reading).await {
         Ok(read) => read.map_err(ReadCatalogueError),
         Err(late) => Err(ReadCatalogueError(late.into())),
+    }
+}
+
+/// A question to the guarded database was not answered.
+#[derive(Debug, Error)]
+#[error("the database can't be asked")]
+pub struct AskError(#[source] KeepError);
+
+/// How long all questions of one visit may take.
+const VISIT_MAX: Duration = Duration::from_secs(60);
+
+/// Lets somebody ask the guarded database, as the gateway's own account does.
+///
+/// # Errors
+/// [`AskError`] where there is no connection, and what the visitor makes of an error.
+pub async fn ask<T>(
+    upstream: &Upstream,
+    visit: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+) -> Result<T, AskError> {
+    let visiting = async {
+        let (client, connection) = open(upstream).await?;
+        tokio::select! {
+            answer = visit(&client) => Ok(answer?),
+            ended = connection => Err(ended.err().map_or(KeepError::Closed, KeepError::Database)),
+        }
+    };
+    match timeout(VISIT_MAX, visiting).await {
+        Ok(answer) => answer.map_err(AskError),
+        Err(late) => Err(AskError(late.into())),
     }
 }
 

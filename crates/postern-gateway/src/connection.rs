@@ -119,6 +119,8 @@ struct Connection<'a> {
     is_half: bool,
     /// Nothing more is handled.
     ending: bool,
+    /// The actor is out: who says so has what runs at the server ended.
+    cut: bool,
 }
 
 /// Judges this connection's statements; renewed when the catalogue changes.
@@ -166,13 +168,9 @@ pub(crate) async fn serve(
     let LoggedIn { actor, role_name, role, behind, mut greeting, .. } = logged_in;
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
-    let info = SessionInfo {
-        connection: number,
-        actor: actor.clone(),
-        role: role_name.clone(),
-        client,
-        since: shared.clock.now(),
-    };
+    let (since, role_now) = (shared.clock.now(), role_name.clone());
+    let info =
+        SessionInfo { connection: number, actor: actor.clone(), role: role_now, client, since };
     let reach = Reach::default();
     let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
     let key = (turns::process_id(server.as_deref(), number), secret);
@@ -220,6 +218,7 @@ pub(crate) async fn serve(
         draining: false,
         is_half: false,
         ending: false,
+        cut: false,
     });
     connection.client.output = greeting;
     let result = connection.run().await;
@@ -470,9 +469,7 @@ impl Connection<'_> {
         self.held = None;
         self.receipt = None;
         self.effects.clear();
-        if !self.session.is_idle() {
-            self.cancel_upstream();
-        }
+        self.cut = true;
         if self.client.output.is_empty() || self.holds_back() {
             self.last_word(&Failure::Suspended).await;
         }

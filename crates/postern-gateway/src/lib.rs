@@ -10,6 +10,8 @@
 //! that the catalogue is still the one by which it was judged ([`freshness`]). Start with
 //! [`Gateway::build`].
 
+mod approvals;
+mod breaker;
 mod catalogue;
 mod connection;
 mod draft;
@@ -34,8 +36,9 @@ mod tests;
 mod upstream;
 
 pub use self::{
-    catalogue::{ReadCatalogueError, read_catalogue},
-    listen::{BuildError, Gateway, Handle},
+    approvals::{ApprovalError, approval_reasons},
+    catalogue::{AskError, ReadCatalogueError, ask, read_catalogue},
+    listen::{BuildError, Gateway, Handle, ResumeError},
     pool::PoolInfo,
     registry::SessionInfo,
     settings::{Limits, Pooling, Role, Settings, Upstream, UpstreamHost},

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use crate::{
-    Parts, PoolInfo, SessionInfo, Settings, Suspension, catalogue::Keeper, connection,
+    Parts, PoolInfo, SessionInfo, Settings, Suspension, breaker, catalogue::Keeper, connection,
     freshness::Looked, judges::Judges, login, mail::Mail, pool::Pool, reasons::Reasons,
     shared::Shared, spare::Spares,
 };
@@ -48,6 +48,19 @@ pub enum BuildError {
     Thread(#[source] io::Error),
 }
 
+/// Why somebody stays suspended.
+#[derive(Debug, Error)]
+pub enum ResumeError {
+    #[error("`{actor}` is not suspended")]
+    NotSuspended { actor: Actor },
+    #[error("`{by}` has suspended `{actor}`; another person has to let them in again")]
+    SamePerson { actor: Actor, by: Actor },
+    #[error("nobody lets themselves in again")]
+    Themselves,
+    #[error("it could not be recorded")]
+    Unrecorded(#[source] RecordError),
+}
+
 /// A gateway that listens. It serves until its [`Handle`] is told to stop.
 #[derive(Debug)]
 pub struct Gateway {
@@ -58,7 +71,7 @@ pub struct Gateway {
 /// Speaks to a running gateway from any thread.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     address: SocketAddr,
     stop: Arc<watch::Sender<bool>>,
 }
@@ -98,16 +111,22 @@ impl Gateway {
             identities: Identities::default(),
             generation: 0,
         };
-        let shared = Arc::new(Shared::new(settings, parts, reasons, (present, prove, looked)));
+        let (breaker, ended) = mpsc::unbounded_channel();
+        let upstream = settings.upstream.clone();
+        let known = (present, prove, looked);
+        let shared = Arc::new(Shared::new(settings, parts, reasons, breaker, known));
         let stop = Arc::new(watch::Sender::new(false));
         let mut threads = Vec::new();
         // Statements that end while the gateway drains need their proofs: the keeper goes last.
         let (working, mut all_gone) = mpsc::channel::<()>(1);
+        let (end, ends) = tokio::sync::oneshot::channel();
+        threads.push(spawn("breaker", move || breaker::run(upstream, ended, ends))?);
         threads.push(spawn("keeper", move || async move {
             tokio::select! {
                 () = keeper.run() => {}
                 _ = all_gone.recv() => {}
             }
+            drop::<tokio::sync::oneshot::Sender<()>>(end);
         })?);
         for (index, listener) in listeners.into_iter().enumerate() {
             let (shared, stopping, working) = (shared.clone(), stop.subscribe(), working.clone());
@@ -162,22 +181,34 @@ impl Handle {
         let since = self.shared.clock.now();
         let suspension = Suspension { by: by.clone(), why: why.clone(), since };
         self.shared.suspended().insert(actor.clone(), suspension);
-        let cut = self.shared.registry.suspend(actor);
+        let cut = self.shared.cut(actor);
         let (actor, by) = (actor.clone(), by.clone());
         self.note(Note::Suspended { actor, by, why })?;
         Ok(cut)
     }
 
-    /// Lets an actor in again; whether it was suspended. Recorded first.
+    /// Lets an actor in again. Recorded first.
     ///
     /// # Errors
-    /// The ledger's, when it can't be recorded; the actor then stays out.
-    pub fn resume(&self, actor: &Actor, by: &Actor, why: &str) -> Result<bool, RecordError> {
-        if !self.shared.suspended().contains_key(actor) {
-            return Ok(false);
+    /// [`ResumeError`]: it takes another person than who ordered the suspension and than the
+    /// actor. Without a record the actor stays out.
+    pub fn resume(&self, actor: &Actor, by: &Actor, why: &str) -> Result<(), ResumeError> {
+        let not_suspended = || ResumeError::NotSuspended { actor: actor.clone() };
+        let order = self.shared.suspended().get(actor).cloned().ok_or_else(not_suspended)?;
+        if actor == by {
+            return Err(ResumeError::Themselves);
         }
-        self.note(Note::Resumed { actor: actor.clone(), by: by.clone(), why: why.into() })?;
-        Ok(self.shared.suspended().remove(actor).is_some())
+        if order.by == *by {
+            return Err(ResumeError::SamePerson { actor: actor.clone(), by: by.clone() });
+        }
+        let note = Note::Resumed { actor: actor.clone(), by: by.clone(), why: why.into() };
+        self.note(note).map_err(ResumeError::Unrecorded)?;
+        let mut suspended = self.shared.suspended();
+        // An order that came meanwhile stands: the ledger has it behind this.
+        if suspended.get(actor) == Some(&order) {
+            suspended.remove(actor);
+        }
+        Ok(())
     }
 
     /// The accounts whose log-ins are refused.
@@ -218,7 +249,7 @@ impl Handle {
     pub fn enforce_people(&self) {
         for session in self.sessions() {
             if !self.shared.may_work(&session.actor, &session.role) {
-                self.shared.registry.suspend(&session.actor);
+                self.shared.cut(&session.actor);
             }
         }
     }
@@ -235,7 +266,7 @@ impl Handle {
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    fn note(&self, note: Note) -> Result<(), RecordError> {
+    pub(crate) fn note(&self, note: Note) -> Result<(), RecordError> {
         let (sender, receiver) = sync_channel(1);
         self.shared.ledger.note(
             note,

@@ -1,11 +1,17 @@
 //! From the first byte of a connection to a session: one straight function.
 
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use postern_ledger::Note;
 use postern_model::Actor;
-use postern_people::{ScramServer, Verifier};
+use postern_people::{Account, Attempt, ScramServer, Standing, Verifier};
 use postern_policy::{Action, Request};
 use postern_session::Kind;
 use postern_sql::quote::identifier;
@@ -209,21 +215,48 @@ impl<'a> Door<'a> {
         let actor = Actor::new(name);
         let people = shared.people();
         let account = people.account(name);
-        // Whether there is such an account shows neither in what is sent nor in the time.
+        // Whether there is such an account shows neither in what is sent nor in the time. Nor does
+        // anything tell, before all is known, that the password is right.
         let verifier = people.verifier_or_mock(name, &shared.mock_secret);
-        let proved = self.scram(verifier).await?;
-        let account = account.filter(|account| account.verifier.is_some());
-        let (Some(account), true) = (account, proved) else {
-            return Err(self.no_entry(&actor, "wrong password or unknown name"));
+        let last = self.scram(verifier).await?;
+        let place = place(self.address.ip());
+        let attempt = shared.throttle().attempt(name, &place);
+        if shared.throttle().standing(attempt, shared.clock.now()) == Standing::Throttled {
+            return Err(wrong_password(&actor));
+        }
+        let (last, role_name, role) = match self.admitted(&actor, account, last) {
+            Ok(admitted) => admitted,
+            Err(why) => return Err(self.no_entry(&actor, attempt, why)),
         };
-        if shared.suspended().contains_key(&actor) {
-            return Err(self.no_entry(&actor, "suspended"));
+        shared.throttle().succeeded(attempt);
+        let mut out = BytesMut::new();
+        let message = postern_wire::Authentication::SaslFinal(last.as_bytes());
+        encode::authentication(&mut out, &message)?;
+        self.stream.write_all(&out).await?;
+        let settings = self.settings(&actor, role.kind, parameters)?;
+        Ok(((actor, role_name, role), settings))
+    }
+
+    /// The proof that the server knows the password too, for whoever may come in; else why not.
+    fn admitted(
+        &self,
+        actor: &Actor,
+        account: Option<&Account>,
+        last: Option<String>,
+    ) -> Result<(String, Arc<str>, Role), &'static str> {
+        let shared = self.shared;
+        let account = account.filter(|account| account.verifier.is_some());
+        let (Some(account), Some(last)) = (account, last) else {
+            return Err("wrong password or unknown name");
+        };
+        if shared.suspended().contains_key(actor) {
+            return Err("suspended");
         }
         if !account.works_at(shared.clock.now()) {
-            return Err(self.no_entry(&actor, "the account has ended"));
+            return Err("the account has ended");
         }
         let request = Request {
-            actor: &actor,
+            actor,
             role: &account.role,
             action: Action::Connect,
             table: "",
@@ -233,10 +266,9 @@ impl<'a> Door<'a> {
         };
         let role = shared.settings.roles.get(&account.role).cloned();
         let (Some(role), true) = (role, shared.policy.decide(&request).permitted) else {
-            return Err(self.no_entry(&actor, "the role may not connect"));
+            return Err("the role may not connect");
         };
-        let settings = self.settings(&actor, role.kind, parameters)?;
-        Ok(((actor, account.role.clone(), role), settings))
+        Ok((last, account.role.clone(), role))
     }
 
     /// What the server is to be told of the start-up parameters.
@@ -260,9 +292,9 @@ impl<'a> Door<'a> {
         })
     }
 
-    /// The SCRAM-SHA-256 exchange (RFC 7677). Says whether the client knows the password; fails
-    /// where it does not speak the protocol.
-    async fn scram(&mut self, verifier: Verifier) -> Result<bool, LoginError> {
+    /// The SCRAM-SHA-256 exchange (RFC 7677) up to its last message, which is there if the client
+    /// knows the password and is not sent yet. Fails where the client does not speak the protocol.
+    async fn scram(&mut self, verifier: Verifier) -> Result<Option<String>, LoginError> {
         let mut out = BytesMut::new();
         let mechanisms = vec!["SCRAM-SHA-256"];
         encode::authentication(&mut out, &postern_wire::Authentication::Sasl { mechanisms })?;
@@ -287,23 +319,22 @@ impl<'a> Door<'a> {
         let Frontend::Password(response) = Frontend::parse(&frame)? else {
             return Err(refused(SqlState::PROTOCOL_VIOLATION, "expected a SASL response"));
         };
-        let Ok(last) = scram.finish(response) else { return Ok(false) };
-        out.clear();
-        let message = postern_wire::Authentication::SaslFinal(last.as_bytes());
-        encode::authentication(&mut out, &message)?;
-        self.stream.write_all(&out).await?;
-        Ok(true)
+        Ok(scram.finish(response).ok())
     }
 
     async fn frame(&mut self) -> Result<Frame, LoginError> {
         upstream::frame(&mut self.stream, &mut self.buffer, &self.reader).await
     }
 
-    /// Every failed log-in says the same, whatever failed.
-    fn no_entry(&self, actor: &Actor, why: &str) -> LoginError {
+    /// Counts and records a failed log-in. Once there are too many, the further ones are neither,
+    /// so that they can't fill the ledger.
+    fn no_entry(&self, actor: &Actor, attempt: Attempt, why: &str) -> LoginError {
         self.note_refused(actor, why);
-        let message = format!("password authentication failed for user \"{actor}\"");
-        refused(SqlState::INVALID_PASSWORD, &message)
+        let now = self.shared.clock.now();
+        if self.shared.throttle().failed(attempt, now) == Standing::Throttled {
+            self.note_refused(actor, "too many failed: the next ones are refused unrecorded");
+        }
+        wrong_password(actor)
     }
 
     fn note_refused(&self, actor: &Actor, why: &str) {
@@ -480,6 +511,20 @@ pub(crate) fn pinned(shared: &Shared, kind: Kind) -> Vec<(String, String)> {
         ),
     ];
     pinned.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Every failed log-in says the same, whatever failed.
+fn wrong_password(actor: &Actor) -> LoginError {
+    let message = format!("password authentication failed for user \"{actor}\"");
+    refused(SqlState::INVALID_PASSWORD, &message)
+}
+
+/// What of an address is one place: whoever has an IPv6 address has a whole network of them.
+fn place(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
+    }
 }
 
 fn refused(sqlstate: SqlState, message: &str) -> LoginError {

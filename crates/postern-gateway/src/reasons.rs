@@ -15,7 +15,7 @@ use postern_session::{Entitled, ReasonGrade, ReasonSettings};
 use postern_sql::quote::identifier;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::catalogue::KeepError;
+use crate::{approvals::Approving, catalogue::KeepError};
 
 /// How old a reading may be when something is decided by it.
 const READING_LASTS: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Reasons {
     slots: Arc<Mutex<HashMap<Actor, Slot>>>,
+    /// What people have approved; held for one look or one change.
+    approving: Arc<Mutex<Option<Approving>>>,
     requests: mpsc::UnboundedSender<Request>,
 }
 
@@ -87,7 +89,7 @@ impl Drop for Active {
 impl Reasons {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Request>) {
         let (requests, receiver) = mpsc::unbounded_channel();
-        (Self { slots: Arc::default(), requests }, receiver)
+        (Self { slots: Arc::default(), approving: Arc::default(), requests }, receiver)
     }
 
     /// Begins to keep an actor's reading; it is there when this returns, or nobody is entitled yet.
@@ -109,6 +111,11 @@ impl Reasons {
             slot.entitled.subscribe()
         };
         Active { reasons: self.clone(), actor: actor.clone(), entitled }
+    }
+
+    pub(crate) fn approving(&self) -> MutexGuard<'_, Option<Approving>> {
+        // Each change is whole.
+        self.approving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn actors(&self) -> Vec<Actor> {
@@ -145,7 +152,8 @@ impl<'a> Reader<'a> {
         clock: &'a dyn Clock,
     ) -> Result<Self, KeepError> {
         let mut queries = Vec::new();
-        for settings in settings {
+        // A reason of no table is an approval's.
+        for settings in settings.iter().filter(|settings| !settings.table.is_empty()) {
             let reason = settings.name.clone();
             let statement = client.prepare(&query(settings)).await;
             let statement =
@@ -197,7 +205,10 @@ impl<'a> Reader<'a> {
             }
         }
         for actor in actors {
-            let theirs = read.remove(actor.as_str()).unwrap_or_default();
+            let mut theirs = read.remove(actor.as_str()).unwrap_or_default();
+            if let Some(approving) = &*reasons.approving() {
+                theirs.extend(approving.approvals.held(actor, self.clock.now()));
+            }
             reasons.store(actor, Entitled::new(theirs, until));
         }
         Ok(())

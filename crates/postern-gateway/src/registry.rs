@@ -93,6 +93,8 @@ struct Session {
     info: SessionInfo,
     key: ClientKey,
     reach: Reach,
+    /// It was told to end: once, since the server's numbers come again.
+    cut: bool,
     commands: UnboundedSender<Command>,
 }
 
@@ -153,7 +155,7 @@ impl Registry {
             // A log-in that was under way when the others were told. Its receiver is the caller's.
             let _ = commands.send(Command::Drain);
         }
-        let session = Session { info, key, reach, commands };
+        let session = Session { info, key, reach, cut: false, commands };
         sessions.by_key.insert(key, connection);
         sessions.by_number.insert(connection, session);
         Registered { registry: self, connection }
@@ -186,11 +188,21 @@ impl Registry {
         session.reach.cancel()
     }
 
-    /// Tells all sessions of an actor; how many there were.
-    pub(crate) fn suspend(&self, actor: &Actor) -> usize {
-        let sessions = self.lock();
-        let theirs = sessions.by_number.values().filter(|session| session.info.actor == *actor);
-        theirs.filter(|session| session.commands.send(Command::Suspend).is_ok()).count()
+    /// Tells all sessions of an actor that have not been told; how many they were, and the
+    /// connections to the server that they have at the moment, which are used no more.
+    pub(crate) fn suspend(&self, actor: &Actor) -> (usize, Vec<CancelKey>) {
+        let mut sessions = self.lock();
+        let all = sessions.by_number.values_mut();
+        let theirs = all.filter(|session| session.info.actor == *actor && !session.cut);
+        let told = theirs.filter(|session| session.commands.send(Command::Suspend).is_ok());
+        let reached: Vec<Option<Arc<Cancel>>> = told
+            .map(|session| {
+                session.cut = true;
+                session.reach.cancel()
+            })
+            .collect();
+        let keys = reached.iter().flatten().map(|cancel| cancel.key.clone());
+        (reached.len(), keys.collect())
     }
 
     /// Whether the gateway stops.

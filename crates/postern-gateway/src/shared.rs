@@ -8,12 +8,13 @@ use std::{
 
 use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
-use postern_people::People;
+use postern_people::{People, Throttle};
 use postern_policy::Policy;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     Settings,
+    breaker::Ended,
     freshness::{Looked, Present, ProofRequest},
     pool::PoolInfo,
     reasons::Reasons,
@@ -73,6 +74,11 @@ pub(crate) struct Shared {
     pub(crate) catalogue: watch::Receiver<Option<Present>>,
     proofs: mpsc::UnboundedSender<ProofRequest>,
     pub(crate) looked: Arc<Looked>,
+    breaker: mpsc::UnboundedSender<Ended>,
+    /// A mutex held for one look or one count.
+    throttle: Mutex<Throttle>,
+    /// Held while a deed about access is recorded, so that each sees those before.
+    deeds: Mutex<()>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
     /// What each core's pool says of itself.
@@ -84,6 +90,7 @@ impl Shared {
         settings: Settings,
         parts: Parts,
         reasons: Reasons,
+        breaker: mpsc::UnboundedSender<Ended>,
         (catalogue, proofs, looked): (
             watch::Receiver<Option<Present>>,
             mpsc::UnboundedSender<ProofRequest>,
@@ -106,6 +113,9 @@ impl Shared {
             catalogue,
             proofs,
             looked,
+            breaker,
+            throttle: Mutex::new(Throttle::new(parts.mock_secret)),
+            deeds: Mutex::default(),
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
             pools: Mutex::default(),
@@ -149,6 +159,25 @@ impl Shared {
 
     pub(crate) fn replace_people(&self, people: Arc<People>) {
         *self.people.write().unwrap_or_else(PoisonError::into_inner) = people;
+    }
+
+    /// Cuts an actor's sessions and ends what they have at the server; how many there were.
+    pub(crate) fn cut(&self, actor: &Actor) -> usize {
+        let (count, ended) = self.registry.suspend(actor);
+        if !ended.is_empty() {
+            // Nobody hears it when the gateway has stopped: then nothing runs any more.
+            let _ = self.breaker.send(ended);
+        }
+        count
+    }
+
+    pub(crate) fn deeds(&self) -> MutexGuard<'_, ()> {
+        self.deeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        // Each count is whole.
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn suspended(&self) -> MutexGuard<'_, BTreeMap<Actor, Suspension>> {

@@ -9,6 +9,7 @@ use tokio_postgres::{SimpleQueryMessage, error::SqlState};
 use self::world::World;
 
 mod accounted;
+mod approved;
 mod asked;
 mod copies;
 mod definitions;
@@ -24,6 +25,8 @@ mod raw;
 mod shared;
 mod spares;
 mod stalling;
+mod suspended;
+mod throttled;
 mod turns;
 mod views;
 mod world;
@@ -106,6 +109,24 @@ async fn a_spent_budget_cuts_at_the_exact_record() {
 }
 
 #[tokio::test]
+async fn a_budget_that_is_nearly_spent_is_told_of_once() {
+    let hour = Duration::from_secs(3_600);
+    let limit = |counter, max| Limit { counter, window: hour, max };
+    let limits = [limit(Counter::MaskedSubjects, 25), limit(Counter::ClearSubjects, 100)];
+    let world = World::start(&limits);
+    let mut raw = world.raw("ben").await;
+    assert_eq!(raw.query("SELECT id FROM customers WHERE id < 20").await.noticed, [""; 0]);
+    let near = raw.query("SELECT id FROM customers WHERE id < 22").await;
+    assert_eq!(near.rows.len(), 21, "nothing is kept back yet");
+    let [notice] = &near.noticed[..] else { panic!("{:?}", near.noticed) };
+    assert!(notice.contains("21 of 25 masked_subjects in 1h are used"), "{notice}");
+    let mut other = world.raw("ben").await;
+    for sql in ["SELECT id FROM customers WHERE id < 23", "SELECT id FROM customers"] {
+        assert_eq!(other.query(sql).await.noticed, [""; 0], "it is told once");
+    }
+}
+
+#[tokio::test]
 async fn a_reason_that_ended_shows_nothing_within_its_age() {
     let world = World::start(&[]);
     let ana = world.client("ana").await;
@@ -140,8 +161,7 @@ async fn a_suspended_actor_is_cut_in_mid_query_and_kept_out() {
     assert!(ana.is_closed().await);
     assert_eq!(world.login_error("ana", "pw-ana").await, "28P01");
     assert_eq!(world.running_statements(), 0, "the running query was cancelled");
-    assert!(world.handle().resume(&Actor::new("ana"), &by, "test").unwrap());
-    assert!(!world.handle().resume(&Actor::new("ana"), &by, "test").unwrap());
+    world.handle().resume(&Actor::new("ana"), &Actor::new("other"), "test").unwrap();
     world.client("ana").await;
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use postern_model::{Grade, Subject, Timestamp};
 
-use crate::{Counter, Limit, payload::Charges};
+use crate::{Counter, Limit, Nearing, payload::Charges};
 
 #[cfg(test)]
 mod tests;
@@ -64,6 +64,8 @@ pub(crate) struct ActorBudget {
     lookups_ever: u64,
     stops: Distinct,
     stops_ever: u64,
+    /// When the actor was told last that a limit is nearly spent, since the ledger was opened.
+    told: HashMap<Limit, Timestamp>,
 }
 
 impl ActorBudget {
@@ -157,6 +159,32 @@ impl ActorBudget {
             let window = distinct.window(limit.window, now);
             distinct.live(window) >= limit.max
         })
+    }
+
+    /// The limits of which four fifths are used, each once in its window. It is told with a
+    /// statement that was recorded, and so tells whether that one was counted: one bit in a window.
+    pub(crate) fn nearing(&mut self, limits: &[Limit]) -> Vec<Nearing> {
+        let now = self.now;
+        let mut nearing = Vec::new();
+        for &limit in limits {
+            let distinct = match limit.counter {
+                Counter::ClearSubjects => &mut self.clear,
+                Counter::WeakSubjects => &mut self.weak,
+                Counter::MaskedSubjects => &mut self.masked,
+                Counter::Lookups => &mut self.lookups,
+                Counter::LookupMisses => &mut self.misses,
+                Counter::Stops => &mut self.stops,
+            };
+            let window = distinct.window(limit.window, now);
+            let used = distinct.live(window);
+            let is_near = u128::from(used) * 5 >= u128::from(limit.max) * 4 && used > 0;
+            let told = self.told.get(&limit);
+            if is_near && told.is_none_or(|told| *told <= now.before(limit.window)) {
+                self.told.insert(limit, now);
+                nearing.push(Nearing { limit, used });
+            }
+        }
+        nearing
     }
 
     /// Whether a statement was stopped within the horizon.

@@ -155,7 +155,15 @@ pub struct Receipt {
     pub(crate) rows: u64,
     pub(crate) allowed: u64,
     pub(crate) stopped: Option<Limit>,
+    pub(crate) nearing: Vec<Nearing>,
     pub(crate) sequence: u64,
+}
+
+/// A limit of which four fifths are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nearing {
+    pub limit: Limit,
+    pub used: u64,
 }
 
 impl Receipt {
@@ -182,6 +190,11 @@ impl Receipt {
     /// The limit that keeps the others back.
     pub fn stopped(&self) -> Option<Limit> {
         self.stopped
+    }
+
+    /// The limits that are nearly spent, each of which is told of once in its window.
+    pub fn nearing(&self) -> &[Nearing] {
+        &self.nearing
     }
 
     /// The entry's place in the ledger.

@@ -137,6 +137,21 @@ pub enum Note {
         /// Before this moment.
         until: Option<Timestamp>,
     },
+    /// What is known of an account that may log in was changed; empty where there was, or is, none.
+    Person { actor: Actor, by: Actor, was: Arc<str>, now: Arc<str> },
+    /// Somebody asked for access, approved it, took it at once, reviewed or revoked it.
+    Approval {
+        /// Who is let in.
+        actor: Actor,
+        by: Actor,
+        /// What was done, in a word.
+        act: Arc<str>,
+        /// All acts about the same have the same.
+        number: u64,
+        subject: Subject,
+        until: Timestamp,
+        why: Arc<str>,
+    },
     /// The customer's name in the ledger was taken away, so that it stands for nobody any more.
     Erased { by: Actor, subject: Subject, why: Arc<str> },
     /// A reason was made, such as a ticket opened by an actor.

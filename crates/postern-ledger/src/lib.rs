@@ -47,7 +47,8 @@ pub use self::{
     coming::{Awaited, Coming},
     damage::{Damage, DamageKind, Which},
     draft::{
-        Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Plan, Receipt, RecordError, Touch,
+        Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Nearing, Plan, Receipt,
+        RecordError, Touch,
     },
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
     erase::EraseError,

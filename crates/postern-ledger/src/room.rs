@@ -100,6 +100,12 @@ impl Room {
                 actor.iter().for_each(|actor| self.text(actor.as_str()));
                 subject.iter().for_each(|subject| self.text(subject.as_str()));
             }
+            Note::Person { actor, by, was, now } => {
+                self.texts([actor.as_str(), by.as_str(), was, now]);
+            }
+            Note::Approval { actor, by, act, subject, why, .. } => {
+                self.texts([actor.as_str(), by.as_str(), act, subject.as_str(), why]);
+            }
             Note::Erased { by, subject, why } => {
                 self.texts([by.as_str(), subject.as_str(), why]);
             }

@@ -177,12 +177,15 @@ impl Sequencer {
             }
             Work::Draft(draft) => {
                 let (disclosed, numbers) = self.charge(draft, now);
+                let actor = self.dictionary.name(draft.actor.as_str());
+                let nearing = self.budgets.actor(actor, now).nearing(&draft.limits);
                 let receipt = Receipt {
                     connection: draft.connection,
                     hold: draft.hold,
                     rows: disclosed.rows,
                     allowed: disclosed.allowed,
                     stopped: disclosed.stopped,
+                    nearing,
                     sequence,
                 };
                 let mut encoder = Encoder::new(&mut self.dictionary);

@@ -8,9 +8,12 @@ use thiserror::Error;
 
 use crate::verifier::{DEFAULT_ITERATIONS, SALT_BYTES, Verifier, VerifierError};
 
+mod changes;
 mod file;
 #[cfg(test)]
 mod tests;
+
+pub use self::changes::{Change, States, changes};
 
 /// Why a text is not a people file. Lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -100,6 +103,11 @@ impl People {
         file::check_filled(0, &actor, "employer", &account.employer)?;
         self.accounts.insert(actor, account);
         Ok(())
+    }
+
+    /// Takes an account away; whether there was one.
+    pub fn remove(&mut self, actor: &str) -> bool {
+        self.accounts.remove(actor).is_some()
     }
 
     /// The verifier for a log-in under that name: the actor's own, or for an unknown name and for

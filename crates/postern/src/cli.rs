@@ -1,12 +1,12 @@
 //! The command line, as it is typed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::witnessing::WitnessAt;
+use crate::{config::duration, witnessing::WitnessAt};
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Reads the configuration, says what is wrong with it or what it means.
     CheckConfig(CheckConfigArgs),
+    /// Looks for ways around the gateway in the database, and says how to close each.
+    Doctor(DoctorArgs),
     /// Plays the theft that Postern is built for, on a throw-away PostgreSQL.
     Demo(DemoArgs),
     /// Says who may log in.
@@ -37,6 +39,19 @@ pub(crate) enum Command {
     Suspend(SuspendArgs),
     /// Lets a suspended account in again.
     Resume(ResumeArgs),
+    /// Asks that an account be let in to a customer for a while; somebody else has to approve.
+    Ask(AccessArgs),
+    /// Approves what somebody else has asked for.
+    Approve(DecideArgs),
+    /// Lets an account in to a customer at once. It is a finding, and somebody else has to review
+    /// it.
+    BreakGlass(BreakGlassArgs),
+    /// Says that access which somebody else took at once was looked at.
+    Review(DecideArgs),
+    /// Ends access, or a request for it.
+    Revoke(DecideArgs),
+    /// Lists what was asked for, approved and taken.
+    Approvals(JsonArgs),
     /// Takes a customer's name out of the ledger; what was recorded and all proofs stay.
     Erase(EraseArgs),
     /// Says how the running gateway is doing.
@@ -96,6 +111,17 @@ pub(crate) struct CheckConfigArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Looks with this account, which may see more than the gateway's own, as
+    /// postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE. PGPASSWORD is used as for `init`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) admin: Option<String>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The database, as postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE. Without a password there,
     /// PGPASSWORD is used, or it is asked for if the server wants one.
@@ -128,6 +154,15 @@ pub(crate) enum PersonCommand {
     Add(PersonAddArgs),
     /// Lists who may log in.
     List(JsonArgs),
+    /// Ends a person's account: today, or with a day to come.
+    End(PersonEndArgs),
+    /// Gives a person another role; sessions of the old one are cut.
+    Role {
+        /// The account's name.
+        actor: String,
+        /// The role, one of those in the configuration.
+        role: String,
+    },
     /// Removes a person, who can no longer log in.
     Remove {
         /// The account's name.
@@ -154,12 +189,59 @@ pub(crate) struct PersonAddArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PersonEndArgs {
+    /// The account's name.
+    pub(crate) actor: String,
+    /// The last day on which the account works, as YYYY-MM-DD, instead of yesterday.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) on: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SuspendArgs {
     /// The account.
     pub(crate) actor: String,
     /// Why; it is recorded.
     #[arg(long)]
     pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccessArgs {
+    /// The account that is let in.
+    pub(crate) actor: String,
+    /// The customer, by the key in the database.
+    pub(crate) subject: String,
+    /// Why; it is recorded, so it must not say more of the customer than has to be.
+    #[arg(long)]
+    pub(crate) why: String,
+    /// How long, as in `30m` or `2h`.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = lasting)]
+    pub(crate) lasts: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BreakGlassArgs {
+    /// The account that is let in.
+    pub(crate) actor: String,
+    /// The customer, by the key in the database.
+    pub(crate) subject: String,
+    /// Why; it is recorded, so it must not say more of the customer than has to be.
+    #[arg(long)]
+    pub(crate) why: String,
+}
+
+fn lasting(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "write a whole number and one of s, m, h, d".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// The number that it was given; `postern approvals` shows it.
+    pub(crate) number: u64,
+    /// Why; it is recorded.
+    #[arg(long)]
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Debug, Args)]

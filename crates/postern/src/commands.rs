@@ -7,7 +7,9 @@ use crate::{
     ui::{self, Outcome},
 };
 
+mod approvals;
 mod check_config;
+mod doctor;
 mod explain_policy;
 mod gateway;
 mod ledger;
@@ -24,6 +26,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(config, &args),
+        Command::Doctor(args) => doctor::run(config, &args),
+        Command::Ask(args) => approvals::ask(config, args),
+        Command::Approve(args) => approvals::decide(config, "approved", args),
+        Command::BreakGlass(args) => approvals::break_glass(config, args),
+        Command::Review(args) => approvals::decide(config, "reviewed", args),
+        Command::Revoke(args) => approvals::decide(config, "revoked", args),
+        Command::Approvals(args) => approvals::list(config, &args),
         Command::Person(command) => person::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),
         Command::Replay(args) => replay::run(config, &args),

@@ -16,6 +16,7 @@ pub(crate) use self::{
         CONTROL_SOCKET, Column, Count, Insert, Policy, Pool, Reason, Role, RoleKind, ServerTls,
         Settings, Strength, Table, Take, Upstream, UpstreamTls, Witnessing,
     },
+    units::duration,
 };
 
 mod check;

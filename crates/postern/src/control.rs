@@ -3,7 +3,8 @@
 //!
 //! Whoever can write to the socket can suspend, resume and erase; it has the folder's owner only.
 //! An attacker who can is that owner, who can as well stop the gateway; what they can't do is hide
-//! it: every order becomes an entry of the ledger.
+//! it: every order becomes an entry of the ledger. Who gives it is not believed: [`peer`] asks the
+//! system.
 
 use std::{
     fmt,
@@ -20,7 +21,11 @@ use thiserror::Error;
 
 use crate::cli::Shown;
 
-/// The longest line that the gateway reads.
+mod person;
+
+pub(crate) use self::person::{os_user, peer};
+
+/// The longest line that either side reads.
 pub(crate) const LINE_BYTES_MAX: u64 = 1 << 20;
 /// The longest that it is to answer: a row for each of its clients.
 const REPLY_BYTES_MAX: u64 = 1 << 26;
@@ -33,15 +38,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     /// Cut the actor's sessions and let them in no more.
-    Suspend { actor: String, why: String, by: String },
+    Suspend { actor: String, why: String },
     /// Let the actor in again.
-    Resume { actor: String, by: String },
+    Resume { actor: String },
     /// How are you?
     Status {},
     /// What of this is there?
     Show { what: Shown },
     /// Take the customer's name out of the ledger.
-    Erase { subject: String, by: String, why: String },
+    Erase { subject: String, why: String },
+    /// Who asks is about to change the list of people, or has just `changed` it: look at it now.
+    People { changed: bool },
+    /// Let the actor in to the customer for so many seconds, once somebody else approves.
+    Ask { actor: String, subject: String, seconds: u64, why: String },
+    /// Let the actor in to the customer at once.
+    BreakGlass { actor: String, subject: String, why: String },
+    /// Approve, review or revoke what has that number.
+    Decide { act: String, number: u64, why: String },
+    /// What was asked for, approved and taken?
+    Approvals {},
     /// Put into the ledger what a person asks it.
     Record(Asked),
 }
@@ -50,6 +65,7 @@ pub(crate) enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
+    /// A running gateway knows better, and does not look at it.
     pub(crate) by: String,
     pub(crate) actor: Option<String>,
     pub(crate) subject: Option<String>,
@@ -89,11 +105,21 @@ pub(crate) enum Reply {
     },
     /// It is in the ledger.
     Resumed {},
+    /// The list of people in force is the one on the disk.
+    Read {},
     Status(Status),
     Table(Table),
     /// It is in the ledger, as this entry.
     Recorded {
         entry: u64,
+    },
+    /// It is in the ledger; about this number, up to this moment.
+    Done {
+        number: u64,
+        until: String,
+    },
+    Approvals {
+        all: Vec<Approval>,
     },
     /// It was understood and is not done.
     Refused {
@@ -148,6 +174,26 @@ pub(crate) struct Suspension {
     pub(crate) by: String,
     pub(crate) why: String,
     pub(crate) since: String,
+}
+
+/// One request, approval or access that was taken; times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Approval {
+    pub(crate) number: u64,
+    pub(crate) actor: String,
+    pub(crate) subject: String,
+    pub(crate) asked_by: String,
+    pub(crate) asked_at: String,
+    pub(crate) until: String,
+    pub(crate) why: String,
+    /// Who approved or reviewed it.
+    pub(crate) second: Option<String>,
+    /// `asked`, `approved`, `taken`, `revoked`, `over`.
+    pub(crate) state: String,
+    /// It was taken, nobody else has looked at it, and the time for that is over.
+    pub(crate) overdue: bool,
+    /// It was taken, and nobody else has looked at it.
+    pub(crate) needs_review: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,19 +279,6 @@ pub(crate) fn encode(message: &impl Serialize) -> Result<String, serde_json::Err
     let mut line = serde_json::to_string(message)?;
     line.push('\n');
     Ok(line)
-}
-
-/// Who runs this process, by the name that the system has for the user's number. The environment
-/// is not asked: anybody can set it.
-pub(crate) fn os_user() -> String {
-    let number = rustix::process::getuid().as_raw().to_string();
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?);
-        (uid == number).then(|| name.to_owned())
-    });
-    name.unwrap_or(number)
 }
 
 #[cfg(test)]

@@ -58,14 +58,7 @@ type Seen = (Upstream, Option<String>, Vec<scan::Table>, bool);
 
 /// Connects, and looks at everything.
 async fn look(url: &str) -> anyhow::Result<Seen> {
-    let mut config: Config = url
-        .parse()
-        .context("the upstream URL can't be read; it is postgres://USER@HOST/DATABASE")?;
-    if config.get_password().is_none()
-        && let Ok(password) = std::env::var("PGPASSWORD")
-    {
-        config.password(password);
-    }
+    let mut config = parse(url)?;
     let upstream = upstream(&config)?;
     let client = connect(&mut config).await?;
     let row = client
@@ -78,6 +71,18 @@ async fn look(url: &str) -> anyhow::Result<Seen> {
     let tables = scan::scan(&client).await?;
     let password = config.get_password().map(|p| String::from_utf8_lossy(p).into_owned());
     Ok((upstream, password, tables, superuser))
+}
+
+fn parse(url: &str) -> anyhow::Result<Config> {
+    let mut config: Config = url
+        .parse()
+        .context("the upstream URL can't be read; it is postgres://USER@HOST/DATABASE")?;
+    if config.get_password().is_none()
+        && let Ok(password) = std::env::var("PGPASSWORD")
+    {
+        config.password(password);
+    }
+    Ok(config)
 }
 
 fn upstream(config: &Config) -> anyhow::Result<Upstream> {
@@ -95,6 +100,12 @@ fn upstream(config: &Config) -> anyhow::Result<Upstream> {
         user: user.to_owned(),
         password_file: None,
     })
+}
+
+/// Connects to what a URL names.
+pub(crate) async fn connect_to(url: &str) -> anyhow::Result<Client> {
+    let mut config = parse(url)?;
+    connect(&mut config).await
 }
 
 /// Connects; asks for a password if the server wants one and somebody is there to ask.

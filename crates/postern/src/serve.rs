@@ -14,10 +14,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use postern_gateway::{Gateway, Handle, Parts, Settings as GatewaySettings, Suspension};
+use postern_gateway::{Gateway, Handle, Parts, Settings as GatewaySettings, Suspension, Upstream};
 use postern_ledger::{Body, Entry, Ledger, Note, Reader};
 use postern_model::{Actor, Clock as _, Finding, Timestamp};
-use postern_people::People;
+use postern_people::{Act, Approvals, Deed, People, States};
 use postern_policy::Policy;
 use postern_watch::Watch;
 
@@ -28,6 +28,7 @@ use crate::{
     ui::{self, Outcome},
 };
 
+mod approvals;
 mod control;
 mod people;
 mod settings;
@@ -47,13 +48,16 @@ pub(crate) struct Running {
     entries: mpsc::Sender<watching::Told>,
     _control: control::Listening,
     _asking: Option<witnessed::Asking>,
-    _people: people::Following,
 }
 
 /// What the ledger says of the time before this start.
 struct History {
     suspended: BTreeMap<Actor, Suspension>,
     watch: Watch,
+    /// What was recorded of the accounts.
+    people: States,
+    /// Who was let in by others.
+    approvals: Approvals,
     /// Raised by what is in the ledger, but not in it themselves: a crash came between.
     unrecorded: Vec<Finding>,
     entries: u64,
@@ -78,17 +82,19 @@ impl Running {
         let ledger = Ledger::open(&folder, options, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
+        let people = Arc::new(people);
+        let mock_secret = settings::secret(&settings.data.folder.join("mock.key"))?;
         let parts = Parts {
             ledger: ledger.clone(),
             policy: Arc::new(policy),
-            people: Arc::new(people),
+            people: people.clone(),
             suspended: history.suspended,
             clock,
-            mock_secret: settings::secret(&settings.data.folder.join("mock.key"))?,
+            mock_secret,
             search_key: settings::secret(&settings.data.folder.join("search.key"))?,
         };
         let gateway = Gateway::build(gateway_settings, parts)?;
-        let handle = gateway.handle();
+        let handle = approving(gateway.handle(), settings, history.approvals);
         let watching = watching::Watching {
             watch: history.watch,
             ledger: ledger.clone(),
@@ -103,20 +109,20 @@ impl Running {
             .spawn(move || watching.run(&told, &counting))?;
         let witnessed = witnessed::Progress::default();
         let asking = witnessed::Asking::start(folder, &settings.witness, witnessed.clone())?;
+        announce(&ledger, settings)?;
+        let (key, effect_handle) = (mock_secret, handle.clone());
+        let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };
+        let file = (settings.data.people(), &*people);
+        let looks = people::Following::start(file, history.people, effect)?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
             control::Answering::new(
                 handle.clone(),
                 (ledger.clone(), witnessed.clone()),
-                counts,
-                history.entries,
+                looks,
+                (counts, history.entries),
             ),
         )?;
-        let following = people::Following::start(settings.data.people(), handle.clone())?;
-        let version = env!("CARGO_PKG_VERSION");
-        note(&ledger, Note::Started { version: version.into() })?;
-        let hash = settings::hash(settings);
-        note(&ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
         Ok(Self {
             gateway,
             ledger,
@@ -125,7 +131,6 @@ impl Running {
             entries: sender,
             _control: control,
             _asking: asking,
-            _people: following,
         })
     }
 
@@ -147,6 +152,23 @@ impl Running {
         anyhow::ensure!(watched.is_ok(), "the detectors have panicked");
         Ok(())
     }
+}
+
+/// Lets people let others in, if the configuration says so.
+fn approving(handle: Handle, settings: &Settings, approvals: Approvals) -> Handle {
+    if let Some(rules) = settings.approvals {
+        handle.let_approve(rules, approvals);
+    }
+    handle
+}
+
+/// Records what starts.
+fn announce(ledger: &Ledger, settings: &Settings) -> anyhow::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    note(ledger, Note::Started { version: version.into() })?;
+    let hash = settings::hash(settings);
+    note(ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
+    Ok(())
 }
 
 /// The command: serves until SIGTERM or SIGINT.
@@ -210,6 +232,11 @@ pub(crate) struct Basis {
     pub(crate) gateway: GatewaySettings,
 }
 
+/// The guarded server, as a gateway that starts uses it.
+pub(crate) fn upstream(settings: &Settings) -> anyhow::Result<Upstream> {
+    Ok(settings::gateway(settings)?.upstream)
+}
+
 pub(crate) fn basis(settings: &Settings) -> anyhow::Result<Basis> {
     Ok(Basis {
         people: people::read(&settings.data.people())?,
@@ -239,7 +266,8 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
     let reader = Reader::open(&folder)
         .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
     let mut watch = watching::watch(settings, now);
-    let mut suspended = BTreeMap::new();
+    let (mut suspended, mut people) = (BTreeMap::new(), States::new());
+    let mut approvals = Approvals::default();
     let mut unrecorded: Vec<Finding> = Vec::new();
     let mut count = 0;
     for entry in reader {
@@ -253,6 +281,16 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             Body::Noted(Note::Resumed { actor, .. }) => {
                 suspended.remove(actor);
             }
+            Body::Noted(Note::Person { actor, now, .. }) => {
+                if now.is_empty() {
+                    people.remove(actor);
+                } else {
+                    people.insert(actor.clone(), now.clone());
+                }
+            }
+            Body::Noted(note @ Note::Approval { .. }) => {
+                deed(note).iter().for_each(|deed| approvals.apply(deed, entry.time));
+            }
             // What an earlier start left unrecorded was its own to record; since then the
             // configuration may have changed, so only the newest run is made up for.
             Body::Noted(Note::Started { .. }) => unrecorded.clear(),
@@ -264,7 +302,21 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             unrecorded.extend(watch.observe(event.seen(), &event));
         }
     }
-    Ok(History { suspended, watch, unrecorded, entries: count })
+    Ok(History { suspended, people, approvals, watch, unrecorded, entries: count })
+}
+
+/// What an entry says that somebody did; nothing if a later version has another word for it.
+fn deed(note: &Note) -> Option<Deed> {
+    let Note::Approval { actor, by, act, number, subject, until, why } = note else { return None };
+    Some(Deed {
+        act: Act::parse(act)?,
+        number: *number,
+        actor: actor.clone(),
+        subject: subject.clone(),
+        by: by.clone(),
+        until: *until,
+        why: why.clone(),
+    })
 }
 
 /// Records something and says as which entry, once it is durable.

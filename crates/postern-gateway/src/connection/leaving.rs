@@ -44,7 +44,11 @@ impl Connection<'_> {
     async fn end(mut self: Box<Self>, well: bool) -> Option<Connected> {
         let reusable = well && self.leaves_nothing();
         let over = self.session.is_over();
-        if !over && !self.session.is_idle() {
+        // What it had when its actor was put out is ended by whoever did that.
+        let server = self.server.as_ref();
+        let is_told = server.is_some_and(|server| server.cancel.told.load(Ordering::Relaxed));
+        let is_ended = self.cut && is_told;
+        if !over && !is_ended && !self.session.is_idle() {
             self.cancel_upstream();
         }
         let mut last = Vec::new();

@@ -1,7 +1,12 @@
 //! What a connection tells the ledger, and what it hears.
 
-use postern_ledger::{Answer, Limit, Plan, Receipt, RecordError};
+use bytes::BytesMut;
+use postern_ledger::{Answer, Limit, Nearing, Plan, Receipt, RecordError};
 use postern_session::{Hold, Input, Stopped, Unrecorded};
+use postern_wire::{
+    SqlState,
+    encode::{self, Report, Severity},
+};
 
 use super::{Connection, ConnectionError};
 use crate::{
@@ -104,10 +109,30 @@ impl Connection<'_> {
         if receipt.stopped().is_some() {
             self.wary.stopped(self.shared.clock.now());
         }
+        for nearing in receipt.nearing() {
+            notice(&mut self.client.output, nearing);
+        }
         let stopped = receipt.stopped().map(stopped);
         self.receipt = Some((held, receipt));
         self.handle(Input::Recorded { hold, allowed, stopped }).await
     }
+}
+
+/// Tells the actor that a budget is nearly spent, between any two messages.
+fn notice(output: &mut BytesMut, nearing: &Nearing) {
+    let Nearing { limit, used } = nearing;
+    let (max, counter, window) = (limit.max, limit.counter.as_str(), limit.window_text());
+    let message = format!("{used} of {max} {counter} in {window} are used");
+    let hint = "what comes after the last of them is not shown; ask for more while there is time";
+    let report = Report {
+        severity: Severity::Notice,
+        sqlstate: SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+        message: &message,
+        detail: None,
+        hint: Some(hint),
+        position: None,
+    };
+    encode::notice_response(output, &report);
 }
 
 fn stopped(limit: Limit) -> Stopped {

@@ -33,6 +33,8 @@ pub(super) struct Answer {
     /// What was copied, message after message.
     pub(super) copied: Vec<Vec<u8>>,
     pub(super) tags: Vec<String>,
+    /// What notices say.
+    pub(super) noticed: Vec<String>,
     /// The transaction status; 0 if the connection ended.
     pub(super) status: u8,
 }
@@ -84,6 +86,39 @@ impl Raw {
         }
     }
 
+    /// What comes up to the end of a log-in that fails, message by message: types, and contents
+    /// where they are not random. Nothing is checked of what the server proves.
+    pub(super) async fn refusal(address: SocketAddr, user: &str, password: &str) -> Vec<String> {
+        let stream: BoxedStream = Box::new(TcpStream::connect(address).await.unwrap());
+        let mut raw = Self { stream, buffer: BytesMut::new(), process_id: 0 };
+        let mut out = BytesMut::new();
+        encode::startup(&mut out, 0, &[("user", user), ("database", "support")]).unwrap();
+        raw.send(&out).await;
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        let mut said = Vec::new();
+        while let Some(frame) = raw.frame().await {
+            let mut out = BytesMut::new();
+            match Backend::parse(&frame).unwrap() {
+                Backend::Authentication(Authentication::Sasl { mechanisms }) => {
+                    said.push(format!("{mechanisms:?}"));
+                    encode::sasl_initial_response(&mut out, "SCRAM-SHA-256", scram.message())
+                        .unwrap();
+                }
+                Backend::Authentication(Authentication::SaslContinue(data)) => {
+                    said.push(format!("challenge of {} bytes", data.len()));
+                    scram.update(data).unwrap();
+                    encode::sasl_response(&mut out, scram.message()).unwrap();
+                }
+                Backend::ErrorResponse(fields) => {
+                    said.push(format!("{:?}", fields.0).replace(user, "NAME"));
+                }
+                other => said.push(format!("{other:?}")),
+            }
+            raw.send(&out).await;
+        }
+        said
+    }
+
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         // The gateway may have closed: what comes back says so.
         let _ = self.stream.write_all(bytes).await;
@@ -113,6 +148,9 @@ impl Raw {
                 Backend::ErrorResponse(fields) => {
                     answer.error = fields.sqlstate().map(|code| code.to_string());
                     answer.said = format!("{:?}", fields.0);
+                }
+                Backend::NoticeResponse(fields) => {
+                    answer.noticed.push(fields.message().unwrap_or_default().to_owned());
                 }
                 Backend::CopyData(data) => answer.copied.push(data.to_vec()),
                 Backend::CommandComplete(tag) => answer.tags.push(tag.to_owned()),

@@ -112,6 +112,17 @@ impl World {
         self.gateway.handle()
     }
 
+    /// Everybody as at the start but for this.
+    pub(super) fn change_people(&self, change: impl Fn(&mut Account)) {
+        let mut changed = People::default();
+        for (actor, account) in people().iter() {
+            let mut account = account.clone();
+            change(&mut account);
+            changed.insert(actor.clone(), account).unwrap();
+        }
+        self.handle().replace_people(Arc::new(changed));
+    }
+
     pub(super) async fn client(&self, actor: &str) -> Client {
         let config = self.config(actor, &format!("pw-{actor}"));
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();

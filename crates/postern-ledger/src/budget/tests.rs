@@ -56,3 +56,32 @@ fn a_limit_is_printed_as_the_configuration_writes_it() {
     check(5_400, "90m");
     check(10, "10s");
 }
+
+#[test]
+fn a_limit_that_is_nearly_spent_is_told_of_once_in_its_window() {
+    let window = Duration::from_micros(50);
+    let limit = |counter, max| Limit { counter, window, max };
+    let limits = [limit(Counter::MaskedSubjects, 10), limit(Counter::Lookups, 1)];
+    let mut budgets = Budgets::new(Duration::from_micros(HORIZON));
+    let mut told = Vec::new();
+    for now in 0..200_u32 {
+        // One customer in each moment up to the eighth, then one in ten moments.
+        let budget = budgets.actor(1, Timestamp(i64::from(now)));
+        if now < 8 || now % 10 == 0 {
+            budget.touch(now, None);
+        }
+        let nearing = budget.nearing(&limits);
+        told.extend(nearing.iter().map(|one| (now, one.limit, one.used)));
+    }
+    assert_eq!(told, [(7, limits[0], 8)], "five in a window are not near ten");
+    for now in 300..420 {
+        let budget = budgets.actor(1, Timestamp(now));
+        budget.touch(now as u32, None);
+        told.extend(budget.nearing(&limits).iter().map(|one| (now as u32, one.limit, one.used)));
+    }
+    let when: Vec<u32> = told.iter().map(|(now, ..)| *now).collect();
+    assert_eq!(when, [7, 307, 357, 407]);
+    budgets.actor(2, Timestamp(500)).look_up(true);
+    let other = budgets.actor(2, Timestamp(500)).nearing(&limits);
+    assert_eq!(other, [Nearing { limit: limits[1], used: 1 }]);
+}

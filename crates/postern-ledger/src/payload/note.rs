@@ -52,10 +52,7 @@ impl Encoder<'_> {
                 self.acting(by);
                 9
             }
-            Note::Started { version } => {
-                self.name(version);
-                10
-            }
+            Note::Started { version } => self.started(version),
             Note::Stopped => 11,
             Note::Read { by, what } => {
                 self.acting(by);
@@ -82,6 +79,10 @@ impl Encoder<'_> {
                 self.text(why);
                 15
             }
+            Note::Person { actor, by, was, now } => self.person(actor, by, [was, now]),
+            Note::Approval { actor, by, act, number, subject, until, why } => {
+                self.approval((actor, by), (act, *number), (subject, *until), why)
+            }
         };
     }
 
@@ -90,6 +91,36 @@ impl Encoder<'_> {
         self.actor(by);
         self.text(why);
         kind
+    }
+
+    fn started(&mut self, version: &str) -> u8 {
+        self.name(version);
+        10
+    }
+
+    fn person(&mut self, actor: &Actor, by: &Actor, texts: [&str; 2]) -> u8 {
+        self.acting(actor);
+        self.actor(by);
+        texts.into_iter().for_each(|text| self.text(text));
+        16
+    }
+
+    fn approval(
+        &mut self,
+        (actor, by): (&Actor, &Actor),
+        (act, number): (&str, u64),
+        (subject, until): (&Subject, Timestamp),
+        why: &str,
+    ) -> u8 {
+        self.acting(actor);
+        self.actor(by);
+        self.name(act);
+        self.varint(number);
+        let subject = self.dictionary.subject(subject.as_str());
+        self.varint(u64::from(subject));
+        self.bytes(&until.0.to_le_bytes());
+        self.text(why);
+        17
     }
 
     fn optional_subject(&mut self, subject: Option<&Subject>) {
@@ -202,6 +233,21 @@ impl<T: Texts> Decoder<'_, T> {
                 subject: self.erased_subject()?,
                 why: self.text()?,
             },
+            16 => Note::Person {
+                actor: self.acting()?,
+                by: self.actor()?,
+                was: self.text()?,
+                now: self.text()?,
+            },
+            17 => Note::Approval {
+                actor: self.acting()?,
+                by: self.actor()?,
+                act: self.name()?,
+                number: self.cursor.varint()?,
+                subject: self.subject()?,
+                until: Timestamp(self.cursor.i64()?),
+                why: self.text()?,
+            },
             _ => return Err(DecodeError::Unknown),
         })
     }
@@ -209,6 +255,11 @@ impl<T: Texts> Decoder<'_, T> {
     fn bound(&mut self, none: i64) -> Result<Option<Timestamp>, DecodeError> {
         let time = self.cursor.i64()?;
         Ok((time != none).then_some(Timestamp(time)))
+    }
+
+    fn subject(&mut self) -> Result<Subject, DecodeError> {
+        let number = self.cursor.varint()?;
+        self.lookup(Kind::Subject, number).map(Subject::new)
     }
 
     fn erased_subject(&mut self) -> Result<Subject, DecodeError> {

@@ -67,6 +67,21 @@ fn every_note_is_read_back() {
             since: Some(Timestamp(3)),
             until: None,
         },
+        Note::Person {
+            actor: actor.clone(),
+            by: by.clone(),
+            was: String::new().into(),
+            now: "role agent".into(),
+        },
+        Note::Approval {
+            actor: actor.clone(),
+            by: by.clone(),
+            act: "approved".into(),
+            number: 300,
+            subject: Subject::new("17"),
+            until: Timestamp(-7),
+            why: "a call".into(),
+        },
         Note::Erased { by: by.clone(), subject: Subject::new("17"), why: "by letter".into() },
         Note::Opened {
             actor: actor.clone(),

@@ -146,6 +146,25 @@ fn asked() -> Vec<Vec<Work>> {
     vec![notes.into_iter().map(Work::Note).collect()]
 }
 
+/// Kinds that came later still.
+fn people() -> Vec<Vec<Work>> {
+    let (ana, eve) = (Actor::new("ana"), Actor::new("eve"));
+    let person = |was: &str, now: &str| {
+        let (was, now) = (was.into(), now.into());
+        Work::Note(Note::Person { actor: ana.clone(), by: eve.clone(), was, now })
+    };
+    let approval = |act: &str, by: &Actor, why: &str| {
+        let (number, until) = (u64::MAX, Timestamp(i64::MAX));
+        let (act, why, subject) = (act.into(), why.into(), Subject::new("17"));
+        let (actor, by) = (ana.clone(), by.clone());
+        Work::Note(Note::Approval { actor, by, act, number, subject, until, why })
+    };
+    vec![
+        vec![person("", "role agent"), person("role agent", "role lead")],
+        vec![person("role", ""), approval("asked", &ana, "a call"), approval("approved", &eve, "")],
+    ]
+}
+
 fn made_now(work: Vec<Vec<Work>>) -> BTreeMap<String, Vec<u8>> {
     let clock = Arc::new(HandClock::default());
     let options = Options { segment_bytes: 2048, ..options(clock.clone()) };
@@ -222,6 +241,8 @@ fn the_format_is_the_one_of_the_vectors() {
     let work = || all().into_iter().chain(asked()).collect();
     check_bytes("2-all", work());
     check_meaning("2-all");
+    check_bytes("2-person", people());
+    check_meaning("2-person");
 }
 
 /// A ledger of the first version goes on in the second, in a segment of its own.

@@ -6,7 +6,7 @@ use super::person::people;
 use crate::{
     cli::{GatewayShowArgs, JsonArgs, ResumeArgs, SuspendArgs},
     config,
-    control::{Client, Reply, Request, os_user},
+    control::{Client, Reply, Request},
     ui::{self, Outcome},
 };
 
@@ -17,7 +17,7 @@ pub(crate) fn suspend(config: &Path, args: SuspendArgs) -> anyhow::Result<Outcom
     if people(&settings).is_ok_and(|people| people.account(&actor).is_none()) {
         ui::warning(format!("there is no account `{actor}`; `postern person list` shows them"));
     }
-    let request = Request::Suspend { actor: args.actor, why: args.why, by: os_user() };
+    let request = Request::Suspend { actor: args.actor, why: args.why };
     let reply = ask(config, &request)?;
     let Reply::Suspended { sessions_cut } = reply else { return no(reply) };
     ui::result(format!("{actor} is suspended; sessions cut: {sessions_cut}"))?;
@@ -26,7 +26,7 @@ pub(crate) fn suspend(config: &Path, args: SuspendArgs) -> anyhow::Result<Outcom
 
 pub(crate) fn resume(config: &Path, args: ResumeArgs) -> anyhow::Result<Outcome> {
     let actor = args.actor.clone();
-    let reply = ask(config, &Request::Resume { actor: args.actor, by: os_user() })?;
+    let reply = ask(config, &Request::Resume { actor: args.actor })?;
     let Reply::Resumed {} = reply else { return no(reply) };
     ui::result(format!("{actor} may log in again"))?;
     Ok(Outcome::Yes)
@@ -54,23 +54,16 @@ pub(crate) fn show(config: &Path, args: &GatewayShowArgs) -> anyhow::Result<Outc
     Ok(Outcome::Yes)
 }
 
-fn ask(config: &Path, request: &Request) -> anyhow::Result<Reply> {
+pub(super) fn ask(config: &Path, request: &Request) -> anyhow::Result<Reply> {
     let settings = config::load(config)?.settings;
     Ok(Client::connect(&settings.data.control_socket())?.ask(request)?)
 }
 
-fn no(reply: Reply) -> anyhow::Result<Outcome> {
-    match reply {
-        Reply::Refused { why } => {
-            ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
-            Ok(Outcome::No)
-        }
-        Reply::Suspended { .. }
-        | Reply::Resumed {}
-        | Reply::Status(_)
-        | Reply::Table(_)
-        | Reply::Recorded { .. } => {
-            anyhow::bail!("the gateway answered something else than was asked")
-        }
+/// What is made of an answer that is not the one that was hoped for.
+pub(super) fn no(reply: Reply) -> anyhow::Result<Outcome> {
+    if let Reply::Refused { why } = reply {
+        ui::failure(&anyhow::anyhow!("the gateway refused: {why}"));
+        return Ok(Outcome::No);
     }
+    anyhow::bail!("the gateway answered something else than was asked")
 }

@@ -4,23 +4,31 @@ use std::{
     fs,
     io::{self, BufRead as _, IsTerminal as _},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail, ensure};
 use comfy_table::{Table as Grid, presets};
-use postern_model::{Actor, Secret};
+use postern_model::{Actor, Clock as _, Secret};
 use postern_people::{Account, DEFAULT_ITERATIONS, Date, People, Verifier};
 use serde::Serialize;
 
 use crate::{
-    cli::{JsonArgs, PersonAddArgs, PersonCommand},
+    cli::{JsonArgs, PersonAddArgs, PersonCommand, PersonEndArgs},
+    clock::SystemClock,
     config::{self, Settings},
+    control::{Client, ControlError, Reply, Request},
     files,
     ui::{self, Outcome},
 };
 
 /// The length of a salt, PostgreSQL's.
 const SALT_BYTES: usize = 16;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Of a moment, as in `2026-12-31T…`.
+const DATE_LENGTH: usize = 10;
 
 /// The shortest password that is taken.
 const PASSWORD_CHARACTERS_MIN: usize = 8;
@@ -30,6 +38,8 @@ pub(crate) fn run(config: &Path, command: PersonCommand) -> anyhow::Result<Outco
     match command {
         PersonCommand::Add(args) => add(&settings, args),
         PersonCommand::List(args) => list(&settings, &args),
+        PersonCommand::End(args) => end(&settings, &args),
+        PersonCommand::Role { actor, role } => change_role(&settings, &actor, &role),
         PersonCommand::Remove { actor } => remove(&settings, &actor),
     }
 }
@@ -46,14 +56,7 @@ fn add(settings: &Settings, args: PersonAddArgs) -> anyhow::Result<Outcome> {
     let mut people = people(settings)?;
     let actor = args.actor;
     ensure!(people.account(&actor).is_none(), "there is an account `{actor}` already");
-    let known: Vec<&str> = settings.roles.iter().map(|role| role.name.as_ref()).collect();
-    ensure!(
-        known.contains(&args.role.as_str()),
-        "`{}` has no role `{}`; it has: {}",
-        settings.path.display(),
-        args.role,
-        known.join(", ")
-    );
+    known_role(settings, &args.role)?;
     let ends = args.ends.as_deref().map(date).transpose()?;
     let password = if args.password_stdin { first_line()? } else { asked(&actor)? };
     ensure!(
@@ -74,18 +77,61 @@ fn add(settings: &Settings, args: PersonAddArgs) -> anyhow::Result<Outcome> {
 }
 
 fn remove(settings: &Settings, actor: &str) -> anyhow::Result<Outcome> {
-    let people = people(settings)?;
-    if people.account(actor).is_none() {
-        ui::result(format!("there is no account `{actor}`"))?;
-        return Ok(Outcome::No);
+    let mut people = people(settings)?;
+    if !people.remove(actor) {
+        return nobody(actor);
     }
-    let mut rest = People::default();
-    for (name, account) in people.iter().filter(|(name, _)| name.as_str() != actor) {
-        rest.insert(name.clone(), account.clone())?;
-    }
-    write(settings, &rest)?;
+    write(settings, &people)?;
     ui::result(format!("{actor} can no longer log in"))?;
     Ok(Outcome::Yes)
+}
+
+fn end(settings: &Settings, args: &PersonEndArgs) -> anyhow::Result<Outcome> {
+    let mut people = people(settings)?;
+    let PersonEndArgs { actor, on } = args;
+    let Some(account) = people.account(actor) else { return nobody(actor) };
+    let now = SystemClock.now();
+    let ends = match on {
+        Some(text) => date(text)?,
+        None => date(&now.before(DAY).to_string().chars().take(DATE_LENGTH).collect::<String>())?,
+    };
+    let account = Account { ends: Some(ends), ..account.clone() };
+    let works = account.works_at(now);
+    people.insert(Actor::new(actor.as_str()), account)?;
+    write(settings, &people)?;
+    if works {
+        ui::result(format!("{actor} can log in up to the end of {ends}, in UTC"))?;
+    } else {
+        ui::result(format!("{actor} can no longer log in"))?;
+    }
+    Ok(Outcome::Yes)
+}
+
+fn change_role(settings: &Settings, actor: &str, role: &str) -> anyhow::Result<Outcome> {
+    let mut people = people(settings)?;
+    let Some(account) = people.account(actor) else { return nobody(actor) };
+    known_role(settings, role)?;
+    let account = Account { role: role.into(), ..account.clone() };
+    people.insert(Actor::new(actor), account)?;
+    write(settings, &people)?;
+    ui::result(format!("{actor} has the role {role}"))?;
+    Ok(Outcome::Yes)
+}
+
+fn nobody(actor: &str) -> anyhow::Result<Outcome> {
+    ui::result(format!("there is no account `{actor}`"))?;
+    Ok(Outcome::No)
+}
+
+fn known_role(settings: &Settings, role: &str) -> anyhow::Result<()> {
+    let known: Vec<&str> = settings.roles.iter().map(|role| role.name.as_ref()).collect();
+    ensure!(
+        known.contains(&role),
+        "`{}` has no role `{role}`; it has: {}",
+        settings.path.display(),
+        known.join(", ")
+    );
+    Ok(())
 }
 
 /// One person in `person list --json`; version 1.
@@ -128,11 +174,31 @@ fn list(settings: &Settings, args: &JsonArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Yes)
 }
 
-/// Replaces `people.toml`; a running gateway follows it.
+/// Replaces `people.toml`. A running gateway is told before, so that it knows whose change it is,
+/// and after, so that the change is in force when this returns.
 fn write(settings: &Settings, people: &People) -> anyhow::Result<()> {
     let path = settings.data.people();
+    let mut gateway = match Client::connect(&settings.data.control_socket()) {
+        Ok(gateway) => Some(gateway),
+        Err(ControlError::NotRunning { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    // A list that can't be read is the reason for a change often enough.
+    told(gateway.as_mut(), false)?;
     files::replace_private(&path, &people.to_toml())
-        .with_context(|| format!("can't write `{}`", path.display()))
+        .with_context(|| format!("can't write `{}`", path.display()))?;
+    if let Some(why) = told(gateway.as_mut(), true)? {
+        bail!("it is written, but not in force: {why}");
+    }
+    Ok(())
+}
+
+/// Has the running gateway look at the list; what keeps it from that.
+fn told(gateway: Option<&mut Client>, changed: bool) -> anyhow::Result<Option<String>> {
+    match gateway.map(|gateway| gateway.ask(&Request::People { changed })).transpose()? {
+        Some(Reply::Refused { why }) => Ok(Some(why)),
+        Some(_) | None => Ok(None),
+    }
 }
 
 fn date(text: &str) -> anyhow::Result<Date> {

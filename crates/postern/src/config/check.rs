@@ -11,14 +11,15 @@ use std::{
 };
 
 use postern_model::{Secret, Subject};
+use postern_people::{APPROVAL, ApprovalRules, BREAK_GLASS};
 use postern_watch::WatchConfig;
 
 use super::{
     ConfigError, Loaded,
     error::{Problem, Source},
     file::{
-        DataFile, File, GatewayFile, LimitsFile, PolicyFile, TlsFile, UpstreamFile, WatchFile,
-        WitnessFile,
+        ApprovalsFile, DataFile, File, GatewayFile, LimitsFile, PolicyFile, ReasonFile, TlsFile,
+        UpstreamFile, WatchFile, WitnessFile,
     },
     place::Place,
     settings::{Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch, Witnessing},
@@ -48,6 +49,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         roles: checker.roles(file.roles, (pool, &file.tables)),
         tables: checker.tables(&file.tables),
         reasons: checker.reasons(&file.reasons, &file.tables),
+        approvals: file.approvals.map(|section| checker.approvals(&section, &file.reasons)),
         policy: checker.policy(file.policy),
         watch: checker.watch(file.watch),
         witness: checker.witness(file.witness),
@@ -309,6 +311,24 @@ impl Checker<'_> {
             off: file.off,
             learning_days: file.learning_days,
             decoys: file.decoys.into_iter().map(Subject::new).collect(),
+        }
+    }
+
+    fn approvals(&mut self, file: &ApprovalsFile, reasons: &[ReasonFile]) -> ApprovalRules {
+        let place = Place::section("approvals");
+        for (index, reason) in reasons.iter().enumerate() {
+            if matches!(reason.name.as_str(), APPROVAL | BREAK_GLASS) {
+                self.wrong(
+                    &Place::section("reasons").index(index).key("name"),
+                    format!("`{}` is what access is called that a person has given", reason.name),
+                    "give the reason another name",
+                );
+            }
+        }
+        ApprovalRules {
+            longest: self.duration(&place.key("longest"), &file.longest),
+            break_glass: self.duration(&place.key("break_glass"), &file.break_glass),
+            review_within: self.duration(&place.key("review_within"), &file.review_within),
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) struct File {
     pub(crate) tables: Vec<TableFile>,
     #[serde(default)]
     pub(crate) reasons: Vec<ReasonFile>,
+    pub(crate) approvals: Option<ApprovalsFile>,
     #[serde(default)]
     pub(crate) policy: PolicyFile,
     #[serde(default)]
@@ -428,6 +429,31 @@ pub(crate) struct TakeFile {
 pub(crate) enum GradeFile {
     Weak,
     Strong,
+}
+
+/// Access to single customers that another person approves (`postern ask`, `postern approve`), and
+/// that somebody takes at once and answers for afterwards (`postern break-glass`, `postern
+/// review`). Without this section there is neither. What is approved is a strong reason named
+/// `approval`, what is taken a weak one named `break_glass`; policy is asked about both.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ApprovalsFile {
+    /// The longest that somebody may ask for.
+    pub(crate) longest: String,
+    /// How long access lasts that is taken at once.
+    pub(crate) break_glass: String,
+    /// How soon somebody else has to have looked at that.
+    pub(crate) review_within: String,
+}
+
+impl Default for ApprovalsFile {
+    fn default() -> Self {
+        Self {
+            longest: "8h".to_owned(),
+            break_glass: "1h".to_owned(),
+            review_within: "1d".to_owned(),
+        }
+    }
 }
 
 /// The decision: who may see which field of which customer for which reason.

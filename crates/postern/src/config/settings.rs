@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_model::{FieldClass, Secret, Subject};
+use postern_people::ApprovalRules;
 
 use crate::witnessing::WitnessAt;
 
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) roles: Vec<Role>,
     pub(crate) tables: Vec<Table>,
     pub(crate) reasons: Vec<Reason>,
+    /// How long others may be let in; `None` if nobody may be.
+    pub(crate) approvals: Option<ApprovalRules>,
     pub(crate) policy: Policy,
     pub(crate) watch: Watch,
     pub(crate) witness: Witnessing,

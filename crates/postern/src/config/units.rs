@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A whole number and one of `ms`, `s`, `m`, `h`, `d`; zero is not a duration here.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let millis = match unit {
         "ms" => 1,

@@ -24,13 +24,10 @@ fn ask(request: &Request, answer: &'static str) -> (String, Result<Reply, Contro
 
 #[test]
 fn an_order_is_one_line_and_so_is_its_reply() {
-    let (actor, why, by) = ("agent13".into(), "on\nleave".into(), "root".into());
+    let (actor, why) = ("agent13".into(), "on\nleave".into());
     let (line, reply) =
-        ask(&Request::Suspend { actor, why, by }, "{\"reply\":\"suspended\",\"sessions_cut\":2}\n");
-    assert_eq!(
-        line,
-        "{\"request\":\"suspend\",\"actor\":\"agent13\",\"why\":\"on\\nleave\",\"by\":\"root\"}\n"
-    );
+        ask(&Request::Suspend { actor, why }, "{\"reply\":\"suspended\",\"sessions_cut\":2}\n");
+    assert_eq!(line, "{\"request\":\"suspend\",\"actor\":\"agent13\",\"why\":\"on\\nleave\"}\n");
     assert_eq!(reply.unwrap(), Reply::Suspended { sessions_cut: 2 });
 }
 

@@ -18,11 +18,14 @@ use postern_gateway::Handle;
 use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::{watching::Counts, witnessed};
+use super::{approvals, people, watching::Counts, witnessed};
 use crate::{
     cli::Shown,
     clock::SystemClock,
-    control::{LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, Table, encode},
+    control::{
+        Asked, LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, Table, encode,
+        peer,
+    },
 };
 
 /// How long somebody who is connected may say nothing.
@@ -36,6 +39,7 @@ pub(super) struct Answering {
     handle: Handle,
     ledger: Arc<Ledger>,
     witnessed: witnessed::Progress,
+    people: people::Looks,
     counts: Counts,
     entries_before: u64,
     since: Timestamp,
@@ -45,15 +49,17 @@ impl Answering {
     pub(super) fn new(
         handle: Handle,
         (ledger, witnessed): (Arc<Ledger>, witnessed::Progress),
-        counts: Counts,
-        entries_before: u64,
+        people: people::Looks,
+        (counts, entries_before): (Counts, u64),
     ) -> Self {
-        Self { handle, ledger, witnessed, counts, entries_before, since: SystemClock.now() }
+        let since = SystemClock.now();
+        Self { handle, ledger, witnessed, people, counts, entries_before, since }
     }
 
-    fn answer(&self, request: Request) -> Reply {
+    /// Does what `by` wants.
+    fn answer(&self, request: Request, by: &str) -> Reply {
         match request {
-            Request::Suspend { actor, why, by } => {
+            Request::Suspend { actor, why } => {
                 match self.handle.suspend(&Actor::new(actor), &Actor::new(by), &why) {
                     Ok(sessions_cut) => Reply::Suspended { sessions_cut },
                     Err(error) => Reply::Refused {
@@ -61,28 +67,41 @@ impl Answering {
                     },
                 }
             }
-            Request::Resume { actor, by } => {
+            Request::Resume { actor } => {
                 match self.handle.resume(&Actor::new(&*actor), &Actor::new(by), "resumed") {
-                    Ok(true) => Reply::Resumed {},
-                    Ok(false) => Reply::Refused { why: format!("`{actor}` is not suspended") },
-                    Err(error) => {
-                        Reply::Refused { why: format!("it could not be recorded: {error}") }
-                    }
+                    Ok(()) => Reply::Resumed {},
+                    Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
             Request::Status {} => Reply::Status(self.status()),
             Request::Show { what: Shown::Clients } => Reply::Table(self.clients()),
             Request::Show { what: Shown::Pools } => Reply::Table(self.pools()),
-            Request::Erase { subject, by, why } => {
-                match crate::commands::erase(&self.ledger, &subject, &by, &why) {
+            Request::People { changed } => match self.people.look(by, changed) {
+                Ok(()) => Reply::Read {},
+                Err(why) => Reply::Refused { why },
+            },
+            Request::Ask { actor, subject, seconds, why } => {
+                approvals::ask(&self.handle, (actor, subject), (by, &why), seconds)
+            }
+            Request::BreakGlass { actor, subject, why } => {
+                approvals::break_glass(&self.handle, (actor, subject), (by, &why))
+            }
+            Request::Decide { act, number, why } => {
+                approvals::decide(&self.handle, &act, number, (by, &why))
+            }
+            Request::Approvals {} => approvals::all(&self.handle),
+            Request::Erase { subject, why } => {
+                match crate::commands::erase(&self.ledger, &subject, by, &why) {
                     Ok(entry) => Reply::Recorded { entry },
                     Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
-            Request::Record(asked) => match super::note(&self.ledger, asked.into()) {
-                Ok(entry) => Reply::Recorded { entry },
-                Err(error) => Reply::Refused { why: format!("{error:#}") },
-            },
+            Request::Record(asked) => {
+                match super::note(&self.ledger, Asked { by: by.to_owned(), ..asked }.into()) {
+                    Ok(entry) => Reply::Recorded { entry },
+                    Err(error) => Reply::Refused { why: format!("{error:#}") },
+                }
+            }
         }
     }
 
@@ -175,7 +194,7 @@ impl Answering {
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -236,6 +255,7 @@ impl Listening {
 fn serve(stream: UnixStream, answering: &Answering) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    let by = peer(&stream)?;
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -243,7 +263,7 @@ fn serve(stream: UnixStream, answering: &Answering) -> io::Result<()> {
             return Ok(());
         }
         let reply = match serde_json::from_str(&line) {
-            Ok(request) => answering.answer(request),
+            Ok(request) => answering.answer(request, &by),
             Err(error) => Reply::Refused { why: format!("not understood: {error}") },
         };
         let reply = encode(&reply).map_err(io::Error::other)?;

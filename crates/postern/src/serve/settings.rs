@@ -3,7 +3,9 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use postern_gateway::{Limits, Pooling, Role, Settings as GatewaySettings, Upstream, UpstreamHost};
+use postern_gateway::{
+    Limits, Pooling, Role, Settings as GatewaySettings, Upstream, UpstreamHost, approval_reasons,
+};
 use postern_ledger::{Counter, Limit};
 use postern_model::Grade;
 use postern_session::{
@@ -45,7 +47,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
         },
         roles: settings.roles.iter().map(|role| (role.name.clone(), self::role(role))).collect(),
         tables: settings.tables.iter().map(table).collect(),
-        reasons: settings.reasons.iter().map(reason).collect(),
+        reasons: reasons(settings),
     })
 }
 
@@ -139,6 +141,13 @@ fn reason(reason: &config::Reason) -> ReasonSettings {
         },
         take: reason.take.as_ref().map(take),
     }
+}
+
+/// Those that are read, and those that people give.
+fn reasons(settings: &Settings) -> Vec<ReasonSettings> {
+    let read = settings.reasons.iter().map(reason);
+    let given = settings.approvals.iter().flat_map(|_| approval_reasons());
+    read.chain(given).collect()
 }
 
 fn upstream(upstream: &config::Upstream) -> anyhow::Result<Upstream> {

@@ -7,15 +7,18 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod approvals;
 mod bench;
 mod check_database;
 mod cli;
 mod crash;
 mod demo;
+mod doctor;
 mod explain_policy;
 mod full;
 mod init;
 mod ledger;
+mod people;
 mod person;
 mod raw;
 mod served;

@@ -28,6 +28,18 @@ fn a_person_is_added_listed_and_removed_and_no_password_is_kept() {
     let mode = bench.path("postern-data/people.toml").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
+    let ended = bench.run("person end agent02 --on 2999-01-31").yes();
+    assert_eq!(ended, "agent02 can log in up to the end of 2999-01-31, in UTC\n");
+    assert_eq!(bench.run("person end agent01").yes(), "agent01 can no longer log in\n");
+    assert_eq!(bench.run("person role agent01 dba").yes(), "agent01 has the role dba\n");
+    assert_eq!(bench.run("person role agent03 dba").ended(1), "there is no account `agent03`\n");
+    assert_eq!(bench.run("person end agent03").ended(1), "there is no account `agent03`\n");
+    let listed = bench.run("person list --json").yes();
+    let role = "{\"version\":1,\"actor\":\"agent01\",\"role\":\"dba\",";
+    assert!(listed.starts_with(role) && listed.contains("\"ends\":\"2999-01-31\""), "{listed}");
+    let unknown = bench.run("person role agent01 boss").ended(2);
+    insta::assert_snapshot!(unknown, @"error: `postern.toml` has no role `boss`; it has: agent, dba");
+
     assert_eq!(bench.run("person remove agent02").yes(), "agent02 can no longer log in\n");
     assert_eq!(bench.run("person remove agent02").ended(1), "there is no account `agent02`\n");
     assert_eq!(bench.run("person list").yes().lines().count(), 2);

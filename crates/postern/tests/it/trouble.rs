@@ -82,7 +82,7 @@ fn without_its_ledger_or_with_a_damaged_one_a_gateway_does_not_start() {
     bad[last / 2] ^= 1;
     fs::write(&segment, &bad).unwrap();
     let damaged = support.bench.run("serve").ended(2);
-    insta::assert_snapshot!(damaged, @"error: the ledger is damaged: DIR/postern-data/ledger/segments/0000000000.seg, byte 165, entry 2: frame is damaged");
+    insta::assert_snapshot!(damaged, @"error: the ledger is damaged: DIR/postern-data/ledger/segments/0000000000.seg, byte 276, entry 5: frame is damaged");
     assert!(support.bench.run("ledger verify").ended(1).starts_with("error: "));
 
     fs::write(&segment, &good).unwrap();

@@ -126,6 +126,27 @@ fn noted(note: &Note) -> (&'static str, Value) {
                 "until": until.map(|time| time.0),
             }),
         ),
+        Note::Person { actor, by, was, now } => (
+            "person",
+            json!({
+                "actor": actor.as_str(),
+                "by": by.as_str(),
+                "was": &**was,
+                "now": &**now,
+            }),
+        ),
+        Note::Approval { actor, by, act, number, subject, until, why } => (
+            "approval",
+            json!({
+                "actor": actor.as_str(),
+                "by": by.as_str(),
+                "act": &**act,
+                "number": number,
+                "subject": subject.as_str(),
+                "until": until.0,
+                "why": &**why,
+            }),
+        ),
         Note::Erased { by, subject, why } => {
             ("erased", json!({ "by": by.as_str(), "subject": subject.as_str(), "why": &**why }))
         }

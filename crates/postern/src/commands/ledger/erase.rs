@@ -26,10 +26,7 @@ pub(in crate::commands) fn erase(config: &Path, args: EraseArgs) -> anyhow::Resu
     }
     let data = config::load(config)?.settings.data;
     let erased = match Client::connect(&data.control_socket()) {
-        Ok(mut client) => {
-            let by = os_user();
-            told(client.ask(&Request::Erase { subject: subject.clone(), by, why })?)
-        }
+        Ok(mut client) => told(client.ask(&Request::Erase { subject: subject.clone(), why })?),
         Err(ControlError::NotRunning { .. }) => alone(&data.ledger(), &subject, &why),
         Err(error) => return Err(error.into()),
     };
@@ -47,13 +44,13 @@ pub(in crate::commands) fn erase(config: &Path, args: EraseArgs) -> anyhow::Resu
 }
 
 fn told(reply: Reply) -> anyhow::Result<u64> {
-    match reply {
-        Reply::Recorded { entry } => Ok(entry),
-        Reply::Refused { why } => bail!("{why}"),
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) | Reply::Table(_) => {
-            bail!("the gateway answered something else than was asked")
-        }
+    if let Reply::Recorded { entry } = reply {
+        return Ok(entry);
     }
+    if let Reply::Refused { why } = reply {
+        bail!("{why}");
+    }
+    bail!("the gateway answered something else than was asked")
 }
 
 fn alone(folder: &Path, subject: &str, why: &str) -> anyhow::Result<u64> {

@@ -158,6 +158,18 @@ fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
             };
             ("asked", by(who), format!("asked the ledger {about}"))
         }
+        Note::Person { actor, by: who, was, now } => {
+            let what = match (&**was, &**now) {
+                (was, "") => format!("removed by {who}; was {was}"),
+                ("", now) => format!("added by {who}: {now}"),
+                (was, now) => format!("changed by {who}: {now}; was {was}"),
+            };
+            ("person", by(actor), what)
+        }
+        Note::Approval { actor, by: who, act, number, subject, until, why } => {
+            let what = format!("{act} by {who}: customer {subject} until {until}, {why}");
+            ("approval", by(actor), format!("number {number}, {what}"))
+        }
         Note::Erased { by: who, subject, why } => {
             ("erased", by(who), format!("erased customer {subject}: {why}"))
         }

@@ -54,11 +54,11 @@ pub(super) fn record(
 }
 
 fn told(reply: Reply) -> anyhow::Result<u64> {
-    match reply {
-        Reply::Recorded { entry } => Ok(entry),
-        Reply::Refused { why } => bail!("the gateway did not record it: {why}"),
-        Reply::Suspended { .. } | Reply::Resumed {} | Reply::Status(_) | Reply::Table(_) => {
-            bail!("the gateway answered something else than was asked")
-        }
+    if let Reply::Recorded { entry } = reply {
+        return Ok(entry);
     }
+    if let Reply::Refused { why } = reply {
+        bail!("the gateway did not record it: {why}");
+    }
+    bail!("the gateway answered something else than was asked")
 }

@@ -1,0 +1,185 @@
+//! Who was let in to a customer by another person: asked for, recorded, and then a reason like
+//! those that are read from the database.
+
+use std::sync::Arc;
+
+use postern_ledger::{Found, Note, RecordError};
+use postern_model::{Actor, Severity, Subject, Timestamp};
+use postern_people::{
+    APPROVAL, Act, Approval, ApprovalRules, Approvals, BREAK_GLASS, Deed, NotDone,
+};
+use postern_session::{ReasonGrade, ReasonSettings};
+use thiserror::Error;
+
+use crate::Handle;
+
+/// Two who approve for each other.
+const MUTUAL: &str = "mutual_approval";
+
+/// Why nobody was let in.
+#[derive(Debug, Error)]
+pub enum ApprovalError {
+    #[error("the configuration has no `[approvals]`")]
+    Off,
+    #[error("there is no account `{actor}`")]
+    Nobody { actor: Actor },
+    #[error("it is not done")]
+    NotDone(#[source] NotDone),
+    #[error("it could not be recorded")]
+    Unrecorded(#[source] RecordError),
+}
+
+/// What is approved, and by which rules.
+#[derive(Debug)]
+pub(crate) struct Approving {
+    rules: ApprovalRules,
+    pub(crate) approvals: Approvals,
+}
+
+/// The reasons under which policy is asked about approvals. They belong to no table, so that no row
+/// makes them.
+pub fn approval_reasons() -> [ReasonSettings; 2] {
+    let reason = |name: &str, grade| ReasonSettings {
+        name: name.into(),
+        schema: String::new(),
+        table: String::new(),
+        subject: String::new(),
+        actor: String::new(),
+        condition: "false".to_owned(),
+        grade: ReasonGrade::Always(grade),
+        take: None,
+    };
+    [
+        reason(APPROVAL, postern_model::Grade::Strong),
+        reason(BREAK_GLASS, postern_model::Grade::Weak),
+    ]
+}
+
+impl Handle {
+    /// From now on people can let others in, by these rules; what stands already does so still.
+    pub fn let_approve(&self, rules: ApprovalRules, approvals: Approvals) {
+        *self.shared.reasons.approving() = Some(Approving { rules, approvals });
+    }
+
+    /// Asks that an actor be let in to a customer, for so long.
+    ///
+    /// # Errors
+    /// [`ApprovalError`].
+    pub fn ask_access(
+        &self,
+        of: (Actor, Subject),
+        by: (Actor, Arc<str>),
+        lasts: std::time::Duration,
+    ) -> Result<Deed, ApprovalError> {
+        self.known(&of.0)?;
+        self.act(|approvals, rules, now| approvals.ask(of, by, lasts, rules, now))
+    }
+
+    /// Lets an actor in to a customer at once. It is a finding.
+    ///
+    /// # Errors
+    /// [`ApprovalError`].
+    pub fn break_glass(
+        &self,
+        of: (Actor, Subject),
+        by: (Actor, Arc<str>),
+    ) -> Result<Deed, ApprovalError> {
+        self.known(&of.0)?;
+        self.act(|approvals, rules, now| approvals.break_glass(of, by, rules, now))
+    }
+
+    /// Approves, reviews or revokes.
+    ///
+    /// # Errors
+    /// [`ApprovalError`].
+    pub fn decide_access(
+        &self,
+        act: Act,
+        number: u64,
+        by: (Actor, Arc<str>),
+    ) -> Result<Deed, ApprovalError> {
+        self.act(|approvals, _, now| approvals.decide(act, number, by, now))
+    }
+
+    /// All that was asked for, approved or taken and is remembered; whether a review is overdue.
+    pub fn approvals(&self) -> Vec<(Approval, bool)> {
+        let now = self.shared.clock.now();
+        let approving = self.shared.reasons.approving();
+        let Some(Approving { rules, approvals }) = &*approving else { return Vec::new() };
+        let with = |one: &Approval| {
+            let overdue = one.needs_review() && now > one.asked_at.after(rules.review_within);
+            (one.clone(), overdue)
+        };
+        approvals.iter().map(with).collect()
+    }
+
+    fn known(&self, actor: &Actor) -> Result<(), ApprovalError> {
+        match self.shared.people().account(actor.as_str()) {
+            Some(_) => Ok(()),
+            None => Err(ApprovalError::Nobody { actor: actor.clone() }),
+        }
+    }
+
+    /// Records a deed and puts it in force. A crash between the two is made up for at the next
+    /// start, from the entry.
+    fn act(
+        &self,
+        make: impl FnOnce(&Approvals, &ApprovalRules, Timestamp) -> Result<Deed, NotDone>,
+    ) -> Result<Deed, ApprovalError> {
+        let _one_at_a_time = self.shared.deeds();
+        let now = self.shared.clock.now();
+        let (deed, mutual) = {
+            let approving = self.shared.reasons.approving();
+            let Approving { rules, approvals } = approving.as_ref().ok_or(ApprovalError::Off)?;
+            let deed = make(approvals, rules, now).map_err(ApprovalError::NotDone)?;
+            let mutual = approvals.is_mutual(&deed);
+            (deed, mutual)
+        };
+        self.note(noted(&deed)).map_err(ApprovalError::Unrecorded)?;
+        if let Some(approving) = &mut *self.shared.reasons.approving() {
+            approving.approvals.apply(&deed, now);
+        }
+        if let Some(found) = finding(&deed, mutual, now) {
+            tracing::warn!(kind = &*found.kind, "{}", found.why);
+            self.shared.note(Note::Found(found));
+        }
+        Ok(deed)
+    }
+}
+
+fn noted(deed: &Deed) -> Note {
+    let Deed { act, number, actor, subject, by, until, why } = deed.clone();
+    let act = act.as_str().into();
+    Note::Approval { actor, by, act, number, subject, until, why }
+}
+
+/// What a deed looks like to whoever watches.
+fn finding(deed: &Deed, mutual: bool, now: Timestamp) -> Option<Found> {
+    let Deed { act, number, actor, subject, by, why, .. } = deed;
+    let (kind, severity, why) = match act {
+        Act::BrokeGlass => (
+            BREAK_GLASS,
+            Severity::High,
+            format!("{by} let {actor} in to customer {subject} at once (number {number}): {why}"),
+        ),
+        Act::Approved if mutual => (
+            MUTUAL,
+            Severity::Medium,
+            format!("{by} approved number {number} for somebody who has approved for them"),
+        ),
+        Act::Asked | Act::Approved | Act::Reviewed | Act::Revoked => return None,
+    };
+    let mut actors = vec![actor.clone(), by.clone()];
+    actors.dedup();
+    Some(Found {
+        time: now,
+        actors,
+        kind: kind.into(),
+        severity,
+        alert: true,
+        score: 1.0,
+        subjects_at_risk: 1,
+        evidence: Vec::new(),
+        why: why.into(),
+    })
+}

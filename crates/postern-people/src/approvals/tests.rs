@@ -1,0 +1,125 @@
+use super::*;
+
+const RULES: ApprovalRules = ApprovalRules {
+    longest: Duration::from_secs(3_600),
+    break_glass: Duration::from_secs(600),
+    review_within: Duration::from_secs(86_400),
+};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(seconds * 1_000_000)
+}
+
+fn who(name: &str) -> (Actor, Arc<str>) {
+    (Actor::new(name), "a reason".into())
+}
+
+fn of(actor: &str, subject: &str) -> (Actor, Subject) {
+    (Actor::new(actor), Subject::new(subject))
+}
+
+/// Asks for ten minutes; the number.
+fn ask(approvals: &mut Approvals, of: (Actor, Subject), by: &str, now: i64) -> u64 {
+    let deed = approvals.ask(of, who(by), Duration::from_secs(600), &RULES, at(now)).unwrap();
+    approvals.apply(&deed, at(now));
+    deed.number
+}
+
+fn decide(
+    approvals: &mut Approvals,
+    act: Act,
+    number: u64,
+    by: &str,
+    now: i64,
+) -> Result<bool, NotDone> {
+    let deed = approvals.decide(act, number, who(by), at(now))?;
+    let mutual = approvals.is_mutual(&deed);
+    approvals.apply(&deed, at(now));
+    Ok(mutual)
+}
+
+fn held(approvals: &Approvals, actor: &str, now: i64) -> Vec<String> {
+    let actor = Actor::new(actor);
+    let held = approvals.held(&actor, at(now)).map(|(subject, reason)| {
+        format!("{subject} for {} ({})", reason.name, reason.grade.as_str())
+    });
+    held.collect()
+}
+
+#[test]
+fn what_another_person_approves_holds_until_its_end() {
+    let mut approvals = Approvals::default();
+    let number = ask(&mut approvals, of("eva", "17"), "lea", 0);
+    assert_eq!(held(&approvals, "eva", 1), [""; 0], "asking is not getting");
+    for own in ["lea", "eva"] {
+        let refused = decide(&mut approvals, Act::Approved, number, own, 1);
+        assert_eq!(refused, Err(NotDone::Own), "{own}");
+    }
+    assert_eq!(decide(&mut approvals, Act::Approved, number, "max", 2), Ok(false));
+    let twice = decide(&mut approvals, Act::Approved, number, "kim", 3);
+    assert!(matches!(twice, Err(NotDone::Unknown { .. })), "used twice");
+    assert_eq!(held(&approvals, "eva", 599), ["17 for approval (strong)"]);
+    assert_eq!(held(&approvals, "ben", 599), [""; 0]);
+    assert_eq!(held(&approvals, "eva", 600), [""; 0]);
+    let late = ask(&mut approvals, of("eva", "18"), "lea", 700);
+    let refused = decide(&mut approvals, Act::Approved, late, "max", 1_300);
+    assert!(matches!(refused, Err(NotDone::Unknown { .. })), "it has ended");
+    let too_long =
+        approvals.ask(of("eva", "1"), who("lea"), Duration::from_secs(3_601), &RULES, at(0));
+    assert_eq!(too_long, Err(NotDone::Length { longest_s: 3_600 }));
+}
+
+#[test]
+fn what_is_revoked_is_over() {
+    let mut approvals = Approvals::default();
+    let number = ask(&mut approvals, of("eva", "17"), "lea", 0);
+    decide(&mut approvals, Act::Approved, number, "max", 1).unwrap();
+    decide(&mut approvals, Act::Revoked, number, "lea", 2).unwrap();
+    assert_eq!(held(&approvals, "eva", 3), [""; 0]);
+    for act in [Act::Revoked, Act::Approved, Act::Reviewed] {
+        assert!(decide(&mut approvals, act, number, "kim", 3).is_err(), "{act:?}");
+    }
+}
+
+#[test]
+fn two_who_approve_for_each_other_are_noticed() {
+    let mut approvals = Approvals::default();
+    let first = ask(&mut approvals, of("eva", "17"), "eva", 0);
+    assert_eq!(decide(&mut approvals, Act::Approved, first, "max", 1), Ok(false));
+    let other = ask(&mut approvals, of("max", "18"), "max", 2);
+    assert_eq!(decide(&mut approvals, Act::Approved, other, "kim", 3), Ok(false));
+    let back = ask(&mut approvals, of("max", "19"), "max", 4);
+    assert_eq!(decide(&mut approvals, Act::Approved, back, "eva", 5), Ok(true));
+    // Long after, it is nothing any more.
+    let day = 86_400;
+    let much_later = ask(&mut approvals, of("eva", "20"), "eva", 60 * day);
+    let approved = decide(&mut approvals, Act::Approved, much_later, "max", 60 * day + 1);
+    assert_eq!(approved, Ok(false));
+}
+
+#[test]
+fn broken_glass_is_weak_short_and_looked_at_by_somebody_else() {
+    let mut approvals = Approvals::default();
+    let deed = approvals.break_glass(of("eva", "17"), who("eva"), &RULES, at(0)).unwrap();
+    approvals.apply(&deed, at(0));
+    assert_eq!(held(&approvals, "eva", 1), ["17 for break_glass (weak)"]);
+    assert_eq!(held(&approvals, "eva", 600), [""; 0]);
+    let number = deed.number;
+    let own = decide(&mut approvals, Act::Reviewed, number, "eva", 700);
+    assert_eq!(own, Err(NotDone::Own));
+    assert!(approvals.iter().all(Standing::needs_review));
+    // It is not forgotten as long as nobody has looked at it.
+    ask(&mut approvals, of("ben", "1"), "ben", 90 * 86_400);
+    assert!(approvals.iter().any(Standing::needs_review));
+    decide(&mut approvals, Act::Reviewed, number, "max", 90 * 86_400).unwrap();
+    assert!(!approvals.iter().any(Standing::needs_review));
+    assert!(decide(&mut approvals, Act::Reviewed, number, "kim", 90 * 86_400).is_err());
+}
+
+#[test]
+fn acts_come_back_from_their_names() {
+    for act in Act::ALL {
+        assert_eq!(Act::parse(act.as_str()), Some(act));
+    }
+    assert_eq!(Act::parse("dance"), None);
+}

@@ -1,0 +1,81 @@
+//! Access that another person approves, and access that is taken at once.
+
+use std::path::Path;
+
+use comfy_table::{Table as Grid, presets};
+
+use super::gateway::{ask as tell, no};
+use crate::{
+    cli::{AccessArgs, BreakGlassArgs, DecideArgs, JsonArgs},
+    control::{Approval, Reply, Request},
+    ui::{self, Outcome},
+};
+
+pub(crate) fn ask(config: &Path, args: AccessArgs) -> anyhow::Result<Outcome> {
+    let AccessArgs { actor, subject, why, lasts } = args;
+    let (to, seconds) = (actor.clone(), lasts.as_secs());
+    let reply = tell(config, &Request::Ask { actor, subject, seconds, why })?;
+    let Reply::Done { number, until } = reply else { return no(reply) };
+    ui::result(format!("asked, number {number}, for {to} until {until}"))?;
+    ui::hint(format!("somebody else lets them in with `postern approve {number}`"));
+    Ok(Outcome::Yes)
+}
+
+pub(crate) fn break_glass(config: &Path, args: BreakGlassArgs) -> anyhow::Result<Outcome> {
+    let BreakGlassArgs { actor, subject, why } = args;
+    let to = actor.clone();
+    let reply = tell(config, &Request::BreakGlass { actor, subject, why })?;
+    let Reply::Done { number, until } = reply else { return no(reply) };
+    ui::result(format!("{to} is let in until {until}, number {number}; it is a finding"))?;
+    ui::hint(format!("somebody else has to look at it: `postern review {number} --why TEXT`"));
+    Ok(Outcome::Yes)
+}
+
+/// Approves, reviews or revokes.
+pub(crate) fn decide(config: &Path, act: &str, args: DecideArgs) -> anyhow::Result<Outcome> {
+    let DecideArgs { number, why } = args;
+    let act = act.to_owned();
+    let request = Request::Decide { act: act.clone(), number, why: why.unwrap_or_default() };
+    let reply = tell(config, &request)?;
+    let Reply::Done { number, .. } = reply else { return no(reply) };
+    ui::result(format!("number {number} is {act}"))?;
+    Ok(Outcome::Yes)
+}
+
+pub(crate) fn list(config: &Path, args: &JsonArgs) -> anyhow::Result<Outcome> {
+    let reply = tell(config, &Request::Approvals {})?;
+    let Reply::Approvals { all } = reply else { return no(reply) };
+    if args.json {
+        for one in &all {
+            ui::json(one)?;
+        }
+        return Ok(Outcome::Yes);
+    }
+    let mut grid = Grid::new();
+    let header = ["number", "account", "customer", "state", "until", "by", "second", "why"];
+    grid.load_style(presets::NOTHING).set_header(header);
+    grid.add_rows(all.iter().map(row));
+    for column in grid.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    ui::result(grid.trim_fmt())?;
+    Ok(Outcome::Yes)
+}
+
+fn row(one: &Approval) -> [String; 8] {
+    let review = match (one.needs_review, one.overdue) {
+        (_, true) => ", review overdue",
+        (true, false) => ", not reviewed",
+        (false, false) => "",
+    };
+    [
+        one.number.to_string(),
+        one.actor.clone(),
+        one.subject.clone(),
+        format!("{}{review}", one.state),
+        one.until.clone(),
+        one.asked_by.clone(),
+        one.second.clone().unwrap_or_default(),
+        one.why.clone(),
+    ]
+}
