@@ -7,7 +7,7 @@
 //! signals is measured against how far it goes among all accounts ([`crate::tail`]) and averaged,
 //! which keeps the bound on false alarms whatever the dependence between signals.
 
-use std::collections::{VecDeque, btree_map::Entry};
+use std::collections::VecDeque;
 
 use postern_model::{Access, AccessKind, Actor, Finding, Timestamp};
 
@@ -127,7 +127,9 @@ impl Conduct {
         self.first.get_or_insert(day);
         self.begin(actor, day, world);
         let direct = access.subjects.len() == 1;
-        if shown == Shown::Masked && !(direct && access.kind == Some(AccessKind::Lookup)) {
+        // A source that doesn't tell the kind may well mean a look-up.
+        let lookup = matches!(access.kind, Some(AccessKind::Lookup) | None);
+        if shown == Shown::Masked && !(direct && lookup) {
             return;
         }
         if access.subjects.len() >= LIST {
@@ -165,12 +167,8 @@ impl Conduct {
             let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
             let number = world.customer(subject).and_then(|customer| customer.number);
             let neighbour = direct && account.neighbour(number);
-            match account.known.entry(subject) {
-                Entry::Occupied(known) if *known.get() || !clear => continue,
-                Entry::Occupied(mut known) => *known.get_mut() = true,
-                Entry::Vacant(place) => {
-                    place.insert(clear);
-                }
+            if !account.known.entry(subject).or_default().is_new(direct, clear) {
+                continue;
             }
             let reason = world.reasons.explain(access, actor, subject);
             let facts =
@@ -193,7 +191,7 @@ impl Conduct {
             let Some(Asked { id, opened, facts, .. }) = self.asked.pop_front() else { return };
             let (actor, subject) = (opened.actor, opened.subject);
             let account = self.accounts.get(actor as usize);
-            if account.is_some_and(|account| account.known.get(&subject) == Some(&true)) {
+            if account.is_some_and(|account| account.has_opened(subject)) {
                 continue;
             }
             let claimed = opened.claimed.as_deref();
@@ -339,6 +337,9 @@ impl Conduct {
         }
         let Self { accounts, groups, tails, verdict, .. } = self;
         let Some(account) = accounts.get_mut(actor as usize) else { return };
+        if account.is_settling() {
+            return;
+        }
         let Some(group) = groups.get(account.group) else { return };
         let notice = world.member(actor).is_some_and(|member| member.notice);
         findings.extend(verdict.judge((name, notice), seen, account, (group, tails)));
@@ -354,18 +355,23 @@ impl Conduct {
             return;
         }
         let Some(member) = world.member(actor) else { return };
-        let hired = member.hired.map_or(i64::MIN / 2, Timestamp::day);
-        let known = self.first.is_some_and(|first| hired > first);
-        let fresh = day - hired < NEW && known;
+        self.end(actor, day);
+        let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+        account.take_role(member.role, day);
+        // Where nobody tells when somebody was hired, it is when the account is used at first.
+        let first = self.first.unwrap_or(day);
+        let late = (account.since > first + NEW).then_some(account.since);
+        let hired = member.hired.map(Timestamp::day).or(late).unwrap_or(i64::MIN / 2);
+        let fresh = day - hired < NEW && hired > first;
         let manner = account.manner.kind();
         let groups = &mut self.groups;
         let group = *self.group_of.entry((member.role, fresh, manner)).or_insert_with(|| {
             groups.push(Group::new(STREAMS));
             groups.len() - 1
         });
-        self.end(actor, day);
         let learning = self.learning(day);
         let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+        let learning = learning || account.is_settling();
         (account.group, account.team, account.day) = (group, member.team, day);
         account.days += 1;
         account.known.clear();
@@ -398,6 +404,8 @@ impl Conduct {
         let Self { accounts, groups, tails, verdict, .. } = self;
         let Some(account) = accounts.get_mut(actor as usize) else { return };
         let Some(group) = groups.get_mut(account.group) else { return };
+        let learning = learning || account.is_settling();
+        let begins = begins || account.is_settling();
         let suspected = verdict.suspected(account, account.day) && !learning;
         let frozen = if learning { f64::INFINITY } else { verdict.frozen };
         let how = match (suspected, begins) {
@@ -405,7 +413,7 @@ impl Conduct {
             (_, true) => Learning::Beginning,
             _ => Learning::Usual,
         };
-        verdict.budget.account_day();
+        verdict.budget.account_day(account.day);
         let seen = account.known.len() as f64;
         let usual = account.volume.usual().unwrap_or(0.0);
         let counted = if usual > 0.0 { account.unexplained } else { 0.0 };

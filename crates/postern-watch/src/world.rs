@@ -275,10 +275,14 @@ impl World {
     }
 }
 
-/// The number at the end of an identifier, if it has at least four digits.
+/// The number at the end of an identifier, if it has at least four digits. Those at the end of a
+/// long hexadecimal one, as of a UUID, are no number.
 fn digits(name: &str) -> Option<u64> {
     let start = name.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |last| last + 1);
-    let tail = name.get(start..).unwrap_or_default();
+    let (head, tail) = name.split_at_checked(start)?;
+    if name.len() >= 16 && head.ends_with(|c: char| c.is_ascii_hexdigit()) {
+        return None;
+    }
     if (4..=18).contains(&tail.len()) { tail.parse().ok() } else { None }
 }
 
@@ -296,6 +300,16 @@ pub(crate) fn shown(access: &Access) -> Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identifiers_have_a_number_where_they_are_counted() {
+        assert_eq!(digits("c104217"), Some(104_217));
+        assert_eq!(digits("customer-0017"), Some(17));
+        assert_eq!(digits("4021"), Some(4_021));
+        assert_eq!(digits("c17"), None);
+        assert_eq!(digits("5f0c8a52-93f1-4d8e-a1bb-1f6ad2e84417"), None);
+        assert_eq!(digits("9b1deb4d3b7d4321"), None);
+    }
 
     #[test]
     fn a_device_that_several_use_is_strange_to_nobody() {
