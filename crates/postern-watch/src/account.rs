@@ -144,6 +144,8 @@ pub(crate) struct Account {
     /// Trials of today, at once and after the time that late links need.
     pub(crate) tried: f64,
     pub(crate) settled: f64,
+    /// Complaints of today.
+    pub(crate) complaints: f64,
     pub(crate) tracks: Vec<Track>,
     /// Trials on a usual day.
     pub(crate) pace: f64,
@@ -189,6 +191,7 @@ impl Account {
             known: BTreeMap::new(),
             tried: 0.0,
             settled: 0.0,
+            complaints: 0.0,
             tracks: vec![Track::default(); signals::ALL.len()],
             pace: 32.0,
             volume: Volume::default(),

@@ -41,6 +41,13 @@ const BEGINNING: i64 = 21;
 /// Days from one look at a customer to another's that make them the same case.
 const SAME_CASE: i64 = 30;
 
+/// Days after which an account is in use no more, and complaints tell nothing of it.
+const ACTIVE: i64 = 14;
+/// Days within which a stolen record is used.
+const CALLED_WITHIN: i64 = 45;
+/// Complaints of a usual day.
+const COMPLAINTS: f64 = 2.0;
+
 /// An account whose usual unexplained share is below this is one that has reasons.
 const NEEDS_REASONS: f64 = 0.25;
 
@@ -234,6 +241,9 @@ impl Conduct {
         let facts = Trial { shared, ..facts };
         let trial = about(facts, (actor, subject), seen, world);
         let marked = self.put(actor, seen, (id, subject), &trial);
+        if trial.direct {
+            world.opened(subject, actor, seen.day());
+        }
         if trial.direct && reason.class >= Class::Archive {
             world.stray(subject, actor, seen.day());
         }
@@ -266,6 +276,31 @@ impl Conduct {
         }
     }
 
+    /// A customer tells of a suspicious contact: whoever had opened them of late may have sold
+    /// them. One account that has opened many of those who complain stands out.
+    pub(crate) fn complaint(
+        &mut self,
+        seen: Timestamp,
+        subject: &str,
+        world: &mut World,
+        findings: &mut Vec<Finding>,
+    ) {
+        let (subject, day) = (world.subject(subject), seen.day());
+        let reason = world.reasons.derive((NONE, subject), seen, None);
+        for actor in (0_u32..).take(self.accounts.len()) {
+            let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+            if account.day < day - ACTIVE || account.group == usize::MAX {
+                continue;
+            }
+            let hit = world.has_opened(subject, actor, day - CALLED_WITHIN);
+            let facts = Trial { settled: true, complained: Some(hit), ..blank(reason) };
+            if self.put(actor, seen, ("", subject), &facts) {
+                let name = Actor::new(world.actors.text(actor));
+                self.judge((actor, &name), seen, world, findings);
+            }
+        }
+    }
+
     /// Puts a trial to every signal.
     fn put(
         &mut self,
@@ -278,8 +313,12 @@ impl Conduct {
         let Some(account) = accounts.get_mut(actor as usize) else { return false };
         let Some(group) = groups.get_mut(account.group) else { return false };
         let (day, team) = (seen.day(), (account.team, seen.day()));
-        let tried = if trial.settled { &mut account.settled } else { &mut account.tried };
-        let weight = weight(*tried, account.pace);
+        let (tried, pace) = match (trial.complained, trial.settled) {
+            (Some(_), _) => (&mut account.complaints, COMPLAINTS),
+            (None, true) => (&mut account.settled, account.pace),
+            (None, false) => (&mut account.tried, account.pace),
+        };
+        let weight = weight(*tried, pace);
         *tried += 1.0;
         let mut yes = 0_u32;
         let tracks = account.tracks.iter_mut().zip(&mut group.peers).zip(on.iter());
@@ -376,6 +415,7 @@ impl Conduct {
         account.days += 1;
         account.known.clear();
         (account.unexplained, account.tried, account.settled) = (0.0, 0.0, 0.0);
+        account.complaints = 0.0;
         (account.listed, account.size_evidence) = (0, 0.0);
         let Some(group) = self.groups.get_mut(group) else { return };
         for (track, peers) in account.tracks.iter_mut().zip(&mut group.peers) {
@@ -455,6 +495,7 @@ fn blank(reason: Reason) -> Trial {
         shared: false,
         reciprocal: false,
         needs_reasons: false,
+        complained: None,
     }
 }
 

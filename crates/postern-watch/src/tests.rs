@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use postern_model::{
-    Access, AccessDecision, AccessKind, Actor, Grade, Person, PersonEvent, Severity, Subject,
+    Access, AccessDecision, AccessKind, Actor, Complaint, Grade, Person, PersonEvent, Severity,
+    Subject,
 };
 use proptest::{
     prelude::{ProptestConfig, any},
@@ -247,6 +248,33 @@ fn quiet_centre(days: usize) -> World {
     (0..days).for_each(|_| world.day(&mut chance, &accounts(30, |_| 0.0), 20));
     assert_eq!(world.alerts, []);
     world
+}
+
+#[test]
+fn who_opened_those_that_swindlers_call_is_found_whatever_the_reason_was() {
+    let mut world = quiet_centre(20);
+    let mut sold = Vec::new();
+    for _ in 0..12 {
+        world.access("a3", true);
+        sold.push(world.made);
+    }
+    let complain = |world: &mut World, customer: usize| {
+        world.now += DAY / 4;
+        let event = Event::Complaint(Complaint {
+            ts: Timestamp(world.now),
+            subject: Subject::new(format!("c{customer}")),
+            kind: "scam_call".into(),
+            fields: vec!["phone".into()],
+        });
+        world.put(&event);
+    };
+    // Whoever complains without cause was served by anybody.
+    (0..12).for_each(|number| complain(&mut world, 11_000 + 7 * number));
+    assert_eq!(world.alerts, []);
+    sold.into_iter().for_each(|customer| complain(&mut world, customer));
+    assert_eq!(world.alerts.len(), 1);
+    assert_eq!(world.alerts[0].kind, "complaints");
+    assert_eq!(world.alerts[0].actors, [Actor::new("a3")]);
 }
 
 #[test]

@@ -294,7 +294,8 @@ fn finding(
     (place, score): (usize, f64),
 ) -> Finding {
     let marks = account.marks.iter().filter(|mark| mark.signals & (1 << place) != 0);
-    let mut evidence: Vec<String> = marks.clone().map(|mark| mark.id.clone()).collect();
+    let told = marks.clone().filter(|mark| !mark.id.is_empty());
+    let mut evidence: Vec<String> = told.map(|mark| mark.id.clone()).collect();
     evidence.dedup();
     let subjects: BTreeSet<u32> = marks.map(|mark| mark.subject).collect();
     let many = subjects.len();

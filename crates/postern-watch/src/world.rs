@@ -15,6 +15,8 @@ use crate::{
 const OTHER_TASKS: [&str; 6] = ["qa", "fraud", "dsar", "analyst", "engineer", "service"];
 /// Accounts on a device from which on it belongs to nobody.
 const COMMON: usize = 3;
+/// Accounts that are remembered for having opened a customer.
+const OPENERS: usize = 4;
 
 /// What an access showed of its subjects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(crate) struct Customer {
     pub(crate) number: Option<u64>,
     /// The two accounts that last looked without any reason, and on which day.
     pub(crate) strays: [(u32, i64); 2],
+    /// The accounts that last opened it, and on which day.
+    openers: [(u32, i32); OPENERS],
 }
 
 /// The state that detectors share.
@@ -174,6 +178,7 @@ impl World {
                 decoy: false,
                 number: digits(subject),
                 strays: [(NONE, i64::MIN); 2],
+                openers: [(NONE, i32::MIN); OPENERS],
             });
         }
         number
@@ -193,6 +198,25 @@ impl World {
         let [first, second] = customer.strays;
         customer.strays =
             if first.0 == actor { [(actor, day), second] } else { [(actor, day), first] };
+    }
+
+    /// Remembers that the account opened the customer.
+    pub(crate) fn opened(&mut self, subject: u32, actor: u32, day: i64) {
+        let Some(customer) = self.customers.get_mut(subject as usize) else { return };
+        let place = customer.openers.iter().position(|(other, _)| *other == actor);
+        if let Some(openers) = customer.openers.get_mut(..=place.unwrap_or(OPENERS - 1)) {
+            openers.rotate_right(1);
+        }
+        let [latest, ..] = &mut customer.openers;
+        *latest = (actor, i32::try_from(day).unwrap_or(i32::MIN));
+    }
+
+    /// Whether the account is among those that last opened the customer, on that day or later.
+    pub(crate) fn has_opened(&self, subject: u32, actor: u32, since: i64) -> bool {
+        self.customer(subject).is_some_and(|customer| {
+            let mut openers = customer.openers.iter();
+            openers.any(|(other, day)| *other == actor && i64::from(*day) >= since)
+        })
     }
 
     fn person(&mut self, person: &Person) {
