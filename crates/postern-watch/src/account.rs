@@ -1,6 +1,9 @@
 //! What is remembered of one account.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use postern_model::Timestamp;
 
@@ -96,21 +99,53 @@ impl Manner {
     }
 }
 
+/// How a customer was shown to an account today.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    listed: bool,
+    asked: bool,
+    opened: bool,
+}
+
+impl Known {
+    /// Notes that the customer is shown, alone or in a list; says whether this is another step than
+    /// those of today. Who opens a customer after a search has done more than to search.
+    pub(crate) fn is_new(&mut self, direct: bool, clear: bool) -> bool {
+        let before = *self;
+        match (direct, clear) {
+            (true, true) => self.opened = true,
+            (true, false) => self.asked = true,
+            (false, _) => self.listed = true,
+        }
+        match (direct, clear) {
+            (true, true) => !before.opened,
+            (true, false) => !before.opened && !before.asked,
+            (false, _) => !before.opened && !before.listed,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) manner: Manner,
     /// The peers: role and whether it is new.
     pub(crate) group: usize,
+    role: u32,
+    moved: bool,
+    /// The day on which it was used at first.
+    pub(crate) since: i64,
     pub(crate) team: u32,
     pub(crate) day: i64,
     pub(crate) days: usize,
     /// How many of today's customers no strong reason explains.
     pub(crate) unexplained: f64,
-    /// The customers of today, and whether they were shown in clear.
-    pub(crate) known: BTreeMap<u32, bool>,
+    /// The customers of today, and how they were shown.
+    pub(crate) known: BTreeMap<u32, Known>,
     /// Trials of today, at once and after the time that late links need.
     pub(crate) tried: f64,
     pub(crate) settled: f64,
+    /// Complaints of today.
+    pub(crate) complaints: f64,
     pub(crate) tracks: Vec<Track>,
     /// Trials on a usual day.
     pub(crate) pace: f64,
@@ -125,6 +160,11 @@ pub(crate) struct Account {
     /// When it was last an alert, and how often it was.
     pub(crate) alerted: Option<Timestamp>,
     pub(crate) alerts: u32,
+    /// The score of the last alert.
+    pub(crate) carried: f64,
+    /// For how much its last alert counts in the budget, and the evidence of it, until what came
+    /// after shows that it was none of chance.
+    pub(crate) unconfirmed: Option<(f64, f64)>,
     /// The score that was last told.
     pub(crate) told: f64,
     hours: [f32; 24],
@@ -141,6 +181,9 @@ impl Account {
         Self {
             manner: Manner::default(),
             group: usize::MAX,
+            role: NONE,
+            moved: false,
+            since: i64::MAX,
             team: NONE,
             day: i64::MIN,
             days: 0,
@@ -148,6 +191,7 @@ impl Account {
             known: BTreeMap::new(),
             tried: 0.0,
             settled: 0.0,
+            complaints: 0.0,
             tracks: vec![Track::default(); signals::ALL.len()],
             pace: 32.0,
             volume: Volume::default(),
@@ -158,6 +202,8 @@ impl Account {
             marks: VecDeque::new(),
             alerted: None,
             alerts: 0,
+            carried: 0.0,
+            unconfirmed: None,
             told: 0.0,
             hours: [0.0; 24],
             hours_today: [0.0; 24],
@@ -167,6 +213,37 @@ impl Account {
             next: 0,
             partners: [NONE; PARTNERS],
         }
+    }
+
+    /// Takes the role that HR tells today. With another one, it is other work, and what was usual
+    /// is so no more.
+    pub(crate) fn take_role(&mut self, role: u32, day: i64) {
+        self.since = self.since.min(day);
+        if self.role != NONE && self.role != role {
+            self.moved = true;
+            self.manner = Manner::default();
+            self.tracks.iter_mut().for_each(|track| *track = Track::default());
+            (self.volume, self.sizes) = (Volume::default(), Sizes::default());
+        }
+        self.role = role;
+    }
+
+    /// Whether it has another role, and its manner of work there is not known yet.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.moved && !self.manner.is_settled()
+    }
+
+    /// Whether the customer was opened alone and in clear today.
+    pub(crate) fn has_opened(&self, subject: u32) -> bool {
+        self.known.get(&subject).is_some_and(|known| known.opened)
+    }
+
+    /// How rare it is what the account shows, in account-days: where it was alerted on lately, how
+    /// rare it is that this comes on top within that time.
+    pub(crate) fn score(&self, rarity: f64, seen: Timestamp, within: Duration) -> f64 {
+        let lately = self.alerted.is_some_and(|alerted| seen <= alerted.after(within));
+        let days = within.as_secs_f64() / 86_400.0;
+        if lately { rarity.max(self.carried * (rarity / days)) } else { rarity }
     }
 
     pub(crate) fn mark(&mut self, mark: Mark) {

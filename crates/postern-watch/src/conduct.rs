@@ -7,7 +7,7 @@
 //! signals is measured against how far it goes among all accounts ([`crate::tail`]) and averaged,
 //! which keeps the bound on false alarms whatever the dependence between signals.
 
-use std::collections::{VecDeque, btree_map::Entry};
+use std::collections::VecDeque;
 
 use postern_model::{Access, AccessKind, Actor, Finding, Timestamp};
 
@@ -40,6 +40,13 @@ const NEW: i64 = 14;
 const BEGINNING: i64 = 21;
 /// Days from one look at a customer to another's that make them the same case.
 const SAME_CASE: i64 = 30;
+
+/// Days after which an account is in use no more, and complaints tell nothing of it.
+const ACTIVE: i64 = 14;
+/// Days within which a stolen record is used.
+const CALLED_WITHIN: i64 = 45;
+/// Complaints of a usual day.
+const COMPLAINTS: f64 = 2.0;
 
 /// An account whose usual unexplained share is below this is one that has reasons.
 const NEEDS_REASONS: f64 = 0.25;
@@ -127,7 +134,9 @@ impl Conduct {
         self.first.get_or_insert(day);
         self.begin(actor, day, world);
         let direct = access.subjects.len() == 1;
-        if shown == Shown::Masked && !(direct && access.kind == Some(AccessKind::Lookup)) {
+        // A source that doesn't tell the kind may well mean a look-up.
+        let lookup = matches!(access.kind, Some(AccessKind::Lookup) | None);
+        if shown == Shown::Masked && !(direct && lookup) {
             return;
         }
         if access.subjects.len() >= LIST {
@@ -165,12 +174,8 @@ impl Conduct {
             let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
             let number = world.customer(subject).and_then(|customer| customer.number);
             let neighbour = direct && account.neighbour(number);
-            match account.known.entry(subject) {
-                Entry::Occupied(known) if *known.get() || !clear => continue,
-                Entry::Occupied(mut known) => *known.get_mut() = true,
-                Entry::Vacant(place) => {
-                    place.insert(clear);
-                }
+            if !account.known.entry(subject).or_default().is_new(direct, clear) {
+                continue;
             }
             let reason = world.reasons.explain(access, actor, subject);
             let facts =
@@ -193,7 +198,7 @@ impl Conduct {
             let Some(Asked { id, opened, facts, .. }) = self.asked.pop_front() else { return };
             let (actor, subject) = (opened.actor, opened.subject);
             let account = self.accounts.get(actor as usize);
-            if account.is_some_and(|account| account.known.get(&subject) == Some(&true)) {
+            if account.is_some_and(|account| account.has_opened(subject)) {
                 continue;
             }
             let claimed = opened.claimed.as_deref();
@@ -236,6 +241,9 @@ impl Conduct {
         let facts = Trial { shared, ..facts };
         let trial = about(facts, (actor, subject), seen, world);
         let marked = self.put(actor, seen, (id, subject), &trial);
+        if trial.direct {
+            world.opened(subject, actor, seen.day());
+        }
         if trial.direct && reason.class >= Class::Archive {
             world.stray(subject, actor, seen.day());
         }
@@ -268,6 +276,31 @@ impl Conduct {
         }
     }
 
+    /// A customer tells of a suspicious contact: whoever had opened them of late may have sold
+    /// them. One account that has opened many of those who complain stands out.
+    pub(crate) fn complaint(
+        &mut self,
+        seen: Timestamp,
+        subject: &str,
+        world: &mut World,
+        findings: &mut Vec<Finding>,
+    ) {
+        let (subject, day) = (world.subject(subject), seen.day());
+        let reason = world.reasons.derive((NONE, subject), seen, None);
+        for actor in (0_u32..).take(self.accounts.len()) {
+            let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+            if account.day < day - ACTIVE || account.group == usize::MAX {
+                continue;
+            }
+            let hit = world.has_opened(subject, actor, day - CALLED_WITHIN);
+            let facts = Trial { settled: true, complained: Some(hit), ..blank(reason) };
+            if self.put(actor, seen, ("", subject), &facts) {
+                let name = Actor::new(world.actors.text(actor));
+                self.judge((actor, &name), seen, world, findings);
+            }
+        }
+    }
+
     /// Puts a trial to every signal.
     fn put(
         &mut self,
@@ -280,8 +313,12 @@ impl Conduct {
         let Some(account) = accounts.get_mut(actor as usize) else { return false };
         let Some(group) = groups.get_mut(account.group) else { return false };
         let (day, team) = (seen.day(), (account.team, seen.day()));
-        let tried = if trial.settled { &mut account.settled } else { &mut account.tried };
-        let weight = weight(*tried, account.pace);
+        let (tried, pace) = match (trial.complained, trial.settled) {
+            (Some(_), _) => (&mut account.complaints, COMPLAINTS),
+            (None, true) => (&mut account.settled, account.pace),
+            (None, false) => (&mut account.tried, account.pace),
+        };
+        let weight = weight(*tried, pace);
         *tried += 1.0;
         let mut yes = 0_u32;
         let tracks = account.tracks.iter_mut().zip(&mut group.peers).zip(on.iter());
@@ -339,6 +376,9 @@ impl Conduct {
         }
         let Self { accounts, groups, tails, verdict, .. } = self;
         let Some(account) = accounts.get_mut(actor as usize) else { return };
+        if account.is_settling() {
+            return;
+        }
         let Some(group) = groups.get(account.group) else { return };
         let notice = world.member(actor).is_some_and(|member| member.notice);
         findings.extend(verdict.judge((name, notice), seen, account, (group, tails)));
@@ -354,22 +394,28 @@ impl Conduct {
             return;
         }
         let Some(member) = world.member(actor) else { return };
-        let hired = member.hired.map_or(i64::MIN / 2, Timestamp::day);
-        let known = self.first.is_some_and(|first| hired > first);
-        let fresh = day - hired < NEW && known;
+        self.end(actor, day);
+        let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+        account.take_role(member.role, day);
+        // Where nobody tells when somebody was hired, it is when the account is used at first.
+        let first = self.first.unwrap_or(day);
+        let late = (account.since > first + NEW).then_some(account.since);
+        let hired = member.hired.map(Timestamp::day).or(late).unwrap_or(i64::MIN / 2);
+        let fresh = day - hired < NEW && hired > first;
         let manner = account.manner.kind();
         let groups = &mut self.groups;
         let group = *self.group_of.entry((member.role, fresh, manner)).or_insert_with(|| {
             groups.push(Group::new(STREAMS));
             groups.len() - 1
         });
-        self.end(actor, day);
         let learning = self.learning(day);
         let Some(account) = self.accounts.get_mut(actor as usize) else { return };
+        let learning = learning || account.is_settling();
         (account.group, account.team, account.day) = (group, member.team, day);
         account.days += 1;
         account.known.clear();
         (account.unexplained, account.tried, account.settled) = (0.0, 0.0, 0.0);
+        account.complaints = 0.0;
         (account.listed, account.size_evidence) = (0, 0.0);
         let Some(group) = self.groups.get_mut(group) else { return };
         for (track, peers) in account.tracks.iter_mut().zip(&mut group.peers) {
@@ -398,6 +444,8 @@ impl Conduct {
         let Self { accounts, groups, tails, verdict, .. } = self;
         let Some(account) = accounts.get_mut(actor as usize) else { return };
         let Some(group) = groups.get_mut(account.group) else { return };
+        let learning = learning || account.is_settling();
+        let begins = begins || account.is_settling();
         let suspected = verdict.suspected(account, account.day) && !learning;
         let frozen = if learning { f64::INFINITY } else { verdict.frozen };
         let how = match (suspected, begins) {
@@ -405,7 +453,7 @@ impl Conduct {
             (_, true) => Learning::Beginning,
             _ => Learning::Usual,
         };
-        verdict.budget.account_day();
+        verdict.budget.account_day(account.day);
         let seen = account.known.len() as f64;
         let usual = account.volume.usual().unwrap_or(0.0);
         let counted = if usual > 0.0 { account.unexplained } else { 0.0 };
@@ -447,6 +495,7 @@ fn blank(reason: Reason) -> Trial {
         shared: false,
         reciprocal: false,
         needs_reasons: false,
+        complained: None,
     }
 }
 

@@ -144,6 +144,10 @@ impl Watch {
         if let Event::Access(access) = event {
             self.conduct.access(seen, access, &mut self.world, &mut findings);
         }
+        if let Event::Complaint(complaint) = event {
+            let subject = complaint.subject.as_str();
+            self.conduct.complaint(seen, subject, &mut self.world, &mut findings);
+        }
         findings.retain(|finding| !self.off.contains(finding.kind));
         for finding in &mut findings {
             finding.time = finding.time.max(seen);

@@ -32,6 +32,8 @@ pub(crate) struct Trial {
     pub(crate) shared: bool,
     /// Whether a missing reason is unusual for the account at all.
     pub(crate) needs_reasons: bool,
+    /// Whether the account had opened this customer, who has now told of a suspicious contact.
+    pub(crate) complained: Option<bool>,
     /// Whether the one who approved has been granted something by this account.
     pub(crate) reciprocal: bool,
 }
@@ -256,11 +258,22 @@ const COLLATERAL: Signal = Signal {
     innocent: "a search that finds too much",
 };
 
+/// Sees whose customers are called by swindlers, whatever the reason was to open them.
+/// Fooled by selling the data to somebody who waits for months.
+const COMPLAINTS: Signal = Signal {
+    name: "complaints",
+    least: 0.02,
+    weight: 2.0,
+    trial: |t| t.complained,
+    why: "who told of suspicious contacts within weeks after it had opened them",
+    innocent: "a small team, where the same few have served everybody who complains",
+};
+
 /// The place of the unexplained share among [`ALL`].
 pub(crate) const UNEXPLAINED: usize = 2;
 
 /// Every signal, in the order in which findings prefer their names.
-pub(crate) const ALL: [&Signal; 19] = [
+pub(crate) const ALL: [&Signal; 20] = [
     &NO_TRACE,
     &NEVER_EXPLAINED,
     &UNEXPLAINED_SHARE,
@@ -280,4 +293,5 @@ pub(crate) const ALL: [&Signal; 19] = [
     &STRANGE_DEVICE,
     &ELSEWHERE,
     &COLLATERAL,
+    &COMPLAINTS,
 ];

@@ -6,6 +6,9 @@
 //! alert apart, and evidence counts for no more than the measured tail says: beyond what was seen
 //! it is continued as an exponential, as the theory of peaks over a threshold says.
 //!
+//! The evidence of all streams together is measured the same way ([`Totals`]), from a tail on that
+//! is believed before anything is known: that says in how many account-days one rise goes so far.
+//!
 //! Source: Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 3
 //! (1975).
 
@@ -16,13 +19,8 @@ const STEP: f64 = 0.5;
 const ENOUGH: f64 = 300.0;
 /// Account-days from which on a few peers' tail is believed where it is longer than the others'.
 const LEAST: f64 = 40.0;
-/// The part of account-days from which on the tail of all evidence together is continued.
-const PART: f64 = 0.0125;
 /// Peaks above the level from which the tail is continued.
 const ABOVE: f64 = 12.0;
-
-/// Evidence below which an account's rise is over.
-const RESTING: f64 = 3.0;
 
 /// How far an account's evidence has risen since it was last at rest. A rise counts when it is
 /// over: otherwise a thief whom nobody has found yet would make high evidence look usual.
@@ -32,10 +30,11 @@ pub(crate) struct Rise {
 }
 
 impl Rise {
-    /// Ends a day that reached `peak` and ends at `now`; gives what is to be learned of it.
-    pub(crate) fn day(&mut self, peak: f64, now: f64) -> f64 {
+    /// Ends a day that reached `peak` and ends at `now`; gives what is to be learned of it. Below
+    /// `resting` the rise is over.
+    pub(crate) fn day(&mut self, peak: f64, now: f64, resting: f64) -> f64 {
         self.highest = self.highest.max(peak);
-        if now >= RESTING {
+        if now >= resting {
             return 0.0;
         }
         std::mem::take(&mut self.highest)
@@ -63,27 +62,6 @@ impl Tail {
             *count += 1.0;
             self.total += 1.0;
         }
-    }
-
-    /// The evidence that only this share of account-days goes beyond: as much as [`PART`] of them
-    /// reach, continued from there as [`Tail::measured`] does, with no shorter tail than evidence
-    /// promises. The few days of thieves that nobody has found yet are beyond and don't count.
-    pub(crate) fn level(&self, share: f64) -> Option<f64> {
-        if self.total < 4.0 * ENOUGH {
-            return None;
-        }
-        let reached = |part: f64| {
-            let mut above = 0.0;
-            let bins = self.counts.iter().enumerate().rev();
-            let found = bins.map(|(place, count)| (place, *count)).find(|(_, count)| {
-                above += count;
-                above > part * self.total
-            });
-            found.map_or(0.0, |(place, _)| (place + 1) as f64 * STEP)
-        };
-        let (high, low) = (reached(PART), reached(8.0 * PART));
-        let mean = ((high - low) / 8.0_f64.ln()).max(1.0);
-        Some((high + mean * (PART / share).ln().max(0.0)).exp())
     }
 
     /// Whether enough is known to measure.
@@ -114,9 +92,141 @@ impl Tail {
     }
 }
 
+/// All evidence together is counted from this logarithm on, in steps of a tenth: averaged over
+/// streams of which most are silent, it is mostly below one.
+const FROM: f64 = -1.0;
+const FINE: f64 = 0.1;
+const FINE_STEPS: usize = 220;
+/// What is believed of it before it is measured: for how many account-days, and of which logarithm
+/// how many of these go beyond.
+const BELIEVED: f64 = 400.0;
+const BELIEVED_BEYOND: [(f64, f64); 4] = [(FROM, 1.0), (1.0, 0.02), (2.5, 0.0045), (14.0, 2.4e-5)];
+const BELIEVED_MEAN: f64 = 2.0;
+/// Rises above the level from which on the tail is continued, and how many believed ones count in
+/// how far it goes.
+const TOP: f64 = 10.0;
+const TOP_BELIEVED: f64 = 3.0;
+
+/// How far all evidence together goes: what an amount of it is worth in account-days, and the
+/// other way round.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    counts: Vec<f64>,
+    total: f64,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        let beyond = |place: usize| BELIEVED * believed(FROM + place as f64 * FINE);
+        let counts = (0..FINE_STEPS).map(|place| {
+            let next = if place + 1 < FINE_STEPS { beyond(place + 1) } else { 0.0 };
+            beyond(place) - next
+        });
+        Self { counts: counts.collect(), total: BELIEVED }
+    }
+}
+
+/// The share of account-days that is believed to go beyond this logarithm.
+fn believed(log: f64) -> f64 {
+    let mut parts = BELIEVED_BEYOND.iter().zip(BELIEVED_BEYOND.iter().skip(1));
+    let found = parts.clone().find(|(_, (to, _))| log <= *to).or_else(|| parts.next_back());
+    found.map_or(0.0, |((from, high), (to, low))| {
+        high * ((log - from) / (to - from) * (low / high).ln()).exp()
+    })
+}
+
+impl Totals {
+    /// Counts a rise that went so far, or takes it back.
+    pub(crate) fn learn(&mut self, evidence: f64, sign: f64) {
+        let place = ((evidence.max(1e-9).ln() - FROM) / FINE).clamp(0.0, FINE_STEPS as f64 - 1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        if let Some(count) = self.counts.get_mut(place as usize) {
+            *count += sign;
+            self.total += sign;
+        }
+    }
+
+    /// Where the tail begins that is continued: the logarithm, how many rises go beyond, and how
+    /// far in the mean.
+    fn top(&self) -> (f64, f64, f64) {
+        let (mut above, mut excess) = (0.0, 0.0);
+        let mut at = FROM;
+        for (place, count) in self.counts.iter().enumerate().rev() {
+            excess += above * FINE;
+            above += count;
+            at = FROM + place as f64 * FINE;
+            if above >= TOP {
+                break;
+            }
+        }
+        let mean = (excess + TOP_BELIEVED * BELIEVED_MEAN) / (above + TOP_BELIEVED);
+        (at, above, mean.max(FINE))
+    }
+
+    /// In how many account-days one rise goes so far.
+    pub(crate) fn rarity(&self, evidence: f64) -> f64 {
+        let log = evidence.max(1e-9).ln();
+        let (at, above, mean) = self.top();
+        if log >= at {
+            return self.total / above.max(1e-9) * ((log - at) / mean).exp();
+        }
+        let mut beyond = 0.0;
+        for (place, count) in self.counts.iter().enumerate().rev() {
+            let low = FROM + place as f64 * FINE;
+            if low <= log {
+                beyond += count * (1.0 - (log - low) / FINE).clamp(0.0, 1.0);
+                break;
+            }
+            beyond += count;
+        }
+        self.total / beyond.max(1e-9)
+    }
+
+    /// The evidence that one rise in so many account-days goes beyond.
+    pub(crate) fn level(&self, days: f64) -> f64 {
+        let (at, above, mean) = self.top();
+        let wanted = self.total / days;
+        if wanted <= above {
+            return (at + mean * (above / wanted).ln()).exp();
+        }
+        let mut beyond = 0.0;
+        for (place, count) in self.counts.iter().enumerate().rev() {
+            if beyond + count >= wanted {
+                let part = (beyond + count - wanted) / count.max(1e-9);
+                return (FROM + (place as f64 + part) * FINE).exp();
+            }
+            beyond += count;
+        }
+        FROM.exp()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_evidence_is_worth_is_measured() {
+        let believed = Totals::default();
+        assert!((believed.rarity(believed.level(1_000.0)) - 1_000.0).abs() < 1.0);
+        let before = believed.level(1_000.0);
+        let mut totals = believed;
+        for rank in 1..20_000 {
+            totals.learn(20_000.0 / f64::from(rank), 1.0);
+        }
+        for days in [30.0, 300.0, 3_000.0] {
+            let level = totals.level(days);
+            assert!((0.6..1.6).contains(&(level / days)), "{days}: {level}");
+            assert!((totals.rarity(level) / days - 1.0).abs() < 0.05);
+        }
+        let mut quiet = Totals::default();
+        (0..20_000).for_each(|_| quiet.learn(0.5, 1.0));
+        assert!(quiet.level(1_000.0) < before / 2.0);
+        quiet.learn(1e6, 1.0);
+        let with = quiet.level(1_000.0);
+        quiet.learn(1e6, -1.0);
+        assert!(quiet.level(1_000.0) < with);
+    }
 
     #[test]
     fn evidence_counts_for_no_more_than_the_measured_tail_says() {

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use postern_model::{Access, AccessDecision, AccessKind, Actor, Grade, Severity, Subject};
+use postern_model::{
+    Access, AccessDecision, AccessKind, Actor, Complaint, Grade, Person, PersonEvent, Severity,
+    Subject,
+};
 use proptest::{
     prelude::{ProptestConfig, any},
     prop_assert, proptest,
@@ -237,6 +240,106 @@ fn a_finding_is_not_an_alert_again_while_it_is_fresh() {
     world.now += 8 * DAY;
     (0..20).for_each(|_| world.access("thief", false));
     assert_eq!(world.alerts.len(), 2);
+}
+
+/// A centre of thirty, of whom each opens twenty customers a day for a good reason.
+fn quiet_centre(days: usize) -> World {
+    let (mut world, mut chance) = (World::new(), Chance(9));
+    (0..days).for_each(|_| world.day(&mut chance, &accounts(30, |_| 0.0), 20));
+    assert_eq!(world.alerts, []);
+    world
+}
+
+#[test]
+fn who_opened_those_that_swindlers_call_is_found_whatever_the_reason_was() {
+    let mut world = quiet_centre(20);
+    let mut sold = Vec::new();
+    for _ in 0..12 {
+        world.access("a3", true);
+        sold.push(world.made);
+    }
+    let complain = |world: &mut World, customer: usize| {
+        world.now += DAY / 4;
+        let event = Event::Complaint(Complaint {
+            ts: Timestamp(world.now),
+            subject: Subject::new(format!("c{customer}")),
+            kind: "scam_call".into(),
+            fields: vec!["phone".into()],
+        });
+        world.put(&event);
+    };
+    // Whoever complains without cause was served by anybody.
+    (0..12).for_each(|number| complain(&mut world, 11_000 + 7 * number));
+    assert_eq!(world.alerts, []);
+    sold.into_iter().for_each(|customer| complain(&mut world, customer));
+    assert_eq!(world.alerts.len(), 1);
+    assert_eq!(world.alerts[0].kind, "complaints");
+    assert_eq!(world.alerts[0].actors, [Actor::new("a3")]);
+}
+
+#[test]
+fn opening_a_customer_counts_although_a_list_has_shown_it() {
+    let mut world = quiet_centre(20);
+    let mut taken = 0;
+    while world.alerts.is_empty() {
+        taken += 1;
+        assert!(taken < 40, "nothing found");
+        let reason = Some(Grade::Strong);
+        let Event::Access(list) = world.event("a3", 4, reason, true) else { return };
+        world.put(&Event::Access(list.clone()));
+        let one = Access {
+            id: format!("{}o", list.id),
+            subjects: list.subjects[..1].to_vec(),
+            grade: None,
+            ..list.clone()
+        };
+        world.put(&Event::Access(one));
+    }
+    assert_eq!(world.alerts[0].kind, "no_trace");
+}
+
+#[test]
+fn new_work_after_a_change_of_the_role_is_no_theft() {
+    let alerts = |told: bool| {
+        let mut world = quiet_centre(20);
+        for day in 0..10 {
+            world.now = (world.now / DAY + 1) * DAY;
+            let ts = Timestamp(world.now);
+            if told && day == 0 {
+                world.put(&Event::Person(Person {
+                    ts,
+                    seen: ts,
+                    actor: Actor::new("a3"),
+                    event: PersonEvent::Role,
+                    role: Some("fraud".into()),
+                    team: None,
+                    manager: None,
+                    employer: None,
+                    queues: Vec::new(),
+                    languages: Vec::new(),
+                    shift: None,
+                }));
+            }
+            (0..20).for_each(|_| world.access("a3", false));
+        }
+        world.alerts.len()
+    };
+    assert_eq!(alerts(true), 0);
+    assert!(alerts(false) > 0);
+}
+
+#[test]
+fn a_thief_goes_on_and_the_score_rises_with_it() {
+    let mut world = quiet_centre(20);
+    let mut scores = Vec::new();
+    for _ in 0..60 {
+        let event = world.event("a3", 1, Some(Grade::Weak), true);
+        let findings = world.watch.observe(event.seen(), &event);
+        scores.extend(findings.iter().map(|finding| finding.score));
+    }
+    let highest = scores.iter().copied().fold(0.0, f64::max);
+    assert!(highest > 1e5, "{scores:?}");
+    assert!(highest > 30.0 * scores.iter().find(|score| **score > 1e3).unwrap(), "{scores:?}");
 }
 
 #[test]

@@ -14,6 +14,10 @@ const PRIOR: Count = Count { ones: 0.2, trials: 8.0 };
 const ANCHOR: f64 = 8.0;
 /// Peers' trials from which on they are an anchor.
 const ANCHOR_TRIALS: f64 = 200.0;
+/// Correlation between trials of an account where there are no peers to speak of, and from how many
+/// of its own on: what is usual for the only one of its kind is known from it alone.
+const ALONE: f64 = 0.3;
+const ALONE_TRIALS: f64 = 10.0;
 /// A usual share below this is not believed.
 const LEAST: f64 = 0.002;
 /// A usual share above this leaves nothing to detect.
@@ -120,7 +124,8 @@ impl Load {
 pub(crate) struct Usual {
     /// The expected share.
     pub(crate) mean: f64,
-    /// Its upper edge: one standard deviation above.
+    /// What a trial is judged by: not far above the peers'. That it may be too low by chance, the
+    /// measured tails know.
     pub(crate) share: f64,
     /// How many trials that expectation is worth against what the day itself shows.
     worth: f64,
@@ -208,12 +213,12 @@ impl Peers {
     /// What is usual for an account with this history that is not counted among these peers.
     pub(crate) fn usual_of(&self, own: Count) -> Usual {
         let peers = (PRIOR.ones + self.usual.ones) / (PRIOR.trials + self.usual.trials);
-        let between = self.between_accounts(peers);
+        let anchored = self.usual.trials >= ANCHOR_TRIALS;
+        let alone = !anchored && own.trials >= ALONE_TRIALS;
+        let between = if alone { ALONE } else { self.between_accounts(peers) };
         let trials = 1.0 / between - 1.0 + own.trials;
         let mean = ((1.0 / between - 1.0) * peers + own.ones) / trials;
-        let edge = mean + (mean * (1.0 - mean) / (trials + 1.0)).sqrt();
         let odds = ANCHOR * peers.max(LEAST) / (1.0 - peers).max(0.01);
-        let anchored = self.usual.trials >= ANCHOR_TRIALS;
         let anchor = if anchored { odds / (1.0 + odds) } else { MOST };
         let guess = BETWEEN_DAYS * peers.max(LEAST);
         let day = (self.excess + guess * BETWEEN_DAYS_WEIGHT) / (self.scale + BETWEEN_DAYS_WEIGHT);
@@ -221,7 +226,7 @@ impl Peers {
         let correlation = (day + 1.0 / (trials + 1.0)).min(CORRELATION);
         Usual {
             mean: mean.clamp(LEAST, MOST),
-            share: edge.min(anchor).clamp(LEAST, MOST),
+            share: mean.min(anchor).clamp(LEAST, MOST),
             worth: 1.0 / correlation - 1.0,
         }
     }

@@ -1,15 +1,28 @@
 //! From evidence to findings: which are alerts, and how many there may be.
 //!
-//! The evidence of all streams is averaged, with weights. `A = 100 / budget` is the bar: the
-//! average is an e-process, and one alarm in `A` account-days is what the budget allows. Where
-//! alerts come faster than that all the same, the bar rises until they don't: whatever the way of
-//! working of a company does to the statistics, it can't flood those who have to look.
+//! The evidence of all streams is averaged, with weights. How rare it is among those who merely
+//! work that it goes so far, in account-days, is measured; that is the score. The bar follows from
+//! `A = 100 / budget`, the account-days that one alert is allowed for. Where alerts come faster
+//! than the budget all the same, the bar rises until they don't: whatever the way of working of a
+//! company does to the statistics, it can't flood those who have to look. Where fewer come, it
+//! sinks. Of alerts after which the account goes on as before only a part counts for both, because
+//! where several steal, the others must not be safe.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use postern_model::{Actor, Finding, Severity, Timestamp};
 
-use crate::{WatchConfig, account::Account, peers::Group, share::Track, signals::ALL, tail::Tail};
+use crate::{
+    WatchConfig,
+    account::Account,
+    peers::Group,
+    share::Track,
+    signals::ALL,
+    tail::{Rise, Tail, Totals},
+};
 
 /// The streams beside the signals.
 pub(crate) const VOLUME: usize = ALL.len();
@@ -19,21 +32,38 @@ const VOLUME_WEIGHT: f64 = 0.002;
 const SIZE_WEIGHT: f64 = 6.0;
 /// Somebody who is leaving has this many times the part of the budget.
 const NOTICE: f64 = 4.0;
-/// The part of the budget that is aimed at where the bar is measured.
-const AIM: f64 = 0.7;
+/// The part of the budget that is aimed at by what evidence is worth. The rest is for planted
+/// customers who are opened by mistake, and for troubles that have not been measured yet.
+const AIM: f64 = 0.5;
+/// The part of the budget above which alerts raise the bar.
+const MOST: f64 = 0.6;
 /// Alerts this far above the bar would have come with a higher one, too, so that they count for
 /// less where the bar is raised: where several steal, the others must not be safe.
 const CLEAR: f64 = 30.0;
 const CLEAR_COUNTS: f64 = 0.3;
-/// The measured bar is at least this part of the promised one.
-const LEAST_BAR: f64 = 1.0 / 100.0;
-/// As many others of whom the same was found within this time are a crowd.
-const CROWD: usize = 3;
-const CROWD_WITHIN: Duration = Duration::from_secs(4 * 24 * 60 * 60);
-/// Findings below this part of the bar are not told.
-const TOLD: f64 = 1.0 / 500.0;
-/// Findings on the same account are told again when the evidence has grown by this factor.
-const AGAIN: f64 = 3.0;
+/// What goes on after an alert is no chance: when the evidence, which begins anew, is worth so many
+/// account-days again within this time, the alert counts for less.
+const CONFIRMED: f64 = 100.0;
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const CONFIRMED_COUNTS: f64 = 0.15;
+/// Alerts that may have come by chance before the bar is raised, and those that may be missing by
+/// chance before it is lowered; and by how much it is lowered at most.
+const CHANCE: f64 = 2.0;
+const MISSING: f64 = 8.0;
+const LOWERED: f64 = 0.25;
+/// Evidence of all streams below which an account's rise is over, and that of one stream.
+const RESTING: f64 = 0.8;
+const STREAM_RESTING: f64 = 3.0;
+/// As many others of whom the same was found within these days are a crowd, beyond the third of all
+/// that the budget allows in that time.
+const CROWD: f64 = 3.0;
+const CROWD_PART: f64 = 0.33;
+const CROWD_DAYS: i64 = 4;
+/// Findings that are rarer than this part of the bar are told, or than so many account-days.
+const TOLD: f64 = 1.0 / 50.0;
+const TOLD_LEAST: f64 = 10.0;
+/// Findings on the same account are told again when they are rarer by this factor.
+const AGAIN: f64 = 1.5;
 
 /// Alerts that were allowed and that were raised.
 #[derive(Debug)]
@@ -41,17 +71,39 @@ pub(crate) struct Budget {
     rate: f64,
     allowed: f64,
     used: f64,
+    /// The accounts of the last days.
+    lately: VecDeque<(i64, f64)>,
 }
 
 impl Budget {
-    /// Another day of an account.
-    pub(crate) fn account_day(&mut self) {
-        self.allowed += AIM * self.rate;
+    fn new(bar: f64) -> Self {
+        Self { rate: 1.0 / bar, allowed: 0.0, used: 0.0, lately: VecDeque::new() }
     }
 
-    /// By how much the bar is raised.
+    /// Another day of an account.
+    pub(crate) fn account_day(&mut self, day: i64) {
+        self.allowed += self.rate;
+        match self.lately.iter_mut().find(|(other, _)| *other == day) {
+            Some((_, accounts)) => *accounts += 1.0,
+            None => self.lately.push_back((day, 1.0)),
+        }
+        while self.lately.front().is_some_and(|(other, _)| *other <= day - CROWD_DAYS) {
+            self.lately.pop_front();
+        }
+    }
+
+    /// By how much the bar is raised, because more alerts came than are allowed, or lowered,
+    /// because fewer did.
     fn raised(&self) -> f64 {
-        (self.used / self.allowed).max(1.0).powi(2)
+        let over = (self.used + CHANCE) / (MOST * self.allowed + CHANCE);
+        let under = (self.used + MISSING) / (self.allowed + MISSING);
+        over.max(1.0).powi(2) * under.min(1.0).powf(1.5).max(LOWERED)
+    }
+
+    /// How many of whom the same was found are a crowd.
+    fn crowd(&self) -> f64 {
+        let accounts: f64 = self.lately.iter().map(|(_, accounts)| accounts).sum();
+        CROWD + CROWD_PART * self.rate * accounts
     }
 }
 
@@ -71,7 +123,7 @@ pub(crate) struct Verdict {
     volume: bool,
     size: bool,
     /// What the accounts' days come to.
-    totals: Tail,
+    totals: Totals,
     /// What was found of whom in the last days.
     lately: Vec<(Timestamp, Actor, &'static str)>,
 }
@@ -83,10 +135,10 @@ impl Verdict {
             bar,
             frozen: bar.sqrt(),
             repeat_after: config.repeat_after,
-            budget: Budget { rate: 1.0 / bar, allowed: 1.0, used: 0.0 },
+            budget: Budget::new(bar),
             volume: !config.off.contains("volume"),
             size: !config.off.contains("list_size"),
-            totals: Tail::default(),
+            totals: Totals::default(),
             lately: Vec::new(),
         }
     }
@@ -111,8 +163,10 @@ impl Verdict {
         (group, tails): (&Group, &[Tail]),
     ) -> Option<Finding> {
         let factor = if notice { NOTICE } else { 1.0 };
+        let told = (self.bar * TOLD).max(TOLD_LEAST);
+        let level = self.totals.level(told);
         let raw = self.streams(account).map(|(_, weight, evidence)| weight * evidence);
-        if raw.sum::<f64>() * factor < self.bar * TOLD {
+        if raw.sum::<f64>() * factor < level {
             return None;
         }
         let (mut total, mut top) = (0.0, (0, 0.0));
@@ -123,25 +177,33 @@ impl Verdict {
                 top = (place, measured);
             }
         }
-        if total < self.bar * TOLD || total < account.told * AGAIN {
+        let rarity = self.totals.rarity(total);
+        self.confirm(account, seen, rarity);
+        if rarity < told || rarity < account.told * AGAIN {
             return None;
         }
-        account.told = total;
-        let bar = self.measured_bar() * self.budget.raised();
-        let reached = total >= bar;
+        account.told = rarity;
+        let bar = self.bar / AIM * self.budget.raised();
+        let reached = rarity >= bar;
         let pause = self.repeat_after * 4_u32.pow(account.alerts.saturating_sub(1).min(2));
         let again = account.alerted.is_some_and(|alerted| seen <= alerted.after(pause));
-        let mut finding = finding(name, seen, account, (top.0, total));
+        let score = account.score(rarity, seen, CONFIRMED_WITHIN);
+        let mut finding = finding(name, seen, account, (top.0, score));
         let crowd = reached && !again && self.crowd(name, finding.kind, seen);
         finding.alert = reached && !again && !crowd;
         if finding.alert {
-            self.budget.used += if total < CLEAR * bar { 1.0 } else { CLEAR_COUNTS };
+            let counts = if rarity < CLEAR * bar { 1.0 } else { CLEAR_COUNTS };
+            self.budget.used += counts;
+            self.totals.learn(total, 1.0);
             account.alerted = Some(seen);
             account.alerts += 1;
+            account.carried = score;
+            account.unconfirmed = Some((counts, total));
         }
         if reached {
             finding.severity = Severity::High;
             account.tracks.iter_mut().for_each(Track::reset);
+            account.rises.iter_mut().for_each(|rise| *rise = Rise::default());
             account.volume.reset();
             account.marks.clear();
             (account.told, account.size_evidence) = (0.0, 0.0);
@@ -149,21 +211,27 @@ impl Verdict {
         Some(finding)
     }
 
+    /// What goes on after an alert is none of those who merely work.
+    fn confirm(&mut self, account: &mut Account, seen: Timestamp, rarity: f64) {
+        let Some((counts, total)) = account.unconfirmed else { return };
+        let alerted = account.alerted.unwrap_or(seen);
+        if rarity >= CONFIRMED && seen > alerted {
+            if seen <= alerted.after(CONFIRMED_WITHIN) {
+                self.budget.used -= counts * (1.0 - CONFIRMED_COUNTS);
+                self.totals.learn(total, -1.0);
+            }
+            account.unconfirmed = None;
+        }
+    }
+
     /// Whether the same was found of several others in these days: what a whole team does is one
     /// question, which has been asked.
     fn crowd(&mut self, name: &Actor, kind: &'static str, seen: Timestamp) -> bool {
-        self.lately.retain(|(at, ..)| seen <= at.after(CROWD_WITHIN));
+        self.lately.retain(|(at, ..)| seen.day() - at.day() < CROWD_DAYS);
         let others = self.lately.iter().filter(|(_, other, of)| other != name && *of == kind);
-        let crowd = others.count() >= CROWD;
+        let crowd = others.count() as f64 >= self.budget.crowd();
         self.lately.push((seen, name.clone(), kind));
         crowd
-    }
-
-    /// The evidence that is an alert: what the measured tail of all account-days allows, at most
-    /// what theory promises.
-    fn measured_bar(&self) -> f64 {
-        let level = self.totals.level(AIM / self.bar).unwrap_or(self.bar);
-        level.clamp(LEAST_BAR * self.bar, self.bar)
     }
 
     /// Learns how far an account's evidence went on a day.
@@ -179,14 +247,14 @@ impl Verdict {
             peaks += weight * measured(place, peak, (group, tails));
             now += weight * measured(place, evidence, (group, tails));
             let Some(rise) = account.rises.get_mut(place) else { continue };
-            let risen = rise.day(peak, if place == SIZE { 0.0 } else { evidence });
+            let risen = rise.day(peak, if place == SIZE { 0.0 } else { evidence }, STREAM_RESTING);
             if let (Some(own), Some(all)) = (group.tails.get_mut(place), tails.get_mut(place)) {
                 own.learn(risen);
                 all.learn(risen);
             }
         }
         if let Some(rise) = account.rises.get_mut(STREAMS) {
-            self.totals.learn(rise.day(peaks, now));
+            self.totals.learn(rise.day(peaks, now, RESTING), 1.0);
         }
     }
 
@@ -226,7 +294,8 @@ fn finding(
     (place, score): (usize, f64),
 ) -> Finding {
     let marks = account.marks.iter().filter(|mark| mark.signals & (1 << place) != 0);
-    let mut evidence: Vec<String> = marks.clone().map(|mark| mark.id.clone()).collect();
+    let told = marks.clone().filter(|mark| !mark.id.is_empty());
+    let mut evidence: Vec<String> = told.map(|mark| mark.id.clone()).collect();
     evidence.dedup();
     let subjects: BTreeSet<u32> = marks.map(|mark| mark.subject).collect();
     let many = subjects.len();

@@ -15,6 +15,8 @@ use crate::{
 const OTHER_TASKS: [&str; 6] = ["qa", "fraud", "dsar", "analyst", "engineer", "service"];
 /// Accounts on a device from which on it belongs to nobody.
 const COMMON: usize = 3;
+/// Accounts that are remembered for having opened a customer.
+const OPENERS: usize = 4;
 
 /// What an access showed of its subjects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(crate) struct Customer {
     pub(crate) number: Option<u64>,
     /// The two accounts that last looked without any reason, and on which day.
     pub(crate) strays: [(u32, i64); 2],
+    /// The accounts that last opened it, and on which day.
+    openers: [(u32, i32); OPENERS],
 }
 
 /// The state that detectors share.
@@ -174,6 +178,7 @@ impl World {
                 decoy: false,
                 number: digits(subject),
                 strays: [(NONE, i64::MIN); 2],
+                openers: [(NONE, i32::MIN); OPENERS],
             });
         }
         number
@@ -193,6 +198,25 @@ impl World {
         let [first, second] = customer.strays;
         customer.strays =
             if first.0 == actor { [(actor, day), second] } else { [(actor, day), first] };
+    }
+
+    /// Remembers that the account opened the customer.
+    pub(crate) fn opened(&mut self, subject: u32, actor: u32, day: i64) {
+        let Some(customer) = self.customers.get_mut(subject as usize) else { return };
+        let place = customer.openers.iter().position(|(other, _)| *other == actor);
+        if let Some(openers) = customer.openers.get_mut(..=place.unwrap_or(OPENERS - 1)) {
+            openers.rotate_right(1);
+        }
+        let [latest, ..] = &mut customer.openers;
+        *latest = (actor, i32::try_from(day).unwrap_or(i32::MIN));
+    }
+
+    /// Whether the account is among those that last opened the customer, on that day or later.
+    pub(crate) fn has_opened(&self, subject: u32, actor: u32, since: i64) -> bool {
+        self.customer(subject).is_some_and(|customer| {
+            let mut openers = customer.openers.iter();
+            openers.any(|(other, day)| *other == actor && i64::from(*day) >= since)
+        })
     }
 
     fn person(&mut self, person: &Person) {
@@ -275,10 +299,14 @@ impl World {
     }
 }
 
-/// The number at the end of an identifier, if it has at least four digits.
+/// The number at the end of an identifier, if it has at least four digits. Those at the end of a
+/// long hexadecimal one, as of a UUID, are no number.
 fn digits(name: &str) -> Option<u64> {
     let start = name.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |last| last + 1);
-    let tail = name.get(start..).unwrap_or_default();
+    let (head, tail) = name.split_at_checked(start)?;
+    if name.len() >= 16 && head.ends_with(|c: char| c.is_ascii_hexdigit()) {
+        return None;
+    }
     if (4..=18).contains(&tail.len()) { tail.parse().ok() } else { None }
 }
 
@@ -296,6 +324,16 @@ pub(crate) fn shown(access: &Access) -> Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identifiers_have_a_number_where_they_are_counted() {
+        assert_eq!(digits("c104217"), Some(104_217));
+        assert_eq!(digits("customer-0017"), Some(17));
+        assert_eq!(digits("4021"), Some(4_021));
+        assert_eq!(digits("c17"), None);
+        assert_eq!(digits("5f0c8a52-93f1-4d8e-a1bb-1f6ad2e84417"), None);
+        assert_eq!(digits("9b1deb4d3b7d4321"), None);
+    }
 
     #[test]
     fn a_device_that_several_use_is_strange_to_nobody() {

@@ -179,7 +179,7 @@ type Plains = BTreeMap<&'static str, Vec<(World, Vec<Finding>)>>;
 
 /// Budgets at which methods are compared.
 const BUDGETS: [f64; 7] = [0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
-const COLOURS: [&str; 5] = ["#1f4e9c", "#c0392b", "#27853b", "#8e44ad", "#b9770e"];
+const COLOURS: [&str; 6] = ["#1f4e9c", "#c0392b", "#27853b", "#8e44ad", "#b9770e", "#5d6d7e"];
 
 /// Compares the detectors with plain methods, each with thresholds that are chosen afterwards.
 fn compare(

@@ -15,6 +15,11 @@ const PAST: usize = 30;
 const EXPLAINS: i64 = 3 * DAY;
 /// How many times the usual rate the sums test for.
 const RISE: f64 = 2.0;
+/// The room above the usual share that the share's rise takes; what is believed to be usual before
+/// anything is known, and for how many customers; and customers of a day.
+const RAISED: f64 = 0.1;
+const BELIEVED: (f64, f64) = (1.0, 40.0);
+const PACE: f64 = 20.0;
 
 /// A method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +32,14 @@ pub enum Plain {
     Unexplained,
     /// Poisson CUSUM over the latter.
     Cusum,
+    /// A Shiryaev-Roberts sum over their share of all, against the account's own past.
+    Share,
 }
 
 impl Plain {
     /// Every method.
-    pub const ALL: [Self; 4] = [Self::Cap, Self::Volume, Self::Unexplained, Self::Cusum];
+    pub const ALL: [Self; 5] =
+        [Self::Cap, Self::Volume, Self::Unexplained, Self::Cusum, Self::Share];
 
     /// Its name in tables.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +48,7 @@ impl Plain {
             Self::Volume => "volume z",
             Self::Unexplained => "unexplained z",
             Self::Cusum => "unexplained CUSUM",
+            Self::Share => "unexplained e-SR",
         }
     }
 }
@@ -51,6 +60,7 @@ struct Desk {
     unexplained: f64,
     past: Vec<(f64, f64)>,
     sum: f64,
+    risen_share: f64,
     told: [f64; Plain::ALL.len()],
 }
 
@@ -82,6 +92,15 @@ impl Desk {
         (self.sum + self.unexplained * RISE.ln() - usual * (RISE - 1.0)).max(0.0)
     }
 
+    /// Takes another customer into the sum over their share.
+    fn try_share(&mut self, unexplained: bool) {
+        let past = self.past.iter().fold(BELIEVED, |all, day| (all.0 + day.1, all.1 + day.0));
+        let usual = (past.0 / past.1).min(0.9);
+        let raised = usual + (1.0 - usual) * RAISED;
+        let ratio = if unexplained { raised / usual } else { (1.0 - raised) / (1.0 - usual) };
+        self.risen_share = (self.risen_share + 1.0 / PACE) * ratio;
+    }
+
     fn score(&self, plain: Plain) -> f64 {
         let z = |now: f64, (mean, spread): (f64, f64)| (now - mean) / spread;
         match plain {
@@ -90,6 +109,7 @@ impl Desk {
             Plain::Volume => z(self.seen.len() as f64, self.usual(|day| day.0)),
             Plain::Unexplained => z(self.unexplained, self.usual(|day| day.1)),
             Plain::Cusum => self.risen(),
+            Plain::Share => self.risen_share,
         }
     }
 }
@@ -140,9 +160,9 @@ fn look(desk: &mut Desk, access: &Access, assigned: &BTreeMap<(Actor, Subject), 
             continue;
         }
         let reason = assigned.get(&(access.actor.clone(), subject.clone()));
-        if reason.is_none_or(|at| access.ts.0 - at.0 > EXPLAINS) {
-            desk.unexplained += 1.0;
-        }
+        let unexplained = reason.is_none_or(|at| access.ts.0 - at.0 > EXPLAINS);
+        desk.unexplained += f64::from(u8::from(unexplained));
+        desk.try_share(unexplained);
     }
 }
 

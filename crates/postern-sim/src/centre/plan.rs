@@ -96,11 +96,22 @@ pub enum Style {
     Shared,
     /// Each kind of look is written as an access of its own, masked at first.
     Masked,
+    /// Some customers whose records were taken are called by swindlers, and some others.
+    Complaints,
+    /// UUIDs as identifiers of customers.
+    Uuids,
+    /// Tickets are opened and closed, with whom they belong to on both; accesses tell no kind and
+    /// no fields, and that something was masked.
+    Terse,
+    /// In the morning everybody sees a list of a thousand customers, with names.
+    Walls,
+    /// Every sixth agent gets other work and another role; nobody tells of who was hired.
+    Movers,
 }
 
 impl Style {
     /// Every style.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::Usual,
         Self::Bare,
         Self::NoCalls,
@@ -124,6 +135,11 @@ impl Style {
         Self::Roaming,
         Self::Shared,
         Self::Masked,
+        Self::Complaints,
+        Self::Uuids,
+        Self::Terse,
+        Self::Walls,
+        Self::Movers,
     ];
 
     /// Its name in tables.
@@ -152,6 +168,11 @@ impl Style {
             Self::Roaming => "roaming",
             Self::Shared => "shared",
             Self::Masked => "masked",
+            Self::Complaints => "complaints",
+            Self::Uuids => "uuids",
+            Self::Terse => "terse",
+            Self::Walls => "walls",
+            Self::Movers => "movers",
         }
     }
 }

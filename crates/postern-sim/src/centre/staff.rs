@@ -190,7 +190,7 @@ pub(crate) fn papers(plan: &Plan, staff: &[Member], chance: &mut Chance, log: &m
 }
 
 pub(crate) fn person(member: &Member, ts: i64, event: PersonEvent) -> Event {
-    let named = event == PersonEvent::Hired;
+    let named = matches!(event, PersonEvent::Hired | PersonEvent::Role);
     let clock = |hour: f64| format!("{:02}:00", hour as i64 % 24);
     Event::Person(Person {
         ts: Timestamp(ts),

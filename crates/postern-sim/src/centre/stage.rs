@@ -25,6 +25,8 @@ pub(crate) struct Stage {
     pub(crate) log: Log,
     pub(crate) staff: Vec<Member>,
     pub(crate) customers: Vec<Customer>,
+    /// The members who take records.
+    pub(crate) taken: Vec<usize>,
     /// What each member has worked on, the newest last.
     pub(crate) done: Vec<Vec<Done>>,
     /// Customers by queue and language.
@@ -47,7 +49,7 @@ impl Stage {
         }
         let done = vec![Vec::new(); staff.len()];
         let load = vec![1.0; QUEUES.len()];
-        Self { plan, chance, log, staff, customers, done, groups, load }
+        Self { plan, chance, log, staff, customers, taken: Vec::new(), done, groups, load }
     }
 
     pub(crate) fn subject(&self, customer: usize) -> &Subject {

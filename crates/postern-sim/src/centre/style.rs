@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use postern_model::{
-    Access, AccessDecision, AccessKind, Actor, Event, Grade, Person, PersonEvent, Subject, Ticket,
-    TicketEvent, Timestamp,
+    Access, AccessDecision, AccessKind, Actor, Complaint, Event, Grade, Person, PersonEvent,
+    Subject, Ticket, TicketEvent, Timestamp,
 };
 
 use crate::centre::{
@@ -21,7 +21,10 @@ pub(crate) fn apply(
     attacks: &mut [Attack],
 ) {
     retell(style, chance, events);
-    if matches!(style, Style::Opaque | Style::Numeric) {
+    if style == Style::Complaints {
+        complain(chance, events, attacks);
+    }
+    if matches!(style, Style::Opaque | Style::Numeric | Style::Uuids) {
         let names = rename(style, events);
         for (_, _, subject) in attacks.iter_mut().flat_map(|attack| &mut attack.taken) {
             *subject = names.get(subject).unwrap_or(subject).clone();
@@ -74,11 +77,17 @@ fn retell(style: Style, chance: &mut Chance, events: &mut Vec<Seen>) {
     if style == Style::Masked {
         mask_first(chance, events);
     }
+    if style == Style::Terse {
+        terse(events);
+    }
 }
 
 fn tell_person(style: Style, person: &mut Person) {
     if style == Style::OneTeam {
         (person.team, person.queues) = (None, Vec::new());
+    }
+    if style == Style::Movers && person.event == PersonEvent::Hired {
+        person.event = PersonEvent::Role;
     }
     if style == Style::Roles {
         let names = [("agent", "csr"), ("lead", "supervisor"), ("qa", "coach")];
@@ -104,6 +113,18 @@ fn tell_access(style: Style, access: &mut Access) {
         if access.decision == AccessDecision::Mask {
             access.decision = AccessDecision::Allow;
         }
+    }
+    if style == Style::Terse {
+        let listed = access.subjects.len() > 1 && access.clear.is_empty();
+        let partly = !access.masked.is_empty() && access.decision == AccessDecision::Allow;
+        if partly && !listed && access.subjects.len() == 1 {
+            access.decision = AccessDecision::Mask;
+        }
+        if !listed {
+            access.masked.clear();
+        }
+        access.kind = None;
+        access.clear.clear();
     }
     if style == Style::Roaming {
         access.device = None;
@@ -165,6 +186,71 @@ fn headless(events: &mut Vec<Seen>) {
         }
         true
     });
+}
+
+/// Leaves of a ticket its opening and its end, and tells at both whose it is.
+fn terse(events: &mut Vec<Seen>) {
+    events.sort_by_key(|seen| seen.event.ts());
+    let mut told: BTreeMap<Arc<str>, (Option<Subject>, Option<Actor>)> = BTreeMap::new();
+    for seen in events.iter() {
+        let Event::Ticket(ticket) = &seen.event else { continue };
+        let state = told.entry(Arc::clone(&ticket.ticket)).or_default();
+        state.0 = state.0.take().or(ticket.subject.clone());
+        if ticket.event == TicketEvent::Assigned {
+            state.1.clone_from(&ticket.assignee);
+        }
+    }
+    events.retain_mut(|seen| {
+        let Event::Ticket(ticket) = &mut seen.event else { return true };
+        let closed = ticket.event == TicketEvent::Closed;
+        if let Some((subject, assignee)) = told.get(&ticket.ticket) {
+            ticket.assignee.clone_from(assignee);
+            if closed {
+                ticket.subject.clone_from(subject);
+            }
+        }
+        closed || ticket.event == TicketEvent::Opened
+    });
+}
+
+/// Days of a complaint after the theft, at least and at most, and in how many cases of a hundred
+/// there is one; and complaints a day that have other causes.
+const CALLED: (f64, f64) = (2.0, 20.0);
+const CALLS: f64 = 0.15;
+const OTHER_CALLS: f64 = 0.5;
+
+/// Customers tell of swindlers who knew too much.
+fn complain(chance: &mut Chance, events: &mut Vec<Seen>, attacks: &[Attack]) {
+    let told = |ts: Timestamp, subject: &Subject| Seen {
+        seen: ts,
+        event: Event::Complaint(Complaint {
+            ts,
+            subject: subject.clone(),
+            kind: "scam_call".into(),
+            fields: vec!["phone".into()],
+        }),
+    };
+    let subjects: Vec<Subject> = events
+        .iter()
+        .filter_map(|seen| {
+            let Event::Subject(change) = &seen.event else { return None };
+            Some(change.subject.clone())
+        })
+        .collect();
+    let last = events.iter().map(|seen| seen.seen).max().unwrap_or(Timestamp(0));
+    let first = events.iter().map(|seen| seen.seen).min().unwrap_or(last);
+    for (ts, _, subject) in attacks.iter().flat_map(|attack| &attack.taken) {
+        let when = Timestamp(ts.0 + (chance.between(CALLED.0, CALLED.1) * DAY as f64) as i64);
+        if chance.yes(CALLS) && when < last {
+            events.push(told(when, subject));
+        }
+    }
+    for day in 0..(last.0 - first.0) / DAY {
+        for _ in 0..chance.count(OTHER_CALLS) {
+            let when = first.0 + day * DAY + (chance.share() * DAY as f64) as i64;
+            events.push(told(Timestamp(when), chance.one_of(&subjects)));
+        }
+    }
 }
 
 /// Writes down what a gateway would have checked: the claimed ticket and who opened it.
@@ -238,7 +324,8 @@ fn rename(style: Style, events: &mut [Seen]) -> BTreeMap<Subject, Subject> {
         let name = names.entry(subject.clone()).or_insert_with(|| {
             let mixed = Chance::new(next * 31 + 7).below(usize::MAX);
             let digits = format!("{}", 40_017 + next);
-            Subject::new(if style == Style::Opaque { format!("{mixed:016x}") } else { digits })
+            let opaque = if style == Style::Uuids { uuid(mixed) } else { format!("{mixed:016x}") };
+            Subject::new(if style == Style::Numeric { digits } else { opaque })
         });
         *subject = name.clone();
     };
@@ -271,6 +358,12 @@ fn rename(style: Style, events: &mut [Seen]) -> BTreeMap<Subject, Subject> {
         }
     }
     names
+}
+
+fn uuid(mixed: usize) -> String {
+    let text = format!("{mixed:016x}{:016x}", mixed.rotate_left(29) ^ 0x5bd1_e995_a3c5_9ac3);
+    let parts = [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]];
+    parts.join("-")
 }
 
 #[cfg(test)]

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
-use postern_model::{AccessDecision, AccessKind, Event, SubjectChange, Timestamp};
+use postern_model::{AccessDecision, AccessKind, Event, PersonEvent, SubjectChange, Timestamp};
 
 use crate::centre::{
     Style, Trouble,
     log::{Look, MINUTE, Seat, at},
-    staff::QUEUES,
+    staff::{QUEUES, person},
     stage::Stage,
 };
 
+/// Customers in the list of the morning.
+const WALL: usize = 1_000;
+
 /// What there is to do today.
 pub(crate) fn dawn(stage: &mut Stage, day: i64) {
+    if stage.plan.style == Style::Movers {
+        (0..stage.plan.agents).for_each(|index| promote(stage, index, day));
+    }
     for queue in 0..QUEUES.len() {
         let wave = 1.0 + 0.15 * ((day as f64) / 9.0 + queue as f64).sin();
         stage.load[queue] = wave * if day.rem_euclid(7) == 0 { 1.2 } else { 1.0 };
@@ -36,6 +42,19 @@ pub(crate) fn dawn(stage: &mut Stage, day: i64) {
     }
 }
 
+/// Some get other work, one after the other; nobody who is on holiday or about to leave.
+fn promote(stage: &mut Stage, index: usize, day: i64) {
+    let role = ["qa", "lead", "fraud"][index % 3];
+    let member = &mut stage.staff[index];
+    let stays = member.role == "agent" && member.hired < 0 && member.left == i64::MAX;
+    if index % 6 != 5 || day != 18 + index as i64 % 40 || !stays || stage.taken.contains(&index) {
+        return;
+    }
+    member.role = role;
+    let told = person(&stage.staff[index], at(day, 0.2), PersonEvent::Role);
+    stage.log.put(told);
+}
+
 /// One member's day.
 pub(crate) fn day(stage: &mut Stage, index: usize, day: i64) {
     let member = stage.staff[index].clone();
@@ -43,6 +62,9 @@ pub(crate) fn day(stage: &mut Stage, index: usize, day: i64) {
         return;
     }
     let seat = stage.seat(index, day);
+    if stage.plan.style == Style::Walls && member.role == "agent" {
+        wall(stage, index, day, &seat);
+    }
     match member.role {
         "lead" => lead(stage, index, day, &seat),
         "qa" => quality(stage, index, day, &seat),
@@ -65,6 +87,16 @@ pub(crate) fn day(stage: &mut Stage, index: usize, day: i64) {
         }
         _ => agent(stage, index, day, &seat),
     }
+}
+
+/// The list that everybody begins the day with.
+fn wall(stage: &mut Stage, index: usize, day: i64, seat: &Seat) {
+    let (time, from) = (stage.moment(index, day).min(at(day, 12.0)), stage.anybody());
+    let all = stage.customers.len();
+    let subjects = (from..from + WALL).map(|place| stage.subject(place % all).clone());
+    let mut look = Look::search(subjects.collect(), None);
+    (look.kind, look.statement, look.clear) = (AccessKind::List, "st-wall", 1);
+    stage.log.access(time, seat, look);
 }
 
 fn agent(stage: &mut Stage, index: usize, day: i64, seat: &Seat) {

@@ -41,6 +41,7 @@ impl World {
             .map(|kind| Attacker::recruit(&mut stage, *kind, &mut taken))
             .collect();
         let mut honest = stage.staff.clone();
+        stage.taken.clone_from(&taken);
         for member in taken {
             (honest[member].holiday, honest[member].left) = ((1, 0), i64::MAX);
         }
