@@ -235,6 +235,26 @@ impl Analysis<'_> {
         Ok(())
     }
 
+    /// Whom a statement asks about is recorded, and no column of theirs: a window may count and
+    /// order the rows of `asked` leaves, and give out no value of others' that is protected.
+    pub(super) fn shows_nobody_asked(
+        &self,
+        asked: &BTreeSet<usize>,
+        uses: &[WindowUse],
+    ) -> Judged<()> {
+        let accounted = self.resolver.rules.mode == Mode::Accounted;
+        for used in uses {
+            let values = &used.values;
+            // For restricted roles protected ones are masked.
+            let protected = values.protected.iter().filter(|_| accounted);
+            let shown = protected.chain(&values.shown).map(|(leaf, _)| leaf);
+            if shown.into_iter().any(|leaf| asked.contains(leaf) && !used.own.contains(leaf)) {
+                return unaccounted();
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the groups of a select may be single records. It is asked before the clauses are
     /// analysed in their places, and so leaves nothing behind.
     pub(super) fn groups_records(&self, select: &pb::SelectStmt, scope: &Scope<'_>) -> bool {

@@ -258,3 +258,28 @@ fn what_tells_a_parents_records_apart_tells_its_childrens() {
         assert_eq!(refused, rule, "{sql}");
     }
 }
+
+/// Of whom a statement asks about, and who does not come, no column is recorded.
+#[test]
+fn a_window_gives_out_nothing_of_those_who_are_only_asked_about() {
+    for sql in [
+        "SELECT id, string_agg(email, '|') OVER () FROM customers WHERE id IN (5, 6) ORDER BY 1 LIMIT 1",
+        "SELECT id, lead(email) OVER (ORDER BY id) FROM customers WHERE id = ANY ($1) LIMIT 1",
+        "SELECT id, string_agg(s.m, '|') OVER () FROM (SELECT id, email m FROM customers WHERE id IN (5, 6)) s LIMIT 1",
+        "SELECT t.id, max(t.body) OVER () FROM tickets t WHERE t.customer_id IN (5, 6) LIMIT 1",
+    ] {
+        check_accounted(sql, "42501 unaccounted");
+    }
+    for sql in [
+        "SELECT id, count(*) OVER (), row_number() OVER (ORDER BY id) FROM customers WHERE id IN (5, 6)",
+        "SELECT t.id, lag(t.body) OVER (PARTITION BY t.customer_id ORDER BY t.id) FROM tickets t WHERE t.customer_id IN (5, 6)",
+        "SELECT t.id, lag(t.body) OVER (ORDER BY t.id) FROM tickets t WHERE t.customer_id = 5",
+    ] {
+        let told = judged(sql, Mode::Accounted);
+        assert!(!told.starts_with("42501"), "{sql}: {told}");
+    }
+    refused(
+        "unaccounted",
+        &["SELECT id, string_agg(nick, '|') OVER () FROM customers WHERE id IN (5, 6) LIMIT 1"],
+    );
+}
