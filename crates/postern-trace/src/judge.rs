@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod details;
+mod framing;
 mod kinds;
 mod taste;
 mod told;

@@ -299,19 +299,28 @@ impl<'a> Candidate<'a> {
     /// By stratum: the share of its rows from elsewhere that would be of customers in this track.
     pub(crate) fn masses(&self, model: &Model<'_>, track: &Track) -> Vec<f64> {
         let background = model.background;
-        let (level, moved, window) = track.window;
-        let is_in = |seen: &Seen| {
-            (!track.unexplained || seen.weak)
-                && background.windows.at((level, moved), seen.time) == window
-        };
         let mut masses = vec![0.0; background.strata];
-        for of_subject in self.set.all().chunk_by(|a, b| a.subject == b.subject) {
-            let Some(seen) = of_subject.iter().find(|seen| is_in(seen)) else { continue };
-            if let Some(mass) = masses.get_mut(usize::from(background.stratum(seen.subject))) {
-                *mass += background.share(seen.subject);
+        for subject in self.subjects_within(model, track) {
+            if let Some(mass) = masses.get_mut(usize::from(background.stratum(subject))) {
+                *mass += background.share(subject);
             }
         }
         masses
+    }
+
+    /// The customers who lie in a track, ascending.
+    pub(crate) fn subjects_within<'c>(
+        &'c self,
+        model: &Model<'_>,
+        track: &Track,
+    ) -> impl Iterator<Item = u32> + 'c {
+        let (level, moved, window) = track.window;
+        let (windows, unexplained) = (model.background.windows, track.unexplained);
+        let is_in = move |seen: &Seen| {
+            (!unexplained || seen.weak) && windows.at((level, moved), seen.time) == window
+        };
+        let of = self.set.all().chunk_by(|a, b| a.subject == b.subject);
+        of.filter_map(move |of| of.iter().find(|seen| is_in(seen))).map(|seen| seen.subject)
     }
 
     /// The points that lie in a track.
