@@ -280,6 +280,32 @@ fn who_sells_their_work_is_named_unless_a_colleague_was_shown_all_of_it() {
 }
 
 #[test]
+fn a_list_of_a_topic_that_no_feed_tells_of_names_nobody() {
+    let mut world = World::new(6, 20_000);
+    world.accesses.clear();
+    let topic = |customer: usize| customer * 7 % 5;
+    for account in 0..20 {
+        for work in 0..400 {
+            let drawn = world.chance.below(4_000) * world.chance.below(4_000) / 4_000;
+            let customer = (0..5).map(|k| drawn * 5 + k).find(|c| topic(*c) == account % 5);
+            let time = work * 90 * MINUTE + account as i64;
+            world.read(&format!("a{account}"), time, &[customer.unwrap()], Grade::Strong);
+        }
+    }
+    let mut tracer = world.tracer();
+    for number in 0..5 {
+        // The buyer wants one topic, and the active more than others.
+        let drawn = |world: &mut World| {
+            let drawn = world.chance.below(4_000) * world.chance.below(4_000) / 4_000;
+            (0..5).map(|k| drawn * 5 + k).find(|c| topic(*c) == number % 5).unwrap()
+        };
+        let rows: Vec<usize> = (0..400).map(|_| drawn(&mut world)).collect();
+        let trace = tracer.trace(&leak(&rows));
+        assert_eq!(trace.actors, [], "{trace:?}");
+    }
+}
+
+#[test]
 fn two_accounts_that_read_the_same_are_told_together() {
     let mut world = World::new(1, 20_000);
     let taken = world.bulk("a3", 300);
