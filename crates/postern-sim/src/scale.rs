@@ -21,7 +21,8 @@ pub struct Measured {
     pub seconds: [f64; 3],
     /// Most memory of the process so far, in bytes, where the system tells it.
     pub memory: Option<u64>,
-    pub named: Vec<String>,
+    /// The first suspect; nobody can be named for want of a second kind of evidence.
+    pub first: Option<String>,
 }
 
 /// Traces a list of so many rows, of which a fifth is one account's, after so many disclosures.
@@ -56,14 +57,14 @@ pub fn measure(disclosures: usize, rows: usize, seed: u64) -> Measured {
         Leak { rows: records.iter().map(row).collect() }
     };
     let lists = [list(), list()];
-    let (mut seconds, mut named) = ([filling, 0.0, 0.0], Vec::new());
+    let (mut seconds, mut first) = ([filling, 0.0, 0.0], None);
     for (list, seconds) in lists.iter().zip(seconds.iter_mut().skip(1)) {
         let start = Instant::now();
         let trace = tracer.trace(list);
         *seconds = start.elapsed().as_secs_f64();
-        named = trace.actors.iter().map(ToString::to_string).collect();
+        first = trace.suspects.first().map(|suspect| suspect.actor.to_string());
     }
-    Measured { disclosures, customers, rows, seconds, memory: memory(), named }
+    Measured { disclosures, customers, rows, seconds, memory: memory(), first }
 }
 
 fn access(number: usize, time: i64, actor: &Actor, subjects: Vec<Subject>) -> Access {

@@ -66,12 +66,12 @@ pub fn styles(styles: &[(&str, Scores)]) -> String {
 pub fn scale(measured: impl Iterator<Item = Measured>) -> String {
     let mut text = String::from("### By disclosures\n\n");
     let cells = ["disclosures", "customers", "rows", "taking them", "first trace", "another"];
-    head(&mut text, &[&cells[..], &["most memory", "named"]].concat());
+    head(&mut text, &[&cells[..], &["most memory", "first suspect"]].concat());
     for of in measured {
         let [taking, first, another] = of.seconds.map(|seconds| format!("{seconds:.2} s"));
         let memory = of.memory.map_or_else(String::new, |bytes| format!("{} MB", bytes >> 20));
         let counts = [of.disclosures, of.customers, of.rows].map(|count| count.to_string());
-        let said = [taking, first, another, memory, of.named.join(", ")];
+        let said = [taking, first, another, memory, of.first.unwrap_or_default()];
         row(&mut text, counts.into_iter().chain(said));
     }
     text

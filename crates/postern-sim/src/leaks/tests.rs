@@ -94,6 +94,6 @@ fn a_style_changes_what_is_told_and_lists_are_made_in_each() {
 #[test]
 fn a_measurement_of_scale_traces_what_it_says() {
     let measured = crate::scale::measure(100_000, 500, 1);
-    assert_eq!(measured.named, ["agent7"]);
+    assert_eq!(measured.first.as_deref(), Some("agent7"));
     assert_eq!((measured.disclosures, measured.customers, measured.rows), (100_000, 10_000, 500));
 }
