@@ -153,8 +153,8 @@ struct TraceObject<'a> {
     why: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<DetailsObject<'a>>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    decide: &'a [String],
+    unmet: Vec<&'static str>,
+    would_decide: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -226,11 +226,16 @@ pub fn write_trace(trace: &Trace, mut out: impl Write) -> Result<(), WriteError>
         evidence: &trace.evidence,
         why: &trace.why,
         details: trace.details.as_ref().map(details),
-        decide: &trace.decide,
+        unmet: trace.details.as_ref().map_or_else(Vec::new, conditions),
+        would_decide: &trace.decide,
     };
     serde_json::to_writer(&mut out, &object)?;
     out.write_all(b"\n")?;
     Ok(())
+}
+
+fn conditions(details: &Details) -> Vec<&'static str> {
+    details.unmet.iter().map(|condition| condition.as_str()).collect()
 }
 
 fn details(details: &Details) -> DetailsObject<'_> {

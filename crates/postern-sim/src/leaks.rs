@@ -1,6 +1,6 @@
 //! Lists that turn up, and where they really came from.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use postern_trace::{Leak, LeakRow};
 
@@ -106,7 +106,8 @@ pub fn leaks(world: &mut World, innocent: usize) -> Vec<Sample> {
             samples.push(Sample { kind: *kind, length, leak: Leak { rows }, sources });
         }
         let rows = ring(world, &thieves.ring, length);
-        let sources = thieves.ring.iter().map(|(m, _)| world.staff[*m].name.clone()).collect();
+        let sources = thieves.ring.iter().map(|(m, _)| world.staff[*m].name.clone());
+        let sources = sources.collect::<BTreeSet<_>>().into_iter().collect();
         samples.push(Sample { kind: Kind::Ring, length, leak: Leak { rows }, sources });
     }
     for number in 0..innocent {
@@ -167,7 +168,7 @@ fn genuine(world: &mut World, taken: &[Read], length: usize) -> Vec<LeakRow> {
 
 fn written(world: &mut World, records: &[Read]) -> Vec<LeakRow> {
     let shown = records.iter().fold(0b1111, |set, read| set & read.shown);
-    let hand = Hand::drawn(&mut world.chance, shown);
+    let hand = Hand::drawn(&mut world.chance, shown).styled(world);
     let mut records = records.to_vec();
     let count = records.len();
     records = world.chance.some(&records, count);
@@ -199,6 +200,9 @@ fn framed(
         *member != thief && !guilty
     };
     let innocent: Vec<usize> = world.agents().into_iter().filter(busy).collect();
+    // Where everybody is up to something, somebody is framed who has no part in this one.
+    let others: Vec<usize> = world.agents().into_iter().filter(|m| *m != thief).collect();
+    let innocent = if innocent.is_empty() { others } else { innocent };
     let victim = innocent[world.chance.below(innocent.len())];
     let part = 0.2 + 0.3 * world.chance.unit();
     let planted = (length as f64 * part) as usize;

@@ -16,6 +16,7 @@ pub mod chance;
 pub mod leaks;
 pub mod lists;
 pub mod plot;
+pub mod scale;
 pub mod score;
 pub mod tables;
 pub mod thefts;
@@ -24,5 +25,5 @@ pub mod world;
 pub use self::{
     leaks::{Kind, Sample, leaks},
     score::Scores,
-    world::{Setting, World},
+    world::{Setting, Style, World},
 };

@@ -5,7 +5,7 @@ use postern_trace::LeakRow;
 
 use crate::{
     chance::Chance,
-    world::{FIELDS, Read, World},
+    world::{FIELDS, Read, Style, World},
 };
 
 /// How a list is written.
@@ -36,6 +36,36 @@ impl Hand {
             phone: chance.below(5),
             name: chance.below(6),
         }
+    }
+
+    /// The same hand as people of this world write.
+    pub fn styled(mut self, world: &mut World) -> Self {
+        match world.setting.style {
+            Style::Keys => self.keyed = true,
+            Style::Column => {
+                self.keyed = false;
+                let one = [0b0010, 0b0010, 0b0100, 0b0001][world.chance.below(4)];
+                self.fields = if self.fields & one == 0 { 0b0010 } else { one };
+            }
+            Style::Typos => {
+                self.keyed = false;
+                self.typos = 0.33;
+            }
+            Style::Usual
+            | Style::Bare
+            | Style::Reasonless
+            | Style::Unsorted
+            | Style::Small
+            | Style::Large
+            | Style::Popular
+            | Style::Desks
+            | Style::Years
+            | Style::Hour
+            | Style::Wide
+            | Style::Pages
+            | Style::Curious => {}
+        }
+        self
     }
 
     /// The rows of a list of these records, in random order.

@@ -10,9 +10,9 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser;
 use postern_sim::{
-    Sample, Scores, World,
+    Sample, Scores, Style, World,
     baselines::{self, Method, Overlaps, Said},
-    leaks, plot,
+    leaks, plot, scale,
     score::Outcome,
     tables,
 };
@@ -30,9 +30,16 @@ struct Arguments {
     /// Lists from elsewhere in each world.
     #[arg(long, default_value_t = 80)]
     innocent: usize,
+    /// How the company works and what its systems tell; `all` prints one line for each.
+    #[arg(long, default_value = "usual")]
+    style: String,
     /// Print every list of which something wrong was said.
     #[arg(long)]
     verbose: bool,
+    /// Instead, measure traces after so many disclosures each, with a list of a hundredth of the
+    /// customers, at most 100,000.
+    #[arg(long, value_delimiter = ',')]
+    scale: Vec<usize>,
     /// Where the reliability diagram goes.
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -48,26 +55,51 @@ const METHODS: [(&str, Option<Method>); 5] = [
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if !arguments.scale.is_empty() {
+        let measured = arguments.scale.iter().map(|disclosures| {
+            scale::measure(*disclosures, (disclosures / 1_000).min(100_000), arguments.seed)
+        });
+        stdout().write_all(tables::scale(measured).as_bytes())?;
+        return Ok(());
+    }
+    if arguments.style == "all" {
+        let mut styles = Vec::new();
+        for style in Style::ALL {
+            let [own, ..] = measured(&arguments, style)?;
+            styles.push((style.as_str(), own.1));
+        }
+        stdout().write_all(tables::styles(&styles).as_bytes())?;
+        return Ok(());
+    }
+    let style = Style::ALL.into_iter().find(|style| style.as_str() == arguments.style);
+    let style = style.with_context(|| format!("there is no style `{}`", arguments.style))?;
+    let methods = measured(&arguments, style)?;
+    if let Some(path) = &arguments.plot {
+        let at = || format!("cannot write `{}`", path.display());
+        fs::write(path, plot::reliability(&methods[0].1)).with_context(at)?;
+    }
+    let mut text = tables::markdown(&methods);
+    text.push_str(&tables::styles(&[(style.as_str(), methods[0].1.clone())]));
+    stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Every method on every list of worlds of a style.
+fn measured(
+    arguments: &Arguments,
+    style: Style,
+) -> anyhow::Result<[(&'static str, Scores); METHODS.len()]> {
     let mut methods = METHODS.map(|(name, _)| (name, Scores::default()));
     for seed in arguments.seed..arguments.seed + arguments.worlds {
-        let mut world = World::new(seed);
+        let mut world = World::new(seed, style);
         let samples = leaks(&mut world, arguments.innocent);
-        let config =
-            TraceConfig { customers: Some(world.customers.len()), ..TraceConfig::default() };
-        let mut tracer = world.tracer(config);
+        let mut tracer = world.tracer(TraceConfig::default());
         let overlaps = Overlaps::of(&world.accesses, world.customers.len());
         let by_value = by_value(&world);
         for (number, sample) in samples.iter().enumerate() {
             let own = own(&mut tracer, sample);
             if arguments.verbose {
-                told(seed, number, sample, &own)?;
-            }
-            if arguments.verbose && sample.kind.is_guilty() && own.named.is_empty() {
-                let others = tracer.trace(&sample.leak).others;
-                let others =
-                    others.iter().take(3).map(|o| format!("{} {:.3}", o.source, o.probability));
-                writeln!(stderr(), "  others: {}", others.collect::<Vec<_>>().join(", "))?;
-                writeln!(stderr(), "  unmet: {:?}", own.unmet)?;
+                told((style, seed, number), sample, &own, &mut tracer)?;
             }
             methods[0].1.0.push(own);
             let customers = baselines::customers(&sample.leak, &by_value);
@@ -77,12 +109,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
-    if let Some(path) = &arguments.plot {
-        let at = || format!("cannot write `{}`", path.display());
-        fs::write(path, plot::reliability(&methods[0].1)).with_context(at)?;
-    }
-    stdout().write_all(tables::markdown(&methods).as_bytes())?;
-    Ok(())
+    Ok(methods)
 }
 
 /// E-mail addresses, numbers and tickets that only one customer ever had.
@@ -120,22 +147,32 @@ fn simple(sample: &Sample, said: Said) -> Outcome {
     Outcome { first, probability, log_ratio, named, ..Outcome::of(sample) }
 }
 
-fn told(seed: u64, number: usize, sample: &Sample, outcome: &Outcome) -> anyhow::Result<()> {
+fn told(
+    (style, seed, number): (Style, u64, usize),
+    sample: &Sample,
+    outcome: &Outcome,
+    tracer: &mut Tracer,
+) -> anyhow::Result<()> {
     let right = outcome.named == sample.sources && !outcome.named.is_empty();
     let innocent = sample.sources.is_empty() && outcome.probability < 0.2;
-    if !right && !innocent {
-        writeln!(
-            stderr(),
-            "world {seed} list {number} ({}, {} rows): sources {:?}, named {:?}, first {:?} with \
-             {:.4}, log ratio {:.1}",
-            sample.kind,
-            sample.length,
-            sample.sources,
-            outcome.named,
-            outcome.first,
-            outcome.probability,
-            outcome.log_ratio
-        )?;
+    if right || innocent {
+        return Ok(());
     }
+    let others = tracer.trace(&sample.leak).others;
+    let others = others.iter().take(3).map(|o| format!("{} {:.3}", o.source, o.probability));
+    writeln!(
+        stderr(),
+        "{style} world {seed} list {number} ({}, {} rows): sources {:?}, named {:?}, first {:?} \
+         with {:.4}, log ratio {:.1}, others: {}; unmet: {:?}",
+        sample.kind,
+        sample.length,
+        sample.sources,
+        outcome.named,
+        outcome.first,
+        outcome.probability,
+        outcome.log_ratio,
+        others.collect::<Vec<_>>().join(", "),
+        outcome.unmet,
+    )?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use postern_trace::Condition;
 
 use crate::{
     leaks::{Kind, LENGTHS},
+    scale::Measured,
     score::{Scores, Share},
 };
 
@@ -19,6 +20,59 @@ pub fn markdown(methods: &[(&str, Scores)]) -> String {
         needed_table(&mut text, own);
         held_back_table(&mut text, own);
         reliability_table(&mut text, own);
+    }
+    text
+}
+
+/// One line for each style of world: the shares by length, then what was said wrongly.
+pub fn styles(styles: &[(&str, Scores)]) -> String {
+    let mut text = String::from("### By style of world\n\n");
+    let mut cells = vec![""];
+    let by_length = |what: &str| {
+        let lengths = LENGTHS.map(|length| length.to_string());
+        format!("{what}, {} rows", lengths.join(" / "))
+    };
+    let (first, named) = (by_length("first suspect right"), by_length("single source named"));
+    cells.extend([
+        first.as_str(),
+        named.as_str(),
+        "members of rings named",
+        "innocents named, lists with a source",
+        "somebody named, innocent lists",
+        "calibration error",
+    ]);
+    head(&mut text, &cells);
+    for (name, scores) in styles {
+        let short = |share: Share| format!("{:.2}", share.value());
+        let first = LENGTHS.map(|length| short(scores.first_right(None, Some(length))));
+        let named = LENGTHS.map(|length| short(scores.named_rightly(None, Some(length))));
+        let (all, innocent) = (scores.accused(None, None), scores.accused_innocent());
+        let cells = [
+            (*name).to_owned(),
+            first.join(" / "),
+            named.join(" / "),
+            short(scores.members_named(None)),
+            format!("{} of {}", all.hits - innocent.hits, all.of - innocent.of),
+            format!("{} of {}", innocent.hits, innocent.of),
+            format!("{:.3}", scores.calibration_error()),
+        ];
+        row(&mut text, cells);
+    }
+    text.push('\n');
+    text
+}
+
+/// One line for each measurement.
+pub fn scale(measured: impl Iterator<Item = Measured>) -> String {
+    let mut text = String::from("### By disclosures\n\n");
+    let cells = ["disclosures", "customers", "rows", "taking them", "first trace", "another"];
+    head(&mut text, &[&cells[..], &["most memory", "first suspect"]].concat());
+    for of in measured {
+        let [taking, first, another] = of.seconds.map(|seconds| format!("{seconds:.2} s"));
+        let memory = of.memory.map_or_else(String::new, |bytes| format!("{} MB", bytes >> 20));
+        let counts = [of.disclosures, of.customers, of.rows].map(|count| count.to_string());
+        let said = [taking, first, another, memory, of.first.unwrap_or_default()];
+        row(&mut text, counts.into_iter().chain(said));
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use postern_model::{AccessKind, Grade};
 
-use crate::world::{DAY, MINUTE, Read, START, World, work::How};
+use crate::world::{DAY, MINUTE, Read, START, Style, World, work::How};
 
 /// How somebody takes records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +61,11 @@ fn bulk(world: &mut World, member: usize) -> Vec<Read> {
     for (number, part) in customers.chunks(size).enumerate() {
         // Two evenings, a statement every two minutes.
         let number = i64::try_from(number).unwrap_or(0);
-        let time = start + number * 2 * MINUTE + (number % 2) * DAY;
+        let time = if world.setting.style == Style::Hour {
+            start + number * MINUTE / 4
+        } else {
+            start + number * 2 * MINUTE + (number % 2) * DAY
+        };
         world.read(member, time, part, how);
         taken.extend(part.iter().map(|customer| Read { customer: *customer, time, shown }));
     }

@@ -1,12 +1,15 @@
 //! A support centre: its customers, its staff and what they read for their work.
 
 use postern_model::{Access, Event};
-use postern_trace::{TraceConfig, Tracer, ValueVersion};
+use postern_trace::ValueVersion;
 
 use crate::chance::{Chance, Wheel};
 
 mod people;
+mod style;
 pub mod work;
+
+pub use self::style::Style;
 
 pub(crate) const MINUTE: i64 = 60_000_000;
 pub(crate) const DAY: i64 = 24 * 60 * MINUTE;
@@ -33,6 +36,7 @@ pub struct Setting {
     pub moving: f64,
     /// Share of an agent's readings that nothing explains.
     pub curious: f64,
+    pub style: Style,
 }
 
 impl Setting {
@@ -50,6 +54,7 @@ impl Setting {
             fields: chance.odds(0.7),
             moving: 0.3 * chance.unit(),
             curious: 0.08 * chance.unit(),
+            style: Style::Usual,
         }
     }
 }
@@ -122,10 +127,11 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a seed, before anything is taken.
-    pub fn new(seed: u64) -> Self {
+    /// The world of a seed in this style, before anything is taken.
+    pub fn new(seed: u64, style: Style) -> Self {
         let mut chance = Chance::new(seed);
-        let setting = Setting::drawn(&mut chance);
+        let mut setting = Setting::drawn(&mut chance);
+        style.set(&mut setting);
         Self::with(setting, chance)
     }
 
@@ -169,16 +175,5 @@ impl World {
     /// What the fields were over time.
     pub fn values(&self) -> Vec<ValueVersion> {
         people::values(self)
-    }
-
-    /// A tracer that has seen all of it.
-    pub fn tracer(&self, config: TraceConfig) -> Tracer {
-        let mut tracer = Tracer::new(config);
-        self.values().iter().for_each(|value| tracer.value(value));
-        self.events.iter().for_each(|event| tracer.observe(event));
-        for access in &self.accesses {
-            tracer.observe(&Event::Access(access.clone()));
-        }
-        tracer
     }
 }

@@ -9,7 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::{resolve::Row, source::Windows, tracer::Tracer};
+use crate::{
+    resolve::Row,
+    source::Windows,
+    tracer::{Segment, Tracer},
+};
 
 /// A stratum smaller than this is no stratum, and there are no more than so many.
 const STRATUM_MIN: usize = 200;
@@ -68,6 +72,13 @@ impl Background {
         let (error, chance) = (tracer.config.field_error, tracer.config.field_chance);
         let (error, chance) = (error.clamp(1e-6, 0.5), chance.clamp(1e-9, 0.5));
         Self { strata, stratum_of, readers, sizes, readings, squares, windows, error, chance }
+    }
+
+    /// Whether customers are told apart by queue or language, so that a wish for one kind of them
+    /// is allowed for.
+    pub(crate) fn is_sorted(&self) -> bool {
+        // One stratum is everybody else, and one more tells nobody apart.
+        self.strata > 2
     }
 
     pub(crate) fn stratum(&self, subject: u32) -> u16 {
@@ -134,7 +145,8 @@ fn add(to: &mut [f64], stratum: u16, value: f64) {
 /// The strata by queue and language; number 0 is everybody else.
 fn strata(tracer: &Tracer, known: usize) -> (usize, Vec<u16>) {
     let mut sizes: BTreeMap<_, usize> = BTreeMap::new();
-    for segment in tracer.segments.values() {
+    let told = |segment: &&Segment| segment.0.is_some() || segment.1.is_some();
+    for segment in tracer.segments.values().filter(told) {
         *sizes.entry(segment).or_default() += 1;
     }
     let mut large: Vec<_> = sizes.into_iter().filter(|(_, size)| *size >= STRATUM_MIN).collect();

@@ -21,6 +21,8 @@ pub(crate) struct Index {
     pub(crate) masses: Vec<Vec<f64>>,
     /// By account, the customers whom it was shown without a reason.
     unexplained: Vec<f64>,
+    /// By account, the customers whom it was shown.
+    pub(crate) shown: Vec<f64>,
     /// Of the pools, in their order.
     pub(crate) pools: Vec<(Arc<str>, [Sizes; 2])>,
     /// What somebody could have taken who needs no log-in: all that anybody has worked with (not
@@ -44,6 +46,7 @@ impl Index {
         everything.sort();
         let everything_sizes = sizes(&everything, &background);
         let unexplained = sets.iter().map(|set| set.unexplained() as f64).collect();
+        let shown = sets.iter().map(|set| set.subjects().count() as f64).collect();
         let masses = sets.iter().map(|set| innocent::mass(set, &background)).collect();
         let kinds = background.windows.kinds().count();
         let mut largest: Vec<Vec<u32>> = vec![Vec::new(); kinds];
@@ -80,6 +83,7 @@ impl Index {
             sizes: of_accounts,
             masses,
             unexplained,
+            shown,
             pools,
             everything,
             everything_sizes,

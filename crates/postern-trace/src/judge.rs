@@ -18,8 +18,10 @@ use crate::{
 };
 
 mod details;
+mod framing;
 mod kinds;
 mod taste;
+mod teams;
 mod told;
 mod verdict;
 mod words;
@@ -27,7 +29,7 @@ mod words;
 /// Accounts of which all tracks are weighed; the others are screened in closed form.
 const WEIGHED: usize = 200;
 /// Accounts and other sources that are fitted, and of these, those that are fitted in pairs.
-const FITTED: (usize, usize) = (14, 5);
+const FITTED: (usize, usize) = (14, 7);
 const PAIRED: usize = 5;
 /// Sources that are tried as one more.
 const TRIED: usize = 5;
@@ -148,10 +150,12 @@ impl<'a> Case<'a> {
             ratio.then_with(|| name(tracer, &a.who).cmp(&name(tracer, &b.who)))
         });
         let mut others: Vec<Source<'a>> = others.into_iter().map(weighed).collect();
-        others.sort_by(by_ratio);
-        sources.extend(others);
         let shares = index.shares(tracer, model.reasons);
-        Self { tracer, index, model, sources, counts, expected, shares }
+        let mut case = Self { tracer, index, model, sources, counts, expected, shares };
+        others.extend(case.teams());
+        others.sort_by(by_ratio);
+        case.sources.extend(others);
+        case
     }
 
     fn share(&self, account: u32) -> f64 {
@@ -316,11 +320,20 @@ impl Search<'_, '_> {
         self.fit.with(&columns)
     }
 
+    /// Fits a set, and every part of it: what one source explains must not be laid to another that
+    /// was only ever tried beside it.
     fn add(&mut self, members: &[usize]) -> Fitted {
         let mut members = members.to_vec();
         members.sort_unstable();
         let fitted = self.fitted(&members);
         let hypothesis = self.case.hypothesis(&members, &fitted);
+        for place in 0..members.len() {
+            let mut part = members.clone();
+            part.remove(place);
+            if !self.found.contains_key(&part) {
+                self.add(&part);
+            }
+        }
         self.found.insert(members, hypothesis);
         fitted
     }

@@ -66,6 +66,11 @@ impl SourceSet {
         of.filter(|of| of.iter().any(|seen| seen.weak)).count()
     }
 
+    /// What there is on each customer.
+    pub(crate) fn by_subject(&self) -> impl Iterator<Item = &[Seen]> {
+        self.seen.chunk_by(|a, b| a.subject == b.subject)
+    }
+
     /// The distinct customers, ascending.
     pub(crate) fn subjects(&self) -> impl Iterator<Item = u32> {
         self.seen.chunk_by(|a, b| a.subject == b.subject).filter_map(|of| Some(of.first()?.subject))

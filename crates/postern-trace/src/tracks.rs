@@ -88,6 +88,33 @@ pub(crate) struct Tracks {
 }
 
 impl Tracks {
+    /// One track: the customers whom some had, by how many had them, in any wording.
+    pub(crate) fn shared(model: &Model<'_>, had: &[f64], window: Window, log_prior: f64) -> Self {
+        let background = model.background;
+        let (mut sizes, mut sums) = (vec![0.0; background.strata], vec![0.0; background.strata]);
+        let both = background.stratum_of.iter().zip(had).filter(|(_, had)| **had > 0.0);
+        for (stratum, had) in both {
+            let slots = (sizes.get_mut(usize::from(*stratum)), sums.get_mut(usize::from(*stratum)));
+            if let (Some(size), Some(sum)) = slots {
+                *size += 1.0;
+                *sum += had;
+            }
+        }
+        let ratio = |(number, row): (usize, &Row)| {
+            let had = had.get(at(row.subject)).copied().filter(|had| *had > 0.0)?;
+            let stratum = usize::from(background.stratum(row.subject));
+            let of = |sums: &[f64]| sums.get(stratum).copied().unwrap_or(0.0) + SMOOTHED;
+            let size = 1.0 / (0.5 / of(&sizes) + 0.5 * had / of(&sums));
+            Some((number, model.log_row(row, Field::ALL_BITS, size - SMOOTHED)))
+        };
+        let rows: Vec<_> = model.list.rows.iter().enumerate().filter_map(ratio).collect();
+        let log_ratio =
+            model.mixture.log_ratio(model.rows(), &grouped(rows.iter().map(|(_, ratio)| ratio)));
+        let leanings = background.leaning_strata(&sizes);
+        let best = Track { window, unexplained: false, log_prior, log_ratio, rows, leanings };
+        Self { log_ratio: log_prior + log_ratio, ordinary: best.clone(), best }
+    }
+
     /// What the choice of the best track costs: its prior, and that of others as good as it.
     pub(crate) fn log_choice(&self) -> f64 {
         (self.log_ratio - self.best.log_ratio).min(0.0)
@@ -120,6 +147,11 @@ impl<'a> Candidate<'a> {
     /// What an account read: the versions that it was shown.
     pub(crate) fn account(set: &'a SourceSet, sizes: Cow<'a, [Sizes; 2]>, list: &Resolved) -> Self {
         Self::new(set, sizes, list, |row, seen| row.explained(seen.time, seen.shown))
+    }
+
+    /// A source of which the tracks are known already.
+    pub(crate) fn nothing(set: &'a SourceSet) -> Self {
+        Self { set, sizes: Cow::Owned(Default::default()), points: Vec::new(), excluded: None }
     }
 
     /// A source of which nobody knows when it was read.
@@ -299,19 +331,28 @@ impl<'a> Candidate<'a> {
     /// By stratum: the share of its rows from elsewhere that would be of customers in this track.
     pub(crate) fn masses(&self, model: &Model<'_>, track: &Track) -> Vec<f64> {
         let background = model.background;
-        let (level, moved, window) = track.window;
-        let is_in = |seen: &Seen| {
-            (!track.unexplained || seen.weak)
-                && background.windows.at((level, moved), seen.time) == window
-        };
         let mut masses = vec![0.0; background.strata];
-        for of_subject in self.set.all().chunk_by(|a, b| a.subject == b.subject) {
-            let Some(seen) = of_subject.iter().find(|seen| is_in(seen)) else { continue };
-            if let Some(mass) = masses.get_mut(usize::from(background.stratum(seen.subject))) {
-                *mass += background.share(seen.subject);
+        for subject in self.subjects_within(model, track) {
+            if let Some(mass) = masses.get_mut(usize::from(background.stratum(subject))) {
+                *mass += background.share(subject);
             }
         }
         masses
+    }
+
+    /// The customers who lie in a track, ascending.
+    pub(crate) fn subjects_within<'c>(
+        &'c self,
+        model: &Model<'_>,
+        track: &Track,
+    ) -> impl Iterator<Item = u32> + 'c {
+        let (level, moved, window) = track.window;
+        let (windows, unexplained) = (model.background.windows, track.unexplained);
+        let is_in = move |seen: &Seen| {
+            (!unexplained || seen.weak) && windows.at((level, moved), seen.time) == window
+        };
+        let of = self.set.all().chunk_by(|a, b| a.subject == b.subject);
+        of.filter_map(move |of| of.iter().find(|seen| is_in(seen))).map(|seen| seen.subject)
     }
 
     /// The points that lie in a track.

@@ -77,6 +77,7 @@ fn a_trace_has_the_documented_form() {
             fields: vec![("name", 3, 1)],
             claims: vec![("T1".to_owned(), 2)],
             unexplained: 1,
+            unmet: vec![postern_trace::Condition::Framing],
             ..postern_trace::Details::default()
         }),
         decide: vec!["more rows".to_owned()],
@@ -90,7 +91,8 @@ fn a_trace_has_the_documented_form() {
         r#""window":["1970-01-01T00:00:00.000000Z","1970-01-01T00:00:00.000001Z"],"#,
         r#""evidence":["7"],"why":"because","details":{"contributions":{"which customers":"#,
         r#"1e+300},"speak_for":["c"],"speak_against":[],"fields":{"name":{"agree":3,"differ":1}},"#,
-        r#""claims":{"T1":2},"unexplained":1,"at_risk":[]},"decide":["more rows"]}"#,
+        r#""claims":{"T1":2},"unexplained":1,"at_risk":[]},"#,
+        r#""unmet":["framing excluded"],"would_decide":["more rows"]}"#,
         "\n"
     );
     assert_eq!(String::from_utf8(out).unwrap(), expected);

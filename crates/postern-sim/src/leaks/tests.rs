@@ -1,7 +1,11 @@
+use postern_model::Event;
 use postern_trace::{TraceConfig, Verdict};
 
 use super::*;
-use crate::{chance::Chance, world::Setting};
+use crate::{
+    chance::Chance,
+    world::{Setting, Style},
+};
 
 fn small(seed: u64) -> World {
     let setting = Setting {
@@ -16,6 +20,7 @@ fn small(seed: u64) -> World {
         fields: true,
         moving: 0.1,
         curious: 0.03,
+        style: Style::Usual,
     };
     World::with(setting, Chance::new(seed))
 }
@@ -64,4 +69,31 @@ fn thieves_are_named_and_nobody_else() {
         named += usize::from(!trace.actors.is_empty());
     }
     assert!(named >= 8, "only {named} lists were attributed");
+}
+
+#[test]
+fn a_style_changes_what_is_told_and_lists_are_made_in_each() {
+    for style in Style::ALL {
+        let mut setting = small(4).setting;
+        style.set(&mut setting);
+        setting.agents = setting.agents.min(30);
+        setting.days = setting.days.min(60);
+        let mut world = World::with(setting, Chance::new(4));
+        let samples = leaks(&mut world, 4);
+        assert!(samples.iter().all(|sample| !sample.leak.rows.is_empty()), "{style}");
+        let other = world.told_events().filter(|e| !matches!(e, Event::Access(_))).count();
+        assert_eq!(other == 0, style == Style::Bare, "{style}");
+        assert_eq!(world.told_values().is_empty(), style == Style::Keys, "{style}");
+        let keyed = |sample: &Sample| sample.leak.rows.iter().any(|row| row.subject.is_some());
+        if style == Style::Column || style == Style::Typos {
+            assert!(!samples.iter().any(keyed), "{style}");
+        }
+    }
+}
+
+#[test]
+fn a_measurement_of_scale_traces_what_it_says() {
+    let measured = crate::scale::measure(100_000, 500, 1);
+    assert_eq!(measured.first.as_deref(), Some("agent7"));
+    assert_eq!((measured.disclosures, measured.customers, measured.rows), (100_000, 10_000, 500));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postern_model::{Actor, Event, Person, PersonEvent, Secret, Subject, SubjectChange, Timestamp};
 use postern_trace::ValueVersion;
 
-use super::{Customer, DAY, FIELDS, Member, START, Setting, Version, World};
+use super::{Customer, DAY, FIELDS, Member, START, Setting, Style, Version, World};
 use crate::chance::Chance;
 
 const FIRST: [&str; 40] = [
@@ -171,7 +171,11 @@ pub(super) fn staff(setting: &Setting, chance: &mut Chance) -> Vec<Member> {
     };
     for number in 0..setting.agents {
         staff.push(Member {
-            name: format!("agent{number}"),
+            name: if setting.style == Style::Desks && number % 3 == 0 {
+                format!("desk{}", number / 12)
+            } else {
+                format!("agent{number}")
+            },
             role: "agent",
             queues: some(chance, setting.queues),
             languages: some(chance, setting.languages),

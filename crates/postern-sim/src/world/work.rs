@@ -7,7 +7,7 @@ use postern_model::{
     Timestamp,
 };
 
-use super::{DAY, FIELDS, MINUTE, Read, START, World};
+use super::{DAY, FIELDS, MINUTE, Read, START, Style, World};
 
 /// How a record came before somebody's eyes.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct How<'a> {
     pub shown: u8,
 }
 
-const LOOKUP: How<'static> = How {
+pub(crate) const LOOKUP: How<'static> = How {
     kind: AccessKind::Lookup,
     statement: "lookup",
     ticket: None,
@@ -59,7 +59,12 @@ impl World {
     }
 
     fn work_on(&mut self, member: usize, time: i64, customer: usize, how: How<'_>) {
-        self.read(member, time, &[customer], how);
+        if self.setting.style == Style::Pages {
+            let page = self.page(customer);
+            self.read(member, time, &page, How { kind: AccessKind::Search, ..how });
+        } else {
+            self.read(member, time, &[customer], how);
+        }
         self.work[member].push(Read { customer, time, shown: how.shown });
     }
 }
@@ -77,6 +82,9 @@ pub(super) fn happen(world: &mut World) {
             ticket(world, &agents, customer, START + day * DAY + minute * MINUTE);
         }
         lists(world, &agents, day);
+    }
+    if world.setting.style == Style::Wide {
+        world.export_widely();
     }
     world.events.sort_by_key(Event::ts);
     world.accesses.sort_by_key(|access| access.ts);

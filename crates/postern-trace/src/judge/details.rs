@@ -6,7 +6,7 @@ use postern_model::{Actor, Subject, Timestamp};
 
 use super::{Case, Source, Weighed, kinds, verdict};
 use crate::{
-    Details,
+    Condition, Details,
     background::at,
     field::Field,
     tracks::{Point, grouped},
@@ -139,13 +139,29 @@ impl Case<'_> {
         if let [a, b, ..] = among {
             decide.push(format!("rows of customers whom only one of {a} and {b} was shown"));
         }
-        if weighed.with_and_without(position).0.is_some() && self.framed(weighed, position) > 0.01 {
-            decide.push(
-                "what excludes framing: the rows that fit are the account's ordinary work, which \
-                 colleagues may know"
-                    .to_owned(),
-            );
-        }
+        let unmet = self.unmet(weighed, position);
+        let also = unmet.into_iter().filter_map(|condition| match condition {
+            Condition::Few => {
+                Some("the lists of which this one was merged, each alone: it needs more than three")
+            }
+            Condition::Kinds => Some(
+                "a second kind of evidence: values of changed fields, the fields that each access \
+                 showed, or its reason",
+            ),
+            Condition::Tenths => Some("rows that do not all depend on a few of them"),
+            Condition::Framing if self.framed(weighed, position) * verdict::RATIO > 1.0 => Some(
+                "what excludes framing: the rows that fit are what others may know that the \
+                 account was shown",
+            ),
+            Condition::Best
+            | Condition::OpenPosterior
+            | Condition::ScepticalPosterior
+            | Condition::Framing
+            | Condition::Ratio
+            | Condition::Matches
+            | Condition::Chance => None,
+        });
+        decide.extend(also.map(str::to_owned));
         decide
     }
 }

@@ -88,6 +88,16 @@ pub(super) fn is_choice(model: &Model<'_>, source: &Source<'_>) -> bool {
     best.unexplained || best.window.0 > 0 || without_reason(source, &points) >= f64::ln(100.0)
 }
 
+/// Whether half of the rows that fit are not what colleagues can know of. Somebody's work has a few
+/// readings without a reason in any case.
+pub(super) fn is_beyond_knowing(model: &Model<'_>, source: &Source<'_>) -> bool {
+    let known: BTreeSet<usize> =
+        source.candidate.work(model).rows.iter().map(|(row, _)| *row).collect();
+    let rows: BTreeSet<usize> = source.candidate.points.iter().map(|point| point.row).collect();
+    let (unknown, all) = (rows.difference(&known).count(), rows.len());
+    unknown * 2 >= all && all > 0
+}
+
 /// How much the matched customers stand out among all that the account read by having no strong
 /// reason behind them.
 fn without_reason(source: &Source<'_>, points: &[&Point]) -> f64 {

@@ -15,6 +15,9 @@ use crate::fit::{Column, Fit};
 
 /// `τ`: the spread of the logarithm of such a factor. One of two is rare, one of four is not met.
 const TASTE: f64 = 0.35;
+/// The same where nothing tells of queues and languages, so that a taste for them is not allowed
+/// for: one of four is rare, one of ten is not met.
+const UNSORTED_TASTE: f64 = 0.55;
 /// Accounts that are less probable need no such rival.
 const PROBABLE: f64 = 1e-4;
 
@@ -57,7 +60,8 @@ impl Case<'_> {
         // Stratum by stratum, as Mantel and Haenszel pool them (Journal of the National Cancer
         // Institute 22, 1959): what the list holds of other strata says nothing of a preference.
         let factor = 1.0 + part / fitted.by_chance(&shares, fit.total()).max(1e-9);
-        taste.log_ratio -= 0.5 * (factor.ln() / TASTE).powi(2);
+        let spread = if self.model.background.is_sorted() { TASTE } else { UNSORTED_TASTE };
+        taste.log_ratio -= 0.5 * (factor.ln() / spread).powi(2);
         taste.taste = Some(position);
         taste
     }

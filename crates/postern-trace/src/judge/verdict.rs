@@ -1,11 +1,6 @@
 //! The conditions for naming an account.
-//!
-//! *Framing.* Whom somebody worked with one by one can be known to a colleague, who may add them to
-//! a list. So an account whose ordinary work fits a list as well as anything else that it did is
-//! named only if the list holds nothing but that work; what was read without a reason, or as a
-//! list, can't be planted without the account.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Case, Hypothesis, Weighed, Who, kinds};
 use crate::{Condition, Verdict, fit::Fit, innocent};
@@ -18,13 +13,6 @@ const KINDS: usize = 2;
 const P_VALUE: f64 = 0.001;
 /// "Narrowed" is said of at most so many accounts that hold at least this much together.
 const NARROWED: (usize, f64) = (5, 0.95);
-/// How probable it is that an account was framed: whose ordinary work is in a list beside another
-/// source; beside rows from nowhere; is all of a list; and one that did more than ordinary work.
-const FRAMED: [f64; 4] = [0.25, 0.05, 5e-4, 2e-4];
-/// How much better than ordinary work a track must fit.
-const BEYOND_WORK: f64 = 100.0;
-/// The part of the rows that is all of a list.
-const ALL: f64 = 0.8;
 /// Hypotheses without the account against which it is weighed again without a tenth of the rows.
 const RIVALS: usize = 6;
 /// Conditions that need no fit or simulation of their own: the first so many.
@@ -55,73 +43,6 @@ impl Weighed {
 }
 
 impl Case<'_> {
-    /// How probable it is of each account that was fitted that, if it fits, it was framed.
-    pub(super) fn framings(&self, weighed: &Weighed, fit: &Fit) -> BTreeMap<usize, f64> {
-        let positions = (0..self.sources.len()).filter(|position| self.is_account(*position));
-        let framed = positions.filter_map(|position| {
-            let with = weighed.with_and_without(position).0?;
-            Some((position, self.framing(with, position, fit)))
-        });
-        framed.collect()
-    }
-
-    fn framing(&self, with: &Hypothesis, position: usize, fit: &Fit) -> f64 {
-        // Beside another account, which may have added them, they must be a choice.
-        let beside = with.members.iter().any(|m| *m != position && self.is_account(*m));
-        let source = self.sources.get(position);
-        let is_choice = source.is_some_and(|source| kinds::is_choice(&self.model, source));
-        if self.is_beyond_knowing(position)
-            && (!beside || is_choice)
-            && self.beyond_work(with, position, fit) >= BEYOND_WORK.ln()
-        {
-            return FRAMED[3];
-        }
-        let place = with.members.iter().position(|member| *member == position);
-        let part = place.and_then(|place| with.parts.get(place)).copied().unwrap_or(0.0);
-        match with.members.len() {
-            _ if part >= ALL => FRAMED[2],
-            1 => FRAMED[1],
-            _ => FRAMED[0],
-        }
-    }
-
-    /// Whether half of the rows that fit are not what colleagues can know of. Somebody's work has
-    /// a few readings without a reason in any case.
-    fn is_beyond_knowing(&self, position: usize) -> bool {
-        let Some(source) = self.sources.get(position) else { return false };
-        let known: BTreeSet<usize> =
-            source.candidate.work(&self.model).rows.iter().map(|(row, _)| *row).collect();
-        let rows: BTreeSet<usize> = source.candidate.points.iter().map(|point| point.row).collect();
-        let (unknown, all) = (rows.difference(&known).count(), rows.len());
-        unknown * 2 >= all && all > 0
-    }
-
-    /// How probable it is that this account, if it fits, was framed.
-    pub(super) fn framed(&self, weighed: &Weighed, position: usize) -> f64 {
-        weighed.framed.get(&position).copied().unwrap_or(FRAMED[0])
-    }
-
-    /// How much better the best track fits than what colleagues can know of, as a logarithm.
-    fn beyond_work(&self, hypothesis: &Hypothesis, position: usize, fit: &Fit) -> f64 {
-        let columns: Vec<_> = hypothesis
-            .members
-            .iter()
-            .filter_map(|member| {
-                let source = self.sources.get(*member)?;
-                Some(if *member == position {
-                    fit.column(&source.candidate.work(&self.model))
-                } else {
-                    fit.column(&source.tracks.best)
-                })
-            })
-            .collect();
-        let ordinary = fit.with(&columns.iter().collect::<Vec<_>>()).log_ratio;
-        let others = hypothesis.members.iter().filter(|member| **member != position);
-        let others = others.filter_map(|member| self.sources.get(*member));
-        let others: f64 = others.map(|source| source.tracks.log_choice()).sum();
-        hypothesis.log_ratio - (ordinary + others)
-    }
-
     /// The logarithm of the likelihood ratio of an account against the best rival of any kind; a
     /// framing limits every ratio.
     pub(super) fn log_likelihood_ratio(&self, weighed: &Weighed, position: usize) -> f64 {

@@ -250,6 +250,61 @@ fn a_framed_account_is_not_named() {
     }
 }
 
+/// `a5` sells what it read for its work, in a list of which half is from elsewhere; nothing tells
+/// readings with a reason from others. Another account may have been shown some of it too.
+fn own_work_sold(shown_too: impl Fn(usize) -> bool) -> Trace {
+    let mut world = World::new(5, 20_000);
+    let work = world.seen["a5"].clone();
+    for customer in work.iter().filter(|customer| shown_too(**customer)) {
+        world.read("lead", 25 * DAY, &[*customer], Grade::Strong);
+    }
+    world.accesses.iter_mut().for_each(|access| access.grade = None);
+    let mut rows = world.chance.sample(&work, 60);
+    rows.extend(world.anybody(60));
+    world.tracer().trace(&leak(&rows))
+}
+
+#[test]
+fn who_sells_their_work_is_named_unless_a_colleague_was_shown_all_of_it() {
+    let alone = own_work_sold(|_| false);
+    assert_eq!(
+        (alone.verdict, named(&alone)),
+        (Verdict::Attributed, vec!["a5"]),
+        "{:?}",
+        alone.others
+    );
+    let half = own_work_sold(|customer| customer % 2 == 0);
+    assert_eq!(named(&half), ["a5"], "{:?}", half.others);
+    let all = own_work_sold(|_| true);
+    assert_eq!(all.actors, [], "{:?}", all.others);
+}
+
+#[test]
+fn a_list_of_a_topic_that_no_feed_tells_of_names_nobody() {
+    let mut world = World::new(6, 20_000);
+    world.accesses.clear();
+    let topic = |customer: usize| customer * 7 % 5;
+    for account in 0..20 {
+        for work in 0..400 {
+            let drawn = world.chance.below(4_000) * world.chance.below(4_000) / 4_000;
+            let customer = (0..5).map(|k| drawn * 5 + k).find(|c| topic(*c) == account % 5);
+            let time = work * 90 * MINUTE + account as i64;
+            world.read(&format!("a{account}"), time, &[customer.unwrap()], Grade::Strong);
+        }
+    }
+    let mut tracer = world.tracer();
+    for number in 0..5 {
+        // The buyer wants one topic, and the active more than others.
+        let drawn = |world: &mut World| {
+            let drawn = world.chance.below(4_000) * world.chance.below(4_000) / 4_000;
+            (0..5).map(|k| drawn * 5 + k).find(|c| topic(*c) == number % 5).unwrap()
+        };
+        let rows: Vec<usize> = (0..400).map(|_| drawn(&mut world)).collect();
+        let trace = tracer.trace(&leak(&rows));
+        assert_eq!(trace.actors, [], "{trace:?}");
+    }
+}
+
 #[test]
 fn two_accounts_that_read_the_same_are_told_together() {
     let mut world = World::new(1, 20_000);
