@@ -519,7 +519,6 @@ impl Analysis<'_> {
         let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped));
         let rowwise = rowwise.filter(|leaf| !single.contains(leaf)).collect();
         let ranked = self.rank(&rowwise, windows, clauses)?;
-        self.shows_nobody_asked(&(&single - &clauses.about), windows)?;
         let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf));
         let lost = lost.copied().collect();
         self.spoil(&Taint { protected: lost, ..Taint::default() });
@@ -568,6 +567,7 @@ impl Analysis<'_> {
         clauses: &Clauses,
     ) -> Judged<BTreeSet<usize>> {
         self.fold_windows(leaves, windows)?;
+        self.shows_nobody_asked(&(&clauses.single - &clauses.about), windows)?;
         let ranked = Self::ranked(leaves, windows);
         if clauses.picks {
             self.singled.extend(clauses.computed.intersection(&ranked));
