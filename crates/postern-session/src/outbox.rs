@@ -77,6 +77,8 @@ pub(crate) struct Outbox {
     answer: Answer,
     /// A statement was cut: everything up to the next ReadyForQuery is dropped.
     discarding: bool,
+    /// What the client is told before the next ReadyForQuery.
+    notices: BytesMut,
 }
 
 impl Outbox {
@@ -121,11 +123,18 @@ impl Outbox {
     pub(crate) fn ready(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
         self.discarding = false;
         if self.is_empty() {
+            send(&std::mem::take(&mut self.notices), effects);
             send(bytes, effects);
         } else {
             self.queued_bytes += bytes.len();
             self.queue.push_back(Out::Ready(BytesMut::from(bytes)));
         }
+    }
+
+    /// Tells the client something of the gateway's own, between two of its requests: a notice among
+    /// rows would part them for whoever reads them as one.
+    pub(crate) fn tell(&mut self, notice: &[u8]) {
+        self.notices.extend_from_slice(notice);
     }
 
     pub(crate) fn rows(&mut self, held: Held, effects: &mut Vec<Effect>) {
@@ -220,8 +229,13 @@ impl Outbox {
                 return;
             }
             match self.queue.pop_front() {
-                Some(Out::Bytes(bytes) | Out::Ready(bytes)) => {
+                Some(Out::Bytes(bytes)) => {
                     self.queued_bytes -= bytes.len();
+                    send(&bytes, effects);
+                }
+                Some(Out::Ready(bytes)) => {
+                    self.queued_bytes -= bytes.len();
+                    send(&std::mem::take(&mut self.notices), effects);
                     send(&bytes, effects);
                 }
                 Some(Out::Gate(gate)) => self.gate = Some(gate),

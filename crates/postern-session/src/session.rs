@@ -436,6 +436,11 @@ impl Session {
         handled
     }
 
+    /// Has the client told this, a whole NoticeResponse, before it is told that it can go on.
+    pub fn give_notice(&mut self, notice: &[u8]) {
+        self.outbox.tell(notice);
+    }
+
     /// Ends the session with a last word to the client.
     pub fn close(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
         if self.closed {

@@ -110,7 +110,7 @@ impl Connection<'_> {
             self.wary.stopped(self.shared.clock.now());
         }
         for nearing in receipt.nearing() {
-            notice(&mut self.client.output, nearing);
+            self.session.give_notice(&notice(nearing));
         }
         let stopped = receipt.stopped().map(stopped);
         self.receipt = Some((held, receipt));
@@ -118,8 +118,8 @@ impl Connection<'_> {
     }
 }
 
-/// Tells the actor that a budget is nearly spent, between any two messages.
-fn notice(output: &mut BytesMut, nearing: &Nearing) {
+/// What tells the actor that a budget is nearly spent.
+fn notice(nearing: &Nearing) -> BytesMut {
     let Nearing { limit, used } = nearing;
     let (max, counter, window) = (limit.max, limit.counter.as_str(), limit.window_text());
     let message = format!("{used} of {max} {counter} in {window} are used");
@@ -132,7 +132,9 @@ fn notice(output: &mut BytesMut, nearing: &Nearing) {
         hint: Some(hint),
         position: None,
     };
-    encode::notice_response(output, &report);
+    let mut notice = BytesMut::new();
+    encode::notice_response(&mut notice, &report);
+    notice
 }
 
 fn stopped(limit: Limit) -> Stopped {

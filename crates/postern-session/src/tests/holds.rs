@@ -327,3 +327,31 @@ fn what_is_refused_for_want_of_room_after_an_error_is_dropped_with_the_rest() {
     table.query("SELECT name FROM products");
     assert_eq!(table.told(), ["server < query SELECT products.name FROM public.products"]);
 }
+
+/// A notice of the gateway's own comes behind the statement's last word.
+#[test]
+fn what_the_gateway_tells_comes_before_the_client_goes_on() {
+    let mut table = Table::new();
+    table.query(LIST).told();
+    table.described(&["id", "name", "key"]).rows(&[&["1", "One", "1"]]);
+    table.completed("SELECT 1").ready(TransactionStatus::Idle).told();
+    let mut notice = BytesMut::new();
+    let report = encode::Report {
+        severity: encode::Severity::Notice,
+        sqlstate: postern_wire::SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+        message: "nearly",
+        detail: None,
+        hint: None,
+        position: None,
+    };
+    encode::notice_response(&mut notice, &report);
+    table.session.give_notice(&notice);
+    table.recorded(1, 1);
+    let told = table.told();
+    assert_eq!(told[..2], ["release 1: 1", "client < SELECT 1"]);
+    assert!(told[2].contains("otice"), "{told:?}");
+    assert_eq!(told[3], "client < ready I");
+    table.query(LIST).told();
+    table.completed("SELECT 0").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < SELECT 0", "client < ready I"], "once");
+}
