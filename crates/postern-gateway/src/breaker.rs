@@ -47,7 +47,7 @@ pub(crate) async fn run(
                 Ok(()) => return,
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "what suspended accounts run is ended by cancel requests for now"
+                    "what suspended accounts run is ended by cancel requests until this is mended"
                 ),
             }
             let again = tokio::time::sleep(RETRY_AFTER);

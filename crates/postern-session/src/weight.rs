@@ -141,7 +141,7 @@ impl Searched {
 
     /// Whether the deciders are still to be told.
     pub(crate) fn is_to_decide(&self) -> bool {
-        self.decides.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.to_decide().is_some()
     }
 
     /// How many more rows a limited execution has to ask for; the first one asks for all.

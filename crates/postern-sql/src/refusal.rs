@@ -48,7 +48,11 @@ pub(crate) fn unknown_kind(node: &NodeEnum) -> Refusal {
             "creating a table",
             "use WITH for what one statement needs; changes of the schema go past the gateway",
         ),
-        _ => ("this kind of statement", "SELECT, INSERT, UPDATE, DELETE and MERGE are understood"),
+        _ => (
+            "this kind of statement",
+            "SELECT, INSERT, UPDATE, DELETE and MERGE are understood, and of accounted roles \
+             definitions of tables, views, indexes, sequences, enums and schemas",
+        ),
     };
     refusal("not_understood", format!("{kind} is not allowed for this role"), hint)
 }
