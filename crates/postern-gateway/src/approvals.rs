@@ -23,6 +23,10 @@ pub enum ApprovalError {
     Off,
     #[error("there is no account `{actor}`")]
     Nobody { actor: Actor },
+    #[error("`{subject}` is no key of a customer in {table}")]
+    NoKey { subject: Subject, table: String },
+    #[error("the database can't be read, so that nobody knows what a customer's key looks like")]
+    Unread,
     #[error("it is not done")]
     NotDone(#[source] NotDone),
     #[error("it could not be recorded")]
@@ -72,6 +76,7 @@ impl Handle {
         lasts: std::time::Duration,
     ) -> Result<Deed, ApprovalError> {
         self.known(&of.0)?;
+        let of = (of.0, self.key(of.1)?);
         self.act(|approvals, rules, now| approvals.ask(of, by, lasts, rules, now))
     }
 
@@ -85,6 +90,7 @@ impl Handle {
         by: (Actor, Arc<str>),
     ) -> Result<Deed, ApprovalError> {
         self.known(&of.0)?;
+        let of = (of.0, self.key(of.1)?);
         self.act(|approvals, rules, now| approvals.break_glass(of, by, rules, now))
     }
 
@@ -118,6 +124,22 @@ impl Handle {
             Some(_) => Ok(()),
             None => Err(ApprovalError::Nobody { actor: actor.clone() }),
         }
+    }
+
+    /// A customer's key as the server writes it: by that text its rows are known again.
+    fn key(&self, subject: Subject) -> Result<Subject, ApprovalError> {
+        let present = self.shared.catalogue.borrow().clone().ok_or(ApprovalError::Unread)?;
+        let mut read = subject.to_string();
+        for table in &self.shared.settings.tables {
+            let name = (&*table.schema, &*table.table);
+            let Some(kind) = present.catalogue.key_type(name, &table.subject) else { continue };
+            let no_key = || ApprovalError::NoKey {
+                subject: subject.clone(),
+                table: format!("`{}.{}`", table.schema, table.table),
+            };
+            read = kind.read(&read).ok_or_else(no_key)?;
+        }
+        Ok(Subject::new(read))
     }
 
     /// Records a deed and puts it in force. A crash between the two is made up for at the next

@@ -17,8 +17,12 @@ mod tests;
 pub const APPROVAL: &str = "approval";
 pub const BREAK_GLASS: &str = "break_glass";
 
-/// How many may stand at once, ended ones that are remembered included.
+/// How many may stand at once, ended ones that are remembered included; breaking the glass is not
+/// refused for them.
 const STANDING_MAX: usize = 10_000;
+
+/// As many of them one person may have asked for or taken.
+const PERSON_MAX: usize = 200;
 
 /// How long an approval that has ended is remembered, for those that follow the other way round.
 const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
@@ -87,6 +91,8 @@ pub enum NotDone {
     Length { longest_s: u64 },
     #[error("there are too many requests and approvals at the moment")]
     TooMany,
+    #[error("`{by}` has {PERSON_MAX} requests and approvals that are remembered; that is the most")]
+    TooManyOfOne { by: Actor },
 }
 
 /// Something that was asked for or taken.
@@ -127,7 +133,7 @@ impl Approvals {
     /// Somebody asks that an actor be let in.
     ///
     /// # Errors
-    /// [`NotDone::Length`], [`NotDone::TooMany`].
+    /// [`NotDone::Length`], [`NotDone::TooMany`], [`NotDone::TooManyOfOne`].
     pub fn ask(
         &self,
         (actor, subject): (Actor, Subject),
@@ -145,7 +151,7 @@ impl Approvals {
     /// Somebody lets an actor in at once.
     ///
     /// # Errors
-    /// [`NotDone::TooMany`].
+    /// [`NotDone::TooManyOfOne`].
     pub fn break_glass(
         &self,
         of: (Actor, Subject),
@@ -163,8 +169,11 @@ impl Approvals {
         (by, why): (Actor, Arc<str>),
         until: Timestamp,
     ) -> Result<Deed, NotDone> {
-        if self.standing.len() >= STANDING_MAX {
+        if act == Act::Asked && self.standing.len() >= STANDING_MAX {
             return Err(NotDone::TooMany);
+        }
+        if self.standing.values().filter(|one| one.asked_by == by).count() >= PERSON_MAX {
+            return Err(NotDone::TooManyOfOne { by });
         }
         Ok(Deed { act, number: self.next.saturating_add(1), actor, subject, by, until, why })
     }
@@ -216,7 +225,11 @@ impl Approvals {
     /// Puts a deed in force that is recorded, at the time of its entry.
     pub fn apply(&mut self, deed: &Deed, now: Timestamp) {
         let oldest = now.before(REMEMBERED);
-        self.standing.retain(|_, standing| standing.until > oldest || standing.needs_review());
+        self.standing.retain(|_, standing| {
+            let was = standing.glass || standing.second.is_some();
+            let kept = if was { oldest } else { now };
+            standing.until > kept || standing.needs_review()
+        });
         let Deed { act, number, actor, subject, by, until, why } = deed.clone();
         self.next = self.next.max(number);
         let glass = act == Act::BrokeGlass;

@@ -110,11 +110,11 @@ impl Session {
     pub(crate) fn fill(&self, hole: Hole, asked: Option<&Searched>, view: &View<'_>) -> Arc<str> {
         match hole {
             Hole::Actor => self.profile.actor.as_str().into(),
-            Hole::Keys(set) => {
+            Hole::Keys(set, key_type) => {
                 let set = self.profile.key_sets.get(usize::from(set.0));
                 let Some(set) = set else { return "{}".into() };
                 match asked {
-                    None => view.entitled.array(set, view.now),
+                    None => view.entitled.array((set, key_type), view.now),
                     Some(asked) => {
                         let asked = asked.asked.iter().map(|(_, subject)| subject);
                         view.entitled.array_among(asked, set, view.now)

@@ -6,13 +6,14 @@ use std::{
 };
 
 use postern_model::{Reason, Subject, Timestamp};
+use postern_sql::KeyType;
 
 /// The reasons under which a column is clear; columns with equal sets share one array of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ReasonSet(pub Vec<Reason>);
 
-/// The keys that a set of reasons entitles to, written as an array.
-type Array = (ReasonSet, Arc<str>);
+/// The keys of a type that a set of reasons entitles to, written as an array.
+type Array = (ReasonSet, KeyType, Arc<str>);
 
 /// The subjects that an actor has a reason for, as last read, and until when that reading counts.
 #[derive(Debug, Clone, Default)]
@@ -59,18 +60,21 @@ impl Entitled {
         if now > self.until { None } else { self.reasons.get(subject)?.first() }
     }
 
-    /// The text of a PostgreSQL array of all subjects for which a reason of the set holds now.
-    pub fn array(&self, set: &ReasonSet, now: Timestamp) -> Arc<str> {
+    /// The text of a PostgreSQL array of all subjects for which a reason of the set holds now. One
+    /// that the server would write otherwise (`007`) is left out: a row's key, by which its reason
+    /// is found again, would not be it.
+    pub fn array(&self, (set, of): (&ReasonSet, KeyType), now: Timestamp) -> Arc<str> {
         if now > self.until {
             return "{}".into();
         }
         let mut arrays = self.arrays.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = arrays.iter().find(|(known, _)| known == set) {
+        let known = arrays.iter().find(|(known, of_known, _)| known == set && *of_known == of);
+        if let Some((.., known)) = known {
             return known.clone();
         }
-        let array: Arc<str> = self.write_array(set).into();
+        let array: Arc<str> = self.write_array(set, of).into();
         if arrays.len() < ARRAYS_MAX {
-            arrays.push((set.clone(), array.clone()));
+            arrays.push((set.clone(), of, array.clone()));
         }
         array
     }
@@ -91,10 +95,11 @@ impl Entitled {
         text.into()
     }
 
-    fn write_array(&self, set: &ReasonSet) -> String {
+    fn write_array(&self, set: &ReasonSet, of: KeyType) -> String {
         let mut text = String::from("{");
         for (subject, reasons) in self.sorted() {
-            if reasons.iter().any(|reason| set.0.contains(reason)) {
+            let holds = reasons.iter().any(|reason| set.0.contains(reason));
+            if holds && of.is_key(subject.as_str()) {
                 push_element(&mut text, subject.as_str());
             }
         }

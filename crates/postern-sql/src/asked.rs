@@ -189,6 +189,17 @@ impl KeyType {
         }
     }
 
+    /// Whether a text is what the server writes for the key that it reads from it: only that tells
+    /// the key from others by its text.
+    pub fn is_key(self, text: &str) -> bool {
+        self == Self::Text || written(self, text).as_deref() == Some(text)
+    }
+
+    /// A key that somebody has written, as the server writes it; `None` if it is none.
+    pub fn read(self, text: &str) -> Option<String> {
+        if self == Self::Text { Some(text.to_owned()) } else { written(self, text) }
+    }
+
     /// A key in the binary form of any of its types, as the ledger has it; `None` if it is none.
     pub fn binary(self, value: &[u8]) -> Option<String> {
         match self {

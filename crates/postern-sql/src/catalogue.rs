@@ -9,6 +9,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
+    KeyType,
     functions::Functions,
     nesting,
     relations::{self, CatalogueRelation},
@@ -217,6 +218,9 @@ pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) kind: char,
     pub(crate) set: bool,
+    /// It may give several columns: of a composite or polymorphic type, or with OUT parameters.
+    #[serde(default)]
+    pub(crate) row: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -493,6 +497,24 @@ impl Catalogue {
     }
 
     /// Whether a user-defined cast converts from or to the type.
+    /// How the keys in a column are compared, if they can be; a relation is named by its schema and
+    /// name.
+    pub fn key_type(&self, (schema, name): (&str, &str), column: &str) -> Option<KeyType> {
+        self.key_type_of(self.relation_named(schema, name)?, column)
+    }
+
+    pub(crate) fn key_type_of(&self, relation: &Relation, column: &str) -> Option<KeyType> {
+        let column = relation.columns.iter().find(|known| known.name == column);
+        let kind = self.type_by_oid(column.filter(|column| !column.kept)?.type_oid)?;
+        match kind.name.as_str() {
+            _ if kind.schema != "pg_catalog" => None,
+            "int2" | "int4" | "int8" => Some(KeyType::Int),
+            "text" | "varchar" => Some(KeyType::Text),
+            "uuid" => Some(KeyType::Uuid),
+            _ => None,
+        }
+    }
+
     pub(crate) fn has_user_cast(&self, oid: u32) -> bool {
         self.cast_types.contains(&oid)
     }

@@ -217,15 +217,9 @@ impl<'a> Resolver<'a> {
 
     /// The type of a protected table's subject column.
     pub(crate) fn key_type(&self, relation: &Relation, rule: &TableRule) -> Judged<KeyType> {
-        let column = relation.columns.iter().find(|column| column.name == rule.subject);
-        let column = column.filter(|column| !column.kept);
-        let kind = column.and_then(|column| self.catalogue.type_by_oid(column.type_oid));
-        let name = kind.filter(|kind| kind.schema == "pg_catalog").map(|kind| kind.name.as_str());
-        match name {
-            Some("int2" | "int4" | "int8") => Ok(KeyType::Int),
-            Some("text" | "varchar") => Ok(KeyType::Text),
-            Some("uuid") => Ok(KeyType::Uuid),
-            _ => refuse(
+        match self.catalogue.key_type_of(relation, &rule.subject) {
+            Some(key_type) => Ok(key_type),
+            None => refuse(
                 "subject",
                 format!("the subject column of `{}` can't be used as a key", relation.name),
                 "ask the administrator to correct the table's subject column",

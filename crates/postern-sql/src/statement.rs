@@ -262,7 +262,7 @@ pub struct Leaf {
 }
 
 /// The type of a table's subject column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyType {
     /// `int2`, `int4` or `int8`; compared as `int8`.
     Int,

@@ -2,13 +2,13 @@
 
 use pg_query::protobuf::Token;
 
-use crate::{KeySet, quote::push_literal};
+use crate::{KeySet, KeyType, quote::push_literal};
 
 /// What the gateway fills in when a statement is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hole {
-    /// The actor's keys of a set, as the text of an array.
-    Keys(KeySet),
+    /// The actor's keys of a set, as the text of an array of this type.
+    Keys(KeySet, KeyType),
     /// The actor's name.
     Actor,
 }

@@ -8,7 +8,7 @@
 
 use postern_model::FieldClass;
 use postern_sql::{
-    Catalogue, ColumnRule, Context, Guarded, Hole, InsertRule, KeySet, Mode, Reach, Rules,
+    Catalogue, ColumnRule, Context, Guarded, Hole, InsertRule, KeySet, KeyType, Mode, Reach, Rules,
     SNAPSHOT_SQL, Show, TableRule, Verdict, analyse,
 };
 use postern_testkit::{Options, PostgresServer};
@@ -159,7 +159,7 @@ fn a_generic_plan_joins_the_keys_for_many_rows() {
     let shop = Shop::open();
     let guarded = shop.guarded("SELECT id, name, email FROM customers WHERE id > $1");
     let (text, sets) = guarded.sql.render_parameters(guarded.client_parameters);
-    assert_eq!(sets, [Hole::Keys(KeySet(0))]);
+    assert_eq!(sets, [Hole::Keys(KeySet(0), KeyType::Int)]);
     let keys = keys();
     let run = format!(
         "SET plan_cache_mode = force_generic_plan; PREPARE p AS {text}; \

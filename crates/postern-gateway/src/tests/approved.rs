@@ -47,6 +47,23 @@ async fn ben_sees(world: &World, expected: &str) {
     }
 }
 
+/// By another spelling of a key its rows would be clear and recorded as masked.
+#[tokio::test]
+async fn a_customer_is_approved_by_the_key_as_the_server_writes_it() {
+    let world = world();
+    let handle = world.handle();
+    let lasts = Duration::from_secs(600);
+    let spelt = (Actor::new("ben"), Subject::new(" 050"));
+    let asked = handle.ask_access(spelt, by("lea"), lasts).unwrap();
+    assert_eq!(asked.subject.as_str(), "50");
+    handle.decide_access(Act::Approved, asked.number, by("max")).unwrap();
+    ben_sees(&world, "Name 50").await;
+    let told = world.disclosures().pop().unwrap();
+    assert!(told.reason.is_some() && told.clear.iter().any(|column| &**column == "name"));
+    let none = handle.break_glass((Actor::new("ben"), Subject::new("abc")), by("lea"));
+    assert!(matches!(none, Err(ApprovalError::NoKey { .. })), "{none:?}");
+}
+
 #[tokio::test]
 async fn what_is_approved_is_clear_until_it_is_revoked() {
     let world = world();

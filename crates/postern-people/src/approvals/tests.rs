@@ -123,3 +123,18 @@ fn acts_come_back_from_their_names() {
     }
     assert_eq!(Act::parse("dance"), None);
 }
+
+/// Nobody's requests are in the way of others', nor of breaking the glass.
+#[test]
+fn one_person_asks_for_so_much_at_a_time() {
+    let mut approvals = Approvals::default();
+    for customer in 0..PERSON_MAX {
+        ask(&mut approvals, of("eva", &customer.to_string()), "lea", 0);
+    }
+    let more = approvals.ask(of("eva", "x"), who("lea"), Duration::from_secs(9), &RULES, at(1));
+    assert_eq!(more, Err(NotDone::TooManyOfOne { by: Actor::new("lea") }));
+    approvals.break_glass(of("eva", "x"), who("max"), &RULES, at(1)).unwrap();
+    // What nobody has approved is forgotten once it is over.
+    let last = ask(&mut approvals, of("eva", "x"), "max", 601);
+    assert_eq!(approvals.iter().map(|standing| standing.number).collect::<Vec<_>>(), [last]);
+}

@@ -175,7 +175,7 @@ fn written_named(named: &Named) -> String {
 
 fn written(guarded: &Guarded) -> String {
     let whole = guarded.sql.render_literal(|hole| match hole {
-        Hole::Keys(set) => format!("{{set{}}}", set.0),
+        Hole::Keys(set, _) => format!("{{set{}}}", set.0),
         Hole::Actor => "{actor}".to_owned(),
     });
     // The leaves, printed apart, stand where they would be if all had been printed at once.

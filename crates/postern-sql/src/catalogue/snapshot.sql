@@ -131,6 +131,8 @@ SELECT pg_catalog.json_build_object(
   'functions', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
       'oid', p.oid::pg_catalog.int8, 'schema', n.nspname, 'name', p.proname, 'kind', p.prokind, 'set', p.proretset,
+      'row', p.proallargtypes IS NOT NULL OR EXISTS (
+        SELECT 1 FROM pg_catalog.pg_type t WHERE t.oid = p.prorettype AND t.typtype NOT IN ('b', 'e', 'r', 'm')),
       'extension', (
         SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'

@@ -260,7 +260,7 @@ impl<'a> Analysis<'a> {
     /// The array of a set's keys, to be filled in.
     fn keys_of(&mut self, set: KeySet, key_type: KeyType) -> Node {
         let array = ast::type_name("pg_catalog", key_type.name(), &[], true);
-        ast::cast(self.hole(Hole::Keys(set)), array)
+        ast::cast(self.hole(Hole::Keys(set, key_type)), array)
     }
 
     /// A placeholder for what the gateway fills in.

@@ -154,7 +154,7 @@ impl Judged<'_> {
             column: lookup.column.to_string(),
         });
         let fill = |hole: Hole| match hole {
-            Hole::Keys(set) => format!("{{keys of set {}}}", set.0),
+            Hole::Keys(set, _) => format!("{{keys of set {}}}", set.0),
             Hole::Actor => "{actor}".to_owned(),
         };
         Statement {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::LeafTexts;
+use crate::{KeyType, LeafTexts};
 
 /// The first leaf of a statement, as it is sent.
 fn leaf(sql: &str, mode: Mode) -> String {
@@ -139,7 +139,7 @@ fn key_sets_are_literals_or_one_parameter_each() {
     };
     assert_eq!(guarded.client_parameters, 2);
     let (text, holes) = guarded.sql.render_parameters(guarded.client_parameters);
-    assert_eq!(holes, [Hole::Keys(KeySet(0))]);
+    assert_eq!(holes, [Hole::Keys(KeySet(0), KeyType::Int)]);
     assert_eq!(text.matches("ANY($3::bigint[])").count(), 1);
     assert!(!text.contains("pk_h"));
     let text = guarded.sql.render_literal(|_| "{'}".to_owned());
