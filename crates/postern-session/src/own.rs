@@ -2,8 +2,7 @@
 //! and temporary ones.
 //!
 //! What comes after a definition is judged as if it had done what it says; if it fails, that is put
-//! back. What was made in a transaction that is rolled back whole is put back at its end. After a
-//! rollback to a savepoint a name may stand for a table that is gone: then the server says so.
+//! back. So is what was made in a transaction, or since a savepoint, that is rolled back.
 
 use std::sync::Arc;
 
@@ -18,8 +17,8 @@ const KNOWN_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Own {
     tables: Arc<OwnTables>,
-    /// What there was before the transaction's first definition.
-    before: Option<Arc<OwnTables>>,
+    /// Since the transaction began something was defined.
+    defined: bool,
     /// The transaction does not commit.
     failed: bool,
     judge: Option<(Identity, Arc<OwnTables>, Box<Judge>)>,
@@ -51,16 +50,19 @@ impl Own {
         }
     }
 
-    /// What a definition that is being sent changes; what there was before, to be put back if it
+    /// What a statement that is being sent changes; what there was before, to be put back if it
     /// fails.
-    pub(crate) fn define(&mut self, changes: &[OwnChange]) -> Arc<OwnTables> {
+    pub(crate) fn change(&mut self, changes: &[OwnChange], defines: bool) -> Arc<OwnTables> {
         let was = self.tables.clone();
-        self.before.get_or_insert_with(|| was.clone());
-        let mut tables = (*was).clone();
-        for change in changes {
-            tables.apply(change);
+        // Nothing is undone, or kept, where nothing was defined.
+        if defines || self.defined {
+            self.defined = true;
+            let mut tables = (*was).clone();
+            for change in changes {
+                tables.apply(change);
+            }
+            self.tables = Arc::new(tables);
         }
-        self.tables = Arc::new(tables);
         was
     }
 
@@ -81,9 +83,15 @@ impl Own {
     /// No transaction is open any more; whether one with definitions has ended.
     pub(crate) fn ends(&mut self) -> bool {
         let failed = std::mem::take(&mut self.failed);
-        let Some(before) = self.before.take() else { return false };
-        let mut tables = if failed { (*before).clone() } else { (*self.tables).clone() };
-        tables.end_transaction();
+        if !std::mem::take(&mut self.defined) {
+            return false;
+        }
+        let mut tables = (*self.tables).clone();
+        if failed {
+            tables.roll_back();
+        } else {
+            tables.end_transaction();
+        }
         self.tables = Arc::new(tables);
         true
     }

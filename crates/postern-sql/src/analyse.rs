@@ -129,12 +129,17 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
         return Verdict::Local(Local::Empty);
     };
     if let Some(judged) = utility::judge(&mut node, resolver.context) {
-        return match judged {
-            Ok(Utility::Local(local)) => Verdict::Local(local),
-            Ok(Utility::Forward(effect)) => match written(&mut node) {
-                Ok(sql) => Verdict::Plain(Plain::new(sql, effect, 0)),
-                Err(refusal) => Verdict::Refused(refusal),
-            },
+        let (effect, change) = match judged {
+            Ok(Utility::Local(local)) => return Verdict::Local(local),
+            Ok(Utility::Forward(effect)) => (effect, None),
+            Ok(Utility::Transaction(change)) => (Effect::Transaction, change),
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
+        return match written(&mut node) {
+            Ok(sql) => Verdict::Plain(Plain {
+                changes: change.into_iter().collect(),
+                ..Plain::new(sql, effect, 0)
+            }),
             Err(refusal) => Verdict::Refused(refusal),
         };
     }

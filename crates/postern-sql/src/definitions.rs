@@ -10,7 +10,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use crate::{
     Effect, Mode, OwnChange, Plain, Verdict, ast,
     catalogue::Relation,
-    own::{Becomes, Found, TEMPORARY},
+    own::{Becomes, Found, Like, Named, TEMPORARY},
     print::{internal, printed, read_again},
     query::Analysis,
     refusal::{Judged, not_understood, refuse, unknown_kind},
@@ -19,6 +19,27 @@ use crate::{
 
 mod change;
 mod table;
+
+/// What a table or view is made of at most, as PostgreSQL has it (`MaxHeapAttributeNumber`,
+/// src/include/access/htup_details.h).
+const COLUMNS_MAX: usize = 1_600;
+
+/// What becomes of what has the name of what is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum There {
+    /// It stays, and nothing is made.
+    Stays,
+    /// It goes.
+    Goes,
+    /// The statement fails.
+    Fails,
+}
+
+impl There {
+    fn of_table(if_not_exists: bool) -> Self {
+        if if_not_exists { Self::Stays } else { Self::Fails }
+    }
+}
 
 /// What is judged of one definition.
 struct Definition<'a> {
@@ -220,32 +241,42 @@ impl<'a> Definition<'a> {
         self.analysis.defines(node, table, columns)
     }
 
-    fn made(&mut self, (schema, name): (String, String), columns: Vec<String>) {
+    fn made(
+        &mut self,
+        (schema, name): (String, String),
+        (columns, like): (Vec<String>, Like),
+        there: There,
+    ) {
         let known = self.resolver.catalogue.relation_named(&schema, &name);
         let over = known.map(|relation| relation.oid);
-        let gone = matches!(self.resolver.own(&schema, &name, known), Some(Found::Dropped));
-        if over.is_none() || gone {
-            self.changes.push(OwnChange { schema, name, becomes: Becomes::Made { columns, over } });
+        let makes = match self.resolver.own(&schema, &name, known) {
+            Some(Found::Dropped) => true,
+            // One of its own can have gone with a transaction.
+            Some(Found::Made(_)) => there != There::Stays,
+            None => over.is_none() || there == There::Goes,
+        };
+        if makes {
+            self.becomes(schema, name, Becomes::Made { columns, over, like });
         }
+    }
+
+    fn becomes(&mut self, schema: String, name: String, becomes: Becomes) {
+        self.changes.push(OwnChange::Named(Named { schema, name, becomes }));
     }
 
     /// A relation has these columns from now on.
     fn has(&mut self, relation: &Relation, name: &str, columns: Vec<String>) {
         let known = self.resolver.catalogue.relation_named(&relation.schema, name);
-        self.changes.push(OwnChange {
-            schema: relation.schema.clone(),
-            name: name.to_owned(),
-            becomes: Becomes::Made { columns, over: known.map(|relation| relation.oid) },
-        });
+        let over = known.map(|relation| relation.oid);
+        let like = (relation.oid != 0).then_some((relation.oid, relation.kind));
+        let becomes = Becomes::Made { columns, over, like };
+        self.becomes(relation.schema.clone(), name.to_owned(), becomes);
     }
 
     fn gone(&mut self, relation: &Relation) {
         let known = self.resolver.catalogue.relation_named(&relation.schema, &relation.name);
-        self.changes.push(OwnChange {
-            schema: relation.schema.clone(),
-            name: relation.name.clone(),
-            becomes: Becomes::Dropped(known.map(|relation| relation.oid)),
-        });
+        let was = known.map(|relation| relation.oid);
+        self.becomes(relation.schema.clone(), relation.name.clone(), Becomes::Dropped(was));
     }
 }
 

@@ -4,10 +4,12 @@
 //! makes a table in a transaction, or a temporary one, names it in its next statement. Only what is
 //! not protected can be made by a statement that is judged, so its name and its columns' names are
 //! all that has to be known. What is said here of a name holds only as long as the snapshot has
-//! under that name what it had: else the snapshot has the word. Where the server knows nothing of a
-//! table that stands here (its savepoint was rolled back), it says so.
+//! under that name what it had: else the snapshot has the word. Where the server knows another
+//! table than the one that stands here (one that goes with its transaction, a child of one that was
+//! changed), it says that there is no such table or column: beside what is protected each column is
+//! written by its name.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::catalogue::{Column, Relation};
 
@@ -17,31 +19,69 @@ pub(crate) const TEMPORARY: &str = "pg_temp";
 /// As many names are remembered.
 const OWN_MAX: usize = 2_000;
 
-/// The tables and views of a session's own, by schema and name.
+/// So many columns of them all.
+const COLUMNS_MAX: usize = 20_000;
+
+/// By schema and name.
+type Tables = BTreeMap<(String, String), Own>;
+
+/// The tables and views of a session's own.
 #[derive(Debug, Clone, Default)]
-pub struct OwnTables(BTreeMap<(String, String), Own>);
+pub struct OwnTables {
+    now: Tables,
+    /// What there was before the transaction's first definition.
+    before: Option<Tables>,
+    /// What there was at the savepoints since, with their names.
+    saved: Vec<(String, Tables)>,
+}
 
 #[derive(Debug, Clone)]
 enum Own {
     /// It is there, in the place of what the snapshot has under the name, if that is this.
-    Made { relation: Box<Relation>, over: Option<u32> },
+    Made { relation: Arc<Relation>, over: Option<u32> },
     /// What the snapshot has under the name is gone, if it is this.
     Dropped(u32),
 }
 
-/// What a definition changes for the session's next statements.
+impl Own {
+    fn columns(&self) -> usize {
+        match self {
+            Self::Made { relation, .. } => relation.columns.len(),
+            Self::Dropped(_) => 0,
+        }
+    }
+}
+
+/// What a statement changes for the session's next statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnChange {
+pub enum OwnChange {
+    /// A name means something else.
+    Named(Named),
+    Savepoint(String),
+    Release(String),
+    /// What was defined since the savepoint is undone.
+    BackTo(String),
+    /// What was defined in the transaction is undone.
+    Back,
+}
+
+/// A name that a definition gives another meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
     pub(crate) schema: String,
     pub(crate) name: String,
     pub(crate) becomes: Becomes,
 }
 
+/// The OID and kind of what a relation is known by to the snapshot, if it is: by these its
+/// triggers, rules and foreign keys are found.
+pub(crate) type Like = Option<(u32, char)>;
+
 /// What a name stands for from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Becomes {
     /// A table with these columns, in the place of the snapshot's.
-    Made { columns: Vec<String>, over: Option<u32> },
+    Made { columns: Vec<String>, over: Option<u32>, like: Like },
     /// Nothing, in the place of the snapshot's if it has one.
     Dropped(Option<u32>),
 }
@@ -54,35 +94,88 @@ pub(crate) enum Found<'a> {
 }
 
 impl OwnTables {
-    /// Whether the session has nothing of its own.
+    /// Whether the session has nothing of its own, nor had before its transaction.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.now.is_empty() && self.before.as_ref().is_none_or(Tables::is_empty)
     }
 
     /// Takes note of a change; `false` if there are too many.
     pub fn apply(&mut self, change: &OwnChange) -> bool {
-        let key = (change.schema.clone(), change.name.clone());
-        match &change.becomes {
-            Becomes::Made { columns, over } => {
-                if self.0.len() >= OWN_MAX && !self.0.contains_key(&key) {
+        let held =
+            self.now.len() + self.saved.iter().map(|(_, tables)| tables.len()).sum::<usize>();
+        // Where nothing was defined yet, every savepoint is where the transaction began.
+        let defines = self.before.is_some();
+        match change {
+            OwnChange::Named(named) => {
+                self.before.get_or_insert_with(|| self.now.clone());
+                return self.name(named);
+            }
+            OwnChange::Savepoint(name) if defines => {
+                if self.saved.len() + held >= OWN_MAX {
                     return false;
                 }
-                let relation = Box::new(Relation::own(&change.schema, &change.name, columns));
-                self.0.insert(key, Own::Made { relation, over: *over });
+                self.saved.push((name.clone(), self.now.clone()));
+            }
+            OwnChange::Release(name) if defines => {
+                if let Some(at) = self.saved.iter().rposition(|(saved, _)| saved == name) {
+                    self.saved.truncate(at);
+                }
+            }
+            OwnChange::BackTo(name) if defines => {
+                if let Some(at) = self.saved.iter().rposition(|(saved, _)| saved == name) {
+                    self.saved.truncate(at + 1);
+                }
+                let saved = self.saved.last().filter(|(saved, _)| saved == name);
+                match (saved, &self.before) {
+                    (Some((_, saved)), _) => self.now.clone_from(saved),
+                    // It is older than the first definition.
+                    (None, Some(before)) => self.now.clone_from(before),
+                    (None, None) => {}
+                }
+            }
+            OwnChange::Back => self.roll_back(),
+            OwnChange::Savepoint(_) | OwnChange::Release(_) | OwnChange::BackTo(_) => {}
+        }
+        true
+    }
+
+    fn name(&mut self, named: &Named) -> bool {
+        let key = (named.schema.clone(), named.name.clone());
+        match &named.becomes {
+            Becomes::Made { columns, over, like } => {
+                let held = self.now.values().map(Own::columns).sum::<usize>() + columns.len();
+                let is_new = !self.now.contains_key(&key);
+                if is_new && self.now.len() >= OWN_MAX || held > COLUMNS_MAX {
+                    // What it was before it is no more.
+                    self.now.remove(&key);
+                    return false;
+                }
+                let relation = Arc::new(Relation::own(&named.schema, &named.name, columns, *like));
+                self.now.insert(key, Own::Made { relation, over: *over });
             }
             Becomes::Dropped(Some(oid)) => {
-                self.0.insert(key, Own::Dropped(*oid));
+                self.now.insert(key, Own::Dropped(*oid));
             }
             Becomes::Dropped(None) => {
-                self.0.remove(&key);
+                self.now.remove(&key);
             }
         }
         true
     }
 
-    /// What is not temporary is in the snapshot from now on, or gone.
+    /// The transaction has ended without a commit.
+    pub fn roll_back(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.now = before;
+        }
+        self.end_transaction();
+    }
+
+    /// The transaction has ended: what is not temporary is in the snapshot from now on, or gone.
     pub fn end_transaction(&mut self) {
-        self.0.retain(|(schema, _), _| schema == TEMPORARY);
+        self.before = None;
+        self.saved.clear();
+        self.now.retain(|(schema, _), _| schema == TEMPORARY);
     }
 
     /// What stands for a name under which the snapshot has this relation, or none.
@@ -92,11 +185,11 @@ impl OwnTables {
         name: &str,
         known: Option<&Relation>,
     ) -> Option<Found<'_>> {
-        if self.0.is_empty() {
+        if self.now.is_empty() {
             return None;
         }
         let known = known.map(|relation| relation.oid);
-        match self.0.get(&(schema.to_owned(), name.to_owned()))? {
+        match self.now.get(&(schema.to_owned(), name.to_owned()))? {
             Own::Made { relation, over } if *over == known => Some(Found::Made(relation)),
             Own::Dropped(oid) if Some(*oid) == known => Some(Found::Dropped),
             Own::Made { .. } | Own::Dropped(_) => None,
@@ -106,8 +199,10 @@ impl OwnTables {
 
 impl Relation {
     /// A table of which nothing but its columns' names is known.
-    fn own(schema: &str, name: &str, columns: &[String]) -> Self {
+    fn own(schema: &str, name: &str, columns: &[String], like: Like) -> Self {
         let columns = (1..).zip(columns).map(|(number, name)| Column::own(number, name));
-        Self::plain_table(schema, name, columns.collect())
+        let mut new = Self::plain_table(schema, name, columns.collect());
+        (new.oid, new.kind) = like.unwrap_or((new.oid, new.kind));
+        new
     }
 }

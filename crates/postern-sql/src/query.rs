@@ -192,6 +192,8 @@ pub(crate) struct Analysis<'a> {
     /// The rows that the gateway passes over.
     pub(crate) passed: Option<Passed>,
     commons: Vec<CommonTable>,
+    /// A view is being defined: nothing can stand for what it calls where it is read.
+    defines_view: bool,
     views: view::Views,
     recursions: usize,
     /// References to recursive common tables in their own recursive arms.
@@ -263,6 +265,7 @@ impl<'a> Analysis<'a> {
             sequential: false,
             passed: None,
             commons: Vec::new(),
+            defines_view: false,
             views: view::Views::default(),
             recursions: 0,
             references: 0,

@@ -3,7 +3,7 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
-    Context, Effect, Local, Refusal,
+    Context, Effect, Local, OwnChange, Refusal,
     functions::readable_setting,
     refusal::{Judged, not_understood, refuse},
 };
@@ -11,6 +11,8 @@ use crate::{
 /// What is done with a statement of this kind.
 pub(crate) enum Utility {
     Forward(Effect),
+    /// It begins, ends or subdivides a transaction, with what that does to what was defined in it.
+    Transaction(Option<OwnChange>),
     Local(Local),
 }
 
@@ -61,14 +63,15 @@ fn transaction(transaction: &mut pb::TransactionStmt, context: Context<'_>) -> J
         return refuse("reserved_name", "the savepoint's name is reserved", "use another name");
     }
     clear_options(options)?;
+    let name = savepoint_name.clone();
     match transaction.kind() {
-        Kind::TransStmtBegin
-        | Kind::TransStmtStart
-        | Kind::TransStmtCommit
-        | Kind::TransStmtRollback
-        | Kind::TransStmtSavepoint
-        | Kind::TransStmtRelease
-        | Kind::TransStmtRollbackTo => Ok(Utility::Forward(Effect::Transaction)),
+        Kind::TransStmtBegin | Kind::TransStmtStart | Kind::TransStmtCommit => {
+            Ok(Utility::Transaction(None))
+        }
+        Kind::TransStmtRollback => Ok(Utility::Transaction(Some(OwnChange::Back))),
+        Kind::TransStmtSavepoint => Ok(Utility::Transaction(Some(OwnChange::Savepoint(name)))),
+        Kind::TransStmtRelease => Ok(Utility::Transaction(Some(OwnChange::Release(name)))),
+        Kind::TransStmtRollbackTo => Ok(Utility::Transaction(Some(OwnChange::BackTo(name)))),
         Kind::TransStmtPrepare
         | Kind::TransStmtCommitPrepared
         | Kind::TransStmtRollbackPrepared
@@ -120,7 +123,7 @@ fn isolation(level: &str) -> Judged<()> {
 fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
     use pb::VariableSetKind as Kind;
     let kind = set.kind();
-    let pb::VariableSetStmt { kind: _, name, args, jumble_args: _, is_local, location } = set;
+    let pb::VariableSetStmt { kind: _, name, args, jumble_args: _, is_local: _, location } = set;
     *location = 0;
     let lower = name.to_ascii_lowercase();
     match kind {
@@ -141,8 +144,12 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
     let value = (kind == Kind::VarSetValue).then_some(value.as_str());
     let tag = if kind == Kind::VarReset { "RESET" } else { "SET" };
     match setting(name, value, context.search_path)? {
-        // SET LOCAL would end with the transaction, which a path that is the gateway's does not.
-        Setting::Fixed if lower == "search_path" && *is_local => refused(name),
+        Setting::Fixed if BOUNDS.contains(&&*lower) => {
+            // The bound that the session has begun with.
+            set.kind = Kind::VarSetDefault as i32;
+            set.args.clear();
+            Ok(Utility::Forward(Effect::Setting))
+        }
         Setting::Fixed => Ok(Utility::Local(Local::Tag(tag))),
         Setting::Free => Ok(Utility::Forward(Effect::Setting)),
     }
@@ -173,12 +180,10 @@ pub fn setting(
     let fixed = |harmless: bool| if harmless { Ok(Setting::Fixed) } else { refused(name) };
     match name.to_ascii_lowercase().as_str() {
         // A client may say what it is.
-        "search_path" => fixed(value.is_some_and(|value| {
-            let plain = value.replace(", ", ",");
-            let path = search_path.join(",").to_ascii_lowercase();
-            let named = ["\"$user\",", "$user,", ""].iter();
-            named.filter_map(|user| plain.strip_prefix(user)).any(|rest| rest == path)
-        })),
+        "search_path" => fixed(value.is_none_or(|value| is_path(value, search_path))),
+        // What a pool says to have none of another's.
+        "session_authorization" => fixed(value.is_none()),
+        "role" => fixed(value.is_none_or(|value| value == "none")),
         "client_encoding" => fixed(value.is_none_or(is_utf8)),
         "standard_conforming_strings" => {
             fixed(value.is_none_or(|v| matches!(v, "on" | "true" | "1" | "yes")))
@@ -194,17 +199,32 @@ pub fn setting(
             Ok(Setting::Free)
         }
         // Bounds may be set, not taken away.
-        "statement_timeout" | "idle_in_transaction_session_timeout" => match value.map(millis) {
+        bound if BOUNDS.contains(&bound) => match value.map(millis) {
             None | Some(Some(1..=TIMEOUT_MS_MAX)) => Ok(Setting::Free),
-            Some(_) => refuse(
+            // None at all, or a long one, which programs ask for as a matter of course.
+            Some(Some(_)) => Ok(Setting::Fixed),
+            Some(None) => refuse(
                 "setting",
                 format!("setting `{name}` can't be changed to this by this role"),
-                "a time-out is a whole number with ms, s or min, from 1ms to 60min",
+                "a time-out is a whole number with ms, s, min, h or d",
             ),
         },
         known if SETTABLE.contains(&known) => Ok(Setting::Free),
         _ => refused(name),
     }
+}
+
+/// Whether a path is the gateway's: nobody has a schema of the account's name, and the server's own
+/// is in every path.
+fn is_path(value: &str, search_path: &[String]) -> bool {
+    let schemas = value.split(',').map(|schema| schema.trim().trim_matches('"'));
+    let mut schemas: Vec<&str> = schemas.filter(|schema| *schema != "$user").collect();
+    if schemas.last() == Some(&"pg_catalog") && search_path.last().is_none_or(|s| s != "pg_catalog")
+    {
+        schemas.pop();
+    }
+    let own = search_path.iter().map(|schema| schema.to_ascii_lowercase());
+    own.eq(schemas.iter().map(|schema| (*schema).to_owned()))
 }
 
 /// Whether an encoding's name is one of UTF-8's, of which only letters and digits count
@@ -222,10 +242,15 @@ fn millis(value: &str) -> Option<u64> {
         "" | "ms" => 1,
         "s" => 1_000,
         "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
+
+/// Time-outs that are the gateway's own, unless a client sets shorter ones.
+const BOUNDS: [&str; 2] = ["statement_timeout", "idle_in_transaction_session_timeout"];
 
 /// The longest time-out that a client may set.
 const TIMEOUT_MS_MAX: u64 = 3_600_000;

@@ -147,14 +147,14 @@ mod tests {
     #[test]
     fn what_set_refuses_is_refused_at_the_start_too() {
         for (parameter, denied) in [
-            (("statement_timeout", "0"), "statement_timeout"),
+            (("statement_timeout", "a while"), "statement_timeout"),
             (("search_path", "other"), "search_path"),
             (("client_encoding", "LATIN1"), "client_encoding"),
             (("role", "postgres"), "role"),
             (("session_preload_libraries", "x"), "session_preload_libraries"),
             (("replication", "database"), "replication"),
             (("options", "-c search_path=other"), "search_path"),
-            (("options", "--Statement-Timeout=0"), "statement_timeout"),
+            (("options", "--Statement-Timeout=never"), "statement_timeout"),
             (("options", "-c"), "options"),
             (("options", "-d 5"), "options"),
             (("options", "--"), "options"),
@@ -162,6 +162,14 @@ mod tests {
             (("OPTIONS", "-c role=postgres"), "role"),
         ] {
             assert_eq!(asked(Kind::Restricted, &[parameter]), Err(denied.to_owned()));
+        }
+    }
+
+    /// A bound stands, whoever asks for none.
+    #[test]
+    fn what_is_the_gateways_own_is_left_out() {
+        for parameter in [("statement_timeout", "0"), ("options", "-c statement_timeout=1d")] {
+            assert_eq!(asked(Kind::Restricted, &[parameter]), pairs(&[]));
         }
     }
 

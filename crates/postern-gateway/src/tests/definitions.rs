@@ -109,3 +109,51 @@ async fn what_is_protected_is_not_copied_or_changed_by_definitions() {
     assert_eq!(cells(&ana, "CREATE TABLE notes (a int)").await, Err("42501".to_owned()));
     assert_eq!(cells(&ana, "CREATE TEMP TABLE t (a int)").await, Err("42501".to_owned()));
 }
+
+/// What the gateway believes of a table and the server knows otherwise gives nothing away.
+#[tokio::test]
+async fn what_was_undone_makes_no_column_of_another_table() {
+    let world = World::start(&[]);
+    let dba = world.client("dba").await;
+    let star = "SELECT DISTINCT s.b FROM (SELECT x.*, k.email FROM x, customers k) s(a, b)";
+    let bare = "SELECT DISTINCT v.e FROM customers k, LATERAL (SELECT email AS e FROM x) v";
+    for undone in [
+        "CREATE TEMP TABLE IF NOT EXISTS x (a int, b text, email text)",
+        "BEGIN; SAVEPOINT s; ALTER TABLE x ADD COLUMN b text, ADD COLUMN email text; ROLLBACK TO s",
+        "BEGIN; ALTER TABLE x ADD COLUMN b text, ADD COLUMN email text; ROLLBACK AND CHAIN",
+        "BEGIN; ALTER TABLE x ADD COLUMN b text, ADD COLUMN email text; ROLLBACK",
+    ] {
+        dba.simple_query("CREATE TEMP TABLE x (a int)").await.unwrap();
+        dba.simple_query("INSERT INTO x VALUES (1)").await.unwrap();
+        for statement in undone.split("; ") {
+            dba.simple_query(statement).await.unwrap();
+        }
+        let before = world.disclosures().len();
+        for sql in [star, bare] {
+            let seen = cells(&dba, sql).await;
+            let named: usize =
+                world.disclosures().iter().skip(before).map(|told| told.subjects.len()).sum();
+            assert!(seen.is_err() || named > 0, "{undone}: {sql}: {seen:?}");
+            // After an error the transaction, where there is one, is to be gone on with.
+            let _ = dba.simple_query("ROLLBACK AND CHAIN").await;
+        }
+        dba.simple_query("ROLLBACK").await.unwrap();
+        dba.simple_query("DISCARD ALL").await.unwrap();
+    }
+    // A definition that is committed after a part of its transaction was undone is remembered.
+    for sql in [
+        "CREATE TEMP TABLE x (a int, b int)",
+        "BEGIN",
+        "ALTER TABLE x DROP COLUMN b",
+        "SAVEPOINT s",
+        "ALTER TABLE x ADD COLUMN c int",
+        "ROLLBACK TO s",
+        "COMMIT",
+    ] {
+        dba.simple_query(sql).await.unwrap();
+    }
+    for (column, code) in [("a", None), ("b", Some("42703")), ("c", Some("42703"))] {
+        let seen = cells(&dba, &format!("SELECT {column} FROM x")).await.err();
+        assert_eq!(seen.as_deref(), code, "{column}");
+    }
+}

@@ -2,10 +2,11 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Definition, protected, table::storage_options};
+use super::{COLUMNS_MAX, Definition, protected, table::storage_options};
 use crate::{
     ast,
-    refusal::{Judged, not_understood, refuse},
+    catalogue::Relation,
+    refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolved,
 };
 
@@ -15,6 +16,7 @@ impl Definition<'_> {
             return not_understood("this kind of ALTER");
         }
         let relation = self.plain(alter.relation.as_mut())?;
+        self.is_its_own(relation)?;
         let name = (relation.schema.clone(), relation.name.clone());
         let before: Vec<String> = relation.columns.iter().map(|c| c.name.clone()).collect();
         let mut columns = before.clone();
@@ -22,7 +24,11 @@ impl Definition<'_> {
             let Some(NodeEnum::AlterTableCmd(command)) = node.node.as_mut() else {
                 return not_understood("this kind of ALTER");
             };
+            self.analysis.charge_definition(columns.len())?;
             self.alter(command, &name, &mut columns)?;
+        }
+        if columns.len() > COLUMNS_MAX {
+            return too_many("54011", "columns of a table", COLUMNS_MAX);
         }
         if columns != before {
             self.has(relation, &name.1, columns);
@@ -130,6 +136,7 @@ impl Definition<'_> {
     fn drop_relation(&mut self, range: &mut pb::RangeVar, missing_ok: bool) -> Judged<()> {
         match self.resolver.relation(range) {
             Ok(Resolved::Plain(relation)) => {
+                self.is_its_own(relation)?;
                 range.schemaname.clone_from(&relation.schema);
                 self.gone(relation);
                 Ok(())
@@ -146,9 +153,15 @@ impl Definition<'_> {
         }
     }
 
+    /// No protected value refers to it: errors of the server's would tell which ones do.
+    fn is_its_own(&self, relation: &Relation) -> Judged<()> {
+        if self.analysis.is_referred_to(relation, &|_| true) { protected(relation) } else { Ok(()) }
+    }
+
     pub(super) fn rename(&mut self, rename: &mut pb::RenameStmt) -> Judged<()> {
         use pb::ObjectType as Kind;
         let relation = self.plain(rename.relation.as_mut())?;
+        self.is_its_own(relation)?;
         let columns: Vec<String> = relation.columns.iter().map(|c| c.name.clone()).collect();
         match rename.rename_type() {
             Kind::ObjectTable | Kind::ObjectView => {

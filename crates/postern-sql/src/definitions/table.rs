@@ -1,11 +1,14 @@
 //! What is made: tables, views and indexes.
 
+use std::collections::HashSet;
+
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Definition, protected};
+use super::{COLUMNS_MAX, Definition, There, protected};
 use crate::{
     ast,
-    refusal::{Judged, not_understood},
+    catalogue::Relation,
+    refusal::{Judged, not_understood, too_many},
     resolve::Resolved,
 };
 
@@ -23,25 +26,30 @@ impl Definition<'_> {
             return not_understood("this kind of table");
         }
         let name = self.new_name(create.relation.as_mut())?;
-        let mut columns = Vec::new();
+        let mut columns = Names::default();
+        let mut like = None;
         for node in &mut create.inh_relations {
             let Some(NodeEnum::RangeVar(parent)) = node.node.as_mut() else {
                 return not_understood("this kind of table");
             };
             let parent = self.plain(Some(parent))?;
-            add(&mut columns, parent.columns.iter().map(|column| column.name.clone()));
+            self.takes_columns(&mut columns, parent)?;
+            // A partition has its parent's triggers and foreign keys.
+            let is_part = create.partbound.is_some() && parent.oid != 0;
+            like = like.or(is_part.then_some((parent.oid, 'r')));
         }
         for node in &mut create.table_elts {
             match node.node.as_mut() {
-                Some(NodeEnum::ColumnDef(column)) => add(&mut columns, [column.colname.clone()]),
+                Some(NodeEnum::ColumnDef(column)) => columns.add(&column.colname)?,
                 Some(NodeEnum::TableLikeClause(like)) => {
                     let like = self.plain(like.relation.as_mut())?;
-                    add(&mut columns, like.columns.iter().map(|column| column.name.clone()));
+                    self.takes_columns(&mut columns, like)?;
                 }
                 Some(NodeEnum::Constraint(_)) => {}
                 _ => return not_understood("this part of a table"),
             }
         }
+        let columns = columns.names;
         for node in create.table_elts.iter_mut().chain(&mut create.constraints) {
             match node.node.as_mut() {
                 Some(NodeEnum::ColumnDef(column)) => self.column(column, &name, &columns)?,
@@ -51,8 +59,13 @@ impl Definition<'_> {
         }
         self.partitions(create, &name, &columns)?;
         storage_options(&create.options)?;
-        self.made(name, columns);
+        self.made(name, (columns, like), There::of_table(create.if_not_exists));
         Ok(())
+    }
+
+    fn takes_columns(&self, columns: &mut Names, of: &Relation) -> Judged<()> {
+        self.analysis.charge_definition(of.columns.len())?;
+        of.columns.iter().try_for_each(|column| columns.add(&column.name))
     }
 
     fn partitions(
@@ -175,18 +188,27 @@ impl Definition<'_> {
         let name = self.new_name(into.rel.as_mut())?;
         let given = ast::names(&into.col_names).unwrap_or_default();
         let given: Vec<String> = given.into_iter().map(str::to_owned).collect();
-        let columns = self.query(create.query.as_deref_mut(), given)?;
-        self.made(name, columns);
+        let columns = self.query(create.query.as_deref_mut(), given, false)?;
+        self.made(name, (columns, None), There::of_table(create.if_not_exists));
         Ok(())
     }
 
     /// The columns of a query that reads nothing protected; some are named otherwise.
-    fn query(&mut self, query: Option<&mut Node>, given: Vec<String>) -> Judged<Vec<String>> {
+    fn query(
+        &mut self,
+        query: Option<&mut Node>,
+        given: Vec<String>,
+        is_view: bool,
+    ) -> Judged<Vec<String>> {
         let Some(Some(NodeEnum::SelectStmt(select))) = query.map(|query| query.node.as_mut())
         else {
             return not_understood("a table of what is no SELECT");
         };
-        let Some(mut columns) = self.analysis.defines_by(select)? else {
+        let columns = match is_view {
+            true => self.analysis.defines_view_by(select)?,
+            false => self.analysis.defines_by(select)?,
+        };
+        let Some(mut columns) = columns else {
             return not_understood("a table whose columns are not all known");
         };
         for (column, name) in columns.iter_mut().zip(given) {
@@ -213,8 +235,9 @@ impl Definition<'_> {
         storage_options(&create.options)?;
         let given = ast::names(&create.aliases).unwrap_or_default();
         let given: Vec<String> = given.into_iter().map(str::to_owned).collect();
-        let columns = self.query(create.query.as_deref_mut(), given)?;
-        self.made(name, columns);
+        let columns = self.query(create.query.as_deref_mut(), given, true)?;
+        let there = if create.replace { There::Goes } else { There::Fails };
+        self.made(name, (columns, None), there);
         Ok(())
     }
 
@@ -244,11 +267,22 @@ impl Definition<'_> {
     }
 }
 
-fn add(columns: &mut Vec<String>, names: impl IntoIterator<Item = String>) {
-    for name in names {
-        if !columns.contains(&name) {
-            columns.push(name);
+/// The names of a table's columns, each once.
+#[derive(Default)]
+struct Names {
+    names: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) -> Judged<()> {
+        if self.known.insert(name.to_owned()) {
+            self.names.push(name.to_owned());
         }
+        if self.names.len() > COLUMNS_MAX {
+            return too_many("54011", "columns of a table", COLUMNS_MAX);
+        }
+        Ok(())
     }
 }
 

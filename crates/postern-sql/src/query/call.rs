@@ -84,11 +84,11 @@ impl Analysis<'_> {
 
     /// What the call does besides giving a value.
     fn act(&mut self, call: &pb::FuncCall, built_in: &str) -> Judged<()> {
-        self.acts.draws |= draws(built_in) && (self.views.verbatim || !is_plain_random(call));
+        let verbatim = self.views.verbatim || self.defines_view;
+        self.acts.draws |= draws(built_in) && (verbatim || !is_plain_random(call));
         // Outside of views the time of the statement is put in the place of the plain clock.
-        self.acts.clocks |= tells_time(built_in)
-            && self.conditions_on.is_none()
-            && (self.views.verbatim || !is_clock(call));
+        self.acts.clocks |=
+            tells_time(built_in) && self.conditions_on.is_none() && (verbatim || !is_clock(call));
         match self.class_of_call(call) {
             Class::Setting => self.setting(call)?,
             Class::Sleep => self.acts.sleeps = true,
@@ -231,6 +231,21 @@ impl Analysis<'_> {
             'w' => Some(Kind::Window),
             _ => None,
         }
+    }
+
+    /// Whether a function that is not PostgreSQL's own may give several columns.
+    pub(super) fn may_give_row(&self, call: &pb::FuncCall) -> bool {
+        let names = ast::names(&call.funcname);
+        let (schema, name) = match names.as_deref() {
+            Some([name]) if self.built_in(name, call).is_none() => {
+                (self.listed_schema(name), *name)
+            }
+            Some([schema, name]) => (Some(*schema), *name),
+            _ => return false,
+        };
+        let Some(schema) = schema else { return false };
+        let mut functions = self.resolver.catalogue.functions_named(schema, name);
+        functions.any(|function| function.row)
     }
 
     fn setting(&self, call: &pb::FuncCall) -> Judged<()> {

@@ -22,6 +22,7 @@ impl Analysis<'_> {
         table: &str,
         columns: &[String],
     ) -> Judged<()> {
+        self.charge_definition(columns.len())?;
         Shape::new(self.resolver.context.prefix).node(node)?;
         let rows = Rows { columns: plain_columns(columns.iter()), ..Rows::default() };
         let mut scope = Scope::new(None);
@@ -53,6 +54,27 @@ impl Analysis<'_> {
         }
         let names = rows.columns.into_iter().map(|column| column.name);
         Ok(rows.open.is_none().then(|| names.collect()))
+    }
+
+    /// The columns of a view's query. What a view does is done by whoever names it, and a view of
+    /// the session's own is not looked into again: it does nothing that may not be done beside a
+    /// protected table.
+    pub(crate) fn defines_view_by(
+        &mut self,
+        select: &mut Box<pb::SelectStmt>,
+    ) -> Judged<Option<Vec<String>>> {
+        self.defines_view = true;
+        let columns = self.defines_by(select)?;
+        let acts = &self.acts;
+        if acts.counts || acts.clocks || acts.draws || acts.switches || acts.sleeps {
+            return refuse(
+                "definition",
+                "a view that takes numbers, tells the time, waits or changes a setting can't be \
+                 made through the gateway",
+                "leave such functions out of the view, and call them where it is read",
+            );
+        }
+        Ok(columns)
     }
 
     /// A type by its name, which is qualified.

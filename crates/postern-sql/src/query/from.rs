@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Mode, ast,
+    catalogue::Relation,
     functions::Kind,
     refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolved,
@@ -185,11 +186,7 @@ impl Analysis<'_> {
                 if matches!(relation.kind, 'v' | 'm') {
                     self.plain_view(relation)?;
                 }
-                range.schemaname.clone_from(&relation.schema);
-                range.catalogname.clear();
-                item.rows.columns = plain_columns(relation.columns.iter().map(|c| &c.name));
-                item.system = matches!(relation.kind, 'r' | 'p');
-                *node = with_sample(range, sample);
+                *node = self.unprotected(&mut item, range, sample, relation);
                 rename(&mut item.rows, &names, false)?;
                 relation.schema.clone()
             }
@@ -211,6 +208,26 @@ impl Analysis<'_> {
         };
         item.schema = unaliased.then_some(schema);
         Ok(item)
+    }
+
+    fn unprotected(
+        &self,
+        item: &mut Item,
+        mut range: pb::RangeVar,
+        sample: Option<Box<pb::RangeTableSample>>,
+        relation: &Relation,
+    ) -> Node {
+        range.schemaname.clone_from(&relation.schema);
+        range.catalogname.clear();
+        item.rows.columns = plain_columns(relation.columns.iter().map(|c| &c.name));
+        // A row that something protected refers to is locked for that, and says so.
+        let is_table = matches!(relation.kind, 'r' | 'p');
+        item.system = is_table && !self.is_referred_to(relation, &|_| true);
+        if self.resolver.context.own.is_some() && !self.scouting {
+            by_its_columns(range, sample, relation)
+        } else {
+            with_sample(range, sample)
+        }
     }
 
     fn common(&mut self, range: &pb::RangeVar) -> Judged<Option<Item>> {
@@ -328,6 +345,7 @@ impl Analysis<'_> {
             one_column &= match &call.node {
                 Some(NodeEnum::FuncCall(call)) => {
                     matches!(self.kind_of_call(call), Some(Kind::Scalar | Kind::Set))
+                        && !self.may_give_row(call)
                 }
                 Some(NodeEnum::SqlvalueFunction(_)) => true,
                 _ => return not_understood("this expression in FROM"),
@@ -373,6 +391,36 @@ impl Analysis<'_> {
             Some(_) => not_understood("this kind of column definition"),
         }
     }
+}
+
+/// What a session has defined itself is judged by what it has said. So that the server knows no
+/// other columns of the table than those, whatever it holds, it is given these by their names.
+fn by_its_columns(
+    range: pb::RangeVar,
+    sample: Option<Box<pb::RangeTableSample>>,
+    relation: &Relation,
+) -> Node {
+    let alias = range
+        .alias
+        .clone()
+        .unwrap_or_else(|| pb::Alias { aliasname: range.relname.clone(), colnames: Vec::new() });
+    let inner = pb::Alias { colnames: Vec::new(), ..alias.clone() };
+    let columns = relation
+        .columns
+        .iter()
+        .map(|column| ast::target(&column.name, ast::column(&[&alias.aliasname, &column.name])));
+    let select = pb::SelectStmt {
+        target_list: columns.collect(),
+        from_clause: vec![with_sample(pb::RangeVar { alias: Some(inner), ..range }, sample)],
+        limit_option: pb::LimitOption::Default as i32,
+        op: pb::SetOperation::SetopNone as i32,
+        ..pb::SelectStmt::default()
+    };
+    ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+        lateral: false,
+        subquery: Some(Box::new(ast::node(NodeEnum::SelectStmt(Box::new(select))))),
+        alias: Some(alias),
+    })))
 }
 
 /// Writes `unnest(a, b)` as `ROWS FROM (unnest(a), unnest(b))`, which it means, and as no function

@@ -15,6 +15,9 @@ impl Analysis<'_> {
     pub(crate) fn merge_rows(&mut self, merge: &mut pb::MergeStmt) -> Judged<Rows> {
         self.with(merge.with_clause.as_mut(), None)?;
         let changes = changes(&merge.merge_when_clauses)?;
+        if changes.contains(&Change::Update) {
+            self.may_be_set(merge.relation.as_ref(), None)?;
+        }
         let target = self.target_table(merge.relation.as_mut(), &changes)?;
         let mut scope = Scope::new(None);
         scope.items.push(target);

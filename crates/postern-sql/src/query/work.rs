@@ -15,6 +15,8 @@ use crate::{
 const STEPS_MAX: usize = 50_000_000;
 /// A column of a relation or of a result: its name, what flows into it, its place in the text.
 const COLUMN_STEPS: usize = 500;
+/// A column of a table that a part of its definition may name.
+const SEEN_STEPS: usize = 100;
 /// A byte that is parsed.
 const PARSE_STEPS: usize = 500;
 /// A column or a leaf that flows into another.
@@ -49,6 +51,11 @@ impl Analysis<'_> {
         }
         let last = outputs.columns.last();
         self.charge(last.map_or(0, |output| COLUMN_STEPS + flows(&output.column.taint)))
+    }
+
+    /// A part of a definition sees the columns of a table.
+    pub(crate) fn charge_definition(&self, columns: usize) -> Judged<()> {
+        self.charge(SEEN_STEPS.saturating_mul(1 + columns))
     }
 
     /// A text that is not the client's is parsed.

@@ -66,6 +66,9 @@ impl<'a> Analysis<'a> {
             None => &[Change::Insert],
             Some(_) => &[Change::Insert, Change::Update],
         };
+        if let Some(conflict) = &insert.on_conflict_clause {
+            self.may_be_set(insert.relation.as_ref(), Some(&conflict.target_list))?;
+        }
         let target = self.target_table(insert.relation.as_mut(), changes)?;
         let mut scope = Scope::new(None);
         self.assignments(&mut insert.cols, &scope)?;
@@ -102,6 +105,7 @@ impl<'a> Analysis<'a> {
             return self.update_protected(update, relation, rule);
         }
         self.with(update.with_clause.as_mut(), None)?;
+        self.may_be_set(update.relation.as_ref(), Some(&update.target_list))?;
         let target = self.target_table(update.relation.as_mut(), &[Change::Update])?;
         let mut scope = Scope::new(None);
         scope.items.push(target);
@@ -196,6 +200,15 @@ impl<'a> Analysis<'a> {
             return not_understood("a target with the name of a common table");
         }
         let relation = match self.resolver.relation(range)? {
+            Resolved::Plain(_) if self.resolver.context.own.is_some() && !self.scouting => {
+                // What the session has said of its columns is not known for certain.
+                return refuse(
+                    "definition",
+                    "a session that has defined something can't write to a table by what it reads \
+                     of a protected one",
+                    "write in a session, or a transaction, that has defined nothing",
+                );
+            }
             Resolved::Plain(relation) => relation,
             Resolved::Protected(relation, _) | Resolved::View(relation) => {
                 return protected_write(relation);
@@ -211,7 +224,8 @@ impl<'a> Analysis<'a> {
             columns: plain_columns(relation.columns.iter().map(|column| &column.name)),
             ..Rows::default()
         };
-        Ok(Item { schema, system: true, ..derived(alias, rows) })
+        let system = !self.is_referred_to(relation, &|_| true);
+        Ok(Item { schema, system, ..derived(alias, rows) })
     }
 
     fn writable(&self, relation: &Relation, change: Change) -> Judged<()> {
@@ -266,7 +280,67 @@ impl<'a> Analysis<'a> {
         if refers && change != Change::Delete && !resolver.is_protected(relation.oid) {
             return unsafe_write("it refers to a protected table");
         }
+        if change == Change::Delete && self.is_referred_to(relation, &|_| true) {
+            return unsafe_write("protected values refer to it");
+        }
         Ok(())
+    }
+
+    /// Columns of an unprotected table are set: whether that is possible where a protected value
+    /// refers to one tells of the value.
+    pub(super) fn may_be_set(
+        &self,
+        range: Option<&pb::RangeVar>,
+        targets: Option<&[Node]>,
+    ) -> Judged<()> {
+        let Some(Resolved::Plain(relation)) =
+            range.map(|r| self.resolver.relation(r)).transpose()?
+        else {
+            return Ok(());
+        };
+        // A session that has defined something can have renamed it.
+        let targets = targets.filter(|_| self.resolver.context.own.is_none());
+        let names: Option<Vec<&str>> = targets.map(|targets| {
+            let names = targets.iter().filter_map(|node| match &node.node {
+                Some(NodeEnum::ResTarget(target)) => Some(target.name.as_str()),
+                _ => None,
+            });
+            names.collect()
+        });
+        let is_set = |column: &str| names.as_ref().is_none_or(|names| names.contains(&column));
+        if self.is_referred_to(relation, &is_set) {
+            return refuse(
+                "write",
+                format!("protected values refer to a column of `{}` that is set", relation.name),
+                "leave the column out",
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a protected table's foreign key by protected columns refers to such columns.
+    pub(crate) fn is_referred_to(
+        &self,
+        relation: &Relation,
+        columns: &dyn Fn(&str) -> bool,
+    ) -> bool {
+        let resolver = &self.resolver;
+        let family = resolver.family(relation.oid);
+        let named = |number: &i16| {
+            let known = family.iter().flat_map(|one| &one.columns);
+            known.filter(|column| column.number == *number).any(|column| columns(&column.name))
+        };
+        resolver.catalogue.foreign_keys().iter().any(|key| {
+            let Some(rule) = resolver.rule_of(key.from) else { return false };
+            let Some(from) = resolver.catalogue.relation(key.from) else { return true };
+            let free = |number: &i16| {
+                let column = from.columns.iter().find(|column| column.number == *number);
+                column.is_some_and(|column| protected::is_free(rule, column))
+            };
+            family.iter().any(|one| one.oid == key.to)
+                && key.targets.iter().any(named)
+                && !key.columns.iter().all(free)
+        })
     }
 }
 

@@ -152,3 +152,95 @@ fn a_sessions_own_word_hides_nothing_that_others_make() {
     ended.end_transaction();
     assert!(ended.is_empty());
 }
+
+/// The server may know other columns of a session's own table than the session has said: it is told
+/// which ones are meant, so that no place, no common name and no bare one can mean anything else.
+#[test]
+fn a_sessions_own_table_has_the_columns_that_it_was_judged_by() {
+    let told = |sql: &str| told(&format!("CREATE TEMP TABLE x (a int, email text); {sql}"));
+    let own = "(SELECT x.a AS a, x.email AS email FROM pg_temp.x x) x";
+    for (sql, as_written) in [
+        (
+            "SELECT x.*, c.id FROM x, customers c",
+            format!("SELECT x.*, c.id, c.id AS pk_k1 FROM {own},"),
+        ),
+        ("SELECT c.id FROM customers c NATURAL JOIN x", format!("NATURAL JOIN {own}")),
+        (
+            "SELECT x.a, c.id FROM x TABLESAMPLE system (10), customers c",
+            "FROM (SELECT x.a AS a, x.email AS email FROM pg_temp.x x TABLESAMPLE system(10)) x"
+                .to_owned(),
+        ),
+        (
+            "SELECT s.p, c.id FROM x s (p), customers c",
+            "FROM (SELECT s.a AS a, s.email AS email FROM pg_temp.x s) s(p)".to_owned(),
+        ),
+    ] {
+        let told = told(sql);
+        assert!(told.contains(&as_written), "{sql}: {told}");
+    }
+    assert!(told("SELECT * FROM x").ends_with("plain SELECT * FROM pg_temp.x"));
+    assert!(told("UPDATE x SET a = 1").ends_with("plain UPDATE pg_temp.x SET a = 1"));
+    let told = told("DELETE FROM x USING customers c WHERE c.id = x.a");
+    assert!(told.contains("42501"), "{told}");
+}
+
+#[test]
+fn what_is_rolled_back_is_not_believed() {
+    for (sql, known) in [
+        // BEGIN goes on with the transaction that the text has begun.
+        ("BEGIN; ALTER TABLE t ADD b int; ROLLBACK; SELECT b FROM t", false),
+        ("BEGIN; SAVEPOINT s; ALTER TABLE t ADD b int; ROLLBACK TO s; SELECT b FROM t", false),
+        ("BEGIN; ALTER TABLE t ADD b int; SAVEPOINT s; ROLLBACK TO s; SELECT b FROM t", true),
+        (
+            "BEGIN; SAVEPOINT s; ALTER TABLE t ADD b int; RELEASE s; SAVEPOINT s; ROLLBACK TO s; SELECT b FROM t",
+            true,
+        ),
+        (
+            "BEGIN; SAVEPOINT s; ALTER TABLE t ADD b int; SAVEPOINT s; RELEASE s; ROLLBACK TO s; SELECT b FROM t",
+            false,
+        ),
+        ("CREATE TEMP TABLE IF NOT EXISTS t (b int); SELECT b FROM t", false),
+        ("BEGIN; ALTER TABLE t ADD b int; COMMIT; SELECT b FROM t", true),
+    ] {
+        let lines = told(&format!("CREATE TEMP TABLE t (a int); {sql}"));
+        let last = lines.lines().last().unwrap_or_default();
+        assert_eq!(last == "plain SELECT t.b FROM pg_temp.t", known, "{sql}: {last}");
+        assert!(known || last.starts_with("42703") || last.starts_with("42P01"), "{sql}: {last}");
+    }
+}
+
+#[test]
+fn a_view_does_nothing_that_may_not_be_done_beside_protected_tables() {
+    for sql in [
+        "CREATE TEMP VIEW v AS SELECT nextval('s') AS n",
+        "CREATE TEMP VIEW v AS SELECT set_config('jit', 'on', false) AS n",
+        "CREATE VIEW v AS SELECT clock_timestamp() AS n",
+        "CREATE VIEW v AS SELECT random() AS n",
+    ] {
+        let told = told(sql);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+    assert!(told("CREATE TEMP VIEW v AS SELECT now() AS n").starts_with("plain "));
+}
+
+#[test]
+fn a_long_definition_is_too_complex() {
+    let columns: Vec<String> = (0..1_500).map(|n| format!("c{n} int")).collect();
+    let table = format!("CREATE TEMP TABLE big ({})", columns.join(", "));
+    let parents = vec!["big"; 4_000].join(", ");
+    let checks = vec!["CHECK (true)"; 5_000].join(", ");
+    let more: Vec<String> = (0..1_601).map(|n| format!("c{n} int")).collect();
+    for (sql, code) in [
+        (format!("{table}; CREATE TEMP TABLE t () INHERITS ({parents})"), "54001"),
+        (
+            format!("{table}; ALTER TABLE big ADD {}", vec!["CHECK (true)"; 5_000].join(", ADD ")),
+            "54001",
+        ),
+        (format!("CREATE TEMP TABLE t ({}, {checks})", columns.join(", ")), "54001"),
+        (format!("CREATE TEMP TABLE t ({})", more.join(", ")), "54011"),
+    ] {
+        let lines = told(&sql);
+        let last = lines.lines().last().unwrap_or_default();
+        assert!(last.starts_with(code), "{}: {last}", &sql[..60]);
+    }
+}

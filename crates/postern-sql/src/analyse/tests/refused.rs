@@ -275,18 +275,41 @@ fn settings_that_change_what_is_read_are_refused() {
             "SET client_min_messages = debug5",
             "SET plan_cache_mode = force_generic_plan",
             "SET a.b = 'c'",
-            "SET statement_timeout = 0",
-            "SET statement_timeout = '1d'",
-            "SET statement_timeout = '0s'",
-            "SET statement_timeout = '61min'",
             "SET statement_timeout = '0.1s'",
             "SET statement_timeout = '-1s'",
             "SET statement_timeout = '18446744073709551615min'",
-            "SET idle_in_transaction_session_timeout = 3600001",
             "SHOW data_directory",
             "SHOW ALL",
         ],
     );
+}
+
+/// Programs say these as a matter of course.
+#[test]
+fn what_is_asked_for_as_it_is_is_answered() {
+    for sql in [
+        "SET statement_timeout = 0",
+        "SET statement_timeout = '1d'",
+        "SET statement_timeout = '61min'",
+        "SET LOCAL statement_timeout = '2h'",
+        "SET idle_in_transaction_session_timeout = 3600001",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("plain SET ") && told.ends_with(" TO DEFAULT"), "{sql}: {told}");
+    }
+    for sql in [
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "RESET SESSION AUTHORIZATION",
+        "SET ROLE NONE",
+        "RESET ROLE",
+        "RESET search_path",
+        "SET search_path = public, \"$user\"",
+        "SET LOCAL search_path TO public, pg_catalog",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("Tag("), "{sql}: {told}");
+    }
+    refused("setting", &["SET search_path = pg_catalog, public", "SET search_path = ''"]);
 }
 
 #[test]
