@@ -190,3 +190,14 @@ pub(crate) struct Rows {
     /// What of that decides which rows there are.
     pub(crate) decided: Taint,
 }
+
+impl Rows {
+    /// All that flows into any of their columns.
+    pub(crate) fn whole(&self) -> Taint {
+        let mut whole = self.open.clone().unwrap_or_default();
+        for column in &self.columns {
+            whole.add(&column.taint);
+        }
+        whole
+    }
+}

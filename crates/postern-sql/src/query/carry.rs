@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ast,
     functions::Kind,
-    taint::{Column, Key, Taint},
+    taint::{Column, Key, Source, Taint},
 };
 
 /// What carries a key: alias, column and leaf.
@@ -31,6 +31,7 @@ pub(super) fn carry(
     outputs: &Outputs,
     (clauses, place): (&Clauses, Place),
     (alone, exact): (&dyn Fn(usize) -> bool, &dyn Fn(usize) -> bool),
+    primary: &dyn Fn(Source) -> bool,
 ) -> (Vec<Carried>, BTreeSet<usize>) {
     let carries = !matches!(place, Place::Bare | Place::Counted);
     let mut carried = Vec::new();
@@ -38,7 +39,7 @@ pub(super) fn carry(
         scope.items.iter().flat_map(|item| item.rows.bare.iter().copied()).collect();
     for (item, key) in scope.keys() {
         let carries = carries && (!clauses.grouped && !clauses.distinct || exact(key.leaf));
-        match carrier(item, key, (outputs, clauses), alone).filter(|_| carries) {
+        match carrier(item, key, (outputs, clauses), (alone, primary)).filter(|_| carries) {
             Some(column) => carried.push((item.alias.clone(), column, key.leaf)),
             None => {
                 left.insert(key.leaf);
@@ -80,7 +81,7 @@ fn carrier(
     item: &Item,
     key: &Key,
     (outputs, clauses): (&Outputs, &Clauses),
-    alone: &dyn Fn(usize) -> bool,
+    (alone, primary): (&dyn Fn(usize) -> bool, &dyn Fn(Source) -> bool),
 ) -> Option<String> {
     if !clauses.grouped && !clauses.distinct {
         return Some(key.column.clone());
@@ -95,10 +96,21 @@ fn carrier(
         };
         item.alias == *alias && item.rows.columns.iter().any(|column| copies(&column))
     };
+    // Rows that differ in the primary key are the records: whose each is makes no more of them.
+    let first = |alias: &String, name: &String| {
+        let mut columns = item.rows.columns.iter().filter(|column| column.name == *name);
+        let source = columns.next().and_then(|column| column.source);
+        let is_first = item.alias == *alias
+            && item.leaf == Some(key.leaf)
+            && source.is_some_and(|source| source.leaf == key.leaf && primary(source));
+        (is_first && alone(key.leaf)).then(|| key.column.clone())
+    };
     let grouped = clauses.group_columns.iter().find(|(alias, name)| is_key(alias, name));
     let shown = || {
         let mut references = outputs.columns.iter().filter_map(|output| output.reference.as_ref());
-        references.find(|(alias, name)| is_key(alias, name)).map(|(_, name)| name.clone())
+        references.find_map(|(alias, name)| {
+            if is_key(alias, name) { Some(name.clone()) } else { first(alias, name) }
+        })
     };
     match (clauses.grouped, clauses.distinct) {
         (true, false) => grouped.map(|(_, name)| name.clone()),
@@ -148,7 +160,7 @@ impl Analysis<'_> {
         let carried: BTreeSet<usize> =
             left.iter().copied().filter(|leaf| needed(*leaf) && !is_bare(*leaf)).collect();
         let at_the_end =
-            place == Place::Top && is_narrow_and_whole(select) && !self.makes_rows(select);
+            place == Place::Top && self.is_narrow_and_whole(select) && !self.makes_rows(select);
         for (item, key) in scope.keys().filter(|(_, key)| carried.contains(&key.leaf)) {
             let one = clauses.about.contains(&key.leaf) && self.is_alone(scope, key.leaf);
             let listed = self.leaves.get(key.leaf).is_some_and(|leaf| leaf.key_type.is_listed());
@@ -161,6 +173,37 @@ impl Analysis<'_> {
             left.remove(&key.leaf);
         }
         folded
+    }
+
+    /// Whether a select folds its rows to one and shows that, and does not read all of a table.
+    fn is_narrow_and_whole(&self, select: &pb::SelectStmt) -> bool {
+        self.is_narrow(select)
+            && select.group_clause.is_empty()
+            && select.having_clause.is_none()
+            && select.limit_count.is_none()
+            && select.limit_offset.is_none()
+    }
+
+    /// Whether a select says which rows it wants, or how many.
+    fn is_narrow(&self, select: &pb::SelectStmt) -> bool {
+        select.where_clause.is_some()
+            || select.limit_count.is_some()
+            || select.from_clause.iter().any(|item| self.is_narrow_item(item))
+    }
+
+    fn is_narrow_item(&self, item: &Node) -> bool {
+        match &item.node {
+            Some(NodeEnum::RangeSubselect(range)) => match range.subquery.as_deref() {
+                Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) => self.is_narrow(select),
+                _ => false,
+            },
+            // Programs write there what they want a page of.
+            Some(NodeEnum::RangeVar(range)) => {
+                let mut commons = self.commons.iter();
+                range.schemaname.is_empty() && commons.any(|c| c.name == range.relname)
+            }
+            _ => false,
+        }
     }
 
     /// Whether a select's result columns make more than one row of one.
@@ -197,29 +240,6 @@ impl Analysis<'_> {
         }
         keys
     }
-}
-
-/// Whether a select folds its rows to one and shows that, and does not read all of a table.
-fn is_narrow_and_whole(select: &pb::SelectStmt) -> bool {
-    is_narrow(select)
-        && select.group_clause.is_empty()
-        && select.having_clause.is_none()
-        && select.limit_count.is_none()
-        && select.limit_offset.is_none()
-}
-
-/// Whether a select says which rows it wants, or how many.
-fn is_narrow(select: &pb::SelectStmt) -> bool {
-    let derived = |item: &Node| match &item.node {
-        Some(NodeEnum::RangeSubselect(range)) => match range.subquery.as_deref() {
-            Some(Node { node: Some(NodeEnum::SelectStmt(select)) }) => is_narrow(select),
-            _ => false,
-        },
-        _ => false,
-    };
-    select.where_clause.is_some()
-        || select.limit_count.is_some()
-        || select.from_clause.iter().any(derived)
 }
 
 /// All values of a column, once each, as a list with commas.

@@ -7,6 +7,7 @@ use super::{
     call::{is_clock, is_plain_random},
     condition::{at_present, parse_condition},
     definition::{blank_literals, covered, never},
+    grouping::{leave_out_columns, leave_out_distinct},
     scope::{Scope, row},
     select::Place,
 };
@@ -384,6 +385,12 @@ impl Analysis<'_> {
         let limit = (kind == Link::ExistsSublink && select.limit_offset.is_none())
             .then(|| select.limit_count.take());
         let constant = limit.as_ref().is_none_or(|limit| is_constant(limit.as_deref()));
+        if matches!(kind, Link::ExistsSublink | Link::AnySublink) {
+            leave_out_distinct(select);
+        }
+        if kind == Link::ExistsSublink {
+            leave_out_columns(select);
+        }
         let rows = self.select(select, Some(scope), Place::Bare)?;
         if let Some(mut limit) = limit {
             self.all(limit.as_deref_mut(), &Scope::new(None))?;
@@ -392,10 +399,7 @@ impl Analysis<'_> {
         if !constant {
             return not_understood("a computed LIMIT in EXISTS");
         }
-        let mut inner = rows.open.clone().unwrap_or_default();
-        for column in &rows.columns {
-            inner.add(&column.taint);
-        }
+        let mut inner = rows.whole();
         let bare: Vec<usize> = rows.bare.iter().copied().collect();
         match kind {
             Link::ExistsSublink => {
@@ -419,14 +423,7 @@ impl Analysis<'_> {
                 }
             }
             Link::ExprSublink | Link::ArraySublink if bare.is_empty() => {}
-            _ => {
-                return refuse(
-                    "unaccounted",
-                    "a sub-select that returns values of a protected table is not allowed for \
-                     this role",
-                    "join the table in the FROM clause instead",
-                );
-            }
+            _ => return values_of_protected(),
         }
         self.folded.extend(&bare);
         self.fold(bare.iter().copied().collect(), &inner)?;
@@ -481,5 +478,13 @@ fn user_operator<T>(symbol: &str) -> Judged<T> {
         "operator",
         format!("operator `{symbol}` may run user-defined code"),
         format!("write OPERATOR(pg_catalog.{symbol})"),
+    )
+}
+
+fn values_of_protected<T>() -> Judged<T> {
+    refuse(
+        "unaccounted",
+        "a sub-select that returns values of a protected table is not allowed for this role",
+        "join the table in the FROM clause instead",
     )
 }

@@ -193,18 +193,20 @@ impl Analysis<'_> {
         select: &mut pb::SelectStmt,
         outputs: &Outputs,
         scope: &Scope<'_>,
-        group_columns: &[Reference],
+        group_columns: &mut Vec<Reference>,
     ) {
+        let columns: &[Reference] = group_columns;
         let keyed = |alias: &str| {
-            let item = scope.items.iter().find(|item| item.alias == alias)?;
-            let leaf = self.leaves.get(item.leaf?)?;
+            let item = scope.items.iter().find(|item| item.alias == alias);
+            let leaf = item.and_then(|item| self.leaves.get(item.leaf?));
+            let Some((item, leaf)) = item.zip(leaf) else { return false };
             let is_key = |(group, name): &Reference| {
                 let named = item.rows.columns.iter().find(|column| column.name == *name);
                 let source = named.and_then(|column| column.source);
                 let column = source.and_then(|source| leaf.column(source.attribute));
                 group == alias && column.is_some_and(|column| column.primary)
             };
-            group_columns.iter().any(is_key).then_some(())
+            columns.iter().any(is_key)
         };
         let sorted = select.sort_clause.iter().filter_map(|node| match &node.node {
             Some(NodeEnum::SortBy(by)) => scope.column(by.node.as_deref()?),
@@ -213,10 +215,13 @@ impl Analysis<'_> {
         let mut used: BTreeSet<Reference> =
             sorted.map(|(item, column)| (item.alias.clone(), column.name.clone())).collect();
         used.extend(outputs.columns.iter().filter_map(|output| output.reference.clone()));
+        // Whose record it is, too.
+        let subjects = scope.keys().filter(|(item, key)| item.leaf == Some(key.leaf));
+        used.extend(subjects.map(|(item, key)| (item.alias.clone(), key.column.clone())));
+        used.retain(|reference| keyed(&reference.0) && !columns.contains(reference));
         for (alias, name) in used {
-            if keyed(&alias).is_some() && !group_columns.contains(&(alias.clone(), name.clone())) {
-                select.group_clause.push(ast::column(&[&alias, &name]));
-            }
+            select.group_clause.push(ast::column(&[&alias, &name]));
+            group_columns.push((alias, name));
         }
     }
 }
@@ -256,4 +261,65 @@ pub(super) fn only_counts(select: &pb::SelectStmt) -> bool {
     // What is counted may be a constant that the sub-select gives, see `Rows::picked`.
     let argument = |node: &Node| matches!(node.node, Some(NodeEnum::ColumnRef(_)));
     bare && counts && plain && call.args.iter().all(argument) && !from.lateral
+}
+
+/// Leaves DISTINCT out where it makes no difference how often a row is there.
+pub(super) fn leave_out_distinct(select: &mut pb::SelectStmt) {
+    let limited = select.limit_count.is_some() || select.limit_offset.is_some();
+    if !limited && matches!(select.distinct_clause.as_slice(), [Node { node: None }]) {
+        select.distinct_clause.clear();
+    }
+}
+
+/// The columns of what is only counted, by `count(*)`, are never looked at.
+pub(super) fn leave_out_counted(select: &mut pb::SelectStmt) {
+    let target = select.target_list.first().and_then(|target| target.node.as_ref());
+    let Some(NodeEnum::ResTarget(target)) = target else { return };
+    let all = matches!(target.val.as_deref(),
+        Some(Node { node: Some(NodeEnum::FuncCall(call)) }) if call.args.is_empty());
+    let Some(Node { node: Some(NodeEnum::RangeSubselect(from)) }) = select.from_clause.first_mut()
+    else {
+        return;
+    };
+    let named = from.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty());
+    let query = from.subquery.as_deref_mut().and_then(|query| query.node.as_mut());
+    if let Some(NodeEnum::SelectStmt(query)) = query.filter(|_| all && !named) {
+        leave_out_columns(query);
+    }
+}
+
+/// Leaves out the columns of a select of which nothing becomes but whether, or how many, rows there
+/// are, and their order.
+pub(super) fn leave_out_columns(select: &mut pb::SelectStmt) {
+    let plain = select.op() == pb::SetOperation::SetopNone
+        && select.values_lists.is_empty()
+        && select.distinct_clause.is_empty()
+        && select.group_clause.is_empty()
+        && select.having_clause.is_none()
+        && select.limit_count.is_none()
+        && select.limit_offset.is_none()
+        && select.locking_clause.is_empty()
+        && !select.from_clause.is_empty();
+    let simple = |node: &Node| {
+        let Some(NodeEnum::ResTarget(target)) = &node.node else { return false };
+        let value = target.val.as_deref().and_then(|value| value.node.as_ref());
+        target.indirection.is_empty()
+            && matches!(value, Some(NodeEnum::ColumnRef(_) | NodeEnum::AConst(_)))
+    };
+    let sorted = |node: &Node| match &node.node {
+        Some(NodeEnum::SortBy(by)) => {
+            let by = by.node.as_deref().and_then(|by| by.node.as_ref());
+            matches!(by, Some(NodeEnum::ColumnRef(_) | NodeEnum::AConst(_)))
+        }
+        _ => false,
+    };
+    let column = |node: &Node| {
+        matches!(&node.node, Some(NodeEnum::ResTarget(target))
+        if matches!(target.val.as_deref(), Some(Node { node: Some(NodeEnum::ColumnRef(_)) })))
+    };
+    let columns = select.target_list.iter().all(simple) && select.target_list.iter().any(column);
+    if plain && columns && select.sort_clause.iter().all(sorted) {
+        select.target_list.clear();
+        select.sort_clause.clear();
+    }
 }

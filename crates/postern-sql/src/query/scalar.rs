@@ -11,7 +11,12 @@ use super::{
     Analysis, CommonState, call::has_aggregate, expression::is_constant, names::figure,
     optional::conjuncts, select::Place, window::is_star,
 };
-use crate::{ast, catalogue::Relation, functions::Kind, resolve::Resolved};
+use crate::{
+    ast,
+    catalogue::{Column, Relation},
+    functions::Kind,
+    resolve::Resolved,
+};
 
 /// What a select is joined to in the place of its sub-selects.
 type Joined = Vec<(String, Box<pb::SelectStmt>)>;
@@ -39,41 +44,96 @@ impl Analysis<'_> {
                 target.name = name;
             }
         }
-        let mut aliases = Vec::new();
-        for (alias, query) in joined {
-            let Some(last) = select.from_clause.pop() else { continue };
-            let item = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
-                lateral: true,
-                subquery: Some(Box::new(ast::node(NodeEnum::SelectStmt(query)))),
-                alias: Some(pb::Alias {
-                    aliasname: alias.clone(),
-                    colnames: vec![ast::string(&value_of(&alias))],
-                }),
-            })));
-            select.from_clause.push(ast::node(NodeEnum::JoinExpr(Box::new(pb::JoinExpr {
-                jointype: pb::JoinType::JoinLeft as i32,
-                larg: Some(Box::new(last)),
-                rarg: Some(Box::new(item)),
-                quals: Some(Box::new(ast::truth())),
-                ..pb::JoinExpr::default()
-            }))));
-            aliases.push(alias);
+        join_with(select, joined, pb::JoinType::JoinLeft)
+    }
+
+    /// Joins the sub-selects with whose value a select's condition compares something, as
+    /// `t.customer_id = (SELECT …)` at the top of WHERE. It holds of no NULL, so that a row for
+    /// which the sub-select gives none is left out either way.
+    pub(super) fn join_compared(&mut self, select: &mut pb::SelectStmt) -> Vec<String> {
+        if select.from_clause.is_empty() || self.views.verbatim {
+            return Vec::new();
         }
-        aliases
+        let mut joined = Vec::new();
+        let condition = select.where_clause.as_deref_mut();
+        for node in condition.map(conjuncts_mut).unwrap_or_default() {
+            if let Some((alias, query)) = self.take_member(node) {
+                joined.push((alias, query));
+                continue;
+            }
+            for side in strict_comparison(node) {
+                if let Some((alias, query)) = self.take_value(side) {
+                    **side = ast::column(&[&alias, &value_of(&alias)]);
+                    joined.push((alias, query));
+                }
+            }
+        }
+        join_with(select, joined, pb::JoinType::JoinInner)
+    }
+
+    /// Writes `x IN (SELECT …)` as an equality, where the sub-select gives the subjects of a few
+    /// records: each once, as IN takes it.
+    fn take_member(&mut self, node: &mut Node) -> Option<(String, Box<pb::SelectStmt>)> {
+        let Some(NodeEnum::SubLink(link)) = node.node.as_mut() else { return None };
+        let is_in =
+            link.sub_link_type == pb::SubLinkType::AnySublink as i32 && link.oper_name.is_empty();
+        let tested = link.testexpr.as_deref().filter(|tested| {
+            is_in && !matches!(tested.node, Some(NodeEnum::RowExpr(_) | NodeEnum::List(_)))
+        });
+        let tested = tested?.clone();
+        let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
+        let Some(NodeEnum::SelectStmt(query)) = query else { return None };
+        if self.names_subjects(query) {
+            query.distinct_clause = vec![Node { node: None }];
+        } else if !self.is_one_value(query) {
+            return None;
+        }
+        let (alias, query) = (self.name('v'), std::mem::take(query));
+        let value = ast::column(&[&alias, &value_of(&alias)]);
+        *node = ast::equal(pb::AExprKind::AexprOp, tested, value);
+        Some((alias, query))
+    }
+
+    /// Whether a sub-select gives the subjects of records that it finds by a unique column.
+    fn names_subjects(&self, query: &pb::SelectStmt) -> bool {
+        let [Node { node: Some(NodeEnum::ResTarget(target)) }] = query.target_list.as_slice()
+        else {
+            return false;
+        };
+        let plain = query.op() == pb::SetOperation::SetopNone
+            && query.with_clause.is_none()
+            && query.locking_clause.is_empty()
+            && query.distinct_clause.is_empty()
+            && query.group_clause.is_empty()
+            && query.having_clause.is_none()
+            && query.sort_clause.is_empty()
+            && query.limit_count.is_none()
+            && query.limit_offset.is_none();
+        let subject = |own: &Node, relation: &Relation, alias: &str| {
+            let rule = self.resolver.rule_of(relation.oid);
+            rule.is_some_and(|rule| own_column(own, alias).is_some_and(|name| name == rule.subject))
+        };
+        let Some((alias, relation)) = self.only_protected(query).filter(|_| plain) else {
+            return false;
+        };
+        target.val.as_deref().is_some_and(|value| subject(value, relation, alias))
+            && is_found_by(query, (alias, relation), &|column| column.primary || column.unique)
+    }
+
+    /// Takes the sub-select out of an expression that is nothing else, with a name for it.
+    fn take_value(&mut self, node: &mut Node) -> Option<(String, Box<pb::SelectStmt>)> {
+        let Some(NodeEnum::SubLink(link)) = node.node.as_mut() else { return None };
+        let is_value = link.sub_link_type == pb::SubLinkType::ExprSublink as i32;
+        let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
+        let Some(NodeEnum::SelectStmt(query)) = query.filter(|_| is_value) else { return None };
+        self.is_one_value(query).then(|| (self.name('v'), std::mem::take(query)))
     }
 
     /// Puts references in the places of the sub-selects of an expression.
     fn take_values(&mut self, node: &mut Node, joined: &mut Joined) {
-        if let Some(NodeEnum::SubLink(link)) = node.node.as_mut() {
-            let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
-            let is_value = link.sub_link_type == pb::SubLinkType::ExprSublink as i32;
-            let Some(NodeEnum::SelectStmt(query)) = query.filter(|_| is_value) else { return };
-            if !self.is_one_value(query) {
-                return;
-            }
-            let alias = self.name('v');
+        if let Some((alias, query)) = self.take_value(node) {
             let column = ast::column(&[&alias, &value_of(&alias)]);
-            joined.push((alias, std::mem::take(query)));
+            joined.push((alias, query));
             // A result column says of a sub-select's value that it is no table's.
             *node = ast::node(NodeEnum::CoalesceExpr(Box::new(pb::CoalesceExpr {
                 args: vec![column],
@@ -173,32 +233,102 @@ impl Analysis<'_> {
     /// Whether a sub-select reads one protected table, of which its condition names the primary key
     /// by a column of a select around it, or by a constant.
     fn is_by_primary_key(&self, query: &pb::SelectStmt) -> bool {
+        self.only_protected(query).is_some_and(|(alias, relation)| {
+            self.is_whole(relation) && is_found_by(query, (alias, relation), &|c| c.primary)
+        })
+    }
+
+    /// The protected table that is all that a sub-select reads, with its alias.
+    fn only_protected<'q>(&self, query: &'q pb::SelectStmt) -> Option<(&'q str, &Relation)> {
         let [Node { node: Some(NodeEnum::RangeVar(range)) }] = query.from_clause.as_slice() else {
-            return false;
+            return None;
         };
         let common = range.schemaname.is_empty()
             && self.commons.iter().any(|common| common.name == range.relname);
         let renamed = range.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty());
         let Ok(Resolved::Protected(relation, _)) = self.resolver.relation(range) else {
-            return false;
+            return None;
         };
         let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname);
-        let by_key = |node: &&Node| {
-            let Some(NodeEnum::AExpr(comparison)) = &node.node else { return false };
-            let equal =
-                comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
-            let sides = comparison.lexpr.as_deref().zip(comparison.rexpr.as_deref());
-            let Some((one, two)) = sides.filter(|_| equal) else { return false };
-            let key = |own: &Node, other: &Node| {
-                is_primary(own, alias, relation) && is_outer(other, alias, relation)
-            };
-            key(one, two) || key(two, one)
-        };
-        !common
-            && !renamed
-            && self.is_whole(relation)
-            && conjuncts(query.where_clause.as_deref()).iter().any(by_key)
+        (!common && !renamed).then_some((alias, relation))
     }
+}
+
+/// Whether the condition of a sub-select on one table names such a column of it by a column of a
+/// select around it, or by a constant.
+fn is_found_by(
+    query: &pb::SelectStmt,
+    (alias, relation): (&str, &Relation),
+    by: &dyn Fn(&Column) -> bool,
+) -> bool {
+    let found = |node: &&Node| {
+        let Some(NodeEnum::AExpr(comparison)) = &node.node else { return false };
+        let equal =
+            comparison.kind() == pb::AExprKind::AexprOp && ast::is_equality(&comparison.name);
+        let sides = comparison.lexpr.as_deref().zip(comparison.rexpr.as_deref());
+        let Some((one, two)) = sides.filter(|_| equal) else { return false };
+        let key = |own: &Node, other: &Node| {
+            let name = own_column(own, alias);
+            let mut columns = relation.columns.iter();
+            columns.any(|column| Some(&*column.name) == name && by(column))
+                && is_outer(other, alias, relation)
+        };
+        key(one, two) || key(two, one)
+    };
+    conjuncts(query.where_clause.as_deref()).iter().any(found)
+}
+
+/// Joins a select's last relation with these; their aliases.
+fn join_with(select: &mut pb::SelectStmt, joined: Joined, kind: pb::JoinType) -> Vec<String> {
+    let mut aliases = Vec::new();
+    for (alias, query) in joined {
+        let Some(last) = select.from_clause.pop() else { continue };
+        let item = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+            lateral: true,
+            subquery: Some(Box::new(ast::node(NodeEnum::SelectStmt(query)))),
+            alias: Some(pb::Alias {
+                aliasname: alias.clone(),
+                colnames: vec![ast::string(&value_of(&alias))],
+            }),
+        })));
+        select.from_clause.push(ast::node(NodeEnum::JoinExpr(Box::new(pb::JoinExpr {
+            jointype: kind as i32,
+            larg: Some(Box::new(last)),
+            rarg: Some(Box::new(item)),
+            quals: Some(Box::new(ast::truth())),
+            ..pb::JoinExpr::default()
+        }))));
+        aliases.push(alias);
+    }
+    aliases
+}
+
+/// What a condition is that holds only if all of these do.
+fn conjuncts_mut(condition: &mut Node) -> Vec<&mut Node> {
+    let is_and = matches!(&condition.node,
+        Some(NodeEnum::BoolExpr(and)) if and.boolop() == pb::BoolExprType::AndExpr);
+    if !is_and {
+        return vec![condition];
+    }
+    match condition.node.as_mut() {
+        Some(NodeEnum::BoolExpr(and)) => and.args.iter_mut().flat_map(conjuncts_mut).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The sides of a comparison that holds of no NULL.
+fn strict_comparison(node: &mut Node) -> impl Iterator<Item = &mut Box<Node>> {
+    let comparison = match node.node.as_mut() {
+        Some(NodeEnum::AExpr(comparison)) => {
+            let strict = matches!(
+                ast::names(&comparison.name).as_deref(),
+                Some(["=" | "<>" | "<" | "<=" | ">" | ">="])
+            );
+            Some(comparison).filter(|c| strict && c.kind() == pb::AExprKind::AexprOp)
+        }
+        _ => None,
+    };
+    comparison.into_iter().flat_map(|c| c.lexpr.iter_mut().chain(&mut c.rexpr))
 }
 
 /// The column of what is joined for a value.
@@ -220,15 +350,14 @@ fn is_first(query: &pb::SelectStmt) -> bool {
     counts && rows.is_some_and(|rows| (0..=1).contains(&rows))
 }
 
-/// Whether an expression is the primary key, by itself, of the relation of this alias.
-fn is_primary(node: &Node, alias: &str, relation: &Relation) -> bool {
-    let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return false };
-    let name = match ast::names(&reference.fields).as_deref() {
-        Some([name]) => (*name).to_owned(),
-        Some([owner, name]) if *owner == alias => (*name).to_owned(),
-        _ => return false,
-    };
-    relation.columns.iter().any(|column| column.name == name && column.primary)
+/// The name of the column that an expression is, by itself, of the relation of this alias.
+fn own_column<'n>(node: &'n Node, alias: &str) -> Option<&'n str> {
+    let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+    match ast::names(&reference.fields).as_deref() {
+        Some([name]) => Some(*name),
+        Some([owner, name] | [_, owner, name]) if *owner == alias => Some(*name),
+        _ => None,
+    }
 }
 
 /// Whether an expression is a constant, or a column of another relation than the one of this alias.
@@ -236,7 +365,7 @@ fn is_outer(node: &Node, alias: &str, relation: &Relation) -> bool {
     let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return is_constant(Some(node)) };
     match ast::names(&reference.fields).as_deref() {
         Some([name]) => relation.columns.iter().all(|column| column.name != *name),
-        Some([owner, _]) => *owner != alias,
+        Some([owner, _] | [_, owner, _]) => *owner != alias,
         _ => false,
     }
 }

@@ -10,7 +10,7 @@ use super::{
     carry::carry,
     field::written_names,
     from::{Star, rename},
-    grouping::{Aggregate, Groups, only_counts},
+    grouping::{Aggregate, Groups, leave_out_counted, only_counts},
     links::Links,
     optional::must_be_there,
     pick::certain,
@@ -211,7 +211,7 @@ impl Analysis<'_> {
         }
         let outputs = Outputs::from_columns(&rows.columns);
         let judge = |own: &mut Self| {
-            own.order(&mut select.sort_clause, &outputs, &scope)?;
+            own.order(&mut select.sort_clause, &outputs, &scope, false)?;
             own.limits(select, outer)
         };
         let (around, decisions) = self.lent(|own| &mut own.decisions, Taint::default(), judge);
@@ -248,7 +248,11 @@ impl Analysis<'_> {
         place: Place,
     ) -> Judged<Rows> {
         let counts = only_counts(select);
-        let values = self.join_values(select, place);
+        if counts {
+            leave_out_counted(select);
+        }
+        let mut values = self.join_values(select, place);
+        values.extend(self.join_compared(select));
         let from = &mut select.from_clause;
         let read = |own: &mut Self| own.read_from_clause(from, scope, place);
         let mut star = self.lent(|own| &mut own.counted, counts, read).0?;
@@ -288,7 +292,8 @@ impl Analysis<'_> {
                 // Whether a value is NULL is counted.
                 own.pinned.extend(scope.items.iter().flat_map(|item| &item.rows.picked));
             }
-            let clauses = Clauses { single, about, links, ..own.clauses(select, &outputs, scope)? };
+            let clauses =
+                Clauses { single, about, links, ..own.clauses(select, &outputs, (scope, place))? };
             if !matches!(place, Place::Top | Place::Counted) {
                 // What is around it can tell by the order of its rows.
                 own.pinned.extend(&clauses.sorts);
@@ -326,10 +331,10 @@ impl Analysis<'_> {
         &mut self,
         select: &mut pb::SelectStmt,
         outputs: &Outputs,
-        scope: &Scope<'_>,
+        (scope, place): (&Scope<'_>, Place),
     ) -> Judged<Clauses> {
         let around = mem::take(&mut self.computed);
-        let Groups { taints: groups, columns: group_columns, computed: grouped_by } =
+        let Groups { taints: groups, columns: mut group_columns, computed: grouped_by } =
             self.groups(&mut select.group_clause, outputs, scope)?;
         if let Some(condition) = select.having_clause.as_deref_mut() {
             let taint = self.expression(condition, scope)?;
@@ -345,18 +350,19 @@ impl Analysis<'_> {
             self.tested.extend(&group.sides);
             self.decisions.add(group);
         }
-        let mut sorts = self.order(&mut select.sort_clause, outputs, scope)?;
+        let shows_all = self.shows_all(select, scope, place);
+        let mut sorts = self.order(&mut select.sort_clause, outputs, scope, shows_all)?;
         // How many groups there are hangs on it, and the server may sort to find them, and give the
         // rows in that order.
         self.pinned.extend(&grouped_by);
         sorts.extend(grouped_by);
         if !group_columns.is_empty() {
-            self.group_dependents(select, outputs, scope, &group_columns);
+            self.group_dependents(select, outputs, scope, &mut group_columns);
         }
         let plain = matches!(select.distinct_clause.as_slice(), [Node { node: None }]);
         if !plain {
             for node in &mut select.distinct_clause {
-                sorts.extend(self.sort(node, outputs, (scope, "DISTINCT ON"))?);
+                sorts.extend(self.sort(node, outputs, (scope, "DISTINCT ON"), false)?);
             }
         }
         if plain {
@@ -390,6 +396,17 @@ impl Analysis<'_> {
         })
     }
 
+    /// Whether all rows come, each with its key: how they are sorted tells of these only. Where
+    /// nothing is masked, it is a look-up.
+    fn shows_all(&self, select: &pb::SelectStmt, scope: &Scope<'_>, place: Place) -> bool {
+        self.resolver.rules.mode == Mode::Restricted
+            && place == Place::Top
+            && !scope.grouped
+            && select.limit_count.is_none()
+            && select.limit_offset.is_none()
+            && select.distinct_clause.is_empty()
+    }
+
     /// ORDER BY; the leaves whose records it tells apart by more than the order of their keys, or
     /// compares by what is protected.
     pub(super) fn order(
@@ -397,6 +414,7 @@ impl Analysis<'_> {
         sort: &mut [Node],
         outputs: &Outputs,
         scope: &Scope<'_>,
+        shows_all: bool,
     ) -> Judged<BTreeSet<usize>> {
         let mut sorts = BTreeSet::new();
         for node in sort {
@@ -406,7 +424,7 @@ impl Analysis<'_> {
             let Some(key) = by.node.as_deref_mut() else {
                 return not_understood("an empty ORDER BY");
             };
-            sorts.extend(self.sort(key, outputs, (scope, "ORDER BY"))?);
+            sorts.extend(self.sort(key, outputs, (scope, "ORDER BY"), shows_all)?);
         }
         Ok(sorts)
     }
@@ -416,16 +434,20 @@ impl Analysis<'_> {
         key: &mut Node,
         outputs: &Outputs,
         (scope, clause): (&Scope<'_>, &str),
+        shows_all: bool,
     ) -> Judged<BTreeSet<usize>> {
         let plain =
             outputs.named(key).map_or_else(|| scope.is_copy(key), |output| output.column.copied);
         // What is computed can bring any rows to the front, of whichever columns it is.
-        let copy = outputs
-            .named(key)
-            .map_or_else(|| scope.source(key).is_some(), |output| output.column.source.is_some());
+        let source =
+            outputs.named(key).map_or_else(|| scope.source(key), |output| output.column.source);
+        let copy = source.is_some();
+        let shown = copy && outputs.columns.iter().any(|output| output.column.source == source);
         let taint = self.sort_key(key, outputs, (scope, clause))?;
         self.decisions.add(&taint);
-        self.spoil(&taint);
+        if !(shows_all && shown) {
+            self.spoil(&taint);
+        }
         self.tested.extend(&taint.sides);
         if !plain {
             self.singled.extend(taint.singling());
@@ -496,11 +518,10 @@ impl Analysis<'_> {
         clauses: &Clauses,
         (place, aggregates, windows): (Place, &[Aggregate], &[WindowUse]),
     ) -> Judged<Rows> {
-        let (carried, mut left) = {
-            let alone = |leaf| self.is_alone(scope, leaf);
-            let exact = |leaf| self.is_exact(leaf);
-            carry(scope, &outputs, (clauses, place), (&alone, &exact))
-        };
+        let (alone, exact) = (|leaf| self.is_alone(scope, leaf), |leaf| self.is_exact(leaf));
+        let primary = |source| self.is_primary(source);
+        let kept = (&alone as &dyn Fn(usize) -> bool, &exact as &dyn Fn(usize) -> bool);
+        let (carried, mut left) = carry(scope, &outputs, (clauses, place), kept, &primary);
         let certain = certain(scope, &carried);
         let mut whole = outputs.whole();
         for group in &clauses.groups {

@@ -350,7 +350,7 @@ fn groups_in_a_sub_select_are_found_by_masks() {
         "SELECT s.id, left(s.b, 0), row_number() OVER () n FROM (SELECT customer_id, body b, id FROM tickets GROUP BY body, length(status)::bit(8), customer_id, id) s ORDER BY s.id, n LIMIT 5",
         "SELECT s.id, left(s.b, 0), row_number() OVER () n FROM (SELECT DISTINCT body b, customer_id, id, B'0' FROM tickets) s ORDER BY s.id, n LIMIT 5",
         "SELECT customer_id, body, count(*) OVER () FROM tickets GROUP BY body, customer_id LIMIT 1",
-        "SELECT s.id FROM (SELECT id, body FROM tickets GROUP BY body, id OFFSET 1) s ORDER BY s.id LIMIT 1",
+        "SELECT s.id, s.body FROM (SELECT id, body FROM tickets GROUP BY body, id OFFSET 1) s ORDER BY s.id LIMIT 1",
         "SELECT DISTINCT body, customer_id, id FROM tickets OFFSET 1 LIMIT 1",
         "SELECT body, customer_id, id FROM tickets GROUP BY body, customer_id, id ORDER BY customer_id OFFSET 1 LIMIT 1",
     ] {

@@ -131,13 +131,13 @@ fn a_column_used_beside_the_result_is_masked() {
         "SELECT name AS country FROM customers ORDER BY country",
         "SELECT customers.name AS country, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY country
   1 columns, keys [0]
-  public.customers masked name",
+  public.customers set 0 clear name",
     );
     check(
         "SELECT id, name FROM customers ORDER BY 2",
         "SELECT customers.id, customers.name, customers.id AS pk_k1 FROM <public.customers b> customers ORDER BY 2
   2 columns, keys [0]
-  public.customers masked name",
+  public.customers set 0 clear name",
     );
     check(
         "SELECT l.e FROM customers c, LATERAL (SELECT c.email AS e WHERE c.email > 'm') l",

@@ -56,7 +56,10 @@ fn a_value_that_may_be_of_several_rows_or_tells_of_guesses_is_refused() {
             "SELECT t.id, (SELECT c.name FROM customers c WHERE c.id = t.customer_id OR true) FROM tickets t",
             "SELECT count((SELECT c.name FROM customers c WHERE c.id = t.customer_id)) FROM tickets t",
             "SELECT DISTINCT (SELECT c.name FROM customers c WHERE c.id = t.customer_id) FROM tickets t",
-            "SELECT t.id FROM tickets t WHERE (SELECT c.name FROM customers c WHERE c.id = t.customer_id) = 'x'",
+            "SELECT t.id FROM tickets t WHERE (SELECT c.name FROM customers c WHERE c.id = t.customer_id) = 'x' OR t.id = 5",
+            "SELECT t.id FROM tickets t WHERE NOT (t.customer_id = (SELECT u.customer_id FROM tickets u WHERE u.id = 5))",
+            "SELECT t.id FROM tickets t WHERE t.customer_id IS NOT DISTINCT FROM (SELECT u.customer_id FROM tickets u WHERE u.id = 5)",
+            "SELECT t.id FROM tickets t WHERE t.customer_id = (SELECT u.customer_id FROM tickets u WHERE u.status = 'open')",
             "SELECT t.id FROM tickets t ORDER BY (SELECT c.name FROM customers c WHERE c.id = t.customer_id)",
             "SELECT t.status, (SELECT json_agg(c.name) FROM customers c) FROM tickets t",
             "SELECT c.id, (SELECT json_agg(t.number) FROM tickets t WHERE t.customer_id >= c.id) FROM customers c",
@@ -71,6 +74,28 @@ fn a_value_that_may_be_of_several_rows_or_tells_of_guesses_is_refused() {
             "SELECT p.id, (SELECT c.country FROM customers c WHERE c.id = p.id AND c.country = 'DE') FROM products p",
         ],
     );
+}
+
+/// At the top of WHERE a comparison leaves out the rows for which the sub-select gives none, as a
+/// join does.
+#[test]
+fn a_value_that_is_compared_is_joined_and_carries_its_key() {
+    check(
+        "SELECT t.number FROM tickets t WHERE t.customer_id = (SELECT u.customer_id FROM tickets u WHERE u.id = 5) AND t.status = 'open'",
+        "SELECT t.number, t.customer_id AS pk_k3, pk_v1.pk_k2 AS pk_k4 FROM <public.tickets b> t JOIN LATERAL (SELECT u.customer_id AS customer_id, u.customer_id AS pk_k2 FROM <public.tickets b> u WHERE u.id = 5) pk_v1(pk_v1_) ON true WHERE t.customer_id = pk_v1.pk_v1_ AND t.status = 'open'
+  1 columns, keys [0 1]
+  public.tickets set 0 clear number
+  public.tickets",
+    );
+    for kept in [
+        "SELECT * FROM tickets WHERE customer_id = (SELECT customer_id FROM tickets WHERE number = 'T-5' LIMIT 1)",
+        "SELECT name FROM customers c WHERE (SELECT t.customer_id FROM tickets t ORDER BY t.id DESC LIMIT 1) = c.id",
+        "SELECT t.id FROM tickets t WHERE (SELECT c.name FROM customers c WHERE c.id = t.customer_id) = 'x'",
+        "SELECT t.number FROM tickets t WHERE t.id = (SELECT u.id FROM tickets u WHERE u.customer_id = t.customer_id ORDER BY u.id DESC LIMIT 1)",
+    ] {
+        let told = judged(kept, Mode::Restricted);
+        assert!(told.contains(" columns, keys [0 1]\n"), "{kept}: {told}");
+    }
 }
 
 #[test]
