@@ -253,12 +253,12 @@ impl Session {
                 self.expected.pop_front();
                 true
             }
-            Some(Part::Bind) => {
+            Some(Part::Bind | Part::Execute) => {
                 // It may be gone.
                 self.moments.forget();
                 false
             }
-            Some(Part::Ready | Part::Execute | Part::Close) | None => false,
+            Some(Part::Ready | Part::Close) | None => false,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     client::single,
     judge::{Planned, PlannedNamed},
     portal::{NOTHING, Portal, Prepared, UpstreamName},
-    sharing::{DEALLOCATED, Known},
+    sharing::{Known, NOTHING_DONE},
     weight::KeptPlan,
 };
 
@@ -171,7 +171,7 @@ impl Session {
                 let known = self.statements.get(name);
                 let upstream = known.map_or(NOTHING, |known| known.upstream);
                 let sql = if self.shares && known.is_some_and(|known| !known.by_sql) {
-                    DEALLOCATED.to_owned()
+                    NOTHING_DONE.to_owned()
                 } else {
                     format!("DEALLOCATE {}", upstream.statement())
                 };
@@ -259,8 +259,10 @@ impl Session {
         let mut texts = Vec::new();
         texts.extend((!arguments.sql.is_empty()).then(|| arguments.sql.clone()));
         match &*plan {
-            Planned::Plain(_) => {}
-            Planned::Guarded(guarded) => {
+            // What does more than to read is done by a statement of its own, or by Bind: there what
+            // it does to the session is seen, and its values are looked at.
+            Planned::Plain(plain) if matches!(plain.effect, Effect::Query | Effect::Write) => {}
+            Planned::Guarded(guarded) if !guarded.guarded.writes => {
                 let read = guarded.guarded.asked.iter().filter_map(|asked| asked.parameter());
                 let read = read.map(|(number, _)| number);
                 let read = read.chain(guarded.guarded.passed.and_then(Passed::parameter));
@@ -283,9 +285,11 @@ impl Session {
                     guarded.parameters.iter().map(|hole| literal(&self.fill(*hole, None, view)));
                 texts.extend(keys);
             }
-            Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
-                return Err(Failure::NotExecutable);
-            }
+            Planned::Plain(_)
+            | Planned::Guarded(_)
+            | Planned::Local(_)
+            | Planned::Named(_)
+            | Planned::Copy(_) => return Err(Failure::NotExecutable),
         }
         let list = if texts.is_empty() { String::new() } else { format!("({})", texts.join(", ")) };
         let sql = format!("EXECUTE {}{list}", upstream.statement());
@@ -374,7 +378,10 @@ impl Session {
                 self.own.discard();
             }
             return match plain.effect {
-                Effect::Define => Undo::Defined(self.own.define(&plain.changes)),
+                Effect::Define => Undo::Defined(self.own.change(&plain.changes, true)),
+                Effect::Transaction if !plain.changes.is_empty() => {
+                    Undo::Defined(self.own.change(&plain.changes, false))
+                }
                 Effect::Deallocate => {
                     Undo::Statements(std::mem::take(&mut self.statements), self.server.clear())
                 }

@@ -3,7 +3,6 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
-use postern_sql::Refusal;
 use postern_wire::{Frame, encode};
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     moment::Part,
     portal::Run,
     session::to_server,
-    sharing::executes,
+    sharing::{NOTHING_DONE, executes},
     steps::Step,
 };
 
@@ -86,12 +85,6 @@ impl Session {
         let planned = if planned.is_empty() { &empty } else { planned };
         let mut sent = Vec::with_capacity(planned.len());
         for plan in planned {
-            // It stands for an empty statement, which says nothing between others.
-            if matches!(**plan, Planned::Local(_)) && planned.len() > 1 {
-                self.take_back(sent);
-                self.refuse_unread(local_among_others(), effects)?;
-                return Ok(None);
-            }
             if let Some(name) = executes(plan) {
                 self.prepare_synced(name, view, effects)?;
             }
@@ -106,6 +99,9 @@ impl Session {
                 }
             };
             let undo = self.change(&portal);
+            // An empty statement between others is not answered.
+            let is_local = matches!(**plan, Planned::Local(_)) && planned.len() > 1;
+            let sql = if is_local { NOTHING_DONE.to_owned() } else { sql };
             sent.push((sql, Run::new(portal, undo)));
         }
         Ok(Some(sent))
@@ -130,15 +126,5 @@ impl Session {
         for (_, run) in sent.into_iter().rev() {
             self.put_back(run.undo);
         }
-    }
-}
-
-fn local_among_others() -> Refusal {
-    Refusal {
-        sqlstate: "42501",
-        rule: "local_among_others",
-        message: "this can't be said together with other statements".to_owned(),
-        hint: "send the statements one by one".to_owned(),
-        position: None,
     }
 }

@@ -386,7 +386,10 @@ impl Session {
         if declares && run.portal.plan.guarded().is_some_and(PlannedGuarded::works) {
             self.planned.push(run.portal.clone());
         }
-        if tag == "ROLLBACK" {
+        // A COMMIT that could not be; what a ROLLBACK undoes is known since it was sent.
+        let undone =
+            matches!(&*run.portal.plan, Planned::Plain(plain) if !plain.changes.is_empty());
+        if tag == "ROLLBACK" && !undone {
             self.own.fails();
         }
         if matches!(tag, "ROLLBACK" | "COMMIT") {
@@ -473,8 +476,11 @@ impl Session {
 
 /// The tag that the client gets, if the server's is of another statement than the client's.
 fn own_tag(run: &Run, tag: &str) -> Result<Option<String>, Unexpected> {
-    if tag == "UNLISTEN" && matches!(&*run.portal.plan, Planned::Named(_)) {
-        return Ok(Some("DEALLOCATE".to_owned()));
+    // It stands for something else: `NOTHING_DONE`.
+    match &*run.portal.plan {
+        Planned::Named(_) if tag == "UNLISTEN" => return Ok(Some("DEALLOCATE".to_owned())),
+        Planned::Local(Local::Tag(tag)) => return Ok(Some((*tag).to_owned())),
+        _ => {}
     }
     if let Some(count) = tag.strip_prefix("FETCH").filter(|_| run.portal.moves()) {
         return Ok(Some(format!("MOVE{count}")));

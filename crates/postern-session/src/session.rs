@@ -204,6 +204,8 @@ pub struct Session {
     pub(crate) left: usize,
     /// It has the client's unnamed statement.
     pub(crate) unnamed: bool,
+    /// What tells its settings from those of others.
+    pub(crate) settings: Arc<str>,
     /// Some statements may have been prepared in SQL.
     pub(crate) prepares: bool,
     pub(crate) traces: Traces,
@@ -250,6 +252,7 @@ impl Session {
             server: Statements::default(),
             left: 0,
             unnamed: false,
+            settings: Arc::default(),
             prepares: false,
             traces: Traces::default(),
             sent: false,

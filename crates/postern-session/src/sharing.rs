@@ -50,12 +50,14 @@ struct Texts {
 }
 
 /// What makes two statements the same on the server. After a change of the catalogue a text is
-/// another statement: whoever prepares it then is to get what it means then.
+/// another statement: whoever prepares it then is to get what it means then. So it is under other
+/// settings: the server reads constants by them (`coerce_type`, src/backend/parser/parse_coerce.c).
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Text {
     sql: Box<str>,
     types: Box<[u32]>,
     generation: u64,
+    settings: Arc<str>,
 }
 
 impl Names {
@@ -63,10 +65,11 @@ impl Names {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn of(&self, sql: &str, types: &[u32], generation: u64) -> u64 {
+    fn of(&self, sql: &str, types: &[u32], (generation, settings): (u64, &Arc<str>)) -> u64 {
         // Every change is whole but for the sum of bytes, which only bounds.
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = Text { sql: sql.into(), types: types.into(), generation };
+        let (settings, types) = (settings.clone(), types.into());
+        let text = Text { sql: sql.into(), types, generation, settings };
         if let Some(number) = texts.numbers.get(&text) {
             return *number;
         }
@@ -171,9 +174,10 @@ impl Session {
         Self { names, shares: true, ..Self::new(profile) }
     }
 
-    /// It has a server connection from now on, with what that remembers.
-    pub fn attach(&mut self, remembered: Remembered) {
-        self.attached = true;
+    /// It has a server connection from now on, with what that remembers; `settings` are those that
+    /// others may not have on theirs, in any form that tells them apart.
+    pub fn attach(&mut self, remembered: Remembered, settings: Arc<str>) {
+        (self.attached, self.settings) = (true, settings);
         self.server = remembered.statements;
         self.left = remembered.left;
         self.moments.attach(remembered.moment);
@@ -259,7 +263,7 @@ impl Session {
         if !self.shares || name.is_empty() {
             return (self.upstream_name(name), false);
         }
-        let number = self.names.of(sql, types, generation);
+        let number = self.names.of(sql, types, (generation, &self.settings));
         (UpstreamName(Some(number)), self.server.uses(number))
     }
 
@@ -376,9 +380,16 @@ impl Session {
             && self.shares
         {
             let defines = plain.effect == Does::Define;
-            self.traces.kept |= defines || plain.sql.contains("set_config");
+            let sets = plain.sql.contains("set_config");
+            if sets || matches!(plain.effect, Does::Setting | Does::Discard) {
+                // Which they are then is seen to when the connection is given back.
+                self.settings = format!("#{}", self.names.next()).into();
+            }
+            self.traces.kept |= defines || sets;
             // The session's last number is told by currval() and lastval().
             self.traces.hidden |= plain.sql.contains("nextval");
+            // What a generator gives foretells what it gives next.
+            self.traces.hidden |= ["random", "setseed"].iter().any(|name| plain.sql.contains(name));
         }
     }
 
@@ -386,9 +397,9 @@ impl Session {
     pub(crate) fn trace_done(&mut self, run: &Run, tag: &str) {
         let ends_with_transaction = match &*run.portal.plan {
             Planned::Plain(plain) => is_local(&plain.sql),
-            Planned::Guarded(_) | Planned::Copy(_) | Planned::Local(_) => false,
-            // These are kept here, by name.
-            Planned::Named(_) => true,
+            Planned::Guarded(_) | Planned::Copy(_) => false,
+            // These are kept here, by name or not at all.
+            Planned::Named(_) | Planned::Local(_) => true,
         };
         let tag = tag.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
         self.traces.kept |= !ends_with_transaction && !LEAVE_NOTHING.contains(&tag);
@@ -445,9 +456,8 @@ pub(crate) fn executes(plan: &Planned) -> Option<&str> {
     }
 }
 
-/// What is sent for a DEALLOCATE of a statement that other sessions use too: nothing listens to
-/// this channel.
-pub(crate) const DEALLOCATED: &str = "UNLISTEN postern_nothing";
+/// What is sent for what is done here and answered in its order: nothing listens to this channel.
+pub(crate) const NOTHING_DONE: &str = "UNLISTEN postern_nothing";
 
 /// What is sent for the Parse of a statement that is there already: its answer comes in the same
 /// place, and is dropped where the server would drop that of Parse.

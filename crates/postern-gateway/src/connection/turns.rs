@@ -183,7 +183,8 @@ impl Connection<'_> {
 
     fn attach(&mut self, mut server: Box<Server>) {
         self.reach.set(Some(server.cancel.clone()));
-        self.session.attach(std::mem::take(&mut server.remembered));
+        let settings = server.set.written();
+        self.session.attach(std::mem::take(&mut server.remembered), settings);
         self.server = Some(server);
     }
 

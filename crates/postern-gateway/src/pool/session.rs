@@ -23,8 +23,8 @@ const ASK_MAX: Duration = Duration::from_secs(2);
 const CLEAN: &str = "SET SESSION AUTHORIZATION DEFAULT; CLOSE ALL; UNLISTEN *; \
     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP; ";
 
-/// How many statements these are.
-const CLEAN_STATEMENTS: usize = 6;
+/// How many statements these are, with the one that begins random numbers anew.
+const CLEAN_STATEMENTS: usize = 7;
 
 /// The settings that the session has made, and what else it has that no other connection can be
 /// given: that is told by a row without a value.
@@ -59,6 +59,12 @@ impl Set {
 
     fn pairs(&self) -> &[(String, String)] {
         self.0.as_ref().map_or(&[], |set| set)
+    }
+
+    /// As a text that no other set has; the empty one for none.
+    pub(crate) fn written(&self) -> std::sync::Arc<str> {
+        let each = self.pairs().iter().map(|(name, value)| format!("{name}={value}\0"));
+        each.collect::<String>().into()
     }
 
     /// With these in the place of its own.
@@ -131,7 +137,12 @@ impl Server {
     ) -> Result<(), FitError> {
         if !self.fits(session, set) {
             let cleans = self.hidden && self.last != session;
-            let mut sql = if cleans { CLEAN.to_owned() } else { String::new() };
+            let mut sql = String::new();
+            if cleans {
+                let seed: f64 = rand::random_range(-1.0..1.0);
+                sql.push_str(CLEAN);
+                sql.push_str(&format!("SELECT pg_catalog.setseed({seed:?}); "));
+            }
             let mut statements = if cleans { CLEAN_STATEMENTS } else { 0 };
             sql.push_str("RESET ALL");
             statements += 1 + set.pairs().len();

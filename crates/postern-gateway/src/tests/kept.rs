@@ -60,6 +60,58 @@ async fn a_statement_of_sql_bound_by_the_protocol_stays_masked() {
     assert_eq!(ana.query("EXECUTE w(1)").await.rows, [["one@example.org"]]);
 }
 
+/// What the protocol prepares and EXECUTE names would be done unseen, and with values that nobody
+/// has looked at.
+#[tokio::test]
+async fn what_does_more_than_to_read_is_executed_by_the_protocol_only() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    for (index, (sql, arguments)) in [
+        ("DEALLOCATE ALL", ""),
+        ("SET datestyle = 'German'", ""),
+        ("BEGIN", ""),
+        ("UPDATE tickets SET status = $1 WHERE customer_id = 1 AND assignee = 'ana'", "('x')"),
+        ("INSERT INTO tickets (customer_id, opened_by) VALUES (2, 'ana')", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("n{index}");
+        let mut out = BytesMut::new();
+        encode::parse(&mut out, &Parse { name: &name, sql, types: Vec::new() }).unwrap();
+        encode::sync(&mut out);
+        ana.send(&out).await;
+        assert_eq!(ana.answer().await.error, None, "{sql}");
+        let executed = ana.query(&format!("EXECUTE {name}{arguments}")).await;
+        assert_eq!(executed.error.as_deref(), Some("0A000"), "{sql}");
+        assert_eq!(executed.status, b'I');
+    }
+    assert_eq!(ana.query("SELECT id FROM customers WHERE id = 1").await.rows, [["1"]]);
+}
+
+/// Each statement of a text has its answer, also where the gateway gives it by itself.
+#[tokio::test]
+async fn what_is_fixed_is_said_among_other_statements() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    let text = "SET DateStyle=ISO; SET client_min_messages=notice; SET client_encoding='utf-8'; \
+                SELECT 1; RESET ROLE";
+    let answer = ana.query(text).await;
+    assert_eq!(answer.error, None, "{}", answer.said);
+    assert_eq!(answer.tags, ["SET", "SET", "SET", "SELECT 1", "RESET"]);
+    let reset = "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;\
+                 SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP";
+    let answer = ana.query(reset).await;
+    assert_eq!(answer.error, None, "{}", answer.said);
+    assert_eq!(answer.tags.len(), 7);
+    assert_eq!(
+        ana.query("SET statement_timeout = '1ms'; SET statement_timeout = 0").await.error,
+        None
+    );
+    let kept = ana.query("SHOW statement_timeout").await.rows;
+    assert_ne!(kept, [["0"]]);
+}
+
 #[tokio::test]
 async fn cursors_give_what_a_select_would_and_record_it() {
     let world = World::start(&[]);

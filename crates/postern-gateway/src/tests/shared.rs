@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 use postern_model::Actor;
-use postern_wire::encode;
+use postern_wire::{Bind, Execute, Parse, encode};
 
 use super::{
     code,
@@ -50,6 +50,33 @@ async fn settings_do_not_cross_however_they_are_made() {
         assert!(is_known, "{setting}: {known} was {now}");
     }
     assert_eq!(ana.query("SET search_path = pg_temp").await.error.as_deref(), Some("42501"));
+}
+
+/// The server reads constants by the settings at that time.
+#[tokio::test]
+async fn a_prepared_text_is_read_by_ones_own_settings() {
+    let world = world();
+    let (mut ana, mut ben) = two(&world).await;
+    assert_eq!(
+        ana.query("SET datestyle = 'ISO, DMY'; SET timezone = 'Asia/Tokyo'").await.error,
+        None
+    );
+    let sql = "SELECT '01/02/2020'::date, '2020-01-01 00:00+00'::timestamptz";
+    let mut read = Vec::new();
+    for raw in [&mut ana, &mut ben] {
+        let mut out = BytesMut::new();
+        encode::parse(&mut out, &Parse { name: "p", sql, types: Vec::new() }).unwrap();
+        let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
+        let bind = Bind { portal: "", statement: "p", formats, parameters, result_formats };
+        encode::bind(&mut out, &bind).unwrap();
+        encode::execute(&mut out, &Execute { portal: "", max_rows: 0 }).unwrap();
+        encode::sync(&mut out);
+        raw.send(&out).await;
+        read.push(raw.answer().await.rows);
+    }
+    assert_eq!(read[0], [["2020-02-01", "2020-01-01 09:00:00+09"]]);
+    assert_eq!(read[1], ben.query(sql).await.rows);
+    assert!(read[1][0][0].starts_with("2020-01-02"), "{read:?}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn sharing(names: &Arc<Names>) -> Table {
     let mut table = Table::new();
     let profile = table.session.profile.clone();
     table.session = Session::sharing(profile, names.clone());
-    table.session.attach(Remembered::new(2));
+    table.session.attach(Remembered::new(2), "".into());
     table
 }
 
@@ -43,7 +43,7 @@ fn a_text_is_one_statement_on_a_connection_whoever_prepares_it() {
     assert!(ana.session.is_free());
     let remembered = ana.session.detach();
     let mut ben = sharing(&names);
-    ben.session.attach(remembered);
+    ben.session.attach(remembered, "".into());
     parse(&mut ben, "b", "SELECT 1");
     let told = ben.told();
     assert_eq!(told, [r#"server < close Statement("postern_s_0")"#], "nothing is closed by it");
