@@ -24,7 +24,7 @@ use crate::{
 mod ahead;
 mod rows;
 
-pub(crate) use self::rows::RowsFile;
+pub(crate) use self::rows::{LastRow, RowsFile};
 
 /// Where the pass stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(crate) struct Mark {
     pub(crate) time: Timestamp,
     /// How many rows there were of each kind.
     pub(crate) rows: [u32; 3],
+    /// The last of them, if it is known: rows move when one is erased.
+    pub(crate) last_row: Option<LastRow>,
 }
 
 impl Mark {
@@ -59,6 +61,7 @@ impl Mark {
             edge: Edge::default(),
             time: Timestamp(i64::MIN),
             rows: [0; 3],
+            last_row: None,
         }
     }
 }
@@ -111,7 +114,7 @@ impl Scan {
         let Mark { position: Position { segment, offset, dictionary }, .. } = mark;
         let segments = count_segments(&*disk)?;
         let taken = mark.rows.iter().map(|&count| u64::from(count)).sum();
-        let rows_file = RowsFile::open(&*disk, id, dictionary, taken)?;
+        let rows_file = RowsFile::resume(&*disk, id, (dictionary, taken), mark.last_row)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut ahead = Ahead::start(&disk, segment..segments, offset);
         let loaded = || load(&*disk, segment, offset);
@@ -143,7 +146,8 @@ impl Scan {
     /// Where a later pass can go on.
     pub(crate) fn mark(&self) -> Mark {
         let (position, edge, rows) = (self.position(), self.edge.clone(), self.rows.counts());
-        Mark { position, first: self.first, edge, time: self.time, rows }
+        let last_row = self.rows_file.last();
+        Mark { position, first: self.first, edge, time: self.time, rows, last_row }
     }
 
     /// The rows that the last entry brought.
