@@ -91,6 +91,7 @@ pub(crate) struct Scan {
     rows: Rows,
     /// What the last entry brought, if that is asked for.
     brought: Option<Vec<Brought>>,
+    brought_frames: Vec<u8>,
     edge: Edge,
     time: Timestamp,
     torn: bool,
@@ -137,6 +138,7 @@ impl Scan {
             rows_file,
             rows,
             brought: None,
+            brought_frames: Vec::new(),
             edge: mark.edge,
             time: mark.time,
             torn: false,
@@ -168,6 +170,22 @@ impl Scan {
     /// The time of the last entry.
     pub(crate) fn time(&self) -> Timestamp {
         self.time
+    }
+
+    /// The header of the segment that the pass stands in.
+    pub(crate) fn header(&self) -> &[u8] {
+        self.bytes.get(..HEADER_BYTES).unwrap_or_default()
+    }
+
+    /// The frame of the last entry.
+    pub(crate) fn frame(&self) -> &[u8] {
+        let start = self.payload.start.saturating_sub(FRAME_BYTES);
+        self.bytes.get(start..self.payload.end).unwrap_or_default()
+    }
+
+    /// The frames of the rows that the last entry brought.
+    pub(crate) fn brought_frames(&self) -> &[u8] {
+        &self.brought_frames
     }
 
     /// The payload of the last entry.
@@ -344,6 +362,7 @@ impl Scan {
     /// what they hash to.
     fn take_rows(&mut self, head: &Head) -> Result<Option<Hash>, Damage> {
         self.brought.iter_mut().for_each(Vec::clear);
+        self.brought_frames.clear();
         let Some(expected) = head.binding else {
             return Ok(None);
         };
@@ -355,6 +374,7 @@ impl Scan {
             let row = row.map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
             if let (Some(brought), Some(row)) = (&mut self.brought, &row) {
                 brought.push((row.clone(), offset));
+                self.brought_frames.extend_from_slice(self.rows_file.last_frame());
             }
             let commitment = row.and_then(|row| {
                 let commitment = row.commitment;

@@ -63,7 +63,9 @@ impl RowsFile {
         let found = rows.is_behind_last().and_then(|is| if is { Ok(true) } else { rows.recount() });
         match found {
             Ok(true) => Ok(rows),
-            Ok(false) => Err(Damage { offset, ..damage_at(disk, DICTIONARY_NAME, DamageKind::Row) }),
+            Ok(false) => {
+                Err(Damage { offset, ..damage_at(disk, DICTIONARY_NAME, DamageKind::Row) })
+            }
             Err(error) => Err(unreadable(disk, DICTIONARY_NAME, error)),
         }
     }
