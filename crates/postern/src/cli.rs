@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::duration, witnessing::WitnessAt};
+use crate::{config::duration, peer::PeerAt, witnessing::WitnessAt};
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
 #[derive(Debug, Parser)]
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Ledger(LedgerCommand),
     /// Looks after ledgers on other machines: cosigns what continues what it saw before.
     Witness(WitnessArgs),
+    /// Keeps a ledger's second copy, on another machine: nothing is released before it is there.
+    Follow(FollowArgs),
     /// Says which account leaked records came from, if any.
     Trace(TraceArgs),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
@@ -416,6 +418,28 @@ pub(crate) struct WitnessArgs {
     /// A ledger to look after: a copy of its key.pub; may be given again.
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) log: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FollowArgs {
+    /// The copy's folder. It is made if need be.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The ledger to follow: a copy of its key.pub.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: PathBuf,
+    /// Where to listen: HOST:PORT, or unix:PATH for a ledger on this machine.
+    #[arg(long, value_name = "ADDRESS", value_parser = PeerAt::parse)]
+    pub(crate) listen: PeerAt,
+    /// The certificate chain that the ledger's side is shown, as a PEM file.
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, as a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The certificates that the ledger's side's certificate must descend from, as a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -76,10 +76,7 @@ impl Running {
             let _ = hook_sender.send(watching::Told::Entries(entries));
         });
         let folder = settings.data.ledger();
-        let min_free_bytes = settings.data.min_free_bytes;
-        let commit_delay = COMMIT_DELAY;
-        let options = postern_ledger::Options { min_free_bytes, commit_delay, ..ledger_options() };
-        let ledger = Ledger::open(&folder, options, hook)
+        let ledger = Ledger::open(&folder, options(settings)?, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
         let people = Arc::new(people);
@@ -152,6 +149,14 @@ impl Running {
         anyhow::ensure!(watched.is_ok(), "the detectors have panicked");
         Ok(())
     }
+}
+
+/// How the ledger is opened.
+fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
+    let min_free_bytes = settings.data.min_free_bytes;
+    let peer = settings.peer.as_ref().map(crate::peer::options).transpose()?;
+    let commit_delay = COMMIT_DELAY;
+    Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, ..ledger_options() })
 }
 
 /// Lets people let others in, if the configuration says so.

@@ -73,7 +73,7 @@ impl Answering {
                     Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
-            Request::Status {} => Reply::Status(self.status()),
+            Request::Status {} => Reply::Status(Box::new(self.status())),
             Request::Show { what: Shown::Clients } => Reply::Table(self.clients()),
             Request::Show { what: Shown::Pools } => Reply::Table(self.pools()),
             Request::People { changed } => match self.people.look(by, changed) {
@@ -119,7 +119,17 @@ impl Answering {
             witnessed: done.map(|done| done.entries),
             unwitnessed_since: since.map(|since| since.to_string()),
             witness_troubles: troubles,
+            copy: self.ledger.copied().map(Into::into),
         }
+    }
+
+    /// Why protected data is not shown at the moment.
+    fn withheld(&self) -> Option<String> {
+        if !self.handle.is_ready() {
+            return Some("the database server can't be read".to_owned());
+        }
+        let is_away = self.ledger.copied().is_some_and(|copied| copied.withholds);
+        is_away.then(|| "the ledger's second copy is away".to_owned())
     }
 
     fn clients(&self) -> Table {
@@ -187,8 +197,7 @@ impl Answering {
                 .collect(),
             ledger: self.ledger_status(),
             findings: self.counts.findings(),
-            withheld: (!self.handle.is_ready())
-                .then(|| "the database server can't be read".to_owned()),
+            withheld: self.withheld(),
         }
     }
 }

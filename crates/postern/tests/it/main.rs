@@ -18,6 +18,7 @@ mod explain_policy;
 mod full;
 mod init;
 mod ledger;
+mod peer;
 mod people;
 mod person;
 mod raw;
