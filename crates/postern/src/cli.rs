@@ -280,6 +280,11 @@ pub(crate) enum LedgerCommand {
     Cosign(CosignArgs),
     /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles).
     Publish(PublishArgs),
+    /// Copies the ledger, also while a gateway writes to it. A folder that has a backup already
+    /// gets what is new. It is recorded.
+    Backup(BackupArgs),
+    /// Puts a backup, or a follower's copy, where no ledger is; all of it is checked first.
+    Restore(RestoreArgs),
 }
 
 #[derive(Debug, Args)]
@@ -418,6 +423,39 @@ pub(crate) struct WitnessArgs {
     /// A ledger to look after: a copy of its key.pub; may be given again.
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) log: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The backup's folder. It is made if need be.
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup's folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// Where to put the ledger, instead of where the configuration has it. Nothing may be there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// The file `key` of the ledger, which no backup has: without it nothing can be recorded in
+    /// what is restored.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signing_key: Option<PathBuf>,
+    /// The key that you trust: a copy of the ledger's key.pub that you had before.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// A checkpoint that somebody else kept, by which to tell what is lost.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Restores also if that checkpoint covers more than the backup has.
+    #[arg(long, requires = "against")]
+    pub(crate) accept_loss: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@
 )]
 
 mod approvals;
+mod backup;
 mod bench;
 mod check_database;
 mod cli;
