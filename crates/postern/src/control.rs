@@ -214,6 +214,9 @@ pub(crate) struct LedgerStatus {
     /// How the second copy is doing; absent if nothing waits for one.
     #[serde(default)]
     pub(crate) copy: Option<CopyStatus>,
+    /// What there is to warn of the space on its disk.
+    #[serde(default)]
+    pub(crate) space: Option<String>,
 }
 
 impl fmt::Display for Status {
@@ -235,6 +238,9 @@ impl fmt::Display for Status {
         write!(f, "ledger      {} entries, {witness}", self.ledger.entries)?;
         for trouble in &self.ledger.witness_troubles {
             write!(f, "\nwitness     {trouble}")?;
+        }
+        if let Some(space) = &self.ledger.space {
+            write!(f, "\nspace       {space}")?;
         }
         if let Some(copy) = &self.ledger.copy {
             write!(f, "\nsecond copy {copy}")?;

@@ -32,6 +32,7 @@ mod approvals;
 mod control;
 mod people;
 mod settings;
+mod space;
 mod watching;
 mod witnessed;
 
@@ -48,6 +49,7 @@ pub(crate) struct Running {
     entries: mpsc::Sender<watching::Told>,
     _control: control::Listening,
     _asking: Option<witnessed::Asking>,
+    _looking: space::Looking,
 }
 
 /// What the ledger says of the time before this start.
@@ -118,6 +120,7 @@ impl Running {
                 (ledger.clone(), witnessed.clone()),
                 looks,
                 (counts, history.entries),
+                space::Space::of(&settings.data),
             ),
         )?;
         Ok(Self {
@@ -128,6 +131,7 @@ impl Running {
             entries: sender,
             _control: control,
             _asking: asking,
+            _looking: space::Space::of(&settings.data).look()?,
         })
     }
 

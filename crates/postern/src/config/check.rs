@@ -277,6 +277,7 @@ impl Checker<'_> {
         Data {
             folder: self.folder.join(&file.folder),
             min_free_bytes: self.bytes(&place.key("min_free"), &file.min_free).unwrap_or(0),
+            warn_free_bytes: self.bytes(&place.key("warn_free"), &file.warn_free).unwrap_or(0),
         }
     }
 

@@ -213,11 +213,17 @@ pub(crate) struct DataFile {
     /// How much space must stay free there. With less, protected data is no longer shown until
     /// there is room again; everything else goes on.
     pub(crate) min_free: String,
+    /// With less free than this Postern warns, in its log and in `postern status`.
+    pub(crate) warn_free: String,
 }
 
 impl Default for DataFile {
     fn default() -> Self {
-        Self { folder: "postern-data".to_owned(), min_free: "256MiB".to_owned() }
+        Self {
+            folder: "postern-data".to_owned(),
+            min_free: "256MiB".to_owned(),
+            warn_free: "1GiB".to_owned(),
+        }
     }
 }
 

@@ -121,6 +121,7 @@ pub(crate) struct Upstream {
 pub(crate) struct Data {
     pub(crate) folder: PathBuf,
     pub(crate) min_free_bytes: u64,
+    pub(crate) warn_free_bytes: u64,
 }
 
 impl Data {

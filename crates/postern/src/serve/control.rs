@@ -18,7 +18,7 @@ use postern_gateway::Handle;
 use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::{approvals, people, watching::Counts, witnessed};
+use super::{approvals, people, space::Space, watching::Counts, witnessed};
 use crate::{
     cli::Shown,
     clock::SystemClock,
@@ -42,6 +42,7 @@ pub(super) struct Answering {
     people: people::Looks,
     counts: Counts,
     entries_before: u64,
+    space: Space,
     since: Timestamp,
 }
 
@@ -51,9 +52,10 @@ impl Answering {
         (ledger, witnessed): (Arc<Ledger>, witnessed::Progress),
         people: people::Looks,
         (counts, entries_before): (Counts, u64),
+        space: Space,
     ) -> Self {
         let since = SystemClock.now();
-        Self { handle, ledger, witnessed, people, counts, entries_before, since }
+        Self { handle, ledger, witnessed, people, counts, entries_before, space, since }
     }
 
     /// Does what `by` wants.
@@ -120,6 +122,7 @@ impl Answering {
             unwitnessed_since: since.map(|since| since.to_string()),
             witness_troubles: troubles,
             copy: self.ledger.copied().map(Into::into),
+            space: self.space.warning(),
         }
     }
 
