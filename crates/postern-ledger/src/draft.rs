@@ -222,6 +222,10 @@ pub enum RecordError {
         #[source]
         source: Arc<std::io::Error>,
     },
+    /// The second copy is away or not in step, and nothing is released without it. What was being
+    /// recorded may be in the ledger all the same.
+    #[error("the ledger's second copy is away")]
+    NoCopy,
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,

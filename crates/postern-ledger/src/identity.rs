@@ -48,6 +48,12 @@ pub fn origin(folder: &Path) -> Result<String, Damage> {
     Ok(verifying_key(&Folder::new(folder))?.name().to_owned())
 }
 
+/// How many entries the newest checkpoint of the ledger in a folder covers.
+pub fn signed(folder: &Path) -> Result<u64, Damage> {
+    let disk = Folder::new(folder);
+    Ok(checkpoint(&disk, &verifying_key(&disk)?)?.size)
+}
+
 /// The signing key in the folder, which must be the one that `key.pub` belongs to.
 pub(crate) fn signing_key(disk: &dyn Disk, verifying: &VerifyingKey) -> Result<SigningKey, Damage> {
     Ok(key_and_seed(disk, verifying)?.0)

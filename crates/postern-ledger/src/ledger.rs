@@ -9,7 +9,7 @@
 //! What a batch does to the disk, step by step, is in `sequencer`. Where to start: `write`.
 
 use std::{
-    fmt,
+    fmt, io,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -29,6 +29,11 @@ use crate::{
     coming::Gathering,
     dictionary::TEXT_BYTES_MAX,
     disk::{Disk, Folder},
+    follow::{
+        Copied,
+        link::{Link, Linked, Waiting},
+        source::Source,
+    },
     recover::{create_on, open_on},
     room::Room,
     sequencer::{Answer, Recorded, Sequencer, Work},
@@ -36,8 +41,8 @@ use crate::{
 
 /// Is told of entries once they are durable, in order, on the writer's thread.
 pub type Hook = Arc<dyn Fn(Vec<Entry>) + Send + Sync>;
-/// Is told how a draft fared, on the writer's thread, or on the caller's if it was refused at
-/// once. It must not wait for anything.
+/// Is told how a draft fared, on the writer's thread, on that of the second copy if it waits for
+/// that, or on the caller's if it was refused at once. It must not wait for anything.
 pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
 /// The same for a note; gets the entry's sequence.
 pub type NoteDone = Box<dyn FnOnce(Result<u64, RecordError>) + Send>;
@@ -49,6 +54,8 @@ pub type EraseDone = Box<dyn FnOnce(Result<u64, EraseError>) + Send>;
 
 /// A ledger that is open for writing. Shared between threads behind an `Arc`.
 pub struct Ledger {
+    /// The second copy, if there is one.
+    link: Option<Arc<Link>>,
     /// `None` once closed: with the sender gone, the writer finishes what waits and ends.
     requests: RwLock<Option<SyncSender<Message>>>,
     writer: Mutex<Option<JoinHandle<Result<(), RecordError>>>>,
@@ -132,17 +139,34 @@ impl Ledger {
         let (sender, receiver) = sync_channel(sequencer.options.queue_len_max);
         let coming = Coming::default();
         let gathering = Gathering::new(coming.clone(), sequencer.options.commit_delay);
-        let writer = std::thread::Builder::new()
-            .name("ledger".into())
-            .spawn(move || write(sequencer, &receiver, gathering, &hook))?;
+        let (sequencer, linked) = link(sequencer)?;
+        let link = linked.as_ref().map(|(link, _)| link.clone());
+        let writer = std::thread::Builder::new().name("ledger".into()).spawn(move || {
+            let link = linked.as_ref().map(|(link, _)| &**link);
+            let written = write(sequencer, &receiver, gathering, (&hook, link));
+            // What was written last goes to the second copy, too.
+            if let Some((link, thread)) = linked {
+                link.close();
+                if thread.join().is_err() {
+                    tracing::error!("the second copy's thread has panicked");
+                }
+            }
+            written
+        })?;
         let writer_id = writer.thread().id();
         Ok(Self {
+            link,
             requests: RwLock::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
             writer_id,
             coming,
             horizon,
         })
+    }
+
+    /// How the second copy is doing; `None` if the ledger has none.
+    pub fn copied(&self) -> Option<Copied> {
+        self.link.as_ref().map(|link| link.copied())
     }
 
     /// Who will record something soon; a sync may wait for them.
@@ -253,7 +277,7 @@ impl Batch {
     fn push(&mut self, message: Message) {
         match message {
             Message::Request(request) => {
-                self.bytes += request.room.frames_bytes;
+                self.bytes += request.room.frames_bytes + request.room.rows_bytes;
                 self.requests.push(request);
             }
             Message::Question(question) => self.questions.push(question),
@@ -285,14 +309,27 @@ impl Done {
         }
     }
 
-    fn tell(self, recorded: Option<Receipt>, sequence: u64) {
+    /// Says that it is durable here; a disclosure that waits for more comes back.
+    fn tell(self, recorded: Option<Receipt>, sequence: u64, waits: bool) -> Option<Waiting> {
         match (self, recorded) {
+            (Self::Record(done), Some(receipt)) if waits => return Some((done, receipt)),
             (Self::Record(done), Some(receipt)) => done(Ok(receipt)),
             // A draft always has a receipt; without one it is not let through.
             (Self::Record(done), None) => done(Err(RecordError::Closed)),
             (Self::Note(done), _) => done(Ok(sequence)),
         }
+        None
     }
+}
+
+/// Starts the thread that keeps the second copy, if there is to be one.
+fn link(mut sequencer: Sequencer) -> io::Result<(Sequencer, Option<Linked>)> {
+    let Some(peer) = sequencer.options.peer.clone() else { return Ok((sequencer, None)) };
+    sequencer.shipping = Some(Vec::new());
+    let source = Source::new(sequencer.disk.clone(), sequencer.segment.id);
+    let (key, clock) = (sequencer.key.clone(), sequencer.options.clock.clone());
+    let linked = Link::start(peer, clock, (source, key), sequencer.edge.size())?;
+    Ok((sequencer, Some(linked)))
 }
 
 /// The writer's thread: batches until there are no more senders.
@@ -300,7 +337,7 @@ fn write(
     mut sequencer: Sequencer,
     requests: &Receiver<Message>,
     mut gathering: Gathering,
-    hook: &Hook,
+    (hook, link): (&Hook, Option<&Link>),
 ) -> Result<(), RecordError> {
     let interval = sequencer.options.checkpoint_interval;
     // Since when there are entries that no checkpoint covers.
@@ -313,22 +350,18 @@ fn write(
         };
         match first {
             Ok(first) => {
-                let Batch { requests, questions, erasures, .. } =
-                    gather(first, requests, &mut gathering);
-                if !requests.is_empty() {
-                    commit(&mut sequencer, requests, hook);
+                let batch = gather(first, requests, &mut gathering);
+                if !batch.requests.is_empty() || !batch.erasures.is_empty() {
                     unsigned_since.get_or_insert_with(Instant::now);
                 }
-                if !erasures.is_empty() {
-                    unsigned_since.get_or_insert_with(Instant::now);
-                }
-                erasures.into_iter().for_each(|erasure| erase(&mut sequencer, erasure, hook));
-                for Question { actor, limits, plan, done } in questions {
-                    done(sequencer.answer(&actor, &limits, plan));
-                }
+                handle(&mut sequencer, batch, hook, link);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return sequencer.sign(),
+            Err(RecvTimeoutError::Disconnected) => {
+                let signed = sequencer.sign();
+                ship(&mut sequencer, link, Vec::new());
+                return signed;
+            }
         }
         if unsigned_since.is_some_and(|since| since.elapsed() >= interval) {
             // An error was logged, and poisons if it must; an unsigned entry is durable all the
@@ -337,13 +370,39 @@ fn write(
                 Err(RecordError::Full { .. }) => Some(Instant::now()),
                 Ok(()) | Err(_) => None,
             };
+            ship(&mut sequencer, link, Vec::new());
         }
     }
 }
 
-fn erase(sequencer: &mut Sequencer, erasure: Erasure, hook: &Hook) {
+fn handle(sequencer: &mut Sequencer, batch: Batch, hook: &Hook, link: Option<&Link>) {
+    let Batch { requests, questions, erasures, .. } = batch;
+    if !requests.is_empty() {
+        commit(sequencer, requests, hook, link);
+    }
+    for erasure in erasures {
+        erase(sequencer, erasure, hook, link);
+    }
+    for Question { actor, limits, plan, done } in questions {
+        // What is found could not be recorded else.
+        let copied = link.map_or(Ok(()), Link::check);
+        done(copied.and_then(|()| sequencer.answer(&actor, &limits, plan)));
+    }
+}
+
+/// Hands what was made durable to the second copy, if there is one.
+fn ship(sequencer: &mut Sequencer, link: Option<&Link>, waiting: Vec<Waiting>) {
+    let shipped = sequencer.shipping.as_mut().map(std::mem::take);
+    if let (Some(link), Some(shipped)) = (link, shipped) {
+        link.ship(shipped, waiting);
+    }
+}
+
+fn erase(sequencer: &mut Sequencer, erasure: Erasure, hook: &Hook, link: Option<&Link>) {
     let Erasure { subject, by, why, done } = erasure;
-    match sequencer.erase(&subject, &by, &why) {
+    let erased = sequencer.erase(&subject, &by, &why);
+    ship(sequencer, link, Vec::new());
+    match erased {
         Ok(Recorded { entry, .. }) => {
             done(Ok(entry.sequence));
             hook(vec![entry]);
@@ -366,13 +425,18 @@ fn gather(first: Message, requests: &Receiver<Message>, gathering: &mut Gatherin
     batch
 }
 
-/// Refuses the disclosures of a batch if they would use up what must stay free; what else happens
-/// can still be recorded then.
-fn keep_reserve(sequencer: &Sequencer, mut batch: Vec<Request>) -> Vec<Request> {
+/// Refuses the disclosures of a batch if they would use up what must stay free, or the second copy
+/// is away; what else happens can still be recorded then.
+fn keep_reserve(
+    sequencer: &Sequencer,
+    link: Option<&Link>,
+    mut batch: Vec<Request>,
+) -> Vec<Request> {
     let is_draft = |request: &Request| matches!(request.work, Work::Draft(_));
     if batch.iter().any(is_draft) {
         let room = batch.iter().map(|request| request.room).sum();
-        if let Err(error) = sequencer.check_reserve(room) {
+        let copied = link.map_or(Ok(()), Link::check);
+        if let Err(error) = copied.and_then(|()| sequencer.check_reserve(room)) {
             let drafts = batch.extract_if(.., |request| is_draft(request));
             drafts.for_each(|draft| draft.done.refuse(error.clone()));
         }
@@ -380,19 +444,20 @@ fn keep_reserve(sequencer: &Sequencer, mut batch: Vec<Request>) -> Vec<Request> 
     batch
 }
 
-fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook) {
-    let batch = keep_reserve(sequencer, batch);
+fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook, link: Option<&Link>) {
+    let batch = keep_reserve(sequencer, link, batch);
     if batch.is_empty() {
         return;
     }
     let room = batch.iter().map(|request| request.room).sum();
     match sequencer.commit(batch.iter().map(|request| &request.work), room) {
         Ok(recorded) => {
-            let mut entries = Vec::with_capacity(recorded.len());
+            let (mut entries, mut waiting) = (Vec::with_capacity(recorded.len()), Vec::new());
             for (request, Recorded { entry, receipt }) in batch.into_iter().zip(recorded) {
-                request.done.tell(receipt, entry.sequence);
+                waiting.extend(request.done.tell(receipt, entry.sequence, link.is_some()));
                 entries.push(entry);
             }
+            ship(sequencer, link, waiting);
             hook(entries);
         }
         Err(error) => {

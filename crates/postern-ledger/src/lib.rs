@@ -10,6 +10,7 @@
 //!
 //! The crate knows no value of a customer and no SQL; it stores names, numbers and keyed hashes.
 
+mod backup;
 mod budget;
 mod bytes;
 mod coming;
@@ -19,6 +20,7 @@ mod disk;
 mod draft;
 mod entry;
 mod erase;
+mod follow;
 mod frame;
 mod identity;
 mod index;
@@ -43,6 +45,7 @@ mod witness;
 pub use postern_merkle::{CosignerKey, VerifyingKey};
 
 pub use self::{
+    backup::{BackedUp, BackupError, RestoreError, RestoreOptions, Restored, backup, restore},
     bytes::DecodeError,
     coming::{Awaited, Coming},
     damage::{Damage, DamageKind, Which},
@@ -52,7 +55,8 @@ pub use self::{
     },
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
     erase::EraseError,
-    identity::origin,
+    follow::{Channel, Connect, Copied, Copying, FollowError, Follower, PeerOptions, WhenLost},
+    identity::{origin, signed},
     index::{About, Broken, Index, IndexError, Question, Seen, answer_from_log},
     ledger::{AskDone, EraseDone, Hook, Ledger, NoteDone, RecordDone},
     options::Options,

@@ -2,6 +2,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use postern_model::{Clock, Timestamp};
 
+use crate::PeerOptions;
+
 /// How a ledger is made and run.
 #[derive(Clone)]
 pub struct Options {
@@ -25,6 +27,8 @@ pub struct Options {
     /// How many requests may wait; more are refused with
     /// [`RecordError::Busy`](crate::RecordError::Busy).
     pub queue_len_max: usize,
+    /// The second copy that disclosures wait for; `None`: they wait for this one only.
+    pub peer: Option<PeerOptions>,
     /// The longest window that a limit may have. Budgets remember this much of the past.
     pub horizon: Duration,
 }
@@ -41,6 +45,7 @@ impl Options {
             min_free_bytes: 0,
             commit_delay: Duration::ZERO,
             queue_len_max: 4096,
+            peer: None,
             horizon: Duration::from_secs(31 * 86_400),
         }
     }
@@ -63,6 +68,7 @@ impl fmt::Debug for Options {
             .field("segment_bytes", &self.segment_bytes)
             .field("min_free_bytes", &self.min_free_bytes)
             .field("checkpoint_interval", &self.checkpoint_interval)
+            .field("peer", &self.peer)
             .field("horizon", &self.horizon)
             .finish_non_exhaustive()
     }

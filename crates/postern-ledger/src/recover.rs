@@ -9,6 +9,7 @@ use std::{
 };
 
 use postern_merkle::{Edge, KeyError, SigningKey};
+use postern_model::Timestamp;
 
 use crate::{
     Damage, Options,
@@ -19,10 +20,11 @@ use crate::{
     frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId, encode_dictionary_header, segment_name},
     identity::{self, CHECKPOINT, KEY, KEY_PUB},
     leaf::SegmentSecret,
+    payload::Decoded,
     room::{RowsLog, Segment},
     scan::{Position, Scan},
     sequencer::{Sequencer, write_checkpoint},
-    verify::own_checks,
+    verify::{Check, own_checks},
     witness::WITNESSED,
 };
 
@@ -58,6 +60,12 @@ pub enum OpenError {
         /// Where.
         folder: PathBuf,
     },
+    /// It is the ledger itself, and not a copy of it.
+    #[error("`{}` has a ledger's own key: it is no second copy", folder.display())]
+    Original {
+        /// Where.
+        folder: PathBuf,
+    },
     /// It is a ledger of another name.
     #[error("the ledger is called `{found}`, not `{expected}`")]
     Origin {
@@ -89,7 +97,7 @@ pub(crate) fn create_on(
         let length = options.segment_bytes.max(2 * HEADER_BYTES as u64);
         Segment::make(disk, (id, &SegmentSecret::new(seed)), 0, 0, length)?;
         // The checkpoint comes last: a folder without one is not a ledger yet.
-        write_checkpoint(disk, &options.origin, &key, &Edge::default())
+        write_checkpoint(disk, &options.origin, &key, &Edge::default()).map(drop)
     };
     write().map_err(|error| CreateError::new(error, &disk.path("")))
 }
@@ -128,8 +136,50 @@ pub(crate) fn open_on(
 
     let id = LedgerId::new(&verifying);
     let signed = checkpoint.size;
-    let mut checks = own_checks(&*disk, &verifying, checkpoint)?;
+    let checks = own_checks(&*disk, &verifying, checkpoint)?;
     let mut budgets = Budgets::new(options.horizon);
+    let settled = settle_all(&disk, id, (checks, signed), &mut |decoded| {
+        if let Some(charges) = &decoded.charges {
+            budgets.replay(charges, decoded.entry.time);
+        }
+    })?;
+    let Settled { segment, rows, edge, last, texts } = settled;
+    Ok(Sequencer {
+        disk,
+        _lock: lock,
+        options,
+        key,
+        secret: SegmentSecret::new(&seed),
+        segment,
+        rows,
+        dictionary: Dictionary::new(texts, salts),
+        budgets,
+        edge,
+        last,
+        signed,
+        poison: None,
+        shipping: None,
+    })
+}
+
+/// A ledger whose end is in order and durable.
+pub(crate) struct Settled {
+    pub(crate) segment: Segment,
+    pub(crate) rows: RowsLog,
+    pub(crate) edge: Edge,
+    /// The time of the last entry.
+    pub(crate) last: Timestamp,
+    pub(crate) texts: Rows,
+}
+
+/// Checks all of a ledger, tells of each entry, and brings its end into order. What the checkpoint
+/// covers, which is so many entries, is durable already.
+pub(crate) fn settle_all(
+    disk: &Arc<dyn Disk>,
+    id: LedgerId,
+    (mut checks, signed): (Vec<Check>, u64),
+    each: &mut dyn FnMut(&Decoded),
+) -> Result<Settled, OpenError> {
     let mut scan = Scan::open(disk.clone(), id, Rows::default())?;
     let mut settled = scan.position();
     let mut erased = BTreeSet::new();
@@ -137,9 +187,7 @@ pub(crate) fn open_on(
     while let Some((decoded, _)) = scan.next()? {
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
         erased.extend(decoded.erased);
-        if let Some(charges) = decoded.charges {
-            budgets.replay(&charges, decoded.entry.time);
-        }
+        each(&decoded);
         if scan.edge().size() == signed {
             settled = scan.position();
         }
@@ -148,35 +196,20 @@ pub(crate) fn open_on(
     // Everything up to here only read. What follows writes the same bytes or zeros, so that a
     // crash in between changes nothing about what the next opening finds.
     let end = scan.position();
-    let (file, length) = settle_segments(&*disk, settled, end)?;
-    let (secret, salt) = (SegmentSecret::new(&seed), scan.segment_salt());
-    let (ordinal, offset) = (end.segment, end.offset);
-    let segment = Segment { file, id, secret, ordinal, salt, offset, length };
-    let mut rows = settle_dictionary(&*disk, settled, end)?;
+    let (file, length) = settle_segments(&**disk, settled, end)?;
+    let (ordinal, first, offset) = (end.segment, scan.mark().first, end.offset);
+    let salt = scan.segment_salt();
+    let segment = Segment { file, id, ordinal, first, salt, offset, length };
+    let mut rows = settle_dictionary(&**disk, settled, end)?;
     let last = scan.time();
     let (edge, mut texts) = scan.into_parts();
     // What was recorded as erased and is there still: the crash came between.
     erased.retain(|&subject| texts.has_name_of(subject));
     if !erased.is_empty() {
-        rows = write_without(&*disk, id, &erased)?.put_in_place(&*disk)?;
+        rows = write_without(&**disk, id, &erased)?.put_in_place(&**disk)?;
         texts.erase(&erased);
     }
-    let dictionary = Dictionary::new(texts, salts);
-    let poison = None;
-    Ok(Sequencer {
-        disk,
-        _lock: lock,
-        options,
-        key,
-        segment,
-        rows,
-        dictionary,
-        budgets,
-        edge,
-        last,
-        signed,
-        poison,
-    })
+    Ok(Settled { segment, rows, edge, last, texts })
 }
 
 /// Takes the writer's lock of a ledger that is there.
@@ -195,7 +228,7 @@ fn lock(disk: &dyn Disk) -> Result<Box<dyn Any + Send>, OpenError> {
     })
 }
 
-fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
+pub(crate) fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
     remove_if_there(disk, &format!("{CHECKPOINT}.tmp"))?;
     remove_if_there(disk, UNFINISHED)?;
     let of_witnessed = |name: &&String| name.starts_with(WITNESSED) && name.ends_with(".tmp");

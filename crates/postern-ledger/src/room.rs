@@ -130,13 +130,72 @@ impl Sum for Room {
 pub(crate) struct Segment {
     pub(crate) file: Box<dyn DiskFile>,
     pub(crate) id: LedgerId,
-    pub(crate) secret: SegmentSecret,
     pub(crate) ordinal: u64,
+    /// The sequence of its first entry.
+    pub(crate) first: u64,
     /// `None`: of the first version. It takes no more entries.
     pub(crate) salt: Option<SegmentSalt>,
     /// Where the next frame goes. INVARIANT: everything from here on is zero.
     pub(crate) offset: u64,
     pub(crate) length: u64,
+}
+
+/// A segment that is whole and durable, and has no name yet.
+pub(crate) struct Unnamed {
+    segment: Segment,
+    unfinished: String,
+}
+
+impl Unnamed {
+    /// Writes a segment's file, with those frames and zeros behind them to its full length.
+    pub(crate) fn write(
+        disk: &dyn Disk,
+        id: LedgerId,
+        header: SegmentHeader,
+        frames: &[u8],
+    ) -> io::Result<Self> {
+        let SegmentHeader { ordinal, first, length, salt } = header;
+        let unfinished = format!("{}.tmp", segment_name(ordinal));
+        let offset = (HEADER_BYTES + frames.len()) as u64;
+        remove_if_there(disk, &unfinished)?;
+        let write = || {
+            let mut file = disk.create(&unfinished)?;
+            // Claiming first finds a full disk without filling it.
+            file.reserve(length)?;
+            zero(&mut *file, offset, length)?;
+            file.write_at(&[&header.encode(id), frames].concat(), 0)?;
+            file.sync()?;
+            Ok(file)
+        };
+        match write() {
+            Ok(file) => {
+                let segment = Segment { file, id, ordinal, first, salt, offset, length };
+                Ok(Self { segment, unfinished })
+            }
+            Err(error) => {
+                remove_unfinished(disk, &unfinished);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives it its name, in the place of what has it.
+    pub(crate) fn put_in_place(self, disk: &dyn Disk) -> io::Result<Segment> {
+        if let Err(error) = disk.rename(&self.unfinished, &segment_name(self.segment.ordinal)) {
+            remove_unfinished(disk, &self.unfinished);
+            return Err(error);
+        }
+        // From here on the segment is there, and says which entry it begins with. Whatever
+        // goes wrong, "no space" included, must not let the old one grow past that.
+        disk.sync_folder("segments").map_err(io::Error::other)?;
+        Ok(self.segment)
+    }
+}
+
+/// Gives the space back. Should that fail too, opening does it.
+fn remove_unfinished(disk: &dyn Disk, name: &str) {
+    let removed = remove_if_there(disk, name);
+    tracing::debug!(?removed, "removed an unfinished segment");
 }
 
 impl Segment {
@@ -149,35 +208,14 @@ impl Segment {
         first: u64,
         length: u64,
     ) -> io::Result<Self> {
-        let salt = Some(secret.salt(ordinal));
-        let name = segment_name(ordinal);
-        let unfinished = format!("{name}.tmp");
-        remove_if_there(disk, &unfinished)?;
-        let make = || {
-            let mut file = disk.create(&unfinished)?;
-            // Claiming first finds a full disk without filling it.
-            file.reserve(length)?;
-            zero(&mut *file, HEADER_BYTES as u64, length)?;
-            file.write_at(&SegmentHeader { ordinal, first, length, salt }.encode(id), 0)?;
-            file.sync()?;
-            disk.rename(&unfinished, &name)?;
-            Ok(file)
-        };
-        match make() {
-            Ok(file) => {
-                // From here on the segment is there, and says which entry it begins with. Whatever
-                // goes wrong, "no space" included, must not let the old one grow past that.
-                disk.sync_folder("segments").map_err(io::Error::other)?;
-                let (secret, offset) = (secret.clone(), HEADER_BYTES as u64);
-                Ok(Self { file, id, secret, ordinal, salt, offset, length })
-            }
-            Err(error) => {
-                // Gives the space back. Should that fail too, opening does it.
-                let removed = remove_if_there(disk, &unfinished);
-                tracing::debug!(?removed, "removed an unfinished segment");
-                Err(error)
-            }
-        }
+        let header = SegmentHeader { ordinal, first, length, salt: Some(secret.salt(ordinal)) };
+        Unnamed::write(disk, id, header, &[])?.put_in_place(disk)
+    }
+
+    /// What its header says.
+    pub(crate) fn header(&self) -> SegmentHeader {
+        let Self { ordinal, first, length, salt, .. } = *self;
+        SegmentHeader { ordinal, first, length, salt }
     }
 
     /// How much space making room takes.
@@ -192,13 +230,14 @@ impl Segment {
     pub(crate) fn make_room(
         &mut self,
         disk: &dyn Disk,
+        secret: &SegmentSecret,
         needed: u64,
         first: u64,
         length: u64,
     ) -> io::Result<()> {
         let claim = self.claim(needed, length);
         if claim > 0 {
-            let ledger = (self.id, &self.secret);
+            let ledger = (self.id, secret);
             *self = Self::make(disk, ledger, self.ordinal + 1, first, claim)?;
         }
         Ok(())

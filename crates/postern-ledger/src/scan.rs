@@ -24,7 +24,7 @@ use crate::{
 mod ahead;
 mod rows;
 
-pub(crate) use self::rows::RowsFile;
+pub(crate) use self::rows::{LastRow, RowsFile};
 
 /// Where the pass stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(crate) struct Mark {
     pub(crate) time: Timestamp,
     /// How many rows there were of each kind.
     pub(crate) rows: [u32; 3],
+    /// The last of them, if it is known: rows move when one is erased.
+    pub(crate) last_row: Option<LastRow>,
 }
 
 impl Mark {
@@ -59,6 +61,7 @@ impl Mark {
             edge: Edge::default(),
             time: Timestamp(i64::MIN),
             rows: [0; 3],
+            last_row: None,
         }
     }
 }
@@ -88,6 +91,7 @@ pub(crate) struct Scan {
     rows: Rows,
     /// What the last entry brought, if that is asked for.
     brought: Option<Vec<Brought>>,
+    brought_frames: Vec<u8>,
     edge: Edge,
     time: Timestamp,
     torn: bool,
@@ -111,7 +115,7 @@ impl Scan {
         let Mark { position: Position { segment, offset, dictionary }, .. } = mark;
         let segments = count_segments(&*disk)?;
         let taken = mark.rows.iter().map(|&count| u64::from(count)).sum();
-        let rows_file = RowsFile::open(&*disk, id, dictionary, taken)?;
+        let rows_file = RowsFile::resume(&*disk, id, (dictionary, taken), mark.last_row)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut ahead = Ahead::start(&disk, segment..segments, offset);
         let loaded = || load(&*disk, segment, offset);
@@ -134,6 +138,7 @@ impl Scan {
             rows_file,
             rows,
             brought: None,
+            brought_frames: Vec::new(),
             edge: mark.edge,
             time: mark.time,
             torn: false,
@@ -143,7 +148,8 @@ impl Scan {
     /// Where a later pass can go on.
     pub(crate) fn mark(&self) -> Mark {
         let (position, edge, rows) = (self.position(), self.edge.clone(), self.rows.counts());
-        Mark { position, first: self.first, edge, time: self.time, rows }
+        let last_row = self.rows_file.last();
+        Mark { position, first: self.first, edge, time: self.time, rows, last_row }
     }
 
     /// The rows that the last entry brought.
@@ -164,6 +170,22 @@ impl Scan {
     /// The time of the last entry.
     pub(crate) fn time(&self) -> Timestamp {
         self.time
+    }
+
+    /// The header of the segment that the pass stands in.
+    pub(crate) fn header(&self) -> &[u8] {
+        self.bytes.get(..HEADER_BYTES).unwrap_or_default()
+    }
+
+    /// The frame of the last entry.
+    pub(crate) fn frame(&self) -> &[u8] {
+        let start = self.payload.start.saturating_sub(FRAME_BYTES);
+        self.bytes.get(start..self.payload.end).unwrap_or_default()
+    }
+
+    /// The frames of the rows that the last entry brought.
+    pub(crate) fn brought_frames(&self) -> &[u8] {
+        &self.brought_frames
     }
 
     /// The payload of the last entry.
@@ -340,6 +362,7 @@ impl Scan {
     /// what they hash to.
     fn take_rows(&mut self, head: &Head) -> Result<Option<Hash>, Damage> {
         self.brought.iter_mut().for_each(Vec::clear);
+        self.brought_frames.clear();
         let Some(expected) = head.binding else {
             return Ok(None);
         };
@@ -351,6 +374,7 @@ impl Scan {
             let row = row.map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
             if let (Some(brought), Some(row)) = (&mut self.brought, &row) {
                 brought.push((row.clone(), offset));
+                self.brought_frames.extend_from_slice(self.rows_file.last_frame());
             }
             let commitment = row.and_then(|row| {
                 let commitment = row.commitment;

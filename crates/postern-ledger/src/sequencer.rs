@@ -12,9 +12,10 @@ use crate::{
     dictionary::Dictionary,
     disk::{Disk, is_full, replace},
     entry::charged,
-    frame,
+    follow::{Piece, Shipped},
+    frame::{self, SegmentHeader},
     identity::CHECKPOINT,
-    leaf::Leaf,
+    leaf::{Leaf, SegmentSecret},
     payload::{Encoded, Encoder, lookups_are_charged},
     room::{Room, RowsLog, Segment},
 };
@@ -50,6 +51,8 @@ pub(crate) struct Sequencer {
     pub(crate) _lock: Box<dyn Any + Send>,
     pub(crate) options: Options,
     pub(crate) key: SigningKey,
+    /// What the salts of new segments are made of.
+    pub(crate) secret: SegmentSecret,
     pub(crate) segment: Segment,
     pub(crate) rows: RowsLog,
     pub(crate) dictionary: Dictionary,
@@ -62,6 +65,8 @@ pub(crate) struct Sequencer {
     pub(crate) signed: u64,
     /// Set by the first error that leaves it open what is on disk. Never unset.
     pub(crate) poison: Option<Arc<io::Error>>,
+    /// What was made durable since it was last taken, for a second copy. `None`: there is none.
+    pub(crate) shipping: Option<Vec<Shipped>>,
 }
 
 impl Sequencer {
@@ -76,13 +81,16 @@ impl Sequencer {
         // Room first, while nothing has changed. A crash here leaves at most a `.tmp` file, a
         // segment without entries, or zeros at the dictionary's end; opening removes the first and
         // goes on with the others.
+        let before = self.segment.header();
         self.make_room(room)?;
+        self.ship_skipped(before);
 
         // Memory only: order, charges, numbers, tree. A crash here loses requests that nobody was
         // told of. From here on there is no way back but to finish or to be poisoned, since
         // numbers and charges were given out.
         let now = self.options.now().max(self.last);
         self.last = now;
+        let first = self.edge.size();
         let mut frames = Vec::new();
         let mut recorded = Vec::new();
         for (place, work) in (0..).zip(batch) {
@@ -107,9 +115,34 @@ impl Sequencer {
         // (the data did not leave, the entry says that it was about to) and zeroes the rest.
         let written = self.segment.append(&frames);
         written.map_err(|error| self.poisoned(error))?;
+        self.ship(first, rows, frames);
 
         // Durable. A crash from here on loses receipts, not entries.
         Ok(recorded)
+    }
+
+    /// Puts a batch that is durable where the second copy's link takes it.
+    fn ship(&mut self, first: u64, rows: Vec<u8>, frames: Vec<u8>) {
+        let Some(shipping) = &mut self.shipping else { return };
+        let (size, root) = (self.edge.size(), self.edge.root());
+        let header = self.segment.header().encode(self.segment.id);
+        shipping.push(Shipped::Batch {
+            ordinal: self.segment.ordinal,
+            piece: Piece { header: Some(header), first, size, root, rows, frames },
+        });
+    }
+
+    /// The same for a segment that was left without entries, since a batch did not fit.
+    fn ship_skipped(&mut self, before: SegmentHeader) {
+        let Some(shipping) = &mut self.shipping else { return };
+        if before.ordinal == self.segment.ordinal || before.first != self.segment.first {
+            return;
+        }
+        let (size, root) = (self.edge.size(), self.edge.root());
+        let header = Some(before.encode(self.segment.id));
+        let (rows, frames) = (Vec::new(), Vec::new());
+        let piece = Piece { header, first: size, size, root, rows, frames };
+        shipping.push(Shipped::Batch { ordinal: before.ordinal, piece });
     }
 
     /// Whether a disclosure that takes at most `needed` leaves as much free on the disk as must
@@ -156,7 +189,8 @@ impl Sequencer {
             .make_room(needed.rows_bytes, self.options.dictionary_step_bytes)
             .and_then(|()| {
                 let length = self.options.segment_bytes;
-                self.segment.make_room(&*self.disk, needed.frames_bytes, first, length)
+                let (disk, secret) = (&*self.disk, &self.secret);
+                self.segment.make_room(disk, secret, needed.frames_bytes, first, length)
             });
         match made {
             Ok(()) => Ok(()),
@@ -282,8 +316,11 @@ impl Sequencer {
             return Ok(());
         }
         match write_checkpoint(&*self.disk, &self.options.origin, &self.key, &self.edge) {
-            Ok(()) => {
+            Ok(text) => {
                 self.signed = size;
+                self.shipping.iter_mut().for_each(|shipping| {
+                    shipping.push(Shipped::Checkpoint { size, text: text.clone() });
+                });
                 Ok(())
             }
             // The old checkpoint still stands. The next interval tries again.
@@ -301,16 +338,17 @@ fn full(error: io::Error) -> RecordError {
     RecordError::Full { source: Arc::new(error) }
 }
 
-/// Signs a tree and puts the checkpoint in its place.
+/// Signs a tree and puts the checkpoint in its place; its text.
 pub(crate) fn write_checkpoint(
     disk: &dyn Disk,
     origin: &str,
     key: &SigningKey,
     edge: &Edge,
-) -> io::Result<()> {
+) -> io::Result<String> {
     let checkpoint = Checkpoint { origin: origin.to_owned(), size: edge.size(), root: edge.root() };
     let text = checkpoint.sign(key).map_err(io::Error::other)?;
-    replace(disk, CHECKPOINT, text.as_bytes())
+    replace(disk, CHECKPOINT, text.as_bytes())?;
+    Ok(text)
 }
 
 /// Subjects by the leaf and the reason under which they were seen.

@@ -66,6 +66,7 @@ pub enum KeyError {
 }
 
 /// The ledger's own key; `Debug` shows the name only.
+#[derive(Clone)]
 pub struct SigningKey {
     signer: StandardSigner,
     public: [u8; 32],
@@ -96,6 +97,21 @@ impl SigningKey {
     pub fn verifying_key(&self) -> VerifyingKey {
         VerifyingKey::new(self.signer.name(), self.signer.key_id(), self.public)
     }
+
+    /// Says to whom made up the challenge that the key is here. What is signed can't be read as a
+    /// checkpoint, whatever the challenge.
+    pub fn answer(&self, challenge: &[u8; 32]) -> Result<[u8; 64], CheckpointError> {
+        let signature = self.signer.sign(&answered(challenge));
+        let signature = signature.map_err(|_| CheckpointError::Signing)?;
+        signature.try_into().map_err(|_| CheckpointError::Signing)
+    }
+}
+
+/// What is signed to show that a key is there. A zero byte is in no checkpoint.
+fn answered(challenge: &[u8; 32]) -> Vec<u8> {
+    let mut text = b"postern ledger key 1\0".to_vec();
+    text.extend_from_slice(challenge);
+    text
 }
 
 fn tagged(key: &[u8; 32]) -> Vec<u8> {
@@ -145,6 +161,13 @@ impl VerifyingKey {
     /// The form of C2SP signed-note.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether the holder of the key's other half answered that challenge.
+    pub fn is_answer(&self, challenge: &[u8; 32], answer: &[u8; 64]) -> bool {
+        let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&self.public) else { return false };
+        let signature = ed25519_dalek::Signature::from_bytes(answer);
+        key.verify_strict(&answered(challenge), &signature).is_ok()
     }
 }
 

@@ -242,7 +242,7 @@ impl Session {
         let is_it =
             |charging: &mut Charging| matches!(charging.stage, Stage::Told(told) if told == hold);
         let Some(mut charging) = self.charging.take_if(is_it) else { return false };
-        if !matches!(charged, Err(Failure::LedgerFull | Failure::NotRecorded)) {
+        if !charged.as_ref().is_err_and(Failure::is_unrecorded) {
             effects.push(Effect::Release { hold, rows: 0 });
         }
         self.outbox.released();

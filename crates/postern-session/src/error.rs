@@ -74,6 +74,8 @@ pub enum Failure {
     NotRecorded,
     #[error("the ledger is full, so nothing was released")]
     LedgerFull,
+    #[error("the ledger's second copy is away, so nothing was released")]
+    NoCopy,
     #[error("{} does not exist", prepared(.0))]
     NoStatement(String),
     #[error("portal \"{0}\" does not exist")]
@@ -138,12 +140,20 @@ fn prepared(name: &str) -> String {
     }
 }
 
+impl Failure {
+    /// Whether nothing could be recorded, so that there is nothing to release either.
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        matches!(self, Self::NotRecorded | Self::LedgerFull | Self::NoCopy)
+    }
+}
+
 impl ClientFacing for Failure {
     fn sqlstate(&self) -> SqlState {
         match self {
             Self::BudgetSpent { .. } => SqlState::CONFIGURATION_LIMIT_EXCEEDED,
             Self::ReasonEnded => SqlState::SERIALIZATION_FAILURE,
             Self::NotRecorded => SqlState::IO_ERROR,
+            Self::NoCopy => SqlState::IO_ERROR,
             Self::LedgerFull => SqlState::DISK_FULL,
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
             Self::NoPortal(_) | Self::NoCursor(_) => SqlState::INVALID_CURSOR_NAME,
@@ -178,6 +188,9 @@ impl ClientFacing for Failure {
             Self::NotRecorded => "tell the administrator: the ledger needs attention",
             Self::LedgerFull => {
                 "the administrator must make room on the ledger's disk; it then goes on by itself"
+            }
+            Self::NoCopy => {
+                "the administrator must bring the ledger's follower back; it then goes on by itself"
             }
             Self::PlanChanged => "prepare the statement again",
             Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
@@ -219,6 +232,7 @@ impl ClientFacing for Failure {
             | Self::ReasonEnded
             | Self::NotRecorded
             | Self::LedgerFull
+            | Self::NoCopy
             | Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::NoCursor(_)
@@ -248,7 +262,9 @@ impl ClientFacing for Failure {
             Self::ReasonEnded | Self::Suspended | Self::CursorJump | Self::Unreadable(_) => {
                 ErrorKind::Refused
             }
-            Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
+            Self::NotRecorded | Self::LedgerFull | Self::NoCopy | Self::ShuttingDown => {
+                ErrorKind::Internal
+            }
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::NoCursor(_)

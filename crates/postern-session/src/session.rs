@@ -52,6 +52,9 @@ pub enum Input {
 pub enum Unrecorded {
     /// There is no room; it goes on by itself when there is.
     Full,
+    /// Nothing is released without the second copy, which is away; it goes on by itself when that
+    /// is back.
+    NoCopy,
     /// Anything else.
     Failed,
 }
@@ -60,6 +63,7 @@ impl Unrecorded {
     pub(crate) fn failure(self) -> Failure {
         match self {
             Self::Full => Failure::LedgerFull,
+            Self::NoCopy => Failure::NoCopy,
             Self::Failed => Failure::NotRecorded,
         }
     }

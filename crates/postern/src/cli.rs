@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::duration, witnessing::WitnessAt};
+use crate::{config::duration, peer::PeerAt, witnessing::WitnessAt};
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
 #[derive(Debug, Parser)]
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Ledger(LedgerCommand),
     /// Looks after ledgers on other machines: cosigns what continues what it saw before.
     Witness(WitnessArgs),
+    /// Keeps a ledger's second copy, on another machine: nothing is released before it is there.
+    Follow(FollowArgs),
     /// Says which account leaked records came from, if any.
     Trace(TraceArgs),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
@@ -278,6 +280,11 @@ pub(crate) enum LedgerCommand {
     Cosign(CosignArgs),
     /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles).
     Publish(PublishArgs),
+    /// Copies the ledger, also while a gateway writes to it. A folder that has a backup already
+    /// gets what is new. It is recorded.
+    Backup(BackupArgs),
+    /// Puts a backup, or a follower's copy, where no ledger is; all of it is checked first.
+    Restore(RestoreArgs),
 }
 
 #[derive(Debug, Args)]
@@ -416,6 +423,61 @@ pub(crate) struct WitnessArgs {
     /// A ledger to look after: a copy of its key.pub; may be given again.
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) log: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The backup's folder. It is made if need be.
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup's folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// Where to put the ledger, instead of where the configuration has it. Nothing may be there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// The file `key` of the ledger, which no backup has: without it nothing can be recorded in
+    /// what is restored.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signing_key: Option<PathBuf>,
+    /// The key that you trust: a copy of the ledger's key.pub that you had before.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// A checkpoint that somebody else kept, by which to tell what is lost.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Restores also if that checkpoint covers more than the backup has.
+    #[arg(long, requires = "against")]
+    pub(crate) accept_loss: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FollowArgs {
+    /// The copy's folder. It is made if need be.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The ledger to follow: a copy of its key.pub.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: PathBuf,
+    /// Where to listen: HOST:PORT, or unix:PATH for a ledger on this machine.
+    #[arg(long, value_name = "ADDRESS", value_parser = PeerAt::parse)]
+    pub(crate) listen: PeerAt,
+    /// The certificate chain that the ledger's side is shown, as a PEM file.
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key, as a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The certificates that the ledger's side's certificate must descend from, as a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod approvals;
 mod check_config;
 mod doctor;
 mod explain_policy;
+mod follow;
 mod gateway;
 mod ledger;
 pub(crate) mod person;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
             Ok(Outcome::Yes)
         }
         Command::Witness(args) => witness::run(args),
+        Command::Follow(args) => follow::run(args),
         Command::Serve => serve::run(config),
         Command::Trace(args) => trace::run(config, &args),
     }

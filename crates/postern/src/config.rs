@@ -13,8 +13,9 @@ use postern_watch::WatchConfig;
 pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
-        CONTROL_SOCKET, Column, Count, Insert, Policy, Pool, Reason, Role, RoleKind, ServerTls,
-        Settings, Strength, Table, Take, Upstream, UpstreamTls, Witnessing,
+        CONTROL_SOCKET, Column, Count, Data, Insert, PeerSettings, Policy, Pool, Reason, Role,
+        RoleKind, ServerTls, Settings, Strength, Table, Take, Upstream, UpstreamTls, WhenLost,
+        Witnessing,
     },
     units::duration,
 };

@@ -21,9 +21,13 @@ use thiserror::Error;
 
 use crate::cli::Shown;
 
+mod copy;
 mod person;
 
-pub(crate) use self::person::{os_user, peer};
+pub(crate) use self::{
+    copy::CopyStatus,
+    person::{os_user, peer},
+};
 
 /// The longest line that either side reads.
 pub(crate) const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -107,7 +111,7 @@ pub(crate) enum Reply {
     Resumed {},
     /// The list of people in force is the one on the disk.
     Read {},
-    Status(Status),
+    Status(Box<Status>),
     Table(Table),
     /// It is in the ledger, as this entry.
     Recorded {
@@ -207,6 +211,12 @@ pub(crate) struct LedgerStatus {
     /// What kept witnesses from it the last time.
     #[serde(default)]
     pub(crate) witness_troubles: Vec<String>,
+    /// How the second copy is doing; absent if nothing waits for one.
+    #[serde(default)]
+    pub(crate) copy: Option<CopyStatus>,
+    /// What there is to warn of the space on its disk.
+    #[serde(default)]
+    pub(crate) space: Option<String>,
 }
 
 impl fmt::Display for Status {
@@ -228,6 +238,12 @@ impl fmt::Display for Status {
         write!(f, "ledger      {} entries, {witness}", self.ledger.entries)?;
         for trouble in &self.ledger.witness_troubles {
             write!(f, "\nwitness     {trouble}")?;
+        }
+        if let Some(space) = &self.ledger.space {
+            write!(f, "\nspace       {space}")?;
+        }
+        if let Some(copy) = &self.ledger.copy {
+            write!(f, "\nsecond copy {copy}")?;
         }
         for Suspension { actor, by, why, since } in &self.suspended {
             write!(f, "\nsuspended   {actor}, since {since} by {by}: {why}")?;

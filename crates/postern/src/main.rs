@@ -17,6 +17,7 @@ mod events;
 mod files;
 mod http;
 mod init;
+mod peer;
 mod serve;
 mod ui;
 mod witnessing;

@@ -32,6 +32,7 @@ mod approvals;
 mod control;
 mod people;
 mod settings;
+mod space;
 mod watching;
 mod witnessed;
 
@@ -48,6 +49,7 @@ pub(crate) struct Running {
     entries: mpsc::Sender<watching::Told>,
     _control: control::Listening,
     _asking: Option<witnessed::Asking>,
+    _looking: space::Looking,
 }
 
 /// What the ledger says of the time before this start.
@@ -76,10 +78,7 @@ impl Running {
             let _ = hook_sender.send(watching::Told::Entries(entries));
         });
         let folder = settings.data.ledger();
-        let min_free_bytes = settings.data.min_free_bytes;
-        let commit_delay = COMMIT_DELAY;
-        let options = postern_ledger::Options { min_free_bytes, commit_delay, ..ledger_options() };
-        let ledger = Ledger::open(&folder, options, hook)
+        let ledger = Ledger::open(&folder, options(settings)?, hook)
             .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
         let ledger = Arc::new(ledger);
         let people = Arc::new(people);
@@ -121,6 +120,7 @@ impl Running {
                 (ledger.clone(), witnessed.clone()),
                 looks,
                 (counts, history.entries),
+                space::Space::of(&settings.data),
             ),
         )?;
         Ok(Self {
@@ -131,6 +131,7 @@ impl Running {
             entries: sender,
             _control: control,
             _asking: asking,
+            _looking: space::Space::of(&settings.data).look()?,
         })
     }
 
@@ -152,6 +153,14 @@ impl Running {
         anyhow::ensure!(watched.is_ok(), "the detectors have panicked");
         Ok(())
     }
+}
+
+/// How the ledger is opened.
+fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
+    let min_free_bytes = settings.data.min_free_bytes;
+    let peer = settings.peer.as_ref().map(crate::peer::options).transpose()?;
+    let commit_delay = COMMIT_DELAY;
+    Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, ..ledger_options() })
 }
 
 /// Lets people let others in, if the configuration says so.

@@ -142,5 +142,14 @@ fn stopped(limit: Limit) -> Stopped {
 }
 
 fn unrecorded(error: &RecordError) -> Unrecorded {
-    if matches!(error, RecordError::Full { .. }) { Unrecorded::Full } else { Unrecorded::Failed }
+    match error {
+        RecordError::Full { .. } => Unrecorded::Full,
+        RecordError::NoCopy => Unrecorded::NoCopy,
+        RecordError::Poisoned { .. }
+        | RecordError::Closed
+        | RecordError::Busy
+        | RecordError::TooLarge
+        | RecordError::Horizon { .. }
+        | RecordError::Leaf => Unrecorded::Failed,
+    }
 }

@@ -45,7 +45,7 @@ impl Span {
     }
 
     fn encode(&self, id: LedgerId) -> Vec<u8> {
-        let Mark { position, first, edge, time, rows } = &self.end;
+        let Mark { position, first, edge, time, rows, .. } = &self.end;
         let mut out = vec![VERSION];
         out.extend_from_slice(id.as_bytes());
         let numbers = [
@@ -82,7 +82,8 @@ impl Span {
             peaks.push(Hash(cursor.array().map_err(|_| Broken)?));
         }
         let edge = Edge::from_peaks(size, peaks).ok_or(Broken)?;
-        let end = Mark { position, first: segment_first, edge, time, rows };
+        // No row has moved: an erasure removes the index.
+        let end = Mark { position, first: segment_first, edge, time, rows, last_row: None };
         Ok(Self { first, first_rows, end })
     }
 }

@@ -17,10 +17,15 @@ pub(crate) struct RowsFile {
     pub(crate) offset: u64,
     /// How many rows stand before that byte.
     taken: u64,
+    /// The byte at which the last of them begins, and its commitment, if it is known.
+    last: Option<LastRow>,
     /// What was read ahead, and how much of it is used up.
     ahead: Vec<u8>,
     used: usize,
 }
+
+/// Where a row begins, and what it commits to.
+pub(crate) type LastRow = (u64, [u8; 32]);
 
 /// More than the longest row, which has to fit.
 const READ_AHEAD_BYTES: usize = 256 << 10;
@@ -33,6 +38,17 @@ impl RowsFile {
         offset: u64,
         taken: u64,
     ) -> Result<Self, Damage> {
+        Self::resume(disk, id, (offset, taken), None)
+    }
+
+    /// The same behind a row that was read earlier. Should it no longer stand there, since a row
+    /// was erased meanwhile, then the place is looked for.
+    pub(crate) fn resume(
+        disk: &dyn Disk,
+        id: LedgerId,
+        (offset, taken): (u64, u64),
+        last: Option<LastRow>,
+    ) -> Result<Self, Damage> {
         let mut header = [0; HEADER_BYTES];
         let open = || {
             let file = disk.open_read(DICTIONARY_NAME)?;
@@ -43,7 +59,37 @@ impl RowsFile {
         let file = open().map_err(|error| unreadable(disk, DICTIONARY_NAME, error))?;
         frame::decode_dictionary_header(&header, id)
             .map_err(|why| damage_at(disk, DICTIONARY_NAME, DamageKind::Header(why)))?;
-        Ok(Self { file, offset, taken, ahead: Vec::new(), used: 0 })
+        let mut rows = Self { file, offset, taken, last, ahead: Vec::new(), used: 0 };
+        let found = rows.is_behind_last().and_then(|is| if is { Ok(true) } else { rows.recount() });
+        match found {
+            Ok(true) => Ok(rows),
+            Ok(false) => {
+                Err(Damage { offset, ..damage_at(disk, DICTIONARY_NAME, DamageKind::Row) })
+            }
+            Err(error) => Err(unreadable(disk, DICTIONARY_NAME, error)),
+        }
+    }
+
+    /// The row that was taken last, if it is known.
+    pub(crate) fn last(&self) -> Option<LastRow> {
+        self.last
+    }
+
+    /// The frame of the row that was taken last.
+    pub(crate) fn last_frame(&self) -> &[u8] {
+        let length = self.last.map_or(0, |(start, _)| self.offset - start);
+        let start = usize::try_from(length).ok().and_then(|length| self.used.checked_sub(length));
+        start.and_then(|start| self.ahead.get(start..self.used)).unwrap_or_default()
+    }
+
+    /// Whether the row that was read last still ends where this one begins to read.
+    fn is_behind_last(&self) -> io::Result<bool> {
+        let Some((start, commitment)) = self.last else { return Ok(true) };
+        let length = usize::try_from(self.offset.saturating_sub(start)).unwrap_or(usize::MAX);
+        let mut frame = vec![0; length.min(READ_AHEAD_BYTES)];
+        let read = self.file.read_at(&mut frame, start)?;
+        let row = dictionary::decode_frame(frame.get(..read).unwrap_or_default());
+        Ok(row.is_some_and(|(row, end)| row.commitment == commitment && end == length))
     }
 
     /// The next row; `None` if what follows is no row.
@@ -62,6 +108,7 @@ impl RowsFile {
     }
 
     fn take(&mut self, row: StoredRow, length: usize) -> StoredRow {
+        self.last = Some((self.offset, row.commitment));
         self.used += length;
         self.offset += length as u64;
         self.taken += 1;
@@ -75,8 +122,14 @@ impl RowsFile {
         if file.is_same(&*self.file) {
             return Ok(false);
         }
+        self.file = file;
+        self.recount()
+    }
+
+    /// Goes to the place in the file behind as many rows as were taken. False if there are fewer.
+    fn recount(&mut self) -> io::Result<bool> {
         let taken = self.taken;
-        (self.file, self.offset, self.taken) = (file, HEADER_BYTES as u64, 0);
+        (self.offset, self.taken, self.last) = (HEADER_BYTES as u64, 0, None);
         self.read_ahead()?;
         while self.taken < taken {
             let mut row = dictionary::decode_frame(self.ahead.get(self.used..).unwrap_or_default());

@@ -96,6 +96,26 @@ fn a_ledger_that_grows_is_cosigned_step_by_step() {
 }
 
 #[test]
+fn what_goes_on_behind_an_erasure_is_cosigned() {
+    let (ledger, one) = (ledger(), witness(1));
+    let mut asking = cosigning(&ledger, quorum(&[&one], 1));
+    grow(&ledger, 3, "a customer with a long name ");
+    asking.begin().unwrap();
+    ask(&mut asking, 0, &one).unwrap();
+    let options = options(Arc::new(HandClock::default()));
+    let salts = Box::new(|| [9; 16]);
+    let mut sequencer = open_on(Arc::new(ledger.clone()), options, salts).unwrap();
+    let erased = postern_model::Subject::new("a customer with a long name 0");
+    sequencer.erase(&erased, &postern_model::Actor::new("root"), &"by letter".into()).unwrap();
+    drop(sequencer);
+    // All rows stand elsewhere now.
+    grow(&ledger, 2, "another customer ");
+    asking.begin().unwrap();
+    ask(&mut asking, 0, &one).unwrap();
+    assert_eq!(asking.done().entries, 6);
+}
+
+#[test]
 fn a_forked_history_is_cosigned_by_the_witness_that_saw_it_and_by_no_other() {
     let (base, one, two) = (ledger(), witness(1), witness(2));
     grow(&base, 3, "c");

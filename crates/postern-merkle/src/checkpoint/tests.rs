@@ -68,3 +68,14 @@ fn a_verifying_key_is_read_back_and_names_are_checked() {
         assert!(SigningKey::new(name, &[1; 32]).is_err(), "`{name}` is taken");
     }
 }
+
+#[test]
+fn a_challenge_is_answered_by_the_key_only() {
+    let (challenge, other) = ([7; 32], [8; 32]);
+    let answer = key(1).answer(&challenge).unwrap();
+    assert!(key(1).verifying_key().is_answer(&challenge, &answer));
+    assert!(!key(2).verifying_key().is_answer(&challenge, &answer));
+    assert!(!key(1).verifying_key().is_answer(&other, &answer));
+    // It is no signature of a checkpoint.
+    assert!(std::str::from_utf8(&answered(&challenge)).is_ok_and(|text| text.contains('\0')));
+}

@@ -15,6 +15,7 @@ use crate::{
     ui::{self, Outcome},
 };
 
+mod copy;
 mod hba;
 mod look;
 mod roles;
@@ -79,6 +80,7 @@ pub(crate) fn run(config: &Path, args: &DoctorArgs) -> anyhow::Result<Outcome> {
         findings.extend(more);
         Ok::<_, anyhow::Error>(findings)
     })?;
+    findings.extend(copy::look(&settings)?);
     findings.sort_by_key(|finding| finding.level);
     let sound = findings.is_empty();
     if args.json {

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod ask;
+mod backup;
 mod cosign;
 mod erase;
 mod line;
@@ -39,6 +40,8 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::Prove(args) => prove(config, args),
         LedgerCommand::Cosign(args) => cosign(config, args),
         LedgerCommand::CheckProof(args) => proof::check(&args),
+        LedgerCommand::Backup(args) => backup::backup(config, args),
+        LedgerCommand::Restore(args) => backup::restore(config, args),
         LedgerCommand::Publish(args) => proof::publish(&folder(config, args.ledger)?, &args.to),
     }
 }

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::witnessing::WitnessAt;
 
+mod ledger;
 mod rules;
 mod writes;
 
@@ -52,6 +53,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         approvals: file.approvals.map(|section| checker.approvals(&section, &file.reasons)),
         policy: checker.policy(file.policy),
         watch: checker.watch(file.watch),
+        peer: checker.peer(file.ledger),
         witness: checker.witness(file.witness),
     };
     if checker.problems.is_empty() {
@@ -275,6 +277,7 @@ impl Checker<'_> {
         Data {
             folder: self.folder.join(&file.folder),
             min_free_bytes: self.bytes(&place.key("min_free"), &file.min_free).unwrap_or(0),
+            warn_free_bytes: self.bytes(&place.key("warn_free"), &file.warn_free).unwrap_or(0),
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) watch: WatchFile,
     #[serde(default)]
+    pub(crate) ledger: LedgerFile,
+    #[serde(default)]
     pub(crate) witness: WitnessFile,
 }
 
@@ -211,11 +213,17 @@ pub(crate) struct DataFile {
     /// How much space must stay free there. With less, protected data is no longer shown until
     /// there is room again; everything else goes on.
     pub(crate) min_free: String,
+    /// With less free than this Postern warns, in its log and in `postern status`.
+    pub(crate) warn_free: String,
 }
 
 impl Default for DataFile {
     fn default() -> Self {
-        Self { folder: "postern-data".to_owned(), min_free: "256MiB".to_owned() }
+        Self {
+            folder: "postern-data".to_owned(),
+            min_free: "256MiB".to_owned(),
+            warn_free: "1GiB".to_owned(),
+        }
     }
 }
 
@@ -513,4 +521,59 @@ impl Default for WitnessFile {
     fn default() -> Self {
         Self { witnesses: Vec::new(), enough: 1, every: "10s".to_owned() }
     }
+}
+
+/// When what is disclosed counts as recorded.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LedgerFile {
+    /// Where an entry has to be on stable storage before what it discloses is released: `local`, or
+    /// `local+peer`, here and at a follower (`postern follow`), which `[ledger.peer]` names.
+    pub(crate) durable_on: DurableOn,
+    pub(crate) peer: Option<PeerFile>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum DurableOn {
+    #[default]
+    #[serde(rename = "local")]
+    Local,
+    #[serde(rename = "local+peer")]
+    LocalAndPeer,
+}
+
+/// The follower that keeps the ledger's second copy, with `durable_on = "local+peer"`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PeerFile {
+    /// Where it listens: `HOST:PORT`, or `unix:PATH` for a Unix socket of this machine.
+    pub(crate) address: String,
+    /// What becomes of protected data while the follower is away or catches up: `stop`, it is not
+    /// shown until the follower is in step; or `go_on`, it is shown once it is recorded here, and
+    /// `postern status` says since when. All else goes on in any case.
+    #[serde(default)]
+    pub(crate) when_lost: WhenLostFile,
+    /// How long the follower may take to answer before it counts as away.
+    #[serde(default = "patience_default")]
+    pub(crate) patience: String,
+    /// The certificate chain that the follower is shown, as a PEM file. A `HOST:PORT` needs it and
+    /// the next two; the connection is TLS 1.3, and each side checks the other's certificate.
+    pub(crate) tls_certificate: Option<String>,
+    /// The certificate's private key, as a PEM file.
+    pub(crate) tls_key: Option<String>,
+    /// The certificates, as a PEM file, that the follower's certificate must descend from; its name
+    /// is checked too.
+    pub(crate) tls_ca: Option<String>,
+}
+
+fn patience_default() -> String {
+    "5s".to_owned()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WhenLostFile {
+    #[default]
+    Stop,
+    GoOn,
 }

@@ -6,9 +6,14 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use postern_model::{FieldClass, Secret, Subject};
 use postern_people::ApprovalRules;
 
-use crate::witnessing::WitnessAt;
+use crate::{
+    peer::{PeerAt, PeerTls},
+    witnessing::WitnessAt,
+};
 
-pub(crate) use super::file::{Count, Insert, PoolFile as Pool, RoleKind, TlsFile as UpstreamTls};
+pub(crate) use super::file::{
+    Count, Insert, PoolFile as Pool, RoleKind, TlsFile as UpstreamTls, WhenLostFile as WhenLost,
+};
 
 /// Where a running gateway takes orders, in the data folder.
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
@@ -32,7 +37,19 @@ pub(crate) struct Settings {
     pub(crate) approvals: Option<ApprovalRules>,
     pub(crate) policy: Policy,
     pub(crate) watch: Watch,
+    /// The ledger's second copy; `None` if nothing waits for one.
+    pub(crate) peer: Option<PeerSettings>,
     pub(crate) witness: Witnessing,
+}
+
+/// Where the ledger's second copy is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerSettings {
+    pub(crate) at: PeerAt,
+    /// Files of this side; there are some exactly if the address is not of this machine.
+    pub(crate) tls: Option<PeerTls>,
+    pub(crate) when_lost: WhenLost,
+    pub(crate) patience: Duration,
 }
 
 /// Who is asked to cosign the ledger.
@@ -104,6 +121,7 @@ pub(crate) struct Upstream {
 pub(crate) struct Data {
     pub(crate) folder: PathBuf,
     pub(crate) min_free_bytes: u64,
+    pub(crate) warn_free_bytes: u64,
 }
 
 impl Data {

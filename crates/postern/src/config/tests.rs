@@ -80,7 +80,7 @@ fn what_the_file_may_not_say_is_refused_where_it_stands() {
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"
-    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `policy`, `watch`, `witness`
+    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `policy`, `watch`, `ledger`, `witness`
        did you mean `gateway`?
     "#);
     insta::assert_snapshot!(added("[gateway]\nworkers = \"two\""), @r#"
@@ -228,6 +228,23 @@ fn what_the_gateway_could_not_use_is_refused() {
     insta::assert_snapshot!(added("[data]\nmin_free = \"256MB\""), @r#"
     23: `256MB` is not an amount of memory
        write a whole number and one of B, KiB, MiB, GiB, e.g. `256MiB`
+    "#);
+    insta::assert_snapshot!(added("[ledger]\ndurable_on = \"local+peer\""), @r#"
+    23: a second copy is to be waited for, and it is not said where it is
+       add `[ledger.peer]` with the `address` of a `postern follow`
+    "#);
+    let peer = |text: &str| added(&format!("[ledger]\ndurable_on = \"local+peer\"\n{text}"));
+    insta::assert_snapshot!(peer("[ledger.peer]\naddress = \"127.0.0.1:7500\""), @r#"
+    25: the ledger would be sent to it without knowing who it is
+       give `tls_certificate`, `tls_key` and `tls_ca`, all three
+    "#);
+    insta::assert_snapshot!(peer("[ledger.peer]\naddress = \"here\""), @r#"
+    25: `here` is no place of a follower: the port is missing
+       write `HOST:PORT`, or `unix:PATH` for a socket of this machine
+    "#);
+    insta::assert_snapshot!(added("[ledger.peer]\naddress = \"unix:a.sock\""), @r#"
+    22: a follower is named, and nothing waits for it
+       set `durable_on = "local+peer"`, or leave `[ledger.peer]` out
     "#);
     insta::assert_snapshot!(added("[watch]\nalerts_per_100_agents_per_day = 0.0"), @r#"
     23: the accepted rate of false alarms must be more than nothing

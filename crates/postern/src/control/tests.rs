@@ -76,8 +76,11 @@ fn a_status_survives_the_wire_and_reads_well() {
         findings: 1,
         withheld: Some("the disk is full".into()),
     };
-    let line = encode(&Reply::Status(status.clone())).unwrap();
-    assert_eq!(serde_json::from_str::<Reply>(&line).unwrap(), Reply::Status(status.clone()));
+    let line = encode(&Reply::Status(Box::new(status.clone()))).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Reply>(&line).unwrap(),
+        Reply::Status(Box::new(status.clone()))
+    );
     insta::assert_snapshot!(status, @r#"
     running     since 2026-01-02T03:04:05Z, process 7, on 127.0.0.1:6432
     withheld    protected data, because the disk is full

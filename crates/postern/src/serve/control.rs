@@ -18,7 +18,7 @@ use postern_gateway::Handle;
 use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::{approvals, people, watching::Counts, witnessed};
+use super::{approvals, people, space::Space, watching::Counts, witnessed};
 use crate::{
     cli::Shown,
     clock::SystemClock,
@@ -42,6 +42,7 @@ pub(super) struct Answering {
     people: people::Looks,
     counts: Counts,
     entries_before: u64,
+    space: Space,
     since: Timestamp,
 }
 
@@ -51,9 +52,10 @@ impl Answering {
         (ledger, witnessed): (Arc<Ledger>, witnessed::Progress),
         people: people::Looks,
         (counts, entries_before): (Counts, u64),
+        space: Space,
     ) -> Self {
         let since = SystemClock.now();
-        Self { handle, ledger, witnessed, people, counts, entries_before, since }
+        Self { handle, ledger, witnessed, people, counts, entries_before, space, since }
     }
 
     /// Does what `by` wants.
@@ -73,7 +75,7 @@ impl Answering {
                     Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
-            Request::Status {} => Reply::Status(self.status()),
+            Request::Status {} => Reply::Status(Box::new(self.status())),
             Request::Show { what: Shown::Clients } => Reply::Table(self.clients()),
             Request::Show { what: Shown::Pools } => Reply::Table(self.pools()),
             Request::People { changed } => match self.people.look(by, changed) {
@@ -119,7 +121,18 @@ impl Answering {
             witnessed: done.map(|done| done.entries),
             unwitnessed_since: since.map(|since| since.to_string()),
             witness_troubles: troubles,
+            copy: self.ledger.copied().map(Into::into),
+            space: self.space.warning(),
         }
+    }
+
+    /// Why protected data is not shown at the moment.
+    fn withheld(&self) -> Option<String> {
+        if !self.handle.is_ready() {
+            return Some("the database server can't be read".to_owned());
+        }
+        let is_away = self.ledger.copied().is_some_and(|copied| copied.withholds);
+        is_away.then(|| "the ledger's second copy is away".to_owned())
     }
 
     fn clients(&self) -> Table {
@@ -187,8 +200,7 @@ impl Answering {
                 .collect(),
             ledger: self.ledger_status(),
             findings: self.counts.findings(),
-            withheld: (!self.handle.is_ready())
-                .then(|| "the database server can't be read".to_owned()),
+            withheld: self.withheld(),
         }
     }
 }

@@ -57,6 +57,8 @@ fn with_less_free_than_must_be_only_unprotected_work_goes_on() {
     let served = Served::start(&support.bench);
     served.wait_until_open("ana");
     let mut ana = Raw::connect(served.address, "ana").unwrap();
+    let status = support.bench.run("status").yes();
+    assert!(status.contains("\nspace       ") && status.contains("disclosures stop"), "{status}");
     check_refused(ana.query(PROTECTED));
     check_plain(&mut ana);
     let sql = "SELECT id, email FROM customers WHERE id < $1";
@@ -143,6 +145,9 @@ fn a_full_disk_stops_disclosures_until_there_is_room() {
         assert_eq!((answer.sqlstate(), answer.rows.len()), ("", 20));
     };
     check_shown(&mut ana);
+    // Less than `warn_free` stays free on so small a disk: it is said while all goes on.
+    let status = support.bench.run("status").yes();
+    assert!(status.contains("MiB free; disclosures stop below 0 MiB"), "{status}");
     let (before, _) = entries(&ledger);
     for _ in 0..2 {
         small.fill();

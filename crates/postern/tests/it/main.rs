@@ -8,6 +8,7 @@
 )]
 
 mod approvals;
+mod backup;
 mod bench;
 mod check_database;
 mod cli;
@@ -18,6 +19,7 @@ mod explain_policy;
 mod full;
 mod init;
 mod ledger;
+mod peer;
 mod people;
 mod person;
 mod raw;

@@ -1,0 +1,99 @@
+//! Whether entries that come continue those that are there, before anything of them is written.
+
+use postern_merkle::Edge;
+use postern_model::Timestamp;
+
+use crate::{
+    bytes::Cursor,
+    dictionary::{self, Rows},
+    frame::{self, FRAME_BYTES},
+    leaf::{Leaf, SegmentSalt},
+    payload::{self, Account, Head},
+};
+
+/// The end of what is there.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    pub(super) edge: Edge,
+    pub(super) time: Timestamp,
+    /// How many rows there are of each kind.
+    pub(super) rows: [u32; 3],
+}
+
+/// What was found in a piece.
+#[derive(Debug)]
+pub(super) struct Continued {
+    pub(super) chain: Chain,
+    /// Where in the frames each batch begins.
+    pub(super) batches: Vec<usize>,
+    /// The subjects whose names are erased by it.
+    pub(super) erased: Vec<u32>,
+}
+
+impl Chain {
+    /// Looks at frames and the rows that they bring as verifying does. The error says what does not
+    /// hold.
+    pub(super) fn continued_by(
+        &self,
+        salt: Option<SegmentSalt>,
+        frames: &[u8],
+        mut rows: &[u8],
+    ) -> Result<Continued, &'static str> {
+        let mut chain = self.clone();
+        let mut counted = Rows::counted(self.rows);
+        let (mut batches, mut erased) = (Vec::new(), Vec::new());
+        let (mut offset, mut place_next) = (0, 0);
+        while let Some(rest) = frames.get(offset..).filter(|rest| !rest.is_empty()) {
+            let (place, payload) = frame::frame(rest).ok_or("a frame is damaged")?;
+            // The first may go on with a batch of which a crash has left the start.
+            if place == 0 || offset == 0 {
+                batches.push(offset);
+            } else if place != place_next {
+                return Err("a batch is not whole");
+            }
+            place_next = place.wrapping_add(1);
+            let mut cursor = Cursor::new(payload);
+            let head = Head::decode(&mut cursor).map_err(|_| "an entry does not decode")?;
+            // Each segment has the entries of its own version.
+            if (head.open.account == Account::InBody) != salt.is_none() {
+                return Err("an entry is of another version than its segment");
+            }
+            if head.sequence != chain.edge.size() || head.time < chain.time {
+                return Err("an entry stands in another's place");
+            }
+            let leaf = Leaf::new(payload, &salt.unwrap_or_default());
+            let binding = take_rows(&head, &mut counted, &mut rows)?;
+            let decoded = payload::decode(&head, cursor, &counted);
+            let decoded = decoded.map_err(|_| "an entry does not decode")?;
+            erased.extend(decoded.erased);
+            chain.edge.append(leaf.finish(payload, binding.as_ref()));
+            chain.time = head.time;
+            offset += FRAME_BYTES + payload.len();
+        }
+        if !rows.is_empty() {
+            return Err("rows that no entry uses");
+        }
+        chain.rows = counted.counts();
+        Ok(Continued { chain, batches, erased })
+    }
+}
+
+/// Takes the rows that an entry brings, if they are those that it commits to.
+fn take_rows(
+    head: &Head,
+    counted: &mut Rows,
+    rows: &mut &[u8],
+) -> Result<Option<postern_merkle::Hash>, &'static str> {
+    let Some(expected) = head.binding else { return Ok(None) };
+    let mut commitments = Vec::new();
+    for _ in 0..head.rows {
+        let (row, length) = dictionary::decode_frame(rows).ok_or("a row is missing or damaged")?;
+        *rows = rows.get(length..).unwrap_or_default();
+        commitments.push(row.commitment);
+        if !counted.push(row) {
+            return Err("a row is out of order");
+        }
+    }
+    let found = dictionary::binding(&commitments);
+    if expected.fits(&found) { Ok(Some(found)) } else { Err("rows are not those of their entry") }
+}

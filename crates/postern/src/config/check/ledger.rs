@@ -1,0 +1,80 @@
+//! Where the ledger's second copy is kept.
+
+use super::Checker;
+use crate::{
+    config::{
+        file::{DurableOn, LedgerFile, PeerFile},
+        place::Place,
+        settings::PeerSettings,
+    },
+    peer::{PeerAt, PeerTls},
+};
+
+impl Checker<'_> {
+    pub(super) fn peer(&mut self, file: LedgerFile) -> Option<PeerSettings> {
+        let section = Place::section("ledger");
+        let peer = match (file.durable_on, file.peer) {
+            (DurableOn::Local, None) => return None,
+            (DurableOn::LocalAndPeer, Some(peer)) => peer,
+            (DurableOn::LocalAndPeer, None) => {
+                self.wrong(
+                    &section.key("durable_on"),
+                    "a second copy is to be waited for, and it is not said where it is",
+                    "add `[ledger.peer]` with the `address` of a `postern follow`",
+                );
+                return None;
+            }
+            (DurableOn::Local, Some(_)) => {
+                self.wrong(
+                    &section.key("peer"),
+                    "a follower is named, and nothing waits for it",
+                    "set `durable_on = \"local+peer\"`, or leave `[ledger.peer]` out",
+                );
+                return None;
+            }
+        };
+        let place = section.key("peer");
+        let patience = self.duration(&place.key("patience"), &peer.patience);
+        let at = match PeerAt::parse(&peer.address) {
+            Ok(at) => at.under(&self.folder),
+            Err(error) => {
+                self.wrong(
+                    &place.key("address"),
+                    format!("`{}` is no place of a follower: {error:#}", peer.address),
+                    "write `HOST:PORT`, or `unix:PATH` for a socket of this machine",
+                );
+                return None;
+            }
+        };
+        let tls = self.peer_tls(&place, &peer, &at);
+        Some(PeerSettings { at, tls, when_lost: peer.when_lost, patience })
+    }
+
+    fn peer_tls(&mut self, place: &Place, peer: &PeerFile, at: &PeerAt) -> Option<PeerTls> {
+        let given = (&peer.tls_certificate, &peer.tls_key, &peer.tls_ca);
+        match (at, given) {
+            (PeerAt::Unix(_), (None, None, None)) => None,
+            (PeerAt::Unix(_), _) => {
+                self.wrong(
+                    &place.key("address"),
+                    "over a Unix socket nothing is encrypted",
+                    "leave `tls_certificate`, `tls_key` and `tls_ca` out",
+                );
+                None
+            }
+            (PeerAt::Host { .. }, (Some(certificate), Some(key), Some(ca))) => Some(PeerTls {
+                certificate: self.existing(&place.key("tls_certificate"), certificate),
+                key: self.existing(&place.key("tls_key"), key),
+                ca: self.existing(&place.key("tls_ca"), ca),
+            }),
+            (PeerAt::Host { .. }, _) => {
+                self.wrong(
+                    &place.key("address"),
+                    "the ledger would be sent to it without knowing who it is",
+                    "give `tls_certificate`, `tls_key` and `tls_ca`, all three",
+                );
+                None
+            }
+        }
+    }
+}
