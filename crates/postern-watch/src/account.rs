@@ -9,6 +9,7 @@ use postern_model::Timestamp;
 
 use crate::{
     amount::{Sizes, Volume},
+    at_will::AtWill,
     names::NONE,
     reasons::Class,
     share::Track,
@@ -147,6 +148,8 @@ pub(crate) struct Account {
     /// Complaints of today.
     pub(crate) complaints: f64,
     pub(crate) tracks: Vec<Track>,
+    /// At once, and after the time that late links need.
+    pub(crate) at_will: [AtWill; 2],
     /// Trials on a usual day.
     pub(crate) pace: f64,
     pub(crate) volume: Volume,
@@ -160,6 +163,8 @@ pub(crate) struct Account {
     /// When it was last an alert, and how often it was.
     pub(crate) alerted: Option<Timestamp>,
     pub(crate) alerts: u32,
+    /// When it was last one of a crowd of whom the same was found.
+    pub(crate) crowded: Option<Timestamp>,
     /// The score of the last alert.
     pub(crate) carried: f64,
     /// For how much its last alert counts in the budget, and the evidence of it, until what came
@@ -193,6 +198,7 @@ impl Account {
             settled: 0.0,
             complaints: 0.0,
             tracks: vec![Track::default(); signals::ALL.len()],
+            at_will: Default::default(),
             pace: 32.0,
             volume: Volume::default(),
             sizes: Sizes::default(),
@@ -202,6 +208,7 @@ impl Account {
             marks: VecDeque::new(),
             alerted: None,
             alerts: 0,
+            crowded: None,
             carried: 0.0,
             unconfirmed: None,
             told: 0.0,
@@ -223,6 +230,7 @@ impl Account {
             self.moved = true;
             self.manner = Manner::default();
             self.tracks.iter_mut().for_each(|track| *track = Track::default());
+            self.at_will = Default::default();
             (self.volume, self.sizes) = (Volume::default(), Sizes::default());
         }
         self.role = role;

@@ -14,6 +14,9 @@ const SPREAD_DAYS: f64 = 8.0;
 const LEAST_SPREAD: f64 = 0.5;
 /// Rises that are tested for, in standard deviations.
 const RISES: [f64; 3] = [1.0, 2.0, 3.0];
+/// Explained customers until their rise counts by half, and how many times as many count at most.
+const FEW: f64 = 5.0;
+const MOST_WORK: f64 = 4.0;
 /// Days for which a high amount is not learned from.
 const FROZEN_DAYS: u32 = 10;
 /// Doublings that are told apart.
@@ -28,6 +31,8 @@ const POWER: f64 = 1.3;
 pub(crate) struct Volume {
     days: f64,
     mean: f64,
+    /// Customers a day whom a strong reason explains.
+    explained: f64,
     variance: f64,
     sums: [f64; RISES.len()],
     waiting: VecDeque<f64>,
@@ -42,15 +47,18 @@ impl Volume {
 
     /// A day has ended with `count` unexplained customers, when the peers had `load` times what is
     /// usual.
-    pub(crate) fn day(&mut self, count: f64, load: f64, frozen: f64) {
-        let log = (count + 1.0).ln() - load.ln();
+    pub(crate) fn day(&mut self, (count, explained): (f64, f64), load: f64, frozen: f64) {
+        // More of what customers asked for brings more of the rest.
+        let work = ((explained + FEW) / (self.explained + FEW)).clamp(1.0, MOST_WORK);
+        let work = if self.days >= 5.0 { work } else { 1.0 };
+        let log = (count + 1.0).ln() - load.max(work).ln();
         if self.days >= 5.0 {
             let pooled = (self.variance * self.days + SPREAD * SPREAD * SPREAD_DAYS)
                 / (self.days + SPREAD_DAYS);
             let spread = pooled.sqrt().max(LEAST_SPREAD) * (1.0 + 1.0 / self.days).sqrt();
             let z = ((log - self.mean) / spread).clamp(-4.0, 4.0);
             for (sum, rise) in self.sums.iter_mut().zip(RISES) {
-                *sum = ((*sum + 1.0) * (rise * z - rise * rise / 2.0).exp()).min(1e30);
+                *sum = ((*sum + 1.0) * student(z, rise, self.days + SPREAD_DAYS)).min(1e30);
             }
         }
         if self.evidence() >= frozen {
@@ -69,6 +77,7 @@ impl Volume {
         }
         if let Some(log) = self.waiting.pop_front() {
             self.days = (self.days + 1.0).min(40.0);
+            self.explained += (explained - self.explained) / self.days;
             let off = log - self.mean;
             self.mean += off / self.days;
             self.variance += (off * off * (1.0 - 1.0 / self.days) - self.variance) / self.days;
@@ -82,6 +91,13 @@ impl Volume {
     pub(crate) fn reset(&mut self) {
         self.sums = Default::default();
     }
+}
+
+/// The likelihood ratio of a rise by `rise` when the spread is known from `days` days: of two
+/// Student distributions.
+fn student(z: f64, rise: f64, days: f64) -> f64 {
+    let density = |z: f64| (-(days + 1.0) / 2.0) * (1.0 + z * z / days).ln();
+    (density(z - rise) - density(z)).exp()
 }
 
 /// How often which amount was shown in lists on a day, in doublings.
@@ -137,10 +153,10 @@ mod tests {
         let evidence = |count: f64, load: f64| {
             let mut volume = Volume::default();
             for day in 0..30 {
-                volume.day(20.0 + f64::from(day % 5), 1.0, 10.0);
+                volume.day((20.0 + f64::from(day % 5), 20.0), 1.0, 10.0);
             }
             for _ in 0..4 {
-                volume.day(count, load, 10.0);
+                volume.day((count, 20.0), load, 10.0);
             }
             volume.evidence()
         };
@@ -161,5 +177,17 @@ mod tests {
         assert_eq!(Sizes::default().chance(0), 0.5);
         assert!((sizes.share(40) - 0.1).abs() < 1e-6);
         assert_eq!(sizes.share(100), 0.0);
+    }
+
+    #[test]
+    fn more_of_what_customers_asked_for_brings_more_of_the_rest() {
+        let evidence = |explained: f64| {
+            let mut volume = Volume::default();
+            (0..30).for_each(|day| volume.day((8.0 + f64::from(day % 3), 20.0), 1.0, 10.0));
+            (0..4).for_each(|_| volume.day((27.0, explained), 1.0, 10.0));
+            volume.evidence()
+        };
+        assert!(evidence(20.0) > 100.0, "{}", evidence(20.0));
+        assert!(evidence(60.0) < 10.0, "{}", evidence(60.0));
     }
 }

@@ -14,6 +14,7 @@ use postern_model::{Access, AccessKind, Actor, Finding, Timestamp};
 use crate::{
     WatchConfig,
     account::{Account, Mark},
+    at_will,
     names::{Map, NONE},
     peers::{Group, Teams},
     reasons::{Class, Reason},
@@ -21,7 +22,7 @@ use crate::{
     signals::{ALL, Trial, UNEXPLAINED},
     tail::Tail,
     usual::{Count, Load},
-    verdict::{STREAMS, Verdict},
+    verdict::{AT_WILL, STREAMS, Verdict},
     world::{Shown, World, shown},
 };
 
@@ -36,6 +37,9 @@ const TRIALS_PER_STATEMENT: usize = 5;
 const LIST: usize = 20;
 /// Days in which somebody is new.
 const NEW: i64 = 14;
+/// Days after which somebody new has customers of old to look back to; until then their number
+/// grows by itself.
+const SEASONED: i64 = 35;
 /// Days until as much is known of closed tickets as ever will be.
 const BEGINNING: i64 = 21;
 /// Days from one look at a customer to another's that make them the same case.
@@ -48,6 +52,8 @@ const CALLED_WITHIN: i64 = 45;
 /// Complaints of a usual day.
 const COMPLAINTS: f64 = 2.0;
 
+/// Of so many trials, one draws a customer.
+const DRAW: u64 = 3;
 /// An account whose usual unexplained share is below this is one that has reasons.
 const NEEDS_REASONS: f64 = 0.25;
 
@@ -93,6 +99,8 @@ pub(crate) struct Conduct {
     asked: VecDeque<Asked>,
     pending: VecDeque<Pending>,
     on: Vec<bool>,
+    /// Trials so far: which customers are drawn follows from it.
+    turn: u64,
     learning_days: i64,
     /// The day of the first access.
     first: Option<i64>,
@@ -111,6 +119,7 @@ impl Conduct {
             pending: VecDeque::new(),
             on: ALL.iter().map(|signal| !config.off.contains(signal.name)).collect(),
             learning_days: i64::from(config.learning_days),
+            turn: 0,
             first: None,
         }
     }
@@ -221,7 +230,9 @@ impl Conduct {
         let (actor, subject, reason) = (opened.actor, opened.subject, facts.reason);
         let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
         let usual = account.tracks.get(UNEXPLAINED).map_or(0.0, Track::usual);
-        let facts = Trial { needs_reasons: usual < NEEDS_REASONS, ..facts };
+        let begun = self.first.unwrap_or(i64::MIN).saturating_add(NEW);
+        let seasoned = account.since <= begun || seen.day() >= account.since + SEASONED;
+        let facts = Trial { needs_reasons: usual < NEEDS_REASONS, seasoned, ..facts };
         if reason.class > Class::Strong {
             account.unexplained += 1.0;
             let usual = account.volume.usual();
@@ -240,6 +251,12 @@ impl Conduct {
         others.for_each(|(other, _)| shared |= account.shares_with(other));
         let facts = Trial { shared, ..facts };
         let trial = about(facts, (actor, subject), seen, world);
+        if trial.direct {
+            self.draw((actor, opened.at, seen), false, world);
+            if let Some(group) = self.group(actor) {
+                group.drawn.iter_mut().for_each(|drawn| drawn.claim(opened.claimed.is_some()));
+            }
+        }
         let marked = self.put(actor, seen, (id, subject), &trial);
         if trial.direct {
             world.opened(subject, actor, seen.day());
@@ -269,6 +286,8 @@ impl Conduct {
             // What the gateway has checked holds, though no source tells of it here.
             let reason = known.filter(|known| known.class < derived.class).unwrap_or(derived);
             let trial = Trial { settled: true, direct: true, ..blank(reason) };
+            let trial = about(trial, (actor, subject), seen, world);
+            self.draw((actor, at, seen), true, world);
             if self.put(actor, seen, (&id, subject), &trial) {
                 let name = Actor::new(world.actors.text(actor));
                 self.judge((actor, &name), seen, world, findings);
@@ -301,6 +320,34 @@ impl Conduct {
         }
     }
 
+    /// Looks at a customer who is drawn from all with the account's eyes.
+    fn draw(
+        &mut self,
+        (actor, at, seen): (u32, Timestamp, Timestamp),
+        settled: bool,
+        world: &World,
+    ) {
+        self.turn += 1;
+        if !self.turn.is_multiple_of(DRAW) {
+            return;
+        }
+        let mixed = (self.turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32)
+            * u64::from(world.subjects.count());
+        let subject = u32::try_from(mixed >> 32).unwrap_or(0);
+        let reason = world.reasons.derive((actor, subject), at, None);
+        let trial = Trial { settled, direct: true, ..blank(reason) };
+        let trial = about(trial, (actor, subject), seen, world);
+        let drawn = self.group(actor).and_then(|group| group.drawn.get_mut(usize::from(settled)));
+        if let Some(drawn) = drawn {
+            drawn.add(&trial);
+        }
+    }
+
+    fn group(&mut self, actor: u32) -> Option<&mut Group> {
+        let account = self.accounts.get(actor as usize)?;
+        self.groups.get_mut(account.group)
+    }
+
     /// Puts a trial to every signal.
     fn put(
         &mut self,
@@ -325,7 +372,7 @@ impl Conduct {
         for (place, ((track, peers), on)) in tracks.enumerate() {
             let Some(signal) = ALL.get(place).filter(|_| *on) else { continue };
             let Some(one) = (signal.trial)(trial) else { continue };
-            let (own, mean) = (track.today(), track.mean());
+            let (own, mean) = (track.today(), track.history.mean());
             let count = Count { ones: f64::from(u8::from(one)), trials: 1.0 };
             let role = peers.today(day);
             let mut setting = Setting {
@@ -343,6 +390,11 @@ impl Conduct {
             }
             track.step(one, setting);
             yes |= u32::from(one) << place;
+        }
+        if trial.direct && trial.complained.is_none() {
+            let cell = at_will::cell(trial);
+            at_will::weigh((account, group, teams), (cell, trial.settled), weight, day);
+            yes |= u32::from(cell.is_some()) << (AT_WILL + usize::from(trial.settled));
         }
         if yes != 0 {
             account.mark(Mark { id: id.to_owned(), subject, signals: yes });
@@ -424,6 +476,12 @@ impl Conduct {
             }
             track.begin(peers);
         }
+        for (at_will, peers) in account.at_will.iter_mut().zip(&mut group.cells) {
+            if learning {
+                at_will.test.reset();
+            }
+            at_will.begin(peers);
+        }
         if learning {
             account.volume.reset();
             account.marks.clear();
@@ -431,7 +489,8 @@ impl Conduct {
         if let Some(usual) = account.volume.usual() {
             group.expect(day, usual);
         }
-        if account.tracks.iter().all(Track::at_rest) {
+        let quiet = account.at_will.iter().all(|at_will| at_will.test.at_rest());
+        if quiet && account.tracks.iter().all(Track::at_rest) {
             account.marks.clear();
         }
         account.told = 0.0;
@@ -458,7 +517,8 @@ impl Conduct {
         let usual = account.volume.usual().unwrap_or(0.0);
         let counted = if usual > 0.0 { account.unexplained } else { 0.0 };
         let load = group.load(account.day, (counted, usual));
-        account.volume.day(account.unexplained, load, frozen);
+        let explained = (seen - account.unexplained).max(0.0);
+        account.volume.day((account.unexplained, explained), load, frozen);
         account.learn_hours(suspected);
         account.manner.day(account.listed >= LIST);
         if !learning && !verdict.lately(account, now) {
@@ -466,6 +526,9 @@ impl Conduct {
         }
         for (track, peers) in account.tracks.iter_mut().zip(&mut group.peers) {
             track.new_day(peers, how, frozen);
+        }
+        for (at_will, peers) in account.at_will.iter_mut().zip(&mut group.cells) {
+            at_will.new_day(peers, how, frozen);
         }
         if !suspected {
             account.pace += 0.1 * (seen - account.pace);
@@ -485,6 +548,7 @@ fn blank(reason: Reason) -> Trial {
     Trial {
         reason,
         settled: false,
+        seasoned: true,
         direct: false,
         neighbour: false,
         odd_hour: false,

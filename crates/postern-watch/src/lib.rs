@@ -43,6 +43,7 @@ use self::{
 
 mod account;
 mod amount;
+mod at_will;
 mod blind;
 mod conduct;
 mod detector;
@@ -60,8 +61,15 @@ mod verdict;
 mod world;
 
 /// The kinds of finding that are no signals.
-const RULES: [&str; 6] =
-    ["decoy_read", "leaver_session", "refused_attempts", "budget_stop", "volume", "list_size"];
+const RULES: [&str; 7] = [
+    "decoy_read",
+    "leaver_session",
+    "refused_attempts",
+    "budget_stop",
+    "volume",
+    "list_size",
+    at_will::NAME,
+];
 
 /// Every kind of finding that can be an alert, in the order in which they are documented.
 pub fn kinds() -> impl Iterator<Item = &'static str> {

@@ -70,6 +70,11 @@ impl Names {
         number
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.texts.len()).unwrap_or(NONE)
+    }
+
     pub(crate) fn known(&self, text: &str) -> Option<u32> {
         self.numbers.get(text).copied()
     }

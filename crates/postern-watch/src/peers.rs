@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use crate::{
     amount::Sizes,
+    at_will::{CELLS, Drawn},
     names::Map,
     signals,
     tail::Tail,
@@ -20,6 +21,10 @@ const LOAD: f64 = 40.0;
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) peers: Vec<Peers>,
+    /// The same for the cells of what is picked at will, at once and later, and how those look who
+    /// are drawn.
+    pub(crate) cells: [[Peers; CELLS]; 2],
+    pub(crate) drawn: [Drawn; 2],
     pub(crate) tails: Vec<Tail>,
     pub(crate) sizes: Sizes,
     /// Day, customers seen, customers expected.
@@ -30,6 +35,8 @@ impl Group {
     pub(crate) fn new(tails: usize) -> Self {
         Self {
             peers: signals::ALL.iter().map(|_| Peers::default()).collect(),
+            cells: Default::default(),
+            drawn: Default::default(),
             tails: (0..tails).map(|_| Tail::default()).collect(),
             sizes: Sizes::default(),
             loads: VecDeque::new(),
@@ -76,7 +83,7 @@ pub(crate) struct Teams(Map<u32, (i64, Vec<Load>)>);
 impl Teams {
     /// What the team shows of a signal.
     pub(crate) fn today(&mut self, (team, day): (u32, i64), signal: usize) -> Option<&mut Load> {
-        let empty = || vec![Load::default(); signals::ALL.len()];
+        let empty = || vec![Load::default(); signals::ALL.len() + 2 * CELLS];
         let (last, loads) = self.0.entry(team).or_insert_with(|| (day, empty()));
         if day > *last {
             *last = day;

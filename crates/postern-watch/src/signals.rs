@@ -13,6 +13,8 @@ pub(crate) struct Trial {
     pub(crate) reason: Reason,
     /// Whether this is looked at again after the time that late links need.
     pub(crate) settled: bool,
+    /// Whether the account has been in use for so long that it has customers of old.
+    pub(crate) seasoned: bool,
     /// Whether the customer was opened alone, not as one of a list.
     pub(crate) direct: bool,
     /// Whether the identifier is beside one that the account has just seen.
@@ -140,7 +142,7 @@ const LOOKS_BACK: Signal = Signal {
     name: "looks_back",
     least: 0.01,
     weight: 0.8,
-    trial: |t| now(t).then_some(t.reason.class == Class::Past),
+    trial: |t| (now(t) && t.seasoned).then_some(t.reason.class == Class::Past),
     why: "whom it once served and whose tickets were closed long ago",
     innocent: "a complaint, an audit, or cleaning up",
 };

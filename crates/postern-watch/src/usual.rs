@@ -12,6 +12,8 @@ const OWN_CAP: f64 = 800.0;
 const PRIOR: Count = Count { ones: 0.2, trials: 8.0 };
 /// How many times the peers' odds an account's usual odds may be.
 const ANCHOR: f64 = 8.0;
+/// And how many times that, once people have looked at the account.
+const VOUCHED: f64 = 4.0;
 /// Peers' trials from which on they are an anchor.
 const ANCHOR_TRIALS: f64 = 200.0;
 /// Correlation between trials of an account where there are no peers to speak of, and from how many
@@ -133,7 +135,7 @@ pub(crate) struct Usual {
 
 impl Default for Usual {
     fn default() -> Self {
-        Peers::default().usual_of(Count::default())
+        Peers::default().usual_of(Count::default(), false)
     }
 }
 
@@ -211,14 +213,15 @@ impl Peers {
     }
 
     /// What is usual for an account with this history that is not counted among these peers.
-    pub(crate) fn usual_of(&self, own: Count) -> Usual {
+    pub(crate) fn usual_of(&self, own: Count, vouched: bool) -> Usual {
         let peers = (PRIOR.ones + self.usual.ones) / (PRIOR.trials + self.usual.trials);
         let anchored = self.usual.trials >= ANCHOR_TRIALS;
         let alone = !anchored && own.trials >= ALONE_TRIALS;
         let between = if alone { ALONE } else { self.between_accounts(peers) };
         let trials = 1.0 / between - 1.0 + own.trials;
         let mean = ((1.0 / between - 1.0) * peers + own.ones) / trials;
-        let odds = ANCHOR * peers.max(LEAST) / (1.0 - peers).max(0.01);
+        let anchor = if vouched { ANCHOR * VOUCHED } else { ANCHOR };
+        let odds = anchor * peers.max(LEAST) / (1.0 - peers).max(0.01);
         let anchor = if anchored { odds / (1.0 + odds) } else { MOST };
         let guess = BETWEEN_DAYS * peers.max(LEAST);
         let day = (self.excess + guess * BETWEEN_DAYS_WEIGHT) / (self.scale + BETWEEN_DAYS_WEIGHT);

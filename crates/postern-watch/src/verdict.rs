@@ -18,6 +18,8 @@ use postern_model::{Actor, Finding, Severity, Timestamp};
 use crate::{
     WatchConfig,
     account::Account,
+    at_will::{self, AtWill},
+    names::NONE,
     peers::Group,
     share::Track,
     signals::ALL,
@@ -27,8 +29,10 @@ use crate::{
 /// The streams beside the signals.
 pub(crate) const VOLUME: usize = ALL.len();
 pub(crate) const SIZE: usize = ALL.len() + 1;
-pub(crate) const STREAMS: usize = ALL.len() + 2;
-const VOLUME_WEIGHT: f64 = 0.002;
+pub(crate) const AT_WILL: usize = ALL.len() + 2;
+pub(crate) const STREAMS: usize = ALL.len() + 4;
+const AT_WILL_WEIGHTS: [f64; 2] = [10.0, 16.0];
+const VOLUME_WEIGHT: f64 = 0.01;
 const SIZE_WEIGHT: f64 = 6.0;
 /// Somebody who is leaving has this many times the part of the budget.
 const NOTICE: f64 = 4.0;
@@ -59,6 +63,10 @@ const STREAM_RESTING: f64 = 3.0;
 const CROWD: f64 = 3.0;
 const CROWD_PART: f64 = 0.33;
 const CROWD_DAYS: i64 = 4;
+/// And so many of the same team, whatever was found of them.
+const COLLEAGUES: usize = 2;
+/// For how much each account of a crowd counts in what evidence is worth.
+const CROWD_COUNTS: f64 = 0.25;
 /// Findings that are rarer than this part of the bar are told, or than so many account-days.
 const TOLD: f64 = 1.0 / 50.0;
 const TOLD_LEAST: f64 = 10.0;
@@ -122,10 +130,11 @@ pub(crate) struct Verdict {
     pub(crate) budget: Budget,
     volume: bool,
     size: bool,
+    at_will: bool,
     /// What the accounts' days come to.
     totals: Totals,
     /// What was found of whom in the last days.
-    lately: Vec<(Timestamp, Actor, &'static str)>,
+    lately: Vec<(Timestamp, Actor, &'static str, u32)>,
 }
 
 impl Verdict {
@@ -138,6 +147,7 @@ impl Verdict {
             budget: Budget::new(bar),
             volume: !config.off.contains("volume"),
             size: !config.off.contains("list_size"),
+            at_will: !config.off.contains(at_will::NAME),
             totals: Totals::default(),
             lately: Vec::new(),
         }
@@ -189,8 +199,11 @@ impl Verdict {
         let again = account.alerted.is_some_and(|alerted| seen <= alerted.after(pause));
         let score = account.score(rarity, seen, CONFIRMED_WITHIN);
         let mut finding = finding(name, seen, account, (top.0, score));
-        let crowd = reached && !again && self.crowd(name, finding.kind, seen);
+        let crowd = reached && !again && self.crowd((name, account.team), finding.kind, seen);
         finding.alert = reached && !again && !crowd;
+        if crowd {
+            account.crowded = Some(seen);
+        }
         if finding.alert {
             let counts = if rarity < CLEAR * bar { 1.0 } else { CLEAR_COUNTS };
             self.budget.used += counts;
@@ -203,6 +216,7 @@ impl Verdict {
         if reached {
             finding.severity = Severity::High;
             account.tracks.iter_mut().for_each(Track::reset);
+            account.at_will.iter_mut().for_each(|at_will| at_will.test.reset());
             account.rises.iter_mut().for_each(|rise| *rise = Rise::default());
             account.volume.reset();
             account.marks.clear();
@@ -226,12 +240,13 @@ impl Verdict {
 
     /// Whether the same was found of several others in these days: what a whole team does is one
     /// question, which has been asked.
-    fn crowd(&mut self, name: &Actor, kind: &'static str, seen: Timestamp) -> bool {
+    fn crowd(&mut self, (name, team): (&Actor, u32), kind: &'static str, seen: Timestamp) -> bool {
         self.lately.retain(|(at, ..)| seen.day() - at.day() < CROWD_DAYS);
-        let others = self.lately.iter().filter(|(_, other, of)| other != name && *of == kind);
-        let crowd = others.count() as f64 >= self.budget.crowd();
-        self.lately.push((seen, name.clone(), kind));
-        crowd
+        let others = self.lately.iter().filter(|(_, other, ..)| other != name);
+        let alike = others.clone().filter(|(_, _, of, _)| *of == kind).count() as f64;
+        let colleagues = others.filter(|(.., of)| *of == team && team != NONE).count();
+        self.lately.push((seen, name.clone(), kind, team));
+        alike >= self.budget.crowd() || colleagues >= COLLEAGUES
     }
 
     /// Learns how far an account's evidence went on a day.
@@ -243,7 +258,12 @@ impl Verdict {
         let streams: Vec<(usize, f64, f64)> = self.streams(account).collect();
         let (mut peaks, mut now) = (0.0, 0.0);
         for (place, weight, evidence) in streams {
-            let peak = account.tracks.get(place).map_or(evidence, Track::peak);
+            let peak = match place.checked_sub(AT_WILL) {
+                Some(stage) => {
+                    account.at_will.get(stage).map_or(evidence, |at_will| at_will.test.peak())
+                }
+                None => account.tracks.get(place).map_or(evidence, Track::peak),
+            };
             peaks += weight * measured(place, peak, (group, tails));
             now += weight * measured(place, evidence, (group, tails));
             let Some(rise) = account.rises.get_mut(place) else { continue };
@@ -254,7 +274,10 @@ impl Verdict {
             }
         }
         if let Some(rise) = account.rises.get_mut(STREAMS) {
-            self.totals.learn(rise.day(peaks, now, RESTING), 1.0);
+            // What a crowd shows has one cause.
+            let crowded = account.crowded.is_some_and(|at| account.day <= at.day() + CROWD_DAYS);
+            let counts = if crowded { CROWD_COUNTS } else { 1.0 };
+            self.totals.learn(rise.day(peaks, now, RESTING), counts);
         }
     }
 
@@ -264,14 +287,18 @@ impl Verdict {
         account: &'a Account,
     ) -> impl Iterator<Item = (usize, f64, f64)> + use<'a> {
         let all: f64 = ALL.iter().map(|signal| signal.weight).sum();
-        let all = all + VOLUME_WEIGHT + SIZE_WEIGHT;
+        let all = all + VOLUME_WEIGHT + SIZE_WEIGHT + AT_WILL_WEIGHTS.iter().sum::<f64>();
+        let at_will = account.at_will.iter().zip(AT_WILL_WEIGHTS).enumerate();
+        let at_will = at_will
+            .filter(|_| self.at_will)
+            .map(move |(stage, (of, weight))| (AT_WILL + stage, weight / all, of.test.evidence()));
         let signals = account.tracks.iter().zip(ALL).enumerate();
         let signals = signals
             .map(move |(place, (track, signal))| (place, signal.weight / all, track.evidence()));
         let volume = (VOLUME, VOLUME_WEIGHT / all, account.volume.evidence());
         let size = (SIZE, SIZE_WEIGHT / all, account.size_evidence);
         let volume = std::iter::once(volume).filter(|_| self.volume);
-        signals.chain(volume).chain(std::iter::once(size).filter(|_| self.size))
+        signals.chain(volume).chain(std::iter::once(size).filter(|_| self.size)).chain(at_will)
     }
 }
 
@@ -317,6 +344,16 @@ fn finding(
                  there is work that no connected system knows"
             );
             ("volume", account.known.len(), why)
+        }
+        _ if place >= AT_WILL => {
+            let usual = account.at_will.get(place - AT_WILL).map_or(0.0, AtWill::usual);
+            let why = format!(
+                "`{name}` was shown {many} customers as if they were picked at will, not by the \
+                 work: without a reason, and of every field; {:.0} in 100 without a reason are \
+                 usual for it; innocent if there is work that no connected system knows",
+                (usual * 100.0).ceil()
+            );
+            (at_will::NAME, many, why)
         }
         _ => {
             let listed = account.listed;

@@ -252,7 +252,7 @@ fn what_the_gateway_could_not_use_is_refused() {
     "#);
     insta::assert_snapshot!(added("[watch]\nsuspend_on = [\"mood\"]"), @r#"
     23: there is no kind of finding called `mood`
-       there are: no_trace, never_explained, unexplained_share, self_opened, short_lived_ticket, approved_share, approval_ring, looks_back, colleagues_tickets, other_ticket, sequence, foreign_queue, prominent, inbound_cluster, same_customers, odd_hours, strange_device, owner_elsewhere, lists_in_clear, complaints, decoy_read, leaver_session, refused_attempts, budget_stop, volume, list_size
+       there are: no_trace, never_explained, unexplained_share, self_opened, short_lived_ticket, approved_share, approval_ring, looks_back, colleagues_tickets, other_ticket, sequence, foreign_queue, prominent, inbound_cluster, same_customers, odd_hours, strange_device, owner_elsewhere, lists_in_clear, complaints, decoy_read, leaver_session, refused_attempts, budget_stop, volume, list_size, picked_at_will
     "#);
     insta::assert_snapshot!(added("[policy]\nfile = \"none.cedar\""), @r#"
     23: can't read `/etc/postern/none.cedar`: No such file or directory (os error 2)
