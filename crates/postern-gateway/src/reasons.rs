@@ -5,7 +5,7 @@
 //! runs out and everything is masked.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -174,8 +174,9 @@ impl<'a> Reader<'a> {
         reasons: &Reasons,
         asked: Vec<Request>,
     ) -> Result<(), KeepError> {
-        let actors: Vec<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
-        self.read(reasons, &actors).await?;
+        // Each once, however many of its sessions ask: a reading is given to one.
+        let actors: BTreeSet<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
+        self.read(reasons, &Vec::from_iter(actors)).await?;
         for request in asked {
             // Whoever does not wait any more needs no answer.
             let _ = request.done.send(());
