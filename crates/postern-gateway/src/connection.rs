@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    Role, SessionInfo,
+    Role, SessionInfo, Settings,
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
@@ -31,6 +31,7 @@ use crate::{
     mail::Letterbox,
     pool::Server,
     reasons::Active,
+    regime::Regime,
     registry::{Command, Reach},
     searches::UnderWay,
     shared::Shared,
@@ -78,6 +79,7 @@ pub(crate) enum ConnectionError {
 /// What a connection is made of when its log-in is over.
 struct Connection<'a> {
     shared: &'a Arc<Shared>,
+    regime: &'a Arc<Regime>,
     number: u64,
     actor: Actor,
     role: Role,
@@ -137,12 +139,12 @@ impl Judging {
     /// By the rules for an actor and the present catalogue; with the reasons that the rules' key
     /// sets stand for.
     fn new(
-        shared: &Shared,
+        regime: &Regime,
         judges: &Rc<RefCell<Judges>>,
         (actor, role_name, kind): (&Actor, &Arc<str>, Kind),
     ) -> (Self, Arc<[ReasonSet]>) {
-        let (rules, key_sets) = judges.borrow_mut().rules(shared, actor, role_name, kind);
-        let mut catalogue = shared.catalogue.clone();
+        let (rules, key_sets) = judges.borrow_mut().rules(regime, actor, role_name, kind);
+        let mut catalogue = regime.catalogue.clone();
         let present = catalogue.borrow_and_update().clone();
         let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
         let generation = present.map_or(0, |present| present.generation);
@@ -166,6 +168,7 @@ pub(crate) async fn serve(
     client: IpAddr,
 ) -> Result<(), ConnectionError> {
     let LoggedIn { actor, role_name, role, behind, mut greeting, .. } = logged_in;
+    let regime = &core.regime;
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let (since, role_now) = (shared.clock.now(), role_name.clone());
@@ -183,14 +186,15 @@ pub(crate) async fn serve(
     let client = client.to_string().into();
     shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
     let reasons = match role.kind {
-        Kind::PassThrough => shared.reasons.keep(&actor),
-        Kind::Restricted | Kind::Accounted => shared.reasons.activate(&actor).await,
+        Kind::PassThrough => regime.reasons.keep(&actor),
+        Kind::Restricted | Kind::Accounted => regime.reasons.activate(&actor).await,
     };
-    let (judging, key_sets) = Judging::new(shared, &core.judges, (&actor, &role_name, role.kind));
-    let profile = profile(shared, (&actor, role_name, role.kind), key_sets);
+    let (judging, key_sets) = Judging::new(regime, &core.judges, (&actor, &role_name, role.kind));
+    let profile = profile(&regime.settings, (&actor, role_name, role.kind), key_sets);
     let session = turns::session(turns.as_ref(), profile);
     let mut connection = Box::new(Connection {
         shared,
+        regime,
         number,
         actor: actor.clone(),
         wary: shared.stops.of(&actor, &role.budgets),
@@ -199,7 +203,7 @@ pub(crate) async fn serve(
         client: Side::new(logged_in.client, logged_in.client_buffer),
         server,
         turns,
-        frames: FrameReader::new(shared.settings.limits.message_bytes_max),
+        frames: FrameReader::new(regime.settings.limits.message_bytes_max),
         held: None,
         receipt: None,
         commands,
@@ -214,7 +218,7 @@ pub(crate) async fn serve(
         effects: VecDeque::new(),
         latest: Vec::new(),
         reading: false,
-        proving: Proving::new(shared),
+        proving: Proving::new(&regime.settings),
         draining: false,
         is_half: false,
         ending: false,
@@ -228,12 +232,12 @@ pub(crate) async fn serve(
 }
 
 fn profile(
-    shared: &Shared,
+    settings: &Settings,
     (actor, role, kind): (&Actor, Arc<str>, Kind),
     key_sets: Arc<[ReasonSet]>,
 ) -> Arc<Profile> {
-    let (actor, limits) = (actor.clone(), shared.settings.limits.hold);
-    let proves = !shared.settings.tables.is_empty();
+    let (actor, limits) = (actor.clone(), settings.limits.hold);
+    let proves = !settings.tables.is_empty();
     Arc::new(Profile { actor, role, kind, key_sets, proves, moments: proves, limits })
 }
 
@@ -507,10 +511,10 @@ impl Connection<'_> {
             let _ = sender.send(Command::Cancelled);
             return;
         };
-        let (shared, cancel) = (self.shared.clone(), server.cancel.clone());
+        let (regime, cancel) = (self.regime.clone(), server.cancel.clone());
         cancel.told.store(true, Ordering::Relaxed);
         tokio::task::spawn_local(async move {
-            if let Err(error) = upstream::cancel(&shared.settings.upstream, &cancel.key).await {
+            if let Err(error) = upstream::cancel(&regime.settings.upstream, &cancel.key).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a statement could not be cancelled"

@@ -6,7 +6,7 @@ use postern_model::Actor;
 use postern_session::{Judge, Kind, ReasonSet, plan_rules};
 use postern_sql::Rules;
 
-use crate::{freshness::Present, shared::Shared};
+use crate::{freshness::Present, regime::Regime};
 
 /// One core's judges.
 pub(crate) struct Judges {
@@ -44,7 +44,7 @@ impl Judges {
     /// The rules for an actor, by the policy in force.
     pub(crate) fn rules(
         &mut self,
-        shared: &Shared,
+        regime: &Regime,
         actor: &Actor,
         role: &Arc<str>,
         kind: Kind,
@@ -53,9 +53,9 @@ impl Judges {
         if let Some(known) = known {
             return (known.rules.clone(), known.key_sets.clone());
         }
-        let settings = &shared.settings;
+        let settings = &regime.settings;
         let (mut rules, key_sets) =
-            plan_rules(&settings.tables, &settings.reasons, &shared.policy, (actor, role, kind));
+            plan_rules(&settings.tables, &settings.reasons, &regime.policy, (actor, role, kind));
         settings.upstream.vouch(&mut rules);
         let equal = self.planned.iter().find(|p| *p.rules == rules && *p.key_sets == *key_sets);
         let (rules, key_sets) = match equal {

@@ -24,6 +24,7 @@ mod mail;
 mod measured;
 mod pool;
 mod reasons;
+mod regime;
 mod registry;
 mod searches;
 mod settings;

@@ -31,7 +31,7 @@ use tokio::{
 use crate::{
     Parts, PoolInfo, SessionInfo, Settings, Suspension, breaker, catalogue::Keeper, connection,
     freshness::Looked, judges::Judges, login, mail::Mail, pool::Pool, reasons::Reasons,
-    shared::Shared, spare::Spares,
+    regime::Regime, shared::Shared, spare::Spares,
 };
 
 /// Connections that may wait to be accepted.
@@ -113,8 +113,10 @@ impl Gateway {
         };
         let (breaker, ended) = mpsc::unbounded_channel();
         let upstream = settings.upstream.clone();
-        let known = (present, prove, looked);
-        let shared = Arc::new(Shared::new(settings, parts, reasons, breaker, known));
+        let policy = parts.policy.clone();
+        let (catalogue, proofs) = (present, prove);
+        let regime = Regime { settings, policy, reasons, catalogue, proofs, looked, breaker };
+        let shared = Arc::new(Shared::new(parts, regime));
         let stop = Arc::new(watch::Sender::new(false));
         let mut threads = Vec::new();
         // Statements that end while the gateway drains need their proofs: the keeper goes last.
@@ -161,12 +163,12 @@ impl Handle {
 
     /// Whether the guarded server could be read, so that log-ins are possible.
     pub fn is_ready(&self) -> bool {
-        self.shared.catalogue.borrow().is_some()
+        self.shared.regime.catalogue.borrow().is_some()
     }
 
     /// Waits until the guarded server could be read, or the gateway has stopped.
     pub async fn ready(&self) {
-        let mut catalogue = self.shared.catalogue.clone();
+        let mut catalogue = self.shared.regime.catalogue.clone();
         // An error says that the gateway has stopped: nobody reads any more.
         let _ = catalogue.wait_for(Option::is_some).await;
     }
@@ -317,13 +319,13 @@ async fn serve(
             return;
         }
     };
-    let path = shared.settings.upstream.search_path.clone();
+    let path = shared.regime.settings.upstream.search_path.clone();
     let judges = Rc::new(RefCell::new(Judges::new(prefix(), path.into())));
     let (mail, letters) = Mail::new();
     tokio::task::spawn_local(mail.clone().deliver(letters));
     let spares = Spares::new(&shared);
     let pool = Pool::new(&shared, index);
-    let core = Core { judges, mail, spares, pool };
+    let core = Core { regime: shared.regime.clone(), judges, mail, spares, pool };
     let mine = Rc::new(Cell::new(0));
     loop {
         tokio::select! {
@@ -355,7 +357,7 @@ async fn serve(
             tokio::time::sleep(DRAIN_LOOK_EVERY).await;
         }
     };
-    if tokio::time::timeout(shared.settings.limits.drain, all_gone).await.is_err() {
+    if tokio::time::timeout(shared.regime.settings.limits.drain, all_gone).await.is_err() {
         tracing::warn!("connections were still busy when the time for stopping was over");
     }
 }
@@ -363,6 +365,7 @@ async fn serve(
 /// What the connections of a core share.
 #[derive(Clone)]
 pub(crate) struct Core {
+    pub(crate) regime: Arc<Regime>,
     pub(crate) judges: Rc<RefCell<Judges>>,
     pub(crate) mail: Rc<Mail>,
     pub(crate) spares: Rc<Spares>,
@@ -391,7 +394,7 @@ impl Drop for Open {
 }
 
 async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address: SocketAddr) {
-    let limits = shared.settings.limits;
+    let limits = core.regime.settings.limits;
     if shared.registry.is_draining() {
         let message = "Postern is shutting down";
         return turn_away(stream, SqlState::CANNOT_CONNECT_NOW, message).await;
@@ -402,7 +405,7 @@ async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address:
     let logged_in = tokio::time::timeout(
         limits.login_timeout,
         // It takes far more place than the session, and is over soon.
-        Box::pin(login::login((&shared, &core.spares, &core.pool), stream, address)),
+        Box::pin(login::login(&shared, &core, stream, address)),
     );
     let logged_in = match logged_in.await {
         Ok(Ok(Some(logged_in))) => logged_in,

@@ -24,8 +24,10 @@ use thiserror::Error;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    Pooling, Role,
+    Pooling, Role, Settings,
+    listen::Core,
     pool::{FitError, Parameters, Pool, Set, TakeError},
+    regime::Regime,
     shared::Shared,
     spare::{Owner, Spares},
     upstream::{self, BoxedStream, Connected},
@@ -80,6 +82,7 @@ const LOGIN_BYTES_MAX: usize = 16 * 1024;
 /// The connection of somebody who has not logged in yet.
 struct Door<'a> {
     shared: &'a Shared,
+    core: &'a Core,
     stream: BoxedStream,
     buffer: BytesMut,
     address: SocketAddr,
@@ -89,13 +92,15 @@ struct Door<'a> {
 /// Takes a connection up to the point where queries can come. `None` is a connection that only
 /// brought a cancel request. Whatever is refused has been told to the client.
 pub(crate) async fn login(
-    (shared, spares, pool): (&Shared, &Spares, &Rc<Pool>),
+    shared: &Shared,
+    core: &Core,
     stream: TcpStream,
     address: SocketAddr,
 ) -> Result<Option<LoggedIn>, LoginError> {
     stream.set_nodelay(true)?;
     let door = Door {
         shared,
+        core,
         stream: Box::new(stream),
         buffer: BytesMut::new(),
         address,
@@ -103,7 +108,7 @@ pub(crate) async fn login(
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
     match door.enter(&parameters).await {
-        Ok((entered, settings)) => door.finish(entered, settings, (spares, pool)).await,
+        Ok((entered, settings)) => door.finish(entered, settings).await,
         Err(error) => {
             door.tell(&error).await;
             Err(error)
@@ -138,7 +143,7 @@ impl<'a> Door<'a> {
                 }
                 FirstMessage::Startup { .. }
                     if !encrypted
-                        && self.shared.settings.tls.is_some()
+                        && self.core.regime.settings.tls.is_some()
                         && !self.address.ip().is_loopback() =>
                 {
                     let message = "this server takes encrypted connections only";
@@ -159,7 +164,7 @@ impl<'a> Door<'a> {
         if !self.buffer.is_empty() {
             return Err(refused(SqlState::PROTOCOL_VIOLATION, "data before the TLS handshake"));
         }
-        let Some(tls) = &self.shared.settings.tls else {
+        let Some(tls) = &self.core.regime.settings.tls else {
             self.stream.write_all(b"N").await?;
             return Ok(self);
         };
@@ -191,7 +196,7 @@ impl<'a> Door<'a> {
     /// Passes a cancel request on if its key is right; nobody learns whether it was.
     async fn cancel(&self, process_id: i32, secret: &[u8]) {
         let Some(key) = self.shared.registry.cancel_key(process_id, secret) else { return };
-        if let Err(error) = upstream::cancel(&self.shared.settings.upstream, &key.key).await {
+        if let Err(error) = upstream::cancel(&self.core.regime.settings.upstream, &key.key).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a cancel request could not be passed on"
@@ -264,8 +269,8 @@ impl<'a> Door<'a> {
             class: None,
             reason: None,
         };
-        let role = shared.settings.roles.get(&account.role).cloned();
-        let (Some(role), true) = (role, shared.policy.decide(&request).permitted) else {
+        let role = self.core.regime.settings.roles.get(&account.role).cloned();
+        let (Some(role), true) = (role, self.core.regime.policy.decide(&request).permitted) else {
             return Err("the role may not connect");
         };
         Ok((last, account.role.clone(), role))
@@ -278,7 +283,7 @@ impl<'a> Door<'a> {
         kind: Kind,
         parameters: &[(String, String)],
     ) -> Result<start::Settings, LoginError> {
-        let upstream = &self.shared.settings.upstream;
+        let upstream = &self.core.regime.settings.upstream;
         let asked = parameters.iter().find(|(name, _)| name == "database");
         if let Some((_, other)) = asked.filter(|(_, asked)| *asked != upstream.database) {
             let message = format!("database \"{other}\" does not exist");
@@ -366,17 +371,16 @@ impl<'a> Door<'a> {
         mut self,
         (actor, role_name, role): Entered,
         settings: start::Settings,
-        (spares, pool): (&Spares, &Rc<Pool>),
     ) -> Result<Option<LoggedIn>, LoginError> {
-        let shared = self.shared;
+        let Core { regime, spares, pool, .. } = self.core;
         let behind = if role.pooling == Pooling::Transaction && role.kind != Kind::PassThrough {
             turns(pool, settings).await
         } else {
             // Of two values for one setting the server takes the last: the client's, where it has
             // a say.
-            let mut wanted = pinned(shared, role.kind);
+            let mut wanted = pinned(&regime.settings, role.kind);
             wanted.extend(settings);
-            own(shared, spares, Owner { actor: actor.clone(), settings: wanted }).await
+            own(regime, spares, Owner { actor: actor.clone(), settings: wanted }).await
         };
         let (behind, parameters) = match behind {
             Ok(behind) => behind,
@@ -386,7 +390,7 @@ impl<'a> Door<'a> {
             }
         };
         // Whoever is not judged needs none.
-        if role.kind != Kind::PassThrough && !shared.knows_catalogue(CATALOGUE_WAIT).await {
+        if role.kind != Kind::PassThrough && !regime.knows_catalogue(CATALOGUE_WAIT).await {
             let message = "the database's catalogue can't be read at the moment";
             let error = refused(SqlState::CANNOT_CONNECT_NOW, message);
             self.tell(&error).await;
@@ -410,11 +414,11 @@ impl<'a> Door<'a> {
 
 /// A connection of the session's own, with what the server says of its settings.
 async fn own(
-    shared: &Shared,
+    regime: &Regime,
     spares: &Spares,
     owner: Owner,
 ) -> Result<(Behind, Rc<Parameters>), LoginError> {
-    let server = connect(shared, spares, &owner).await.map_err(unreachable)?;
+    let server = connect(regime, spares, &owner).await.map_err(unreachable)?;
     let parameters = Rc::new(server.parameters.clone());
     Ok((Behind::Own(server, owner), parameters))
 }
@@ -448,7 +452,7 @@ fn unreachable(error: impl std::error::Error + 'static) -> LoginError {
 
 /// A connection that is as new.
 async fn connect(
-    shared: &Shared,
+    regime: &Regime,
     spares: &Spares,
     owner: &Owner,
 ) -> Result<Connected, upstream::ConnectError> {
@@ -457,8 +461,8 @@ async fn connect(
     }
     let wanted: Vec<(&str, &str)> =
         owner.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let limit = shared.settings.limits.message_bytes_max;
-    let connect = || upstream::connect(&shared.settings.upstream, &wanted, limit);
+    let limit = regime.settings.limits.message_bytes_max;
+    let connect = || upstream::connect(&regime.settings.upstream, &wanted, limit);
     let mut connected = connect().await;
     // What is kept for others takes the room, until the server's processes have ended.
     if is_full(&connected) && spares.end_all().await > 0 {
@@ -491,13 +495,13 @@ pub(crate) fn ready(
 }
 
 /// Settings that judged statements rely on, given at start-up so that RESET comes back to them.
-pub(crate) fn pinned(shared: &Shared, kind: Kind) -> Vec<(String, String)> {
+pub(crate) fn pinned(settings: &Settings, kind: Kind) -> Vec<(String, String)> {
     if kind == Kind::PassThrough {
         return Vec::new();
     }
-    let limits = &shared.settings.limits;
+    let limits = &settings.limits;
     let path: Vec<String> =
-        shared.settings.upstream.search_path.iter().map(|schema| identifier(schema)).collect();
+        settings.upstream.search_path.iter().map(|schema| identifier(schema)).collect();
     let pinned = [
         ("client_encoding", "UTF8".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),

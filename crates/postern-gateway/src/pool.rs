@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     login,
+    regime::Regime,
     registry::Cancel,
     shared::Shared,
     side::Side,
@@ -153,7 +154,7 @@ type Idle = Vec<Box<Server>>;
 
 /// The connections of one core.
 pub(crate) struct Pool {
-    shared: Arc<Shared>,
+    regime: Arc<Regime>,
     pub(crate) names: Arc<Names>,
     me: Weak<Self>,
     max: usize,
@@ -169,11 +170,12 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(shared: &Arc<Shared>, index: usize) -> Rc<Self> {
-        let (all, workers) = (shared.settings.limits.server_max, shared.settings.workers.max(1));
+        let settings = &shared.regime.settings;
+        let (all, workers) = (settings.limits.server_max, settings.workers.max(1));
         // The rest of the division goes to the first ones; nobody is left without.
         let max = (all / workers + usize::from(index < all % workers)).max(1);
         let pool = Rc::new_cyclic(|me| Self {
-            shared: shared.clone(),
+            regime: shared.regime.clone(),
             names: Arc::default(),
             me: me.clone(),
             max,
@@ -194,7 +196,7 @@ impl Pool {
     }
 
     pub(crate) fn message_bytes_max(&self) -> usize {
-        self.shared.settings.limits.message_bytes_max
+        self.regime.settings.limits.message_bytes_max
     }
 
     /// Whether somebody waits in line.
@@ -284,7 +286,7 @@ impl Pool {
         let (sender, given) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
         self.note(|info| info.waiting += 1);
-        let given = tokio::time::timeout(self.shared.settings.limits.queue_time, given).await;
+        let given = tokio::time::timeout(self.regime.settings.limits.queue_time, given).await;
         self.waiting.borrow_mut().retain(|sender| !sender.is_closed());
         self.note(|info| info.waiting = info.waiting.saturating_sub(1));
         match given {
@@ -302,12 +304,12 @@ impl Pool {
     }
 
     async fn start(&self, place: Place) -> Result<Box<Server>, ConnectError> {
-        let wanted = login::pinned(&self.shared, Kind::Restricted);
+        let wanted = login::pinned(&self.regime.settings, Kind::Restricted);
         let wanted: Vec<(&str, &str)> =
             wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let limits = &self.shared.settings.limits;
+        let limits = &self.regime.settings.limits;
         let connected =
-            upstream::connect(&self.shared.settings.upstream, &wanted, limits.message_bytes_max);
+            upstream::connect(&self.regime.settings.upstream, &wanted, limits.message_bytes_max);
         let connected = connected.await?;
         self.note(|info| info.started += 1);
         Ok(Server::new(connected, Some(place), limits.prepared_max))
@@ -341,7 +343,7 @@ impl Pool {
     /// Takes back a connection on which nothing is under way.
     pub(crate) fn give(&self, server: Box<Server>) {
         let is_told = server.cancel.told.load(Ordering::Relaxed);
-        let is_old = server.born.elapsed() >= self.shared.settings.limits.server_lifetime;
+        let is_old = server.born.elapsed() >= self.regime.settings.limits.server_lifetime;
         if is_told || is_old || server.remembered.is_littered() {
             return server.end();
         }
@@ -393,7 +395,7 @@ async fn sweep(pool: Weak<Pool>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let Some(pool) = pool.upgrade() else { return };
-        let limits = &pool.shared.settings.limits;
+        let limits = &pool.regime.settings.limits;
         for server in pool.older_than(limits.spare_time, limits.server_lifetime) {
             server.end();
         }

@@ -3,25 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
-    time::Duration,
 };
 
 use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
 use postern_people::{People, Throttle};
 use postern_policy::Policy;
-use tokio::sync::{mpsc, watch};
 
-use crate::{
-    Settings,
-    breaker::Ended,
-    freshness::{Looked, Present, ProofRequest},
-    pool::PoolInfo,
-    reasons::Reasons,
-    registry::{Command, Registry},
-    searches::Searches,
-    stops::Stops,
-};
+use crate::{pool::PoolInfo, regime::Regime, registry::Registry, searches::Searches, stops::Stops};
 
 /// Why an account is out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +45,9 @@ impl std::fmt::Debug for Parts {
 
 /// What all connections of the process share.
 pub(crate) struct Shared {
-    pub(crate) settings: Settings,
+    /// What the configuration makes.
+    pub(crate) regime: Arc<Regime>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) policy: Arc<Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mock_secret: [u8; 32],
     pub(crate) search_key: [u8; 32],
@@ -69,12 +58,6 @@ pub(crate) struct Shared {
     pub(crate) open: AtomicUsize,
     /// Server connections of all cores that no session uses.
     pub(crate) spares: AtomicUsize,
-    pub(crate) reasons: Reasons,
-    /// The present catalogue; `None` while the server can't be read.
-    pub(crate) catalogue: watch::Receiver<Option<Present>>,
-    proofs: mpsc::UnboundedSender<ProofRequest>,
-    pub(crate) looked: Arc<Looked>,
-    breaker: mpsc::UnboundedSender<Ended>,
     /// A mutex held for one look or one count.
     throttle: Mutex<Throttle>,
     /// Held while a deed about access is recorded, so that each sees those before.
@@ -86,21 +69,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        settings: Settings,
-        parts: Parts,
-        reasons: Reasons,
-        breaker: mpsc::UnboundedSender<Ended>,
-        (catalogue, proofs, looked): (
-            watch::Receiver<Option<Present>>,
-            mpsc::UnboundedSender<ProofRequest>,
-            Arc<Looked>,
-        ),
-    ) -> Self {
+    pub(crate) fn new(parts: Parts, regime: Regime) -> Self {
         Self {
-            settings,
+            regime: Arc::new(regime),
             ledger: parts.ledger,
-            policy: parts.policy,
             clock: parts.clock,
             mock_secret: parts.mock_secret,
             search_key: parts.search_key,
@@ -109,11 +81,6 @@ impl Shared {
             stops: Stops::default(),
             open: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
-            reasons,
-            catalogue,
-            proofs,
-            looked,
-            breaker,
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
             deeds: Mutex::default(),
             people: RwLock::new(parts.people),
@@ -131,19 +98,6 @@ impl Shared {
     pub(crate) fn pools(&self) -> Vec<PoolInfo> {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.iter().map(|info| *info.lock().unwrap_or_else(PoisonError::into_inner)).collect()
-    }
-
-    /// Asks which catalogue is the present one; the answer comes as a command, in any case.
-    pub(crate) fn prove(&self, proof: u64, connection: mpsc::UnboundedSender<Command>) {
-        // Where nobody hears it any more, the request that comes back is dropped, which answers it.
-        let _ = self.proofs.send(ProofRequest::new(proof, connection));
-    }
-
-    /// Whether there is a catalogue by which statements can be judged, or is one in time.
-    pub(crate) async fn knows_catalogue(&self, in_time: Duration) -> bool {
-        let mut catalogue = self.catalogue.clone();
-        let known = catalogue.wait_for(Option::is_some);
-        matches!(tokio::time::timeout(in_time, known).await, Ok(Ok(_)))
     }
 
     pub(crate) fn people(&self) -> Arc<People> {
@@ -166,7 +120,7 @@ impl Shared {
         let (count, ended) = self.registry.suspend(actor);
         if !ended.is_empty() {
             // Nobody hears it when the gateway has stopped: then nothing runs any more.
-            let _ = self.breaker.send(ended);
+            let _ = self.regime.breaker.send(ended);
         }
         count
     }

@@ -54,14 +54,14 @@ impl Spares {
     pub(crate) fn new(shared: &Arc<Shared>) -> Rc<Self> {
         let (kept, count) = (RefCell::default(), Cell::new(0));
         let spares = Rc::new(Self { shared: shared.clone(), kept, count });
-        if shared.settings.limits.spare_max > 0 {
+        if shared.regime.settings.limits.spare_max > 0 {
             tokio::task::spawn_local(sweep(Rc::downgrade(&spares)));
         }
         spares
     }
 
     fn has_room(&self) -> bool {
-        self.count.get() < self.shared.settings.limits.spare_max
+        self.count.get() < self.shared.regime.settings.limits.spare_max
     }
 
     fn came(&self) {
@@ -94,7 +94,7 @@ impl Spares {
     /// Makes it as new and keeps it, where there is room.
     pub(crate) async fn keep(&self, owner: Owner, mut server: Connected) {
         let is_new = self.has_room() && {
-            let message_bytes_max = self.shared.settings.limits.message_bytes_max;
+            let message_bytes_max = self.shared.regime.settings.limits.message_bytes_max;
             let reset = reset(&mut server, message_bytes_max);
             matches!(tokio::time::timeout(RESET_MAX, reset).await, Ok(Ok(())))
         };
@@ -133,7 +133,7 @@ async fn sweep(spares: Weak<Spares>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let Some(spares) = spares.upgrade() else { return };
-        for server in spares.older_than(spares.shared.settings.limits.spare_time) {
+        for server in spares.older_than(spares.shared.regime.settings.limits.spare_time) {
             end(server).await;
         }
     }
