@@ -127,6 +127,8 @@ pub enum Failure {
     NoConnection { waited: std::time::Duration, max: usize },
     #[error("Postern is shutting down")]
     ShuttingDown,
+    #[error("the configuration has changed since this session began")]
+    Outdated,
 }
 
 /// As PostgreSQL names it.
@@ -159,7 +161,7 @@ impl ClientFacing for Failure {
             Self::TooManyNames | Self::NamesTooLarge | Self::FoldsTooMany => {
                 SqlState::PROGRAM_LIMIT_EXCEEDED
             }
-            Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
+            Self::Suspended | Self::ShuttingDown | Self::Outdated => SqlState::ADMIN_SHUTDOWN,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
             Self::NoConnection { .. } => SqlState::TOO_MANY_CONNECTIONS,
         }
@@ -189,6 +191,7 @@ impl ClientFacing for Failure {
                 "try again; end transactions soon, and say DISCARD ALL after what keeps a \
                  connection, or have the administrator raise `server_max`"
             }
+            Self::Outdated => "connect again",
             Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -212,9 +215,11 @@ impl ClientFacing for Failure {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Suspended | Self::Upstream | Self::UpstreamLost | Self::ShuttingDown => {
-                Severity::Fatal
-            }
+            Self::Suspended
+            | Self::Upstream
+            | Self::UpstreamLost
+            | Self::ShuttingDown
+            | Self::Outdated => Severity::Fatal,
             Self::BudgetSpent { .. }
             | Self::ReasonEnded
             | Self::NotRecorded
@@ -248,7 +253,9 @@ impl ClientFacing for Failure {
             Self::ReasonEnded | Self::Suspended | Self::CursorJump | Self::Unreadable(_) => {
                 ErrorKind::Refused
             }
-            Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown => ErrorKind::Internal,
+            Self::NotRecorded | Self::LedgerFull | Self::ShuttingDown | Self::Outdated => {
+                ErrorKind::Internal
+            }
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::NoCursor(_)
