@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::Actor;
-use postern_session::{Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View};
+use postern_session::{
+    ClientFacing as _, Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View,
+};
 use postern_sql::Rules;
 use postern_wire::{FrameError, FrameReader, encode};
 use thiserror::Error;
@@ -26,18 +29,18 @@ use crate::{
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
-    listen::Core,
+    listen::Seat,
     login::{self, LoggedIn},
     mail::Letterbox,
     pool::Server,
     reasons::Active,
     regime::Regime,
-    registry::{Command, Reach},
+    registry::{Command, Leave, Reach},
     searches::UnderWay,
     shared::Shared,
     side::{self, Side, append},
     stops::Wary,
-    upstream,
+    upstream::{self, BoxedStream},
 };
 
 mod half;
@@ -115,8 +118,8 @@ struct Connection<'a> {
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
     proving: Proving,
-    /// The gateway stops: the connection ends when it is idle.
-    draining: bool,
+    /// The connection ends when it is idle: why.
+    leaves: Option<Leave>,
     /// The client sends no more.
     is_half: bool,
     /// Nothing more is handled.
@@ -162,13 +165,12 @@ impl Judging {
 
 /// Serves a client from the greeting to the end of its connection.
 pub(crate) async fn serve(
-    shared: &Arc<Shared>,
-    core: &Core,
+    seat: &Seat,
     logged_in: LoggedIn,
     client: IpAddr,
 ) -> Result<(), ConnectionError> {
-    let LoggedIn { actor, role_name, role, behind, mut greeting, .. } = logged_in;
-    let regime = &core.regime;
+    let LoggedIn { core, actor, role_name, role, behind, mut greeting, .. } = logged_in;
+    let (shared, regime) = (&seat.shared, &core.regime);
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let (since, role_now) = (shared.clock.now(), role_name.clone());
@@ -177,14 +179,16 @@ pub(crate) async fn serve(
     let reach = Reach::default();
     let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
     let key = (turns::process_id(server.as_deref(), number), secret);
-    let registered = shared.registry.register(info, key, reach.clone(), sender.clone());
+    let way = (key, reach.clone());
+    let registered = shared.registry.register(info, regime, way, sender.clone());
+    let Some(registered) = registered else { return outdated(logged_in.client).await };
     // Whoever was put out between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
     }
     login::ready(&mut greeting, key.0, secret)?;
-    let client = client.to_string().into();
-    shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
+    let (who, client) = (actor.clone(), client.to_string().into());
+    shared.note(Note::LoggedIn { actor: who, connection: number, client });
     let reasons = match role.kind {
         Kind::PassThrough => regime.reasons.keep(&actor),
         Kind::Restricted | Kind::Accounted => regime.reasons.activate(&actor).await,
@@ -207,7 +211,7 @@ pub(crate) async fn serve(
         held: None,
         receipt: None,
         commands,
-        letterbox: core.mail.open(number, sender.clone()),
+        letterbox: seat.mail.open(number, sender.clone()),
         sender,
         reach,
         judging,
@@ -219,7 +223,7 @@ pub(crate) async fn serve(
         latest: Vec::new(),
         reading: false,
         proving: Proving::new(&regime.settings),
-        draining: false,
+        leaves: None,
         is_half: false,
         ending: false,
         cut: false,
@@ -229,6 +233,20 @@ pub(crate) async fn serve(
     // As long as the session lasts it takes no place.
     Box::pin(leaving::leave(connection, registered, (&core.spares, owner), &result)).await;
     result
+}
+
+/// What was in force at the log-in is so no more. The client is told as one that has come in, and
+/// that was idle.
+async fn outdated(mut client: BoxedStream) -> Result<(), ConnectionError> {
+    let mut out = BytesMut::new();
+    Failure::Outdated.encode(&mut out);
+    let last = async {
+        client.write_all(&out).await?;
+        client.shutdown().await
+    };
+    // It is over either way.
+    let _ = tokio::time::timeout(LAST_WORD_MAX, last).await;
+    Ok(())
 }
 
 fn profile(
@@ -311,6 +329,7 @@ impl Connection<'_> {
                 input = self.said()?.map(Input::Server);
             }
             if input.is_none()
+                && !self.is_to_leave()
                 && self.session.takes_client()
                 && !self.is_server_behind()
                 && self.has_turn()
@@ -339,10 +358,19 @@ impl Connection<'_> {
         // The server has said no more: what is wanted does not wait for it.
         self.prove_wanted();
         self.give_back().await;
-        if self.draining && !self.reading && self.session.is_idle() {
-            self.last_word(&Failure::ShuttingDown).await;
+        // The client has its answers first.
+        if let Some(why) = self.leaves
+            && self.is_to_leave()
+            && self.client.output.is_empty()
+        {
+            self.last_word(&why.into()).await;
         }
         Ok(())
+    }
+
+    /// Whether the connection is to end and nothing is under way that would be lost by it.
+    fn is_to_leave(&self) -> bool {
+        self.leaves.is_some() && !self.reading && self.session.is_idle() && self.session.is_free()
     }
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
@@ -449,11 +477,16 @@ impl Connection<'_> {
                 self.go_on().await
             }
             Command::Suspend => {
-                self.suspend().await;
+                self.cut = true;
+                self.stop(&Failure::Suspended).await;
                 Ok(())
             }
-            Command::Drain => {
-                self.draining = true;
+            Command::Leave(why) => {
+                self.leaves = self.leaves.or(Some(why));
+                Ok(())
+            }
+            Command::Late => {
+                self.stop(&Failure::Outdated).await;
                 Ok(())
             }
         }
@@ -469,13 +502,12 @@ impl Connection<'_> {
     }
 
     /// Out at once: what has not been written yet is not written any more.
-    async fn suspend(&mut self) {
+    async fn stop(&mut self, why: &Failure) {
         self.held = None;
         self.receipt = None;
         self.effects.clear();
-        self.cut = true;
         if self.client.output.is_empty() || self.holds_back() {
-            self.last_word(&Failure::Suspended).await;
+            self.last_word(why).await;
         }
         self.ending = true;
     }

@@ -23,6 +23,8 @@ pub(crate) struct Judges {
 struct Planned {
     actor: Actor,
     role: Arc<str>,
+    /// The role's, which another configuration may change.
+    kind: Kind,
     rules: Arc<Rules>,
     key_sets: Arc<[ReasonSet]>,
 }
@@ -49,7 +51,8 @@ impl Judges {
         role: &Arc<str>,
         kind: Kind,
     ) -> (Arc<Rules>, Arc<[ReasonSet]>) {
-        let known = self.planned.iter().find(|p| p.actor == *actor && p.role == *role);
+        let is_it = |p: &&Planned| p.actor == *actor && p.role == *role && p.kind == kind;
+        let known = self.planned.iter().find(is_it);
         if let Some(known) = known {
             return (known.rules.clone(), known.key_sets.clone());
         }
@@ -68,6 +71,7 @@ impl Judges {
         self.planned.push(Planned {
             actor: actor.clone(),
             role: role.clone(),
+            kind,
             rules: rules.clone(),
             key_sets: key_sets.clone(),
         });

@@ -135,6 +135,10 @@ pub(crate) enum TakeError {
 /// A pool's figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolInfo {
+    /// Whose it is.
+    pub core: usize,
+    /// It is of a configuration that is not in force any more, and ends with its last session.
+    pub ends: bool,
     /// Connections to the server, of which so many are idle.
     pub servers: usize,
     pub idle: usize,
@@ -148,6 +152,19 @@ pub struct PoolInfo {
     /// Connections that were started, and those that were cleaned for another session.
     pub started: u64,
     pub cleaned: u64,
+}
+
+/// A pool's place in the list of all.
+pub(crate) struct Told(std::sync::Weak<Mutex<PoolInfo>>);
+
+impl Told {
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    pub(crate) fn info(&self) -> Option<PoolInfo> {
+        Some(*self.0.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 type Idle = Vec<Box<Server>>;
@@ -164,18 +181,20 @@ pub(crate) struct Pool {
     idle: RefCell<Idle>,
     waiting: RefCell<VecDeque<oneshot::Sender<Given>>>,
     greetings: RefCell<HashMap<Set, Rc<Parameters>>>,
+    /// Another pool has come in its place: no connection waits here any more.
+    ends: Cell<bool>,
     /// For whoever asks, on any thread; nobody holds its lock for longer than a copy takes.
     info: Arc<Mutex<PoolInfo>>,
 }
 
 impl Pool {
-    pub(crate) fn new(shared: &Arc<Shared>, index: usize) -> Rc<Self> {
-        let settings = &shared.regime.settings;
+    pub(crate) fn new(shared: &Shared, regime: &Arc<Regime>, core: usize) -> Rc<Self> {
+        let settings = &regime.settings;
         let (all, workers) = (settings.limits.server_max, settings.workers.max(1));
         // The rest of the division goes to the first ones; nobody is left without.
-        let max = (all / workers + usize::from(index < all % workers)).max(1);
+        let max = (all / workers + usize::from(core < all % workers)).max(1);
         let pool = Rc::new_cyclic(|me| Self {
-            regime: shared.regime.clone(),
+            regime: regime.clone(),
             names: Arc::default(),
             me: me.clone(),
             max,
@@ -183,12 +202,22 @@ impl Pool {
             idle: RefCell::default(),
             waiting: RefCell::default(),
             greetings: RefCell::default(),
+            ends: Cell::new(false),
             info: Arc::default(),
         });
-        pool.note(|info| info.servers_max = max);
-        shared.tell_pool(pool.info.clone());
+        pool.note(|info| (info.core, info.servers_max) = (core, max));
+        shared.tell_pool(Told(Arc::downgrade(&pool.info)));
         tokio::task::spawn_local(sweep(pool.me.clone()));
         pool
+    }
+
+    /// Lets go of what no session has, now and from now on.
+    pub(crate) fn retire(&self) {
+        self.ends.set(true);
+        for server in self.idle.take() {
+            server.end();
+        }
+        self.note(|info| info.ends = true);
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -327,6 +356,7 @@ impl Pool {
             }
         }
         match given {
+            Given::Server(server) if self.ends.get() => server.end(),
             Given::Server(mut server) => {
                 server.idle = Instant::now();
                 self.idle.borrow_mut().push(server);

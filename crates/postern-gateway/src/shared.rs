@@ -7,10 +7,18 @@ use std::{
 
 use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
-use postern_people::{People, Throttle};
+use postern_people::{Approvals, People, Throttle};
 use postern_policy::Policy;
+use tokio::sync::mpsc;
 
-use crate::{pool::PoolInfo, regime::Regime, registry::Registry, searches::Searches, stops::Stops};
+use crate::{
+    Settings,
+    pool::{PoolInfo, Told},
+    regime::{Common, Regime, Upkeep, Work},
+    registry::Registry,
+    searches::Searches,
+    stops::Stops,
+};
 
 /// Why an account is out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +35,8 @@ pub struct Parts {
     pub ledger: Arc<Ledger>,
     pub policy: Arc<Policy>,
     pub people: Arc<People>,
+    /// Who was let in by others so far.
+    pub approvals: Approvals,
     /// Whose log-ins are refused from the start.
     pub suspended: BTreeMap<Actor, Suspension>,
     pub clock: Arc<dyn Clock>,
@@ -45,13 +55,17 @@ impl std::fmt::Debug for Parts {
 
 /// What all connections of the process share.
 pub(crate) struct Shared {
-    /// What the configuration makes.
-    pub(crate) regime: Arc<Regime>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mock_secret: [u8; 32],
     pub(crate) search_key: [u8; 32],
+    /// Knows which regime is in force, too.
     pub(crate) registry: Registry,
+    /// Held while another regime is being put in force.
+    changing: Mutex<()>,
+    /// Run on the threads of the keepers and of the breakers.
+    keepers: mpsc::UnboundedSender<Work>,
+    breakers: mpsc::UnboundedSender<Work>,
     pub(crate) searches: Searches,
     pub(crate) stops: Stops,
     /// Connections of all cores, those included that have not logged in.
@@ -62,42 +76,91 @@ pub(crate) struct Shared {
     throttle: Mutex<Throttle>,
     /// Held while a deed about access is recorded, so that each sees those before.
     deeds: Mutex<()>,
+    /// What people have approved; held for one look or one change.
+    approvals: Arc<Mutex<Approvals>>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
     /// What each core's pool says of itself.
-    pools: Mutex<Vec<Arc<Mutex<PoolInfo>>>>,
+    pools: Mutex<Vec<Told>>,
 }
 
 impl Shared {
-    pub(crate) fn new(parts: Parts, regime: Regime) -> Self {
-        Self {
-            regime: Arc::new(regime),
+    /// With what has to be run for it.
+    pub(crate) fn new(
+        settings: Settings,
+        parts: Parts,
+        (keepers, breakers): (mpsc::UnboundedSender<Work>, mpsc::UnboundedSender<Work>),
+    ) -> Self {
+        let approvals = Arc::new(Mutex::new(parts.approvals));
+        let common = Common { clock: parts.clock.clone(), approvals: approvals.clone() };
+        let (regime, upkeep) = Regime::first(settings, parts.policy, &common);
+        let shared = Self {
             ledger: parts.ledger,
             clock: parts.clock,
             mock_secret: parts.mock_secret,
             search_key: parts.search_key,
-            registry: Registry::default(),
+            registry: Registry::new(regime),
+            changing: Mutex::default(),
+            keepers,
+            breakers,
             searches: Searches::default(),
             stops: Stops::default(),
             open: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
             deeds: Mutex::default(),
+            approvals,
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
             pools: Mutex::default(),
-        }
+        };
+        shared.run(upkeep);
+        shared
     }
 
-    /// Takes a pool's figures into the list.
-    pub(crate) fn tell_pool(&self, info: Arc<Mutex<PoolInfo>>) {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(info);
+    /// What is in force.
+    pub(crate) fn regime(&self) -> Arc<Regime> {
+        self.registry.in_force()
     }
 
-    /// The figures of all pools.
+    /// Has it run for as long as anything of its regime is left; whether there is somebody to.
+    pub(crate) fn run(&self, upkeep: Upkeep) -> bool {
+        let Upkeep { keeper, breaker } = upkeep;
+        self.keepers.send(keeper).is_ok() && self.breakers.send(breaker).is_ok()
+    }
+
+    /// Has something run on the keepers' thread, unless the gateway has stopped.
+    pub(crate) fn run_beside_keepers(&self, work: Work) {
+        let _ = self.keepers.send(work);
+    }
+
+    /// What regimes have in common.
+    pub(crate) fn common(&self) -> Common {
+        Common { clock: self.clock.clone(), approvals: self.approvals.clone() }
+    }
+
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn approvals(&self) -> MutexGuard<'_, Approvals> {
+        // Each change is whole.
+        self.approvals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a pool's figures into the list, for as long as there is the pool.
+    pub(crate) fn tell_pool(&self, told: Told) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(Told::is_there);
+        pools.push(told);
+    }
+
+    /// The figures of all pools by core, and those of the regime in force first.
     pub(crate) fn pools(&self) -> Vec<PoolInfo> {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().map(|info| *info.lock().unwrap_or_else(PoisonError::into_inner)).collect()
+        let mut pools: Vec<PoolInfo> = pools.iter().filter_map(Told::info).collect();
+        pools.sort_by_key(|info| (info.ends, info.core));
+        pools
     }
 
     pub(crate) fn people(&self) -> Arc<People> {
@@ -117,10 +180,10 @@ impl Shared {
 
     /// Cuts an actor's sessions and ends what they have at the server; how many there were.
     pub(crate) fn cut(&self, actor: &Actor) -> usize {
-        let (count, ended) = self.registry.suspend(actor);
-        if !ended.is_empty() {
+        let (count, all) = self.registry.suspend(actor);
+        for (regime, ended) in all {
             // Nobody hears it when the gateway has stopped: then nothing runs any more.
-            let _ = self.regime.breaker.send(ended);
+            let _ = regime.breaker.send(ended);
         }
         count
     }

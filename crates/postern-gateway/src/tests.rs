@@ -22,6 +22,7 @@ mod malice;
 mod meddling;
 mod pitfalls;
 mod raw;
+mod reloads;
 mod shared;
 mod spares;
 mod stalling;

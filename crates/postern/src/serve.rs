@@ -88,13 +88,14 @@ impl Running {
             ledger: ledger.clone(),
             policy: Arc::new(policy),
             people: people.clone(),
+            approvals: history.approvals,
             suspended: history.suspended,
             clock,
             mock_secret,
             search_key: settings::secret(&settings.data.folder.join("search.key"))?,
         };
         let gateway = Gateway::build(gateway_settings, parts)?;
-        let handle = approving(gateway.handle(), settings, history.approvals);
+        let handle = gateway.handle();
         let watching = watching::Watching {
             watch: history.watch,
             ledger: ledger.clone(),
@@ -152,14 +153,6 @@ impl Running {
         anyhow::ensure!(watched.is_ok(), "the detectors have panicked");
         Ok(())
     }
-}
-
-/// Lets people let others in, if the configuration says so.
-fn approving(handle: Handle, settings: &Settings, approvals: Approvals) -> Handle {
-    if let Some(rules) = settings.approvals {
-        handle.let_approve(rules, approvals);
-    }
-    handle
 }
 
 /// Records what starts.

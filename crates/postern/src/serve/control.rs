@@ -149,10 +149,11 @@ impl Answering {
             "waited ms",
             "started",
             "cleaned",
+            "ends",
         ];
-        let rows = self.handle.pools().into_iter().enumerate().map(|(core, pool)| {
+        let rows = self.handle.pools().into_iter().map(|pool| {
             let figures = [
-                core as u64,
+                pool.core as u64,
                 pool.servers as u64,
                 pool.idle as u64,
                 pool.servers_max as u64,
@@ -163,7 +164,9 @@ impl Answering {
                 pool.started,
                 pool.cleaned,
             ];
-            figures.map(|figure| figure.to_string()).into()
+            let mut cells: Vec<String> = figures.map(|figure| figure.to_string()).into();
+            cells.push(if pool.ends { "yes" } else { "no" }.to_owned());
+            cells
         });
         Table { columns: columns.map(str::to_owned).into(), rows: rows.collect() }
     }

@@ -48,6 +48,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
         roles: settings.roles.iter().map(|role| (role.name.clone(), self::role(role))).collect(),
         tables: settings.tables.iter().map(table).collect(),
         reasons: reasons(settings),
+        approvals: settings.approvals,
     })
 }
 
