@@ -18,7 +18,7 @@ use postern_gateway::Handle;
 use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::{approvals, people, watching::Counts, witnessed};
+use super::{approvals, people, reloading::Reloads, settings::hex, watching::Counts, witnessed};
 use crate::{
     cli::Shown,
     clock::SystemClock,
@@ -40,6 +40,7 @@ pub(super) struct Answering {
     ledger: Arc<Ledger>,
     witnessed: witnessed::Progress,
     people: people::Looks,
+    reloads: Reloads,
     counts: Counts,
     entries_before: u64,
     since: Timestamp,
@@ -50,10 +51,11 @@ impl Answering {
         handle: Handle,
         (ledger, witnessed): (Arc<Ledger>, witnessed::Progress),
         people: people::Looks,
+        reloads: Reloads,
         (counts, entries_before): (Counts, u64),
     ) -> Self {
         let since = SystemClock.now();
-        Self { handle, ledger, witnessed, people, counts, entries_before, since }
+        Self { handle, ledger, witnessed, people, reloads, counts, entries_before, since }
     }
 
     /// Does what `by` wants.
@@ -73,6 +75,10 @@ impl Answering {
                     Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
+            Request::Reload {} => match self.reloads.reload(by) {
+                Ok(taken) => Reply::Reloaded(taken),
+                Err(why) => Reply::Refused { why },
+            },
             Request::Status {} => Reply::Status(self.status()),
             Request::Show { what: Shown::Clients } => Reply::Table(self.clients()),
             Request::Show { what: Shown::Pools } => Reply::Table(self.pools()),
@@ -173,10 +179,13 @@ impl Answering {
 
     fn status(&self) -> Status {
         let suspended = self.handle.suspended();
+        let in_force = self.reloads.in_force();
         Status {
             version: 1,
             listen: self.handle.address().to_string(),
             since: self.since.to_string(),
+            configured_since: in_force.since.to_string(),
+            configuration: hex(&in_force.hash),
             process_id: std::process::id(),
             connections: self.handle.sessions().len(),
             suspended: suspended

@@ -21,6 +21,7 @@ mod ledger;
 mod people;
 mod person;
 mod raw;
+mod reload;
 mod served;
 mod support;
 mod trace;
