@@ -33,13 +33,6 @@ pub enum ApprovalError {
     Unrecorded(#[source] RecordError),
 }
 
-/// What is approved, and by which rules.
-#[derive(Debug)]
-pub(crate) struct Approving {
-    rules: ApprovalRules,
-    pub(crate) approvals: Approvals,
-}
-
 /// The reasons under which policy is asked about approvals. They belong to no table, so that no row
 /// makes them.
 pub fn approval_reasons() -> [ReasonSettings; 2] {
@@ -60,11 +53,6 @@ pub fn approval_reasons() -> [ReasonSettings; 2] {
 }
 
 impl Handle {
-    /// From now on people can let others in, by these rules; what stands already does so still.
-    pub fn let_approve(&self, rules: ApprovalRules, approvals: Approvals) {
-        *self.shared.reasons.approving() = Some(Approving { rules, approvals });
-    }
-
     /// Asks that an actor be let in to a customer, for so long.
     ///
     /// # Errors
@@ -110,13 +98,12 @@ impl Handle {
     /// All that was asked for, approved or taken and is remembered; whether a review is overdue.
     pub fn approvals(&self) -> Vec<(Approval, bool)> {
         let now = self.shared.clock.now();
-        let approving = self.shared.reasons.approving();
-        let Some(Approving { rules, approvals }) = &*approving else { return Vec::new() };
+        let Some(rules) = self.shared.regime().settings.approvals else { return Vec::new() };
         let with = |one: &Approval| {
             let overdue = one.needs_review() && now > one.asked_at.after(rules.review_within);
             (one.clone(), overdue)
         };
-        approvals.iter().map(with).collect()
+        self.shared.approvals().iter().map(with).collect()
     }
 
     fn known(&self, actor: &Actor) -> Result<(), ApprovalError> {
@@ -128,9 +115,10 @@ impl Handle {
 
     /// A customer's key as the server writes it: by that text its rows are known again.
     fn key(&self, subject: Subject) -> Result<Subject, ApprovalError> {
-        let present = self.shared.catalogue.borrow().clone().ok_or(ApprovalError::Unread)?;
+        let regime = self.shared.regime();
+        let present = regime.catalogue.borrow().clone().ok_or(ApprovalError::Unread)?;
         let mut read = subject.to_string();
-        for table in &self.shared.settings.tables {
+        for table in &regime.settings.tables {
             let name = (&*table.schema, &*table.table);
             let Some(kind) = present.catalogue.key_type(name, &table.subject) else { continue };
             let no_key = || ApprovalError::NoKey {
@@ -151,16 +139,14 @@ impl Handle {
         let _one_at_a_time = self.shared.deeds();
         let now = self.shared.clock.now();
         let (deed, mutual) = {
-            let approving = self.shared.reasons.approving();
-            let Approving { rules, approvals } = approving.as_ref().ok_or(ApprovalError::Off)?;
-            let deed = make(approvals, rules, now).map_err(ApprovalError::NotDone)?;
+            let rules = self.shared.regime().settings.approvals.ok_or(ApprovalError::Off)?;
+            let approvals = self.shared.approvals();
+            let deed = make(&approvals, &rules, now).map_err(ApprovalError::NotDone)?;
             let mutual = approvals.is_mutual(&deed);
             (deed, mutual)
         };
         self.note(noted(&deed)).map_err(ApprovalError::Unrecorded)?;
-        if let Some(approving) = &mut *self.shared.reasons.approving() {
-            approving.approvals.apply(&deed, now);
-        }
+        self.shared.approvals().apply(&deed, now);
         if let Some(found) = finding(&deed, mutual, now) {
             tracing::warn!(kind = &*found.kind, "{}", found.why);
             self.shared.note(Note::Found(found));

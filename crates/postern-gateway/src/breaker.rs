@@ -8,10 +8,7 @@
 
 use std::time::Duration;
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     Upstream,
@@ -35,37 +32,27 @@ const CANCELS_MAX: usize = 16;
 /// What is to end, by its keys at the server.
 pub(crate) type Ended = Vec<CancelKey>;
 
-/// Runs until nobody can ask for anything any more, or `stop` says that all is over.
-pub(crate) async fn run(
-    upstream: Upstream,
-    mut asked: mpsc::UnboundedReceiver<Ended>,
-    stop: oneshot::Receiver<()>,
-) {
-    let work = async {
+/// Runs until nobody can ask for anything any more.
+pub(crate) async fn run(upstream: Upstream, mut asked: mpsc::UnboundedReceiver<Ended>) {
+    loop {
+        match serve(&upstream, &mut asked).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what suspended accounts run is ended by cancel requests until this is mended"
+            ),
+        }
+        let again = tokio::time::sleep(RETRY_AFTER);
+        tokio::pin!(again);
         loop {
-            match serve(&upstream, &mut asked).await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "what suspended accounts run is ended by cancel requests until this is mended"
-                ),
-            }
-            let again = tokio::time::sleep(RETRY_AFTER);
-            tokio::pin!(again);
-            loop {
-                tokio::select! {
-                    () = &mut again => break,
-                    keys = asked.recv() => match keys {
-                        Some(keys) => cancel_all(&upstream, &keys).await,
-                        None => return,
-                    },
-                }
+            tokio::select! {
+                () = &mut again => break,
+                keys = asked.recv() => match keys {
+                    Some(keys) => cancel_all(&upstream, &keys).await,
+                    None => return,
+                },
             }
         }
-    };
-    tokio::select! {
-        () = work => {}
-        _ = stop => {}
     }
 }
 

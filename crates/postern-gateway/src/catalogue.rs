@@ -1,6 +1,10 @@
 //! Keeps the catalogue and the readings of reasons up to date, on one thread for all cores.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use postern_model::Clock;
 use postern_session::TableSettings;
@@ -17,6 +21,7 @@ use crate::{
     freshness::{Looked, Present, Probe, ProofRequest},
     measured::Measured,
     reasons::{READ_EVERY, Reader, Reasons, Request},
+    regime::FirstRead,
     upstream::{self, BoxedStream, ConnectError},
 };
 
@@ -39,7 +44,13 @@ pub(crate) struct Keeper {
     pub(crate) catalogue: watch::Sender<Option<Present>>,
     pub(crate) proofs: mpsc::UnboundedReceiver<ProofRequest>,
     pub(crate) looked: Arc<Looked>,
-    pub(crate) identities: Identities,
+    /// Held for one look.
+    pub(crate) identities: Arc<Mutex<Identities>>,
+    /// The protected tables of the configuration that they were remembered under, up to the first
+    /// reading.
+    pub(crate) tables_before: Option<Vec<TableSettings>>,
+    /// Told of the first reading, or that there is none, which is the end then.
+    pub(crate) first_read: Option<FirstRead>,
     /// Of the last catalogue that was read.
     pub(crate) generation: u64,
 }
@@ -71,6 +82,11 @@ impl Keeper {
                 Ok(()) => return,
                 Err(error) => error,
             };
+            if let Some(first_read) = self.first_read.take() {
+                // Whoever does not wait any more has given it up.
+                let _ = first_read.send(Err(error));
+                return;
+            }
             // What the old one says may not be true any more, so that nothing is judged by it.
             self.catalogue.send_replace(None);
             self.looked.saw(None, self.generation);
@@ -97,15 +113,23 @@ impl Keeper {
         let (reading, probing, mut probe, read, clock) = declining(&mut self.proofs, start).await?;
         let prepare = timeout(QUERY_MAX, Reader::prepare(&reading, &settings.reasons, &*clock));
         let reader = declining(&mut self.proofs, prepare).await??;
-        let read = remembering(read, &mut self.identities, &settings.tables);
+        declining(&mut self.proofs, timeout(QUERY_MAX, reader.try_all())).await??;
+        if let Some(before) = self.tables_before.take() {
+            let (before, after) = (protected(&before), protected(&settings.tables));
+            identities(&self.identities).reconfigured(&read, &before, &after);
+        }
+        let read = remembering(read, &self.identities, &settings.tables);
         publish(&self.catalogue, &mut self.generation, read);
         self.looked.saw(probe.moment(), self.generation);
+        if let Some(first_read) = self.first_read.take() {
+            let _ = first_read.send(Ok(()));
+        }
         let catalogue = Freshness {
             client: &probing,
             probe: &mut probe,
             proofs: &mut self.proofs,
             looked: &self.looked,
-            identities: &mut self.identities,
+            identities: &self.identities,
             tables: &settings.tables,
             present: &self.catalogue,
             generation: &mut self.generation,
@@ -126,7 +150,7 @@ struct Freshness<'a> {
     present: &'a watch::Sender<Option<Present>>,
     generation: &'a mut u64,
     looked: &'a Looked,
-    identities: &'a mut Identities,
+    identities: &'a Mutex<Identities>,
     tables: &'a [TableSettings],
 }
 
@@ -161,17 +185,23 @@ impl Freshness<'_> {
 }
 
 /// What was protected under another name is so still.
-fn remembering(read: Catalogue, seen: &mut Identities, tables: &[TableSettings]) -> Catalogue {
-    let tables: Vec<ProtectedTable<'_>> = tables
-        .iter()
-        .map(|table| ProtectedTable {
-            schema: &table.schema,
-            table: &table.table,
-            subject: &table.subject,
-            clear: &table.clear,
-        })
-        .collect();
-    read.remembering(seen, &tables)
+fn remembering(read: Catalogue, seen: &Mutex<Identities>, tables: &[TableSettings]) -> Catalogue {
+    read.remembering(&mut identities(seen), &protected(tables))
+}
+
+fn identities(seen: &Mutex<Identities>) -> MutexGuard<'_, Identities> {
+    // Each insertion is whole.
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn protected(tables: &[TableSettings]) -> Vec<ProtectedTable<'_>> {
+    let protected = tables.iter().map(|table| ProtectedTable {
+        schema: &table.schema,
+        table: &table.table,
+        subject: &table.subject,
+        clear: &table.clear,
+    });
+    protected.collect()
 }
 
 /// From now on statements are judged by this catalogue. Readers whose judges knew an equal one

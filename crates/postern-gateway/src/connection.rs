@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::Actor;
-use postern_session::{Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View};
+use postern_session::{
+    ClientFacing as _, Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View,
+};
 use postern_sql::Rules;
 use postern_wire::{FrameError, FrameReader, encode};
 use thiserror::Error;
@@ -22,21 +25,22 @@ use tokio::{
 };
 
 use crate::{
-    Role, SessionInfo,
+    Role, SessionInfo, Settings,
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
-    listen::Core,
+    listen::Seat,
     login::{self, LoggedIn},
     mail::Letterbox,
     pool::Server,
     reasons::Active,
-    registry::{Command, Reach},
+    regime::Regime,
+    registry::{Command, Leave, Reach},
     searches::UnderWay,
     shared::Shared,
     side::{self, Side, append},
     stops::Wary,
-    upstream,
+    upstream::{self, BoxedStream},
 };
 
 mod half;
@@ -78,6 +82,7 @@ pub(crate) enum ConnectionError {
 /// What a connection is made of when its log-in is over.
 struct Connection<'a> {
     shared: &'a Arc<Shared>,
+    regime: &'a Arc<Regime>,
     number: u64,
     actor: Actor,
     role: Role,
@@ -113,8 +118,8 @@ struct Connection<'a> {
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
     proving: Proving,
-    /// The gateway stops: the connection ends when it is idle.
-    draining: bool,
+    /// The connection ends when it is idle: why.
+    leaves: Option<Leave>,
     /// The client sends no more.
     is_half: bool,
     /// Nothing more is handled.
@@ -137,12 +142,12 @@ impl Judging {
     /// By the rules for an actor and the present catalogue; with the reasons that the rules' key
     /// sets stand for.
     fn new(
-        shared: &Shared,
+        regime: &Regime,
         judges: &Rc<RefCell<Judges>>,
         (actor, role_name, kind): (&Actor, &Arc<str>, Kind),
     ) -> (Self, Arc<[ReasonSet]>) {
-        let (rules, key_sets) = judges.borrow_mut().rules(shared, actor, role_name, kind);
-        let mut catalogue = shared.catalogue.clone();
+        let (rules, key_sets) = judges.borrow_mut().rules(regime, actor, role_name, kind);
+        let mut catalogue = regime.catalogue.clone();
         let present = catalogue.borrow_and_update().clone();
         let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
         let generation = present.map_or(0, |present| present.generation);
@@ -160,12 +165,12 @@ impl Judging {
 
 /// Serves a client from the greeting to the end of its connection.
 pub(crate) async fn serve(
-    shared: &Arc<Shared>,
-    core: &Core,
+    seat: &Seat,
     logged_in: LoggedIn,
     client: IpAddr,
 ) -> Result<(), ConnectionError> {
-    let LoggedIn { actor, role_name, role, behind, mut greeting, .. } = logged_in;
+    let LoggedIn { core, actor, role_name, role, behind, mut greeting, .. } = logged_in;
+    let (shared, regime) = (&seat.shared, &core.regime);
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let (since, role_now) = (shared.clock.now(), role_name.clone());
@@ -174,23 +179,26 @@ pub(crate) async fn serve(
     let reach = Reach::default();
     let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
     let key = (turns::process_id(server.as_deref(), number), secret);
-    let registered = shared.registry.register(info, key, reach.clone(), sender.clone());
+    let way = (key, reach.clone());
+    let registered = shared.registry.register(info, regime, way, sender.clone());
+    let Some(registered) = registered else { return outdated(logged_in.client).await };
     // Whoever was put out between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
         return Ok(());
     }
     login::ready(&mut greeting, key.0, secret)?;
-    let client = client.to_string().into();
-    shared.note(Note::LoggedIn { actor: actor.clone(), connection: number, client });
+    let (who, client) = (actor.clone(), client.to_string().into());
+    shared.note(Note::LoggedIn { actor: who, connection: number, client });
     let reasons = match role.kind {
-        Kind::PassThrough => shared.reasons.keep(&actor),
-        Kind::Restricted | Kind::Accounted => shared.reasons.activate(&actor).await,
+        Kind::PassThrough => regime.reasons.keep(&actor),
+        Kind::Restricted | Kind::Accounted => regime.reasons.activate(&actor).await,
     };
-    let (judging, key_sets) = Judging::new(shared, &core.judges, (&actor, &role_name, role.kind));
-    let profile = profile(shared, (&actor, role_name, role.kind), key_sets);
+    let (judging, key_sets) = Judging::new(regime, &core.judges, (&actor, &role_name, role.kind));
+    let profile = profile(&regime.settings, (&actor, role_name, role.kind), key_sets);
     let session = turns::session(turns.as_ref(), profile);
     let mut connection = Box::new(Connection {
         shared,
+        regime,
         number,
         actor: actor.clone(),
         wary: shared.stops.of(&actor, &role.budgets),
@@ -199,11 +207,11 @@ pub(crate) async fn serve(
         client: Side::new(logged_in.client, logged_in.client_buffer),
         server,
         turns,
-        frames: FrameReader::new(shared.settings.limits.message_bytes_max),
+        frames: FrameReader::new(regime.settings.limits.message_bytes_max),
         held: None,
         receipt: None,
         commands,
-        letterbox: core.mail.open(number, sender.clone()),
+        letterbox: seat.mail.open(number, sender.clone()),
         sender,
         reach,
         judging,
@@ -214,8 +222,8 @@ pub(crate) async fn serve(
         effects: VecDeque::new(),
         latest: Vec::new(),
         reading: false,
-        proving: Proving::new(shared),
-        draining: false,
+        proving: Proving::new(&regime.settings),
+        leaves: None,
         is_half: false,
         ending: false,
         cut: false,
@@ -227,13 +235,27 @@ pub(crate) async fn serve(
     result
 }
 
+/// What was in force at the log-in is so no more. The client is told as one that has come in, and
+/// that was idle.
+async fn outdated(mut client: BoxedStream) -> Result<(), ConnectionError> {
+    let mut out = BytesMut::new();
+    Failure::Outdated.encode(&mut out);
+    let last = async {
+        client.write_all(&out).await?;
+        client.shutdown().await
+    };
+    // It is over either way.
+    let _ = tokio::time::timeout(LAST_WORD_MAX, last).await;
+    Ok(())
+}
+
 fn profile(
-    shared: &Shared,
+    settings: &Settings,
     (actor, role, kind): (&Actor, Arc<str>, Kind),
     key_sets: Arc<[ReasonSet]>,
 ) -> Arc<Profile> {
-    let (actor, limits) = (actor.clone(), shared.settings.limits.hold);
-    let proves = !shared.settings.tables.is_empty();
+    let (actor, limits) = (actor.clone(), settings.limits.hold);
+    let proves = !settings.tables.is_empty();
     Arc::new(Profile { actor, role, kind, key_sets, proves, moments: proves, limits })
 }
 
@@ -307,6 +329,7 @@ impl Connection<'_> {
                 input = self.said()?.map(Input::Server);
             }
             if input.is_none()
+                && !self.is_to_leave()
                 && self.session.takes_client()
                 && !self.is_server_behind()
                 && self.has_turn()
@@ -335,10 +358,19 @@ impl Connection<'_> {
         // The server has said no more: what is wanted does not wait for it.
         self.prove_wanted();
         self.give_back().await;
-        if self.draining && !self.reading && self.session.is_idle() {
-            self.last_word(&Failure::ShuttingDown).await;
+        // The client has its answers first.
+        if let Some(why) = self.leaves
+            && self.is_to_leave()
+            && self.client.output.is_empty()
+        {
+            self.last_word(&why.into()).await;
         }
         Ok(())
+    }
+
+    /// Whether the connection is to end and nothing is under way that would be lost by it.
+    fn is_to_leave(&self) -> bool {
+        self.leaves.is_some() && !self.reading && self.session.is_idle() && self.session.is_free()
     }
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
@@ -445,11 +477,16 @@ impl Connection<'_> {
                 self.go_on().await
             }
             Command::Suspend => {
-                self.suspend().await;
+                self.cut = true;
+                self.stop(&Failure::Suspended).await;
                 Ok(())
             }
-            Command::Drain => {
-                self.draining = true;
+            Command::Leave(why) => {
+                self.leaves = self.leaves.or(Some(why));
+                Ok(())
+            }
+            Command::Late => {
+                self.stop(&Failure::Outdated).await;
                 Ok(())
             }
         }
@@ -465,13 +502,12 @@ impl Connection<'_> {
     }
 
     /// Out at once: what has not been written yet is not written any more.
-    async fn suspend(&mut self) {
+    async fn stop(&mut self, why: &Failure) {
         self.held = None;
         self.receipt = None;
         self.effects.clear();
-        self.cut = true;
         if self.client.output.is_empty() || self.holds_back() {
-            self.last_word(&Failure::Suspended).await;
+            self.last_word(why).await;
         }
         self.ending = true;
     }
@@ -507,10 +543,10 @@ impl Connection<'_> {
             let _ = sender.send(Command::Cancelled);
             return;
         };
-        let (shared, cancel) = (self.shared.clone(), server.cancel.clone());
+        let (regime, cancel) = (self.regime.clone(), server.cancel.clone());
         cancel.told.store(true, Ordering::Relaxed);
         tokio::task::spawn_local(async move {
-            if let Err(error) = upstream::cancel(&shared.settings.upstream, &cancel.key).await {
+            if let Err(error) = upstream::cancel(&regime.settings.upstream, &cancel.key).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a statement could not be cancelled"

@@ -6,7 +6,7 @@ use postern_model::Actor;
 use postern_session::{Judge, Kind, ReasonSet, plan_rules};
 use postern_sql::Rules;
 
-use crate::{freshness::Present, shared::Shared};
+use crate::{freshness::Present, regime::Regime};
 
 /// One core's judges.
 pub(crate) struct Judges {
@@ -23,6 +23,8 @@ pub(crate) struct Judges {
 struct Planned {
     actor: Actor,
     role: Arc<str>,
+    /// The role's, which another configuration may change.
+    kind: Kind,
     rules: Arc<Rules>,
     key_sets: Arc<[ReasonSet]>,
 }
@@ -44,18 +46,19 @@ impl Judges {
     /// The rules for an actor, by the policy in force.
     pub(crate) fn rules(
         &mut self,
-        shared: &Shared,
+        regime: &Regime,
         actor: &Actor,
         role: &Arc<str>,
         kind: Kind,
     ) -> (Arc<Rules>, Arc<[ReasonSet]>) {
-        let known = self.planned.iter().find(|p| p.actor == *actor && p.role == *role);
+        let is_it = |p: &&Planned| p.actor == *actor && p.role == *role && p.kind == kind;
+        let known = self.planned.iter().find(is_it);
         if let Some(known) = known {
             return (known.rules.clone(), known.key_sets.clone());
         }
-        let settings = &shared.settings;
+        let settings = &regime.settings;
         let (mut rules, key_sets) =
-            plan_rules(&settings.tables, &settings.reasons, &shared.policy, (actor, role, kind));
+            plan_rules(&settings.tables, &settings.reasons, &regime.policy, (actor, role, kind));
         settings.upstream.vouch(&mut rules);
         let equal = self.planned.iter().find(|p| *p.rules == rules && *p.key_sets == *key_sets);
         let (rules, key_sets) = match equal {
@@ -68,6 +71,7 @@ impl Judges {
         self.planned.push(Planned {
             actor: actor.clone(),
             role: role.clone(),
+            kind,
             rules: rules.clone(),
             key_sets: key_sets.clone(),
         });

@@ -24,6 +24,8 @@ mod mail;
 mod measured;
 mod pool;
 mod reasons;
+mod reconfigure;
+mod regime;
 mod registry;
 mod searches;
 mod settings;
@@ -40,6 +42,7 @@ pub use self::{
     catalogue::{AskError, ReadCatalogueError, ask, read_catalogue},
     listen::{BuildError, Gateway, Handle, ResumeError},
     pool::PoolInfo,
+    reconfigure::{FirstReadError, ReconfigureError, Reconfigured},
     registry::SessionInfo,
     settings::{Limits, Pooling, Role, Settings, Upstream, UpstreamHost},
     shared::{Parts, Suspension},

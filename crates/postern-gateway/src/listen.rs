@@ -15,7 +15,6 @@ use bytes::BytesMut;
 use postern_ledger::{Note, RecordError};
 use postern_model::Actor;
 use postern_people::People;
-use postern_sql::Identities;
 use postern_wire::{
     SqlState,
     encode::{self, Report, Severity},
@@ -29,9 +28,14 @@ use tokio::{
 };
 
 use crate::{
-    Parts, PoolInfo, SessionInfo, Settings, Suspension, breaker, catalogue::Keeper, connection,
-    freshness::Looked, judges::Judges, login, mail::Mail, pool::Pool, reasons::Reasons,
-    shared::Shared, spare::Spares,
+    Parts, PoolInfo, SessionInfo, Settings, Suspension, connection,
+    judges::Judges,
+    login,
+    mail::Mail,
+    pool::Pool,
+    regime::{Regime, host},
+    shared::Shared,
+    spare::Spares,
 };
 
 /// Connections that may wait to be accepted.
@@ -96,37 +100,26 @@ impl Gateway {
             listeners.push(listener.try_clone().map_err(at)?);
         }
         listeners.push(listener);
-        let (reasons, requests) = Reasons::new();
-        let (catalogue, present) = watch::channel(None);
-        let (prove, proofs) = mpsc::unbounded_channel();
-        let looked = Arc::new(Looked::new());
-        let keeper = Keeper {
-            settings: settings.clone(),
-            clock: parts.clock.clone(),
-            reasons: reasons.clone(),
-            requests,
-            catalogue,
-            proofs,
-            looked: looked.clone(),
-            identities: Identities::default(),
-            generation: 0,
-        };
-        let (breaker, ended) = mpsc::unbounded_channel();
-        let upstream = settings.upstream.clone();
-        let known = (present, prove, looked);
-        let shared = Arc::new(Shared::new(settings, parts, reasons, breaker, known));
+        let (keepers, for_keepers) = mpsc::unbounded_channel();
+        let (breakers, for_breakers) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(settings, parts, (keepers, breakers)));
         let stop = Arc::new(watch::Sender::new(false));
         let mut threads = Vec::new();
-        // Statements that end while the gateway drains need their proofs: the keeper goes last.
+        // Statements that end while the gateway drains need their proofs: the keepers go last.
         let (working, mut all_gone) = mpsc::channel::<()>(1);
-        let (end, ends) = tokio::sync::oneshot::channel();
-        threads.push(spawn("breaker", move || breaker::run(upstream, ended, ends))?);
+        let (end, ends) = tokio::sync::oneshot::channel::<()>();
+        threads.push(spawn("breaker", move || async move {
+            tokio::select! {
+                () = host(for_breakers) => {}
+                _ = ends => {}
+            }
+        })?);
         threads.push(spawn("keeper", move || async move {
             tokio::select! {
-                () = keeper.run() => {}
+                () = host(for_keepers) => {}
                 _ = all_gone.recv() => {}
             }
-            drop::<tokio::sync::oneshot::Sender<()>>(end);
+            drop(end);
         })?);
         for (index, listener) in listeners.into_iter().enumerate() {
             let (shared, stopping, working) = (shared.clone(), stop.subscribe(), working.clone());
@@ -161,12 +154,12 @@ impl Handle {
 
     /// Whether the guarded server could be read, so that log-ins are possible.
     pub fn is_ready(&self) -> bool {
-        self.shared.catalogue.borrow().is_some()
+        self.shared.regime().catalogue.borrow().is_some()
     }
 
     /// Waits until the guarded server could be read, or the gateway has stopped.
     pub async fn ready(&self) {
-        let mut catalogue = self.shared.catalogue.clone();
+        let mut catalogue = self.shared.regime().catalogue.clone();
         // An error says that the gateway has stopped: nobody reads any more.
         let _ = catalogue.wait_for(Option::is_some).await;
     }
@@ -317,20 +310,17 @@ async fn serve(
             return;
         }
     };
-    let path = shared.settings.upstream.search_path.clone();
-    let judges = Rc::new(RefCell::new(Judges::new(prefix(), path.into())));
     let (mail, letters) = Mail::new();
     tokio::task::spawn_local(mail.clone().deliver(letters));
-    let spares = Spares::new(&shared);
-    let pool = Pool::new(&shared, index);
-    let core = Core { judges, mail, spares, pool };
+    let mut regimes = shared.registry.follow();
+    let seat = Rc::new(Seat::new(shared.clone(), index, mail));
     let mine = Rc::new(Cell::new(0));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     let open = Open::new(&mine, &shared);
-                    let connection = connection(shared.clone(), core.clone(), stream, address);
+                    let connection = connection(seat.clone(), stream, address);
                     tokio::task::spawn_local(async move {
                         connection.await;
                         drop(open);
@@ -345,6 +335,7 @@ async fn serve(
                     tokio::time::sleep(DRAIN_LOOK_EVERY).await;
                 }
             },
+            Ok(()) = regimes.changed() => drop(seat.core()),
             _ = stopping.wait_for(|stop| *stop) => break,
         }
     }
@@ -355,18 +346,60 @@ async fn serve(
             tokio::time::sleep(DRAIN_LOOK_EVERY).await;
         }
     };
-    if tokio::time::timeout(shared.settings.limits.drain, all_gone).await.is_err() {
+    if tokio::time::timeout(shared.regime().settings.limits.drain, all_gone).await.is_err() {
         tracing::warn!("connections were still busy when the time for stopping was over");
     }
 }
 
-/// What the connections of a core share.
+/// One core's place, which outlasts what is in force.
+pub(crate) struct Seat {
+    pub(crate) shared: Arc<Shared>,
+    index: usize,
+    pub(crate) mail: Rc<Mail>,
+    core: RefCell<Core>,
+}
+
+impl Seat {
+    fn new(shared: Arc<Shared>, index: usize, mail: Rc<Mail>) -> Self {
+        let core = RefCell::new(Core::new(&shared, shared.regime(), index));
+        Self { shared, index, mail, core }
+    }
+
+    /// For connections that log in now. Of what was in force before, nothing is left here but what
+    /// its sessions have.
+    pub(crate) fn core(&self) -> Core {
+        let (shared, regime) = (&self.shared, self.shared.regime());
+        let mut core = self.core.borrow_mut();
+        if !Arc::ptr_eq(&core.regime, &regime) {
+            if regime.judges_as(&core.regime) {
+                core.regime = regime;
+            } else {
+                let before = std::mem::replace(&mut *core, Core::new(shared, regime, self.index));
+                before.pool.retire();
+                before.spares.retire();
+            }
+        }
+        core.clone()
+    }
+}
+
+/// What the connections of a core share that are judged alike.
 #[derive(Clone)]
 pub(crate) struct Core {
+    pub(crate) regime: Arc<Regime>,
     pub(crate) judges: Rc<RefCell<Judges>>,
-    pub(crate) mail: Rc<Mail>,
     pub(crate) spares: Rc<Spares>,
     pub(crate) pool: Rc<Pool>,
+}
+
+impl Core {
+    fn new(shared: &Arc<Shared>, regime: Arc<Regime>, index: usize) -> Self {
+        let path = regime.settings.upstream.search_path.clone();
+        let judges = Rc::new(RefCell::new(Judges::new(prefix(), path.into())));
+        let spares = Spares::new(shared, regime.settings.limits);
+        let pool = Pool::new(shared, &regime, index);
+        Self { regime, judges, spares, pool }
+    }
 }
 
 /// Counts a core's open connections.
@@ -390,8 +423,9 @@ impl Drop for Open {
     }
 }
 
-async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address: SocketAddr) {
-    let limits = shared.settings.limits;
+async fn connection(seat: Rc<Seat>, stream: TcpStream, address: SocketAddr) {
+    let shared = &seat.shared;
+    let limits = shared.regime().settings.limits;
     if shared.registry.is_draining() {
         let message = "Postern is shutting down";
         return turn_away(stream, SqlState::CANNOT_CONNECT_NOW, message).await;
@@ -402,7 +436,7 @@ async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address:
     let logged_in = tokio::time::timeout(
         limits.login_timeout,
         // It takes far more place than the session, and is over soon.
-        Box::pin(login::login((&shared, &core.spares, &core.pool), stream, address)),
+        Box::pin(login::login(&seat, stream, address)),
     );
     let logged_in = match logged_in.await {
         Ok(Ok(Some(logged_in))) => logged_in,
@@ -417,7 +451,7 @@ async fn connection(shared: Arc<Shared>, core: Core, stream: TcpStream, address:
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = Box::pin(connection::serve(&shared, &core, logged_in, address.ip())).await;
+    let served = Box::pin(connection::serve(&seat, logged_in, address.ip())).await;
     if let Err(error) = served {
         tracing::info!(
             %address,

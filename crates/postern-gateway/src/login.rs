@@ -3,9 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -14,7 +12,6 @@ use postern_model::Actor;
 use postern_people::{Account, Attempt, ScramServer, Standing, Verifier};
 use postern_policy::{Action, Request};
 use postern_session::Kind;
-use postern_sql::quote::identifier;
 use postern_wire::{
     FirstMessage, Frame, FrameReader, Frontend, SaslInitial, SqlState, TransactionStatus, encode,
     encode::{Report, Severity},
@@ -24,17 +21,23 @@ use thiserror::Error;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    Pooling, Role,
-    pool::{FitError, Parameters, Pool, Set, TakeError},
+    Role,
+    listen::{Core, Seat},
+    pool::{Parameters, Set},
     shared::Shared,
-    spare::{Owner, Spares},
+    spare::{self, Owner},
     upstream::{self, BoxedStream, Connected},
 };
 
+mod behind;
 mod start;
+
+use self::behind::Found;
+pub(crate) use self::behind::pinned;
 
 /// A client that has proved who it is, with a server connection of its own.
 pub(crate) struct LoggedIn {
+    pub(crate) core: Core,
     pub(crate) actor: Actor,
     pub(crate) role_name: Arc<str>,
     pub(crate) role: Role,
@@ -68,18 +71,15 @@ pub(crate) enum LoginError {
     Refused { sqlstate: SqlState, message: String },
 }
 
-/// How long a client waits for a catalogue that can't be read at the moment: it is read anew after
-/// every trouble with the server, which is over soon most times.
-const CATALOGUE_WAIT: Duration = Duration::from_secs(2);
-/// How often a server that was full is asked again, and how long it takes to make room.
-const ROOM_TRIES: usize = 20;
-const ROOM_AFTER: Duration = Duration::from_millis(25);
 /// Messages before the log-in are short.
 const LOGIN_BYTES_MAX: usize = 16 * 1024;
 
 /// The connection of somebody who has not logged in yet.
 struct Door<'a> {
     shared: &'a Shared,
+    seat: &'a Seat,
+    /// Of what is in force when it is asked who may come in.
+    core: Core,
     stream: BoxedStream,
     buffer: BytesMut,
     address: SocketAddr,
@@ -89,21 +89,23 @@ struct Door<'a> {
 /// Takes a connection up to the point where queries can come. `None` is a connection that only
 /// brought a cancel request. Whatever is refused has been told to the client.
 pub(crate) async fn login(
-    (shared, spares, pool): (&Shared, &Spares, &Rc<Pool>),
+    seat: &Seat,
     stream: TcpStream,
     address: SocketAddr,
 ) -> Result<Option<LoggedIn>, LoginError> {
     stream.set_nodelay(true)?;
     let door = Door {
-        shared,
+        shared: &seat.shared,
+        seat,
+        core: seat.core(),
         stream: Box::new(stream),
         buffer: BytesMut::new(),
         address,
         reader: FrameReader::new(LOGIN_BYTES_MAX),
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
-    match door.enter(&parameters).await {
-        Ok((entered, settings)) => door.finish(entered, settings, (spares, pool)).await,
+    match door.come_in(&parameters).await {
+        Ok((entered, found)) => Ok(Some(door.greet(entered, found)?)),
         Err(error) => {
             door.tell(&error).await;
             Err(error)
@@ -138,7 +140,7 @@ impl<'a> Door<'a> {
                 }
                 FirstMessage::Startup { .. }
                     if !encrypted
-                        && self.shared.settings.tls.is_some()
+                        && self.core.regime.settings.tls.is_some()
                         && !self.address.ip().is_loopback() =>
                 {
                     let message = "this server takes encrypted connections only";
@@ -159,7 +161,7 @@ impl<'a> Door<'a> {
         if !self.buffer.is_empty() {
             return Err(refused(SqlState::PROTOCOL_VIOLATION, "data before the TLS handshake"));
         }
-        let Some(tls) = &self.shared.settings.tls else {
+        let Some(tls) = &self.core.regime.settings.tls else {
             self.stream.write_all(b"N").await?;
             return Ok(self);
         };
@@ -190,12 +192,41 @@ impl<'a> Door<'a> {
 
     /// Passes a cancel request on if its key is right; nobody learns whether it was.
     async fn cancel(&self, process_id: i32, secret: &[u8]) {
-        let Some(key) = self.shared.registry.cancel_key(process_id, secret) else { return };
-        if let Err(error) = upstream::cancel(&self.shared.settings.upstream, &key.key).await {
+        let reached = self.shared.registry.cancel_key(process_id, secret);
+        let Some((key, regime)) = reached else { return };
+        if let Err(error) = upstream::cancel(&regime.settings.upstream, &key.key).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a cancel request could not be passed on"
             );
+        }
+    }
+
+    /// Who it is, and a connection to the server in their place, by what is in force at its end.
+    async fn come_in(
+        &mut self,
+        parameters: &[(String, String)],
+    ) -> Result<(Entered, Found), LoginError> {
+        let (mut entered, mut settings) = self.enter(parameters).await?;
+        loop {
+            let found = self.find(&entered, settings).await;
+            if self.shared.regime().covers(&self.core.regime, &entered.1) {
+                return Ok((entered, found?));
+            }
+            if let Ok((Behind::Own(server, _), _)) = found {
+                tokio::task::spawn_local(spare::end(server));
+            }
+            // Another configuration has come meanwhile: whether they may is for that to say.
+            self.core = self.seat.core();
+            let (actor, ..) = entered;
+            let people = self.shared.people();
+            let (role_name, role) =
+                self.may_enter(&actor, people.account(actor.as_str())).map_err(|why| {
+                    self.note_refused(&actor, why);
+                    wrong_password(&actor)
+                })?;
+            settings = self.settings(&actor, role.kind, parameters)?;
+            entered = (actor, role_name, role);
         }
     }
 
@@ -219,6 +250,8 @@ impl<'a> Door<'a> {
         // anything tell, before all is known, that the password is right.
         let verifier = people.verifier_or_mock(name, &shared.mock_secret);
         let last = self.scram(verifier).await?;
+        // It may have taken long.
+        self.core = self.seat.core();
         let place = place(self.address.ip());
         let attempt = shared.throttle().attempt(name, &place);
         if shared.throttle().standing(attempt, shared.clock.now()) == Standing::Throttled {
@@ -244,11 +277,20 @@ impl<'a> Door<'a> {
         account: Option<&Account>,
         last: Option<String>,
     ) -> Result<(String, Arc<str>, Role), &'static str> {
+        let last = last.filter(|_| account.is_some_and(|account| account.verifier.is_some()));
+        let Some(last) = last else { return Err("wrong password or unknown name") };
+        let (role_name, role) = self.may_enter(actor, account)?;
+        Ok((last, role_name, role))
+    }
+
+    /// The role of whoever may come in, their password aside; else why not.
+    fn may_enter(
+        &self,
+        actor: &Actor,
+        account: Option<&Account>,
+    ) -> Result<(Arc<str>, Role), &'static str> {
         let shared = self.shared;
-        let account = account.filter(|account| account.verifier.is_some());
-        let (Some(account), Some(last)) = (account, last) else {
-            return Err("wrong password or unknown name");
-        };
+        let Some(account) = account else { return Err("unknown name") };
         if shared.suspended().contains_key(actor) {
             return Err("suspended");
         }
@@ -264,11 +306,11 @@ impl<'a> Door<'a> {
             class: None,
             reason: None,
         };
-        let role = shared.settings.roles.get(&account.role).cloned();
-        let (Some(role), true) = (role, shared.policy.decide(&request).permitted) else {
+        let role = self.core.regime.settings.roles.get(&account.role).cloned();
+        let (Some(role), true) = (role, self.core.regime.policy.decide(&request).permitted) else {
             return Err("the role may not connect");
         };
-        Ok((last, account.role.clone(), role))
+        Ok((account.role.clone(), role))
     }
 
     /// What the server is to be told of the start-up parameters.
@@ -278,7 +320,7 @@ impl<'a> Door<'a> {
         kind: Kind,
         parameters: &[(String, String)],
     ) -> Result<start::Settings, LoginError> {
-        let upstream = &self.shared.settings.upstream;
+        let upstream = &self.core.regime.settings.upstream;
         let asked = parameters.iter().find(|(name, _)| name == "database");
         if let Some((_, other)) = asked.filter(|(_, asked)| *asked != upstream.database) {
             let message = format!("database \"{other}\" does not exist");
@@ -361,37 +403,12 @@ impl<'a> Door<'a> {
         let _ = self.stream.shutdown().await;
     }
 
-    /// Connects to the server in the actor's place and prepares what the client is greeted with.
-    async fn finish(
-        mut self,
+    /// Prepares what the client is greeted with.
+    fn greet(
+        self,
         (actor, role_name, role): Entered,
-        settings: start::Settings,
-        (spares, pool): (&Spares, &Rc<Pool>),
-    ) -> Result<Option<LoggedIn>, LoginError> {
-        let shared = self.shared;
-        let behind = if role.pooling == Pooling::Transaction && role.kind != Kind::PassThrough {
-            turns(pool, settings).await
-        } else {
-            // Of two values for one setting the server takes the last: the client's, where it has
-            // a say.
-            let mut wanted = pinned(shared, role.kind);
-            wanted.extend(settings);
-            own(shared, spares, Owner { actor: actor.clone(), settings: wanted }).await
-        };
-        let (behind, parameters) = match behind {
-            Ok(behind) => behind,
-            Err(error) => {
-                self.tell(&error).await;
-                return Err(error);
-            }
-        };
-        // Whoever is not judged needs none.
-        if role.kind != Kind::PassThrough && !shared.knows_catalogue(CATALOGUE_WAIT).await {
-            let message = "the database's catalogue can't be read at the moment";
-            let error = refused(SqlState::CANNOT_CONNECT_NOW, message);
-            self.tell(&error).await;
-            return Err(error);
-        }
+        (behind, parameters): Found,
+    ) -> Result<LoggedIn, LoginError> {
         let mut greeting = BytesMut::new();
         encode::authentication(&mut greeting, &postern_wire::Authentication::Ok)?;
         for (name, value) in &*parameters {
@@ -402,81 +419,9 @@ impl<'a> Door<'a> {
             };
             encode::parameter_status(&mut greeting, name, value)?;
         }
-        let Self { stream: client, buffer: client_buffer, .. } = self;
-        let entered = LoggedIn { actor, role_name, role, client, client_buffer, behind, greeting };
-        Ok(Some(entered))
+        let Self { core, stream: client, buffer: client_buffer, .. } = self;
+        Ok(LoggedIn { core, actor, role_name, role, client, client_buffer, behind, greeting })
     }
-}
-
-/// A connection of the session's own, with what the server says of its settings.
-async fn own(
-    shared: &Shared,
-    spares: &Spares,
-    owner: Owner,
-) -> Result<(Behind, Rc<Parameters>), LoginError> {
-    let server = connect(shared, spares, &owner).await.map_err(unreachable)?;
-    let parameters = Rc::new(server.parameters.clone());
-    Ok((Behind::Own(server, owner), parameters))
-}
-
-/// The same for a session that shares.
-async fn turns(
-    pool: &Rc<Pool>,
-    settings: start::Settings,
-) -> Result<(Behind, Rc<Parameters>), LoginError> {
-    let set = Set::new(settings);
-    match pool.greeting(&set).await {
-        Ok(parameters) => Ok((Behind::Turns(set), parameters)),
-        Err(FitError::Refused { sqlstate, message }) => Err(refused(sqlstate, &message)),
-        Err(FitError::Take(TakeError::Busy)) => {
-            let message = "all connections to the database server are in use";
-            Err(refused(SqlState::TOO_MANY_CONNECTIONS, message))
-        }
-        Err(error @ (FitError::Take(TakeError::Connect(_)) | FitError::Lost)) => {
-            Err(unreachable(error))
-        }
-    }
-}
-
-fn unreachable(error: impl std::error::Error + 'static) -> LoginError {
-    tracing::error!(
-        error = &error as &dyn std::error::Error,
-        "no connection to the database server"
-    );
-    refused(SqlState::CANNOT_CONNECT_NOW, "the database server can't be reached")
-}
-
-/// A connection that is as new.
-async fn connect(
-    shared: &Shared,
-    spares: &Spares,
-    owner: &Owner,
-) -> Result<Connected, upstream::ConnectError> {
-    if let Some(server) = spares.take(owner) {
-        return Ok(server);
-    }
-    let wanted: Vec<(&str, &str)> =
-        owner.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let limit = shared.settings.limits.message_bytes_max;
-    let connect = || upstream::connect(&shared.settings.upstream, &wanted, limit);
-    let mut connected = connect().await;
-    // What is kept for others takes the room, until the server's processes have ended.
-    if is_full(&connected) && spares.end_all().await > 0 {
-        for _ in 0..ROOM_TRIES {
-            tokio::time::sleep(ROOM_AFTER).await;
-            connected = connect().await;
-            if !is_full(&connected) {
-                break;
-            }
-        }
-    }
-    connected
-}
-
-/// Whether the server takes no more connections.
-fn is_full(connected: &Result<Connected, upstream::ConnectError>) -> bool {
-    matches!(connected, Err(upstream::ConnectError::Refused { sqlstate, .. })
-        if *sqlstate == SqlState::TOO_MANY_CONNECTIONS)
 }
 
 /// The end of the greeting: the key for cancel requests, and that queries may come.
@@ -488,29 +433,6 @@ pub(crate) fn ready(
     encode::backend_key_data(greeting, process_id, &secret)?;
     encode::ready_for_query(greeting, TransactionStatus::Idle);
     Ok(())
-}
-
-/// Settings that judged statements rely on, given at start-up so that RESET comes back to them.
-pub(crate) fn pinned(shared: &Shared, kind: Kind) -> Vec<(String, String)> {
-    if kind == Kind::PassThrough {
-        return Vec::new();
-    }
-    let limits = &shared.settings.limits;
-    let path: Vec<String> =
-        shared.settings.upstream.search_path.iter().map(|schema| identifier(schema)).collect();
-    let pinned = [
-        ("client_encoding", "UTF8".to_owned()),
-        ("standard_conforming_strings", "on".to_owned()),
-        ("search_path", path.join(", ")),
-        // Not serializable, whatever the server's is; a client may choose another one.
-        ("default_transaction_isolation", "read committed".to_owned()),
-        ("statement_timeout", limits.statement_timeout.as_millis().to_string()),
-        (
-            "idle_in_transaction_session_timeout",
-            limits.idle_in_transaction_timeout.as_millis().to_string(),
-        ),
-    ];
-    pinned.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Every failed log-in says the same, whatever failed.

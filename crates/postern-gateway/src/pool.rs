@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     login,
+    regime::Regime,
     registry::Cancel,
     shared::Shared,
     side::Side,
@@ -134,6 +135,10 @@ pub(crate) enum TakeError {
 /// A pool's figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolInfo {
+    /// Whose it is.
+    pub core: usize,
+    /// It is of a configuration that is not in force any more, and ends with its last session.
+    pub ends: bool,
     /// Connections to the server, of which so many are idle.
     pub servers: usize,
     pub idle: usize,
@@ -149,11 +154,24 @@ pub struct PoolInfo {
     pub cleaned: u64,
 }
 
+/// A pool's place in the list of all.
+pub(crate) struct Told(std::sync::Weak<Mutex<PoolInfo>>);
+
+impl Told {
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    pub(crate) fn info(&self) -> Option<PoolInfo> {
+        Some(*self.0.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 type Idle = Vec<Box<Server>>;
 
 /// The connections of one core.
 pub(crate) struct Pool {
-    shared: Arc<Shared>,
+    regime: Arc<Regime>,
     pub(crate) names: Arc<Names>,
     me: Weak<Self>,
     max: usize,
@@ -163,17 +181,20 @@ pub(crate) struct Pool {
     idle: RefCell<Idle>,
     waiting: RefCell<VecDeque<oneshot::Sender<Given>>>,
     greetings: RefCell<HashMap<Set, Rc<Parameters>>>,
+    /// Another pool has come in its place: no connection waits here any more.
+    ends: Cell<bool>,
     /// For whoever asks, on any thread; nobody holds its lock for longer than a copy takes.
     info: Arc<Mutex<PoolInfo>>,
 }
 
 impl Pool {
-    pub(crate) fn new(shared: &Arc<Shared>, index: usize) -> Rc<Self> {
-        let (all, workers) = (shared.settings.limits.server_max, shared.settings.workers.max(1));
+    pub(crate) fn new(shared: &Shared, regime: &Arc<Regime>, core: usize) -> Rc<Self> {
+        let settings = &regime.settings;
+        let (all, workers) = (settings.limits.server_max, settings.workers.max(1));
         // The rest of the division goes to the first ones; nobody is left without.
-        let max = (all / workers + usize::from(index < all % workers)).max(1);
+        let max = (all / workers + usize::from(core < all % workers)).max(1);
         let pool = Rc::new_cyclic(|me| Self {
-            shared: shared.clone(),
+            regime: regime.clone(),
             names: Arc::default(),
             me: me.clone(),
             max,
@@ -181,12 +202,22 @@ impl Pool {
             idle: RefCell::default(),
             waiting: RefCell::default(),
             greetings: RefCell::default(),
+            ends: Cell::new(false),
             info: Arc::default(),
         });
-        pool.note(|info| info.servers_max = max);
-        shared.tell_pool(pool.info.clone());
+        pool.note(|info| (info.core, info.servers_max) = (core, max));
+        shared.tell_pool(Told(Arc::downgrade(&pool.info)));
         tokio::task::spawn_local(sweep(pool.me.clone()));
         pool
+    }
+
+    /// Lets go of what no session has, now and from now on.
+    pub(crate) fn retire(&self) {
+        self.ends.set(true);
+        for server in self.idle.take() {
+            server.end();
+        }
+        self.note(|info| info.ends = true);
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -194,7 +225,7 @@ impl Pool {
     }
 
     pub(crate) fn message_bytes_max(&self) -> usize {
-        self.shared.settings.limits.message_bytes_max
+        self.regime.settings.limits.message_bytes_max
     }
 
     /// Whether somebody waits in line.
@@ -284,7 +315,7 @@ impl Pool {
         let (sender, given) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
         self.note(|info| info.waiting += 1);
-        let given = tokio::time::timeout(self.shared.settings.limits.queue_time, given).await;
+        let given = tokio::time::timeout(self.regime.settings.limits.queue_time, given).await;
         self.waiting.borrow_mut().retain(|sender| !sender.is_closed());
         self.note(|info| info.waiting = info.waiting.saturating_sub(1));
         match given {
@@ -302,12 +333,12 @@ impl Pool {
     }
 
     async fn start(&self, place: Place) -> Result<Box<Server>, ConnectError> {
-        let wanted = login::pinned(&self.shared, Kind::Restricted);
+        let wanted = login::pinned(&self.regime.settings, Kind::Restricted);
         let wanted: Vec<(&str, &str)> =
             wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let limits = &self.shared.settings.limits;
+        let limits = &self.regime.settings.limits;
         let connected =
-            upstream::connect(&self.shared.settings.upstream, &wanted, limits.message_bytes_max);
+            upstream::connect(&self.regime.settings.upstream, &wanted, limits.message_bytes_max);
         let connected = connected.await?;
         self.note(|info| info.started += 1);
         Ok(Server::new(connected, Some(place), limits.prepared_max))
@@ -325,6 +356,7 @@ impl Pool {
             }
         }
         match given {
+            Given::Server(server) if self.ends.get() => server.end(),
             Given::Server(mut server) => {
                 server.idle = Instant::now();
                 self.idle.borrow_mut().push(server);
@@ -341,7 +373,7 @@ impl Pool {
     /// Takes back a connection on which nothing is under way.
     pub(crate) fn give(&self, server: Box<Server>) {
         let is_told = server.cancel.told.load(Ordering::Relaxed);
-        let is_old = server.born.elapsed() >= self.shared.settings.limits.server_lifetime;
+        let is_old = server.born.elapsed() >= self.regime.settings.limits.server_lifetime;
         if is_told || is_old || server.remembered.is_littered() {
             return server.end();
         }
@@ -393,7 +425,7 @@ async fn sweep(pool: Weak<Pool>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let Some(pool) = pool.upgrade() else { return };
-        let limits = &pool.shared.settings.limits;
+        let limits = &pool.regime.settings.limits;
         for server in pool.older_than(limits.spare_time, limits.server_lifetime) {
             server.end();
         }

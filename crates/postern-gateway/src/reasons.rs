@@ -5,17 +5,18 @@
 //! runs out and everything is masked.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use postern_model::{Actor, Clock, Grade, Reason, Subject};
+use postern_people::Approvals;
 use postern_session::{Entitled, ReasonGrade, ReasonSettings};
 use postern_sql::quote::identifier;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{approvals::Approving, catalogue::KeepError};
+use crate::catalogue::KeepError;
 
 /// How old a reading may be when something is decided by it.
 const READING_LASTS: Duration = Duration::from_secs(1);
@@ -28,8 +29,8 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Reasons {
     slots: Arc<Mutex<HashMap<Actor, Slot>>>,
-    /// What people have approved; held for one look or one change.
-    approving: Arc<Mutex<Option<Approving>>>,
+    /// What people have approved, where they may; held for one look.
+    approvals: Option<Arc<Mutex<Approvals>>>,
     requests: mpsc::UnboundedSender<Request>,
 }
 
@@ -87,9 +88,11 @@ impl Drop for Active {
 }
 
 impl Reasons {
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Request>) {
+    pub(crate) fn new(
+        approvals: Option<Arc<Mutex<Approvals>>>,
+    ) -> (Self, mpsc::UnboundedReceiver<Request>) {
         let (requests, receiver) = mpsc::unbounded_channel();
-        (Self { slots: Arc::default(), approving: Arc::default(), requests }, receiver)
+        (Self { slots: Arc::default(), approvals, requests }, receiver)
     }
 
     /// Begins to keep an actor's reading; it is there when this returns, or nobody is entitled yet.
@@ -111,11 +114,6 @@ impl Reasons {
             slot.entitled.subscribe()
         };
         Active { reasons: self.clone(), actor: actor.clone(), entitled }
-    }
-
-    pub(crate) fn approving(&self) -> MutexGuard<'_, Option<Approving>> {
-        // Each change is whole.
-        self.approving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn actors(&self) -> Vec<Actor> {
@@ -163,6 +161,15 @@ impl<'a> Reader<'a> {
         Ok(Self { client, queries, clock })
     }
 
+    /// Reads for nobody: fails where a reading would, as far as that does not hang on what is read.
+    pub(crate) async fn try_all(&self) -> Result<(), KeepError> {
+        for (reason, statement) in &self.queries {
+            let tried = self.client.query(statement, &[&Vec::<&str>::new()]).await;
+            tried.map_err(|error| unreadable(reason, &error))?;
+        }
+        Ok(())
+    }
+
     /// Reads all active actors.
     pub(crate) async fn read_all(&self, reasons: &Reasons) -> Result<(), KeepError> {
         self.read(reasons, &reasons.actors()).await
@@ -174,8 +181,9 @@ impl<'a> Reader<'a> {
         reasons: &Reasons,
         asked: Vec<Request>,
     ) -> Result<(), KeepError> {
-        let actors: Vec<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
-        self.read(reasons, &actors).await?;
+        // Each once, however many of its sessions ask: a reading is given to one.
+        let actors: BTreeSet<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
+        self.read(reasons, &Vec::from_iter(actors)).await?;
         for request in asked {
             // Whoever does not wait any more needs no answer.
             let _ = request.done.send(());
@@ -206,8 +214,9 @@ impl<'a> Reader<'a> {
         }
         for actor in actors {
             let mut theirs = read.remove(actor.as_str()).unwrap_or_default();
-            if let Some(approving) = &*reasons.approving() {
-                theirs.extend(approving.approvals.held(actor, self.clock.now()));
+            if let Some(approvals) = &reasons.approvals {
+                let approvals = approvals.lock().unwrap_or_else(PoisonError::into_inner);
+                theirs.extend(approvals.held(actor, self.clock.now()));
             }
             reasons.store(actor, Entitled::new(theirs, until));
         }

@@ -1,4 +1,4 @@
-//! Who is connected: for cancel requests, suspension and drain.
+//! Who is connected: for cancel requests, suspension, drain and another configuration.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,10 @@ use std::{
 
 use postern_ledger::{Answer, Receipt, RecordError};
 use postern_model::{Actor, Timestamp};
-use tokio::sync::mpsc::UnboundedSender;
+use postern_session::Failure;
+use tokio::sync::{mpsc::UnboundedSender, watch};
+
+use crate::{breaker::Ended, regime::Regime};
 
 /// What a connection is told from outside. Each connection has room for some of them all the time,
 /// so that they are kept small.
@@ -29,8 +32,28 @@ pub(crate) enum Command {
     ReasonsRead,
     /// The actor is suspended: end now.
     Suspend,
-    /// The gateway stops: end when idle.
-    Drain,
+    /// End when idle.
+    Leave(Leave),
+    /// The time to become idle is over: end now.
+    Late,
+}
+
+/// Why a session is to end as soon as it is idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// The gateway stops.
+    Stopping,
+    /// It was judged by what is not in force any more.
+    Outdated,
+}
+
+impl From<Leave> for Failure {
+    fn from(why: Leave) -> Self {
+        match why {
+            Leave::Stopping => Self::ShuttingDown,
+            Leave::Outdated => Self::Outdated,
+        }
+    }
 }
 
 /// The server's side of a connection, as a cancel request names it.
@@ -93,15 +116,22 @@ struct Session {
     info: SessionInfo,
     key: ClientKey,
     reach: Reach,
+    /// What it is judged by.
+    regime: Arc<Regime>,
     /// It was told to end: once, since the server's numbers come again.
     cut: bool,
+    /// The number of the regime for which it was told to end when it is idle.
+    outdated: Option<u64>,
     commands: UnboundedSender<Command>,
 }
 
 /// All sessions of the process. The lock is never held across I/O.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     next: AtomicU64,
+    /// Replaced with the lock of the sessions held, so that each session either begins under the
+    /// new one or is told.
+    in_force: watch::Sender<Arc<Regime>>,
     /// Set once, with the lock held, so that each session is told by `drain` or by `register`.
     draining: AtomicBool,
     sessions: Mutex<Sessions>,
@@ -137,28 +167,80 @@ impl Drop for Registered<'_> {
 }
 
 impl Registry {
+    pub(crate) fn new(regime: Regime) -> Self {
+        Self {
+            next: AtomicU64::default(),
+            in_force: watch::Sender::new(Arc::new(regime)),
+            draining: AtomicBool::default(),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// What sessions that begin now are judged by.
+    pub(crate) fn in_force(&self) -> Arc<Regime> {
+        self.in_force.borrow().clone()
+    }
+
+    /// Tells when there is another.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<Regime>> {
+        self.in_force.subscribe()
+    }
+
+    /// Puts a regime in force. Sessions that would not be the same under it are told to end when
+    /// they are idle; how many. `None`, and nothing changes, if the gateway stops.
+    pub(crate) fn put_in_force(&self, regime: Regime) -> Option<usize> {
+        let mut sessions = self.lock();
+        if self.is_draining() {
+            return None;
+        }
+        let regime = Arc::new(regime);
+        self.in_force.send_replace(regime.clone());
+        let all = sessions.by_number.values_mut().filter(|session| session.outdated.is_none());
+        let theirs = all.filter(|session| !regime.covers(&session.regime, &session.info.role));
+        let told = theirs.map(|session| {
+            session.outdated = Some(regime.number);
+            // A connection that is gone already needs no telling.
+            let _ = session.commands.send(Command::Leave(Leave::Outdated));
+        });
+        Some(told.count())
+    }
+
+    /// Ends those that were told for this regime or one before and have not been idle since; how
+    /// many.
+    pub(crate) fn end_outdated(&self, number: u64) -> usize {
+        let sessions = self.lock();
+        let all = sessions.by_number.values();
+        let late = all.filter(|session| session.outdated.is_some_and(|told| told <= number));
+        late.filter(|session| session.commands.send(Command::Late).is_ok()).count()
+    }
+
     /// The next connection's number, from 1.
     pub(crate) fn connection(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Takes a session in, unless what it is judged by is not in force any more.
     pub(crate) fn register(
         &self,
         info: SessionInfo,
-        key: ClientKey,
-        reach: Reach,
+        regime: &Arc<Regime>,
+        (key, reach): (ClientKey, Reach),
         commands: UnboundedSender<Command>,
-    ) -> Registered<'_> {
+    ) -> Option<Registered<'_>> {
         let connection = info.connection;
         let mut sessions = self.lock();
+        if !self.in_force.borrow().covers(regime, &info.role) {
+            return None;
+        }
         if self.is_draining() {
             // A log-in that was under way when the others were told. Its receiver is the caller's.
-            let _ = commands.send(Command::Drain);
+            let _ = commands.send(Command::Leave(Leave::Stopping));
         }
-        let session = Session { info, key, reach, cut: false, commands };
+        let (regime, cut, outdated) = (regime.clone(), false, None);
+        let session = Session { info, key, reach, regime, cut, outdated, commands };
         sessions.by_key.insert(key, connection);
         sessions.by_number.insert(connection, session);
-        Registered { registry: self, connection }
+        Some(Registered { registry: self, connection })
     }
 
     pub(crate) fn sessions(&self) -> Vec<SessionInfo> {
@@ -178,31 +260,40 @@ impl Registry {
         all
     }
 
-    /// The server's side of the session that a client's cancel request names.
-    pub(crate) fn cancel_key(&self, process_id: i32, secret: &[u8]) -> Option<Arc<Cancel>> {
+    /// The server's side of the session that a client's cancel request names, and by what it is
+    /// judged.
+    pub(crate) fn cancel_key(
+        &self,
+        process_id: i32,
+        secret: &[u8],
+    ) -> Option<(Arc<Cancel>, Arc<Regime>)> {
         let key = (process_id, secret.try_into().ok()?);
         let sessions = self.lock();
         let connection = sessions.by_key.get(&key)?;
         let session = sessions.by_number.get(connection)?;
         // With the lock held: a session that is not in the registry any more is not cancelled.
-        session.reach.cancel()
+        Some((session.reach.cancel()?, session.regime.clone()))
     }
 
     /// Tells all sessions of an actor that have not been told; how many they were, and the
-    /// connections to the server that they have at the moment, which are used no more.
-    pub(crate) fn suspend(&self, actor: &Actor) -> (usize, Vec<CancelKey>) {
+    /// connections to the server that they have at the moment, which are used no more, by regime.
+    pub(crate) fn suspend(&self, actor: &Actor) -> (usize, Vec<(Arc<Regime>, Ended)>) {
         let mut sessions = self.lock();
         let all = sessions.by_number.values_mut();
         let theirs = all.filter(|session| session.info.actor == *actor && !session.cut);
         let told = theirs.filter(|session| session.commands.send(Command::Suspend).is_ok());
-        let reached: Vec<Option<Arc<Cancel>>> = told
-            .map(|session| {
-                session.cut = true;
-                session.reach.cancel()
-            })
-            .collect();
-        let keys = reached.iter().flatten().map(|cancel| cancel.key.clone());
-        (reached.len(), keys.collect())
+        let (mut count, mut ended) = (0, Vec::<(Arc<Regime>, Ended)>::new());
+        for session in told {
+            session.cut = true;
+            count += 1;
+            let Some(cancel) = session.reach.cancel() else { continue };
+            let key = cancel.key.clone();
+            match ended.iter_mut().find(|(regime, _)| regime.judges_as(&session.regime)) {
+                Some((_, keys)) => keys.push(key),
+                None => ended.push((session.regime.clone(), vec![key])),
+            }
+        }
+        (count, ended)
     }
 
     /// Whether the gateway stops.
@@ -215,7 +306,7 @@ impl Registry {
         self.draining.store(true, Ordering::Relaxed);
         for session in sessions.by_number.values() {
             // A connection that is gone already needs no telling.
-            let _ = session.commands.send(Command::Drain);
+            let _ = session.commands.send(Command::Leave(Leave::Stopping));
         }
     }
 
@@ -226,58 +317,4 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::sync::mpsc;
-
-    use super::*;
-
-    fn session(registry: &Registry, process_id: i32, secret: [u8; 4]) -> Registered<'_> {
-        let info = SessionInfo {
-            connection: registry.connection(),
-            actor: Actor::new("ana"),
-            role: "agent".into(),
-            client: IpAddr::from([127, 0, 0, 1]),
-            since: Timestamp(0),
-        };
-        let upstream = CancelKey { process_id, secret: vec![9; 4] };
-        let reach = Reach::default();
-        reach.set(Some(Cancel::new(upstream)));
-        registry.register(info, (process_id, secret), reach, mpsc::unbounded_channel().0)
-    }
-
-    fn process(registry: &Registry, process_id: i32, secret: &[u8]) -> Option<i32> {
-        registry.cancel_key(process_id, secret).map(|cancel| cancel.key.process_id)
-    }
-
-    #[test]
-    fn a_cancel_request_needs_process_and_secret_of_one_session() {
-        let registry = Registry::default();
-        let one = session(&registry, 7, [1; 4]);
-        let _two = session(&registry, 8, [2; 4]);
-        assert_eq!(process(&registry, 7, &[1; 4]), Some(7));
-        assert_eq!(process(&registry, 8, &[2; 4]), Some(8));
-        for (process_id, secret) in
-            [(7, vec![2; 4]), (8, vec![1; 4]), (7, vec![1; 3]), (1, vec![1; 4])]
-        {
-            assert_eq!(process(&registry, process_id, &secret), None);
-        }
-        drop(one);
-        assert_eq!(process(&registry, 7, &[1; 4]), None);
-    }
-
-    /// The server's numbers come again.
-    #[test]
-    fn a_session_that_ends_takes_no_newer_ones_key_with_it() {
-        let registry = Registry::default();
-        let old = session(&registry, 7, [1; 4]);
-        let new = session(&registry, 7, [1; 4]);
-        let other = session(&registry, 7, [2; 4]);
-        drop(old);
-        assert_eq!(process(&registry, 7, &[1; 4]), Some(7));
-        drop(new);
-        assert_eq!(process(&registry, 7, &[1; 4]), None);
-        assert_eq!(process(&registry, 7, &[2; 4]), Some(7));
-        drop(other);
-        assert_eq!(registry.sessions(), []);
-    }
-}
+mod tests;

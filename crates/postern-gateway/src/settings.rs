@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use postern_ledger::Limit;
 use postern_model::Secret;
+use postern_people::ApprovalRules;
 use postern_session::{HoldLimits, Kind, ReasonSettings, TableSettings};
 use postern_sql::Rules;
 
@@ -22,8 +23,10 @@ pub struct Settings {
     pub roles: BTreeMap<Arc<str>, Role>,
     /// The protected tables.
     pub tables: Vec<TableSettings>,
-    /// What entitles an actor to a subject.
+    /// What entitles an actor to a subject; with those of approvals, where there are any.
     pub reasons: Vec<ReasonSettings>,
+    /// How people may let others in; `None` if they may not.
+    pub approvals: Option<ApprovalRules>,
 }
 
 /// The guarded server and the gateway's own account on it.
@@ -45,6 +48,38 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// Whether what is known of one's objects holds for the other's.
+    pub(crate) fn is_same_database(&self, other: &Self) -> bool {
+        (&self.host, &self.database) == (&other.host, &other.database)
+    }
+
+    /// Whether nothing differs.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        // Every field is named, so that a new one is thought of.
+        let Self {
+            host,
+            database,
+            user,
+            password,
+            tls,
+            search_path,
+            unprotected,
+            functions,
+            relations,
+        } = self;
+        let same_tls = match (tls, &other.tls) {
+            (None, None) => true,
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        same_tls
+            && (host, database) == (&other.host, &other.database)
+            && (user, password) == (&other.user, &other.password)
+            && *search_path == other.search_path
+            && *unprotected == other.unprotected
+            && (functions, relations) == (&other.functions, &other.relations)
+    }
+
     /// Adds to rules what the administrator says of the database's other objects.
     pub fn vouch(&self, rules: &mut Rules) {
         rules.unprotected.clone_from(&self.unprotected);
@@ -104,7 +139,7 @@ pub enum Pooling {
 }
 
 /// How the actors of a role are treated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     pub kind: Kind,
     /// A session of kind `PassThrough` has its connection for as long as it lasts in any case:

@@ -3,22 +3,19 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
-    time::Duration,
 };
 
 use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
-use postern_people::{People, Throttle};
+use postern_people::{Approvals, People, Throttle};
 use postern_policy::Policy;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{
     Settings,
-    breaker::Ended,
-    freshness::{Looked, Present, ProofRequest},
-    pool::PoolInfo,
-    reasons::Reasons,
-    registry::{Command, Registry},
+    pool::{PoolInfo, Told},
+    regime::{Common, Regime, Upkeep, Work},
+    registry::Registry,
     searches::Searches,
     stops::Stops,
 };
@@ -38,6 +35,8 @@ pub struct Parts {
     pub ledger: Arc<Ledger>,
     pub policy: Arc<Policy>,
     pub people: Arc<People>,
+    /// Who was let in by others so far.
+    pub approvals: Approvals,
     /// Whose log-ins are refused from the start.
     pub suspended: BTreeMap<Actor, Suspension>,
     pub clock: Arc<dyn Clock>,
@@ -56,94 +55,112 @@ impl std::fmt::Debug for Parts {
 
 /// What all connections of the process share.
 pub(crate) struct Shared {
-    pub(crate) settings: Settings,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) policy: Arc<Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) mock_secret: [u8; 32],
     pub(crate) search_key: [u8; 32],
+    /// Knows which regime is in force, too.
     pub(crate) registry: Registry,
+    /// Held while another regime is being put in force.
+    changing: Mutex<()>,
+    /// Run on the threads of the keepers and of the breakers.
+    keepers: mpsc::UnboundedSender<Work>,
+    breakers: mpsc::UnboundedSender<Work>,
     pub(crate) searches: Searches,
     pub(crate) stops: Stops,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
     /// Server connections of all cores that no session uses.
     pub(crate) spares: AtomicUsize,
-    pub(crate) reasons: Reasons,
-    /// The present catalogue; `None` while the server can't be read.
-    pub(crate) catalogue: watch::Receiver<Option<Present>>,
-    proofs: mpsc::UnboundedSender<ProofRequest>,
-    pub(crate) looked: Arc<Looked>,
-    breaker: mpsc::UnboundedSender<Ended>,
     /// A mutex held for one look or one count.
     throttle: Mutex<Throttle>,
     /// Held while a deed about access is recorded, so that each sees those before.
     deeds: Mutex<()>,
+    /// What people have approved; held for one look or one change.
+    approvals: Arc<Mutex<Approvals>>,
     people: RwLock<Arc<People>>,
     suspended: Mutex<BTreeMap<Actor, Suspension>>,
     /// What each core's pool says of itself.
-    pools: Mutex<Vec<Arc<Mutex<PoolInfo>>>>,
+    pools: Mutex<Vec<Told>>,
 }
 
 impl Shared {
+    /// With what has to be run for it.
     pub(crate) fn new(
         settings: Settings,
         parts: Parts,
-        reasons: Reasons,
-        breaker: mpsc::UnboundedSender<Ended>,
-        (catalogue, proofs, looked): (
-            watch::Receiver<Option<Present>>,
-            mpsc::UnboundedSender<ProofRequest>,
-            Arc<Looked>,
-        ),
+        (keepers, breakers): (mpsc::UnboundedSender<Work>, mpsc::UnboundedSender<Work>),
     ) -> Self {
-        Self {
-            settings,
+        let approvals = Arc::new(Mutex::new(parts.approvals));
+        let common = Common { clock: parts.clock.clone(), approvals: approvals.clone() };
+        let (regime, upkeep) = Regime::first(settings, parts.policy, &common);
+        let shared = Self {
             ledger: parts.ledger,
-            policy: parts.policy,
             clock: parts.clock,
             mock_secret: parts.mock_secret,
             search_key: parts.search_key,
-            registry: Registry::default(),
+            registry: Registry::new(regime),
+            changing: Mutex::default(),
+            keepers,
+            breakers,
             searches: Searches::default(),
             stops: Stops::default(),
             open: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
-            reasons,
-            catalogue,
-            proofs,
-            looked,
-            breaker,
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
             deeds: Mutex::default(),
+            approvals,
             people: RwLock::new(parts.people),
             suspended: Mutex::new(parts.suspended),
             pools: Mutex::default(),
-        }
+        };
+        shared.run(upkeep);
+        shared
     }
 
-    /// Takes a pool's figures into the list.
-    pub(crate) fn tell_pool(&self, info: Arc<Mutex<PoolInfo>>) {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(info);
+    /// What is in force.
+    pub(crate) fn regime(&self) -> Arc<Regime> {
+        self.registry.in_force()
     }
 
-    /// The figures of all pools.
+    /// Has it run for as long as anything of its regime is left; whether there is somebody to.
+    pub(crate) fn run(&self, upkeep: Upkeep) -> bool {
+        let Upkeep { keeper, breaker } = upkeep;
+        self.keepers.send(keeper).is_ok() && self.breakers.send(breaker).is_ok()
+    }
+
+    /// Has something run on the keepers' thread, unless the gateway has stopped.
+    pub(crate) fn run_beside_keepers(&self, work: Work) {
+        let _ = self.keepers.send(work);
+    }
+
+    /// What regimes have in common.
+    pub(crate) fn common(&self) -> Common {
+        Common { clock: self.clock.clone(), approvals: self.approvals.clone() }
+    }
+
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn approvals(&self) -> MutexGuard<'_, Approvals> {
+        // Each change is whole.
+        self.approvals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a pool's figures into the list, for as long as there is the pool.
+    pub(crate) fn tell_pool(&self, told: Told) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(Told::is_there);
+        pools.push(told);
+    }
+
+    /// The figures of all pools by core, and those of the regime in force first.
     pub(crate) fn pools(&self) -> Vec<PoolInfo> {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().map(|info| *info.lock().unwrap_or_else(PoisonError::into_inner)).collect()
-    }
-
-    /// Asks which catalogue is the present one; the answer comes as a command, in any case.
-    pub(crate) fn prove(&self, proof: u64, connection: mpsc::UnboundedSender<Command>) {
-        // Where nobody hears it any more, the request that comes back is dropped, which answers it.
-        let _ = self.proofs.send(ProofRequest::new(proof, connection));
-    }
-
-    /// Whether there is a catalogue by which statements can be judged, or is one in time.
-    pub(crate) async fn knows_catalogue(&self, in_time: Duration) -> bool {
-        let mut catalogue = self.catalogue.clone();
-        let known = catalogue.wait_for(Option::is_some);
-        matches!(tokio::time::timeout(in_time, known).await, Ok(Ok(_)))
+        let mut pools: Vec<PoolInfo> = pools.iter().filter_map(Told::info).collect();
+        pools.sort_by_key(|info| (info.ends, info.core));
+        pools
     }
 
     pub(crate) fn people(&self) -> Arc<People> {
@@ -163,10 +180,10 @@ impl Shared {
 
     /// Cuts an actor's sessions and ends what they have at the server; how many there were.
     pub(crate) fn cut(&self, actor: &Actor) -> usize {
-        let (count, ended) = self.registry.suspend(actor);
-        if !ended.is_empty() {
+        let (count, all) = self.registry.suspend(actor);
+        for (regime, ended) in all {
             // Nobody hears it when the gateway has stopped: then nothing runs any more.
-            let _ = self.breaker.send(ended);
+            let _ = regime.breaker.send(ended);
         }
         count
     }

@@ -22,6 +22,7 @@ use postern_wire::{Backend, FrameReader, TransactionStatus, encode};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use crate::{
+    Limits,
     shared::Shared,
     upstream::{self, BoxedStream, ConnectError, Connected},
 };
@@ -46,22 +47,25 @@ struct Spare {
 /// Those of one core.
 pub(crate) struct Spares {
     shared: Arc<Shared>,
+    limits: Limits,
     kept: RefCell<HashMap<Owner, Vec<Spare>>>,
     count: Cell<usize>,
+    /// Others have come in their place: none is kept any more.
+    ends: Cell<bool>,
 }
 
 impl Spares {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Rc<Self> {
-        let (kept, count) = (RefCell::default(), Cell::new(0));
-        let spares = Rc::new(Self { shared: shared.clone(), kept, count });
-        if shared.settings.limits.spare_max > 0 {
+    pub(crate) fn new(shared: &Arc<Shared>, limits: Limits) -> Rc<Self> {
+        let (kept, count, ends) = (RefCell::default(), Cell::new(0), Cell::new(false));
+        let spares = Rc::new(Self { shared: shared.clone(), limits, kept, count, ends });
+        if limits.spare_max > 0 {
             tokio::task::spawn_local(sweep(Rc::downgrade(&spares)));
         }
         spares
     }
 
     fn has_room(&self) -> bool {
-        self.count.get() < self.shared.settings.limits.spare_max
+        !self.ends.get() && self.count.get() < self.limits.spare_max
     }
 
     fn came(&self) {
@@ -94,7 +98,7 @@ impl Spares {
     /// Makes it as new and keeps it, where there is room.
     pub(crate) async fn keep(&self, owner: Owner, mut server: Connected) {
         let is_new = self.has_room() && {
-            let message_bytes_max = self.shared.settings.limits.message_bytes_max;
+            let message_bytes_max = self.limits.message_bytes_max;
             let reset = reset(&mut server, message_bytes_max);
             matches!(tokio::time::timeout(RESET_MAX, reset).await, Ok(Ok(())))
         };
@@ -105,6 +109,12 @@ impl Spares {
         self.came();
         let spare = Spare { server, since: Instant::now() };
         self.kept.borrow_mut().entry(owner).or_default().push(spare);
+    }
+
+    /// Lets go of all, now and from now on.
+    pub(crate) fn retire(self: Rc<Self>) {
+        self.ends.set(true);
+        tokio::task::spawn_local(async move { self.end_all().await });
     }
 
     /// Ends all that are there; how many there were.
@@ -133,7 +143,7 @@ async fn sweep(spares: Weak<Spares>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let Some(spares) = spares.upgrade() else { return };
-        for server in spares.older_than(spares.shared.settings.limits.spare_time) {
+        for server in spares.older_than(spares.limits.spare_time) {
             end(server).await;
         }
     }

@@ -22,6 +22,7 @@ mod malice;
 mod meddling;
 mod pitfalls;
 mod raw;
+mod reloads;
 mod shared;
 mod spares;
 mod stalling;
@@ -146,6 +147,27 @@ async fn a_reason_that_ended_shows_nothing_within_its_age() {
             break;
         }
         assert!(closed.elapsed() < Duration::from_secs(2), "still clear: {seen:?}");
+    }
+}
+
+/// All of them ask for a reading at once.
+#[tokio::test]
+async fn sessions_of_one_actor_that_begin_together_see_what_is_theirs() {
+    let world = World::start(&[]);
+    for round in 0..5 {
+        let mut begin = tokio::task::JoinSet::new();
+        for _ in 0..12 {
+            let config = world.config("ana", "pw-ana");
+            begin.spawn(async move {
+                let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+                tokio::spawn(connection);
+                let sql = "SELECT email FROM customers WHERE id = 1";
+                rows(&client.simple_query(sql).await.unwrap())
+            });
+        }
+        for seen in begin.join_all().await {
+            assert_eq!(seen, [["one@example.org"]], "round {round}");
+        }
     }
 }
 

@@ -156,6 +156,7 @@ impl Side {
         };
         let ledger = Arc::new(Ledger::open(&path, options, Arc::new(keep))?);
         let parts = Parts {
+            approvals: postern_people::Approvals::default(),
             ledger: ledger.clone(),
             policy: Arc::new(Policy::parse(&world.policy)?),
             people: Arc::new(people()?),
@@ -286,6 +287,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             grade: ReasonGrade::StrongWhen("opened_by = 'customer'".to_owned()),
             take: None,
         }],
+        approvals: None,
     }
 }
 

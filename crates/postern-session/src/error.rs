@@ -129,6 +129,8 @@ pub enum Failure {
     NoConnection { waited: std::time::Duration, max: usize },
     #[error("Postern is shutting down")]
     ShuttingDown,
+    #[error("the configuration has changed since this session began")]
+    Outdated,
 }
 
 /// As PostgreSQL names it.
@@ -169,7 +171,7 @@ impl ClientFacing for Failure {
             Self::TooManyNames | Self::NamesTooLarge | Self::FoldsTooMany => {
                 SqlState::PROGRAM_LIMIT_EXCEEDED
             }
-            Self::Suspended | Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
+            Self::Suspended | Self::ShuttingDown | Self::Outdated => SqlState::ADMIN_SHUTDOWN,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
             Self::NoConnection { .. } => SqlState::TOO_MANY_CONNECTIONS,
         }
@@ -202,6 +204,7 @@ impl ClientFacing for Failure {
                 "try again; end transactions soon, and say DISCARD ALL after what keeps a \
                  connection, or have the administrator raise `server_max`"
             }
+            Self::Outdated => "connect again",
             Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -225,9 +228,11 @@ impl ClientFacing for Failure {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Suspended | Self::Upstream | Self::UpstreamLost | Self::ShuttingDown => {
-                Severity::Fatal
-            }
+            Self::Suspended
+            | Self::Upstream
+            | Self::UpstreamLost
+            | Self::ShuttingDown
+            | Self::Outdated => Severity::Fatal,
             Self::BudgetSpent { .. }
             | Self::ReasonEnded
             | Self::NotRecorded
@@ -262,9 +267,11 @@ impl ClientFacing for Failure {
             Self::ReasonEnded | Self::Suspended | Self::CursorJump | Self::Unreadable(_) => {
                 ErrorKind::Refused
             }
-            Self::NotRecorded | Self::LedgerFull | Self::NoCopy | Self::ShuttingDown => {
-                ErrorKind::Internal
-            }
+            Self::NotRecorded
+            | Self::LedgerFull
+            | Self::NoCopy
+            | Self::ShuttingDown
+            | Self::Outdated => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::NoCursor(_)

@@ -30,6 +30,7 @@ mod moment;
 mod named;
 mod outbox;
 mod own;
+mod passing;
 mod portal;
 mod profile;
 mod proof;

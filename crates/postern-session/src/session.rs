@@ -20,6 +20,7 @@ use crate::{
     moment::Moments,
     outbox::Outbox,
     own::Own,
+    passing::Passing,
     portal::{Portal, Prepared, UpstreamName},
     proof::Judgement,
     sharing::{Names, Statements, Traces},
@@ -215,6 +216,7 @@ pub struct Session {
     pub(crate) traces: Traces,
     /// Something was sent to the server since it was last ready with nothing left to do.
     pub(crate) sent: bool,
+    pub(crate) passing: Passing,
 }
 
 impl Session {
@@ -260,6 +262,7 @@ impl Session {
             prepares: false,
             traces: Traces::default(),
             sent: false,
+            passing: Passing::default(),
         }
     }
 
@@ -330,8 +333,7 @@ impl Session {
 
     /// Whether nothing is under way, so that the session can be ended without loss.
     pub fn is_idle(&self) -> bool {
-        // What a pass-through session is doing is not looked at.
-        self.profile.kind != Kind::PassThrough
+        self.passing.is_answered()
             && self.expected.is_empty()
             && self.outbox.is_empty()
             && self.steps.is_empty()
@@ -341,7 +343,8 @@ impl Session {
     /// Whether the server has answered all that the client has sent with a ReadyForQuery: what was
     /// sent since may have begun a transaction that no status tells of.
     pub fn is_answered(&self) -> bool {
-        self.is_idle() && self.moments.is_at_rest() && !self.skipping
+        let is_looked_at = self.profile.kind != Kind::PassThrough;
+        is_looked_at && self.is_idle() && self.moments.is_at_rest() && !self.skipping
     }
 
     /// Whether all that was searched for is told and recorded.
@@ -379,10 +382,15 @@ impl Session {
         match input {
             Input::Client(frame) if self.profile.kind == Kind::PassThrough => {
                 self.over |= frame.tag() == b'X';
+                self.passing.client(frame.tag());
                 to_server(frame.raw(), effects);
             }
             Input::Server(frame) if self.profile.kind == Kind::PassThrough => {
                 self.over |= is_last(&frame);
+                if let Some(status) = self.passing.server(&frame) {
+                    self.status = status;
+                    self.sent &= !self.passing.is_answered();
+                }
                 self.outbox.bytes(frame.raw(), effects);
             }
             Input::Client(frame) => {

@@ -3,11 +3,11 @@
 //! The configuration names tables and columns, and names can be changed: two tables swap theirs, a
 //! column is renamed to what anybody may see, a partition is detached. Data does not become public
 //! by that. So what was once seen to be protected stays so, by its OID and number, as long as the
-//! gateway runs; whoever means it otherwise configures it and starts the gateway again.
+//! gateway runs; whoever means it otherwise configures it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Catalogue;
+use crate::{Catalogue, catalogue::Relation};
 
 /// What the configuration says of a protected table, for every role.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,47 @@ pub struct Identities {
     columns: BTreeSet<(u32, i16)>,
 }
 
+impl Identities {
+    /// Another configuration is in force. What both say of a table is remembered as it was; what
+    /// the new one says for the first time counts for what has that name in this catalogue.
+    pub fn reconfigured(
+        &mut self,
+        catalogue: &Catalogue,
+        before: &[ProtectedTable<'_>],
+        after: &[ProtectedTable<'_>],
+    ) {
+        self.relations.retain(|oid, (schema, table)| {
+            let is_new = |now: &Relation| {
+                named(after, &now.schema, &now.name).is_some()
+                    && named(before, &now.schema, &now.name).is_none()
+            };
+            named(after, schema, table).is_some() && !catalogue.relation(*oid).is_some_and(is_new)
+        });
+        self.columns.retain(|(oid, number)| {
+            let Some((schema, table)) = self.relations.get(oid) else { return false };
+            let tables = (named(before, schema, table), named(after, schema, table));
+            let (Some(was), Some(is)) = tables else { return false };
+            let mut columns = catalogue.relation(*oid).into_iter().flat_map(|r| &r.columns);
+            let is_new = |name: &str| is.is_free(name) && !was.is_free(name);
+            !columns.any(|column| column.number == *number && is_new(&column.name))
+        });
+    }
+}
+
+fn named<'a>(
+    tables: &'a [ProtectedTable<'a>],
+    schema: &str,
+    table: &str,
+) -> Option<&'a ProtectedTable<'a>> {
+    tables.iter().find(|known| known.schema == schema && known.table == table)
+}
+
+impl ProtectedTable<'_> {
+    fn is_free(&self, column: &str) -> bool {
+        self.subject == column || self.clear.iter().any(|clear| clear == column)
+    }
+}
+
 impl Catalogue {
     /// The catalogue, in which what was protected before still is; adds what is protected now.
     #[must_use]
@@ -41,12 +82,10 @@ impl Catalogue {
             .collect();
         for (oid, name) in found {
             let name = seen.relations.entry(oid).or_insert(name).clone();
-            let same =
-                |table: &&ProtectedTable<'_>| table.schema == name.0 && table.table == name.1;
-            let Some(table) = tables.iter().find(same) else { continue };
+            let Some(table) = named(tables, &name.0, &name.1) else { continue };
             let Some(relation) = self.relation_mut(oid) else { continue };
             for column in &mut relation.columns {
-                let free = column.name == table.subject || table.clear.contains(&column.name);
+                let free = table.is_free(&column.name);
                 if !free {
                     seen.columns.insert((oid, column.number));
                 }
@@ -83,3 +122,6 @@ impl Catalogue {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Approvals(JsonArgs),
     /// Takes a customer's name out of the ledger; what was recorded and all proofs stay.
     Erase(EraseArgs),
+    /// Has the running gateway read its configuration again: all of it is in force then, or none.
+    Reload(JsonArgs),
     /// Says how the running gateway is doing.
     Status(JsonArgs),
     /// Shows the clients of the running gateway, or its connections to the server.

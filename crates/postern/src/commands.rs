@@ -40,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Suspend(args) => gateway::suspend(config, args),
         Command::Resume(args) => gateway::resume(config, args),
         Command::Erase(args) => ledger::erase(config, args),
+        Command::Reload(args) => gateway::reload(config, &args),
         Command::Status(args) => gateway::status(config, &args),
         Command::Show(args) => gateway::show(config, &args),
         Command::ExplainPolicy(args) => explain_policy::run(config, &args),

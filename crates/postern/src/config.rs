@@ -13,9 +13,9 @@ use postern_watch::WatchConfig;
 pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
-        CONTROL_SOCKET, Column, Count, Data, Insert, PeerSettings, Policy, Pool, Reason, Role,
-        RoleKind, ServerTls, Settings, Strength, Table, Take, Upstream, UpstreamTls, WhenLost,
-        Witnessing,
+        CONTROL_SOCKET, Column, Count, Data, Gateway, Insert, PeerSettings, Policy, Pool, Reason,
+        Role, RoleKind, ServerTls, Settings, Strength, Table, Take, Upstream, UpstreamTls, Watch,
+        WhenLost, Witnessing,
     },
     units::duration,
 };
@@ -64,6 +64,21 @@ pub(crate) fn watch_of(path: &Path) -> Result<WatchConfig, ConfigError> {
     let source = error::Source::new(path, &text);
     let part: Part = toml::from_str(&text).map_err(|error| ConfigError::syntax(&source, &error))?;
     check::watch(part.watch, path, &source)
+}
+
+/// Where a configuration file says that the data lies. Orders to a running gateway need nothing
+/// else of it, so the rest may be wrong: it may be about to be changed.
+pub(crate) fn data_of(path: &Path) -> Result<Data, ConfigError> {
+    #[derive(serde::Deserialize)]
+    struct Part {
+        #[serde(default)]
+        data: file::DataFile,
+    }
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let source = error::Source::new(path, &text);
+    let part: Part = toml::from_str(&text).map_err(|error| ConfigError::syntax(&source, &error))?;
+    check::data(part.data, path, &source)
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ const REPLY_BYTES_MAX: u64 = 1 << 26;
 /// How long the gateway may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long it may take for what has to be read from the database, after others that want it too.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
+
 /// An order, or a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
@@ -45,6 +48,8 @@ pub(crate) enum Request {
     Suspend { actor: String, why: String },
     /// Let the actor in again.
     Resume { actor: String },
+    /// Read the configuration again.
+    Reload {},
     /// How are you?
     Status {},
     /// What of this is there?
@@ -100,7 +105,7 @@ impl From<Asked> for Note {
 }
 
 /// What the gateway answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Reply {
     /// It is in the ledger, and the sessions are gone.
@@ -111,6 +116,7 @@ pub(crate) enum Reply {
     Resumed {},
     /// The list of people in force is the one on the disk.
     Read {},
+    Reloaded(Taken),
     Status(Box<Status>),
     Table(Table),
     /// It is in the ledger, as this entry.
@@ -129,6 +135,39 @@ pub(crate) enum Reply {
     Refused {
         why: String,
     },
+}
+
+/// What a reload has put in force. Times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// Of the configuration and its policy, as the ledger has it.
+    pub(crate) hash: String,
+    pub(crate) since: String,
+    /// The keys and sections that differ.
+    pub(crate) changed: Vec<String>,
+    /// Tables that were protected before and are not now.
+    pub(crate) unprotected: Vec<String>,
+    /// What is allowed but looks like a mistake.
+    pub(crate) warnings: Vec<String>,
+    /// Sessions that end when they are idle, and at the latest after that time.
+    pub(crate) ending: usize,
+    pub(crate) drain_seconds: f64,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { since, changed, ending, drain_seconds, .. } = self;
+        writeln!(f, "in force    since {since}, {}", short(&self.hash))?;
+        let changed = match &**changed {
+            [] => "nothing that is written there".to_owned(),
+            places => places.join(", "),
+        };
+        write!(f, "changed     {changed}")?;
+        if *ending > 0 {
+            write!(f, "\nending      {ending} sessions, when idle, within {drain_seconds} s")?;
+        }
+        Ok(())
+    }
 }
 
 /// Rows of what the gateway shows; for people and scripts alike. Times are RFC 3339.
@@ -162,6 +201,11 @@ pub(crate) struct Status {
     pub(crate) listen: String,
     /// Since when it runs.
     pub(crate) since: String,
+    /// Since when its configuration is in force, and the hash that the ledger has of it.
+    #[serde(default)]
+    pub(crate) configured_since: String,
+    #[serde(default)]
+    pub(crate) configuration: String,
     pub(crate) process_id: u32,
     pub(crate) connections: usize,
     pub(crate) suspended: Vec<Suspension>,
@@ -223,6 +267,8 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { listen, since, process_id, connections, findings, .. } = self;
         writeln!(f, "running     since {since}, process {process_id}, on {listen}")?;
+        let hash = short(&self.configuration);
+        writeln!(f, "configured  since {}, {hash}", self.configured_since)?;
         if let Some(why) = &self.withheld {
             writeln!(f, "withheld    protected data, because {why}")?;
         }
@@ -249,6 +295,14 @@ impl fmt::Display for Status {
             write!(f, "\nsuspended   {actor}, since {since} by {by}: {why}")?;
         }
         Ok(())
+    }
+}
+
+/// A hash as `postern ledger show` has it.
+fn short(hash: &str) -> String {
+    match hash.get(..16) {
+        Some(first) if hash.len() > 16 => format!("{first}…"),
+        Some(_) | None => hash.to_owned(),
     }
 }
 
@@ -279,6 +333,10 @@ impl Client {
     }
 
     pub(crate) fn ask(&mut self, request: &Request) -> Result<Reply, ControlError> {
+        if let Request::Reload {} = request {
+            let patience = self.stream.get_ref().set_read_timeout(Some(LONG_PATIENCE));
+            patience.map_err(ControlError::Broken)?;
+        }
         let line = encode(request).map_err(ControlError::Strange)?;
         self.stream.get_mut().write_all(line.as_bytes()).map_err(ControlError::Broken)?;
         let mut reply = String::new();

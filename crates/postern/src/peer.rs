@@ -36,7 +36,7 @@ pub(crate) enum PeerAt {
 }
 
 /// PEM files of one side: who it is, and whom it trusts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerTls {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,

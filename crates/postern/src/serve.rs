@@ -31,6 +31,7 @@ use crate::{
 mod approvals;
 mod control;
 mod people;
+mod reloading;
 mod settings;
 mod space;
 mod watching;
@@ -45,6 +46,7 @@ pub(crate) struct Running {
     gateway: Gateway,
     ledger: Arc<Ledger>,
     handle: Handle,
+    reloads: reloading::Reloads,
     watching: thread::JoinHandle<()>,
     entries: mpsc::Sender<watching::Told>,
     _control: control::Listening,
@@ -72,28 +74,22 @@ impl Running {
         let Basis { people, policy, gateway: gateway_settings } = basis(settings)?;
         let history = history(settings, clock.now())?;
         let (sender, told) = mpsc::channel();
-        let hook_sender = sender.clone();
-        let hook = Arc::new(move |entries: Vec<Entry>| {
-            // Once the detectors are gone the gateway is going down too.
-            let _ = hook_sender.send(watching::Told::Entries(entries));
-        });
-        let folder = settings.data.ledger();
-        let ledger = Ledger::open(&folder, options(settings)?, hook)
-            .with_context(|| format!("can't open the ledger in `{}`", folder.display()))?;
-        let ledger = Arc::new(ledger);
+        let ledger = Arc::new(opened(settings, sender.clone())?);
         let people = Arc::new(people);
         let mock_secret = settings::secret(&settings.data.folder.join("mock.key"))?;
+        let policy = Arc::new(policy);
         let parts = Parts {
             ledger: ledger.clone(),
-            policy: Arc::new(policy),
+            policy: policy.clone(),
             people: people.clone(),
+            approvals: history.approvals,
             suspended: history.suspended,
             clock,
             mock_secret,
             search_key: settings::secret(&settings.data.folder.join("search.key"))?,
         };
-        let gateway = Gateway::build(gateway_settings, parts)?;
-        let handle = approving(gateway.handle(), settings, history.approvals);
+        let gateway = Gateway::build(gateway_settings.clone(), parts)?;
+        let handle = gateway.handle();
         let watching = watching::Watching {
             watch: history.watch,
             ledger: ledger.clone(),
@@ -107,18 +103,26 @@ impl Running {
             .name("postern-watch".to_owned())
             .spawn(move || watching.run(&told, &counting))?;
         let witnessed = witnessed::Progress::default();
+        let folder = settings.data.ledger();
         let asking = witnessed::Asking::start(folder, &settings.witness, witnessed.clone())?;
         announce(&ledger, settings)?;
         let (key, effect_handle) = (mock_secret, handle.clone());
         let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };
         let file = (settings.data.people(), &*people);
         let looks = people::Following::start(file, history.people, effect)?;
+        let reloading = reloading::Reloading::new(settings, gateway_settings, policy);
+        let reloads = reloading.start(reloading::Effect {
+            handle: handle.clone(),
+            looks: looks.clone(),
+            detectors: sender.clone(),
+        })?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
             control::Answering::new(
                 handle.clone(),
                 (ledger.clone(), witnessed.clone()),
                 looks,
+                reloads.clone(),
                 (counts, history.entries),
                 space::Space::of(&settings.data),
             ),
@@ -127,6 +131,7 @@ impl Running {
             gateway,
             ledger,
             handle,
+            reloads,
             watching,
             entries: sender,
             _control: control,
@@ -138,6 +143,11 @@ impl Running {
     /// Speaks to the gateway.
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Reads the configuration again, on a thread of its own.
+    fn reload(&self) {
+        self.reloads.signalled();
     }
 
     /// Drains, ends everything and closes the ledger.
@@ -163,12 +173,15 @@ fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
     Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, ..ledger_options() })
 }
 
-/// Lets people let others in, if the configuration says so.
-fn approving(handle: Handle, settings: &Settings, approvals: Approvals) -> Handle {
-    if let Some(rules) = settings.approvals {
-        handle.let_approve(rules, approvals);
-    }
-    handle
+/// The ledger, whose entries the detectors are told once they are durable.
+fn opened(settings: &Settings, detectors: mpsc::Sender<watching::Told>) -> anyhow::Result<Ledger> {
+    let hook = Arc::new(move |entries: Vec<Entry>| {
+        // Once the detectors are gone the gateway is going down too.
+        let _ = detectors.send(watching::Told::Entries(entries));
+    });
+    let folder = settings.data.ledger();
+    Ledger::open(&folder, options(settings)?, hook)
+        .with_context(|| format!("can't open the ledger in `{}`", folder.display()))
 }
 
 /// Records what starts.
@@ -180,7 +193,7 @@ fn announce(ledger: &Ledger, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The command: serves until SIGTERM or SIGINT.
+/// The command: serves until SIGTERM or SIGINT; SIGHUP has the configuration read again.
 pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -190,23 +203,32 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
         .with_writer(std::io::stderr)
         .with_ansi(!ui::is_plain())
         .init();
-    let settings = config::load(config)?.settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Installed before anything runs, so that no signal is missed.
-    let signals = runtime.block_on(async { Signals::install() })?;
+    // Installed before anything runs, so that no signal is missed: a reload that is asked for
+    // during the start comes after it.
+    let (signals, mut reload) = runtime.block_on(async { Signals::install() })?;
+    let settings = config::load(config)?.settings;
     let running = Running::start(&settings)?;
     let (address, database) = (running.handle().address(), &settings.upstream.database);
-    tracing::info!(%address, database, "listening");
+    let configuration = settings::hex(&settings::hash(&settings));
+    tracing::info!(%address, database, configuration, "listening");
     let signal = runtime.block_on(async {
         let announce = async {
             running.handle().ready().await;
             tracing::info!(%address, database, "ready for log-ins");
             std::future::pending().await
         };
+        let reloads = async {
+            while reload.recv().await.is_some() {
+                running.reload();
+            }
+            std::future::pending().await
+        };
         tokio::select! {
             signal = signals.wait() => signal,
             () = running.handle().stopping() => "the gateway's own decision",
             () = announce => "",
+            () = reloads => "",
         }
     });
     tracing::info!(signal, "stopping");
@@ -220,10 +242,12 @@ struct Signals {
 }
 
 impl Signals {
-    fn install() -> std::io::Result<Self> {
+    /// Those that end the process, and the one for a reload.
+    fn install() -> std::io::Result<(Self, tokio::signal::unix::Signal)> {
         use tokio::signal::unix::{SignalKind, signal};
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok((Self { terminate, interrupt }, signal(SignalKind::hangup())?))
     }
 
     async fn wait(mut self) -> &'static str {

@@ -44,7 +44,7 @@ impl Connection<'_> {
     /// answered, or waits for what it does not send.
     pub(super) fn is_through(&self) -> bool {
         let input = &self.client.input;
-        let waits = is_whole(input, self.shared.settings.limits.message_bytes_max);
+        let waits = is_whole(input, self.regime.settings.limits.message_bytes_max);
         let is_over = self.session.is_at_rest() && !waits && !self.is_waiting() && !self.reading;
         let is_over = is_over && self.effects.is_empty() && self.client.output.is_empty();
         // What a session that is passed through is doing is not looked at.

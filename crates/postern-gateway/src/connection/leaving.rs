@@ -86,7 +86,7 @@ impl Connection<'_> {
         let shared = self.shared;
         quiet
             && self.session.is_answered()
-            && !self.draining
+            && self.leaves.is_none()
             && self.turns.is_none()
             && !shared.suspended().contains_key(&self.actor)
     }

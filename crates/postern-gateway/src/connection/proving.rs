@@ -5,8 +5,8 @@ use postern_session::Input;
 
 use super::Connection;
 use crate::{
+    Settings,
     freshness::{Due, LOOK, Look},
-    shared::Shared,
 };
 
 /// The proofs that a connection waits for.
@@ -21,8 +21,8 @@ pub(super) struct Proving {
 }
 
 impl Proving {
-    pub(super) fn new(shared: &Shared) -> Self {
-        let needed = !shared.settings.tables.is_empty();
+    pub(super) fn new(settings: &Settings) -> Self {
+        let needed = !settings.tables.is_empty();
         Self { wanted: None, proven: None, look: Look::new(needed) }
     }
 
@@ -43,9 +43,9 @@ impl Proving {
 impl Connection<'_> {
     /// Whether the client's next message waits for a look at the catalogue.
     pub(super) fn looks_first(&mut self) -> bool {
-        let due = self.proving.look.is_due(self.client.input.first(), &self.shared.looked);
+        let due = self.proving.look.is_due(self.client.input.first(), &self.regime.looked);
         if due == Due::Now {
-            self.shared.prove(LOOK, self.sender.clone());
+            self.regime.prove(LOOK, self.sender.clone());
         }
         due != Due::No
     }
@@ -54,14 +54,14 @@ impl Connection<'_> {
         if self.session.awaits_moment() {
             self.proving.wanted = Some(proof);
         } else {
-            self.shared.prove(proof, self.sender.clone());
+            self.regime.prove(proof, self.sender.clone());
         }
     }
 
     /// Asks the keeper for what is wanted still.
     pub(super) fn prove_wanted(&mut self) {
         if let Some(proof) = self.proving.wanted.take() {
-            self.shared.prove(proof, self.sender.clone());
+            self.regime.prove(proof, self.sender.clone());
         }
     }
 
@@ -71,12 +71,12 @@ impl Connection<'_> {
         if self.proving.wanted.take().is_none() {
             return;
         }
-        let generation = moment.and_then(|moment| self.shared.looked.generation(moment));
+        let generation = moment.and_then(|moment| self.regime.looked.generation(moment));
         if generation.is_some() {
-            self.shared.looked.ended();
+            self.regime.looked.ended();
             self.proving.proven = Some(Input::Proven { proof, generation });
         } else {
-            self.shared.prove(proof, self.sender.clone());
+            self.regime.prove(proof, self.sender.clone());
         }
     }
 }

@@ -135,7 +135,7 @@ impl Connection<'_> {
         }
         let input = &self.client.input;
         let needs = input.first().is_some_and(|tag| self.session.needs_server(*tag));
-        if !needs || !is_whole(input, self.shared.settings.limits.message_bytes_max) {
+        if !needs || !is_whole(input, self.regime.settings.limits.message_bytes_max) {
             return true;
         }
         if let Some(server) = turns.pool.take_fitting(self.number, &turns.wanted) {
@@ -160,7 +160,7 @@ impl Connection<'_> {
                 return Ok(());
             }
             Err(FitError::Take(TakeError::Busy)) => Failure::NoConnection {
-                waited: self.shared.settings.limits.queue_time,
+                waited: self.regime.settings.limits.queue_time,
                 max: turns.pool.max(),
             },
             Err(error) => {

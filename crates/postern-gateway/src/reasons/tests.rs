@@ -40,7 +40,7 @@ async fn what_fails_in_a_condition_is_told_without_the_value() {
     tokio::spawn(connection);
     let settings = [reason("note::pg_catalog.int4 > 0")];
     let reader = Reader::prepare(&client, &settings, &Never).await.unwrap();
-    let (reasons, _requests) = Reasons::new();
+    let (reasons, _requests) = Reasons::new(None);
     let error = reader.read(&reasons, &[Actor::new("ana")]).await.unwrap_err();
     assert_eq!(error.to_string(), "the query of reason `ticket` fails: SQLSTATE 22P02");
     assert!(error.source().is_none(), "its words hold the value");

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use postern_ledger::Note;
 use postern_model::{Actor, Grade, Subject};
-use postern_people::{Act, ApprovalRules, Approvals, NotDone};
+use postern_people::{Act, ApprovalRules, NotDone};
 
 use super::{rows, world::World};
 use crate::{ApprovalError, approval_reasons};
@@ -18,9 +18,10 @@ const RULES: ApprovalRules = ApprovalRules {
 };
 
 fn world() -> World {
-    let world = World::start_as(&[], |settings| settings.reasons.extend(approval_reasons()));
-    world.handle().let_approve(RULES, Approvals::default());
-    world
+    World::start_as(&[], |settings| {
+        settings.reasons.extend(approval_reasons());
+        settings.approvals = Some(RULES);
+    })
 }
 
 fn ben() -> (Actor, Subject) {

@@ -96,7 +96,7 @@ pub(super) async fn asks(raw: &mut Raw, sql: &str) -> String {
     answer.rows[0][0].clone()
 }
 
-async fn extended(raw: &mut Raw, parts: &[&str], parameters: Vec<Option<&[u8]>>) {
+pub(super) async fn extended(raw: &mut Raw, parts: &[&str], parameters: Vec<Option<&[u8]>>) {
     let mut out = BytesMut::new();
     for part in parts {
         match part.split_once(' ').unwrap_or((part, "")) {

@@ -9,7 +9,7 @@ use std::{
 
 use postern_ledger::{Body, Entry, Ledger, Limit, Note, Options, Reader};
 use postern_model::{Actor, Clock, Disclosure, FieldClass, Timestamp};
-use postern_people::{Account, People, Verifier};
+use postern_people::{Account, Approvals, People, Verifier};
 use postern_policy::Policy;
 use postern_session::{
     ColumnSettings, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings, TableSettings,
@@ -20,7 +20,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Client;
 
 use super::raw::Raw;
-use crate::{Gateway, Handle, Limits, Parts, Pooling, Role, Settings, Upstream, UpstreamHost};
+use crate::{
+    Gateway, Handle, Limits, Parts, Pooling, ReconfigureError, Reconfigured, Role, Settings,
+    Upstream, UpstreamHost,
+};
 
 const SCHEMA: &str = "
     CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL, email text UNIQUE);
@@ -61,6 +64,9 @@ pub(super) struct World {
     pub(super) ledger: Arc<Ledger>,
     folder: tempfile::TempDir,
     gateway: Gateway,
+    /// What is in force.
+    pub(super) settings: Settings,
+    pub(super) policy: Arc<Policy>,
 }
 
 impl Drop for World {
@@ -90,10 +96,12 @@ impl World {
         let path = folder.path().join("ledger");
         Ledger::create(&path, &options).unwrap();
         let ledger = Arc::new(Ledger::open(&path, options, Arc::new(|_| {})).unwrap());
+        let policy = Arc::new(Policy::parse(Policy::default_text()).unwrap());
         let parts = Parts {
             ledger: ledger.clone(),
-            policy: Arc::new(Policy::parse(Policy::default_text()).unwrap()),
+            policy: policy.clone(),
             people: Arc::new(people()),
+            approvals: Approvals::default(),
             suspended: BTreeMap::new(),
             clock: Arc::new(SystemClock),
             mock_secret: [1; 32],
@@ -101,15 +109,51 @@ impl World {
         };
         let mut settings = settings(&postgres, budgets);
         change(&mut settings);
-        let gateway = Gateway::build(settings, parts).unwrap();
+        let gateway = Gateway::build(settings.clone(), parts).unwrap();
         let handle = gateway.handle();
         postern_testkit::wait_until(PATIENCE, "the catalogue to be read", || handle.is_ready())
             .unwrap();
-        Self { postgres, ledger, folder, gateway }
+        Self { postgres, ledger, folder, gateway, settings, policy }
     }
 
     pub(super) fn handle(&self) -> Handle {
         self.gateway.handle()
+    }
+
+    /// Puts other settings in force.
+    pub(super) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<Reconfigured, ReconfigureError> {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        self.reconfigure(settings, self.policy.clone())
+    }
+
+    /// The same, while clients of this test work.
+    pub(super) async fn reconfigure_beside(
+        &mut self,
+        settings: Settings,
+        policy: Arc<Policy>,
+    ) -> Result<Reconfigured, ReconfigureError> {
+        (self.settings, self.policy) = (settings.clone(), policy.clone());
+        let (handle, by) = (self.handle(), Actor::new("admin"));
+        let note = Note::Configured { hash: [7; 32], by };
+        let done = tokio::task::spawn_blocking(move || handle.reconfigure(settings, policy, note));
+        done.await.unwrap()
+    }
+
+    pub(super) fn reconfigure(
+        &mut self,
+        settings: Settings,
+        policy: Arc<Policy>,
+    ) -> Result<Reconfigured, ReconfigureError> {
+        let note = Note::Configured { hash: [7; 32], by: Actor::new("admin") };
+        let done = self.handle().reconfigure(settings.clone(), policy.clone(), note);
+        if done.is_ok() {
+            (self.settings, self.policy) = (settings, policy);
+        }
+        done
     }
 
     /// Everybody as at the start but for this.
@@ -343,5 +387,6 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
                 sets: vec![Values { column: "status".to_owned(), values: vec!["open".to_owned()] }],
             }),
         }],
+        approvals: None,
     }
 }

@@ -1,6 +1,7 @@
 //! A session that is not looked into.
 
-use postern_wire::{ReportFields, encode};
+use bytes::BytesMut;
+use postern_wire::{ReportFields, TransactionStatus, encode};
 
 use super::Table;
 use crate::{Failure, Kind};
@@ -46,4 +47,44 @@ fn nothing_is_said_to_a_client_that_has_said_goodbye() {
     assert_eq!(table.told(), ["server < X"]);
     assert!(table.session.is_over());
     assert_eq!(lost(&mut table), ["close"]);
+}
+
+fn ready(table: &mut Table, status: TransactionStatus) {
+    table.server(|out| encode::ready_for_query(out, status));
+}
+
+fn may_end(table: &Table) -> bool {
+    table.session.is_idle() && table.session.is_free()
+}
+
+#[test]
+fn it_can_end_where_the_server_has_answered_all_outside_of_a_transaction() {
+    use TransactionStatus::{Failed, Idle, InTransaction};
+    let mut table = Table::of_kind(Kind::PassThrough, false);
+    assert!(may_end(&table));
+    table.query("BEGIN");
+    assert!(!may_end(&table));
+    for status in [InTransaction, Failed] {
+        ready(&mut table, status);
+        assert!(!may_end(&table));
+        table.query("ROLLBACK");
+    }
+    table.query("SELECT 1");
+    ready(&mut table, Idle);
+    assert!(!may_end(&table), "one answer is still to come");
+    ready(&mut table, Idle);
+    assert!(may_end(&table));
+    // What has no Sync behind it may have begun a transaction.
+    table.client(encode::flush);
+    assert!(!may_end(&table));
+    table.client(encode::sync);
+    ready(&mut table, Idle);
+    assert!(may_end(&table));
+    assert!(!table.session.is_answered(), "nobody knows what it leaves behind");
+    table.query("COPY t FROM STDIN");
+    table.client(|out: &mut BytesMut| encode::copy_data(out, b"1\n").unwrap());
+    table.client(encode::copy_done);
+    assert!(!may_end(&table));
+    ready(&mut table, Idle);
+    assert!(may_end(&table));
 }

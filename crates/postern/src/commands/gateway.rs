@@ -5,16 +5,16 @@ use std::path::Path;
 use super::person::people;
 use crate::{
     cli::{GatewayShowArgs, JsonArgs, ResumeArgs, SuspendArgs},
-    config,
+    config::{self, ConfigError},
     control::{Client, Reply, Request},
     ui::{self, Outcome},
 };
 
 pub(crate) fn suspend(config: &Path, args: SuspendArgs) -> anyhow::Result<Outcome> {
     let actor = args.actor.clone();
-    let settings = config::load(config)?.settings;
     // A slip of the pen would leave the one who was meant inside.
-    if people(&settings).is_ok_and(|people| people.account(&actor).is_none()) {
+    let people = config::load(config).ok().and_then(|loaded| people(&loaded.settings).ok());
+    if people.is_some_and(|people| people.account(&actor).is_none()) {
         ui::warning(format!("there is no account `{actor}`; `postern person list` shows them"));
     }
     let request = Request::Suspend { actor: args.actor, why: args.why };
@@ -29,6 +29,33 @@ pub(crate) fn resume(config: &Path, args: ResumeArgs) -> anyhow::Result<Outcome>
     let reply = ask(config, &Request::Resume { actor: args.actor })?;
     let Reply::Resumed {} = reply else { return no(reply) };
     ui::result(format!("{actor} may log in again"))?;
+    Ok(Outcome::Yes)
+}
+
+pub(crate) fn reload(config: &Path, args: &JsonArgs) -> anyhow::Result<Outcome> {
+    let data = match config::data_of(config) {
+        Ok(data) => data,
+        Err(error @ ConfigError::Wrong { .. }) => {
+            // Where the gateway is can't be told.
+            ui::failure(&error.into());
+            ui::hint("the gateway was not asked; it goes on with the configuration that it has");
+            return Ok(Outcome::No);
+        }
+        Err(error @ ConfigError::Unreadable { .. }) => return Err(error.into()),
+    };
+    let reply = Client::connect(&data.control_socket())?.ask(&Request::Reload {})?;
+    let Reply::Reloaded(taken) = reply else { return no(reply) };
+    for warning in &taken.warnings {
+        ui::warning(warning);
+    }
+    for name in &taken.unprotected {
+        ui::warning(format!("`{name}` is not protected any more"));
+    }
+    if args.json {
+        ui::json(&taken)?;
+    } else {
+        ui::result(&taken)?;
+    }
     Ok(Outcome::Yes)
 }
 
@@ -55,8 +82,8 @@ pub(crate) fn show(config: &Path, args: &GatewayShowArgs) -> anyhow::Result<Outc
 }
 
 pub(super) fn ask(config: &Path, request: &Request) -> anyhow::Result<Reply> {
-    let settings = config::load(config)?.settings;
-    Ok(Client::connect(&settings.data.control_socket())?.ask(request)?)
+    let data = config::data_of(config)?;
+    Ok(Client::connect(&data.control_socket())?.ask(request)?)
 }
 
 /// What is made of an answer that is not the one that was hoped for.

@@ -32,11 +32,7 @@ mod rules;
 mod writes;
 
 pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, ConfigError> {
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
+    let folder = folder_of(path);
     let mut checker = Checker { source, folder, problems: Vec::new(), warnings: Vec::new() };
 
     checker.writes(&file);
@@ -62,6 +58,15 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
     let mut problems = checker.problems;
     problems.sort_by_key(Problem::line);
     Err(ConfigError::Wrong { path: path.to_owned(), problems })
+}
+
+/// What paths in the file are relative to.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 struct Checker<'a> {
@@ -386,6 +391,17 @@ pub(super) fn watch(
     let watch = checker.watch(file);
     if checker.problems.is_empty() {
         return Ok(watch.detectors());
+    }
+    Err(ConfigError::Wrong { path: path.to_owned(), problems: checker.problems })
+}
+
+/// Checks where a file says that the data lies, and nothing else.
+pub(super) fn data(file: DataFile, path: &Path, source: &Source) -> Result<Data, ConfigError> {
+    let folder = folder_of(path);
+    let mut checker = Checker { source, folder, problems: Vec::new(), warnings: Vec::new() };
+    let data = checker.data(file);
+    if checker.problems.is_empty() {
+        return Ok(data);
     }
     Err(ConfigError::Wrong { path: path.to_owned(), problems: checker.problems })
 }

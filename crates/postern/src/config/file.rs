@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The configuration of one gateway: one TOML file. Paths are relative to the file's folder,
 /// durations are a number and one of `ms`, `s`, `m`, `h`, `d`, amounts of memory a number and one
 /// of `B`, `KiB`, `MiB`, `GiB`. A key that is not listed here is an error.
+///
+/// `postern reload`, or SIGHUP, has the running gateway read the file again, with what it names:
+/// all of it is in force then, or none. `listen`, `workers`, `[data]`, `[witness]` and `[watch]`,
+/// but for `suspend_on`, need a restart: where they differ nothing is taken.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -93,7 +97,8 @@ pub(crate) struct LimitsFile {
     pub(crate) hold_bytes_max: String,
     /// How long a client may take to log in.
     pub(crate) login_timeout: String,
-    /// How long running statements may go on when the gateway is asked to stop.
+    /// How long running statements may go on when the gateway is asked to stop, and transactions
+    /// when the configuration has changed.
     pub(crate) drain: String,
     /// How long a transaction may stand idle before it is rolled back and the connection ended.
     pub(crate) idle_in_transaction_timeout: String,

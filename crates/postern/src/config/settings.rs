@@ -43,7 +43,7 @@ pub(crate) struct Settings {
 }
 
 /// Where the ledger's second copy is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerSettings {
     pub(crate) at: PeerAt,
     /// Files of this side; there are some exactly if the address is not of this machine.

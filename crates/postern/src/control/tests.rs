@@ -64,6 +64,8 @@ fn a_status_survives_the_wire_and_reads_well() {
         version: 1,
         listen: "127.0.0.1:6432".into(),
         since: "2026-01-02T03:04:05Z".into(),
+        configured_since: "2026-01-02T03:30:00Z".into(),
+        configuration: "ab12".into(),
         process_id: 7,
         connections: 3,
         suspended: vec![Suspension {
@@ -83,6 +85,7 @@ fn a_status_survives_the_wire_and_reads_well() {
     );
     insta::assert_snapshot!(status, @r#"
     running     since 2026-01-02T03:04:05Z, process 7, on 127.0.0.1:6432
+    configured  since 2026-01-02T03:30:00Z, ab12
     withheld    protected data, because the disk is full
     connected   3
     findings    1

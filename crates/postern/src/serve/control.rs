@@ -18,7 +18,9 @@ use postern_gateway::Handle;
 use postern_ledger::Ledger;
 use postern_model::{Actor, Clock as _, Timestamp};
 
-use super::{approvals, people, space::Space, watching::Counts, witnessed};
+use super::{
+    approvals, people, reloading::Reloads, settings::hex, space::Space, watching::Counts, witnessed,
+};
 use crate::{
     cli::Shown,
     clock::SystemClock,
@@ -40,6 +42,7 @@ pub(super) struct Answering {
     ledger: Arc<Ledger>,
     witnessed: witnessed::Progress,
     people: people::Looks,
+    reloads: Reloads,
     counts: Counts,
     entries_before: u64,
     space: Space,
@@ -51,11 +54,12 @@ impl Answering {
         handle: Handle,
         (ledger, witnessed): (Arc<Ledger>, witnessed::Progress),
         people: people::Looks,
+        reloads: Reloads,
         (counts, entries_before): (Counts, u64),
         space: Space,
     ) -> Self {
         let since = SystemClock.now();
-        Self { handle, ledger, witnessed, people, counts, entries_before, space, since }
+        Self { handle, ledger, witnessed, people, reloads, counts, entries_before, space, since }
     }
 
     /// Does what `by` wants.
@@ -75,6 +79,10 @@ impl Answering {
                     Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
+            Request::Reload {} => match self.reloads.reload(by) {
+                Ok(taken) => Reply::Reloaded(taken),
+                Err(why) => Reply::Refused { why },
+            },
             Request::Status {} => Reply::Status(Box::new(self.status())),
             Request::Show { what: Shown::Clients } => Reply::Table(self.clients()),
             Request::Show { what: Shown::Pools } => Reply::Table(self.pools()),
@@ -162,10 +170,11 @@ impl Answering {
             "waited ms",
             "started",
             "cleaned",
+            "ends",
         ];
-        let rows = self.handle.pools().into_iter().enumerate().map(|(core, pool)| {
+        let rows = self.handle.pools().into_iter().map(|pool| {
             let figures = [
-                core as u64,
+                pool.core as u64,
                 pool.servers as u64,
                 pool.idle as u64,
                 pool.servers_max as u64,
@@ -176,17 +185,22 @@ impl Answering {
                 pool.started,
                 pool.cleaned,
             ];
-            figures.map(|figure| figure.to_string()).into()
+            let mut cells: Vec<String> = figures.map(|figure| figure.to_string()).into();
+            cells.push(if pool.ends { "yes" } else { "no" }.to_owned());
+            cells
         });
         Table { columns: columns.map(str::to_owned).into(), rows: rows.collect() }
     }
 
     fn status(&self) -> Status {
         let suspended = self.handle.suspended();
+        let in_force = self.reloads.in_force();
         Status {
             version: 1,
             listen: self.handle.address().to_string(),
             since: self.since.to_string(),
+            configured_since: in_force.since.to_string(),
+            configuration: hex(&in_force.hash),
             process_id: std::process::id(),
             connections: self.handle.sessions().len(),
             suspended: suspended

@@ -29,7 +29,7 @@ const CLAIM_LASTS: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// By whom a change was made that nobody told of.
-const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = "unknown";
 
 pub(super) fn read(path: &Path) -> anyhow::Result<People> {
     let text = read_text(path, "the list of people")?;

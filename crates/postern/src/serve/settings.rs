@@ -48,6 +48,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
         roles: settings.roles.iter().map(|role| (role.name.clone(), self::role(role))).collect(),
         tables: settings.tables.iter().map(table).collect(),
         reasons: reasons(settings),
+        approvals: settings.approvals,
     })
 }
 
@@ -224,8 +225,7 @@ pub(super) fn secret(path: &Path) -> anyhow::Result<[u8; 32]> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key: [u8; 32] = rand::random();
-            let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-            files::create_private(path, &text)
+            files::create_private(path, &hex(&key))
                 .with_context(|| format!("can't write the key `{}`", path.display()))?;
             Ok(key)
         }
@@ -235,7 +235,12 @@ pub(super) fn secret(path: &Path) -> anyhow::Result<[u8; 32]> {
     }
 }
 
-/// The hash of the configuration in force.
+/// As two hex digits for each byte.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The hash of a configuration, with its policy.
 pub(super) fn hash(settings: &Settings) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(settings.text.as_bytes());

@@ -30,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(super) enum Told {
     /// These are durable.
     Entries(Vec<Entry>),
+    /// From now on these kinds of finding suspend.
+    SuspendOn(BTreeSet<String>),
     /// The ledger is closed.
     End,
 }
@@ -104,8 +106,11 @@ impl Watching {
         while let Ok(first) = told.recv() {
             // What came meanwhile is taken together, and has woken nobody.
             for told in iter::once(first).chain(told.try_iter()) {
-                let Told::Entries(entries) = told else { return };
-                self.observe(&entries, counts);
+                match told {
+                    Told::Entries(entries) => self.observe(&entries, counts),
+                    Told::SuspendOn(kinds) => self.suspend_on = kinds,
+                    Told::End => return,
+                }
             }
             thread::sleep(PAUSE);
         }

@@ -23,6 +23,7 @@ mod peer;
 mod people;
 mod person;
 mod raw;
+mod reload;
 mod served;
 mod support;
 mod trace;

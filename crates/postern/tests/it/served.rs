@@ -38,6 +38,11 @@ struct Log {
 impl Served {
     /// Starts `postern serve` in the bench's folder and waits until it listens.
     pub(crate) fn start(bench: &Bench) -> Self {
+        Self::start_and(bench, |_| ())
+    }
+
+    /// The same, and does something with the process in between.
+    pub(crate) fn start_and(bench: &Bench, does: impl FnOnce(rustix::process::Pid)) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_postern"))
             .arg("serve")
             .current_dir(bench.path(""))
@@ -47,6 +52,7 @@ impl Served {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        does(rustix::process::Pid::from_child(&child));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         // Ends with the process.
@@ -98,8 +104,12 @@ impl Served {
 
     /// Asks it to stop, as service managers do.
     pub(crate) fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
     }
 
     /// Waits until it has ended by itself; its exit code.
