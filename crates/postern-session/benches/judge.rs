@@ -9,7 +9,7 @@ use postern_session::{
     ColumnSettings, Entitled, InsertRule, Judge, Judged, Kind, ReasonGrade, ReasonSet,
     ReasonSettings, TableSettings, plan_rules,
 };
-use postern_sql::Catalogue;
+use postern_sql::{Catalogue, KeyType};
 
 #[path = "../../postern-sql/benches/shared/cpu.rs"]
 mod cpu;
@@ -82,11 +82,12 @@ fn known(criterion: &mut Criterion<cpu::CpuTime>) {
     let entitled = Entitled::new(read.clone(), Timestamp(1));
     let set = sets.first().cloned().unwrap_or_else(|| ReasonSet(vec![reason]));
     group.bench_function("keys_known", |bencher| {
-        bencher.iter(|| entitled.array(black_box(&set), Timestamp(0)));
+        bencher.iter(|| entitled.array((black_box(&set), KeyType::Int), Timestamp(0)));
     });
     group.bench_function("keys_of_a_new_reading", |bencher| {
         let fresh = || Entitled::new(read.clone(), Timestamp(1));
-        let write = |entitled: Entitled| entitled.array(black_box(&set), Timestamp(0));
+        let write =
+            |entitled: Entitled| entitled.array((black_box(&set), KeyType::Int), Timestamp(0));
         bencher.iter_batched(fresh, write, criterion::BatchSize::SmallInput);
     });
     group.finish();

@@ -477,10 +477,11 @@ impl Session {
 /// The tag that the client gets, if the server's is of another statement than the client's.
 fn own_tag(run: &Run, tag: &str) -> Result<Option<String>, Unexpected> {
     // It stands for something else: `NOTHING_DONE`.
-    match &*run.portal.plan {
-        Planned::Named(_) if tag == "UNLISTEN" => return Ok(Some("DEALLOCATE".to_owned())),
-        Planned::Local(Local::Tag(tag)) => return Ok(Some((*tag).to_owned())),
-        _ => {}
+    if let Planned::Local(Local::Tag(tag)) = &*run.portal.plan {
+        return Ok(Some((*tag).to_owned()));
+    }
+    if tag == "UNLISTEN" && matches!(&*run.portal.plan, Planned::Named(_)) {
+        return Ok(Some("DEALLOCATE".to_owned()));
     }
     if let Some(count) = tag.strip_prefix("FETCH").filter(|_| run.portal.moves()) {
         return Ok(Some(format!("MOVE{count}")));
