@@ -11,6 +11,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Analysis,
     from::{Star, derived, plain_columns},
+    leaf::{Shown, shown},
     scope::{Item, Scope},
     select::Place,
 };
@@ -335,7 +336,10 @@ impl<'a> Analysis<'a> {
             let Some(from) = resolver.catalogue.relation(key.from) else { return true };
             let free = |number: &i16| {
                 let column = from.columns.iter().find(|column| column.number == *number);
-                column.is_some_and(|column| protected::is_free(rule, column))
+                column.is_some_and(|column| match resolver.rules.mode {
+                    Mode::Restricted => protected::is_free(rule, column),
+                    Mode::Accounted => matches!(shown(rule, column), Shown::Free),
+                })
             };
             family.iter().any(|one| one.oid == key.to)
                 && key.targets.iter().any(named)

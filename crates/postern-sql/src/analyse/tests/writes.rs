@@ -383,3 +383,60 @@ fn a_value_of_the_actors_own_records_may_be_set_from_itself() {
     }
     check("UPDATE tickets SET body = body || ' noted' WHERE id = 7", "42501 masked_write");
 }
+
+/// Whether a row can be deleted, or its key be set, tells whether a protected value refers to it.
+#[test]
+fn a_key_that_protected_values_refer_to_is_no_oracle() {
+    let json = include_str!("../fixture.json");
+    let keys = "\"foreign_keys\": [";
+    let referring = |column: i16| {
+        let key = format!(
+            "{keys} {{\"from\": 16406, \"to\": 16420, \"validated\": true, \"on_update\": \"a\", \
+             \"on_delete\": \"a\", \"columns\": [{column}], \"targets\": [1]}},"
+        );
+        Catalogue::from_json(&json.replacen(keys, &key, 1)).unwrap()
+    };
+    let path = names(&["public"]);
+    let told = |sql: &str, catalogue: &Catalogue, mode: Mode| {
+        let context = Context::new(&path, super::PREFIX);
+        let statements = analyse(sql, catalogue, &rules(mode), context).unwrap();
+        !matches!(statements[0].verdict, Verdict::Refused(_))
+    };
+    // Tickets' bodies are protected, their states are not.
+    let (body, status) = (referring(4), referring(5));
+    for sql in [
+        "DELETE FROM products WHERE id = 3",
+        "UPDATE products SET id = 4 WHERE id = 3",
+        "INSERT INTO products (id) VALUES (3) ON CONFLICT (id) DO UPDATE SET id = 4",
+        "MERGE INTO products p USING (SELECT 3 AS id) s ON p.id = s.id WHEN MATCHED THEN DELETE",
+        "SELECT id, xmax FROM products",
+    ] {
+        for mode in [Mode::Restricted, Mode::Accounted] {
+            assert!(!told(sql, &body, mode), "{sql}");
+            assert!(told(sql, &status, mode), "{sql}");
+        }
+    }
+    assert!(told("UPDATE products SET price = 4 WHERE id = 3", &body, Mode::Restricted));
+    for sql in [
+        "ALTER TABLE products ALTER COLUMN id TYPE bigint",
+        "DROP TABLE products",
+        "ALTER TABLE products RENAME TO goods",
+    ] {
+        assert!(!told(sql, &body, Mode::Accounted), "{sql}");
+        assert!(told(sql, &status, Mode::Accounted), "{sql}");
+    }
+    // What it is called in the meantime makes no difference, nor that it was altered.
+    let text = "ALTER TABLE products ADD COLUMN z int; DELETE FROM products WHERE id = 3";
+    let context = Context::new(&path, super::PREFIX);
+    let cascades = json.replacen(
+        "\"on_delete\": \"n\", \"columns\": [6], \"targets\": [1]",
+        "\"on_delete\": \"n\", \"columns\": [6], \"targets\": [1]}, {\"from\": 16406, \"to\": 16420, \
+         \"validated\": true, \"on_update\": \"a\", \"on_delete\": \"c\", \"columns\": [5], \"targets\": [1]",
+        1,
+    );
+    assert_ne!(cascades, json);
+    let catalogue = Catalogue::from_json(&cascades).unwrap();
+    let statements = analyse(text, &catalogue, &rules(Mode::Accounted), context).unwrap();
+    assert!(!matches!(statements[0].verdict, Verdict::Refused(_)));
+    assert!(matches!(statements[1].verdict, Verdict::Refused(_)));
+}
