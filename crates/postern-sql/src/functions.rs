@@ -232,12 +232,15 @@ pub(crate) fn readable_setting(name: &str) -> bool {
     SETTINGS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-const SETTINGS: [&str; 31] = [
+const SETTINGS: [&str; 39] = [
     "application_name",
+    "block_size",
     "bytea_output",
     "client_encoding",
     "client_min_messages",
     "datestyle",
+    "default_table_access_method",
+    "default_tablespace",
     "default_transaction_isolation",
     "default_transaction_read_only",
     "extra_float_digits",
@@ -251,9 +254,13 @@ const SETTINGS: [&str; 31] = [
     "lc_monetary",
     "lc_numeric",
     "lock_timeout",
+    "max_connections",
+    "max_function_args",
     "max_identifier_length",
     "max_index_keys",
+    "random_page_cost",
     "search_path",
+    "seq_page_cost",
     "server_encoding",
     "server_version",
     "server_version_num",
@@ -264,6 +271,7 @@ const SETTINGS: [&str; 31] = [
     "transaction_isolation",
     "transaction_read_only",
     "in_hot_standby",
+    "work_mem",
 ];
 
 /// Refuses a function that is no built-in, or not one that is known.
