@@ -1,5 +1,7 @@
 //! Whom a row is about, by its hidden columns.
 
+use std::collections::HashSet;
+
 use postern_model::Subject;
 
 use crate::{
@@ -46,10 +48,14 @@ impl Session {
             let index = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
             let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !stays);
             let reasons = set.and_then(|set| self.profile.key_sets.get(set));
-            if key.many && subjects.bytes().filter(|byte| *byte == b',').count() >= FOLDED_MAX {
-                return Ok(Err(Failure::FoldsTooMany));
-            }
+            let mut known = HashSet::new();
             for subject in one_or_many(subjects, key.many) {
+                if key.many && !known.insert(subject) {
+                    continue;
+                }
+                if known.len() > FOLDED_MAX {
+                    return Ok(Err(Failure::FoldsTooMany));
+                }
                 if !leaf.key_type.is_written(subject) {
                     // It is no key, or is none any more.
                     return Ok(Err(Failure::CatalogueChanged));

@@ -129,7 +129,7 @@ fn what_is_folded_of_one_subject_carries_its_key() {
 fn what_is_folded_of_many_carries_all_their_keys() {
     check(
         "SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me'",
-        "SELECT pg_catalog.string_agg(tickets.number, ', '), pg_catalog.string_agg(DISTINCT tickets.customer_id::pg_catalog.text, ',') AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.assignee = 'me'
+        "SELECT pg_catalog.string_agg(tickets.number, ', '), pg_catalog.string_agg(tickets.customer_id::pg_catalog.text, ',') AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.assignee = 'me'
   1 columns, keys [0]
   public.tickets set 0 clear number",
     );
@@ -143,7 +143,7 @@ fn what_is_folded_of_many_carries_all_their_keys() {
     ] {
         let told = judged(kept, Mode::Restricted);
         assert!(
-            told.contains("string_agg(DISTINCT ") && !told.contains("keys []"),
+            told.contains("::pg_catalog.text, ',') AS pk_k") && !told.contains("keys []"),
             "{kept}: {told}"
         );
     }
