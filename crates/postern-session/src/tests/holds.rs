@@ -27,11 +27,18 @@ fn a_row_of_many_is_recorded_of_all_of_them() {
     assert_eq!(table.told(), ["release 1: 1", "client < SELECT 1", "client < ready I"]);
     // More than can be recorded ends it, as somebody who was found.
     table.query("SELECT max(name) FROM customers WHERE id < 9").told();
-    let many = vec!["7"; 20_001].join(",");
+    let many = (1..=20_001).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
     table.described(&["max", "keys"]).rows(&[&["One", &many]]);
     let told = table.told();
     assert!(told.iter().any(|line| line.contains("error 54000")), "{told:?}");
     assert!(!told.iter().any(|line| line.contains("hold ")), "{told:?}");
+    let mut table = Table::new();
+    // One whose rows are many is one.
+    table.query("SELECT max(name) FROM customers WHERE id < 9").told();
+    let often = vec!["7"; 20_001].join(",");
+    table.described(&["max", "keys"]).rows(&[&["One", &often]]);
+    table.completed("SELECT 1").ready(TransactionStatus::Idle);
+    assert_eq!(table.told(), ["client < columns max", "hold 1 [7:masked]"]);
     let mut table = Table::new();
     // What is no list of keys is nobody's.
     table.query("SELECT max(name) FROM customers WHERE id < 9").told();
