@@ -288,10 +288,9 @@ pub(super) fn leave_out_counted(select: &mut pb::SelectStmt) {
     }
 }
 
-/// Leaves out the columns of a select of which nothing becomes but whether, or how many, rows there
-/// are, and their order.
-pub(super) fn leave_out_columns(select: &mut pb::SelectStmt) {
-    let plain = select.op() == pb::SetOperation::SetopNone
+/// Whether a select gives each row of its FROM clause that meets its condition, once.
+pub(super) fn gives_its_rows(select: &pb::SelectStmt) -> bool {
+    select.op() == pb::SetOperation::SetopNone
         && select.values_lists.is_empty()
         && select.distinct_clause.is_empty()
         && select.group_clause.is_empty()
@@ -299,7 +298,12 @@ pub(super) fn leave_out_columns(select: &mut pb::SelectStmt) {
         && select.limit_count.is_none()
         && select.limit_offset.is_none()
         && select.locking_clause.is_empty()
-        && !select.from_clause.is_empty();
+}
+
+/// Leaves out the columns of a select of which nothing becomes but whether, or how many, rows there
+/// are, and their order.
+pub(super) fn leave_out_columns(select: &mut pb::SelectStmt) {
+    let plain = gives_its_rows(select) && !select.from_clause.is_empty();
     let simple = |node: &Node| {
         let Some(NodeEnum::ResTarget(target)) = &node.node else { return false };
         let value = target.val.as_deref().and_then(|value| value.node.as_ref());

@@ -8,8 +8,8 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis, CommonState, call::has_aggregate, expression::is_constant, names::figure,
-    optional::conjuncts, select::Place, window::is_star,
+    Analysis, CommonState, call::has_aggregate, expression::is_constant, grouping::gives_its_rows,
+    names::figure, optional::conjuncts, select::Place, window::is_star,
 };
 use crate::{
     ast,
@@ -100,15 +100,8 @@ impl Analysis<'_> {
         else {
             return false;
         };
-        let plain = query.op() == pb::SetOperation::SetopNone
-            && query.with_clause.is_none()
-            && query.locking_clause.is_empty()
-            && query.distinct_clause.is_empty()
-            && query.group_clause.is_empty()
-            && query.having_clause.is_none()
-            && query.sort_clause.is_empty()
-            && query.limit_count.is_none()
-            && query.limit_offset.is_none();
+        let plain =
+            gives_its_rows(query) && query.with_clause.is_none() && query.sort_clause.is_empty();
         let subject = |own: &Node, relation: &Relation, alias: &str| {
             let rule = self.resolver.rule_of(relation.oid);
             rule.is_some_and(|rule| own_column(own, alias).is_some_and(|name| name == rule.subject))
