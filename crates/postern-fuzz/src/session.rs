@@ -13,7 +13,8 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::BytesMut;
 use postern_model::{Actor, Grade, Reason, Subject, Timestamp};
 use postern_session::{
-    Effect, Entitled, Hold, HoldLimits, Input, Kind, Profile, Session, Stopped, Unrecorded, View,
+    Effect, EndUser, Entitled, Hold, HoldLimits, Input, Kind, Profile, Session, Stopped,
+    Unrecorded, View,
 };
 use postern_wire::{Backend, Frame};
 
@@ -126,6 +127,7 @@ impl<'a> Drive<'a> {
         let how = script.byte();
         let proves = how & 1 != 0;
         let profile = Profile {
+            end_user: EndUser::Own,
             actor: Actor::new("ana"),
             role: "agent".into(),
             kind: Kind::Restricted,
@@ -307,6 +309,7 @@ impl<'a> Drive<'a> {
             Effect::Prove { proof } => self.proofs.push_back(proof),
             Effect::CancelUpstream => self.cancels += 1,
             Effect::Close => self.seen.closed = true,
+            Effect::Name(_) => panic!("who speaks for itself names somebody"),
             Effect::Moment { .. }
             | Effect::Tell(_)
             | Effect::Refused(_)

@@ -14,7 +14,8 @@ use bytes::BytesMut;
 use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::Actor;
 use postern_session::{
-    ClientFacing as _, Effect, Failure, Input, Judge, Kind, Profile, ReasonSet, Session, View,
+    ClientFacing as _, Effect, EndUser, Failure, Input, Judge, Kind, Profile, ReasonSet, Session,
+    View,
 };
 use postern_sql::Rules;
 use postern_wire::{FrameError, FrameReader, encode};
@@ -25,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    Role, SessionInfo, Settings,
+    SessionInfo, Settings,
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
     judges::Judges,
@@ -33,13 +34,10 @@ use crate::{
     login::{self, LoggedIn},
     mail::Letterbox,
     pool::Server,
-    reasons::Active,
     regime::Regime,
     registry::{Command, Leave, Reach},
-    searches::UnderWay,
     shared::Shared,
     side::{self, Side, append},
-    stops::Wary,
     upstream::{self, BoxedStream},
 };
 
@@ -48,8 +46,9 @@ mod leaving;
 mod proving;
 mod recording;
 mod turns;
+mod who;
 
-use self::{proving::Proving, turns::Turns};
+use self::{proving::Proving, turns::Turns, who::Who};
 
 /// Bytes for one side that may wait before the other side is read no further.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
@@ -84,8 +83,13 @@ struct Connection<'a> {
     shared: &'a Arc<Shared>,
     regime: &'a Arc<Regime>,
     number: u64,
-    actor: Actor,
-    role: Role,
+    /// Whom statements are for now.
+    who: Who,
+    /// Whom they are for when they are not for them any more: the account that has logged in, and
+    /// the end user of the session where another is named for a transaction.
+    aside: Vec<Who>,
+    /// It is for the transaction only.
+    local: bool,
     session: Session,
     client: Side,
     /// Its connection to the server, while it has one.
@@ -102,13 +106,8 @@ struct Connection<'a> {
     letterbox: Letterbox,
     /// What of the server a cancel request for this session reaches.
     reach: Reach,
-    judging: Judging,
-    reasons: Active,
-    /// Searches that are not told yet.
-    under_way: UnderWay,
-    /// As many of them are asked for.
+    /// As many searches are asked for.
     asking: usize,
-    wary: Wary,
     /// Tells the ledger's writer that something will be recorded soon.
     awaited: Option<Awaited>,
     /// What is still to be done; waits while reasons are being read.
@@ -174,8 +173,14 @@ pub(crate) async fn serve(
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
     let (since, role_now) = (shared.clock.now(), role_name.clone());
-    let info =
-        SessionInfo { connection: number, actor: actor.clone(), role: role_now, client, since };
+    let info = SessionInfo {
+        connection: number,
+        actor: actor.clone(),
+        role: role_now,
+        client,
+        since,
+        end_user: None,
+    };
     let reach = Reach::default();
     let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
     let key = (turns::process_id(server.as_deref(), number), secret);
@@ -189,20 +194,16 @@ pub(crate) async fn serve(
     login::ready(&mut greeting, key.0, secret)?;
     let (who, client) = (actor.clone(), client.to_string().into());
     shared.note(Note::LoggedIn { actor: who, connection: number, client });
-    let reasons = match role.kind {
-        Kind::PassThrough => regime.reasons.keep(&actor),
-        Kind::Restricted | Kind::Accounted => regime.reasons.activate(&actor).await,
-    };
-    let (judging, key_sets) = Judging::new(regime, &core.judges, (&actor, &role_name, role.kind));
-    let profile = profile(&regime.settings, (&actor, role_name, role.kind), key_sets);
-    let session = turns::session(turns.as_ref(), profile);
+    let known = (actor, role_name, role);
+    let who = Who::account((shared, regime), &core.judges, known).await;
+    let session = turns::session(turns.as_ref(), who.profile.clone());
     let mut connection = Box::new(Connection {
         shared,
         regime,
         number,
-        actor: actor.clone(),
-        wary: shared.stops.of(&actor, &role.budgets),
-        role,
+        who,
+        aside: Vec::new(),
+        local: false,
         session,
         client: Side::new(logged_in.client, logged_in.client_buffer),
         server,
@@ -214,9 +215,6 @@ pub(crate) async fn serve(
         letterbox: seat.mail.open(number, sender.clone()),
         sender,
         reach,
-        judging,
-        reasons,
-        under_way: UnderWay::new(shared, &actor),
         asking: 0,
         awaited: None,
         effects: VecDeque::new(),
@@ -251,12 +249,12 @@ async fn outdated(mut client: BoxedStream) -> Result<(), ConnectionError> {
 
 fn profile(
     settings: &Settings,
-    (actor, role, kind): (&Actor, Arc<str>, Kind),
-    key_sets: Arc<[ReasonSet]>,
+    (actor, role, kind): (Actor, Arc<str>, Kind),
+    (key_sets, end_user): (Arc<[ReasonSet]>, EndUser),
 ) -> Arc<Profile> {
-    let (actor, limits) = (actor.clone(), settings.limits.hold);
+    let limits = settings.limits.hold;
     let proves = !settings.tables.is_empty();
-    Arc::new(Profile { actor, role, kind, key_sets, proves, moments: proves, limits })
+    Arc::new(Profile { actor, role, kind, key_sets, proves, moments: proves, limits, end_user })
 }
 
 impl Connection<'_> {
@@ -374,14 +372,14 @@ impl Connection<'_> {
     }
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
-        self.judging.renew();
+        self.who.judging.renew();
         {
-            let entitled = self.reasons.entitled();
-            let judge = self.judging.judge.clone();
+            let entitled = self.who.reasons.entitled();
+            let judge = self.who.judging.judge.clone();
             let mut judge = judge.borrow_mut();
             let now = self.shared.clock.now();
-            let generation = self.judging.generation;
-            let asks = self.wary.asks(now);
+            let generation = self.who.judging.generation;
+            let asks = self.who.wary.asks(now);
             let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
             self.session.handle(input, &mut view, &mut self.latest);
         }
@@ -402,7 +400,7 @@ impl Connection<'_> {
             self.apply(effect).await?;
         }
         if self.effects.is_empty() && self.session.is_at_rest() {
-            self.under_way.end();
+            self.who.under_way.end();
         }
         Ok(())
     }
@@ -425,7 +423,7 @@ impl Connection<'_> {
                 append(&mut self.client.output, buffer.release(receipt, (hold, rows))?);
             }
             Effect::Refused(refused) => self.shared.note(Note::Refused {
-                actor: self.actor.clone(),
+                actor: self.who.actor.clone(),
                 connection: self.number,
                 fingerprint: refused.fingerprint,
                 statement: refused.statement,
@@ -434,7 +432,7 @@ impl Connection<'_> {
             Effect::Wrote(shown) => {
                 let Some(leaf) = shown.leaves.first() else { return Ok(()) };
                 self.shared.note(Note::Opened {
-                    actor: self.actor.clone(),
+                    actor: self.who.actor.clone(),
                     connection: self.number,
                     relation: leaf.relation.clone(),
                     subject: None,
@@ -444,12 +442,13 @@ impl Connection<'_> {
             }
             Effect::ReadReasons => {
                 self.reading = true;
-                let (refresh, sender) = (self.reasons.refresh(), self.sender.clone());
+                let (refresh, sender) = (self.who.reasons.refresh(), self.sender.clone());
                 tokio::task::spawn_local(async move {
                     refresh.await;
                     let _ = sender.send(Command::ReasonsRead);
                 });
             }
+            Effect::Name(naming) => self.name(naming),
             Effect::Defined => self.proving.must_look(),
             Effect::CancelUpstream => self.cancel_upstream(),
             Effect::Close => {
@@ -472,6 +471,10 @@ impl Connection<'_> {
                 self.handle(Input::Proven { proof, generation }).await
             }
             Command::Cancelled => self.handle(Input::Cancelled).await,
+            Command::Named { failure } => {
+                let named = self.is_named(failure.map(|failure| *failure));
+                self.handle(named).await
+            }
             Command::ReasonsRead => {
                 self.reading = false;
                 self.go_on().await

@@ -7,10 +7,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use postern_model::{Actor, Clock, Grade, Reason, Subject};
+use postern_model::{Actor, Clock, Grade, Reason, Subject, Timestamp};
 use postern_people::Approvals;
 use postern_session::{Entitled, ReasonGrade, ReasonSettings};
 use postern_sql::quote::identifier;
@@ -22,6 +22,9 @@ use crate::catalogue::KeepError;
 const READING_LASTS: Duration = Duration::from_secs(1);
 /// How often all active actors are read.
 pub(crate) const READ_EVERY: Duration = Duration::from_millis(250);
+/// How long an actor's reading is kept up to date when no connection is the actor's: an application
+/// comes back to the same end user with each request.
+const LINGERS: Duration = Duration::from_secs(10);
 /// How long a connection waits for its actor's first or renewed reading.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -37,6 +40,8 @@ pub(crate) struct Reasons {
 #[derive(Debug)]
 struct Slot {
     connections: usize,
+    /// Since when there are none.
+    idle_since: Option<Instant>,
     entitled: watch::Sender<Arc<Entitled>>,
 }
 
@@ -60,6 +65,11 @@ impl Active {
         self.entitled.borrow().clone()
     }
 
+    /// Whether the last reading counts at that moment.
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        self.entitled.borrow().counts(now)
+    }
+
     /// Has the actor read anew and waits for it, for a moment at most: what the server says then is
     /// at least as new as the call.
     pub(crate) fn refresh(&self) -> impl Future<Output = ()> + use<> {
@@ -80,9 +90,7 @@ impl Drop for Active {
         let mut slots = self.reasons.lock();
         if let Some(slot) = slots.get_mut(&self.actor) {
             slot.connections -= 1;
-            if slot.connections == 0 {
-                slots.remove(&self.actor);
-            }
+            slot.idle_since = (slot.connections == 0).then(Instant::now);
         }
     }
 }
@@ -108,16 +116,21 @@ impl Reasons {
             let mut slots = self.lock();
             let slot = slots.entry(actor.clone()).or_insert_with(|| Slot {
                 connections: 0,
+                idle_since: None,
                 entitled: watch::Sender::new(Arc::new(Entitled::none())),
             });
             slot.connections += 1;
+            slot.idle_since = None;
             slot.entitled.subscribe()
         };
         Active { reasons: self.clone(), actor: actor.clone(), entitled }
     }
 
+    /// All that are active, or were a moment ago.
     fn actors(&self) -> Vec<Actor> {
-        self.lock().keys().cloned().collect()
+        let mut slots = self.lock();
+        slots.retain(|_, slot| slot.idle_since.is_none_or(|since| since.elapsed() < LINGERS));
+        slots.keys().cloned().collect()
     }
 
     fn store(&self, actor: &Actor, entitled: Entitled) {

@@ -170,7 +170,12 @@ impl Regime {
 
     /// Whether a session of that role that has begun under the other would be the same here.
     pub(crate) fn covers(&self, other: &Self, role: &str) -> bool {
-        self.judges_as(other) && self.settings.roles.get(role) == other.settings.roles.get(role)
+        let (here, there) = (&self.settings, &other.settings);
+        let (its, before) = (here.roles.get(role), there.roles.get(role));
+        // An application speaks for people of any role.
+        let speaks = its.is_some_and(|role| role.speaks_for);
+        let same_people = || here.roles == there.roles && here.tokens == there.tokens;
+        self.judges_as(other) && its == before && (!speaks || same_people())
     }
 
     /// Asks which catalogue is the present one; the answer comes as a command, in any case.
@@ -200,6 +205,7 @@ fn is_same_but_at_the_door(before: &Settings, after: &Settings) -> bool {
         workers: _,
         tls: _,
         roles: _,
+        tokens: _,
         upstream,
         limits,
         tables,

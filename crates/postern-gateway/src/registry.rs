@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Cancelled,
     /// The reasons have been read anew.
     ReasonsRead,
+    /// It is found out whom the next statements are for, and why not for the one who was named.
+    Named { failure: Option<Box<Failure>> },
     /// The actor is suspended: end now.
     Suspend,
     /// End when idle.
@@ -109,6 +111,15 @@ pub struct SessionInfo {
     /// Where it comes from.
     pub client: IpAddr,
     pub since: Timestamp,
+    /// Whom an application speaks for at the moment.
+    pub end_user: Option<Actor>,
+}
+
+impl SessionInfo {
+    /// Whether what it does is an actor's.
+    fn is_of(&self, actor: &Actor) -> bool {
+        self.actor == *actor || self.end_user.as_ref() == Some(actor)
+    }
 }
 
 #[derive(Debug)]
@@ -280,7 +291,7 @@ impl Registry {
     pub(crate) fn suspend(&self, actor: &Actor) -> (usize, Vec<(Arc<Regime>, Ended)>) {
         let mut sessions = self.lock();
         let all = sessions.by_number.values_mut();
-        let theirs = all.filter(|session| session.info.actor == *actor && !session.cut);
+        let theirs = all.filter(|session| session.info.is_of(actor) && !session.cut);
         let told = theirs.filter(|session| session.commands.send(Command::Suspend).is_ok());
         let (mut count, mut ended) = (0, Vec::<(Arc<Regime>, Ended)>::new());
         for session in told {
@@ -294,6 +305,13 @@ impl Registry {
             }
         }
         (count, ended)
+    }
+
+    /// Whom the statements of a session are for from now on, if it is an application's.
+    pub(crate) fn speaks_for(&self, connection: u64, end_user: Option<Actor>) {
+        if let Some(session) = self.lock().by_number.get_mut(&connection) {
+            session.info.end_user = end_user;
+        }
     }
 
     /// Whether the gateway stops.

@@ -1,8 +1,10 @@
+//! What a gateway is told: where it listens, what it guards, how roles are treated.
+
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_ledger::Limit;
 use postern_model::Secret;
-use postern_people::ApprovalRules;
+use postern_people::{ApprovalRules, Tokens};
 use postern_session::{HoldLimits, Kind, ReasonSettings, TableSettings};
 use postern_sql::Rules;
 
@@ -27,6 +29,8 @@ pub struct Settings {
     pub reasons: Vec<ReasonSettings>,
     /// How people may let others in; `None` if they may not.
     pub approvals: Option<ApprovalRules>,
+    /// What says which tokens of applications name somebody; `None` where none does.
+    pub tokens: Option<Arc<Tokens>>,
 }
 
 /// The guarded server and the gateway's own account on it.
@@ -147,4 +151,6 @@ pub struct Role {
     pub pooling: Pooling,
     /// Its budgets, for each actor.
     pub budgets: Arc<[Limit]>,
+    /// Its accounts are applications, which name the end users whom their statements are for.
+    pub speaks_for: bool,
 }

@@ -14,6 +14,7 @@ mod asked;
 mod copies;
 mod definitions;
 mod encrypted;
+mod end_users;
 mod faults;
 mod fresh;
 mod kept;

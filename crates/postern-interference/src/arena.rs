@@ -241,7 +241,8 @@ fn people() -> anyhow::Result<People> {
 fn settings(server: &PostgresServer, world: &World) -> Settings {
     let accounted = world.accounts.as_ref().is_some_and(|accounts| accounts.accounted);
     let kind = if accounted { Kind::Accounted } else { Kind::Restricted };
-    let role = Role { kind, pooling: Pooling::Session, budgets: Vec::new().into() };
+    let role =
+        Role { kind, pooling: Pooling::Session, budgets: Vec::new().into(), speaks_for: false };
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         workers: 1,
@@ -288,6 +289,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             take: None,
         }],
         approvals: None,
+        tokens: None,
     }
 }
 

@@ -3,8 +3,8 @@
 //! [`People`] is the content of `people.toml`. A password is never stored: a [`Verifier`] is, in
 //! the form that PostgreSQL stores in `pg_authid`, so that verifiers can be taken over from there.
 //! [`ScramServer`] is the server's side of a log-in by SCRAM-SHA-256 (RFC 5802, RFC 7677), and
-//! [`Throttle`] keeps whoever guesses from guessing on. [`Tokens`] checks whom an application speaks
-//! for, and [`Approvals`] is who was let in to a customer by another person.
+//! [`Throttle`] keeps whoever guesses from guessing on. [`Tokens`] checks whom an application
+//! speaks for, and [`Approvals`] is who was let in to a customer by another person.
 //!
 //! This crate does not decide what an account may see, and it reads no file, clock or random
 //! number.

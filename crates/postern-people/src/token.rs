@@ -103,7 +103,18 @@ pub struct EndUser {
 pub struct Tokens {
     rules: TokenRules,
     keys: Keys,
+    /// What the keys were read from.
+    key_set: String,
 }
+
+/// Whether both check alike.
+impl PartialEq for Tokens {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.rules, &self.key_set) == (&other.rules, &other.key_set)
+    }
+}
+
+impl Eq for Tokens {}
 
 /// The keys by their names, and those without one.
 #[derive(Debug, Clone, Default)]
@@ -161,7 +172,7 @@ impl Tokens {
         if keys.named.is_empty() && keys.unnamed.is_empty() {
             return Err(KeySetError::NoKey);
         }
-        Ok(Self { rules, keys })
+        Ok(Self { rules, keys, key_set: key_set.to_owned() })
     }
 
     /// Whom a token names at that moment.

@@ -253,8 +253,12 @@ impl Session {
             return self.refuse_in_order(&Failure::TooManyNames, effects);
         }
         // The catalogue or the policy may have changed since the statement was prepared.
-        let Some(plan) = rejudged(prepared, view) else {
-            return self.refuse_in_order(&Failure::PlanChanged, effects);
+        let plan = match rejudged(prepared, view) {
+            Some(plan) => plan,
+            None if self.prepare_for(bind.statement, view, effects)? => {
+                return self.bind(frame, bind, view, effects);
+            }
+            None => return self.refuse_in_order(&Failure::PlanChanged, effects),
         };
         if plan.is_late() {
             return self.bind_late((frame, bind), &plan, view, effects);
@@ -280,7 +284,8 @@ impl Session {
         if bind.portal.is_empty() {
             self.portals.remove("");
         }
-        let portal = match self.portal(name, plan.clone(), Given::of(bind, &types), view) {
+        let portal = self.portal(name, plan.clone(), Given::of(bind, &types), view);
+        let portal = match portal.and_then(|portal| portal.with_token(&bind.parameters)) {
             Ok(portal) => portal,
             Err(failure) => return self.refuse_bound(failure, effects),
         };
@@ -312,7 +317,11 @@ impl Session {
     ) -> Result<Option<BytesMut>, encode::EncodeError> {
         let mut bytes = BytesMut::new();
         let Planned::Guarded(plan) = &*portal.plan else {
-            encode::bind(&mut bytes, upstream)?;
+            if portal.names() {
+                self.bind_naming(upstream, &mut bytes)?;
+            } else {
+                encode::bind(&mut bytes, upstream)?;
+            }
             return Ok(Some(bytes));
         };
         let asked = plan.guarded.bounded.then_some(&*portal.searched);
@@ -397,9 +406,7 @@ impl Session {
     /// Refuses to bind what was given; what can't be read of it is an entry.
     fn refuse_bound(&mut self, failure: Failure, effects: &mut Vec<Effect>) -> Sent {
         self.refuse_in_order(&failure, effects)?;
-        if let Failure::Unreadable(refused) = failure {
-            effects.push(Effect::Refused(*refused));
-        }
+        effects.extend(failure.refused().map(Effect::Refused));
         Ok(())
     }
 
@@ -446,6 +453,11 @@ impl Session {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
         let portal = portal.clone();
+        match self.names_end_user((frame, false), &[&portal]) {
+            Ok(false) => {}
+            Ok(true) => return Ok(()),
+            Err(failure) => return self.refuse_bound(failure, effects),
+        }
         if self.charges(frame, &portal, effects) {
             return Ok(());
         }

@@ -34,6 +34,11 @@ impl Entitled {
         Self::default()
     }
 
+    /// Whether the reading counts at that moment.
+    pub fn counts(&self, now: Timestamp) -> bool {
+        now <= self.until
+    }
+
     /// A reading of the reasons that counts until the given moment.
     pub fn new(read: impl IntoIterator<Item = (Subject, Reason)>, until: Timestamp) -> Self {
         let mut reasons: HashMap<Subject, Vec<Reason>> = HashMap::new();

@@ -97,6 +97,10 @@ pub enum Failure {
     LookupArgument,
     #[error("{}", .0.refusal.message)]
     Unreadable(Box<crate::judge::Refused>),
+    #[error("{}", .0.message)]
+    EndUser(Box<Refusal>),
+    #[error("the token names no end user: {why}")]
+    Token { why: String },
     #[error("rows of single records can't be passed over: a cursor on them goes from row to row")]
     CursorJump,
     #[error("only a query that was prepared can be executed by EXECUTE")]
@@ -143,6 +147,16 @@ fn prepared(name: &str) -> String {
 }
 
 impl Failure {
+    /// What the ledger learns of it, if it is a refusal.
+    pub(crate) fn refused(self) -> Option<crate::judge::Refused> {
+        if let Self::Unreadable(refused) = self {
+            return Some(*refused);
+        }
+        let Self::EndUser(refusal) = self else { return None };
+        let fingerprint = postern_model::StatementFingerprint::default();
+        Some(crate::judge::Refused { refusal: *refusal, fingerprint, statement: "".into() })
+    }
+
     /// Whether nothing could be recorded, so that there is nothing to release either.
     pub(crate) fn is_unrecorded(&self) -> bool {
         matches!(self, Self::NotRecorded | Self::LedgerFull | Self::NoCopy)
@@ -165,6 +179,8 @@ impl ClientFacing for Failure {
             Self::CursorExists(_) => SqlState::DUPLICATE_CURSOR,
             Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
             Self::Unreadable(refused) => refused.refusal.sqlstate(),
+            Self::EndUser(refusal) => refusal.sqlstate(),
+            Self::Token { .. } => SqlState::INVALID_AUTHORIZATION,
             Self::LookupArgument | Self::CursorJump => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Protocol(_) | Self::ParameterCount { .. } => SqlState::PROTOCOL_VIOLATION,
@@ -200,6 +216,8 @@ impl ClientFacing for Failure {
             Self::CursorJump => "use FETCH NEXT, FETCH FORWARD or FETCH ALL",
             Self::LookupArgument => "write the value itself, without a function or an operator",
             Self::Unreadable(refused) => return refused.refusal.hint(),
+            Self::EndUser(refusal) => return refusal.hint(),
+            Self::Token { .. } => "protected tables are not shown until another token is given",
             Self::NoConnection { .. } => {
                 "try again; end transactions soon, and say DISCARD ALL after what keeps a \
                  connection, or have the administrator raise `server_max`"
@@ -247,6 +265,8 @@ impl ClientFacing for Failure {
             | Self::ParameterCount { .. }
             | Self::LookupArgument
             | Self::Unreadable(_)
+            | Self::EndUser(_)
+            | Self::Token { .. }
             | Self::CursorJump
             | Self::NotExecutable
             | Self::ManyStatements
@@ -264,9 +284,12 @@ impl ClientFacing for Failure {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::BudgetSpent { .. } => ErrorKind::Budget,
-            Self::ReasonEnded | Self::Suspended | Self::CursorJump | Self::Unreadable(_) => {
-                ErrorKind::Refused
-            }
+            Self::ReasonEnded
+            | Self::Suspended
+            | Self::CursorJump
+            | Self::Unreadable(_)
+            | Self::EndUser(_)
+            | Self::Token { .. } => ErrorKind::Refused,
             Self::NotRecorded
             | Self::LedgerFull
             | Self::NoCopy

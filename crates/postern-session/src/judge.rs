@@ -63,6 +63,17 @@ pub enum Judged {
     Refused(Refused),
 }
 
+impl Judged {
+    /// Whether an end user's token is in it: a secret, and another one for each request.
+    fn holds_token(&self) -> bool {
+        let Self::Statements(planned) = self else { return false };
+        planned.iter().any(|plan| {
+            matches!(&**plan, Planned::Plain(plain) if plain.end_user.as_ref().is_some_and(
+                |naming| matches!(naming.token, Some(LookupValue::Constant(_)))))
+        })
+    }
+}
+
 /// A refusal and what the ledger says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -125,7 +136,7 @@ impl Judge {
             return known.clone();
         }
         let judged = Arc::new(self.analysed(sql, false));
-        if self.makes_room(sql) {
+        if !judged.holds_token() && self.makes_room(sql) {
             self.known.insert(sql.into(), judged.clone());
         }
         judged

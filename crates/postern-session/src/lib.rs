@@ -19,6 +19,7 @@ mod charge;
 mod client;
 mod copy;
 mod described;
+mod end_user;
 mod entitled;
 mod error;
 mod expect;
@@ -46,6 +47,7 @@ mod touched;
 mod weight;
 
 pub use self::{
+    end_user::{EndUser, Naming},
     entitled::{Entitled, ReasonSet},
     error::{ClientFacing, ErrorKind, Failure},
     hold::{HeldRow, Hold, LookupTouch, Shown, ShownLeaf, Touch},

@@ -7,7 +7,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postern_sql::{Act, Arguments, Effect, LookupValue, OwnTables, Passed, quote::literal};
+use postern_sql::{
+    Act, Arguments, Effect, LookupValue, NOTHING_DONE, OwnTables, Passed, quote::literal,
+};
 
 use crate::{
     Failure, Session, View,
@@ -15,7 +17,7 @@ use crate::{
     client::single,
     judge::{Planned, PlannedNamed},
     portal::{NOTHING, Portal, Prepared, UpstreamName},
-    sharing::{Known, NOTHING_DONE},
+    sharing::Known,
     weight::KeptPlan,
 };
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_model::Timestamp;
+use postern_model::{Secret, Timestamp};
 
 use crate::{
     Entitled, View,
@@ -64,6 +64,8 @@ pub(crate) struct Portal {
     pub(crate) about: Option<Arc<About>>,
     /// A savepoint may have been rolled back since, and the portal with it.
     pub(crate) unsure: bool,
+    /// The token that names an end user, where it is a parameter.
+    pub(crate) token: Option<Secret<Arc<str>>>,
 }
 
 impl Portal {
@@ -82,6 +84,7 @@ impl Portal {
             searched,
             about: None,
             unsure: false,
+            token: None,
         }
     }
 

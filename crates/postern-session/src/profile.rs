@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postern_model::{Actor, FieldClass, Grade, Reason};
 use postern_sql::{InsertRule, TakeRule};
 
-use crate::ReasonSet;
+use crate::{EndUser, ReasonSet};
 
 mod rules;
 
@@ -64,6 +64,8 @@ pub struct Profile {
     pub moments: bool,
     /// How much may be held.
     pub limits: HoldLimits,
+    /// Whom its statements are for.
+    pub end_user: EndUser,
 }
 
 impl Profile {

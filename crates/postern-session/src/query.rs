@@ -3,18 +3,19 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::BytesMut;
+use postern_sql::NOTHING_DONE;
 use postern_wire::{Frame, encode};
 
 use crate::{
-    Effect, Session, View,
+    Effect, Failure, Session, View,
     asked::Given,
     client::Sent,
     expect::Expect,
     judge::{Judged, Planned, Refused},
     moment::Part,
-    portal::Run,
+    portal::{Portal, Run},
     session::to_server,
-    sharing::{NOTHING_DONE, executes},
+    sharing::executes,
     steps::Step,
 };
 
@@ -36,6 +37,19 @@ impl Session {
                 None => return Ok(()),
             },
         };
+        match self.message_names(frame, &sent) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.take_back(sent);
+                return Ok(());
+            }
+            Err(failure) => {
+                self.take_back(sent);
+                self.refuse_query(&failure, effects)?;
+                effects.extend(failure.refused().map(Effect::Refused));
+                return Ok(());
+            }
+        }
         // Only now is it known what each name in the message means.
         if self.charges_query(frame, &sent, effects) {
             self.take_back(sent);
@@ -95,6 +109,7 @@ impl Session {
                 Err(failure) => {
                     self.take_back(sent);
                     self.refuse_query(&failure, effects)?;
+                    effects.extend(failure.refused().map(Effect::Refused));
                     return Ok(None);
                 }
             };
@@ -105,6 +120,11 @@ impl Session {
             sent.push((sql, Run::new(portal, undo)));
         }
         Ok(Some(sent))
+    }
+
+    fn message_names(&mut self, frame: &Frame, sent: &[(String, Run)]) -> Result<bool, Failure> {
+        let portals: Vec<&Portal> = sent.iter().map(|(_, run)| &run.portal).collect();
+        self.names_end_user((frame, true), &portals)
     }
 
     /// The plans of a text that is not refused, neither as such nor for this actor.

@@ -351,7 +351,7 @@ impl Session {
 
     /// What was planned and never run: how long that takes hangs on values that ANALYZE has kept of
     /// the columns that decide.
-    fn tell_planned(&mut self) {
+    pub(crate) fn tell_planned(&mut self) {
         for portal in std::mem::take(&mut self.planned) {
             if let Some(plan) = portal.plan.guarded() {
                 self.tell_lookups_of(plan, plan.deciders(&portal.searched, false));
@@ -456,6 +456,7 @@ impl Session {
         self.tell_planned();
         self.flush(effects);
         self.status = status;
+        self.end_scope(status);
         if status == TransactionStatus::Idle {
             self.portals.clear();
             if self.own.ends() {
@@ -479,6 +480,11 @@ fn own_tag(run: &Run, tag: &str) -> Result<Option<String>, Unexpected> {
     // It stands for something else: `NOTHING_DONE`.
     if let Planned::Local(Local::Tag(tag)) = &*run.portal.plan {
         return Ok(Some((*tag).to_owned()));
+    }
+    if let Planned::Plain(plain) = &*run.portal.plan
+        && let Some(tag) = plain.end_user.as_ref().and_then(|naming| naming.tag)
+    {
+        return Ok(Some(tag.to_owned()));
     }
     if tag == "UNLISTEN" && matches!(&*run.portal.plan, Planned::Named(_)) {
         return Ok(Some("DEALLOCATE".to_owned()));

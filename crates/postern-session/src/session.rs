@@ -10,10 +10,11 @@ use postern_model::Timestamp;
 use postern_wire::{Backend, Frame, Parse, TransactionStatus, encode};
 
 use crate::{
-    ClientFacing, Entitled, Failure, Hold, Judge, Kind, Profile, Shown,
+    ClientFacing, Entitled, Failure, Hold, Judge, Kind, Naming, Profile, Shown,
     asked::Given,
     charge::Charging,
     copy::CopyIn,
+    end_user::{Pending, Scope},
     expect::Expect,
     hold::{Held, Relied},
     judge::{PlannedGuarded, Refused},
@@ -44,6 +45,9 @@ pub enum Input {
     Proven { proof: u64, generation: Option<u64> },
     /// The ledger's answer to a question: the budget that leaves no room for what is asked for.
     Asked { question: u64, answer: Result<Option<Stopped>, Unrecorded> },
+    /// The answer to a naming: what is known of whom the next statements are for, and why the one
+    /// who was named is not them.
+    Named { profile: Arc<Profile>, failure: Option<Failure> },
     /// The cancel request that an effect asked for has been delivered.
     Cancelled,
 }
@@ -118,6 +122,9 @@ pub enum Effect {
     Wrote(Arc<Shown>),
     /// The transaction of such a write has ended: read the actor's reasons again.
     ReadReasons,
+    /// Find out whom the next statements are for, judge them by that, and come back with
+    /// [`Input::Named`].
+    Name(Naming),
     /// A transaction with definitions has ended: look at the catalogue before the next statement.
     Defined,
     /// Cancel what the server is doing for this session, then [`Input::Cancelled`].
@@ -217,6 +224,9 @@ pub struct Session {
     /// Something was sent to the server since it was last ready with nothing left to do.
     pub(crate) sent: bool,
     pub(crate) passing: Passing,
+    /// Whom the next statements are for is being found out.
+    pub(crate) pending: Option<Pending>,
+    pub(crate) scope: Scope,
 }
 
 impl Session {
@@ -263,6 +273,8 @@ impl Session {
             traces: Traces::default(),
             sent: false,
             passing: Passing::default(),
+            pending: None,
+            scope: Scope::default(),
         }
     }
 
@@ -271,6 +283,7 @@ impl Session {
         !self.cancelling
             && !self.closed
             && self.charging.is_none()
+            && self.pending.is_none()
             && self.expected.len() < EXPECTED_MAX
             && !self.is_heavy()
     }
@@ -289,6 +302,9 @@ impl Session {
         given: Given<'_>,
         view: &View<'_>,
     ) -> Result<Portal, Failure> {
+        if let Some(guarded) = plan.guarded() {
+            self.speaks(guarded, view.now)?;
+        }
         let searched = self.scale.searched(&plan, given)?;
         Ok(Portal::new(upstream, plan, searched, view))
     }
@@ -337,6 +353,7 @@ impl Session {
             && self.expected.is_empty()
             && self.outbox.is_empty()
             && self.steps.is_empty()
+            && self.pending.is_none()
             && self.status == TransactionStatus::Idle
     }
 
@@ -422,11 +439,13 @@ impl Session {
                     own.asked(question, answer, view, effects)
                 });
             }
+            Input::Named { profile, failure } => self.named((profile, failure), view, effects),
             Input::Cancelled => self.cancelling = false,
         }
         self.let_out(view, effects);
         self.open_copy();
         self.step(view, effects);
+        self.ask_end_user(effects);
         if self.is_heavy() {
             self.flush_server(effects);
         }
@@ -438,7 +457,7 @@ impl Session {
     }
 
     /// Handles what may judge a statement, by a judge who knows what the session has defined.
-    fn judged_by_its_own<T>(
+    pub(crate) fn judged_by_its_own<T>(
         &mut self,
         view: &mut View<'_>,
         handle: impl FnOnce(&mut Self, &mut View<'_>) -> T,
@@ -489,8 +508,14 @@ impl Session {
         if let Some(row) = ended {
             leaving = row;
         }
+        let expired = self.has_expired(view.now);
+        if expired.is_some() {
+            leaving = 0;
+        }
         effects.push(Effect::Release { hold, rows: leaving });
-        if ended.is_some() {
+        if let Some(failure) = expired {
+            self.cut(&failure, effects);
+        } else if ended.is_some() {
             self.cut(&Failure::ReasonEnded, effects);
         } else if let Some(stopped) = stopped {
             self.cut(&stopped.failure(), effects);
@@ -518,6 +543,7 @@ impl Session {
         self.untold.extend(filling.and_then(|mut held| held.searched()));
         self.untold.extend(self.outbox.searched());
         self.uncharged(effects);
+        self.unnamed(effects);
         if !self.outbox.cut(&error, effects) {
             return;
         }
@@ -602,6 +628,7 @@ fn for_server(effects: &[Effect]) -> usize {
         | Effect::Wrote(_)
         | Effect::Defined
         | Effect::ReadReasons
+        | Effect::Name(_)
         | Effect::CancelUpstream
         | Effect::Close => 0,
     });

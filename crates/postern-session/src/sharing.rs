@@ -197,6 +197,7 @@ impl Session {
             && self.expected.is_empty()
             && self.steps.is_empty()
             && self.charging.is_none()
+            && self.pending.is_none()
             && self.copy_in == CopyIn::No
             && self.status == TransactionStatus::Idle
             && !self.skipping
@@ -373,6 +374,9 @@ impl Session {
 
     /// What this execution may leave on the connection.
     pub(crate) fn trace(&mut self, portal: &Portal) {
+        if portal.names() {
+            return;
+        }
         let copies = matches!(&*portal.plan, Planned::Plain(plain) if plain.effect == Does::CopyIn);
         self.traces.hidden |= copies || portal.plan.writes();
         // What a query can do by a function, one on protected tables can't.
@@ -396,7 +400,7 @@ impl Session {
     /// The same, once it is done: by the server's word what it was.
     pub(crate) fn trace_done(&mut self, run: &Run, tag: &str) {
         let ends_with_transaction = match &*run.portal.plan {
-            Planned::Plain(plain) => is_local(&plain.sql),
+            Planned::Plain(plain) => plain.end_user.is_some() || is_local(&plain.sql),
             Planned::Guarded(_) | Planned::Copy(_) => false,
             // These are kept here, by name or not at all.
             Planned::Named(_) | Planned::Local(_) => true,
@@ -455,9 +459,6 @@ pub(crate) fn executes(plan: &Planned) -> Option<&str> {
         | Planned::Local(_) => None,
     }
 }
-
-/// What is sent for what is done here and answered in its order: nothing listens to this channel.
-pub(crate) const NOTHING_DONE: &str = "UNLISTEN postern_nothing";
 
 /// What is sent for the Parse of a statement that is there already: its answer comes in the same
 /// place, and is dropped where the server would drop that of Parse.

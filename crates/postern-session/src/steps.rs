@@ -63,6 +63,7 @@ impl Session {
         while !self.cancelling
             && !self.closed
             && self.charging.is_none()
+            && self.pending.is_none()
             && self.copy_in == CopyIn::No
         {
             if self.skipping {

@@ -13,7 +13,7 @@ use postern_wire::{
 };
 
 use crate::{
-    ColumnSettings, Effect, Entitled, HoldLimits, Input, InsertRule, Judge, Kind, Profile,
+    ColumnSettings, Effect, EndUser, Entitled, HoldLimits, Input, InsertRule, Judge, Kind, Profile,
     ReasonGrade, ReasonSet, ReasonSettings, Session, Stopped, TableSettings, TakeRule, Unrecorded,
     View, plan_rules,
 };
@@ -63,6 +63,7 @@ impl Table {
     fn of_kind(kind: Kind, proves: bool) -> Self {
         let (judge, key_sets) = judge(kind);
         let profile = Profile {
+            end_user: EndUser::Own,
             actor: Actor::new("ana"),
             role: "agent".into(),
             kind,
@@ -295,6 +296,7 @@ fn tell(effect: &Effect) -> Vec<String> {
         Effect::Release { hold, rows } => vec![format!("release {hold}: {rows}")],
         Effect::Refused(refused) => vec![format!("refused by {}", refused.refusal.rule)],
         Effect::Wrote(shown) => vec![format!("wrote {}", shown.leaves[0].relation)],
+        Effect::Name(_) => vec!["name".to_owned()],
         Effect::ReadReasons => vec!["read reasons".to_owned()],
         Effect::CancelUpstream => vec!["cancel".to_owned()],
         Effect::Close => vec!["close".to_owned()],

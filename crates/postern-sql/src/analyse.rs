@@ -10,8 +10,8 @@ use postern_model::StatementFingerprint;
 
 use crate::{
     Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, LookupKind,
-    Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, explain,
-    named, nesting,
+    Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, end_user,
+    explain, named, nesting,
     print::{internal, with_leaves, written},
     query::Analysis,
     refusal::{Judged, refuse, unknown_kind},
@@ -131,6 +131,7 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
     if let Some(judged) = utility::judge(&mut node, resolver.context) {
         let (effect, change) = match judged {
             Ok(Utility::Local(local)) => return Verdict::Local(local),
+            Ok(Utility::EndUser(naming)) => return Verdict::Plain(end_user::plain(naming)),
             Ok(Utility::Forward(effect)) => (effect, None),
             Ok(Utility::Transaction(change)) => (Effect::Transaction, change),
             Err(refusal) => return Verdict::Refused(refusal),
@@ -142,6 +143,9 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
             }),
             Err(refusal) => Verdict::Refused(refusal),
         };
+    }
+    if let Some(named) = end_user::call(&node) {
+        return named.map_or_else(Verdict::Refused, Verdict::Plain);
     }
     let judged = if let Some(named) = named::judge(&node, text, resolver) {
         named.map(Verdict::Named)

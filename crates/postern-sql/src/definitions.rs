@@ -80,7 +80,7 @@ fn judged(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
     if defined(&mut again, resolver)? != changes || printed(&mut again)? != sql {
         return internal("the written statement is not the same statement");
     }
-    Ok(Verdict::Plain(Plain { sql, effect: Effect::Define, client_parameters: 0, changes }))
+    Ok(Verdict::Plain(Plain { changes, ..Plain::new(sql, Effect::Define, 0) }))
 }
 
 fn defined(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<Vec<OwnChange>> {

@@ -33,6 +33,7 @@ mod catalogue;
 mod check;
 mod copy;
 mod definitions;
+mod end_user;
 mod explain;
 mod functions;
 mod identity;
@@ -77,8 +78,8 @@ pub use rules::{
 };
 pub use statement::{
     Act, Arguments, Copy, CopyForm, Decider, Effect, Guarded, KeyColumn, KeyType, Leaf, Local,
-    Lookup, LookupKind, LookupValue, MaskCheck, Named, Origin, Plain, Refusal, Statement,
-    SyntaxError, Verdict,
+    Lookup, LookupKind, LookupValue, MaskCheck, NOTHING_DONE, Named, Naming, Origin, Plain,
+    Refusal, Statement, SyntaxError, Verdict,
 };
 pub use template::{Hole, Template};
 pub use utility::{Setting, setting};

@@ -142,12 +142,28 @@ pub struct Plain {
     pub client_parameters: usize,
     /// What names mean for the session's next statements, if it does what it says.
     pub changes: Vec<OwnChange>,
+    /// Whom an application's next statements are for, if that is what it says.
+    pub end_user: Option<Box<Naming>>,
 }
+
+/// How an application says whom its next statements are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naming {
+    /// The token that names the account; `None` for nobody.
+    pub token: Option<LookupValue>,
+    /// Until the transaction ends.
+    pub local: bool,
+    /// The tag that the client awaits, if the server's is of another statement.
+    pub tag: Option<&'static str>,
+}
+
+/// What is sent for what is done here and answered in its order: nothing listens to this channel.
+pub const NOTHING_DONE: &str = "UNLISTEN postern_nothing";
 
 impl Plain {
     /// One that changes the meaning of no name.
     pub fn new(sql: String, effect: Effect, client_parameters: usize) -> Self {
-        Self { sql, effect, client_parameters, changes: Vec::new() }
+        Self { sql, effect, client_parameters, changes: Vec::new(), end_user: None }
     }
 }
 

@@ -3,7 +3,7 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
-    Context, Effect, Local, OwnChange, Refusal,
+    Context, Effect, Local, Naming, OwnChange, Refusal, end_user,
     functions::readable_setting,
     refusal::{Judged, not_understood, refuse},
 };
@@ -14,6 +14,8 @@ pub(crate) enum Utility {
     /// It begins, ends or subdivides a transaction, with what that does to what was defined in it.
     Transaction(Option<OwnChange>),
     Local(Local),
+    /// It says whom an application's next statements are for.
+    EndUser(Naming),
 }
 
 /// Sets the locations of a statement of this kind to zero; `false` if it is of another kind.
@@ -122,6 +124,9 @@ fn isolation(level: &str) -> Judged<()> {
 
 fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
     use pb::VariableSetKind as Kind;
+    if let Some(naming) = end_user::set(set) {
+        return naming.map(Utility::EndUser);
+    }
     let kind = set.kind();
     let pb::VariableSetStmt { kind: _, name, args, jumble_args: _, is_local: _, location } = set;
     *location = 0;

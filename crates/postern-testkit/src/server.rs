@@ -321,7 +321,8 @@ impl PostgresServer {
         self.folder.path().join("data").display().to_string()
     }
 
-    fn log(&self) -> PathBuf {
+    /// The file that the server writes its log to.
+    pub fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 

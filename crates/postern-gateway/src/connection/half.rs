@@ -48,6 +48,6 @@ impl Connection<'_> {
         let is_over = self.session.is_at_rest() && !waits && !self.is_waiting() && !self.reading;
         let is_over = is_over && self.effects.is_empty() && self.client.output.is_empty();
         // What a session that is passed through is doing is not looked at.
-        is_over || self.session.awaits_rows() || self.role.kind == Kind::PassThrough
+        is_over || self.session.awaits_rows() || self.who.role.kind == Kind::PassThrough
     }
 }

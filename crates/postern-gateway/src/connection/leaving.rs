@@ -24,7 +24,8 @@ pub(super) async fn leave(
     if let Err(error) = result {
         connection.failed(error).await;
     }
-    let (shared, number, actor) = (connection.shared, connection.number, connection.actor.clone());
+    let (shared, number, actor) =
+        (connection.shared, connection.number, connection.account().clone());
     let cancel = connection.server.as_ref().map(|server| server.cancel.clone());
     let server = connection.end(result.is_ok()).await;
     // Nobody can have it cancelled any more.
@@ -88,6 +89,6 @@ impl Connection<'_> {
             && self.session.is_answered()
             && self.leaves.is_none()
             && self.turns.is_none()
-            && !shared.suspended().contains_key(&self.actor)
+            && !shared.suspended().contains_key(self.account())
     }
 }

@@ -19,8 +19,8 @@ impl Connection<'_> {
     pub(super) fn record(&mut self, mut hold: Hold) {
         let (number, id) = (self.number, hold.id);
         self.held = Some(HoldBuffer::new(number, &mut hold));
-        let who = (number, &self.actor);
-        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
+        let who = (number, &self.who.actor);
+        let draft = draft(hold, who, &self.who.role.budgets, &self.shared.search_key);
         let address = self.letterbox.address();
         self.shared.ledger.record(
             draft,
@@ -32,9 +32,9 @@ impl Connection<'_> {
 
     /// Records what nothing leaves of. Where that fails nothing else leaves either.
     pub(super) fn tell(&self, hold: Hold) {
-        let who = (self.number, &self.actor);
-        let draft = draft(hold, who, &self.role.budgets, &self.shared.search_key);
-        let (wary, now) = (self.wary.clone(), self.shared.clock.now());
+        let who = (self.number, &self.who.actor);
+        let draft = draft(hold, who, &self.who.role.budgets, &self.shared.search_key);
+        let (wary, now) = (self.who.wary.clone(), self.shared.clock.now());
         self.shared.ledger.record(
             draft,
             Box::new(move |result| match result {
@@ -50,11 +50,11 @@ impl Connection<'_> {
 
     pub(super) fn ask(&mut self, question: u64, searches: usize, writes: bool) {
         self.asking = searches;
-        let searches = self.under_way.begin(searches);
+        let searches = self.who.under_way.begin(searches);
         let address = self.letterbox.address();
         self.shared.ledger.ask(
-            self.actor.clone(),
-            self.role.budgets.clone(),
+            self.who.actor.clone(),
+            self.who.role.budgets.clone(),
             Plan { searches, writes },
             Box::new(move |result| {
                 address.tell(Command::Asked { question, result: Box::new(result) });
@@ -69,11 +69,11 @@ impl Connection<'_> {
     ) -> Result<(), ConnectionError> {
         let asked = std::mem::take(&mut self.asking);
         if !matches!(&result, Ok(answer) if answer.stopped.is_none()) {
-            self.under_way.give_back(asked);
+            self.who.under_way.give_back(asked);
         }
         let answer = match result {
             Ok(answer) => {
-                self.wary.learn(answer.was_stopped, self.shared.clock.now());
+                self.who.wary.learn(answer.was_stopped, self.shared.clock.now());
                 Ok(answer.stopped.map(stopped))
             }
             Err(error) => {
@@ -107,7 +107,7 @@ impl Connection<'_> {
         };
         let allowed = usize::try_from(receipt.allowed()).unwrap_or(usize::MAX);
         if receipt.stopped().is_some() {
-            self.wary.stopped(self.shared.clock.now());
+            self.who.wary.stopped(self.shared.clock.now());
         }
         for nearing in receipt.nearing() {
             self.session.give_notice(&notice(nearing));

@@ -23,7 +23,7 @@ fn common() -> Common {
 }
 
 fn role(kind: Kind) -> Role {
-    Role { kind, pooling: Pooling::Session, budgets: Vec::new().into() }
+    Role { kind, pooling: Pooling::Session, budgets: Vec::new().into(), speaks_for: false }
 }
 
 fn settings() -> Settings {
@@ -66,6 +66,7 @@ fn settings() -> Settings {
         tables: Vec::new(),
         reasons: Vec::new(),
         approvals: None,
+        tokens: None,
     }
 }
 
@@ -79,6 +80,7 @@ fn registry() -> Registry {
 
 fn info(registry: &Registry, role: &str) -> SessionInfo {
     SessionInfo {
+        end_user: None,
         connection: registry.connection(),
         actor: Actor::new("ana"),
         role: role.into(),

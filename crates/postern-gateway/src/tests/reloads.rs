@@ -179,8 +179,12 @@ async fn sessions_stay_where_nothing_changes_that_they_hang_on() {
     });
     assert_eq!(told.unwrap().ending, 0, "nothing differs for either");
     assert_eq!(world.handle().sessions().len(), 2);
-    let accounted =
-        Role { kind: Kind::Accounted, pooling: Pooling::Session, budgets: Vec::new().into() };
+    let accounted = Role {
+        kind: Kind::Accounted,
+        pooling: Pooling::Session,
+        budgets: Vec::new().into(),
+        speaks_for: false,
+    };
     let restricted = world.settings.roles["agent"].clone();
     for (role, other) in [(&accounted, "two@example.org"), (&restricted, "***")] {
         let role = role.clone();
@@ -271,7 +275,8 @@ async fn those_who_share_connections_come_to_others() {
 async fn a_session_that_is_passed_through_ends_between_transactions() {
     let mut world = World::start_as(&[], |settings| {
         let kind = Kind::PassThrough;
-        let role = Role { kind, pooling: Pooling::Session, budgets: Vec::new().into() };
+        let role =
+            Role { kind, pooling: Pooling::Session, budgets: Vec::new().into(), speaks_for: false };
         settings.roles.insert("administrator".into(), role);
     });
     let (mut idle, mut busy) = (world.raw("dba").await, world.raw("dba").await);

@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
-struct SystemClock;
+pub(super) struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the tests' gateway runs in real time")]
@@ -290,7 +290,9 @@ impl World {
 
 fn people() -> People {
     let mut people = People::default();
-    for (name, role) in [("ana", "agent"), ("ben", "agent"), ("dba", "administrator")] {
+    let all =
+        [("ana", "agent"), ("ben", "agent"), ("dba", "administrator"), ("web", "application")];
+    for (name, role) in all {
         let iterations = NonZeroU32::new(16).unwrap();
         let verifier = Verifier::derive(&format!("pw-{name}"), b"0123456789abcdef", iterations);
         let account = Account {
@@ -305,7 +307,7 @@ fn people() -> People {
 }
 
 fn role(kind: Kind, budgets: &[Limit]) -> Role {
-    Role { kind, pooling: Pooling::Session, budgets: budgets.into() }
+    Role { kind, pooling: Pooling::Session, budgets: budgets.into(), speaks_for: false }
 }
 
 fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
@@ -388,5 +390,6 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             }),
         }],
         approvals: None,
+        tokens: None,
     }
 }

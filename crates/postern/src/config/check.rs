@@ -27,6 +27,7 @@ use super::{
 };
 use crate::witnessing::WitnessAt;
 
+mod end_users;
 mod ledger;
 mod rules;
 mod writes;
@@ -37,13 +38,15 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
 
     checker.writes(&file);
     let pool = file.gateway.pool;
+    let roles = checker.roles(file.roles, (pool, &file.tables));
     let settings = Settings {
         path: path.to_owned(),
         text: source.text.as_str().into(),
         gateway: checker.gateway(file.gateway),
         upstream: checker.upstream(file.upstream),
         data: checker.data(file.data),
-        roles: checker.roles(file.roles, (pool, &file.tables)),
+        end_users: checker.end_users(file.end_users, &roles),
+        roles,
         tables: checker.tables(&file.tables),
         reasons: checker.reasons(&file.reasons, &file.tables),
         approvals: file.approvals.map(|section| checker.approvals(&section, &file.reasons)),

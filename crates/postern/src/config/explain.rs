@@ -72,6 +72,7 @@ fn role(role: &Role) -> [String; 3] {
         RoleKind::Restricted => "restricted",
         RoleKind::Accounted => "accounted",
         RoleKind::PassThrough => "pass-through",
+        RoleKind::Application => "application",
     };
     let budget = |b: &super::settings::Budget| {
         format!("{} {} in {}", b.max, b.count.as_str(), duration_text(b.window))

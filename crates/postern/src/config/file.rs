@@ -31,6 +31,7 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) reasons: Vec<ReasonFile>,
     pub(crate) approvals: Option<ApprovalsFile>,
+    pub(crate) end_users: Option<EndUsersFile>,
     #[serde(default)]
     pub(crate) policy: PolicyFile,
     #[serde(default)]
@@ -240,7 +241,8 @@ pub(crate) struct RoleFile {
     /// otherwise. `accounted`: sees everything, and each record is metered and recorded; a
     /// protected column that decides what comes (`WHERE email LIKE …`) counts as a look-up.
     /// `pass_through`: neither judged nor recorded; such a role must not be able to read any
-    /// protected table.
+    /// protected table. `application`: the shared account of an application that names the end user
+    /// of each request (`[end_users]`); it has no access of its own to protected tables.
     pub(crate) kind: RoleKind,
     /// Another `pool` than that of `[gateway]`.
     pub(crate) pool: Option<PoolFile>,
@@ -256,6 +258,7 @@ pub(crate) enum RoleKind {
     Restricted,
     Accounted,
     PassThrough,
+    Application,
 }
 
 /// One budget of a role.
@@ -466,6 +469,45 @@ impl Default for ApprovalsFile {
             break_glass: "1h".to_owned(),
             review_within: "1d".to_owned(),
         }
+    }
+}
+
+/// How an application says whom its statements are for: by a signed token (a JWT) of the end
+/// user's, `SET LOCAL postern.actor = 'TOKEN'` or `SELECT set_config('postern.actor', $1, true)`,
+/// for the transaction; without LOCAL, or with `false`, until another is named. Its statements are
+/// then judged, recorded and charged as those of the account that the token names.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndUsersFile {
+    /// Who signs the tokens, as their `iss` says it.
+    pub(crate) issuer: String,
+    /// For whom they are, as their `aud` says it, or one of them.
+    pub(crate) audience: String,
+    /// The issuer's public keys: a file with a JSON Web Key Set (RFC 7517). Keys for RSA, ECDSA
+    /// (P-256, P-384) and Ed25519 are taken. After a change of the file say `postern reload`.
+    pub(crate) keys: String,
+    /// The claim that holds the account's name in `people.toml`.
+    #[serde(default = "EndUsersFile::account")]
+    pub(crate) account: String,
+    /// The longest that a token may count, from its `iat` to its `exp`. Both must be there.
+    #[serde(default = "EndUsersFile::longest")]
+    pub(crate) longest: String,
+    /// How far the issuer's clock may be off.
+    #[serde(default = "EndUsersFile::leeway")]
+    pub(crate) leeway: String,
+}
+
+impl EndUsersFile {
+    fn account() -> String {
+        "sub".to_owned()
+    }
+
+    fn longest() -> String {
+        "1h".to_owned()
+    }
+
+    fn leeway() -> String {
+        "10s".to_owned()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_model::{FieldClass, Secret, Subject};
-use postern_people::ApprovalRules;
+use postern_people::{ApprovalRules, Tokens};
 
 use crate::{
     peer::{PeerAt, PeerTls},
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) reasons: Vec<Reason>,
     /// How long others may be let in; `None` if nobody may be.
     pub(crate) approvals: Option<ApprovalRules>,
+    /// By which tokens applications name end users; `None` if none do.
+    pub(crate) end_users: Option<Arc<Tokens>>,
     pub(crate) policy: Policy,
     pub(crate) watch: Watch,
     /// The ledger's second copy; `None` if nothing waits for one.

@@ -148,7 +148,10 @@ impl Answering {
         let rows = self.handle.reaches().into_iter().map(|(info, server)| {
             vec![
                 info.connection.to_string(),
-                info.actor.to_string(),
+                match &info.end_user {
+                    Some(end_user) => format!("{} for {end_user}", info.actor),
+                    None => info.actor.to_string(),
+                },
                 info.role.to_string(),
                 info.client.to_string(),
                 info.since.to_string(),

@@ -249,6 +249,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         tables: _,
         reasons: _,
         approvals: _,
+        end_users: _,
         policy: _,
         watch: was_watch,
         witness: config::Witnessing { witnesses, enough, every },

@@ -49,6 +49,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
         tables: settings.tables.iter().map(table).collect(),
         reasons: reasons(settings),
         approvals: settings.approvals,
+        tokens: settings.end_users.clone(),
     })
 }
 
@@ -78,7 +79,8 @@ fn role(role: &config::Role) -> Role {
     }
     Role {
         kind: match role.kind {
-            RoleKind::Restricted => Kind::Restricted,
+            // For nobody, until it names somebody.
+            RoleKind::Restricted | RoleKind::Application => Kind::Restricted,
             RoleKind::Accounted => Kind::Accounted,
             RoleKind::PassThrough => Kind::PassThrough,
         },
@@ -87,6 +89,7 @@ fn role(role: &config::Role) -> Role {
             Pool::Transaction => Pooling::Transaction,
         },
         budgets: budgets.into(),
+        speaks_for: role.kind == RoleKind::Application,
     }
 }
 

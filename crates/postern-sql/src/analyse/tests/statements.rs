@@ -365,3 +365,53 @@ fn what_does_not_exist_is_pointed_at() {
         assert_eq!(refusal.position, Some(before.chars().count() + 1), "{marked} {refusal:?}");
     }
 }
+
+#[test]
+fn an_end_user_is_named_by_a_statement_that_the_server_gets_without_the_token() {
+    let named = |sql: &str| {
+        let path = names(&["public"]);
+        let context = Context::new(&path, PREFIX);
+        let judged = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+        let [crate::Statement { verdict: Verdict::Plain(plain), .. }] = judged.as_slice() else {
+            panic!("{sql}: {judged:?}")
+        };
+        let plain = plain.clone();
+        let naming = plain.end_user.unwrap();
+        assert!(!format!("{naming:?}").contains("secret"), "{naming:?}");
+        (plain.sql, naming.local, naming.token.is_some())
+    };
+    let nothing = || crate::NOTHING_DONE.to_owned();
+    assert_eq!(named("SET postern.actor = 'secret'"), (nothing(), false, true));
+    assert_eq!(named("SET LOCAL Postern.Actor TO 'secret'"), (nothing(), true, true));
+    assert_eq!(named("RESET postern.actor"), (nothing(), false, false));
+    assert_eq!(named("SET postern.actor TO DEFAULT"), (nothing(), false, false));
+    assert_eq!(named("SET LOCAL postern.actor = ''"), (nothing(), true, false));
+    let shows = |shown: &str, name: &str| format!("SELECT {shown}::pg_catalog.text AS {name}");
+    let call = "SELECT set_config('postern.actor', 'secret', true)";
+    assert_eq!(named(call), (shows("''", "\"set_config\""), true, true));
+    let call = "SELECT pg_catalog.set_config('postern.actor', $1::varchar, false) AS \"who is\"";
+    assert_eq!(named(call), (shows("$1", "\"who is\""), false, true));
+    refused(
+        "end_user",
+        &[
+            "SELECT set_config('postern.actor', 'secret', true), 1",
+            "SELECT set_config('postern.actor', 'secret', true) FROM customers",
+            "SELECT set_config('postern.actor', 'secret', true) WHERE false",
+            "SELECT set_config('postern.actor', $1 || 'x', true)",
+            "SELECT set_config('postern.actor', $2, true)",
+            "SELECT set_config('postern.actor', 'secret', $1)",
+            "SELECT set_config('postern.actor', 'secret', true) LIMIT 1",
+            "SET postern.actor = 'a', 'b'",
+            "SET postern.actor = 1",
+            "SET postern.actor FROM CURRENT",
+        ],
+    );
+    refused(
+        "function",
+        &[
+            "SELECT * FROM set_config('postern.actor', 'secret', true)",
+            "SELECT (SELECT set_config('postern.actor', 'secret', true))",
+            "PREPARE p AS SELECT set_config('postern.actor', 'secret', true)",
+        ],
+    );
+}

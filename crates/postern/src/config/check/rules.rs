@@ -66,6 +66,13 @@ impl Checker<'_> {
     }
 
     fn budgets(&mut self, place: &Place, kind: RoleKind, budgets: &[BudgetFile]) -> Vec<Budget> {
+        if kind == RoleKind::Application && !budgets.is_empty() {
+            self.wrong(
+                place,
+                "an application has budgets, but what it reads is charged to its end users",
+                "give the budgets to the roles of the end users",
+            );
+        }
         if kind == RoleKind::PassThrough && !budgets.is_empty() {
             self.wrong(
                 place,
