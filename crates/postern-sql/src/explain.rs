@@ -9,7 +9,7 @@ use crate::{
     Plain, Verdict,
     analyse::query_verdict,
     refusal::{Judged, not_understood, refuse},
-    resolve::Resolver,
+    resolve::{Resolved, Resolver},
 };
 
 /// Options that show the statement's own plan and what running it took. `SETTINGS` is not one: it
@@ -32,6 +32,7 @@ pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged
     let Some(query) = query.as_ref().and_then(|query| query.node.clone()) else {
         return not_understood("EXPLAIN of nothing");
     };
+    let writes = !matches!(query, NodeEnum::SelectStmt(_));
     let query = match query {
         NodeEnum::SelectStmt(_)
         | NodeEnum::InsertStmt(_)
@@ -53,14 +54,55 @@ pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged
             "ask the administrator for the plan, or explain it on a test database",
         );
     };
+    shows_only_itself(&plain, resolver)?;
     let mut words = Vec::with_capacity(options.len());
     for option in options {
         words.push(option_text(option)?);
+    }
+    if writes && words.iter().any(|word| word.starts_with("verbose")) {
+        return refuse(
+            "explain",
+            "EXPLAIN VERBOSE of what writes is not allowed for this role: it shows the defaults of \
+             columns",
+            "leave VERBOSE out",
+        );
     }
     let options = if words.is_empty() { String::new() } else { format!("({}) ", words.join(", ")) };
     let sql = format!("EXPLAIN {options}{}", plain.sql);
     // ANALYZE runs it.
     Ok(Verdict::Plain(Plain::new(sql, plain.effect, plain.client_parameters)))
+}
+
+/// A plan is in the words of what is run: of views, whose constants are shown to nobody, and of
+/// names that the gateway has made.
+fn shows_only_itself(plain: &Plain, resolver: Resolver<'_>) -> Judged<()> {
+    if plain.sql.contains(resolver.context.prefix) {
+        return refuse(
+            "explain",
+            "EXPLAIN needs names for what is read",
+            "give each sub-select in FROM an alias",
+        );
+    }
+    let Ok(parsed) = pg_query::parse(&plain.sql, 0) else {
+        return not_understood("EXPLAIN of this statement");
+    };
+    let reads_view = parsed.protobuf.nodes().into_iter().any(|(node, ..)| {
+        let pg_query::NodeRef::RangeVar(range) = node else { return false };
+        match resolver.relation(range) {
+            Ok(Resolved::Plain(relation)) => relation.kind == 'v',
+            Ok(Resolved::View(_)) => true,
+            Ok(Resolved::Protected(..) | Resolved::Catalogue { .. }) | Err(_) => false,
+        }
+    });
+    if reads_view {
+        return refuse(
+            "explain",
+            "EXPLAIN of what reads a view is not allowed for this role: the plan shows what is in \
+             the view's definition",
+            "explain the statement on the tables themselves",
+        );
+    }
+    Ok(())
 }
 
 fn option_text(node: &pg_query::Node) -> Judged<String> {

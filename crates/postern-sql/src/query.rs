@@ -196,6 +196,8 @@ pub(crate) struct Analysis<'a> {
     defines_view: bool,
     views: view::Views,
     recursions: usize,
+    /// How many sub-selects were joined for their values.
+    values_joined: usize,
     /// References to recursive common tables in their own recursive arms.
     references: usize,
     /// The next select is in FROM of one that only counts its rows.
@@ -268,6 +270,7 @@ impl<'a> Analysis<'a> {
             defines_view: false,
             views: view::Views::default(),
             recursions: 0,
+            values_joined: 0,
             references: 0,
             counted: false,
             pending: None,

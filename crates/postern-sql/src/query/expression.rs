@@ -48,7 +48,7 @@ impl Analysis<'_> {
     }
 
     fn any_expression(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
-        if let Some((row, taint)) = self.visible_row(node, scope) {
+        if let Some((row, taint)) = self.visible_row(node, scope)? {
             *node = row;
             return Ok(taint);
         }
@@ -344,7 +344,7 @@ impl Analysis<'_> {
         let mut whole_row = node.arg.as_deref().is_some_and(|arg| self.is_row_of(arg, scope));
         let row = node.arg.as_deref().cloned().filter(|_| whole_row);
         if let Some(arg) = node.arg.as_deref()
-            && self.visible_row(arg, scope).is_some()
+            && self.visible_row(arg, scope)?.is_some()
         {
             return not_understood("a field of a whole row");
         }

@@ -29,9 +29,16 @@ impl Analysis<'_> {
     }
 
     /// What stands for the whole row of an item behind whose columns there are hidden ones.
-    pub(super) fn visible_row(&mut self, node: &Node, scope: &Scope<'_>) -> Option<(Node, Taint)> {
-        let Some(NodeEnum::ColumnRef(_)) = &node.node else { return None };
-        let item = row_of(node, scope)?;
+    ///
+    /// # Errors
+    /// Where it would be too long to be written.
+    pub(super) fn visible_row(
+        &mut self,
+        node: &Node,
+        scope: &Scope<'_>,
+    ) -> Judged<Option<(Node, Taint)>> {
+        let Some(NodeEnum::ColumnRef(_)) = &node.node else { return Ok(None) };
+        let Some(item) = row_of(node, scope) else { return Ok(None) };
         let here = scope.items.iter().any(|other| other.alias == item.alias);
         let names: BTreeSet<&str> =
             item.rows.columns.iter().map(|column| column.name.as_str()).collect();
@@ -41,8 +48,9 @@ impl Analysis<'_> {
         let in_place = item.leaf.is_some() && item.leaf == self.target.leaf;
         let odd = item.nullable || !item.covers.is_empty() || in_place;
         if !item.hides || odd || !here || !plain {
-            return None;
+            return Ok(None);
         }
+        self.charge_written(names.iter().copied(), &item.alias)?;
         let columns = item
             .rows
             .columns
@@ -60,7 +68,7 @@ impl Analysis<'_> {
             subselect: Some(Box::new(ast::select(vec![target], vec![from], None))),
             ..pb::SubLink::default()
         })));
-        Some((row, Taint { local: true, ..item.whole() }))
+        Ok(Some((row, Taint { local: true, ..item.whole() })))
     }
 
     /// Checks `(…).name`; `row` is what it is taken from if that is the whole row of an item.

@@ -186,7 +186,7 @@ impl Analysis<'_> {
                 if matches!(relation.kind, 'v' | 'm') {
                     self.plain_view(relation)?;
                 }
-                *node = self.unprotected(&mut item, range, sample, relation);
+                *node = self.unprotected(&mut item, range, sample, relation)?;
                 rename(&mut item.rows, &names, false)?;
                 relation.schema.clone()
             }
@@ -200,7 +200,8 @@ impl Analysis<'_> {
                 if !names.is_empty() && !item.covers.is_empty() {
                     return not_understood("an alias that renames a catalogue relation's columns");
                 }
-                item.system = true;
+                // Its views have none: then the server says so.
+                (item.system, item.has_system) = (true, true);
                 *node = with_sample(range, sample);
                 rename(&mut item.rows, &names, false)?;
                 schema.to_owned()
@@ -216,17 +217,24 @@ impl Analysis<'_> {
         mut range: pb::RangeVar,
         sample: Option<Box<pb::RangeTableSample>>,
         relation: &Relation,
-    ) -> Node {
+    ) -> Judged<Node> {
         range.schemaname.clone_from(&relation.schema);
         range.catalogname.clear();
         item.rows.columns = plain_columns(relation.columns.iter().map(|c| &c.name));
         // A row that something protected refers to is locked for that, and says so.
         let is_table = matches!(relation.kind, 'r' | 'p');
-        item.system = is_table && !self.is_referred_to(relation, &|_| true);
-        if self.resolver.context.own.is_some() && !self.scouting {
-            by_its_columns(range, sample, relation)
+        let own = self.resolver.context.own.is_some();
+        item.system = is_table && !own && !self.is_referred_to(relation, &|_| true);
+        if own && !self.scouting {
+            let names = relation.columns.iter().map(|column| column.name.as_str());
+            self.charge_written(
+                names,
+                range.alias.as_ref().map_or(&range.relname, |a| &a.aliasname),
+            )?;
+            Ok(by_its_columns(range, sample, relation))
         } else {
-            with_sample(range, sample)
+            item.has_system = matches!(relation.kind, 'r' | 'p' | 'm' | 'f');
+            Ok(with_sample(range, sample))
         }
     }
 
@@ -466,6 +474,7 @@ pub(super) fn derived(alias: String, rows: Rows) -> Item {
         hides: !rows.keys.is_empty(),
         rows,
         system: false,
+        has_system: false,
         covers: Vec::new(),
         nullable: false,
         function: false,

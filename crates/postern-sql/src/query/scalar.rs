@@ -18,6 +18,9 @@ use crate::{
     resolve::Resolved,
 };
 
+/// How many sub-selects of a statement are joined for their values.
+const VALUES_MAX: usize = 50;
+
 /// What a select is joined to in the place of its sub-selects.
 type Joined = Vec<(String, Box<pb::SelectStmt>)>;
 
@@ -84,14 +87,24 @@ impl Analysis<'_> {
         let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
         let Some(NodeEnum::SelectStmt(query)) = query else { return None };
         if self.names_subjects(query) {
+            if !self.has_room() {
+                return None;
+            }
             query.distinct_clause = vec![Node { node: None }];
-        } else if !self.is_one_value(query) {
+        } else if !(self.is_one_value(query) && self.has_room()) {
             return None;
         }
         let (alias, query) = (self.name('v'), std::mem::take(query));
         let value = ast::column(&[&alias, &value_of(&alias)]);
         *node = ast::equal(pb::AExprKind::AexprOp, tested, value);
         Some((alias, query))
+    }
+
+    /// Whether one more may be joined: each makes the tree deeper by two, and what goes down it was
+    /// given a stack by the depth of the text. The others stay where they are.
+    fn has_room(&mut self) -> bool {
+        self.values_joined += 1;
+        self.values_joined <= VALUES_MAX
     }
 
     /// Whether a sub-select gives the subjects of records that it finds by a unique column.
@@ -119,7 +132,8 @@ impl Analysis<'_> {
         let is_value = link.sub_link_type == pb::SubLinkType::ExprSublink as i32;
         let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
         let Some(NodeEnum::SelectStmt(query)) = query.filter(|_| is_value) else { return None };
-        self.is_one_value(query).then(|| (self.name('v'), std::mem::take(query)))
+        let takes = self.is_one_value(query) && self.has_room();
+        takes.then(|| (self.name('v'), std::mem::take(query)))
     }
 
     /// Puts references in the places of the sub-selects of an expression.

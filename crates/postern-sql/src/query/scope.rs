@@ -30,8 +30,10 @@ pub(crate) struct Item {
     pub(super) leaf: Option<usize>,
     /// Behind the visible columns are hidden ones that `*` and whole-row references would show.
     pub(super) hides: bool,
-    /// It has system columns, and they may be used.
+    /// Its system columns may be used.
     pub(super) system: bool,
+    /// The server finds system columns in it, or may.
+    pub(super) has_system: bool,
     /// Columns of a catalogue relation for whose values something else stands.
     pub(super) covers: Vec<CatalogueColumn>,
     /// An outer join may leave it without a row.
@@ -179,7 +181,8 @@ impl<'p> Scope<'p> {
                     Some(alias) => self.items.iter().any(|item| item.alias == alias),
                     None => {
                         let open = self.items.iter().any(|item| item.rows.open.is_some());
-                        open || self.has_column(names.last()?)
+                        let name = names.last()?;
+                        open || self.has_column(name) || self.has_system(name)
                     }
                 };
                 if here { None } else { self.parent?.copied(node) }
@@ -193,7 +196,7 @@ impl<'p> Scope<'p> {
         let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return Some(false) };
         let names = ast::names(&reference.fields).unwrap_or_default();
         let [name] = names.as_slice() else { return Some(true) };
-        let system = self.items.iter().any(|item| item.system) && SYSTEM_COLUMNS.contains(name);
+        let system = self.has_system(name);
         if self.has_column(name) || system {
             return Some(true);
         }
@@ -221,8 +224,11 @@ impl<'p> Scope<'p> {
     /// is not a column's or may not be one; and if a level further in uses the alias otherwise. A
     /// function's row may be a plain value, or have columns that are not those that are known.
     pub(super) fn owner(&self, name: &str) -> Option<&Item> {
-        let system = |item: &Item| item.system && SYSTEM_COLUMNS.contains(&name);
-        if self.items.iter().any(|item| item.rows.open.is_some() || system(item)) {
+        if self.has_system(name) {
+            // Only of one table by itself, which it is then qualified with.
+            return self.items.first().filter(|_| self.items.len() == 1);
+        }
+        if self.items.iter().any(|item| item.rows.open.is_some()) {
             return None;
         }
         let named = |item: &&Item| item.rows.columns.iter().any(|column| column.name == name);
@@ -236,6 +242,11 @@ impl<'p> Scope<'p> {
         let aliases = self.items.iter().filter(|other| other.alias == item.alias).count();
         let alone = found.next().is_none() && columns == 1 && aliases == 1;
         (alone && !item.function).then_some(item)
+    }
+
+    /// Whether the server may find a system column of that name in a relation of this level.
+    fn has_system(&self, name: &str) -> bool {
+        SYSTEM_COLUMNS.contains(&name) && self.items.iter().any(|item| item.has_system)
     }
 
     fn has_column(&self, name: &str) -> bool {
@@ -314,12 +325,10 @@ impl Analysis<'_> {
         let mut level = Some(first);
         let mut local = true;
         while let Some(scope) = level {
+            found |= of_one_table(name, scope)?;
             for item in &scope.items {
                 for column in item.rows.columns.iter().filter(|column| column.name == name) {
                     taint.add(&column.taint);
-                    found = true;
-                }
-                if item.system && SYSTEM_COLUMNS.contains(&name) {
                     found = true;
                 }
             }
@@ -439,6 +448,24 @@ impl Analysis<'_> {
             taint.add(&outer);
         }
         Ok(taint)
+    }
+}
+
+/// Whether a bare name is that of a system column of this level. Which relations the server finds one
+/// in, and whether it looks further out where several are joined, hangs on how they are written
+/// (`scanRTEForColumn`, src/backend/parser/parse_relation.c): it is taken of one table by itself.
+fn of_one_table(name: &str, scope: &Scope<'_>) -> Judged<bool> {
+    if !scope.has_system(name) {
+        return Ok(false);
+    }
+    match scope.items.as_slice() {
+        [item] if !item.system => unknown_column(None, name),
+        [_] => Ok(true),
+        _ => refuse(
+            "system_column",
+            format!("it is not certain whose system column `{name}` is"),
+            "write the table's name or alias before it",
+        ),
     }
 }
 

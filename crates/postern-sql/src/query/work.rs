@@ -17,6 +17,8 @@ const STEPS_MAX: usize = 50_000_000;
 const COLUMN_STEPS: usize = 500;
 /// A column of a table that a part of its definition may name.
 const SEEN_STEPS: usize = 100;
+/// What stands around a column's name where it is written out: quotes, commas, `AS`.
+const COLUMN_BYTES: usize = 10;
 /// A byte that is parsed.
 const PARSE_STEPS: usize = 500;
 /// A column or a leaf that flows into another.
@@ -61,6 +63,16 @@ impl Analysis<'_> {
     /// A text that is not the client's is parsed.
     pub(super) fn charge_text(&self, text: &str) -> Judged<()> {
         self.charge(PARSE_STEPS.saturating_mul(text.len()))
+    }
+
+    /// Columns of a relation are written out by their names.
+    pub(super) fn charge_written<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        alias: &str,
+    ) -> Judged<()> {
+        let bytes = names.map(|name| 2 * name.len() + alias.len() + COLUMN_BYTES);
+        self.charge(PARSE_STEPS.saturating_mul(bytes.sum()))
     }
 
     /// The columns of a join's sides are compared by their names and put together anew.

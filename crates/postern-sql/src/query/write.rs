@@ -27,8 +27,11 @@ mod insert;
 mod masked;
 mod protected;
 mod reach;
+mod sets_off;
 mod take;
 mod value;
+
+use self::sets_off::{Done, set_columns};
 
 /// A protected table that a statement writes; it is changed where it is named, never through a
 /// leaf, which would lose updates.
@@ -226,7 +229,7 @@ impl<'a> Analysis<'a> {
             ..Rows::default()
         };
         let system = !self.is_referred_to(relation, &|_| true);
-        Ok(Item { schema, system, ..derived(alias, rows) })
+        Ok(Item { schema, system, has_system: true, ..derived(alias, rows) })
     }
 
     fn writable(&self, relation: &Relation, change: Change) -> Judged<()> {
@@ -281,8 +284,11 @@ impl<'a> Analysis<'a> {
         if refers && change != Change::Delete && !resolver.is_protected(relation.oid) {
             return unsafe_write("it refers to a protected table");
         }
-        if change == Change::Delete && self.is_referred_to(relation, &|_| true) {
-            return unsafe_write("protected values refer to it");
+        if change == Change::Delete {
+            if self.is_referred_to(relation, &|_| true) {
+                return unsafe_write("protected values refer to it");
+            }
+            self.sets_off(relation, Done::Delete)?;
         }
         Ok(())
     }
@@ -308,7 +314,12 @@ impl<'a> Analysis<'a> {
             });
             names.collect()
         });
-        let is_set = |column: &str| names.as_ref().is_none_or(|names| names.contains(&column));
+        let said = |column: &str| names.as_ref().is_none_or(|names| names.contains(&column));
+        let set = set_columns(relation, &said);
+        let is_set = |name: &str| {
+            said(name) || relation.columns.iter().any(|c| c.name == name && set.contains(&c.number))
+        };
+        self.sets_off(relation, Done::Set(set.clone()))?;
         if self.is_referred_to(relation, &is_set) {
             return refuse(
                 "write",

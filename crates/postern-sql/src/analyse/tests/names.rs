@@ -194,7 +194,7 @@ fn a_name_is_qualified_where_it_can_mean_one_column_only() {
             "SELECT (pg_catalog.json_each_text(pg_catalog.to_json(p))).*, p.id FROM public.products p ORDER BY name",
         ),
         // A whole row, a system column.
-        ("SELECT p, ctid FROM products p", "SELECT p, ctid FROM public.products p"),
+        ("SELECT p, ctid FROM products p", "SELECT p, p.ctid FROM public.products p"),
         // Where a conflict is looked for, tables have no names.
         (
             "INSERT INTO products VALUES (1, 'a', 2) ON CONFLICT (id) WHERE price > 0 DO NOTHING RETURNING id",
@@ -238,4 +238,71 @@ fn no_number_reaches_a_hidden_column() {
         "SELECT name FROM products ORDER BY 1",
         "plain SELECT products.name FROM public.products ORDER BY 1",
     );
+}
+
+/// What has no such column is looked through by the server, and the name means something further
+/// out: it is written with its table's name, or refused.
+#[test]
+fn a_system_column_is_taken_of_one_table_by_itself() {
+    check("SELECT ctid FROM products", "plain SELECT products.ctid FROM public.products");
+    check(
+        "DELETE FROM products WHERE ctid = '(0,1)'",
+        "plain DELETE FROM public.products WHERE products.ctid = '(0,1)'",
+    );
+    let hidden = "(SELECT id, email AS ctid FROM customers) k";
+    let taken = judged(
+        &format!(
+            "SELECT v.e FROM {hidden}, LATERAL (SELECT ctid AS e FROM pg_catalog.pg_tables) v"
+        ),
+        Mode::Accounted,
+    );
+    assert!(taken.contains("pg_tables.ctid AS e"), "{taken}");
+    for refused in [
+        format!(
+            "SELECT v.e FROM {hidden}, LATERAL (SELECT ctid AS e FROM products p JOIN agents a ON true) v"
+        ),
+        "SELECT xmin FROM products, agents".to_owned(),
+        "SELECT xmin FROM products, (SELECT 1 AS xmin) k".to_owned(),
+    ] {
+        for mode in [Mode::Restricted, Mode::Accounted] {
+            assert_eq!(judged(&refused, mode), "42501 system_column", "{refused}");
+        }
+    }
+    // Of what is no table it is a column like others.
+    let derived = judged(
+        "SELECT v.e FROM (SELECT 1 AS xmin) k, LATERAL (SELECT xmin AS e) v",
+        Mode::Restricted,
+    );
+    assert!(derived.contains("k.xmin AS e"), "{derived}");
+}
+
+/// Each makes the tree deeper than the text was.
+#[test]
+fn only_so_many_sub_selects_are_joined_for_their_values() {
+    let one = "(SELECT name FROM customers k WHERE k.id = c.customer_id)";
+    let many = |count: usize, of: &str| {
+        format!("SELECT {}, c.customer_id FROM {of} c", vec![one; count].join(", "))
+    };
+    let few = judged(&many(20, "tickets"), Mode::Restricted);
+    assert_eq!(few.matches("LEFT JOIN").count(), 20, "{few}");
+    let mut nested = "tickets".to_owned();
+    for _ in 0..5 {
+        nested = format!("({})", many(90, &nested));
+    }
+    let nested = format!("SELECT c.customer_id FROM {nested} c");
+    let compared = vec!["id = (SELECT customer_id FROM tickets WHERE id = 1)"; 600].join(" AND ");
+    let compared = format!("SELECT id FROM customers WHERE {compared}");
+    for sql in [many(600, "tickets"), nested, compared] {
+        let refused = judged(&sql, Mode::Restricted);
+        assert!(refused.starts_with("54001") || refused.starts_with("42501"), "{refused:.200}");
+    }
+}
+
+/// What a rewriting writes out costs as what a client writes.
+#[test]
+fn a_row_that_is_written_out_is_charged() {
+    let columns: Vec<String> = (0..1_500).map(|n| format!("1 AS a{n}")).collect();
+    let rows = vec!["k"; 100].join(", ");
+    let sql = format!("SELECT {rows} FROM (SELECT id, {} FROM customers) k", columns.join(", "));
+    assert_eq!(judged(&sql, Mode::Restricted), "54001 too_complex");
 }
