@@ -125,6 +125,19 @@ pub(crate) fn equal(kind: pb::AExprKind, left: Node, right: Node) -> Node {
     })))
 }
 
+/// `left IS NOT DISTINCT FROM right`, of texts: PostgreSQL's own equality, which comes first.
+pub(crate) fn same(left: Node, right: Node) -> Node {
+    node(NodeEnum::AExpr(Box::new(pb::AExpr {
+        kind: pb::AExprKind::AexprNotDistinct as i32,
+        name: vec![string("=")],
+        lexpr: Some(Box::new(left)),
+        rexpr: Some(Box::new(right)),
+        rexpr_list_start: 0,
+        rexpr_list_end: 0,
+        location: 0,
+    })))
+}
+
 pub(crate) fn collate(text: Node, collation: [&str; 2]) -> Node {
     node(NodeEnum::CollateClause(Box::new(pb::CollateClause {
         arg: Some(Box::new(text)),

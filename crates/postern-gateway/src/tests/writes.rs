@@ -66,6 +66,46 @@ async fn the_state_of_an_own_ticket_changes_and_nobody_gains_by_it() {
     assert_eq!(stored(&world, states), "closed open");
 }
 
+/// As an ORM's `save()` does it.
+#[tokio::test]
+async fn a_record_is_written_back_whole_and_what_is_fixed_stays() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let save = "UPDATE tickets SET customer_id = $1, assignee = $2, opened_by = $3, status = $4 \
+                WHERE id = $5";
+    let saved = ana.execute(save, &[&1_i64, &"ana", &"customer", &"open", &1_i64]).await;
+    assert_eq!(saved.unwrap(), 1);
+    assert_eq!(recorded(&world), BTreeSet::from(["1".to_owned()]));
+    let simple = |customer: u32, assignee: &str, opened_by: &str, id: u32| {
+        format!(
+            "UPDATE tickets SET customer_id = {customer}, assignee = '{assignee}', \
+             opened_by = {opened_by}, status = 'open' WHERE id = {id}"
+        )
+    };
+    ana.simple_query(&simple(1, "ana", "'customer'", 1)).await.unwrap();
+    let held = "SELECT string_agg(concat_ws(' ', customer_id, assignee, opened_by), ', ' \
+                ORDER BY id) FROM tickets";
+    let before = stored(&world, held);
+    for other in [
+        simple(2, "ana", "'customer'", 1),
+        simple(1, "ben", "'customer'", 1),
+        simple(1, "ana", "'ana'", 1),
+        simple(1, "ana", "NULL", 1),
+    ] {
+        refused(&ana, &other).await;
+    }
+    let error = ana.execute(save, &[&3_i64, &"ana", &"customer", &"open", &1_i64]).await;
+    assert_eq!(code(&error.unwrap_err()), "42501");
+    // Nobody else's ticket becomes one's own, nor does it tell what it holds.
+    let ben = world.client("ben").await;
+    for (customer, assignee) in [(1, "ana"), (1, "ben"), (2, "ben")] {
+        let sql = simple(customer, assignee, "'customer'", 1).replace("'open'", "'closed'");
+        ben.simple_query(&sql).await.unwrap();
+    }
+    assert_eq!(stored(&world, held), before);
+    assert_eq!(stored(&world, "SELECT status FROM tickets WHERE id = 1"), "open");
+}
+
 #[tokio::test]
 async fn a_take_gets_the_next_of_the_queue_and_makes_a_graded_reason() {
     let world = World::start(&[]);

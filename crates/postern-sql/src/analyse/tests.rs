@@ -22,6 +22,7 @@ mod named;
 mod names;
 mod recursion;
 mod refused;
+mod saves;
 mod shapes;
 mod statements;
 mod takes;

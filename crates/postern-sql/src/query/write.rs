@@ -28,6 +28,7 @@ mod masked;
 mod protected;
 mod reach;
 mod sets_off;
+mod same;
 mod take;
 mod value;
 

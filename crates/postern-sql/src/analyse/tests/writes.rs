@@ -187,9 +187,7 @@ fn what_makes_somebody_entitled_is_not_changed() {
         &[
             "UPDATE customers SET id = CASE id WHEN 329 THEN 900001 ELSE 329 END WHERE id IN (1, 2)",
             "UPDATE tickets SET customer_id = 13577 WHERE id = 7",
-            "UPDATE tickets SET customer_id = 5, status = 'open'",
             "UPDATE tickets SET opened_by = 'customer' WHERE id = 7",
-            "UPDATE tickets SET status = 'open', opened_by = 'customer' WHERE id = 7",
         ],
     );
     let mut rules = rules(Mode::Restricted);

@@ -11,6 +11,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Change, once,
     reach::Needs,
+    take::is_take,
     value::{Stored, stored_value},
 };
 use crate::{
@@ -38,10 +39,14 @@ impl<'a> Analysis<'a> {
         rule: &'a TableRule,
     ) -> Judged<Rows> {
         let columns = assigned(&update.target_list, relation)?;
-        if let Some(taken) = self.taken(rule, &columns) {
+        let targets: Vec<_> = update.target_list.iter().zip(columns.iter().copied()).collect();
+        let needs = self.reach_of_update(relation, rule, &targets);
+        if let Some(taken) = self.taken(rule, &columns)
+            && (needs.is_err() || is_take(update, taken))
+        {
             return self.take(update, relation, (rule, taken), &columns);
         }
-        let needs = self.reach_of_update(relation, rule, &columns)?;
+        let needs = needs?;
         self.with(update.with_clause.as_mut(), None)?;
         let Some(range) = update.relation.as_mut() else { return not_understood("no table") };
         let (item, leaf) = self.protected_target(range, relation, rule, Change::Update)?;
@@ -53,6 +58,10 @@ impl<'a> Analysis<'a> {
         let mut no_masks = Vec::new();
         let mut computed = false;
         for (node, column) in update.target_list.iter_mut().zip(&columns) {
+            if let Some(refusal) = needs.fixed.get(&column.number) {
+                self.assigned_same(node, (leaf, column), (rule, refusal), &alias)?;
+                continue;
+            }
             let kept = needs.holds_of_own(rule, column).then_some(column.number);
             let judge = |own: &mut Self| own.assigned_value(node, (leaf, column), rule, &scope);
             let taint = self.lent(|own| &mut own.target.kept, kept, judge).0?;

@@ -6,12 +6,13 @@
 //! already and nobody else, and it still does at most that afterwards. The conditions are the
 //! gateway's and stand in the statement, so that the server asks them of the row's newest version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::{Node, protobuf as pb};
 
+use super::same::is_given;
 use crate::{
-    Hole, KeySet, Mode, Reach, ReasonRule, Strong, TableRule, ast,
+    Hole, KeySet, Mode, Reach, ReasonRule, Refusal, Strong, TableRule, ast,
     catalogue::{Column, Relation},
     query::{
         Analysis,
@@ -29,6 +30,9 @@ pub(super) struct Needs {
     sets: BTreeSet<KeySet>,
     /// It is the actor's own by these reasons, counted within the table's.
     own: BTreeSet<usize>,
+    /// Columns that can't be changed and may be given the value that they have, by number, with
+    /// what the client is told where it is another.
+    pub(super) fixed: BTreeMap<i16, Refusal>,
 }
 
 impl Needs {
@@ -39,52 +43,90 @@ impl Needs {
 }
 
 impl<'a> Analysis<'a> {
-    /// What rows must meet for these columns to be changed.
+    /// What rows must meet for these columns to be set. One that can't be changed may be given the
+    /// value that it has, beside others that can be: programs write all columns of a record back.
     pub(super) fn reach_of_update(
         &self,
         relation: &Relation,
         rule: &TableRule,
-        columns: &[&Column],
+        targets: &[(&Node, &Column)],
     ) -> Judged<Needs> {
         let mut needs = Needs::default();
-        for column in columns {
-            if shows_in(relation, &column.name, &rule.subject) {
-                if self.resolver.rules.mode == Mode::Restricted {
-                    return immutable(relation, &column.name);
-                }
-                // What is recorded of the row is whose it is, and not whose it was.
-                return refuse(
-                    "entitlement",
-                    format!(
-                        "column `{}` of `{}.{}` says whose the row is and can't be changed",
-                        column.name, relation.schema, relation.name
-                    ),
-                    "leave it out of SET, or change it as a role that is passed through",
-                );
-            }
-            let found = rule.update.iter().find(|update| update.column == column.name);
-            let reach = found.map_or(Reach::Refuse, |update| update.reach);
-            if self.resolver.rules.mode == Mode::Accounted {
-                if reach != Reach::All {
-                    return not_changed(relation, &column.name);
-                }
+        let mut first = None;
+        for (node, column) in targets {
+            let Err(refusal) = self.reach_of_column(relation, rule, column, &mut needs) else {
                 continue;
+            };
+            if !is_given(node) || !self.is_compared_as_text(column) {
+                return Err(refusal);
             }
-            self.refers_to_nothing_protected(relation, column)?;
-            let read_by = read_by(relation, rule, &column.name)?;
-            match reach {
-                Reach::Keyed(set) if read_by.is_empty() => {
-                    needs.sets.insert(set);
+            first.get_or_insert_with(|| refusal.clone());
+            needs.fixed.insert(column.number, refusal);
+        }
+        if needs.fixed.len() == targets.len() {
+            return first.map_or(Ok(needs), Err);
+        }
+        for (_, column) in targets {
+            let Some(refusal) = needs.fixed.get(&column.number) else { continue };
+            let shown = match self.resolver.rules.mode {
+                Mode::Restricted => {
+                    super::protected::is_free(rule, column) || needs.holds_of_own(rule, column)
                 }
-                Reach::Own(set) if !read_by.is_empty() => {
-                    needs.sets.insert(set);
-                    needs.own.extend(read_by);
-                }
-                Reach::Keyed(_) | Reach::Own(_) => return immutable(relation, &column.name),
-                Reach::Refuse | Reach::All => return not_changed(relation, &column.name),
+                Mode::Accounted => true,
+            };
+            if !shown {
+                return Err(refusal.clone());
             }
         }
         Ok(needs)
+    }
+
+    /// What rows must meet for a column to be changed.
+    fn reach_of_column(
+        &self,
+        relation: &Relation,
+        rule: &TableRule,
+        column: &Column,
+        needs: &mut Needs,
+    ) -> Judged<()> {
+        if shows_in(relation, &column.name, &rule.subject) {
+            if self.resolver.rules.mode == Mode::Restricted {
+                return immutable(relation, &column.name);
+            }
+            // What is recorded of the row is whose it is, and not whose it was.
+            return refuse(
+                "entitlement",
+                format!(
+                    "column `{}` of `{}.{}` says whose the row is and can't be changed",
+                    column.name, relation.schema, relation.name
+                ),
+                "leave it out of SET, or change it as a role that is passed through",
+            );
+        }
+        let found = rule.update.iter().find(|update| update.column == column.name);
+        let reach = found.map_or(Reach::Refuse, |update| update.reach);
+        if self.resolver.rules.mode == Mode::Accounted {
+            return match reach {
+                Reach::All => Ok(()),
+                Reach::Refuse | Reach::Keyed(_) | Reach::Own(_) => {
+                    not_changed(relation, &column.name)
+                }
+            };
+        }
+        self.refers_to_nothing_protected(relation, column)?;
+        let read_by = read_by(relation, rule, &column.name)?;
+        match reach {
+            Reach::Keyed(set) if read_by.is_empty() => {
+                needs.sets.insert(set);
+            }
+            Reach::Own(set) if !read_by.is_empty() => {
+                needs.sets.insert(set);
+                needs.own.extend(read_by);
+            }
+            Reach::Keyed(_) | Reach::Own(_) => return immutable(relation, &column.name),
+            Reach::Refuse | Reach::All => return not_changed(relation, &column.name),
+        }
+        Ok(())
     }
 
     /// What rows must meet to be deleted.
@@ -92,7 +134,7 @@ impl<'a> Analysis<'a> {
         match (rule.delete, self.resolver.rules.mode) {
             (Reach::All, Mode::Accounted) => Ok(Needs::default()),
             (Reach::Keyed(set), Mode::Restricted) => {
-                Ok(Needs { sets: BTreeSet::from([set]), own: BTreeSet::new() })
+                Ok(Needs { sets: BTreeSet::from([set]), ..Needs::default() })
             }
             _ => super::protected_write(relation),
         }
