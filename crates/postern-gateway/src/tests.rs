@@ -31,6 +31,7 @@ mod suspended;
 mod throttled;
 mod turns;
 mod views;
+mod whoami;
 mod world;
 mod writes;
 

@@ -205,6 +205,9 @@ impl Session {
             plan.shown.leaves.iter().map(|leaf| leaf.relation.clone()).collect();
         relations.sort();
         relations.dedup();
+        if relations.is_empty() {
+            return;
+        }
         if plan.looks_up(LookupKind::Compared) {
             relations.truncate(1);
         }

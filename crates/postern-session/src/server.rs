@@ -375,6 +375,7 @@ impl Session {
         self.trace_done(&run, tag);
         let writes = ["INSERT", "UPDATE", "DELETE", "MERGE"];
         if let Planned::Guarded(plan) = &*run.portal.plan
+            && !plan.guarded.leaves.is_empty()
             && writes.iter().any(|verb| tag.starts_with(verb))
         {
             self.wrote = true;

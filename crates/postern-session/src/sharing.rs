@@ -380,20 +380,25 @@ impl Session {
         let copies = matches!(&*portal.plan, Planned::Plain(plain) if plain.effect == Does::CopyIn);
         self.traces.hidden |= copies || portal.plan.writes();
         // What a query can do by a function, one on protected tables can't.
-        if let Planned::Plain(plain) = &*portal.plan
-            && self.shares
-        {
-            let defines = plain.effect == Does::Define;
-            let sets = plain.sql.contains("set_config");
-            if sets || matches!(plain.effect, Does::Setting | Does::Discard) {
+        let (sql, effect) = match &*portal.plan {
+            Planned::Plain(plain) => (&plain.sql, plain.effect),
+            Planned::Guarded(plan) if plan.guarded.leaves.is_empty() => (&plan.sql, Does::Query),
+            Planned::Guarded(_) | Planned::Local(_) | Planned::Named(_) | Planned::Copy(_) => {
+                return;
+            }
+        };
+        if self.shares {
+            let defines = effect == Does::Define;
+            let sets = sql.contains("set_config");
+            if sets || matches!(effect, Does::Setting | Does::Discard) {
                 // Which they are then is seen to when the connection is given back.
                 self.settings = format!("#{}", self.names.next()).into();
             }
             self.traces.kept |= defines || sets;
             // The session's last number is told by currval() and lastval().
-            self.traces.hidden |= plain.sql.contains("nextval");
+            self.traces.hidden |= sql.contains("nextval");
             // What a generator gives foretells what it gives next.
-            self.traces.hidden |= ["random", "setseed"].iter().any(|name| plain.sql.contains(name));
+            self.traces.hidden |= ["random", "setseed"].iter().any(|name| sql.contains(name));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, end_user,
     explain, named, nesting,
     print::{internal, with_leaves, written},
-    query::Analysis,
+    query::{Analysis, Facts},
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
     shape::Shape,
@@ -163,7 +163,17 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
 }
 
 /// Statements on rows: two runs of the analysis, then the text.
-pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
+pub(crate) fn query_verdict(node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
+    judged_query(node, resolver, true)
+}
+
+/// The same of what is sent as a text without anything of the actor's if nothing in it is
+/// protected.
+pub(crate) fn text_verdict(node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
+    judged_query(node, resolver, false)
+}
+
+fn judged_query(mut node: NodeEnum, resolver: Resolver<'_>, names: bool) -> Judged<Verdict> {
     let known = matches!(
         node,
         NodeEnum::SelectStmt(_)
@@ -185,7 +195,12 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
         return internal("a parameter stands where it is not read");
     }
     if scout.leaves.is_empty() {
-        drop(read);
+        if names
+            && scout.names_actor()
+            && let Some(guarded) = with_actor(read, scout.facts.clone(), resolver)?
+        {
+            return Ok(Verdict::Guarded(guarded));
+        }
         let sql = written(&mut node)?;
         let effect = if scout.changes() { Effect::Write } else { Effect::Query };
         return Ok(Verdict::Plain(Plain::new(sql, effect, scout.parameters)));
@@ -197,7 +212,7 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
         facts = scout.facts;
     }
     node = read;
-    let mut analysis = Analysis::knowing(resolver, facts.clone());
+    let mut analysis = Analysis::knowing(resolver, facts.clone(), true);
     let rows = run(&mut analysis, &mut node)?;
     if analysis.facts != facts {
         return internal("the two runs of the analysis differ");
@@ -205,6 +220,21 @@ pub(crate) fn query_verdict(mut node: NodeEnum, resolver: Resolver<'_>) -> Judge
     let texts = resolver.context.leaf_texts;
     let sql = with_leaves(&mut node, &analysis.selects, &analysis.leaf_names(), texts)?;
     guarded(&sql, &rows, &analysis).map(Verdict::Guarded)
+}
+
+/// A statement without protected tables that names the session's user: it has the actor's name in
+/// the place. `None` where its columns can't be told.
+fn with_actor(mut node: NodeEnum, facts: Facts, resolver: Resolver<'_>) -> Judged<Option<Guarded>> {
+    let mut analysis = Analysis::knowing(resolver, facts.clone(), false);
+    let rows = run(&mut analysis, &mut node)?;
+    if rows.open.is_some() {
+        return Ok(None);
+    }
+    if analysis.facts != facts || !analysis.leaves.is_empty() {
+        return internal("the two runs of the analysis differ");
+    }
+    let sql = written(&mut node)?;
+    guarded(&sql, &rows, &analysis).map(Some)
 }
 
 fn run(analysis: &mut Analysis<'_>, node: &mut NodeEnum) -> Judged<Rows> {

@@ -49,6 +49,8 @@ pub(crate) enum Given {
     Text(String),
     /// The client's parameter of that number, counted from 1.
     Parameter(usize),
+    /// The session's user, which is the actor.
+    Actor,
     Unknown,
 }
 
@@ -58,6 +60,7 @@ impl fmt::Debug for Given {
             Self::Null => f.write_str("Null"),
             Self::Text(_) => f.write_str("Text(…)"),
             Self::Parameter(number) => write!(f, "Parameter({number})"),
+            Self::Actor => f.write_str("Actor"),
             Self::Unknown => f.write_str("Unknown"),
         }
     }
@@ -76,7 +79,7 @@ impl Given {
         match self {
             Self::Null => Known::Null,
             Self::Text(text) => Known::Text(text.as_bytes()),
-            Self::Unknown => Known::Unknown,
+            Self::Actor | Self::Unknown => Known::Unknown,
             Self::Parameter(number) => {
                 let index = number.checked_sub(1);
                 match index.and_then(|index| parameters.get(index)) {
@@ -88,6 +91,9 @@ impl Given {
         }
     }
 }
+
+/// How long a value of type `name` may be, with the byte behind it (NAMEDATALEN).
+const NAME_BYTES: usize = 64;
 
 impl Checks {
     /// Whether all hold for this actor and these parameters.
@@ -134,6 +140,8 @@ impl Rule {
             Self::NotMask { value, mask } => {
                 value.known(parameters) != Known::Text(mask.as_bytes())
             }
+            // As a name it is cut off where it is longer.
+            Self::Actor(Given::Actor) => actor.len() < NAME_BYTES,
             Self::Actor(given) => given.known(parameters) == Known::Text(actor.as_bytes()),
             Self::OneOf(given, values) => {
                 let known = given.known(parameters);

@@ -8,7 +8,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
     Copy, CopyForm, Effect, Plain, Verdict,
-    analyse::query_verdict,
+    analyse::{query_verdict, text_verdict},
     ast,
     catalogue::Relation,
     query::{skipped, unaccounted},
@@ -146,7 +146,7 @@ fn copy_in(
         r#override: pb::OverridingKind::OverridingNotSet as i32,
         ..pb::InsertStmt::default()
     }));
-    match query_verdict(insert, resolver)? {
+    match text_verdict(insert, resolver)? {
         Verdict::Plain(_) => {
             let sql = format!("COPY {}{names} FROM STDIN{}", table_text(relation), options.text());
             Ok(Verdict::Plain(Plain::new(sql, Effect::CopyIn, 0)))

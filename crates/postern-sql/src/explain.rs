@@ -7,7 +7,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 
 use crate::{
     Plain, Verdict,
-    analyse::query_verdict,
+    analyse::text_verdict,
     refusal::{Judged, not_understood, refuse},
     resolve::{Resolved, Resolver},
 };
@@ -37,7 +37,7 @@ pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged
         NodeEnum::SelectStmt(_)
         | NodeEnum::InsertStmt(_)
         | NodeEnum::UpdateStmt(_)
-        | NodeEnum::DeleteStmt(_) => query_verdict(query, resolver)?,
+        | NodeEnum::DeleteStmt(_) => text_verdict(query, resolver)?,
         _ => {
             return refuse(
                 "explain",

@@ -30,7 +30,7 @@ mod carry;
 mod condition;
 mod defines;
 mod definition;
-mod expression;
+pub(crate) mod expression;
 mod field;
 mod from;
 mod grouping;
@@ -78,6 +78,10 @@ pub(crate) struct Facts {
     pub(crate) shared: BTreeSet<usize>,
     /// Parameters that say whom the statement asks about, and something else too.
     pub(crate) repeated: BTreeSet<usize>,
+    /// A system catalogue is read, in which the roles are those that the server knows.
+    pub(crate) catalogue: bool,
+    /// The session's user is named where the actor's account is meant.
+    pub(crate) actor: bool,
 }
 
 /// `column = constant` on a lookup column.
@@ -139,6 +143,10 @@ pub(crate) struct Analysis<'a> {
     known: Facts,
     /// It is the first run, and knows nothing.
     scouting: bool,
+    /// It is the second, of a statement in which a protected table takes part.
+    beside: bool,
+    /// What is judged is told to a function that asks the server about the role of that name.
+    asks_of_role: bool,
     pub(crate) facts: Facts,
     pub(crate) leaves: Vec<LeafBuild<'a>>,
     /// The texts-to-be of those leaves that are named in a FROM clause, in the second run.
@@ -229,8 +237,14 @@ impl<'a> Analysis<'a> {
     }
 
     /// The second run, with what the first one found.
-    pub(crate) fn knowing(resolver: Resolver<'a>, known: Facts) -> Self {
-        Self::new(resolver, known, false)
+    pub(crate) fn knowing(resolver: Resolver<'a>, known: Facts, beside: bool) -> Self {
+        Self { beside, ..Self::new(resolver, known, false) }
+    }
+
+    /// Whether the statement, in which no protected table takes part, is to be sent with the
+    /// actor's name in it.
+    pub(crate) fn names_actor(&self) -> bool {
+        self.facts.actor && !self.facts.catalogue && !self.acts.switches
     }
 
     fn new(resolver: Resolver<'a>, known: Facts, scouting: bool) -> Self {
@@ -238,6 +252,8 @@ impl<'a> Analysis<'a> {
             resolver,
             known,
             scouting,
+            beside: false,
+            asks_of_role: false,
             facts: Facts::default(),
             leaves: Vec::new(),
             selects: Vec::new(),

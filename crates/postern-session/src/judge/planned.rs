@@ -16,7 +16,7 @@ use crate::{Failure, LookupTouch, Shown, weight::Searched};
 pub enum Planned {
     /// Nothing protected takes part; its text is sent as it stands.
     Plain(Plain),
-    /// Protected relations take part.
+    /// Protected relations take part, or it names the actor.
     Guarded(Box<PlannedGuarded>),
     /// Answered here, never sent.
     Local(Local),
@@ -269,8 +269,9 @@ impl Planned {
         }
     }
 
+    /// Whether protected tables take part.
     pub(crate) fn is_guarded(&self) -> bool {
-        self.guarded().is_some()
+        self.guarded().is_some_and(|plan| !plan.guarded.leaves.is_empty())
     }
 
     /// The query on protected tables in it.

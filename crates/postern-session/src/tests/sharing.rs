@@ -157,6 +157,8 @@ fn what_a_session_leaves_is_known_by_what_ran() {
         ("DISCARD ALL", "DISCARD ALL", kept),
         ("SELECT set_config('TimeZone', 'UTC', false)", "SELECT 1", kept),
         ("SELECT nextval('numbers')", "SELECT 1", hidden),
+        ("SELECT current_user", "SELECT 1", none),
+        ("SELECT random(), current_user", "SELECT 1", hidden),
         ("INSERT INTO products (id) VALUES (1)", "INSERT 0 1", hidden),
         // Whatever the server calls something that is not known here.
         ("SELECT 2", "CREATE TABLE", kept),

@@ -9,6 +9,7 @@ use crate::{
     TableRule, TakeRule, UpdateRule, Values, Verdict,
 };
 
+mod actor;
 mod around;
 mod asked;
 mod definitions;

@@ -12,7 +12,7 @@ use super::{
     select::Place,
 };
 use crate::{
-    Refusal, ast,
+    Hole, Refusal, ast,
     catalogue::Relation,
     functions::Class,
     refusal::{Judged, not_understood, refuse},
@@ -26,6 +26,12 @@ const DRAWN: &str = "(pg_catalog.hashtextextended(pg_catalog.gen_random_uuid()\
                      ::pg_catalog.text COLLATE pg_catalog.\"C\", 0) \
                      OPERATOR(pg_catalog.&) 9007199254740991)::pg_catalog.float8 \
                      OPERATOR(pg_catalog./) 9007199254740992::pg_catalog.float8";
+
+/// Whether a value is the name of the session's user.
+pub(crate) fn is_session_user(op: pb::SqlValueFunctionOp) -> bool {
+    use pb::SqlValueFunctionOp as Op;
+    matches!(op, Op::SvfopCurrentRole | Op::SvfopCurrentUser | Op::SvfopUser | Op::SvfopSessionUser)
+}
 
 /// Puts in the place of `random()` a number of the same kind that leaves no trace.
 fn drawn_anew(node: &mut Node) -> Judged<()> {
@@ -73,37 +79,7 @@ impl Analysis<'_> {
             }
             Some(NodeEnum::TypeCast(n)) => self.cast(n, scope),
             Some(NodeEnum::AExpr(n)) => self.operation(n, scope),
-            Some(NodeEnum::FuncCall(n)) => {
-                let taint = self.call(n, scope)?;
-                match self.class_of_call(n) {
-                    Class::Definition => {
-                        self.can_rewrite("a definition")?;
-                        blank_literals(node);
-                    }
-                    Class::Size => {
-                        self.can_rewrite("a size")?;
-                        never(node);
-                    }
-                    // A protected table is read. Outside of the second run none is, or nothing is
-                    // sent.
-                    Class::Free if !self.scouting && is_plain_random(n) => {
-                        self.charge_text(DRAWN)?;
-                        drawn_anew(node)?;
-                    }
-                    Class::Free
-                        if !self.scouting && self.conditions_on.is_none() && is_clock(n) =>
-                    {
-                        let name = ["pg_catalog", "statement_timestamp"];
-                        n.funcname = name.map(ast::string).into();
-                    }
-                    Class::Free
-                    | Class::Setting
-                    | Class::Sleep
-                    | Class::Counter
-                    | Class::Refused(_) => {}
-                }
-                Ok(taint)
-            }
+            Some(NodeEnum::FuncCall(_)) => self.called(node, scope),
             Some(NodeEnum::SubLink(n)) => self.sublink(n, scope),
             Some(NodeEnum::AIndirection(n)) => self.indirection(n, scope),
             Some(NodeEnum::CaseExpr(n)) => {
@@ -113,7 +89,57 @@ impl Analysis<'_> {
                 let children = n.arg.as_deref_mut().into_iter().chain(&mut n.args);
                 self.all(children.chain(n.defresult.as_deref_mut()), scope)
             }
+            Some(NodeEnum::SqlvalueFunction(n)) => {
+                if is_session_user(n.op()) {
+                    self.session_user(node);
+                }
+                Ok(Taint::default())
+            }
             Some(other) => self.plain(other, scope),
+        }
+    }
+
+    /// A call, and what is put in its place.
+    fn called(&mut self, node: &mut Node, scope: &Scope<'_>) -> Judged<Taint> {
+        let Some(NodeEnum::FuncCall(n)) = node.node.as_mut() else {
+            return not_understood("a call");
+        };
+        let taint = self.call(n, scope)?;
+        match self.class_of_call(n) {
+            Class::Definition => {
+                self.can_rewrite("a definition")?;
+                blank_literals(node);
+            }
+            Class::Size => {
+                self.can_rewrite("a size")?;
+                never(node);
+            }
+            // A protected table is read. Outside of the second run none is, or nothing is
+            // sent.
+            Class::Free if self.beside && is_plain_random(n) => {
+                self.charge_text(DRAWN)?;
+                drawn_anew(node)?;
+            }
+            Class::Free if self.beside && self.conditions_on.is_none() && is_clock(n) => {
+                let name = ["pg_catalog", "statement_timestamp"];
+                n.funcname = name.map(ast::string).into();
+            }
+            Class::Free | Class::Setting | Class::Sleep | Class::Counter | Class::Refused(_) => {}
+        }
+        Ok(taint)
+    }
+
+    /// Puts the actor's name in the place of the session's user: the server knows the gateway's
+    /// role only. What a reason or a view says, and what is asked of that role, is left as it is.
+    fn session_user(&mut self, node: &mut Node) {
+        let elsewhere = self.conditions_on.is_some() || self.defines_view || self.views.verbatim;
+        if elsewhere || self.asks_of_role {
+            return;
+        }
+        self.facts.actor = true;
+        if !self.scouting && !self.known.catalogue {
+            let name = ast::type_name("pg_catalog", "name", &[], false);
+            *node = ast::cast(self.hole(Hole::Actor), name);
         }
     }
 
@@ -125,9 +151,7 @@ impl Analysis<'_> {
     /// Nodes that do nothing but combine their children.
     fn plain(&mut self, node: &mut NodeEnum, scope: &Scope<'_>) -> Judged<Taint> {
         match node {
-            NodeEnum::AConst(_) | NodeEnum::SqlvalueFunction(_) | NodeEnum::SetToDefault(_) => {
-                Ok(Taint::default())
-            }
+            NodeEnum::AConst(_) | NodeEnum::SetToDefault(_) => Ok(Taint::default()),
             NodeEnum::CollateClause(n) => self.all(n.arg.as_deref_mut(), scope),
             NodeEnum::NamedArgExpr(n) => self.all(n.arg.as_deref_mut(), scope),
             NodeEnum::AArrayExpr(n) => self.all(&mut n.elements, scope),

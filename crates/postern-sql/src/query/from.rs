@@ -192,6 +192,7 @@ impl Analysis<'_> {
             }
             Resolved::Catalogue { schema, columns } => {
                 self.can_rewrite("a system catalogue")?;
+                self.facts.catalogue = true;
                 schema.clone_into(&mut range.schemaname);
                 range.catalogname.clear();
                 let known: Vec<String> = columns.iter().map(|c| c.name.to_owned()).collect();
@@ -225,7 +226,7 @@ impl Analysis<'_> {
         let is_table = matches!(relation.kind, 'r' | 'p');
         let own = self.resolver.context.own.is_some();
         item.system = is_table && !own && !self.is_referred_to(relation, &|_| true);
-        if own && !self.scouting {
+        if own && self.beside {
             let names = relation.columns.iter().map(|column| column.name.as_str());
             self.charge_written(
                 names,

@@ -205,7 +205,7 @@ impl<'a> Analysis<'a> {
             return not_understood("a target with the name of a common table");
         }
         let relation = match self.resolver.relation(range)? {
-            Resolved::Plain(_) if self.resolver.context.own.is_some() && !self.scouting => {
+            Resolved::Plain(_) if self.resolver.context.own.is_some() && self.beside => {
                 // What the session has said of its columns is not known for certain.
                 return refuse(
                     "definition",

@@ -2,7 +2,7 @@
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use crate::{LookupValue, ast, check::Given};
+use crate::{LookupValue, ast, check::Given, query::expression::is_session_user};
 
 /// What is stored, for counting it as a search.
 pub(super) enum Stored {
@@ -34,6 +34,9 @@ pub(super) fn stored_value(node: &Node) -> Stored {
         Some(NodeEnum::TypeCast(cast)) => {
             cast.arg.as_deref().map_or(Stored::Computed, stored_value)
         }
+        Some(NodeEnum::SqlvalueFunction(value)) if is_session_user(value.op()) => {
+            Stored::Value(LookupValue::Constant("current_user".to_owned()))
+        }
         Some(NodeEnum::SetToDefault(_) | NodeEnum::SqlvalueFunction(_)) => Stored::Nothing,
         Some(NodeEnum::FuncCall(call)) if call.args.is_empty() => {
             match ast::names(&call.funcname).as_deref() {
@@ -56,6 +59,7 @@ pub(super) fn given_value(node: &Node) -> Given {
         Some(NodeEnum::ParamRef(parameter)) => {
             usize::try_from(parameter.number).map_or(Given::Unknown, Given::Parameter)
         }
+        Some(NodeEnum::SqlvalueFunction(value)) if is_session_user(value.op()) => Given::Actor,
         Some(NodeEnum::TypeCast(cast)) => {
             let name = cast.type_name.as_ref();
             let names = name.and_then(|name| ast::names(&name.names));
@@ -68,7 +72,7 @@ pub(super) fn given_value(node: &Node) -> Given {
             let constant = cast.arg.as_deref().filter(|_| text && simple);
             match constant.map(given_value) {
                 // What a parameter is cast from is not said.
-                Some(given @ (Given::Null | Given::Text(_))) => given,
+                Some(given @ (Given::Null | Given::Text(_) | Given::Actor)) => given,
                 Some(Given::Parameter(_) | Given::Unknown) | None => Given::Unknown,
             }
         }
