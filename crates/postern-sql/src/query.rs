@@ -48,6 +48,7 @@ mod scope;
 mod select;
 mod set_operation;
 mod target;
+mod union;
 mod view;
 mod window;
 mod work;

@@ -184,6 +184,12 @@ pub(crate) struct Rows {
     pub(crate) about: BTreeSet<usize>,
     /// Leaves whose keys are missing in the rows of an arm of a UNION ALL.
     pub(crate) padded: BTreeSet<usize>,
+    /// Pairs of leaves that both carry their keys: where the second has a record in a row, so has
+    /// the first, and it is of the same subject.
+    pub(crate) joined: BTreeSet<(usize, usize)>,
+    /// The column that decides whose a row is, of which all its keys are, in arms of which equal
+    /// rows are left out.
+    pub(crate) decided_by: Option<usize>,
     /// What flows in from selects around this one. It is in each column, for what decides in a
     /// select, or is aggregated in it, is in all that it gives.
     pub(crate) around: Taint,

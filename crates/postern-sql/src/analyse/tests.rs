@@ -27,6 +27,7 @@ mod saves;
 mod shapes;
 mod statements;
 mod takes;
+mod unions;
 mod values;
 mod views;
 mod windows;

@@ -49,7 +49,30 @@ pub(super) fn carry(
     if carries && clauses.grouped && !clauses.distinct {
         carry_by_links(scope, (&clauses.links, alone), &mut carried, &mut left);
     }
+    if carries && clauses.distinct && !clauses.grouped {
+        carry_joined(scope, alone, &mut carried, &mut left);
+    }
     (carried, left)
+}
+
+/// What different rows leave out of a relation's other leaves is carried by the key of one whose
+/// record is in all of them, where a sub-select has said that they are about the same subject.
+fn carry_joined(
+    scope: &Scope<'_>,
+    alone: &dyn Fn(usize) -> bool,
+    carried: &mut Vec<Carried>,
+    left: &mut BTreeSet<usize>,
+) {
+    for (alias, column, leaf) in carried.clone() {
+        let Some(item) = scope.items.iter().find(|item| item.alias == alias) else { continue };
+        let joined = item.rows.joined.iter().filter(|(first, _)| *first == leaf);
+        for (_, other) in joined {
+            let is_bare = scope.items.iter().any(|item| item.rows.bare.contains(other));
+            if alone(*other) && !is_bare && left.remove(other) {
+                carried.push((alias.clone(), column.clone(), *other));
+            }
+        }
+    }
 }
 
 /// What is folded into groups by a subject's key is carried by that key too, where all of it is
@@ -96,12 +119,15 @@ fn carrier(
         };
         item.alias == *alias && item.rows.columns.iter().any(|column| copies(&column))
     };
-    // Rows that differ in the primary key are the records: whose each is makes no more of them.
+    // Rows that differ in the primary key are the records: whose each is makes no more of them. A
+    // sub-select that gives a copy of it has carried the same record's key.
     let first = |alias: &String, name: &String| {
         let mut columns = item.rows.columns.iter().filter(|column| column.name == *name);
         let source = columns.next().and_then(|column| column.source);
+        let is_there = item.leaf == Some(key.leaf) || item.rows.certain.contains(&key.leaf);
         let is_first = item.alias == *alias
-            && item.leaf == Some(key.leaf)
+            && is_there
+            && !key.many
             && source.is_some_and(|source| source.leaf == key.leaf && primary(source));
         (is_first && alone(key.leaf)).then(|| key.column.clone())
     };

@@ -10,7 +10,9 @@ use std::{
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, optional::conjuncts, scope::Scope};
+use super::{
+    Analysis, carry::Carried, optional::conjuncts, pick::certain, scope::Scope, select::Clauses,
+};
 use crate::{KeyType, ast, catalogue::Column};
 
 /// The pairs of leaves of a select.
@@ -117,6 +119,31 @@ impl Analysis<'_> {
         let two = End { leaf: right.leaf, absent: absent.1 };
         let exact = self.is_exact(one.leaf) && self.is_exact(two.leaf);
         (subjects && once && exact).then_some(Link(one, two))
+    }
+}
+
+impl Analysis<'_> {
+    /// The pairs of leaves of a select's rows that are about the same subject, of which the first
+    /// has a record wherever the second has one.
+    pub(super) fn joined(
+        &self,
+        scope: &Scope<'_>,
+        clauses: &Clauses,
+        carried: &[Carried],
+    ) -> BTreeSet<(usize, usize)> {
+        let carries = |leaf: usize| {
+            self.is_alone(scope, leaf) && carried.iter().any(|(_, _, other)| *other == leaf)
+        };
+        let below = scope.items.iter().flat_map(|item| item.rows.joined.iter().copied());
+        let mut joined: BTreeSet<(usize, usize)> =
+            below.filter(|(one, two)| carries(*one) && carries(*two)).collect();
+        for leaf in certain(scope, carried).into_iter().filter(|leaf| carries(*leaf)) {
+            let others = clauses.links.joined_to(leaf).into_iter();
+            joined.extend(
+                others.filter(|other| *other != leaf && carries(*other)).map(|o| (leaf, o)),
+            );
+        }
+        joined
     }
 }
 

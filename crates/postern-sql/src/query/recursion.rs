@@ -65,6 +65,7 @@ impl Analysis<'_> {
             searchable: BTreeSet::new(),
             certain: BTreeSet::new(),
             single: BTreeSet::new(),
+            joined: BTreeSet::new(),
             ..first.clone()
         };
         for (index, column) in rows.columns.iter_mut().enumerate() {

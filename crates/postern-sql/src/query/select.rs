@@ -540,9 +540,8 @@ impl Analysis<'_> {
         let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped));
         let rowwise = rowwise.filter(|leaf| !single.contains(leaf)).collect();
         let ranked = self.rank(&rowwise, windows, clauses)?;
-        let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf));
-        let lost = lost.copied().collect();
-        self.spoil(&Taint { protected: lost, ..Taint::default() });
+        let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf)).copied();
+        self.spoil(&Taint { protected: lost.collect(), ..Taint::default() });
         // How many DISTINCT ON and WITH TIES leave hangs on what they compare.
         let compares = clauses.first || select.limit_option() == pb::LimitOption::WithTies;
         let compares = compares && !clauses.sorts.is_empty();
@@ -556,6 +555,7 @@ impl Analysis<'_> {
         let mut padded = scope.padded();
         // There is a row where there is no record, too.
         padded.extend(folded.leaves());
+        let joined = if folds { BTreeSet::new() } else { self.joined(scope, clauses, &carried) };
         let keys = self.append_keys(select, (carried, folded));
         let mut given = Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),
@@ -573,6 +573,7 @@ impl Analysis<'_> {
             single,
             about: clauses.about.clone(),
             padded,
+            joined,
             ..Rows::default()
         };
         given.leave_few(&few);

@@ -34,8 +34,11 @@ impl Analysis<'_> {
         place: Place,
         recursive: Option<usize>,
     ) -> Judged<(Rows, Taint)> {
-        let all = select.op() == pb::SetOperation::SetopUnion && select.all;
+        let union = select.op() == pb::SetOperation::SetopUnion;
+        let all = union && select.all;
+        let keyed = recursive.is_none() && self.may_be_keyed(select, place);
         let arm_place = match place {
+            _ if keyed => Place::Arm,
             _ if !all => Place::Bare,
             Place::Top => Place::Arm,
             place => place,
@@ -55,9 +58,7 @@ impl Analysis<'_> {
             None => (self.select(right, outer, arm_place)?, None),
         };
         let mut rows = self.combined(&one, &two);
-        let leaves = |rows: &Rows| rows.leaves().collect::<BTreeSet<usize>>();
-        rows.padded = &leaves(&one) ^ &leaves(&two);
-        rows.padded.extend(one.padded.union(&two.padded));
+        rows.padded = padded(&one, &two);
         let outputs = Outputs::from_columns(&rows.columns);
         let mut whole = outputs.whole();
         whole.add(&rows.open.clone().unwrap_or_default());
@@ -73,8 +74,12 @@ impl Analysis<'_> {
         } else if all {
             rows.bare = one.bare.union(&two.bare).copied().collect();
         } else {
-            let leaves: BTreeSet<usize> = one.bare.union(&two.bare).copied().collect();
-            self.fold(leaves, &whole)?;
+            let arms = (&one, &two);
+            if keyed && self.keyed_rows(&mut rows, (left, right), arms, union)? {
+                self.arm.filtered.extend(&whole.leaves);
+            } else {
+                self.fold(arms.0.leaves().chain(arms.1.leaves()).collect(), &whole)?;
+            }
             self.spoil(&whole);
             self.decisions.add(&whole);
             self.tested.extend(&whole.sides);
@@ -91,6 +96,31 @@ impl Analysis<'_> {
             self.decisions.add(&arm.decided);
         }
         Ok((rows, around))
+    }
+
+    /// Whether rows of which equal ones are left out carry keys. Of INTERSECT and EXCEPT they are
+    /// the first arm's; the second arm's rows decide, and are not seen.
+    fn keyed_rows(
+        &mut self,
+        rows: &mut Rows,
+        (left, right): (&mut pb::SelectStmt, &mut pb::SelectStmt),
+        (one, two): (&Rows, &Rows),
+        union: bool,
+    ) -> Judged<bool> {
+        let decided = self.decides_whose(one, two);
+        let (first, second): (Vec<usize>, Vec<usize>) =
+            (one.leaves().collect(), two.leaves().collect());
+        let carried = if union { [&*first, &second].concat() } else { first.clone() };
+        rows.keys = self.key_arms((left, right), (one, two), decided.as_ref(), &carried)?;
+        let Some(decided) = decided else { return Ok(false) };
+        rows.decided_by = Some(decided.column());
+        if !union {
+            for leaf in &second {
+                self.linked.extend(first.iter().map(|own| (*own, *leaf)));
+            }
+            self.folded.extend(second);
+        }
+        Ok(true)
     }
 
     /// ORDER BY, LIMIT and OFFSET over the arms; gives what they name of the selects around.
@@ -140,6 +170,14 @@ impl Analysis<'_> {
         pad(right, two.keys.len(), &before, &[], &[])?;
         Ok(keys)
     }
+}
+
+/// Leaves whose keys are missing in the rows of an arm.
+fn padded(one: &Rows, two: &Rows) -> BTreeSet<usize> {
+    let leaves = |rows: &Rows| rows.leaves().collect::<BTreeSet<usize>>();
+    let mut padded = &leaves(one) ^ &leaves(two);
+    padded.extend(one.padded.union(&two.padded));
+    padded
 }
 
 /// Adds NULL columns to every arm: `before` the last `own` columns, and `after` them.
@@ -222,7 +260,7 @@ impl Analysis<'_> {
     }
 
     /// What a column is a key of.
-    fn key_kind(&self, column: &Column) -> Option<KeyKind> {
+    pub(super) fn key_kind(&self, column: &Column) -> Option<KeyKind> {
         let Some(source) = column.source else { return column.kind };
         let relation = self.leaves.get(source.leaf)?.relation;
         match source.subject {

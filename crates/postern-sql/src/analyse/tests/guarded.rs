@@ -215,7 +215,7 @@ fn folded_rows_carry_keys_or_tell_no_record() {
     );
     check(
         "SELECT country FROM customers UNION SELECT name FROM products",
-        "SELECT customers.country AS country FROM <public.customers b> customers UNION SELECT products.name AS name FROM public.products
+        "SELECT customers.country FROM <public.customers b> customers UNION SELECT products.name FROM public.products
   1 columns, keys []
   public.customers",
     );

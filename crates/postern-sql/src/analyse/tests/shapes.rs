@@ -511,7 +511,6 @@ fn what_picks_a_record_or_shows_many_is_refused() {
             "SELECT mode() WITHIN GROUP (ORDER BY country) FROM customers",
             "SELECT jsonb_agg(jsonb_build_object('status', status)) FROM tickets",
             "SELECT min(id), max(id) FROM tickets",
-            "SELECT c.id, c.country FROM customers c UNION SELECT t.customer_id, t.status FROM tickets t",
             "SELECT * FROM customers c WHERE c.id = (SELECT t.customer_id FROM tickets t WHERE t.id < 5)",
             "SELECT name FROM customers WHERE id = (SELECT max(customer_id) FROM tickets)",
             "SELECT array(SELECT status FROM tickets WHERE customer_id = c.id) FROM customers c",
