@@ -264,7 +264,9 @@ impl Session {
             // What does more than to read is done by a statement of its own, or by Bind: there what
             // it does to the session is seen, and its values are looked at.
             Planned::Plain(plain) if matches!(plain.effect, Effect::Query | Effect::Write) => {}
-            Planned::Guarded(guarded) if !guarded.guarded.writes => {
+            Planned::Guarded(guarded)
+                if !guarded.guarded.writes && guarded.guarded.checks.is_empty() =>
+            {
                 let read = guarded.guarded.asked.iter().filter_map(|asked| asked.parameter());
                 let read = read.map(|(number, _)| number);
                 let read = read.chain(guarded.guarded.passed.and_then(Passed::parameter));

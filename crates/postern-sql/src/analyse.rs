@@ -195,11 +195,18 @@ fn judged_query(mut node: NodeEnum, resolver: Resolver<'_>, names: bool) -> Judg
         return internal("a parameter stands where it is not read");
     }
     if scout.leaves.is_empty() {
-        if names
-            && scout.names_actor()
-            && let Some(guarded) = with_actor(read, scout.facts.clone(), resolver)?
+        let checked = !scout.checks.is_empty();
+        if (names && scout.names_actor() || checked)
+            && let Some(guarded) = without_leaves(read, scout.facts.clone(), resolver)?
         {
             return Ok(Verdict::Guarded(guarded));
+        }
+        if checked {
+            return refuse(
+                "setting",
+                "a setting can't be read by a parameter's name beside columns that are not known",
+                "name the columns that you need",
+            );
         }
         let sql = written(&mut node)?;
         let effect = if scout.changes() { Effect::Write } else { Effect::Query };
@@ -222,9 +229,13 @@ fn judged_query(mut node: NodeEnum, resolver: Resolver<'_>, names: bool) -> Judg
     guarded(&sql, &rows, &analysis).map(Verdict::Guarded)
 }
 
-/// A statement without protected tables that names the session's user: it has the actor's name in
-/// the place. `None` where its columns can't be told.
-fn with_actor(mut node: NodeEnum, facts: Facts, resolver: Resolver<'_>) -> Judged<Option<Guarded>> {
+/// A statement without protected tables that names the session's user, and has the actor's name in
+/// the place, or whose parameters are looked at. `None` where its columns can't be told.
+fn without_leaves(
+    mut node: NodeEnum,
+    facts: Facts,
+    resolver: Resolver<'_>,
+) -> Judged<Option<Guarded>> {
     let mut analysis = Analysis::knowing(resolver, facts.clone(), false);
     let rows = run(&mut analysis, &mut node)?;
     if rows.open.is_some() {

@@ -107,6 +107,11 @@ impl Checks {
         }
     }
 
+    /// Whether nothing must hold.
+    pub fn is_empty(&self) -> bool {
+        self.checks.is_empty()
+    }
+
     /// Parameters that must come as text: declared as `text` or `varchar`, or not declared. In
     /// another type the same bytes could mean another value than the one that is looked at.
     pub fn text_parameters(&self) -> BTreeSet<usize> {

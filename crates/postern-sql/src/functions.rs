@@ -232,7 +232,12 @@ pub(crate) fn readable_setting(name: &str) -> bool {
     SETTINGS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-const SETTINGS: [&str; 39] = [
+/// The settings that are listed, as the text of an array.
+pub(crate) fn readable_settings() -> String {
+    format!("{{{}}}", SETTINGS.join(","))
+}
+
+pub(crate) const SETTINGS: [&str; 39] = [
     "application_name",
     "block_size",
     "bytea_output",

@@ -66,7 +66,13 @@ pub(crate) fn judge(
 fn inner(query: Option<&Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
     match query.and_then(|query| query.node.as_ref()) {
         Some(query) => match query_verdict(query.clone(), resolver)? {
-            // Its values are looked at where the protocol binds them.
+            // A parameter's value is looked at where the protocol binds it.
+            Verdict::Guarded(guarded) if !guarded.checks.is_empty() && !guarded.writes => refuse(
+                "setting",
+                "what reads a setting by a parameter's name can't be prepared in SQL, nor a \
+                     cursor be declared for it",
+                "write the setting's name",
+            ),
             Verdict::Guarded(guarded) if guarded.writes => refuse(
                 "protected_write",
                 "a write to a protected table can't be prepared in SQL by this role",

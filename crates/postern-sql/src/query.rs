@@ -47,6 +47,7 @@ mod scalar;
 mod scope;
 mod select;
 mod set_operation;
+mod settings;
 mod target;
 mod union;
 mod view;

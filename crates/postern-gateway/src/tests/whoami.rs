@@ -1,5 +1,8 @@
 //! The session's user is who asks, not the role that the gateway has on the server.
 
+use bytes::BytesMut;
+use postern_wire::{Parse, encode};
+
 use super::{code, rows, world::World};
 
 #[tokio::test]
@@ -41,6 +44,30 @@ async fn beside_it_errors_say_what_they_say() {
     assert!(told.as_db_error().unwrap().message().contains("seven"), "{told}");
     // Nothing was read of anybody.
     assert!(world.disclosures().is_empty());
+}
+
+/// A setting that a parameter names is looked at by Bind, and by nothing else.
+#[tokio::test]
+async fn a_setting_is_read_by_no_way_around_its_name() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let sql = "SELECT current_setting($1)";
+    let read = |name: &'static str| {
+        let ana = &ana;
+        async move { ana.query_one(sql, &[&name]).await }
+    };
+    assert_eq!(read("server_encoding").await.unwrap().get::<_, String>(0), "UTF8");
+    for name in ["shared_buffers", "data_directory"] {
+        assert_eq!(code(&read(name).await.unwrap_err()), "42501", "{name}");
+    }
+    let mut raw = world.raw("ana").await;
+    let mut out = BytesMut::new();
+    encode::parse(&mut out, &Parse { name: "one", sql, types: Vec::new() }).unwrap();
+    encode::sync(&mut out);
+    raw.send(&out).await;
+    assert_eq!(raw.answer().await.error, None);
+    let executed = raw.query("EXECUTE one('shared_buffers')").await;
+    assert!(executed.error.is_some() && executed.rows.is_empty(), "{}", executed.said);
 }
 
 #[tokio::test]

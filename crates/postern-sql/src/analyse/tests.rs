@@ -24,6 +24,7 @@ mod names;
 mod recursion;
 mod refused;
 mod saves;
+mod settings;
 mod shapes;
 mod statements;
 mod takes;

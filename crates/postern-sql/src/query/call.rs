@@ -7,8 +7,9 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{Analysis, field::whole_row_of, grouping::Aggregate, scope::Scope};
 use crate::{
     ast,
-    functions::{Arity, BuiltIn, Class, Kind, readable_setting, refused, unlisted},
-    refusal::{Judged, not_understood, refuse},
+    check::{Given, Rule},
+    functions::{Arity, BuiltIn, Class, Kind, SETTINGS, readable_setting, refused, unlisted},
+    refusal::{Judged, not_understood, refusal},
     taint::{Column, Taint},
     utility::{Setting, setting},
 };
@@ -251,7 +252,8 @@ impl Analysis<'_> {
         functions.any(|function| function.row)
     }
 
-    fn setting(&self, call: &pb::FuncCall) -> Judged<()> {
+    /// The setting that is read; one that a parameter names is looked at when it is bound.
+    fn setting(&mut self, call: &pb::FuncCall) -> Judged<()> {
         let name = call.args.first().and_then(|argument| match &argument.node {
             Some(NodeEnum::AConst(pb::AConst {
                 val: Some(pb::a_const::Val::Sval(pb::String { sval })),
@@ -262,11 +264,42 @@ impl Analysis<'_> {
         if name.is_some_and(readable_setting) {
             return Ok(());
         }
-        refuse(
+        let refusal = refusal(
             "setting",
             "this setting can't be read by this role",
             "read a setting that describes the session, by its name",
-        )
+        );
+        let given = call.args.first().map_or(Given::Unknown, text_parameter);
+        if given == Given::Unknown || self.views.verbatim || self.defines_view {
+            return Err(refusal);
+        }
+        let listed = SETTINGS.map(str::to_owned).to_vec();
+        self.checks.push(Rule::OneOf(given, listed), refusal);
+        Ok(())
+    }
+}
+
+/// A parameter, be it cast to a text, that is then declared as one or not at all.
+fn text_parameter(node: &Node) -> Given {
+    match &node.node {
+        Some(NodeEnum::ParamRef(parameter)) => {
+            usize::try_from(parameter.number).map_or(Given::Unknown, Given::Parameter)
+        }
+        Some(NodeEnum::TypeCast(cast)) => {
+            let name = cast.type_name.as_ref();
+            let names = name.and_then(|name| ast::names(&name.names));
+            let text = matches!(
+                names.as_deref(),
+                Some(["text" | "varchar"] | ["pg_catalog", "text" | "varchar"])
+            );
+            let simple =
+                name.is_some_and(|name| name.typmods.is_empty() && name.array_bounds.is_empty());
+            match cast.arg.as_deref().filter(|_| text && simple) {
+                Some(arg @ Node { node: Some(NodeEnum::ParamRef(_)) }) => text_parameter(arg),
+                _ => Given::Unknown,
+            }
+        }
+        _ => Given::Unknown,
     }
 }
 

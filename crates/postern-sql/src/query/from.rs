@@ -9,12 +9,14 @@ use super::{
     leaf::with_sample,
     scope::{Item, Scope},
     select::Place,
+    settings::{is_settings, readable_settings_of, settings_view},
 };
 use crate::{
     Mode, ast,
     catalogue::Relation,
     functions::Kind,
     refusal::{Judged, not_understood, refuse, too_many},
+    relations::CatalogueColumn,
     resolve::Resolved,
     taint::{Column, Rows, Taint},
 };
@@ -117,6 +119,9 @@ impl Analysis<'_> {
                 node.node = Some(NodeEnum::RangeSubselect(range));
                 item
             }
+            Some(NodeEnum::RangeFunction(range)) if is_settings(&range) => {
+                self.table(node, settings_view(range.alias), None, place)?
+            }
             Some(NodeEnum::RangeFunction(mut range)) => {
                 let item = self.function_item(&mut range, scope)?;
                 node.node = Some(NodeEnum::RangeFunction(range));
@@ -147,7 +152,7 @@ impl Analysis<'_> {
     fn table(
         &mut self,
         node: &mut Node,
-        mut range: pb::RangeVar,
+        range: pb::RangeVar,
         sample: Option<Box<pb::RangeTableSample>>,
         place: Place,
     ) -> Judged<Item> {
@@ -191,25 +196,43 @@ impl Analysis<'_> {
                 relation.schema.clone()
             }
             Resolved::Catalogue { schema, columns } => {
-                self.can_rewrite("a system catalogue")?;
-                self.facts.catalogue = true;
-                schema.clone_into(&mut range.schemaname);
-                range.catalogname.clear();
-                let known: Vec<String> = columns.iter().map(|c| c.name.to_owned()).collect();
-                item.rows.columns = plain_columns(known.iter());
-                item.covers = columns.iter().filter(|c| c.cover.is_some()).copied().collect();
-                if !names.is_empty() && !item.covers.is_empty() {
-                    return not_understood("an alias that renames a catalogue relation's columns");
-                }
-                // Its views have none: then the server says so.
-                (item.system, item.has_system) = (true, true);
-                *node = with_sample(range, sample);
+                let range = (range, sample);
+                *node = self.catalogue(&mut item, range, (schema, columns), &names)?;
                 rename(&mut item.rows, &names, false)?;
                 schema.to_owned()
             }
         };
         item.schema = unaliased.then_some(schema);
         Ok(item)
+    }
+
+    /// A relation of the system catalogue, as it is named with its schema.
+    fn catalogue(
+        &mut self,
+        item: &mut Item,
+        (mut range, sample): (pb::RangeVar, Option<Box<pb::RangeTableSample>>),
+        (schema, columns): (&str, &[CatalogueColumn]),
+        names: &[String],
+    ) -> Judged<Node> {
+        self.can_rewrite("a system catalogue")?;
+        self.facts.catalogue = true;
+        schema.clone_into(&mut range.schemaname);
+        range.catalogname.clear();
+        let known: Vec<String> = columns.iter().map(|c| c.name.to_owned()).collect();
+        item.rows.columns = plain_columns(known.iter());
+        item.covers = columns.iter().filter(|c| c.cover.is_some()).copied().collect();
+        if !names.is_empty() && !item.covers.is_empty() {
+            return not_understood("an alias that renames a catalogue relation's columns");
+        }
+        if schema == "pg_catalog" && range.relname == "pg_settings" {
+            if sample.is_some() {
+                return not_understood("TABLESAMPLE of a view");
+            }
+            return Ok(readable_settings_of(range, &known));
+        }
+        // Its views have none: then the server says so.
+        (item.system, item.has_system) = (true, true);
+        Ok(with_sample(range, sample))
     }
 
     fn unprotected(
