@@ -278,7 +278,6 @@ impl Session {
             effects.push(Effect::Refused(refused));
             return Ok(());
         }
-        let statement = prepared.upstream.statement();
         let types = prepared.types.clone();
         let name = self.portal_name(bind.portal);
         if bind.portal.is_empty() {
@@ -292,15 +291,17 @@ impl Session {
         if self.asks_before_planning(frame, &portal, effects) {
             return Ok(());
         }
+        if !self.prepare_again(bind.statement, view, effects)? {
+            return Ok(());
+        }
+        let prepared = self.statements.get(bind.statement);
+        let statement = prepared.map_or(NOTHING, |prepared| prepared.upstream).statement();
         let (upstream, statement) = (name.portal(), &statement);
         let upstream = Bind { portal: &upstream, statement, ..bind.clone() };
         let Some(bytes) = self.bound(&upstream, &portal, view)? else {
             let failure = Failure::Protocol("format codes don't fit the statement");
             return self.refuse_in_order(&failure, effects);
         };
-        if !self.prepare_again(bind.statement, view, effects)? {
-            return Ok(());
-        }
         to_server(&bytes, effects);
         let guarded = plan.is_guarded();
         let open = self.unproven(&portal);

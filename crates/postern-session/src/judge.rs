@@ -64,6 +64,14 @@ pub enum Judged {
 }
 
 impl Judged {
+    /// What keeping it takes beside the text it was made of, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Refused(_) => 0,
+            Self::Statements(planned) => planned.iter().map(|plan| plan.kept_bytes()).sum(),
+        }
+    }
+
     /// Whether an end user's token is in it: a secret, and another one for each request.
     fn holds_token(&self) -> bool {
         let Self::Statements(planned) = self else { return false };
@@ -136,7 +144,7 @@ impl Judge {
             return known.clone();
         }
         let judged = Arc::new(self.analysed(sql, false));
-        if !judged.holds_token() && self.makes_room(sql) {
+        if !judged.holds_token() && self.makes_room_for(sql, judged.bytes()) {
             self.known.insert(sql.into(), judged.clone());
         }
         judged
@@ -144,7 +152,12 @@ impl Judge {
 
     /// Whether a text of this length may be remembered; what was, is forgotten where it must be.
     pub(crate) fn makes_room(&mut self, sql: &str) -> bool {
-        let bytes = sql.len() * 8 + JUDGED_BYTES;
+        self.makes_room_for(sql, 0)
+    }
+
+    /// The same with so many bytes of what it came to.
+    fn makes_room_for(&mut self, sql: &str, with: usize) -> bool {
+        let bytes = (sql.len() * 8 + JUDGED_BYTES).saturating_add(with);
         if sql.len() > KNOWN_TEXT_BYTES_MAX || bytes > self.known_bytes_max {
             return false;
         }

@@ -330,6 +330,20 @@ impl Session {
                 return Ok(false);
             }
         };
+        // A number stands for a text under the settings under which it is read, and these may be
+        // others by now.
+        let (upstream, known) = match (&resolved, upstream) {
+            (None, UpstreamName(Some(_))) if self.shares => {
+                self.statement_name(name, (&sql, &parse.types), view.generation)
+            }
+            _ => (upstream, false),
+        };
+        if let Some(prepared) = self.statements.get_mut(name) {
+            prepared.upstream = upstream;
+        }
+        if known {
+            return Ok(true);
+        }
         self.send_parse(upstream, (&sql, &parse.types), effects)?;
         let guarded = plan.is_guarded();
         let does = OwnDoes::Parses(upstream);

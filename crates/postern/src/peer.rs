@@ -10,7 +10,7 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
@@ -198,23 +198,70 @@ impl Listener {
         }
     }
 
-    /// The next connection. That of TLS has still to find out who is there, which its first
-    /// message does.
-    pub(crate) fn accept(&self, patience: Duration) -> io::Result<Box<dyn Channel>> {
+    /// The next connection, of which nothing is known yet.
+    pub(crate) fn accept(&self) -> io::Result<Arriving> {
         match self {
-            Self::Unix(listener, _) => {
-                let (stream, _) = listener.accept()?;
+            Self::Unix(listener, _) => Ok(Arriving::Unix(listener.accept()?.0)),
+            Self::Tls(listener, tls) => Ok(Arriving::Tls(listener.accept()?.0, tls.clone())),
+        }
+    }
+}
+
+/// Somebody who has connected and not said who it is.
+pub(crate) enum Arriving {
+    Unix(UnixStream),
+    Tls(TcpStream, Arc<ServerConfig>),
+}
+
+impl Arriving {
+    /// What ends it from outside; nothing where only the account itself can connect.
+    pub(crate) fn handle(&self) -> Option<TcpStream> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tls(stream, _) => stream.try_clone().ok(),
+        }
+    }
+
+    /// Finds out who it is, within that time in all, however slowly it speaks; then it may say
+    /// nothing for so long.
+    pub(crate) fn greet(
+        self,
+        within: Duration,
+        patience: Duration,
+    ) -> io::Result<Box<dyn Channel>> {
+        let (mut stream, tls) = match self {
+            Self::Unix(stream) => {
                 stream.set_read_timeout(Some(patience))?;
                 stream.set_write_timeout(Some(patience))?;
-                Ok(Box::new(stream))
+                return Ok(Box::new(stream));
             }
-            Self::Tls(listener, tls) => {
-                let (stream, _) = listener.accept()?;
-                prepare(&stream, patience)?;
-                let session = ServerConnection::new(tls.clone()).map_err(io::Error::other)?;
-                Ok(Box::new(StreamOwned::new(session, stream)))
+            Self::Tls(stream, tls) => (stream, tls),
+        };
+        let until = Instant::now() + within;
+        let mut session = ServerConnection::new(tls).map_err(io::Error::other)?;
+        prepare(&stream, within)?;
+        while session.is_handshaking() {
+            if session.wants_write() {
+                session.write_tls(&mut stream)?;
+                continue;
             }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            stream.set_read_timeout(Some(left))?;
+            if session.read_tls(&mut stream)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let read = session.process_new_packets();
+            if read.is_err() {
+                // It is told why; that it can't be tells nothing new.
+                let _ = session.write_tls(&mut stream);
+            }
+            read.map_err(io::Error::other)?;
         }
+        prepare(&stream, patience)?;
+        Ok(Box::new(StreamOwned::new(session, stream)))
     }
 }
 

@@ -315,3 +315,46 @@ async fn who_has_a_temporary_table_keeps_its_connection() {
     assert_eq!(ben.query("SELECT 2").await.rows, [["2"]]);
     assert_eq!(dba.query("SELECT count(*) FROM notes").await.rows, [["0"]]);
 }
+
+/// A connection that has lost a statement is given it again: under the number of the settings that
+/// it is read by then.
+#[tokio::test]
+async fn what_is_prepared_again_under_other_settings_is_nobody_elses() {
+    let world = world();
+    let (mut ana, mut ben) = two(&world).await;
+    let sql = "SELECT '01/02/2020'::date AS dx";
+    let prepare = |out: &mut BytesMut, name: &str, sql: &str| {
+        encode::parse(out, &Parse { name, sql, types: Vec::new() }).unwrap();
+    };
+    let run = |out: &mut BytesMut, name: &str| {
+        let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
+        let bind = Bind { portal: "", statement: name, formats, parameters, result_formats };
+        encode::bind(out, &bind).unwrap();
+        encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
+    };
+    let mut out = BytesMut::new();
+    prepare(&mut out, "a", sql);
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    assert_eq!(ana.answer().await.error, None);
+    // As many as the connection keeps: ana's goes.
+    let mut out = BytesMut::new();
+    for number in 0..20 {
+        prepare(&mut out, &format!("b{number}"), &format!("SELECT {number} AS n"));
+    }
+    encode::sync(&mut out);
+    ben.send(&out).await;
+    assert_eq!(ben.answer().await.error, None);
+    assert_eq!(ana.query("SET datestyle = 'ISO, DMY'").await.error, None);
+    let mut out = BytesMut::new();
+    run(&mut out, "a");
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    assert_eq!(ana.answer().await.error, None);
+    let mut out = BytesMut::new();
+    prepare(&mut out, "mine", sql);
+    run(&mut out, "mine");
+    encode::sync(&mut out);
+    ben.send(&out).await;
+    assert_eq!(ben.answer().await.rows, [["2020-01-02"]]);
+}

@@ -284,6 +284,20 @@ impl Planned {
         }
     }
 
+    /// The same with all that was found out about it.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let found = self.guarded().map_or(0, |plan| {
+            let leaves = plan.guarded.leaves.iter();
+            let leaves = leaves.map(|leaf| {
+                let named = [&leaf.clear, &leaf.shown, &leaf.masked];
+                LEAF_BYTES + NAME_BYTES * named.map(Vec::len).iter().sum::<usize>()
+            });
+            let columns = NAME_BYTES * (plan.guarded.origins.len() + plan.guarded.keys.len());
+            2 * leaves.sum::<usize>() + columns
+        });
+        self.bytes() + found
+    }
+
     /// What it takes to keep it, about.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -345,6 +359,10 @@ impl Planned {
         }
     }
 }
+
+/// What a leaf takes, and a column's name or origin in it or in the result, about.
+const LEAF_BYTES: usize = 512;
+const NAME_BYTES: usize = 32;
 
 /// The client's parameter that a look-up searches for; nothing if it is another value.
 fn parameter<'p>(value: &LookupValue, parameters: &[Option<&'p [u8]>]) -> &'p [u8] {

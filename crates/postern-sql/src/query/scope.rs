@@ -451,8 +451,8 @@ impl Analysis<'_> {
     }
 }
 
-/// Whether a bare name is that of a system column of this level. Which relations the server finds one
-/// in, and whether it looks further out where several are joined, hangs on how they are written
+/// Whether a bare name is that of a system column of this level. Which relations the server finds
+/// one in, and whether it looks further out where several are joined, hangs on how they are written
 /// (`scanRTEForColumn`, src/backend/parser/parse_relation.c): it is taken of one table by itself.
 fn of_one_table(name: &str, scope: &Scope<'_>) -> Judged<bool> {
     if !scope.has_system(name) {

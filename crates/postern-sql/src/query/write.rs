@@ -27,8 +27,8 @@ mod insert;
 mod masked;
 mod protected;
 mod reach;
-mod sets_off;
 mod same;
+mod sets_off;
 mod take;
 mod value;
 

@@ -2,8 +2,10 @@
 //! released.
 
 use std::{
+    collections::VecDeque,
+    net::{Shutdown, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -17,12 +19,16 @@ use postern_ledger::{Channel, FollowError, Follower};
 use super::ledger::key;
 use crate::{
     cli::FollowArgs,
-    peer::{Listener, PeerTls},
+    peer::{Arriving, Listener, PeerTls},
     ui::{self, Outcome},
 };
 
-/// How many may be connected at once; more are turned away.
+/// How many may be connected at once who have shown a certificate; more are turned away.
 const CONNECTIONS_MAX: usize = 16;
+/// How many may be connected at once who have not.
+const ARRIVING_MAX: usize = 64;
+/// How long they may take for it.
+const GREETING_MAX: Duration = Duration::from_secs(5);
 /// How long to wait when no connection could be accepted.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long the ledger's side may say nothing: it asks every second whether anybody is there.
@@ -53,21 +59,62 @@ pub(crate) fn run(args: FollowArgs) -> anyhow::Result<Outcome> {
 
 fn accept(listener: &Listener, follower: &Arc<Follower>, broken: &mpsc::Sender<FollowError>) {
     let connected = Arc::new(AtomicUsize::new(0));
+    let door = Arc::new(Door::default());
     loop {
-        let Ok(channel) = listener.accept(PATIENCE) else {
+        let Ok(arriving) = listener.accept() else {
             // Out of descriptors, most likely.
             thread::sleep(ACCEPT_AGAIN_AFTER);
             continue;
         };
-        if connected.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
-            connected.fetch_sub(1, Ordering::Relaxed);
-            continue;
-        }
         let (follower, connected, broken) = (follower.clone(), connected.clone(), broken.clone());
+        let place = door.enter(&arriving);
         thread::spawn(move || {
-            serve(channel, &follower, &broken);
+            let greeted = arriving.greet(GREETING_MAX, PATIENCE);
+            // Who has a certificate of ours takes no place from who may not have one.
+            drop(place);
+            let channel = match greeted {
+                Ok(channel) => channel,
+                Err(error) => return ui::warning(format!("nobody was let in: {error}")),
+            };
+            if connected.fetch_add(1, Ordering::Relaxed) < CONNECTIONS_MAX {
+                serve(channel, &follower, &broken);
+            }
             connected.fetch_sub(1, Ordering::Relaxed);
         });
+    }
+}
+
+/// Those who have connected and are still to say who they are. When there are too many the one who
+/// has been there longest goes: who has a certificate is through in a moment.
+#[derive(Debug, Default)]
+struct Door(Mutex<(u64, VecDeque<(u64, Option<TcpStream>)>)>);
+
+/// A place at the door.
+struct Place {
+    door: Arc<Door>,
+    number: u64,
+}
+
+impl Door {
+    fn enter(self: &Arc<Self>, arriving: &Arriving) -> Place {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, waiting) = &mut *all;
+        *number += 1;
+        if waiting.len() >= ARRIVING_MAX
+            && let Some((_, Some(stream))) = waiting.pop_front()
+        {
+            // Its thread then finds the end of it.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        waiting.push_back((*number, arriving.handle()));
+        Place { door: self.clone(), number: *number }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.door.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.1.retain(|(number, _)| *number != self.number);
     }
 }
 
