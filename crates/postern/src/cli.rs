@@ -190,6 +190,9 @@ pub(crate) struct PersonAddArgs {
     /// Reads the password from the first line of the standard input.
     #[arg(long)]
     pub(crate) password_stdin: bool,
+    /// Gives no password: the person cannot log in, an application names them by a token.
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub(crate) no_password: bool,
 }
 
 #[derive(Debug, Args)]

@@ -58,22 +58,32 @@ fn add(settings: &Settings, args: PersonAddArgs) -> anyhow::Result<Outcome> {
     ensure!(people.account(&actor).is_none(), "there is an account `{actor}` already");
     known_role(settings, &args.role)?;
     let ends = args.ends.as_deref().map(date).transpose()?;
-    let password = if args.password_stdin { first_line()? } else { asked(&actor)? };
+    let verifier = match (args.no_password, args.password_stdin) {
+        (true, _) => None,
+        (false, true) => Some(verifier(&first_line()?)?),
+        (false, false) => Some(verifier(&asked(&actor)?)?),
+    };
+    let logs_in = verifier.is_some();
+    let account = Account {
+        role: args.role.into(),
+        employer: args.employer.as_deref().unwrap_or("own").into(),
+        verifier,
+        ends,
+    };
+    people.insert(Actor::new(actor.as_str()), account)?;
+    write(settings, &people)?;
+    let may = if logs_in { "may log in" } else { "may be named by an application" };
+    ui::result(format!("{actor} {may}"))?;
+    Ok(Outcome::Yes)
+}
+
+fn verifier(password: &Secret<String>) -> anyhow::Result<Verifier> {
     ensure!(
         password.expose().chars().count() >= PASSWORD_CHARACTERS_MIN,
         "the password has fewer than {PASSWORD_CHARACTERS_MIN} characters"
     );
     let salt: [u8; SALT_BYTES] = rand::random();
-    let account = Account {
-        role: args.role.into(),
-        employer: args.employer.as_deref().unwrap_or("own").into(),
-        verifier: Some(Verifier::derive(password.expose(), &salt, DEFAULT_ITERATIONS)),
-        ends,
-    };
-    people.insert(Actor::new(actor.as_str()), account)?;
-    write(settings, &people)?;
-    ui::result(format!("{actor} may log in"))?;
-    Ok(Outcome::Yes)
+    Ok(Verifier::derive(password.expose(), &salt, DEFAULT_ITERATIONS))
 }
 
 fn remove(settings: &Settings, actor: &str) -> anyhow::Result<Outcome> {

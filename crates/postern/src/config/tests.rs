@@ -80,7 +80,7 @@ fn what_the_file_may_not_say_is_refused_where_it_stands() {
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"
-    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `policy`, `watch`, `ledger`, `witness`
+    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `policy`, `watch`, `ledger`, `witness`
        did you mean `gateway`?
     "#);
     insta::assert_snapshot!(added("[gateway]\nworkers = \"two\""), @r#"
@@ -88,7 +88,7 @@ fn what_the_file_may_not_say_is_refused_where_it_stands() {
        write the value in the form that is expected; docs/config.md has examples
     "#);
     insta::assert_snapshot!(added("[roles.lead]\nkind = \"boss\""), @r#"
-    23: unknown variant `boss`, expected one of `restricted`, `accounted`, `pass_through`
+    23: unknown variant `boss`, expected one of `restricted`, `accounted`, `pass_through`, `application`
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[[tables]]\nname = \"public.x\""), @r#"
@@ -305,4 +305,27 @@ fn the_reference_in_docs_is_up_to_date() {
         written == reference::markdown(),
         "docs/config.md is stale: `cargo run -p postern -- config-reference > docs/config.md`"
     );
+}
+
+#[test]
+fn an_application_needs_to_be_told_whose_tokens_count() {
+    let role = "[roles.application]\nkind = \"application\"\n";
+    let alone = added(role);
+    assert!(alone.contains("nothing says by whose tokens `application` names"), "{alone}");
+    let section = "[end_users]\nissuer = \"login\"\naudience = \"\"\nkeys = \"nowhere.json\"\n\
+                   account = \"aud\"\nlongest = \"1 hour\"\n";
+    let wrong = added(&format!("{role}{section}"));
+    for said in [
+        "`audience` is empty",
+        "can't read `/etc/postern/nowhere.json`",
+        "`aud` says something else and names no account",
+        "`1 hour`",
+    ] {
+        assert!(wrong.contains(said), "{said} is not said: {wrong}");
+    }
+    let charged = added(&format!(
+        "[roles.application]\nkind = \"application\"\n\
+         budgets = [{{ count = \"lookups\", window = \"1h\", max = 1 }}]\n"
+    ));
+    assert!(charged.contains("charged to its end users"), "{charged}");
 }

@@ -14,6 +14,13 @@ fn a_person_is_added_listed_and_removed_and_no_password_is_kept() {
     assert_eq!(added.yes(), "agent01 may log in\n");
     add("person add agent02 --role agent --employer Acme --ends 2030-01-31 --password-stdin").yes();
 
+    let named = bench.run("person add agent09 --role agent --no-password").yes();
+    assert_eq!(named, "agent09 may be named by an application\n");
+    assert!(bench.run("person list --json").yes().contains(
+        "\"agent09\",\"role\":\"agent\",\"employer\":\"own\",\"ends\":null,\"password\":false"
+    ));
+    bench.run("person remove agent09").yes();
+
     insta::assert_snapshot!(bench.run("person list").yes(), @r#"
     actor     role    employer   last day
     agent01   agent   own
