@@ -241,8 +241,11 @@ impl Handle {
     /// role than at log-in. Called from time to time, because days end by themselves.
     pub fn enforce_people(&self) {
         for session in self.sessions() {
-            if !self.shared.may_work(&session.actor, &session.role) {
-                self.shared.cut(&session.actor);
+            let own = (session.actor, session.role);
+            for (actor, role) in std::iter::once(own).chain(session.end_user) {
+                if !self.shared.may_work(&actor, &role) {
+                    self.shared.cut(&actor);
+                }
             }
         }
     }

@@ -111,14 +111,14 @@ pub struct SessionInfo {
     /// Where it comes from.
     pub client: IpAddr,
     pub since: Timestamp,
-    /// Whom an application speaks for at the moment.
-    pub end_user: Option<Actor>,
+    /// Whom an application speaks for at the moment, and the role by which they are judged.
+    pub end_user: Option<(Actor, Arc<str>)>,
 }
 
 impl SessionInfo {
     /// Whether what it does is an actor's.
     fn is_of(&self, actor: &Actor) -> bool {
-        self.actor == *actor || self.end_user.as_ref() == Some(actor)
+        self.actor == *actor || self.end_user.as_ref().is_some_and(|(named, _)| named == actor)
     }
 }
 
@@ -308,7 +308,7 @@ impl Registry {
     }
 
     /// Whom the statements of a session are for from now on, if it is an application's.
-    pub(crate) fn speaks_for(&self, connection: u64, end_user: Option<Actor>) {
+    pub(crate) fn speaks_for(&self, connection: u64, end_user: Option<(Actor, Arc<str>)>) {
         if let Some(session) = self.lock().by_number.get_mut(&connection) {
             session.info.end_user = end_user;
         }

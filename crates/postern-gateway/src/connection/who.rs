@@ -186,10 +186,6 @@ impl Connection<'_> {
         if let Some(before) = self.aside.pop() {
             self.who = before;
         }
-        let is_account = self.aside.is_empty();
-        if !is_account && !self.shared.may_work(&self.who.actor, &self.who.role_name) {
-            self.drop_end_user();
-        }
         self.tell_registry();
     }
 
@@ -203,11 +199,15 @@ impl Connection<'_> {
     /// Who is put out is put out wherever somebody speaks for them. Told first and asked then, so
     /// that none is missed.
     fn tell_registry(&mut self) {
-        let end_user = (!self.aside.is_empty()).then(|| self.who.actor.clone());
-        self.shared.registry.speaks_for(self.number, end_user);
-        if !self.aside.is_empty() && self.shared.suspended().contains_key(&self.who.actor) {
+        let shared = self.shared;
+        if self.aside.is_empty() {
+            return shared.registry.speaks_for(self.number, None);
+        }
+        let (actor, role) = (self.who.actor.clone(), self.who.role_name.clone());
+        shared.registry.speaks_for(self.number, Some((actor.clone(), role.clone())));
+        if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role) {
             self.drop_end_user();
-            self.shared.registry.speaks_for(self.number, None);
+            shared.registry.speaks_for(self.number, None);
         }
     }
 }

@@ -278,6 +278,25 @@ async fn a_suspended_end_user_is_out_wherever_an_application_speaks_for_them() {
 }
 
 #[tokio::test]
+async fn who_has_left_or_has_another_role_is_out_where_an_application_speaks_for_them() {
+    let world = World::start_as(&[], tokens);
+    let mut web = world.raw("web").await;
+    good(&mut web, &set("ana")).await;
+    assert_eq!(good(&mut web, EMAILS).await[0], ["one@example.org"]);
+    let mut other = world.raw("web").await;
+    good(&mut other, &set("dba")).await;
+    world.change_people(|account| {
+        if &*account.role == "agent" {
+            account.ends = Some(postern_people::Date::constant(2020, 1, 1));
+        }
+    });
+    web.all().await;
+    assert_eq!(good(&mut other, EMAILS).await[1], ["two@example.org"]);
+    let answer = other.query(&set("ana")).await;
+    assert_eq!(answer.error.as_deref(), Some("28000"), "{}", answer.said);
+}
+
+#[tokio::test]
 async fn what_resets_a_connection_drops_the_end_user() {
     let world = World::start_as(&[], tokens);
     let mut web = world.raw("web").await;

@@ -149,7 +149,7 @@ impl Answering {
             vec![
                 info.connection.to_string(),
                 match &info.end_user {
-                    Some(end_user) => format!("{} for {end_user}", info.actor),
+                    Some((end_user, _)) => format!("{} for {end_user}", info.actor),
                     None => info.actor.to_string(),
                 },
                 info.role.to_string(),
