@@ -422,13 +422,16 @@ impl Connection<'_> {
                 let (buffer, receipt) = waits.ok_or(WrongReceipt::Named { named: hold })?;
                 append(&mut self.client.output, buffer.release(receipt, (hold, rows))?);
             }
-            Effect::Refused(refused) => self.shared.note(Note::Refused {
-                actor: self.who.actor.clone(),
-                connection: self.number,
-                fingerprint: refused.fingerprint,
-                statement: refused.statement,
-                rule: refused.refusal.rule.into(),
-            }),
+            Effect::Refused(refused) => {
+                let note = || Note::Refused {
+                    actor: self.who.actor.clone(),
+                    connection: self.number,
+                    fingerprint: refused.fingerprint,
+                    statement: refused.statement,
+                    rule: refused.refusal.rule.into(),
+                };
+                self.shared.refused(&self.who.actor, self.number, note);
+            }
             Effect::Wrote(shown) => {
                 let Some(leaf) = shown.leaves.first() else { return Ok(()) };
                 self.shared.note(Note::Opened {

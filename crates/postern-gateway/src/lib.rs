@@ -25,6 +25,7 @@ mod measured;
 mod pool;
 mod reasons;
 mod reconfigure;
+mod refusals;
 mod regime;
 mod registry;
 mod searches;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::{
     Settings,
     pool::{PoolInfo, Told},
+    refusals::{Refusals, left_out},
     regime::{Common, Regime, Upkeep, Work},
     registry::Registry,
     searches::Searches,
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     breakers: mpsc::UnboundedSender<Work>,
     pub(crate) searches: Searches,
     pub(crate) stops: Stops,
+    pub(crate) refusals: Refusals,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
     /// Server connections of all cores that no session uses.
@@ -105,6 +107,7 @@ impl Shared {
             breakers,
             searches: Searches::default(),
             stops: Stops::default(),
+            refusals: Refusals::default(),
             open: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
@@ -200,6 +203,21 @@ impl Shared {
     pub(crate) fn suspended(&self) -> MutexGuard<'_, BTreeMap<Actor, Suspension>> {
         // One insertion or removal at a time: every change is whole.
         self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A statement was refused: it becomes an entry, or one of those that are only counted.
+    pub(crate) fn refused(&self, actor: &Actor, connection: u64, note: impl FnOnce() -> Note) {
+        let counted = self.refusals.count(actor, self.clock.now());
+        left_out(actor, connection, counted.left_out).into_iter().for_each(|note| self.note(note));
+        if counted.is_recorded {
+            self.note(note());
+        }
+    }
+
+    /// A session ends: what was only counted until then is told.
+    pub(crate) fn tells_refused(&self, actor: &Actor, connection: u64) {
+        let count = self.refusals.ends(actor);
+        left_out(actor, connection, count).into_iter().for_each(|note| self.note(note));
     }
 
     /// Puts a note into the ledger without waiting for it. One that can't be written is said in the

@@ -30,6 +30,7 @@ pub(super) async fn leave(
     let server = connection.end(result.is_ok()).await;
     // Nobody can have it cancelled any more.
     drop(registered);
+    shared.tells_refused(&actor, number);
     shared.note(Note::LoggedOut { actor, connection: number });
     let is_told = cancel.is_some_and(|cancel| cancel.told.load(Ordering::Relaxed));
     match (server, owner) {
