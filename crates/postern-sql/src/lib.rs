@@ -82,4 +82,4 @@ pub use statement::{
     Refusal, Statement, SyntaxError, Verdict,
 };
 pub use template::{Hole, Template};
-pub use utility::{Setting, setting};
+pub use utility::{Setting, millis, setting};

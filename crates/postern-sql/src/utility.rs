@@ -239,8 +239,8 @@ fn is_utf8(encoding: &str) -> bool {
     matches!(plain.as_str(), "utf8" | "unicode")
 }
 
-/// A time-out as PostgreSQL reads it; without a unit it counts milliseconds.
-fn millis(value: &str) -> Option<u64> {
+/// A time-out as PostgreSQL reads it, in milliseconds, which is what it counts without a unit.
+pub fn millis(value: &str) -> Option<u64> {
     let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at_checked(end)?;
     let unit = match unit.trim() {

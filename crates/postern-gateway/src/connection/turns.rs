@@ -17,6 +17,9 @@ use crate::{
     upstream::BoxedStream,
 };
 
+/// How often what a session has left is asked for once more.
+const ASKED_AGAIN_MAX: usize = 10;
+
 type Taking = Pin<Box<dyn Future<Output = Result<Box<Server>, FitError>>>>;
 
 /// The turns of one session.
@@ -211,8 +214,12 @@ impl Connection<'_> {
         if traces.kept {
             let message_bytes_max = turns.pool.message_bytes_max();
             let mut left = server.left(&turns.base, message_bytes_max).await;
-            if let Err(FitError::Refused { .. }) = left {
-                // A cancel request of the client's has come late.
+            for _ in 0..ASKED_AGAIN_MAX {
+                if !matches!(left, Err(FitError::Refused { .. })) {
+                    break;
+                }
+                // A cancel request of the client's has come late, or its time for a statement was
+                // over before the question had begun.
                 left = server.left(&turns.base, message_bytes_max).await;
             }
             match left {

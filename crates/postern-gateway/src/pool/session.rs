@@ -20,16 +20,25 @@ const ASK_MAX: Duration = Duration::from_secs(2);
 
 /// Undoes what functions and triggers may have left, beside prepared statements, whose names nobody
 /// can say: all that DISCARD ALL undoes.
-const CLEAN: &str = "SET SESSION AUTHORIZATION DEFAULT; CLOSE ALL; UNLISTEN *; \
+const CLEAN: &str = "RESET statement_timeout; SET SESSION AUTHORIZATION DEFAULT; CLOSE ALL; \
+    UNLISTEN *; \
     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP; ";
 
 /// How many statements these are, with the one that begins random numbers anew.
-const CLEAN_STATEMENTS: usize = 7;
+const CLEAN_STATEMENTS: usize = 8;
 
 /// The settings that the session has made, and what else it has that no other connection can be
 /// given: that is told by a row without a value.
-const LEFT: &str = "SELECT name, setting FROM pg_catalog.pg_settings \
+///
+/// The session's own time for a statement is not that for this question: it is put aside until the
+/// end of the message, and told first, with the one that is the gateway's.
+const LEFT: &str = "SELECT pg_catalog.current_setting('statement_timeout'), \
+        pg_catalog.set_config('statement_timeout', '0', true); \
+    SELECT name, setting FROM pg_catalog.pg_settings \
     WHERE source OPERATOR(pg_catalog.=) 'session' \
+        AND name OPERATOR(pg_catalog.<>) 'statement_timeout' \
+    UNION ALL SELECT 'statement_timeout', reset_val FROM pg_catalog.pg_settings \
+        WHERE name OPERATOR(pg_catalog.=) 'statement_timeout' \
     UNION ALL SELECT 'a temporary object', NULL WHERE EXISTS (SELECT FROM pg_catalog.pg_class \
         WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) \
     OR EXISTS (SELECT FROM pg_catalog.pg_type \
@@ -41,6 +50,8 @@ const LEFT: &str = "SELECT name, setting FROM pg_catalog.pg_settings \
     UNION ALL SELECT 'an advisory lock', NULL FROM pg_catalog.pg_locks \
         WHERE locktype OPERATOR(pg_catalog.=) 'advisory' \
         AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()";
+
+const TIMEOUT: &str = "statement_timeout";
 
 /// Settings by name and value, shared and compared as a whole.
 #[derive(Debug, Clone, Default)]
@@ -166,9 +177,17 @@ impl Server {
     ) -> Result<Left, FitError> {
         let mut settings = Vec::new();
         let mut pins = None;
-        for row in self.ask((LEFT, 1), message_bytes_max).await? {
+        let mut rows = self.ask((LEFT, 2), message_bytes_max).await?.into_iter();
+        let timeout = rows.next().and_then(|row| row.into_iter().next()).flatten();
+        for row in rows {
             let mut cells = row.into_iter();
             match (cells.next().flatten(), cells.next().flatten()) {
+                (Some(name), Some(own)) if name == TIMEOUT => {
+                    let session = timeout.as_deref().and_then(postern_sql::millis);
+                    if session != postern_sql::millis(&own) {
+                        settings.extend(session.map(|ms| (name, ms.to_string())));
+                    }
+                }
                 (Some(name), Some(value)) => settings.push((name, value)),
                 (what, _) => pins = pins.or(what),
             }

@@ -52,6 +52,29 @@ async fn settings_do_not_cross_however_they_are_made() {
     assert_eq!(ana.query("SET search_path = pg_temp").await.error.as_deref(), Some("42501"));
 }
 
+/// What the gateway asks between two transactions has its own time.
+#[tokio::test]
+async fn a_short_time_for_statements_ends_no_connection() {
+    let world = world();
+    let (mut ana, mut ben) = two(&world).await;
+    let process = asks(&mut ben, "SELECT pg_backend_pid()").await;
+    let shown = ben.query("SHOW statement_timeout").await.rows;
+    assert_eq!(ana.query("SET statement_timeout = '1ms'").await.error, None);
+    for number in 0..20 {
+        // It may be too short for the statement itself.
+        let answer = ana.query(&format!("SET application_name = 'a{number}'")).await;
+        assert!(matches!(answer.error.as_deref(), None | Some("57014")), "{}", answer.said);
+        assert_eq!(ben.query("SHOW statement_timeout").await.rows, shown);
+    }
+    while ana.query("RESET statement_timeout").await.error.as_deref() == Some("57014") {}
+    assert_eq!(ana.query("SHOW statement_timeout").await.rows, shown);
+    assert_eq!(asks(&mut ben, "SELECT pg_backend_pid()").await, process, "it is the same");
+    // Its own it finds again.
+    assert_eq!(ana.query("SET statement_timeout = '7s'").await.error, None);
+    assert_eq!(ben.query("SHOW statement_timeout").await.rows, shown);
+    assert_eq!(ana.query("SHOW statement_timeout").await.rows, [["7s"]]);
+}
+
 /// The server reads constants by the settings at that time.
 #[tokio::test]
 async fn a_prepared_text_is_read_by_ones_own_settings() {
