@@ -45,10 +45,11 @@ mod half;
 mod leaving;
 mod proving;
 mod recording;
+mod silent;
 mod turns;
 mod who;
 
-use self::{proving::Proving, turns::Turns, who::Who};
+use self::{proving::Proving, silent::Silence, turns::Turns, who::Who};
 
 /// Bytes for one side that may wait before the other side is read no further.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
@@ -119,6 +120,7 @@ struct Connection<'a> {
     proving: Proving,
     /// The connection ends when it is idle: why.
     leaves: Option<Leave>,
+    silence: Silence,
     /// The client sends no more.
     is_half: bool,
     /// Nothing more is handled.
@@ -184,8 +186,7 @@ pub(crate) async fn serve(
     let reach = Reach::default();
     let (server, turns, owner) = turns::begin(behind, &core.pool, &reach);
     let key = (turns::process_id(server.as_deref(), number), secret);
-    let way = (key, reach.clone());
-    let registered = shared.registry.register(info, regime, way, sender.clone());
+    let registered = shared.registry.register(info, regime, (key, reach.clone()), sender.clone());
     let Some(registered) = registered else { return outdated(logged_in.client).await };
     // Whoever was put out between the check at log-in and the registration is not let in.
     if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role_name) {
@@ -222,6 +223,7 @@ pub(crate) async fn serve(
         reading: false,
         proving: Proving::new(&regime.settings),
         leaves: None,
+        silence: Silence::default(),
         is_half: false,
         ending: false,
         cut: false,
@@ -278,6 +280,7 @@ impl Connection<'_> {
                 && self.session.wants_server()
                 && self.client.output.len() < WAITING_BYTES_MAX;
             let held_back = self.holds_back();
+            let looks_at = self.looks_at();
             let client = &mut self.client;
             let (from_server, to_server) = turns::halves(&mut self.server);
             tokio::select! {
@@ -302,10 +305,12 @@ impl Connection<'_> {
                 }
                 taken = turns::taken(&mut self.turns) => self.taken(taken).await?,
                 read = side::read(&mut client.reader, &mut client.input), if reads_client => {
+                    self.silence.is_broken();
                     if read.map_err(ConnectionError::Client)? == 0 {
                         self.sends_no_more();
                     }
                 }
+                () = silent::look(looks_at) => self.is_silent().await,
                 () = half::look(self.is_half) => self.tell_nothing_new(),
             }
         }

@@ -135,6 +135,8 @@ pub enum Failure {
     ShuttingDown,
     #[error("the configuration has changed since this session began")]
     Outdated,
+    #[error("this session has kept a connection to the database server and said nothing for {0:?}")]
+    Silent(std::time::Duration),
 }
 
 /// As PostgreSQL names it.
@@ -188,6 +190,7 @@ impl ClientFacing for Failure {
                 SqlState::PROGRAM_LIMIT_EXCEEDED
             }
             Self::Suspended | Self::ShuttingDown | Self::Outdated => SqlState::ADMIN_SHUTDOWN,
+            Self::Silent(_) => SqlState::IDLE_SESSION_TIMEOUT,
             Self::Upstream | Self::UpstreamLost => SqlState::CONNECTION_FAILURE,
             Self::NoConnection { .. } => SqlState::TOO_MANY_CONNECTIONS,
         }
@@ -223,6 +226,9 @@ impl ClientFacing for Failure {
                  connection, or have the administrator raise `server_max`"
             }
             Self::Outdated => "connect again",
+            Self::Silent(_) => {
+                "send Sync behind what is sent, and say DISCARD ALL after what keeps a connection"
+            }
             Self::NamesTooLarge => "close those that are not needed any more",
             Self::NoStatement(_)
             | Self::NoPortal(_)
@@ -250,7 +256,8 @@ impl ClientFacing for Failure {
             | Self::Upstream
             | Self::UpstreamLost
             | Self::ShuttingDown
-            | Self::Outdated => Severity::Fatal,
+            | Self::Outdated
+            | Self::Silent(_) => Severity::Fatal,
             Self::BudgetSpent { .. }
             | Self::ReasonEnded
             | Self::NotRecorded
@@ -294,7 +301,8 @@ impl ClientFacing for Failure {
             | Self::LedgerFull
             | Self::NoCopy
             | Self::ShuttingDown
-            | Self::Outdated => ErrorKind::Internal,
+            | Self::Outdated
+            | Self::Silent(_) => ErrorKind::Internal,
             Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::NoCursor(_)

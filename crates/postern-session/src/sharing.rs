@@ -205,6 +205,18 @@ impl Session {
             && !self.closed
     }
 
+    /// Whether the server has answered all and waits for the client's next message, with a
+    /// transaction open that no ReadyForQuery has told of: it measures no time then.
+    pub fn is_unfinished(&self) -> bool {
+        self.sent
+            && self.profile.kind != crate::Kind::PassThrough
+            && self.expected.is_empty()
+            && self.steps.is_empty()
+            && self.charging.is_none()
+            && self.outbox.is_empty()
+            && !self.closed
+    }
+
     /// Whether a message of the client that begins with this byte is handled with a connection to
     /// the server only.
     pub fn needs_server(&self, tag: u8) -> bool {

@@ -26,6 +26,7 @@ impl SqlState {
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     pub const ADMIN_SHUTDOWN: Self = Self(*b"57P01");
+    pub const IDLE_SESSION_TIMEOUT: Self = Self(*b"57P05");
     pub const CANNOT_CONNECT_NOW: Self = Self(*b"57P03");
     pub const IO_ERROR: Self = Self(*b"58030");
     pub const INTERNAL_ERROR: Self = Self(*b"XX000");

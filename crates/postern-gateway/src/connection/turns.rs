@@ -191,9 +191,14 @@ impl Connection<'_> {
         self.server = Some(server);
     }
 
+    /// Whether others wait for a connection.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.turns.as_ref().is_some_and(|turns| turns.pool.is_waited_for())
+    }
+
     /// Lets others have the connection between two transactions, if they wait for one.
     pub(super) async fn give_way(&mut self) {
-        if self.turns.as_ref().is_some_and(|turns| turns.pool.is_waited_for()) {
+        if self.is_waited_for() {
             self.give_back().await;
         }
     }

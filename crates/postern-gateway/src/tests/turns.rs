@@ -34,6 +34,40 @@ fn pools(world: &World) -> crate::PoolInfo {
     world.handle().pools()[0]
 }
 
+/// Behind a Flush without a Sync the server measures no time, and PREPARE keeps a connection.
+#[tokio::test]
+async fn who_keeps_a_connection_and_says_nothing_does_not_keep_it_for_good() {
+    let world = World::start_as(&[], |settings| {
+        one_for_all(settings);
+        settings.limits.idle_in_transaction_timeout = Duration::from_secs(1);
+        settings.limits.queue_time = Duration::from_secs(20);
+    });
+    let mut ana = world.raw("ana").await;
+    let mut out = BytesMut::new();
+    encode::parse(&mut out, &Parse { name: "", sql: "SELECT 1", types: Vec::new() }).unwrap();
+    let bind = Bind {
+        portal: "",
+        statement: "",
+        formats: Vec::new(),
+        parameters: Vec::new(),
+        result_formats: Vec::new(),
+    };
+    encode::bind(&mut out, &bind).unwrap();
+    encode::execute(&mut out, &Execute { portal: "", max_rows: 0 }).unwrap();
+    encode::flush(&mut out);
+    ana.send(&out).await;
+    assert_eq!(ana.first_row().await.rows, [["1"]]);
+    let ben = world.client("ben").await;
+    pid(&ben).await;
+    assert_eq!(ana.answer().await.error.as_deref(), Some("57P05"));
+    // One that has prepared in SQL keeps it as long as nobody waits for it.
+    ben.simple_query("PREPARE one AS SELECT 1").await.unwrap();
+    assert_eq!(rows(&ben.simple_query("EXECUTE one").await.unwrap()), [["1"]]);
+    let other = world.client("ben").await;
+    pid(&other).await;
+    assert!(ben.simple_query("EXECUTE one").await.is_err());
+}
+
 #[tokio::test]
 async fn many_sessions_have_one_connection_between_them() {
     let world = world();
