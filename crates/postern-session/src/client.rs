@@ -294,9 +294,7 @@ impl Session {
         if !self.prepare_again(bind.statement, view, effects)? {
             return Ok(());
         }
-        let prepared = self.statements.get(bind.statement);
-        let statement = prepared.map_or(NOTHING, |prepared| prepared.upstream).statement();
-        let (upstream, statement) = (name.portal(), &statement);
+        let (upstream, statement) = (name.portal(), &self.sent_as(bind.statement));
         let upstream = Bind { portal: &upstream, statement, ..bind.clone() };
         let Some(bytes) = self.bound(&upstream, &portal, view)? else {
             let failure = Failure::Protocol("format codes don't fit the statement");
@@ -307,6 +305,12 @@ impl Session {
         let open = self.unproven(&portal);
         self.expect_bound(bind.portal, portal, (guarded, open));
         Ok(())
+    }
+
+    /// The server's name of a prepared statement.
+    fn sent_as(&self, name: &str) -> String {
+        let prepared = self.statements.get(name);
+        prepared.map_or(NOTHING, |prepared| prepared.upstream).statement()
     }
 
     /// The message with the hidden parameters; `None` if its format codes don't fit.
