@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+import evidence
 import note
 import ranges
 from ledger import Folder, verify
@@ -19,6 +20,7 @@ def arguments():
         "--running", action="store_true", help="something unfinished may stand at the end"
     )
     parser.add_argument("--range", metavar="FILE", help="check a range proof instead; needs --key")
+    parser.add_argument("--evidence", metavar="FILE", help="check evidence instead; needs --key")
     parser.add_argument("--entries", action="store_true", help="print every entry as JSON")
     return parser.parse_args()
 
@@ -38,8 +40,25 @@ def check_range(path, key):
     return 0
 
 
+def check_evidence(path, key):
+    if not key:
+        print("error: evidence needs the ledger's key", file=sys.stderr)
+        return 64
+    try:
+        print(json.dumps(evidence.check(path, note.parse_key(key.strip())), ensure_ascii=False))
+    except evidence.Refused as refused:
+        print(f"error: the evidence does not hold: {refused}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def main():
     given = arguments()
+    if given.evidence:
+        return check_evidence(given.evidence, given.key)
     if given.range:
         return check_range(given.range, given.key)
     if not given.ledger:

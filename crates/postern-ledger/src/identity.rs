@@ -48,6 +48,36 @@ pub fn origin(folder: &Path) -> Result<String, Damage> {
     Ok(verifying_key(&Folder::new(folder))?.name().to_owned())
 }
 
+/// The verifier key of the ledger in a folder.
+pub fn public_key(folder: &Path) -> Result<VerifyingKey, Damage> {
+    verifying_key(&Folder::new(folder))
+}
+
+/// The newest checkpoint of the ledger in a folder that witnesses cosigned, as it stands there.
+pub fn cosigned(folder: &Path) -> Result<Option<String>, Damage> {
+    let disk = Folder::new(folder);
+    Ok(witnessed(&disk, &verifying_key(&disk)?)?.map(|(text, _)| text))
+}
+
+/// Why a statement was not signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The key is not there, or damaged.
+    #[error("the ledger's key is not there")]
+    Key(#[from] Damage),
+    /// The key does not sign.
+    #[error("the ledger's key does not sign")]
+    Signing(#[from] CheckpointError),
+}
+
+/// Signs a payload of that media type, in the form of DSSE 1.0, with the key of the ledger in a
+/// folder. A copy of a ledger has no key.
+pub fn sign_dsse(folder: &Path, media_type: &str, payload: &[u8]) -> Result<[u8; 64], SignError> {
+    let disk = Folder::new(folder);
+    let key = signing_key(&disk, &verifying_key(&disk)?)?;
+    Ok(key.sign_dsse(media_type, payload)?)
+}
+
 /// How many entries the newest checkpoint of the ledger in a folder covers.
 pub fn signed(folder: &Path) -> Result<u64, Damage> {
     let disk = Folder::new(folder);

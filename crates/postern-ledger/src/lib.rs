@@ -56,7 +56,7 @@ pub use self::{
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
     erase::EraseError,
     follow::{Channel, Connect, Copied, Copying, FollowError, Follower, PeerOptions, WhenLost},
-    identity::{origin, signed},
+    identity::{SignError, cosigned, origin, public_key, sign_dsse, signed},
     index::{About, Broken, Index, IndexError, Question, Seen, answer_from_log},
     ledger::{AskDone, EraseDone, Hook, Ledger, NoteDone, RecordDone},
     options::Options,

@@ -5,8 +5,10 @@
 //! side can leave one out. What others did stays hidden. The form is "Range proofs" in
 //! `docs/design/ledger.md`. Where to start: [`prove_range`], then [`check_range`].
 
+use std::collections::BTreeSet;
+
 use postern_merkle::{CheckpointError, Hash};
-use postern_model::{Actor, Timestamp};
+use postern_model::{Actor, Subject, Timestamp};
 
 use crate::{DecodeError, Entry};
 
@@ -32,13 +34,15 @@ pub struct RangeQuestion {
 }
 
 /// Whether customers are named in a proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Naming {
     /// They are `subject NUMBER`.
     #[default]
     Numbers,
     /// They are what the ledger calls them.
     Texts,
+    /// These are what the ledger calls them, all others numbers.
+    Only(BTreeSet<Subject>),
 }
 
 /// What a range proof proves.

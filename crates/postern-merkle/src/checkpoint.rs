@@ -105,6 +105,23 @@ impl SigningKey {
         let signature = signature.map_err(|_| CheckpointError::Signing)?;
         signature.try_into().map_err(|_| CheckpointError::Signing)
     }
+
+    /// Signs a payload of that media type in the form of DSSE 1.0. It begins with `DSSEv1` and a
+    /// space, and its first line has no end before the payload's, so that it can't be read as a
+    /// checkpoint unless a ledger has such a name, which has no space.
+    pub fn sign_dsse(&self, media_type: &str, payload: &[u8]) -> Result<[u8; 64], CheckpointError> {
+        let signature = self.signer.sign(&pre_authenticated(media_type, payload));
+        let signature = signature.map_err(|_| CheckpointError::Signing)?;
+        signature.try_into().map_err(|_| CheckpointError::Signing)
+    }
+}
+
+/// What DSSE signs. Source: secure-systems-lab/dsse, protocol.md, "Signature Definition".
+fn pre_authenticated(media_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut text =
+        format!("DSSEv1 {} {media_type} {} ", media_type.len(), payload.len()).into_bytes();
+    text.extend_from_slice(payload);
+    text
 }
 
 /// What is signed to show that a key is there. A zero byte is in no checkpoint.

@@ -7,7 +7,7 @@ use postern_trace::{Leak, LeakRow};
 use crate::{
     lists::{Hand, stranger},
     thefts::Manner,
-    world::{DAY, Read, START, World},
+    world::{DAY, Read, START, Style, World},
 };
 
 #[cfg(test)]
@@ -255,10 +255,16 @@ fn outsiders(world: &mut World, count: usize) -> Vec<Read> {
     let from = START + (world.chance.unit() * world.setting.days as f64 * 0.8 * DAY as f64) as i64;
     let until = from + world.setting.days * DAY / 4;
     let half = world.customers.len() / 2;
+    let kind = world.kind();
+    // Kinds that nothing tells of are wished for more often than a queue.
+    let taste = if world.setting.style == Style::Traits && taste > 3 { 1 } else { taste };
     let start = world.chance.below(half.max(1));
     let weight = |(number, customer): (usize, &crate::world::Customer)| match taste {
         0 => customer.activity.powf(power),
-        1 => customer.activity.powf(power) * f64::from(1 + u8::from(customer.queue == queue) * 9),
+        1 => {
+            let is_one = world.is_of_kind(number, kind, queue);
+            customer.activity.powf(power) * f64::from(1 + u8::from(is_one) * 9)
+        }
         2 => f64::from(u8::from(customer.language == language)),
         3 => 1.0 + 20.0 * f64::from(u8::from(customer.important)),
         4 => {
@@ -302,8 +308,9 @@ fn copied(world: &mut World, count: usize) -> Vec<Read> {
     let (queue, language) =
         (world.chance.below(world.setting.queues), world.chance.below(world.setting.languages));
     let taste = world.chance.below(4);
+    let kind = world.kind();
     let in_part = |customer: &usize| match taste {
-        0 => world.customers[*customer].queue == queue,
+        0 => world.is_of_kind(*customer, kind, queue),
         1 => world.customers[*customer].language == language,
         _ => true,
     };

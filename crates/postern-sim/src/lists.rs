@@ -63,7 +63,10 @@ impl Hand {
             | Style::Hour
             | Style::Wide
             | Style::Pages
-            | Style::Curious => {}
+            | Style::Curious
+            | Style::Shifted
+            | Style::Gaps
+            | Style::Traits => {}
         }
         self
     }

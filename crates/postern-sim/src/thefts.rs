@@ -31,11 +31,13 @@ fn wanted(world: &mut World, count: usize) -> Vec<usize> {
     let (queue, language) =
         (world.chance.below(world.setting.queues), world.chance.below(world.setting.languages));
     let taste = world.chance.below(5);
+    let kind = world.kind();
     let weights: Vec<f64> = world
         .customers
         .iter()
-        .map(|customer| match taste {
-            0 => f64::from(u8::from(customer.queue == queue)),
+        .enumerate()
+        .map(|(number, customer)| match taste {
+            0 => f64::from(u8::from(world.is_of_kind(number, kind, queue))),
             1 => f64::from(u8::from(customer.language == language)),
             2 => customer.activity,
             _ => 1.0,

@@ -81,6 +81,11 @@ impl Background {
         self.strata > 2
     }
 
+    /// How fields err: share, and chance of being right all the same.
+    pub(crate) fn errors(&self) -> (f64, f64) {
+        (self.error, self.chance)
+    }
+
     pub(crate) fn stratum(&self, subject: u32) -> u16 {
         self.stratum_of.get(at(subject)).copied().unwrap_or(0)
     }

@@ -23,6 +23,8 @@ pub(crate) struct Index {
     unexplained: Vec<f64>,
     /// By account, the customers whom it was shown.
     pub(crate) shown: Vec<f64>,
+    /// By account and stratum, the customers whom it worked with.
+    pub(crate) worked: Vec<Vec<u32>>,
     /// Of the pools, in their order.
     pub(crate) pools: Vec<(Arc<str>, [Sizes; 2])>,
     /// What somebody could have taken who needs no log-in: all that anybody has worked with (not
@@ -47,6 +49,7 @@ impl Index {
         let everything_sizes = sizes(&everything, &background);
         let unexplained = sets.iter().map(|set| set.unexplained() as f64).collect();
         let shown = sets.iter().map(|set| set.subjects().count() as f64).collect();
+        let worked = sets.iter().map(|set| worked(set, &background)).collect();
         let masses = sets.iter().map(|set| innocent::mass(set, &background)).collect();
         let kinds = background.windows.kinds().count();
         let mut largest: Vec<Vec<u32>> = vec![Vec::new(); kinds];
@@ -84,6 +87,7 @@ impl Index {
             masses,
             unexplained,
             shown,
+            worked,
             pools,
             everything,
             everything_sizes,
@@ -112,4 +116,15 @@ impl Index {
         let known = kept(&self.sizes, account);
         known.map_or_else(|| Cow::Owned(sizes(set, &self.background)), Cow::Borrowed)
     }
+}
+
+/// By stratum, the customers that were worked with.
+fn worked(set: &SourceSet, background: &Background) -> Vec<u32> {
+    let mut worked = vec![0; background.strata];
+    for subject in set.worked_with() {
+        if let Some(count) = worked.get_mut(usize::from(background.stratum(subject))) {
+            *count += 1;
+        }
+    }
+    worked
 }

@@ -20,6 +20,7 @@ use crate::{
 mod details;
 mod framing;
 mod kinds;
+mod rest;
 mod taste;
 mod teams;
 mod told;
@@ -62,8 +63,9 @@ struct Hypothesis {
     sceptical: f64,
     /// The part of the rows that each gave.
     parts: Vec<f64>,
-    /// The account whose customers the world outside prefers for reasons of its own.
-    taste: Option<usize>,
+    /// The accounts whose customers the world outside prefers for reasons of its own, and the
+    /// spread of the logarithm of the factor by which it may.
+    tastes: Vec<(usize, f64)>,
     /// Posteriors under both priors.
     posterior: (f64, f64),
 }
@@ -207,7 +209,7 @@ impl<'a> Case<'a> {
             flat,
             sceptical,
             parts: fitted.parts.clone(),
-            taste: None,
+            tastes: Vec::new(),
             posterior: (0.0, 0.0),
         }
     }
@@ -271,8 +273,8 @@ impl<'a> Case<'a> {
     fn posteriors(&self, mut hypotheses: Vec<Hypothesis>) -> Vec<Hypothesis> {
         // Accounts that were not fitted count as the last of those that were.
         let last = self.sources.iter().filter(|source| matches!(source.who, Who::Account(_)));
-        let single = |h: &Hypothesis| match (h.members.as_slice(), h.taste) {
-            ([one], None) => self.account(*one),
+        let single = |h: &Hypothesis| match (h.members.as_slice(), h.tastes.as_slice()) {
+            ([one], []) => self.account(*one),
             _ => None,
         };
         let fitted = hypotheses.iter().filter_map(single).map(|account| self.share(account));

@@ -35,6 +35,7 @@ mod index;
 mod innocent;
 mod judge;
 mod leak;
+mod likelihood;
 mod mixture;
 mod outcome;
 mod reasons;
@@ -45,6 +46,7 @@ mod tracks;
 
 pub use self::{
     leak::{Leak, LeakRow, ValueVersion},
+    likelihood::{Likelihood, LikelihoodField, LikelihoodRow, LikelihoodTrack},
     outcome::{Condition, Details, Other, OtherSource, Rows, Scale, Step, Suspect, Trace, Verdict},
     tracer::{TraceConfig, Tracer, trace},
 };

@@ -159,7 +159,8 @@ pub struct Trace {
 /// What must hold of an account before it is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// It is part of the most probable explanation.
+    /// It is part of the most probable explanation, and no taste for another account's customers
+    /// is.
     Best,
     /// No more than three sources are needed to explain the list.
     Few,

@@ -103,6 +103,11 @@ impl Windows {
         Self { from, length, levels }
     }
 
+    /// First moment, length and levels.
+    pub(crate) fn parts(self) -> (i64, i64, u32) {
+        (self.from, self.length, self.levels)
+    }
+
     /// Every kind of window: level and whether moved.
     pub(crate) fn kinds(self) -> impl Iterator<Item = (u32, bool)> {
         let moved = (1..self.levels).map(|level| (level, true));

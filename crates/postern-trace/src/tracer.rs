@@ -264,7 +264,15 @@ impl Tracer {
 
     /// Weighs where the list came from.
     pub fn trace(&mut self, leak: &Leak) -> Trace {
-        let index = self.index.take().unwrap_or_else(|| {
+        let index = self.indexed();
+        let trace = judge::judge(self, &index, leak);
+        self.keep(index);
+        trace
+    }
+
+    /// What does not depend on the list; to be given back to [`Self::keep`].
+    pub(crate) fn indexed(&mut self) -> Index {
+        self.index.take().unwrap_or_else(|| {
             reasons::explain(self);
             self.seen.iter_mut().for_each(SourceSet::sort);
             self.reports.values_mut().for_each(|(_, set)| set.sort());
@@ -272,10 +280,11 @@ impl Tracer {
             self.tags.values_mut().for_each(SourceSet::sort);
             self.versions.values_mut().for_each(|versions| versions.sort());
             Index::of(self)
-        });
-        let trace = judge::judge(self, &index, leak);
+        })
+    }
+
+    pub(crate) fn keep(&mut self, index: Index) {
         self.index = Some(index);
-        trace
     }
 
     /// The sources that several people share, by name.

@@ -77,6 +77,13 @@ pub(crate) struct Track {
     pub(crate) leanings: Vec<f64>,
 }
 
+impl Track {
+    /// Whether it could have given the row of that number.
+    pub(crate) fn gives(&self, row: usize) -> bool {
+        self.rows.binary_search_by_key(&row, |(number, _)| *number).is_ok()
+    }
+}
+
 /// A source with all its tracks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tracks {
@@ -328,13 +335,19 @@ impl<'a> Candidate<'a> {
         Track { rows, leanings: background.leaning_strata(&sizes), ..Track::default() }
     }
 
-    /// By stratum: the share of its rows from elsewhere that would be of customers in this track.
-    pub(crate) fn masses(&self, model: &Model<'_>, track: &Track) -> Vec<f64> {
+    /// By stratum: the share of its rows from elsewhere that would be of customers in this track,
+    /// if each has this probability among those of the stratum.
+    pub(crate) fn masses(
+        &self,
+        model: &Model<'_>,
+        track: &Track,
+        share: impl Fn(u32) -> f64,
+    ) -> Vec<f64> {
         let background = model.background;
         let mut masses = vec![0.0; background.strata];
         for subject in self.subjects_within(model, track) {
             if let Some(mass) = masses.get_mut(usize::from(background.stratum(subject))) {
-                *mass += background.share(subject);
+                *mass += share(subject);
             }
         }
         masses

@@ -69,6 +69,9 @@ pub(crate) enum Command {
     Follow(FollowArgs),
     /// Says which account leaked records came from, if any.
     Trace(TraceArgs),
+    /// Makes one file of what a trace rests on, for people who have no ledger.
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
     Replay(ReplayArgs),
     /// Says what would happen to a person's SQL and why; changes nothing.
@@ -493,6 +496,37 @@ pub(crate) struct PublishArgs {
     /// The ledger's folder, instead of the one that the configuration names.
     #[arg(long, value_name = "DIR")]
     pub(crate) ledger: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceCommand {
+    /// Traces a list and writes a file that can be checked without Postern. It is recorded.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The leaked records, as CSV with a header naming any of subject, name, email, phone, ticket.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) leak: PathBuf,
+    /// The values that the protected fields had over time, as JSON Lines.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
+    /// An account that is concerned, besides those that the trace names; may be given again.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Vec<String>,
+    /// Only accesses from this moment on, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only accesses before this moment, as RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
+    pub(crate) until: Option<Timestamp>,
+    /// How many customers there are, if the ledger does not tell of all.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) customers: Option<usize>,
+    /// Where to write the file, which must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

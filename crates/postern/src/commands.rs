@@ -10,6 +10,7 @@ use crate::{
 mod approvals;
 mod check_config;
 mod doctor;
+mod evidence;
 mod explain_policy;
 mod follow;
 mod gateway;
@@ -52,5 +53,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Follow(args) => follow::run(args),
         Command::Serve => serve::run(config),
         Command::Trace(args) => trace::run(config, &args),
+        Command::Evidence(command) => evidence::run(config, &command),
     }
 }

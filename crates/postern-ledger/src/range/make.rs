@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::BTreeSet, io, ops::Range, path::Path, sync::Arc};
 
 use postern_merkle::{Checkpoint, PrunedBuilder, VerifyingKey};
+use postern_model::Subject;
 
 use super::{Naming, RangeLeaf, RangeProof, RangeQuestion};
 use crate::{
@@ -98,6 +99,8 @@ struct Found {
     end: Option<u64>,
     /// The rows that are named.
     wanted: BTreeSet<(u8, u32)>,
+    /// The numbers of the customers who are named, if only some are.
+    named: BTreeSet<u32>,
 }
 
 impl Found {
@@ -106,6 +109,12 @@ impl Found {
             if row.kind == Kind::Name && row.text.as_deref() == Some(question.actor.as_str()) {
                 self.accounts.insert(row.number);
                 self.wanted.insert((row.kind as u8, row.number));
+            }
+            if let (Naming::Only(named), Kind::Subject, Some(text)) =
+                (&question.subjects, row.kind, row.text.as_deref())
+                && named.contains(&Subject::new(text))
+            {
+                self.named.insert(row.number);
             }
         }
         let (time, sequence) = (scan.time(), scan.edge().size().saturating_sub(1));
@@ -125,8 +134,13 @@ impl Found {
         if account.is_some_and(|account| self.accounts.contains(&account)) {
             let names = Names::default();
             payload::decode(&head, cursor, &names).map_err(ProveError::Entry)?;
-            let is_wanted = |&(kind, _): &(u8, u32)| {
-                kind != Kind::Subject as u8 || question.subjects == Naming::Texts
+            let is_wanted = |&(kind, number): &(u8, u32)| {
+                kind != Kind::Subject as u8
+                    || match &question.subjects {
+                        Naming::Numbers => false,
+                        Naming::Texts => true,
+                        Naming::Only(_) => self.named.contains(&number),
+                    }
             };
             self.wanted.extend(names.0.into_inner().into_iter().filter(is_wanted));
         }

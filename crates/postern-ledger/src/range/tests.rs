@@ -6,7 +6,7 @@ use std::{
 };
 
 use postern_merkle::{SigningKey, VerifyingKey};
-use postern_model::{Actor, Timestamp};
+use postern_model::{Actor, Subject, Timestamp};
 
 use super::{make::prove_range_on, *};
 use crate::{
@@ -75,6 +75,25 @@ fn both(proofs: &[String]) -> Vec<Option<usize>> {
     let differs = (0..proofs.len()).find(|&at| others.get(at) != answers.get(at));
     assert_eq!(differs, None, "{}", differs.map_or("", |at| &proofs[at]));
     answers
+}
+
+#[test]
+fn only_customers_who_are_asked_for_are_named() {
+    let named = BTreeSet::from(["c3", "d4", "nobody"].map(Subject::new));
+    let subjects = Naming::Only(named);
+    let text = proof(&RangeQuestion { subjects, ..question("ana", None, None) });
+    let range = check_range(&text, &key()).unwrap();
+    let mut subjects: Vec<String> = Vec::new();
+    for entry in &range.entries {
+        if let Body::Disclosed(disclosed) = &entry.body {
+            let of = disclosed.groups.iter().flat_map(|group| &group.subjects);
+            subjects.extend(of.map(ToString::to_string));
+        }
+    }
+    let names: Vec<&String> = subjects.iter().filter(|s| !s.starts_with("subject ")).collect();
+    assert_eq!(names, ["c3"]);
+    assert!(subjects.len() > 12);
+    assert_eq!(both(&[text]), [Some(range.entries.len())]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::fmt;
 use postern_model::{Access, AccessKind, Event};
 use postern_trace::{TraceConfig, Tracer, ValueVersion};
 
-use super::{Setting, World};
+use super::{MINUTE, Setting, World};
+use crate::chance::Chance;
 
 /// How a company works and what its systems tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,11 +44,18 @@ pub enum Style {
     Pages,
     /// A third of what people read has no reason.
     Curious,
+    /// The clock by which accesses are told is three hours ahead of all others.
+    Shifted,
+    /// A fifth of the accesses is not told.
+    Gaps,
+    /// Whoever wants customers of one kind wants one of eight kinds that nothing tells of and by
+    /// which no work is divided.
+    Traits,
 }
 
 impl Style {
     /// Every style.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Usual,
         Self::Bare,
         Self::Reasonless,
@@ -64,6 +72,9 @@ impl Style {
         Self::Wide,
         Self::Pages,
         Self::Curious,
+        Self::Shifted,
+        Self::Gaps,
+        Self::Traits,
     ];
 
     /// Its name in tables and on the command line.
@@ -85,6 +96,9 @@ impl Style {
             Self::Wide => "wide",
             Self::Pages => "pages",
             Self::Curious => "curious",
+            Self::Shifted => "shifted",
+            Self::Gaps => "gaps",
+            Self::Traits => "traits",
         }
     }
 
@@ -108,7 +122,10 @@ impl Style {
             | Self::Desks
             | Self::Hour
             | Self::Wide
-            | Self::Pages => {}
+            | Self::Pages
+            | Self::Shifted
+            | Self::Gaps
+            | Self::Traits => {}
         }
     }
 
@@ -130,8 +147,15 @@ impl Style {
         }
     }
 
-    fn tell_access(self, access: &Access) -> Access {
+    fn tell_access(self, number: usize, access: &Access) -> Option<Access> {
+        // Not every fifth: what a seed makes may come in fives.
+        if self == Self::Gaps && Chance::new(number as u64).odds(0.2) {
+            return None;
+        }
         let mut access = access.clone();
+        if self == Self::Shifted {
+            access.ts.0 += 180 * MINUTE;
+        }
         if matches!(self, Self::Bare | Self::Reasonless) {
             (access.grade, access.reason) = (None, None);
         }
@@ -140,7 +164,7 @@ impl Style {
             access.clear.clear();
             access.masked.clear();
         }
-        access
+        Some(access)
     }
 }
 
@@ -151,6 +175,21 @@ impl fmt::Display for Style {
 }
 
 impl World {
+    /// One of eight kinds of customers; no chance is used up where there are none.
+    pub(crate) fn kind(&mut self) -> usize {
+        if self.setting.style == Style::Traits { self.chance.below(8) } else { 0 }
+    }
+
+    /// Whether a customer is of one of eight kinds that nothing tells of; of a queue, where there
+    /// are no such kinds.
+    pub(crate) fn is_of_kind(&self, customer: usize, kind: usize, queue: usize) -> bool {
+        if self.setting.style == Style::Traits {
+            customer % 8 == kind
+        } else {
+            self.customers[customer].queue == queue
+        }
+    }
+
     /// What is told of the values that fields had.
     pub fn told_values(&self) -> Vec<ValueVersion> {
         if self.setting.style == Style::Keys { Vec::new() } else { self.values() }
@@ -160,7 +199,9 @@ impl World {
     pub fn told_events(&self) -> impl Iterator<Item = Event> + '_ {
         let style = self.setting.style;
         let events = self.events.iter().filter_map(move |event| style.tell(event));
-        events.chain(self.accesses.iter().map(move |a| Event::Access(style.tell_access(a))))
+        let accesses = self.accesses.iter().enumerate();
+        let told = accesses.filter_map(move |(number, access)| style.tell_access(number, access));
+        events.chain(told.map(Event::Access))
     }
 
     /// A tracer that was told of all of it.

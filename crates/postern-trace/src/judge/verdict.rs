@@ -112,7 +112,8 @@ impl Case<'_> {
         let Some(source) = self.sources.get(position) else { return false };
         let (open, sceptical) = weighed.both(position);
         match condition {
-            Condition::Best => best.members.contains(&position),
+            // A taste that explains one account's rows may be behind another's as well.
+            Condition::Best => best.members.contains(&position) && best.tastes.is_empty(),
             Condition::Few => !weighed.crowded,
             Condition::OpenPosterior => open >= POSTERIOR,
             Condition::ScepticalPosterior => sceptical >= POSTERIOR,
@@ -152,10 +153,8 @@ impl Case<'_> {
         (0..10).all(|tenth| {
             let fit = Fit::new(&self.model, Some(tenth));
             let worth = |h: &Hypothesis| {
-                if let Some(position) = h.taste {
-                    let mut members = h.members.clone();
-                    members.push(position);
-                    let h = self.taste(&members, position, &fit);
+                if !h.tastes.is_empty() {
+                    let h = self.taste(&h.members, &h.tastes, &fit);
                     return h.flat + h.log_ratio;
                 }
                 let members = h.members.iter().filter_map(|m| self.sources.get(*m));

@@ -3,6 +3,8 @@ use postern_model::{Person, PersonEvent, Secret, SubjectChange};
 use super::*;
 use crate::{LeakRow, OtherSource, Verdict};
 
+mod tastes;
+
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 

@@ -26,7 +26,7 @@ mod cosign;
 mod erase;
 mod line;
 mod proof;
-mod recorded;
+pub(super) mod recorded;
 
 pub(crate) use self::erase::run as erase_by;
 pub(super) use self::{erase::erase, proof::key};

@@ -15,6 +15,7 @@ mod cli;
 mod crash;
 mod demo;
 mod doctor;
+mod evidence;
 mod explain_policy;
 mod full;
 mod init;

@@ -16,7 +16,7 @@ use crate::{
 
 /// Records it and says as which entry; `None` where there is only a copy without a key. A folder
 /// that was `given` need not be the running gateway's.
-pub(super) fn record(
+pub(in crate::commands) fn record(
     config: &Path,
     ledger: &Path,
     given: bool,
