@@ -26,10 +26,12 @@ pub(super) async fn leave(
     }
     let (shared, number, actor) =
         (connection.shared, connection.number, connection.account().clone());
+    let named = connection.who.actor.clone();
     let cancel = connection.server.as_ref().map(|server| server.cancel.clone());
     let server = connection.end(result.is_ok()).await;
     // Nobody can have it cancelled any more.
     drop(registered);
+    shared.tells_refused(&named, number);
     shared.tells_refused(&actor, number);
     shared.note(Note::LoggedOut { actor, connection: number });
     let is_told = cancel.is_some_and(|cancel| cancel.told.load(Ordering::Relaxed));

@@ -73,6 +73,7 @@ impl Connection<'_> {
     pub(super) fn name(&mut self, naming: Naming) {
         let mut failure = None;
         let mut read = None;
+        self.shared.tells_refused(&self.who.actor, self.number);
         match naming {
             Naming::Nobody => self.for_nobody(),
             Naming::Back => self.for_whom_before(),
@@ -80,13 +81,14 @@ impl Connection<'_> {
                 Ok((known, until)) => read = self.for_end_user(known, until, local),
                 Err(why) => {
                     self.for_nobody();
-                    self.shared.note(Note::Refused {
+                    let note = || Note::Refused {
                         actor: self.account().clone(),
                         connection: self.number,
                         fingerprint: StatementFingerprint::default(),
                         statement: "SET postern.actor".into(),
                         rule: "end_user_token".into(),
-                    });
+                    };
+                    self.shared.refused(self.account(), self.number, note);
                     failure = Some(Failure::Token { why });
                 }
             },

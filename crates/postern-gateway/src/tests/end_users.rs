@@ -165,11 +165,14 @@ async fn a_token_that_is_refused_leaves_nobody() {
         good(&mut web, "ROLLBACK").await;
         refused(&web.query(EMAILS).await);
     }
-    let noted = world.notes().into_iter().filter(|note| {
-        matches!(note, Note::Refused { rule, statement, .. }
-            if &**rule == "end_user_token" && !statement.contains("eyJ"))
-    });
-    assert_eq!(noted.count(), 2 * nobody.len());
+    let noted = |world: &World| {
+        let notes = world.notes().into_iter().filter(|note| {
+            matches!(note, Note::Refused { rule, statement, .. }
+                if &**rule == "end_user_token" && !statement.contains("eyJ"))
+        });
+        notes.count() == 2 * nobody.len()
+    };
+    world.wait_until("each is an entry", noted).await;
     // So does one that has expired, without being told.
     good(&mut web, &format!("SET postern.actor = '{}'", signed(SEED, "ana", 1))).await;
     let until = tokio::time::Instant::now() + Duration::from_secs(10);
