@@ -41,7 +41,10 @@ pub fn analyse(
         start.ok().zip(end.ok()).and_then(|(start, end)| sql.get(start..end)).unwrap_or("U&")
     };
     let names_view = || tokens.iter().any(|token| catalogue.may_name_view(word(token)));
-    if nesting::depth(&tokens)? <= nesting::DEPTH_SHALLOW && !names_view() {
+    // Sub-selects may be joined one around the other.
+    let selects = tokens.iter().filter(|token| token.token == Token::Select as i32).count();
+    let shallow = nesting::depth(&tokens)? <= nesting::DEPTH_SHALLOW && selects <= SELECTS_SHALLOW;
+    if shallow && !names_view() {
         return judge();
     }
     thread::scope(|scope| {
@@ -61,6 +64,9 @@ fn empty() -> Vec<Statement> {
         normalized: String::new(),
     }]
 }
+
+/// So many selects, put one around the other, are as deep as what a usual thread takes.
+const SELECTS_SHALLOW: usize = 8;
 
 /// Enough for the deepest tree that `pg_query` decodes, unoptimised. Only what is touched is used.
 const STACK_BYTES: usize = 64 << 20;

@@ -87,7 +87,14 @@ fn accept(listener: &Listener, follower: &Arc<Follower>, broken: &mpsc::Sender<F
 /// Those who have connected and are still to say who they are. When there are too many the one who
 /// has been there longest goes: who has a certificate is through in a moment.
 #[derive(Debug, Default)]
-struct Door(Mutex<(u64, VecDeque<(u64, Option<TcpStream>)>)>);
+struct Door(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    last: u64,
+    /// By number, with what ends each.
+    all: VecDeque<(u64, Option<TcpStream>)>,
+}
 
 /// A place at the door.
 struct Place {
@@ -97,24 +104,25 @@ struct Place {
 
 impl Door {
     fn enter(self: &Arc<Self>, arriving: &Arriving) -> Place {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (number, waiting) = &mut *all;
-        *number += 1;
-        if waiting.len() >= ARRIVING_MAX
-            && let Some((_, Some(stream))) = waiting.pop_front()
+        // Each change is whole.
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.last += 1;
+        let number = waiting.last;
+        if waiting.all.len() >= ARRIVING_MAX
+            && let Some((_, Some(stream))) = waiting.all.pop_front()
         {
             // Its thread then finds the end of it.
             let _ = stream.shutdown(Shutdown::Both);
         }
-        waiting.push_back((*number, arriving.handle()));
-        Place { door: self.clone(), number: *number }
+        waiting.all.push_back((number, arriving.handle()));
+        Place { door: self.clone(), number }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut all = self.door.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.1.retain(|(number, _)| *number != self.number);
+        let mut waiting = self.door.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.all.retain(|(number, _)| *number != self.number);
     }
 }
 

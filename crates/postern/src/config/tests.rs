@@ -323,9 +323,9 @@ fn an_application_needs_to_be_told_whose_tokens_count() {
     ] {
         assert!(wrong.contains(said), "{said} is not said: {wrong}");
     }
-    let charged = added(&format!(
+    let charged = added(
         "[roles.application]\nkind = \"application\"\n\
-         budgets = [{{ count = \"lookups\", window = \"1h\", max = 1 }}]\n"
-    ));
+         budgets = [{ count = \"lookups\", window = \"1h\", max = 1 }]\n",
+    );
     assert!(charged.contains("charged to its end users"), "{charged}");
 }
