@@ -84,7 +84,7 @@ struct Connection<'a> {
     shared: &'a Arc<Shared>,
     regime: &'a Arc<Regime>,
     number: u64,
-    /// Whom statements are for now.
+    /// Whom the client's statements are for at the moment.
     who: Who,
     /// Whom they are for when they are not for them any more: the account that has logged in, and
     /// the end user of the session where another is named for a transaction.
@@ -456,7 +456,7 @@ impl Connection<'_> {
                     let _ = sender.send(Command::ReasonsRead);
                 });
             }
-            Effect::Name(naming) => self.name(naming),
+            Effect::Name(naming) => self.name_end_user(naming),
             Effect::Defined => self.proving.must_look(),
             Effect::CancelUpstream => self.cancel_upstream(),
             Effect::Close => {
@@ -480,7 +480,7 @@ impl Connection<'_> {
             }
             Command::Cancelled => self.handle(Input::Cancelled).await,
             Command::Named { failure } => {
-                let named = self.is_named(failure.map(|failure| *failure));
+                let named = self.named(failure.map(|failure| *failure));
                 self.handle(named).await
             }
             Command::ReasonsRead => {

@@ -10,7 +10,6 @@ use bytes::BytesMut;
 use postern_ledger::Note;
 use postern_model::Actor;
 use postern_people::{Account, Attempt, ScramServer, Standing, Verifier};
-use postern_policy::{Action, Request};
 use postern_session::Kind;
 use postern_wire::{
     FirstMessage, Frame, FrameReader, Frontend, SaslInitial, SqlState, TransactionStatus, encode,
@@ -219,9 +218,8 @@ impl<'a> Door<'a> {
             // Another configuration has come meanwhile: whether they may is for that to say.
             self.core = self.seat.core();
             let (actor, ..) = entered;
-            let people = self.shared.people();
             let (role_name, role) =
-                self.may_enter(&actor, people.account(actor.as_str())).map_err(|why| {
+                self.shared.admitted(&self.core.regime, &actor).map_err(|why| {
                     self.note_refused(&actor, why);
                     wrong_password(&actor)
                 })?;
@@ -279,38 +277,8 @@ impl<'a> Door<'a> {
     ) -> Result<(String, Arc<str>, Role), &'static str> {
         let last = last.filter(|_| account.is_some_and(|account| account.verifier.is_some()));
         let Some(last) = last else { return Err("wrong password or unknown name") };
-        let (role_name, role) = self.may_enter(actor, account)?;
+        let (role_name, role) = self.shared.admitted(&self.core.regime, actor)?;
         Ok((last, role_name, role))
-    }
-
-    /// The role of whoever may come in, their password aside; else why not.
-    fn may_enter(
-        &self,
-        actor: &Actor,
-        account: Option<&Account>,
-    ) -> Result<(Arc<str>, Role), &'static str> {
-        let shared = self.shared;
-        let Some(account) = account else { return Err("unknown name") };
-        if shared.suspended().contains_key(actor) {
-            return Err("suspended");
-        }
-        if !account.works_at(shared.clock.now()) {
-            return Err("the account has ended");
-        }
-        let request = Request {
-            actor,
-            role: &account.role,
-            action: Action::Connect,
-            table: "",
-            column: None,
-            class: None,
-            reason: None,
-        };
-        let role = self.core.regime.settings.roles.get(&account.role).cloned();
-        let (Some(role), true) = (role, self.core.regime.policy.decide(&request).permitted) else {
-            return Err("the role may not connect");
-        };
-        Ok((account.role.clone(), role))
     }
 
     /// What the server is to be told of the start-up parameters.

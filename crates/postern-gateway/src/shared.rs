@@ -8,11 +8,11 @@ use std::{
 use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
 use postern_people::{Approvals, People, Throttle};
-use postern_policy::Policy;
+use postern_policy::{Action, Policy, Request};
 use tokio::sync::mpsc;
 
 use crate::{
-    Settings,
+    Role, Settings,
     pool::{PoolInfo, Told},
     refusals::{Refusals, left_out},
     regime::{Common, Regime, Upkeep, Work},
@@ -168,6 +168,36 @@ impl Shared {
 
     pub(crate) fn people(&self) -> Arc<People> {
         self.people.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The role, with its name, of an account that may come in, its password aside; else why not.
+    pub(crate) fn admitted(
+        &self,
+        regime: &Regime,
+        actor: &Actor,
+    ) -> Result<(Arc<str>, Role), &'static str> {
+        let people = self.people();
+        let account = people.account(actor.as_str()).ok_or("unknown name")?;
+        if self.suspended().contains_key(actor) {
+            return Err("suspended");
+        }
+        if !account.works_at(self.clock.now()) {
+            return Err("the account has ended");
+        }
+        let request = Request {
+            actor,
+            role: &account.role,
+            action: Action::Connect,
+            table: "",
+            column: None,
+            class: None,
+            reason: None,
+        };
+        let role = regime.settings.roles.get(&account.role).cloned();
+        let (Some(role), true) = (role, regime.policy.decide(&request).permitted) else {
+            return Err("the role may not connect");
+        };
+        Ok((account.role.clone(), role))
     }
 
     /// Whether the account is there, has not ended and still has this role.

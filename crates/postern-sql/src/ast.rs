@@ -193,3 +193,14 @@ pub(crate) fn empty_select() -> pb::SelectStmt {
         ..pb::SelectStmt::default()
     }
 }
+
+/// What is cast to a text by a cast that changes nothing of a text; `None` if it is another node.
+pub(crate) fn cast_to_text(node: &Node) -> Option<&Node> {
+    let Some(NodeEnum::TypeCast(cast)) = &node.node else { return None };
+    let name = cast.type_name.as_ref()?;
+    let names = names(&name.names)?;
+    let text =
+        matches!(names.as_slice(), ["text" | "varchar"] | ["pg_catalog", "text" | "varchar"]);
+    let simple = name.typmods.is_empty() && name.array_bounds.is_empty() && !name.setof;
+    cast.arg.as_deref().filter(|_| text && simple)
+}

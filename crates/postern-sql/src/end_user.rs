@@ -104,19 +104,7 @@ fn text(node: &NodeEnum) -> Option<&str> {
 
 /// Without a cast to a text, which drivers write around what they are given.
 fn uncast(node: &Node) -> Option<&NodeEnum> {
-    match node.node.as_ref()? {
-        NodeEnum::TypeCast(cast) => {
-            let name = cast.type_name.as_ref()?;
-            let names = ast::names(&name.names)?;
-            let is_text = matches!(
-                names.as_slice(),
-                ["text" | "varchar"] | ["pg_catalog", "text" | "varchar"]
-            );
-            let plain = name.typmods.is_empty() && name.array_bounds.is_empty() && !name.setof;
-            cast.arg.as_ref()?.node.as_ref().filter(|_| is_text && plain)
-        }
-        node => Some(node),
-    }
+    ast::cast_to_text(node).unwrap_or(node).node.as_ref()
 }
 
 /// Whether nothing else is in the statement.

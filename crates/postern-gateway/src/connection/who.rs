@@ -5,7 +5,6 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use postern_ledger::Note;
 use postern_model::{Actor, Secret, StatementFingerprint, Timestamp};
-use postern_policy::{Action, Request};
 use postern_session::{EndUser, Failure, Input, Kind, Naming, Profile};
 
 use super::{Connection, Judging, profile};
@@ -70,7 +69,7 @@ impl Connection<'_> {
 
     /// Has the next statements be for somebody else. The session hears it by a command, for it is
     /// handling something now.
-    pub(super) fn name(&mut self, naming: Naming) {
+    pub(super) fn name_end_user(&mut self, naming: Naming) {
         let mut failure = None;
         let mut read = None;
         self.shared.tells_refused(&self.who.actor, self.number);
@@ -110,7 +109,7 @@ impl Connection<'_> {
     }
 
     /// Tells the session whom its next statements are for.
-    pub(super) fn is_named(&self, failure: Option<Failure>) -> Input {
+    pub(super) fn named(&self, failure: Option<Failure>) -> Input {
         Input::Named { profile: self.who.profile.clone(), failure }
     }
 
@@ -120,36 +119,20 @@ impl Connection<'_> {
         let tokens = self.regime.settings.tokens.as_ref();
         let tokens = tokens.ok_or("this gateway is not told whose tokens to take")?;
         let named = tokens.check(token.expose(), now).map_err(|error| error.to_string())?;
-        let actor = Actor::new(named.account);
-        let known = self.may_be_named(&actor, now);
+        let known = self.may_be_named(Actor::new(named.account));
         // Which of the reasons it is would tell who has an account.
         let known = known.ok_or("the account that it names is not available")?;
         Ok((known, named.until))
     }
 
     /// The account of that name with its role, if applications may speak for it.
-    fn may_be_named(&self, actor: &Actor, now: Timestamp) -> Option<Known> {
-        let (shared, regime) = (self.shared, self.regime);
-        let people = shared.people();
-        let account = people.account(actor.as_str()).filter(|account| account.works_at(now))?;
-        let role = regime.settings.roles.get(&account.role)?;
+    fn may_be_named(&self, actor: Actor) -> Option<Known> {
+        let (role_name, role) = self.shared.admitted(self.regime, &actor).ok()?;
         let speaks = match role.kind {
             Kind::Restricted | Kind::Accounted => !role.speaks_for,
             Kind::PassThrough => false,
         };
-        let request = Request {
-            actor,
-            role: &account.role,
-            action: Action::Connect,
-            table: "",
-            column: None,
-            class: None,
-            reason: None,
-        };
-        let may = speaks
-            && !shared.suspended().contains_key(actor)
-            && regime.policy.decide(&request).permitted;
-        may.then(|| (actor.clone(), account.role.clone(), role.clone()))
+        speaks.then_some((actor, role_name, role))
     }
 
     /// Statements are for this end user from now on; with what is still to be read.

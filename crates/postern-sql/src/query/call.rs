@@ -285,20 +285,10 @@ fn text_parameter(node: &Node) -> Given {
         Some(NodeEnum::ParamRef(parameter)) => {
             usize::try_from(parameter.number).map_or(Given::Unknown, Given::Parameter)
         }
-        Some(NodeEnum::TypeCast(cast)) => {
-            let name = cast.type_name.as_ref();
-            let names = name.and_then(|name| ast::names(&name.names));
-            let text = matches!(
-                names.as_deref(),
-                Some(["text" | "varchar"] | ["pg_catalog", "text" | "varchar"])
-            );
-            let simple =
-                name.is_some_and(|name| name.typmods.is_empty() && name.array_bounds.is_empty());
-            match cast.arg.as_deref().filter(|_| text && simple) {
-                Some(arg @ Node { node: Some(NodeEnum::ParamRef(_)) }) => text_parameter(arg),
-                _ => Given::Unknown,
-            }
-        }
+        Some(NodeEnum::TypeCast(_)) => match ast::cast_to_text(node) {
+            Some(arg @ Node { node: Some(NodeEnum::ParamRef(_)) }) => text_parameter(arg),
+            _ => Given::Unknown,
+        },
         _ => Given::Unknown,
     }
 }

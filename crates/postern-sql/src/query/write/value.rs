@@ -60,17 +60,8 @@ pub(super) fn given_value(node: &Node) -> Given {
             usize::try_from(parameter.number).map_or(Given::Unknown, Given::Parameter)
         }
         Some(NodeEnum::SqlvalueFunction(value)) if is_session_user(value.op()) => Given::Actor,
-        Some(NodeEnum::TypeCast(cast)) => {
-            let name = cast.type_name.as_ref();
-            let names = name.and_then(|name| ast::names(&name.names));
-            let text = matches!(
-                names.as_deref(),
-                Some(["text" | "varchar"] | ["pg_catalog", "text" | "varchar"])
-            );
-            let simple =
-                name.is_some_and(|name| name.typmods.is_empty() && name.array_bounds.is_empty());
-            let constant = cast.arg.as_deref().filter(|_| text && simple);
-            match constant.map(given_value) {
+        Some(NodeEnum::TypeCast(_)) => {
+            match ast::cast_to_text(node).map(given_value) {
                 // What a parameter is cast from is not said.
                 Some(given @ (Given::Null | Given::Text(_) | Given::Actor)) => given,
                 Some(Given::Parameter(_) | Given::Unknown) | None => Given::Unknown,
