@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, decode, decode_header,
-    jwk::{Jwk, JwkSet, KeyOperations, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse},
 };
 use postern_model::Timestamp;
 use serde::Deserialize;
@@ -21,6 +21,9 @@ mod tests;
 
 /// A longer token is none.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// 2,048 bits.
+const RSA_BYTES_MIN: usize = 256;
 
 /// The signatures that are taken.
 const ALGORITHMS: [Algorithm; 9] = [
@@ -277,11 +280,29 @@ fn key(jwk: &Jwk) -> Result<Option<Key>, jsonwebtoken::errors::Error> {
     if !signs || !verifies {
         return Ok(None);
     }
-    use jsonwebtoken::jwk::AlgorithmParameters as Kind;
-    // Not a secret that both sides have.
-    let is_pair =
-        matches!(jwk.algorithm, Kind::RSA(_) | Kind::EllipticCurve(_) | Kind::OctetKeyPair(_));
-    is_pair.then(|| Ok(Key { key: DecodingKey::from_jwk(jwk)?, algorithm })).transpose()
+    let Some(is_whole) = is_whole(&jwk.algorithm) else { return Ok(None) };
+    let key = DecodingKey::from_jwk(jwk)?;
+    if !is_whole {
+        return Err(jsonwebtoken::errors::ErrorKind::InvalidKeyFormat.into());
+    }
+    Ok(Some(Key { key, algorithm }))
+}
+
+/// Whether the parts of a public key are as long as they have to be (RFC 7518, 3.3 and 6.2.1; RFC
+/// 8037, 2); `None` for one of a kind or curve that is not taken, such as a secret that both sides
+/// have.
+fn is_whole(parts: &AlgorithmParameters) -> Option<bool> {
+    let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).map_or(0, |bytes| bytes.len());
+    if let AlgorithmParameters::RSA(key) = parts {
+        return Some(bytes(&key.n) >= RSA_BYTES_MIN);
+    }
+    if let AlgorithmParameters::OctetKeyPair(key) = parts {
+        return (key.curve == EllipticCurve::Ed25519).then(|| bytes(&key.x) == 32);
+    }
+    let AlgorithmParameters::EllipticCurve(key) = parts else { return None };
+    let curves = [(EllipticCurve::P256, 32), (EllipticCurve::P384, 48)];
+    let (_, long) = curves.into_iter().find(|(curve, _)| *curve == key.curve)?;
+    Some(bytes(&key.x) == long && bytes(&key.y) == long)
 }
 
 /// Whether the header names an extension that has to be understood (`crit`, RFC 7515, 4.1.11): none

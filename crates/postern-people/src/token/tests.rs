@@ -183,6 +183,20 @@ fn a_key_set_has_a_key_for_signatures() {
     assert!(error(json!([])).contains("none of its keys"));
     assert!(error(json!([secret.clone(), encrypts])).contains("none of its keys"));
     assert!(error(json!([jwk("one", 1), jwk("one", 2)])).contains("`one`"));
+    let x = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![1; bytes]);
+    for short in [
+        json!({ "kty": "OKP", "crv": "Ed25519", "x": x(31) }),
+        json!({ "kty": "EC", "crv": "P-256", "x": x(32), "y": x(31) }),
+        json!({ "kty": "EC", "crv": "P-384", "x": x(32), "y": x(32) }),
+        json!({ "kty": "RSA", "n": x(128), "e": "AQAB" }),
+    ] {
+        let error = error(json!([jwk("one", 1), short]));
+        assert_eq!(error, "key 2 can't be read", "{short}");
+    }
+    let other = json!({ "kty": "EC", "crv": "P-521", "x": x(66), "y": x(66) });
+    assert!(error(json!([other])).contains("none of its keys"));
+    let large = json!({ "kty": "RSA", "n": x(256), "e": "AQAB" });
+    assert!(set(json!([large])).is_ok());
     assert!(Tokens::new(rules(), "not JSON").is_err());
     assert!(set(json!([secret, jwk("one", 1)])).is_ok());
 }

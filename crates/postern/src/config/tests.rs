@@ -323,6 +323,10 @@ fn an_application_needs_to_be_told_whose_tokens_count() {
     ] {
         assert!(wrong.contains(said), "{said} is not said: {wrong}");
     }
+    // A folder can be opened and not be read.
+    let folder = section.replace("nowhere.json", "/");
+    let folder = added(&format!("{role}{folder}"));
+    assert!(folder.contains("can't read `/`"), "{folder}");
     let charged = added(
         "[roles.application]\nkind = \"application\"\n\
          budgets = [{ count = \"lookups\", window = \"1h\", max = 1 }]\n",

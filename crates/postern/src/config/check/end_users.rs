@@ -57,9 +57,19 @@ impl Checker<'_> {
             account: file.account,
         };
         let at = place.key("keys");
-        let path = self.existing(&at, &file.keys);
-        // One that can't be read is told already.
-        let text = fs::read_to_string(&path).ok()?;
+        let path = self.folder.join(&file.keys);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.wrong(
+                    &at,
+                    format!("can't read `{}`: {error}", path.display()),
+                    "make the file, or let the account that runs Postern read it; relative paths \
+                     start at the configuration's folder",
+                );
+                return None;
+            }
+        };
         match Tokens::new(rules, &text) {
             Ok(tokens) => Some(Arc::new(tokens)),
             Err(error) => {
