@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
+    future::poll_fn,
     io,
     net::IpAddr,
     rc::Rc,
@@ -12,13 +13,13 @@ use std::{
 
 use bytes::BytesMut;
 use postern_ledger::{Awaited, Note, Receipt};
-use postern_model::Actor;
+use postern_model::{Actor, Timestamp};
 use postern_session::{
     ClientFacing as _, Effect, EndUser, Failure, Input, Judge, Kind, Profile, ReasonSet, Session,
     View,
 };
 use postern_sql::Rules;
-use postern_wire::{FrameError, FrameReader, encode};
+use postern_wire::{Frame, FrameError, FrameReader, encode};
 use thiserror::Error;
 use tokio::{
     io::AsyncWriteExt,
@@ -37,10 +38,11 @@ use crate::{
     regime::Regime,
     registry::{Command, Leave, Reach},
     shared::Shared,
-    side::{self, Side, append},
+    side::{Side, append},
     upstream::{self, BoxedStream},
 };
 
+mod events;
 mod half;
 mod leaving;
 mod proving;
@@ -49,12 +51,14 @@ mod silent;
 mod turns;
 mod who;
 
-use self::{proving::Proving, silent::Silence, turns::Turns, who::Who};
+use self::{events::Event, proving::Proving, silent::Silence, turns::Turns, who::Who};
 
 /// Bytes for one side that may wait before the other side is read no further.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// A client's message that is longer can take a tenth of a second to judge, and more.
 const LONG_BYTES: usize = 16 * 1024;
+/// What several messages lead to is passed on together, up to so much.
+const GATHERED_BYTES_MAX: usize = 64 * 1024;
 /// So little waits for what comes soon: one packet instead of two.
 const HELD_BACK_BYTES_MAX: usize = 2 * 1024;
 /// How long the last word to a client may take.
@@ -113,7 +117,7 @@ struct Connection<'a> {
     awaited: Option<Awaited>,
     /// What is still to be done; waits while reasons are being read.
     effects: VecDeque<Effect>,
-    /// Takes the effects of one input; empty between two.
+    /// What the latest inputs led to, before it is done.
     latest: Vec<Effect>,
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
@@ -270,49 +274,15 @@ impl Connection<'_> {
                 self.client.rest();
             }
             self.client.shrink();
-            let takes = self.session.takes_client() && !self.is_waiting();
-            let reads_client = !self.reading
-                && !self.is_half
-                && self.session.wants_client()
-                && (takes || self.client.input.len() < WAITING_BYTES_MAX)
-                && !self.is_server_behind();
-            let reads_server = !self.reading
-                && self.session.wants_server()
-                && self.client.output.len() < WAITING_BYTES_MAX;
-            let held_back = self.holds_back();
-            let looks_at = self.looks_at();
-            let client = &mut self.client;
-            let (from_server, to_server) = turns::halves(&mut self.server);
-            tokio::select! {
+            let wants = self.wants();
+            let (looks_at, is_half) = (self.looks_at(), self.is_half);
+            let event = tokio::select! {
                 biased;
-                command = self.commands.recv() => {
-                    if let Some(command) = command {
-                        self.command(command).await?;
-                    }
-                }
-                written = client.writer.write_buf(&mut client.output),
-                    if !client.output.is_empty() && !held_back =>
-                {
-                    written.map_err(ConnectionError::Client)?;
-                }
-                written = turns::write(to_server) => {
-                    written.map_err(ConnectionError::Server)?;
-                }
-                read = turns::read(from_server), if reads_server => {
-                    if read.map_err(ConnectionError::Server)? == 0 {
-                        self.last_word(&Failure::UpstreamLost).await;
-                    }
-                }
-                taken = turns::taken(&mut self.turns) => self.taken(taken).await?,
-                read = side::read(&mut client.reader, &mut client.input), if reads_client => {
-                    self.silence.is_broken();
-                    if read.map_err(ConnectionError::Client)? == 0 {
-                        self.sends_no_more();
-                    }
-                }
-                () = silent::look(looks_at) => self.is_silent().await,
-                () = half::look(self.is_half) => self.tell_nothing_new(),
-            }
+                event = poll_fn(|context| self.poll_event(&wants, context)) => event,
+                () = silent::look(looks_at) => Event::Silent,
+                () = half::look(is_half) => Event::Half,
+            };
+            self.happened(event).await?;
         }
     }
 
@@ -321,8 +291,31 @@ impl Connection<'_> {
         self.session.tells_more_soon() && self.client.output.len() < HELD_BACK_BYTES_MAX
     }
 
-    /// Handles whole messages as long as the session wants them.
+    /// Handles what is there.
     async fn handle_buffered(&mut self) -> Result<(), ConnectionError> {
+        let handled = self.handle_messages().await;
+        // What came before a message that can't be read goes out.
+        self.go_on().await?;
+        handled?;
+        if self.ending {
+            return Ok(());
+        }
+        // The server has said no more: what is wanted does not wait for it.
+        self.prove_wanted();
+        self.give_back().await;
+        // The client has its answers first.
+        if let Some(why) = self.leaves
+            && self.is_to_leave()
+            && self.client.output.is_empty()
+        {
+            self.last_word(&why.into()).await;
+        }
+        Ok(())
+    }
+
+    /// Handles whole messages as long as the session wants them.
+    async fn handle_messages(&mut self) -> Result<(), ConnectionError> {
+        let mut now = self.shared.clock.now();
         while !self.reading {
             let mut input = self.proving.proven();
             if input.is_none()
@@ -341,34 +334,44 @@ impl Connection<'_> {
                 match self.frames.next(&mut self.client.input) {
                     Ok(frame) => input = frame.map(Input::Client),
                     Err(error) => {
+                        self.go_on().await?;
                         self.last_word(&Failure::Protocol("malformed message")).await;
                         return Err(ConnectionError::ClientFrame(error));
                     }
                 }
             }
             let Some(input) = input else { break };
-            let long = matches!(&input, Input::Client(frame) if frame.raw().len() > LONG_BYTES);
-            self.handle(input).await?;
+            let is_client = |is: fn(&Frame) -> bool| matches!(&input, Input::Client(f) if is(f));
+            let long = is_client(|frame| frame.raw().len() > LONG_BYTES);
+            let judged = is_client(|frame| matches!(frame.tag(), b'Q' | b'P' | b'B'));
+            self.take(input, now);
+            if long || !self.gathers() {
+                self.go_on().await?;
+            }
             if long {
                 // It may have been analysed for long; the core's other connections come first.
                 tokio::task::yield_now().await;
+            }
+            if judged {
+                now = self.shared.clock.now();
             }
             if self.ending {
                 return Ok(());
             }
             self.give_way().await;
         }
-        // The server has said no more: what is wanted does not wait for it.
-        self.prove_wanted();
-        self.give_back().await;
-        // The client has its answers first.
-        if let Some(why) = self.leaves
-            && self.is_to_leave()
-            && self.client.output.is_empty()
-        {
-            self.last_word(&why.into()).await;
-        }
         Ok(())
+    }
+
+    /// Whether what was handled leads to nothing but bytes, so that what comes next can be handled
+    /// before they are passed on.
+    fn gathers(&self) -> bool {
+        let mut all = 0;
+        for effect in &self.latest {
+            let (Effect::ToServer(bytes) | Effect::ToClient(bytes)) = effect else { return false };
+            all += bytes.len();
+        }
+        all < GATHERED_BYTES_MAX && self.effects.is_empty() && !self.is_waited_for()
     }
 
     /// Whether the connection is to end and nothing is under way that would be lost by it.
@@ -377,28 +380,31 @@ impl Connection<'_> {
     }
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
+        let now = self.shared.clock.now();
+        self.take(input, now);
+        self.go_on().await
+    }
+
+    /// Lets the session have an input; what it leads to is still to be done.
+    fn take(&mut self, input: Input, now: Timestamp) {
         self.who.judging.renew();
-        {
-            let entitled = self.who.reasons.entitled();
-            let judge = self.who.judging.judge.clone();
-            let mut judge = judge.borrow_mut();
-            let now = self.shared.clock.now();
-            let generation = self.who.judging.generation;
-            let asks = self.who.wary.asks(now);
-            let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
-            self.session.handle(input, &mut view, &mut self.latest);
-        }
+        let entitled = self.who.reasons.entitled();
+        let judge = self.who.judging.judge.clone();
+        let mut judge = judge.borrow_mut();
+        let generation = self.who.judging.generation;
+        let asks = self.who.wary.asks(now);
+        let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
+        self.session.handle(input, &mut view, &mut self.latest);
+    }
+
+    /// Does what is to be done, up to a reading of the reasons.
+    async fn go_on(&mut self) -> Result<(), ConnectionError> {
         match (self.session.will_record(), &self.awaited) {
             (true, None) => self.awaited = Some(self.shared.ledger.coming().awaited()),
             (false, Some(_)) => self.awaited = None,
             (true, Some(_)) | (false, None) => {}
         }
         self.effects.extend(self.latest.drain(..));
-        self.go_on().await
-    }
-
-    /// Does what is to be done, up to a reading of the reasons.
-    async fn go_on(&mut self) -> Result<(), ConnectionError> {
         while !self.reading
             && let Some(effect) = self.effects.pop_front()
         {
@@ -540,8 +546,8 @@ impl Connection<'_> {
     async fn flush_client(&mut self) {
         let client = &mut self.client;
         let write = async {
-            client.writer.write_all_buf(&mut client.output).await?;
-            client.writer.flush().await
+            client.stream.write_all_buf(&mut client.output).await?;
+            client.stream.flush().await
         };
         // The connection ends either way.
         let _ = tokio::time::timeout(LAST_WORD_MAX, write).await;

@@ -290,14 +290,27 @@ fn spawn<F: Future<Output = ()>>(
     name: &str,
     work: impl FnOnce() -> F + Send + 'static,
 ) -> Result<thread::JoinHandle<()>, BuildError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(BuildError::Thread)?;
-    thread::Builder::new()
+    let (tell, built) = std::sync::mpsc::sync_channel(1);
+    let thread = thread::Builder::new()
         .name(format!("postern-{name}"))
-        .spawn(move || tokio::task::LocalSet::new().block_on(&runtime, work()))
-        .map_err(BuildError::Thread)
+        .spawn(move || {
+            // It can't leave the thread that it was made on.
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_all().build_local(tokio::runtime::LocalOptions::default());
+            match runtime {
+                Ok(runtime) => {
+                    let _ = tell.send(Ok(()));
+                    runtime.block_on(work());
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
+            }
+        })
+        .map_err(BuildError::Thread)?;
+    // A thread that says nothing has panicked, which whoever joins it hears.
+    built.recv().unwrap_or(Ok(())).map_err(BuildError::Thread)?;
+    Ok(thread)
 }
 
 /// One core: accepts until told to stop, then drains.

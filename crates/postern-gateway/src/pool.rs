@@ -87,8 +87,8 @@ impl Server {
 
     /// Without the place, which is free when it is dropped.
     pub(crate) fn apart(self) -> (Connected, Option<Place>) {
-        let Side { reader, writer, input, .. } = self.side;
-        let (stream, cancel) = (reader.unsplit(writer), self.cancel.key.clone());
+        let Side { stream, input, .. } = self.side;
+        let cancel = self.cancel.key.clone();
         (Connected { stream, buffer: input, cancel, parameters: self.parameters }, self.place)
     }
 

@@ -4,12 +4,12 @@ use std::{
     future::poll_fn,
     io,
     mem::MaybeUninit,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::BytesMut;
-use tokio::io::{AsyncRead, ReadBuf, ReadHalf, WriteHalf};
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::upstream::BoxedStream;
 
@@ -20,16 +20,14 @@ const READ_BYTES: usize = 8 * 1024;
 
 /// One side of a connection.
 pub(crate) struct Side {
-    pub(crate) reader: ReadHalf<BoxedStream>,
-    pub(crate) writer: WriteHalf<BoxedStream>,
+    pub(crate) stream: BoxedStream,
     pub(crate) input: BytesMut,
     pub(crate) output: BytesMut,
 }
 
 impl Side {
     pub(crate) fn new(stream: BoxedStream, input: BytesMut) -> Self {
-        let (reader, writer) = tokio::io::split(stream);
-        Self { reader, writer, input, output: BytesMut::new() }
+        Self { stream, input, output: BytesMut::new() }
     }
 
     pub(crate) fn shrink(&mut self) {
@@ -58,29 +56,37 @@ impl Side {
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
-        let read = Pin::new(&mut self.reader).poll_read(&mut context, &mut ReadBuf::new(&mut byte));
+        let read = Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte));
         self.input.is_empty() && matches!(read, Poll::Pending)
     }
-}
 
-/// Reads what is there; 0 is the end. The memory for it is taken when something has come: most
-/// connections wait most of the time.
-pub(crate) async fn read(
-    reader: &mut ReadHalf<BoxedStream>,
-    input: &mut BytesMut,
-) -> io::Result<usize> {
-    if input.capacity() > input.len() {
-        input.reserve(READ_BYTES);
-        return tokio::io::AsyncReadExt::read_buf(reader, input).await;
+    /// Reads what is there; 0 is the end.
+    pub(crate) async fn read(&mut self) -> io::Result<usize> {
+        poll_fn(|context| self.poll_read(context)).await
     }
-    poll_fn(|context| {
+
+    /// As [`Side::read`]. The memory for it is taken when something has come: most connections wait
+    /// most of the time.
+    pub(crate) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self { stream, input, .. } = self;
+        if input.capacity() > input.len() {
+            input.reserve(READ_BYTES);
+            return pin!(stream.read_buf(input)).poll(context);
+        }
         let mut bytes = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut read = ReadBuf::uninit(&mut bytes);
-        ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
+        ready!(Pin::new(stream).poll_read(context, &mut read))?;
         input.extend_from_slice(read.filled());
         Poll::Ready(Ok(read.filled().len()))
-    })
-    .await
+    }
+
+    /// Writes of what is to be sent as much as the other side takes. It is one piece: a write of
+    /// several would cost the kernel more.
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.output))?;
+        self.output.advance(written);
+        Poll::Ready(if written > 0 { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) })
+    }
 }
 
 /// Moves the bytes where nothing waits, otherwise appends them.

@@ -5,7 +5,7 @@
 //! one. What the session remembers under a name may be gone on the server (a savepoint was rolled
 //! back, say): then the server says so. It can never be something else than what was judged.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use postern_sql::{
     Act, Arguments, Effect, LookupValue, NOTHING_DONE, OwnTables, Passed, quote::literal,
@@ -17,6 +17,7 @@ use crate::{
     client::single,
     judge::{Planned, PlannedNamed},
     portal::{NOTHING, Portal, Prepared, UpstreamName},
+    session::ByName,
     sharing::Known,
     weight::KeptPlan,
 };
@@ -89,9 +90,9 @@ pub(crate) enum Undo {
     Nothing,
     Statement(String, Option<Prepared>),
     Cursor(String, Option<Portal>),
-    Statements(HashMap<String, Prepared>, Known),
-    Portals(HashMap<String, Portal>),
-    All(HashMap<String, Prepared>, HashMap<String, Portal>, Known),
+    Statements(ByName<Prepared>, Known),
+    Portals(ByName<Portal>),
+    All(ByName<Prepared>, ByName<Portal>, Known),
     Defined(Arc<OwnTables>),
 }
 
@@ -478,7 +479,7 @@ pub(crate) fn rejudged(prepared: &mut Prepared, view: &mut View<'_>) -> Option<K
     Some(prepared.plan.clone())
 }
 
-fn put<T>(map: &mut HashMap<String, T>, name: String, known: Option<T>) {
+fn put<T>(map: &mut ByName<T>, name: String, known: Option<T>) {
     match known {
         Some(known) => {
             map.insert(name, known);

@@ -14,6 +14,7 @@ use crate::{
     Effect, Failure, Hold, Stopped,
     hold::{Held, HeldRow, Relied, Touch},
     proof::Judgement,
+    session::with_room,
 };
 
 #[derive(Debug)]
@@ -304,6 +305,6 @@ fn send(bytes: &[u8], effects: &mut Vec<Effect>) {
     if let Some(Effect::ToClient(last)) = effects.last_mut() {
         last.extend_from_slice(bytes);
     } else {
-        effects.push(Effect::ToClient(BytesMut::from(bytes)));
+        effects.push(Effect::ToClient(with_room(bytes)));
     }
 }

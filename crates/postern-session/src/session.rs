@@ -155,8 +155,8 @@ const EXPECTED_MAX: usize = 16_384;
 #[derive(Debug)]
 pub struct Session {
     pub(crate) profile: Arc<Profile>,
-    pub(crate) statements: HashMap<String, Prepared>,
-    pub(crate) portals: HashMap<String, Portal>,
+    pub(crate) statements: ByName<Prepared>,
+    pub(crate) portals: ByName<Portal>,
     /// What both take, and what is under way.
     pub(crate) scale: Scale,
     pub(crate) expected: VecDeque<Expect>,
@@ -236,8 +236,8 @@ impl Session {
         Self {
             scale: Scale::new(profile.limits.names_bytes_max),
             profile,
-            statements: HashMap::new(),
-            portals: HashMap::new(),
+            statements: ByName::default(),
+            portals: ByName::default(),
             expected: VecDeque::new(),
             outbox: Outbox::default(),
             filling: None,
@@ -635,10 +635,22 @@ fn for_server(effects: &[Effect]) -> usize {
     bytes.sum()
 }
 
+/// What a session's client has named. It can only make its own look-ups slow, so that a fast hash
+/// serves.
+pub(crate) type ByName<T> = HashMap<String, T, foldhash::quality::RandomState>;
+
+/// These bytes, with room for some that follow.
+pub(crate) fn with_room(bytes: &[u8]) -> BytesMut {
+    const ROOM_BYTES: usize = 256;
+    let mut roomy = BytesMut::with_capacity(bytes.len() + ROOM_BYTES);
+    roomy.extend_from_slice(bytes);
+    roomy
+}
+
 pub(crate) fn to_server(bytes: &[u8], effects: &mut Vec<Effect>) {
     if let Some(Effect::ToServer(last)) = effects.last_mut() {
         last.extend_from_slice(bytes);
     } else {
-        effects.push(Effect::ToServer(BytesMut::from(bytes)));
+        effects.push(Effect::ToServer(with_room(bytes)));
     }
 }

@@ -43,6 +43,9 @@ pub enum EncodeError {
 /// The inside of a message that is being made.
 struct Body<'a>(&'a mut BytesMut);
 
+/// Room is made for so much at once: most messages are shorter.
+const SHORT_BYTES: usize = 64;
+
 /// Appends a message with a type.
 fn typed(
     buf: &mut BytesMut,
@@ -50,6 +53,7 @@ fn typed(
     fill: impl FnOnce(&mut Body<'_>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
     let start = buf.len();
+    buf.reserve(SHORT_BYTES);
     buf.put_u8(tag);
     untyped(buf, fill).inspect_err(|_| buf.truncate(start))
 }

@@ -62,7 +62,7 @@ impl Connection<'_> {
                 self.tell(hold);
             }
         }
-        let _ = tokio::time::timeout(LAST_WORD_MAX, self.client.writer.shutdown()).await;
+        let _ = tokio::time::timeout(LAST_WORD_MAX, self.client.stream.shutdown()).await;
         self.reach.set(None);
         let mut server = self.server?;
         let mut output = std::mem::take(&mut server.side.output);

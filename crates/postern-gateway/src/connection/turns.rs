@@ -1,20 +1,21 @@
 //! How a session that shares comes to a server connection, and when it gives it back.
 
-use std::{future::pending, io, pin::Pin, rc::Rc, sync::Arc};
+use std::{
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use bytes::BytesMut;
 use postern_session::{Effect, Failure, Profile, Session};
 use postern_wire::{Backend, Frame};
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::{Connection, ConnectionError, WAITING_BYTES_MAX};
 use crate::{
     login::Behind,
     pool::{FitError, Pool, Server, Set, TakeError},
     registry::Reach,
-    side,
     spare::Owner,
-    upstream::BoxedStream,
 };
 
 /// How often what a session has left is asked for once more.
@@ -73,35 +74,14 @@ pub(super) fn session(turns: Option<&Turns>, profile: Arc<Profile>) -> Session {
     }
 }
 
-/// The connection that a session has waited for; never, if it does not wait.
-pub(super) async fn taken(turns: &mut Option<Turns>) -> Result<Box<Server>, FitError> {
-    let Some(taking) = turns.as_mut().and_then(|turns| turns.taking.as_mut()) else {
-        return pending().await;
-    };
-    taking.await
-}
-
-type From<'a> = (&'a mut ReadHalf<BoxedStream>, &'a mut BytesMut);
-type To<'a> = (&'a mut WriteHalf<BoxedStream>, &'a mut BytesMut);
-
-/// Both directions of the server's side.
-pub(super) fn halves(server: &mut Option<Box<Server>>) -> (Option<From<'_>>, Option<To<'_>>) {
-    let Some(server) = server else { return (None, None) };
-    let side = &mut server.side;
-    (Some((&mut side.reader, &mut side.input)), Some((&mut side.writer, &mut side.output)))
-}
-
-pub(super) async fn read(from: Option<From<'_>>) -> io::Result<usize> {
-    match from {
-        Some((reader, input)) => side::read(reader, input).await,
-        None => pending().await,
-    }
-}
-
-pub(super) async fn write(to: Option<To<'_>>) -> io::Result<usize> {
-    match to {
-        Some((writer, output)) if !output.is_empty() => writer.write_buf(output).await,
-        Some(_) | None => pending().await,
+/// The connection that a session has waited for.
+pub(super) fn poll_taken(
+    turns: &mut Option<Turns>,
+    context: &mut Context<'_>,
+) -> Poll<Result<Box<Server>, FitError>> {
+    match turns.as_mut().and_then(|turns| turns.taking.as_mut()) {
+        Some(taking) => taking.as_mut().poll(context),
+        None => Poll::Pending,
     }
 }
 

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 
 use super::{Server, TakeError};
-use crate::{side, upstream::ConnectError};
+use crate::upstream::ConnectError;
 
 /// How long the server may take for what the gateway asks between two sessions.
 const ASK_MAX: Duration = Duration::from_secs(2);
@@ -223,15 +223,14 @@ impl Server {
         let lost = |_| FitError::Lost;
         let mut out = BytesMut::new();
         encode::query(&mut out, sql).map_err(|_| FitError::Lost)?;
-        self.side.writer.write_all(&out).await.map_err(lost)?;
+        self.side.stream.write_all(&out).await.map_err(lost)?;
         let frames = FrameReader::new(message_bytes_max);
         let mut rows = Vec::new();
         let mut refused = None;
         let mut done = 0;
         loop {
             let Some(frame) = frames.next(&mut self.side.input).map_err(|_| FitError::Lost)? else {
-                if side::read(&mut self.side.reader, &mut self.side.input).await.map_err(lost)? == 0
-                {
+                if self.side.read().await.map_err(lost)? == 0 {
                     return Err(FitError::Lost);
                 }
                 continue;
