@@ -80,6 +80,9 @@ pub(crate) struct Scope {
     saved: bool,
     /// The end user was named behind one.
     renamed: bool,
+    /// The end user was named for longer than a transaction, and the server has not said since then
+    /// that none is open: it takes the name back with all else if that fails or is rolled back.
+    unsettled: bool,
 }
 
 impl Session {
@@ -196,9 +199,10 @@ impl Session {
         let Some(Pending { naming, message, .. }) = pending else {
             return self.close(&Failure::Upstream, effects);
         };
-        let local = matches!(naming, Naming::Token { local: true, .. }) && failure.is_none();
+        let token = |is_local| matches!(&naming, Naming::Token { local, .. } if *local == is_local);
+        let (local, unsettled) = (token(true) && failure.is_none(), token(false));
         let saved = self.scope.saved;
-        self.scope = Scope { local, over: false, saved, renamed: local && saved };
+        self.scope = Scope { local, over: false, saved, renamed: local && saved, unsettled };
         // What was bound for one is not fetched for another.
         self.portals.retain(|_, portal| !portal.plan.is_guarded());
         self.profile = profile;
@@ -228,6 +232,16 @@ impl Session {
         }
         if ended {
             (self.scope.saved, self.scope.renamed) = (false, false);
+        }
+        self.scope.unsettled &= status != TransactionStatus::Idle;
+    }
+
+    /// What was done is taken back: so is who was named by it. Who was named before is not known
+    /// any more, so that nobody is.
+    pub(crate) fn unsettle(&mut self) {
+        if std::mem::take(&mut self.scope.unsettled) {
+            let naming = Naming::Nobody;
+            self.pending = Some(Pending { naming, message: None, stage: Stage::Waiting });
         }
     }
 

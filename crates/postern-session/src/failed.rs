@@ -39,6 +39,7 @@ impl Session {
         let mut missing = None;
         let mut alike = None;
         self.copy_in = CopyIn::No;
+        self.unsettle();
         let mut dropped = self.drop_failed();
         let mut planned = Self::planned_only(&dropped);
         if let Some(failed) = dropped.first_mut() {

@@ -390,8 +390,11 @@ impl Session {
         // A COMMIT that could not be; what a ROLLBACK undoes is known since it was sent.
         let undone =
             matches!(&*run.portal.plan, Planned::Plain(plain) if !plain.changes.is_empty());
-        if tag == "ROLLBACK" && !undone {
-            self.own.fails();
+        if tag == "ROLLBACK" {
+            self.unsettle();
+            if !undone {
+                self.own.fails();
+            }
         }
         if matches!(tag, "ROLLBACK" | "COMMIT") {
             self.portals.values_mut().for_each(|portal| portal.unsure = true);

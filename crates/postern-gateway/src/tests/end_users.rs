@@ -10,12 +10,12 @@ use postern_ledger::Note;
 use postern_model::{Actor, Clock};
 use postern_people::{TokenRules, Tokens};
 use postern_session::Kind;
-use postern_wire::{Bind, Execute, Parse, encode};
+use postern_wire::encode;
 use serde_json::json;
 
 use super::{
     code,
-    raw::{Answer, Raw},
+    raw::{Answer, Raw, run},
     rows,
     world::{SystemClock, World},
 };
@@ -215,18 +215,6 @@ async fn in_a_pipeline_each_statement_is_for_whom_it_was_sent() {
     let world = World::start_as(&[], tokens);
     let mut web = world.raw("web").await;
     let mut out = BytesMut::new();
-    let run = |out: &mut BytesMut, sql: &str, parameter: Option<&str>| {
-        encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
-        let bind = Bind {
-            portal: "",
-            statement: "",
-            formats: Vec::new(),
-            parameters: parameter.iter().map(|text| Some(text.as_bytes())).collect(),
-            result_formats: Vec::new(),
-        };
-        encode::bind(out, &bind).unwrap();
-        encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
-    };
     run(&mut out, "BEGIN", None);
     for actor in ["ana", "ben", "dba", "ana"] {
         let named = "SELECT set_config('postern.actor', $1::text, true)";
@@ -256,6 +244,35 @@ async fn in_a_pipeline_each_statement_is_for_whom_it_was_sent() {
     assert_eq!(answer.error.as_deref(), Some("42501"), "{}", answer.said);
     assert_eq!(answer.rows, [[""]]);
     refused(&web.query(EMAILS).await);
+}
+
+#[tokio::test]
+async fn who_was_named_by_what_is_taken_back_is_named_no_more() {
+    let world = World::start_as(&[], tokens);
+    let mut web = world.raw("web").await;
+    let named = "SELECT set_config('postern.actor', $1, false)";
+    for after in [&["SELECT 1 / 0"][..], &["SELECT no_such_column"], &["BEGIN", "ROLLBACK"]] {
+        good(&mut web, &set("ben")).await;
+        let mut out = BytesMut::new();
+        run(&mut out, named, Some(&token("ana")));
+        for sql in after {
+            run(&mut out, sql, None);
+        }
+        encode::sync(&mut out);
+        web.send(&out).await;
+        assert_eq!(web.answer().await.status, b'I', "{after:?}");
+        refused(&web.query(EMAILS).await);
+    }
+    // What stands is not forgotten by what fails later.
+    let mut out = BytesMut::new();
+    run(&mut out, named, Some(&token("ana")));
+    encode::sync(&mut out);
+    web.send(&out).await;
+    assert_eq!(web.answer().await.error, None);
+    assert_eq!(web.query("SELECT 1 / 0").await.error.as_deref(), Some("22012"));
+    good(&mut web, "BEGIN").await;
+    good(&mut web, "ROLLBACK").await;
+    assert_eq!(good(&mut web, EMAILS).await, [["one@example.org"], ["***"]]);
 }
 
 #[tokio::test]

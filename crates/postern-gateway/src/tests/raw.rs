@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::BytesMut;
-use postern_wire::{Authentication, Backend, Frame, FrameReader, encode};
+use postern_wire::{Authentication, Backend, Bind, Execute, Frame, FrameReader, Parse, encode};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -213,4 +213,18 @@ impl Raw {
             }
         }
     }
+}
+
+/// A statement by the extended protocol, without a Sync.
+pub(super) fn run(out: &mut BytesMut, sql: &str, parameter: Option<&str>) {
+    encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+    let bind = Bind {
+        portal: "",
+        statement: "",
+        formats: Vec::new(),
+        parameters: parameter.iter().map(|text| Some(text.as_bytes())).collect(),
+        result_formats: Vec::new(),
+    };
+    encode::bind(out, &bind).unwrap();
+    encode::execute(out, &Execute { portal: "", max_rows: 0 }).unwrap();
 }
