@@ -9,7 +9,7 @@ use crate::{
     Plain, Verdict,
     analyse::text_verdict,
     refusal::{Judged, not_understood, refuse},
-    resolve::{Resolved, Resolver},
+    resolve::Resolver,
 };
 
 /// Options that show the statement's own plan and what running it took. `SETTINGS` is not one: it
@@ -73,8 +73,8 @@ pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged
     Ok(Verdict::Plain(Plain::new(sql, plain.effect, plain.client_parameters)))
 }
 
-/// A plan is in the words of what is run: of views, whose constants are shown to nobody, and of
-/// names that the gateway has made.
+/// A plan is in the words of what is run: of definitions, whose constants are shown to nobody, and
+/// of names that the gateway has made.
 fn shows_only_itself(plain: &Plain, resolver: Resolver<'_>) -> Judged<()> {
     if plain.sql.contains(resolver.context.prefix) {
         return refuse(
@@ -83,22 +83,11 @@ fn shows_only_itself(plain: &Plain, resolver: Resolver<'_>) -> Judged<()> {
             "give each sub-select in FROM an alias",
         );
     }
-    let Ok(parsed) = pg_query::parse(&plain.sql, 0) else {
-        return not_understood("EXPLAIN of this statement");
-    };
-    let reads_view = parsed.protobuf.nodes().into_iter().any(|(node, ..)| {
-        let pg_query::NodeRef::RangeVar(range) = node else { return false };
-        match resolver.relation(range) {
-            Ok(Resolved::Plain(relation)) => relation.kind == 'v',
-            Ok(Resolved::View(_)) => true,
-            Ok(Resolved::Protected(..) | Resolved::Catalogue { .. }) | Err(_) => false,
-        }
-    });
-    if reads_view {
+    if plain.opens_definition {
         return refuse(
             "explain",
-            "EXPLAIN of what reads a view is not allowed for this role: the plan shows what is in \
-             the view's definition",
+            "EXPLAIN of what reads a view or a virtual column, or calls a function of the \
+             database's own, is not allowed for this role: the plan shows their definitions",
             "explain the statement on the tables themselves",
         );
     }

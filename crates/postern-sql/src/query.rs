@@ -15,6 +15,7 @@ use pg_query::{Node, protobuf as pb};
 
 use crate::{
     Hole, LookupValue, MaskCheck, Mode,
+    catalogue::{Column, Relation},
     check::Checks,
     passed::Passed,
     print::LeafSelect,
@@ -136,6 +137,8 @@ pub(crate) struct Acts {
     writes: bool,
     /// A function that is not PostgreSQL's own is called: it can do anything.
     calls_listed: Cell<bool>,
+    /// Something is read in whose place the server puts its definition.
+    opens_definition: bool,
 }
 
 /// The analysis of one statement, in one run.
@@ -329,6 +332,18 @@ impl<'a> Analysis<'a> {
     /// Whether the statement may do more than read.
     pub(crate) fn changes(&self) -> bool {
         self.acts.writes || self.acts.calls_listed.get()
+    }
+
+    /// Whether a definition that is not the client's can stand in the statement's plan.
+    pub(crate) fn opens_definition(&self) -> bool {
+        self.acts.opens_definition || self.acts.calls_listed.get()
+    }
+
+    /// Views, and columns that are computed when they are read, are their definitions in a plan.
+    fn opens(&mut self, relation: &Relation) {
+        let is_virtual = |column: &Column| column.generated == "v";
+        self.acts.opens_definition |=
+            relation.kind == 'v' || relation.columns.iter().any(is_virtual);
     }
 
     /// Analyses and rewrites a whole `SELECT`.

@@ -144,6 +144,9 @@ pub struct Plain {
     pub changes: Vec<OwnChange>,
     /// Whom an application's next statements are for, if that is what it says.
     pub end_user: Option<Box<Naming>>,
+    /// A definition that the client has not written can stand in its plan: a view's, a listed
+    /// function's, a virtual column's.
+    pub(crate) opens_definition: bool,
 }
 
 /// How an application says whom its next statements are for.
@@ -163,7 +166,8 @@ pub const NOTHING_DONE: &str = "UNLISTEN postern_nothing";
 impl Plain {
     /// One that changes the meaning of no name.
     pub fn new(sql: String, effect: Effect, client_parameters: usize) -> Self {
-        Self { sql, effect, client_parameters, changes: Vec::new(), end_user: None }
+        let (changes, end_user, opens_definition) = (Vec::new(), None, false);
+        Self { sql, effect, client_parameters, changes, end_user, opens_definition }
     }
 }
 

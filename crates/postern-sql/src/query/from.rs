@@ -188,6 +188,7 @@ impl Analysis<'_> {
                 view.schema.clone()
             }
             Resolved::Plain(relation) => {
+                self.opens(relation);
                 if matches!(relation.kind, 'v' | 'm') {
                     self.plain_view(relation)?;
                 }

@@ -220,6 +220,7 @@ impl<'a> Analysis<'a> {
             }
             Resolved::Catalogue { .. } => return not_understood("a write to a system catalogue"),
         };
+        self.opens(relation);
         changes.iter().try_for_each(|change| self.writable(relation, *change))?;
         let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
         let schema = range.alias.is_none().then(|| relation.schema.clone());

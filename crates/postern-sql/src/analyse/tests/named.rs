@@ -189,5 +189,19 @@ fn plans_of_what_is_not_protected_may_be_seen() {
         ],
     );
     refused("function", &["EXPLAIN SELECT * FROM products WHERE name = peek('x')"]);
+    // The plan of a view is its definition's, wherever it is named.
+    refused(
+        "explain",
+        &[
+            "EXPLAIN SELECT name FROM cheap",
+            "EXPLAIN VALUES ((SELECT max(id) FROM cheap))",
+            "EXPLAIN SELECT id FROM products LIMIT (SELECT max(id) FROM cheap)",
+            "EXPLAIN SELECT count(*) FILTER (WHERE (SELECT true FROM cheap)) FROM products",
+            "EXPLAIN SELECT ARRAY[(SELECT max(id) FROM cheap)]",
+            "EXPLAIN SELECT id, row_number() OVER (PARTITION BY (SELECT max(id) FROM cheap)) \
+             FROM products",
+            "EXPLAIN UPDATE products SET name = (SELECT max(name) FROM cheap)",
+        ],
+    );
     refused("not_understood", &["EXPLAIN (SETTINGS) SELECT 1", "EXPLAIN (FORMAT html) SELECT 1"]);
 }
