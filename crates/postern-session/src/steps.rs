@@ -51,11 +51,19 @@ impl Session {
             | Frontend::Password(_)
             | Frontend::Terminate => false,
         };
-        let waits = commits && !self.is_settled();
+        let behind = matches!(message, Frontend::Query(_)) && self.is_unsynced();
+        let waits = commits && !self.is_settled() || behind;
         if waits {
             self.steps.push_back(Step::Message(frame.clone()));
         }
         waits
+    }
+
+    /// Whether the server has still to answer messages without a Sync behind them. If one fails it
+    /// skips a Query that follows, which is taken apart only when that is known: what ends it would
+    /// be a Sync.
+    fn is_unsynced(&self) -> bool {
+        self.expected.back().is_some_and(|last| !last.is_ready())
     }
 
     /// Goes on with what waits, as far as it may.
@@ -74,7 +82,9 @@ impl Session {
                 Some(Step::Message(_) | Step::End) => true,
                 None => return,
             };
-            if may_commit && !self.is_settled() {
+            let is_query = |step: &Step| matches!(step, Step::Message(f) if f.tag() == b'Q');
+            let behind = self.steps.front().is_some_and(is_query) && self.is_unsynced();
+            if may_commit && !self.is_settled() || behind {
                 return self.flush_server(effects);
             }
             let sent = match self.steps.pop_front() {

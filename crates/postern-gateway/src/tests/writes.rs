@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use bytes::BytesMut;
 use postern_ledger::{Body, Counter, Limit};
+use postern_wire::encode;
 
-use super::{code, rows, world::World};
+use super::{code, raw::run, rows, world::World};
 
 /// What a column holds, asked of the server itself.
 fn stored(world: &World, sql: &str) -> String {
@@ -213,4 +215,40 @@ async fn what_a_write_shows_ends_where_the_budget_does_and_what_it_did_is_told()
         told() == 25 || changed == "0" && told() > 2
     })
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_query_behind_a_message_that_fails_is_skipped_like_all_up_to_the_sync() {
+    let world = World::start(&[]);
+    let sql =
+        "CREATE TABLE products (id int, name text); INSERT INTO products VALUES (1, ''), (2, '')";
+    world.postgres.psql_in("support", sql).unwrap();
+    world.wait_for_relation("ana", "products").await;
+    let mut ana = world.raw("ana").await;
+    for write in [
+        "UPDATE products SET name = 'changed'",
+        "BEGIN; UPDATE products SET name = 'changed'; COMMIT",
+        "SELECT 'read'",
+    ] {
+        let mut out = BytesMut::new();
+        run(&mut out, "SELECT 1 / 0", None);
+        encode::query(&mut out, write).unwrap();
+        run(&mut out, "SELECT 'after'", None);
+        encode::sync(&mut out);
+        ana.send(&out).await;
+        let answer = ana.answer().await;
+        assert_eq!(answer.error.as_deref(), Some("22012"), "{write}");
+        assert!(answer.rows.is_empty() && answer.tags.is_empty(), "{write}: {answer:?}");
+        // There is no other ReadyForQuery.
+        assert_eq!(ana.query("SELECT 'next'").await.rows, [["next"]], "{write}");
+    }
+    // What does not fail is not skipped.
+    let mut out = BytesMut::new();
+    run(&mut out, "SELECT 'before'", None);
+    encode::query(&mut out, "UPDATE products SET name = 'changed' WHERE id = 1").unwrap();
+    ana.send(&out).await;
+    let answer = ana.answer().await;
+    assert_eq!((answer.error, answer.rows), (None, vec![vec!["before".to_owned()]]));
+    assert_eq!(answer.tags, ["SELECT 1", "UPDATE 1"]);
+    assert_eq!(stored(&world, "SELECT count(*) FROM products WHERE name = 'changed'"), "1");
 }
