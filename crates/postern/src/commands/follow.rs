@@ -2,7 +2,6 @@
 //! released.
 
 use std::{
-    collections::VecDeque,
     net::{Shutdown, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
@@ -10,7 +9,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -31,6 +30,8 @@ const ARRIVING_MAX: usize = 64;
 const GREETING_MAX: Duration = Duration::from_secs(5);
 /// How long to wait when no connection could be accepted.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// How often there is a warning of those who were not let in.
+const WARN_EVERY: Duration = Duration::from_secs(1);
 /// How long the ledger's side may say nothing: it asks every second whether anybody is there.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -59,7 +60,7 @@ pub(crate) fn run(args: FollowArgs) -> anyhow::Result<Outcome> {
 
 fn accept(listener: &Listener, follower: &Arc<Follower>, broken: &mpsc::Sender<FollowError>) {
     let connected = Arc::new(AtomicUsize::new(0));
-    let door = Arc::new(Door::default());
+    let (door, unwelcome) = (Arc::new(Door::default()), Arc::new(Unwelcome::default()));
     loop {
         let Ok(arriving) = listener.accept() else {
             // Out of descriptors, most likely.
@@ -67,6 +68,7 @@ fn accept(listener: &Listener, follower: &Arc<Follower>, broken: &mpsc::Sender<F
             continue;
         };
         let (follower, connected, broken) = (follower.clone(), connected.clone(), broken.clone());
+        let unwelcome = unwelcome.clone();
         let place = door.enter(&arriving);
         thread::spawn(move || {
             let greeted = arriving.greet(GREETING_MAX, PATIENCE);
@@ -74,7 +76,7 @@ fn accept(listener: &Listener, follower: &Arc<Follower>, broken: &mpsc::Sender<F
             drop(place);
             let channel = match greeted {
                 Ok(channel) => channel,
-                Err(error) => return ui::warning(format!("nobody was let in: {error}")),
+                Err(error) => return unwelcome.tell(|| format!("nobody was let in: {error}")),
             };
             if connected.fetch_add(1, Ordering::Relaxed) < CONNECTIONS_MAX {
                 serve(channel, &follower, &broken);
@@ -84,8 +86,9 @@ fn accept(listener: &Listener, follower: &Arc<Follower>, broken: &mpsc::Sender<F
     }
 }
 
-/// Those who have connected and are still to say who they are. When there are too many the one who
-/// has been there longest goes: who has a certificate is through in a moment.
+/// Those who have connected and are still to say who they are. When there are too many one of them
+/// goes, whichever: of a flood, the one who has been there longest is the only one with something
+/// to say, and each of its tries has a chance like this.
 #[derive(Debug, Default)]
 struct Door(Mutex<Waiting>);
 
@@ -93,7 +96,26 @@ struct Door(Mutex<Waiting>);
 struct Waiting {
     last: u64,
     /// By number, with what ends each.
-    all: VecDeque<(u64, Option<TcpStream>)>,
+    all: Vec<(u64, Option<TcpStream>)>,
+}
+
+/// Warns of those who are not let in: of one each second, and of how many others there were.
+#[derive(Debug, Default)]
+struct Unwelcome(Mutex<(Option<Instant>, u64)>);
+
+impl Unwelcome {
+    fn tell(&self, text: impl FnOnce() -> String) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, others) = *told;
+        if last.is_some_and(|last| last.elapsed() < WARN_EVERY) {
+            told.1 += 1;
+            return;
+        }
+        *told = (Some(Instant::now()), 0);
+        drop(told);
+        let others = if others > 0 { format!(", nor were {others} before") } else { String::new() };
+        ui::warning(format!("{}{others}", text()));
+    }
 }
 
 /// A place at the door.
@@ -108,13 +130,14 @@ impl Door {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.last += 1;
         let number = waiting.last;
-        if waiting.all.len() >= ARRIVING_MAX
-            && let Some((_, Some(stream))) = waiting.all.pop_front()
-        {
-            // Its thread then finds the end of it.
-            let _ = stream.shutdown(Shutdown::Both);
+        if waiting.all.len() >= ARRIVING_MAX {
+            let one = rand::random_range(0..waiting.all.len());
+            if let (_, Some(stream)) = waiting.all.swap_remove(one) {
+                // Its thread then finds the end of it.
+                let _ = stream.shutdown(Shutdown::Both);
+            }
         }
-        waiting.all.push_back((number, arriving.handle()));
+        waiting.all.push((number, arriving.handle()));
         Place { door: self.clone(), number }
     }
 }
