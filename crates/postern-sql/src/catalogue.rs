@@ -135,6 +135,7 @@ impl Column {
             type_oid: 0,
             modifier: -1,
             unique: false,
+            alone: false,
             primary: false,
             reads: Vec::new(),
             generated: String::new(),
@@ -177,6 +178,8 @@ pub(crate) struct Column {
     pub(crate) modifier: i32,
     pub(crate) unique: bool,
     pub(crate) primary: bool,
+    /// No two rows have the same value of it, whatever their other columns hold.
+    pub(crate) alone: bool,
     /// The columns that a generated column is computed from.
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) reads: Vec<String>,

@@ -97,7 +97,7 @@ async fn an_application_sees_what_its_end_user_may_see_and_they_are_recorded() {
     let world = World::start_as(&[], tokens);
     let mut web = world.raw("web").await;
     refused(&web.query(EMAILS).await);
-    assert_eq!(good(&mut web, "SELECT 1").await, [["1"]]);
+    assert_eq!(good(&mut web, "SELECT 1, current_user").await, [["1", "web"]]);
     for (actor, first) in [("ana", "one@example.org"), ("ben", "***"), ("ana", "one@example.org")] {
         let answer = web.query(&set(actor)).await;
         assert_eq!((answer.error, &*answer.tags), (None, &["SET".to_owned()][..]));

@@ -41,6 +41,10 @@ SELECT pg_catalog.json_build_object(
             SELECT 1 FROM pg_catalog.pg_index i
             WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indisvalid AND i.indimmediate
               AND i.indnkeyatts = 1 AND a.attnum = i.indkey[0]),
+          'alone', EXISTS (
+            SELECT 1 FROM pg_catalog.pg_index i
+            WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indisvalid AND i.indimmediate
+              AND i.indnkeyatts = 1 AND a.attnum = i.indkey[0] AND i.indpred IS NULL),
           'collides', EXISTS (
             SELECT 1 FROM pg_catalog.pg_index i
             WHERE i.indrelid = a.attrelid AND (i.indisunique OR i.indisexclusion)

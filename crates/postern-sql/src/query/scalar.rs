@@ -202,7 +202,7 @@ impl Analysis<'_> {
         }
         query.group_clause.is_empty()
             && query.having_clause.is_none()
-            && (is_first(query) || self.is_by_primary_key(query))
+            && (is_first(query) || self.is_by_unique_column(query))
     }
 
     fn reads_protected(&self, item: &Node) -> bool {
@@ -237,11 +237,11 @@ impl Analysis<'_> {
         }
     }
 
-    /// Whether a sub-select reads one protected table, of which its condition names the primary key
-    /// by a column of a select around it, or by a constant.
-    fn is_by_primary_key(&self, query: &pb::SelectStmt) -> bool {
+    /// Whether a sub-select reads one protected table, of which its condition names a column that
+    /// is unique by itself, by a column of a select around it or by a constant.
+    fn is_by_unique_column(&self, query: &pb::SelectStmt) -> bool {
         self.only_protected(query).is_some_and(|(alias, relation)| {
-            self.is_whole(relation) && is_found_by(query, (alias, relation), &|c| c.primary)
+            self.is_whole(relation) && is_found_by(query, (alias, relation), &|c| c.alone)
         })
     }
 

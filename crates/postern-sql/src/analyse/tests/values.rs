@@ -60,6 +60,8 @@ fn a_value_that_may_be_of_several_rows_or_tells_of_guesses_is_refused() {
             "SELECT t.id FROM tickets t WHERE NOT (t.customer_id = (SELECT u.customer_id FROM tickets u WHERE u.id = 5))",
             "SELECT t.id FROM tickets t WHERE t.customer_id IS NOT DISTINCT FROM (SELECT u.customer_id FROM tickets u WHERE u.id = 5)",
             "SELECT t.id FROM tickets t WHERE t.customer_id = (SELECT u.customer_id FROM tickets u WHERE u.status = 'open')",
+            "SELECT t.id FROM tickets t WHERE t.customer_id = (SELECT u.customer_id FROM tickets u WHERE u.number > 'T-5')",
+            "SELECT t.id FROM tickets t WHERE t.customer_id = (SELECT u.customer_id FROM tickets u WHERE u.number = u.status)",
             "SELECT t.id FROM tickets t ORDER BY (SELECT c.name FROM customers c WHERE c.id = t.customer_id)",
             "SELECT t.status, (SELECT json_agg(c.name) FROM customers c) FROM tickets t",
             "SELECT c.id, (SELECT json_agg(t.number) FROM tickets t WHERE t.customer_id >= c.id) FROM customers c",
@@ -89,6 +91,8 @@ fn a_value_that_is_compared_is_joined_and_carries_its_key() {
     );
     for kept in [
         "SELECT * FROM tickets WHERE customer_id = (SELECT customer_id FROM tickets WHERE number = 'T-5' LIMIT 1)",
+        "SELECT * FROM tickets WHERE customer_id = (SELECT customer_id FROM tickets WHERE number = 'T-5')",
+        "SELECT name FROM customers WHERE id = (SELECT c.id FROM customers c WHERE c.email = 'x@example.org' AND c.country = 'DE')",
         "SELECT name FROM customers c WHERE (SELECT t.customer_id FROM tickets t ORDER BY t.id DESC LIMIT 1) = c.id",
         "SELECT t.id FROM tickets t WHERE (SELECT c.name FROM customers c WHERE c.id = t.customer_id) = 'x'",
         "SELECT t.number FROM tickets t WHERE t.id = (SELECT u.id FROM tickets u WHERE u.customer_id = t.customer_id ORDER BY u.id DESC LIMIT 1)",
