@@ -109,11 +109,14 @@ async fn an_application_sees_what_its_end_user_may_see_and_they_are_recorded() {
     let by = |actor: &str| seen.iter().filter(|one| one.actor == Actor::new(actor)).count();
     // The clear one and the masked one; two masked ones are one group.
     assert_eq!((by("ana"), by("ben"), by("web")), (4, 1, 0));
-    let refusals = world.notes().into_iter().filter(|note| {
-        matches!(note, Note::Refused { actor, rule, .. }
-            if *actor == Actor::new("web") && &**rule == "end_user")
-    });
-    assert_eq!(refusals.count(), 2);
+    let refusals = |world: &World| {
+        let notes = world.notes().into_iter().filter(|note| {
+            matches!(note, Note::Refused { actor, rule, .. }
+                if *actor == Actor::new("web") && &**rule == "end_user")
+        });
+        notes.count() == 2
+    };
+    world.wait_until("the entries of what was refused", refusals).await;
 }
 
 #[tokio::test]
