@@ -21,6 +21,8 @@ pub(crate) struct Index {
     pub(crate) masses: Vec<Vec<f64>>,
     /// By account, the customers whom it was shown without a reason.
     unexplained: Vec<f64>,
+    /// The share of what they are shown without a reason that half of the accounts do not exceed.
+    pub(crate) usually_unexplained: f64,
     /// By account, the customers whom it was shown.
     pub(crate) shown: Vec<f64>,
     /// By account and stratum, the customers whom it worked with.
@@ -48,6 +50,7 @@ impl Index {
         everything.sort();
         let everything_sizes = sizes(&everything, &background);
         let unexplained = sets.iter().map(|set| set.unexplained() as f64).collect();
+        let usually_unexplained = median(sets.iter().filter_map(|set| set.unexplained_share()));
         let shown = sets.iter().map(|set| set.subjects().count() as f64).collect();
         let worked = sets.iter().map(|set| worked(set, &background)).collect();
         let masses = sets.iter().map(|set| innocent::mass(set, &background)).collect();
@@ -86,6 +89,7 @@ impl Index {
             sizes: of_accounts,
             masses,
             unexplained,
+            usually_unexplained,
             shown,
             worked,
             pools,
@@ -116,6 +120,13 @@ impl Index {
         let known = kept(&self.sizes, account);
         known.map_or_else(|| Cow::Owned(sizes(set, &self.background)), Cow::Borrowed)
     }
+}
+
+/// The middle one, 1 of nothing.
+fn median(of: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = of.collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(1.0)
 }
 
 /// By stratum, the customers that were worked with.

@@ -66,6 +66,12 @@ impl SourceSet {
         of.filter(|of| of.iter().any(|seen| seen.weak)).count()
     }
 
+    /// The share of its readings that nothing explains; `None` if there are none.
+    pub(crate) fn unexplained_share(&self) -> Option<f64> {
+        let weak = self.seen.iter().filter(|seen| seen.weak).count() as f64;
+        (!self.seen.is_empty()).then(|| weak / self.seen.len() as f64)
+    }
+
     /// What there is on each customer.
     pub(crate) fn by_subject(&self) -> impl Iterator<Item = &[Seen]> {
         self.seen.chunk_by(|a, b| a.subject == b.subject)

@@ -5,12 +5,14 @@
 //!
 //! - *a thief beside it*: another account that gave a fair part of the list added what it saw of
 //!   this one's ordinary work. That is a third as probable as that both gave their part; less
-//!   where the other gave next to nothing (nobody frames with a list that is not theirs), and less
-//!   as the rows fit the account's ordinary work worse than what else it did;
+//!   where the other gave less than this one (nobody frames with a list that is not theirs: it goes
+//!   with the square of the other's share), and less as the rows fit the account's ordinary work
+//!   worse than what else it did;
 //! - *a colleague who was shown the same*, and has the rest of the list from elsewhere: then all
 //!   that speaks for the account must be among what that colleague was shown too. Of each of the
 //!   accounts that is weighed by its likelihood, so that where nobody else was shown those
-//!   customers no colleague can have framed anybody;
+//!   customers no colleague can have framed anybody. Whoever adds what the account was shown in
+//!   some hours chooses those hours, as the account itself would, and pays as much for the choice;
 //! - *somebody who left no trace*, over the account's shoulder (as far as the rows are ordinary
 //!   work) or with its credential.
 
@@ -24,8 +26,8 @@ use crate::{
 
 /// The odds of a framing by a thief beside the account to that both are thieves.
 const BESIDE: f64 = 1.0 / 3.0;
-/// The part of a list that is a thief's fair part.
-const FAIR: f64 = 0.25;
+/// The thief's share of what both gave, from which on it is a thief's list.
+const FAIR: f64 = 0.5;
 /// The odds of a framing by a colleague, if all were shown what the account was shown.
 const COLLEAGUE: f64 = 5e-3;
 /// The odds of a framing by somebody who knows of the account's ordinary work and left no trace.
@@ -36,6 +38,10 @@ const CREDENTIAL: f64 = 2e-4;
 const UNFITTED: f64 = 0.25;
 /// Colleagues that are weighed: those who were shown most of the rows that speak for the account.
 const COLLEAGUES: usize = 12;
+/// Accounts usually have no reason for at most this share of what they are shown, if reasons are
+/// told well, and the odds of one that has none are so many times theirs.
+const EXPLAINED: f64 = 0.2;
+const UNUSUAL: f64 = 10.0;
 /// Hypotheses of less weight are not looked at.
 const SLIGHT: f64 = 1e-5;
 
@@ -81,14 +87,30 @@ impl Case<'_> {
 
     /// The odds that a thief of this hypothesis framed the account.
     fn beside(&self, h: &Hypothesis, position: usize, fit: &Fit) -> f64 {
-        let others = h.members.iter().zip(&h.parts);
-        let others = others.filter(|(m, _)| **m != position && self.is_account(**m));
+        let parts = || h.members.iter().zip(&h.parts);
+        let others = parts().filter(|(m, _)| **m != position && self.is_account(**m));
         let part = others.map(|(_, part)| *part).fold(0.0, f64::max);
+        let own: f64 = parts().filter(|(m, _)| **m == position).map(|(_, part)| *part).sum();
+        let share = part / (part + own).max(1e-9);
         let source = self.sources.get(position);
         // Rows that another may have added must be a choice to be more than ordinary work.
-        let is_choice = source.is_some_and(|source| kinds::is_choice(&self.model, source));
+        let is_choice = source
+            .is_some_and(|s| kinds::is_choice(&self.model, s) || self.is_mostly_unexplained(s));
         let known = if is_choice { self.known(h, position, fit) } else { 1.0 };
-        BESIDE * (part / FAIR).min(1.0) * known
+        BESIDE * (share / FAIR).min(1.0).powi(2) * known
+    }
+
+    /// Whether nothing explains most of what the account was shown, while nearly all that accounts
+    /// usually are shown is explained. Its rows are then a choice whichever of its readings fit
+    /// best.
+    fn is_mostly_unexplained(&self, source: &Source<'_>) -> bool {
+        let share = source.candidate.unexplained_share();
+        let odds = |share: f64| share / (1.0 - share).max(1e-9);
+        let usual = self.index.usually_unexplained;
+        self.model.reasons
+            && share >= 0.5
+            && usual <= EXPLAINED
+            && odds(share) >= UNUSUAL * odds(usual)
     }
 
     /// The odds that somebody framed the account who is not in the hypothesis.
@@ -128,13 +150,14 @@ impl Case<'_> {
             .collect();
         shown.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         shown.truncate(COLLEAGUES);
+        let choice = source.tracks.log_choice().exp();
         let sum: f64 = shown
             .into_iter()
             // Whoever was shown less than half of it would have had to guess the rest.
             .filter(|(rows, _)| rows * 2 >= track.rows.len())
             .map(|(_, account)| {
                 let column = fit.column(&self.shown_to_both(source, account));
-                self.against(h, position, fit, &column).min(1e6)
+                self.against(h, position, fit, &column).min(1e6) * choice
             })
             .sum();
         sum / self.counts.0

@@ -46,15 +46,17 @@ pub(super) fn matches(track: &Track) -> usize {
     track.rows.iter().filter(|(_, ratio)| *ratio > 0.0).count()
 }
 
-/// How many kinds of evidence speak for the account: which customers, which wordings, which
-/// fields, when, and that no reason was behind it.
-pub(super) fn kinds(model: &Model<'_>, source: &Source<'_>) -> usize {
+/// How many kinds of evidence speak for the account: which customers (a share `by_chance` of the
+/// rows would be its own), which wordings, which fields, when, and that no reason was behind it.
+pub(super) fn kinds(model: &Model<'_>, source: &Source<'_>, by_chance: f64) -> usize {
     let points = speaking(model, source);
     let clearly = f64::ln(10.0);
     let tracks = &source.tracks;
+    // One of several who gave a list together need not fit it better than nobody.
     let customers = tracks.best.rows.iter().filter(|(_, ratio)| *ratio > clearly).count()
         >= MATCHES
-        || tracks.ordinary.log_ratio >= clearly;
+        || tracks.ordinary.log_ratio >= clearly
+        || screen(source.candidate.matched() as f64, model.rows(), by_chance) >= clearly;
     let (mut worded, mut shown) = (BTreeSet::new(), BTreeSet::new());
     for point in &points {
         let Some(row) = model.list.rows.get(point.row) else { continue };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Hypothesis, Weighed, Who, kinds};
-use crate::{Condition, Verdict, fit::Fit, innocent};
+use crate::{Condition, Verdict, background::at, fit::Fit, innocent};
 
 /// The bars of the design.
 pub(super) const POSTERIOR: f64 = 0.999;
@@ -113,6 +113,7 @@ impl Case<'_> {
         let (open, sceptical) = weighed.both(position);
         match condition {
             // A taste that explains one account's rows may be behind another's as well.
+            // A taste that explains one account's rows may be behind another's as well.
             Condition::Best => best.members.contains(&position) && best.tastes.is_empty(),
             Condition::Few => !weighed.crowded,
             Condition::OpenPosterior => open >= POSTERIOR,
@@ -124,7 +125,10 @@ impl Case<'_> {
             }
             Condition::Ratio => self.ratio_unframed(weighed, position) >= RATIO.ln(),
             Condition::Matches => kinds::matches(&source.tracks.best) >= MATCHES,
-            Condition::Kinds => kinds::kinds(&self.model, source) >= KINDS,
+            Condition::Kinds => {
+                let expected = self.account(position).and_then(|a| self.expected.get(at(a)));
+                kinds::kinds(&self.model, source, expected.copied().unwrap_or(1.0)) >= KINDS
+            }
             Condition::Chance => self.p_value(weighed, position) <= P_VALUE,
             Condition::Tenths => self.survives(weighed, best, position),
         }

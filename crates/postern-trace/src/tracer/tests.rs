@@ -3,6 +3,7 @@ use postern_model::{Person, PersonEvent, Secret, SubjectChange};
 use super::*;
 use crate::{LeakRow, OtherSource, Verdict};
 
+mod rings;
 mod tastes;
 
 const MINUTE: i64 = 60_000_000;
