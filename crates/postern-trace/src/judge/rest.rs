@@ -14,6 +14,10 @@
 //! account's customers are those of a window of time, it is counted how many more of the rest of
 //! the list others worked with in that window than of customers whom as many work with.
 //!
+//! Few rows whose workers tell anything show neither that there is a taste nor that there is none.
+//! So of a few rows more it is taken that none is of the kind, where queues and languages are told,
+//! because what most people wish for is told then; and that half of them are, where they are not.
+//!
 //! All is counted within strata (of times, among the equally popular), and readings, not customers,
 //! are counted, so that neither what is told of customers nor how popular they are makes a kind.
 
@@ -31,8 +35,10 @@ use crate::{
 const SMOOTHED: f64 = 1.0;
 /// Excesses of factors below this are no kind.
 const CLEAR: f64 = 0.15;
-/// So many rows of the rest are taken to be of no kind.
+/// So many rows of the rest are added, and what of them is taken to be of the kind where nothing
+/// tells of queues and languages.
 const BEFOREHAND: f64 = 3.0;
+const UNTOLD: f64 = 0.5;
 /// Customers of an account that are looked at; of more, every so many-th is.
 const LOOKED_AT: usize = 20_000;
 
@@ -86,7 +92,10 @@ impl Case<'_> {
         let (own, _) = mean(own.filter_map(|customer| colleagues.factor(*customer, 1.0)));
         let rows = rest.rows.iter().filter_map(|row| colleagues.factor(row.subject, 0.0));
         let (others, many) = mean(rows);
-        let (own, others) = (own - 1.0, (others - 1.0) * many / (many + BEFOREHAND));
+        let untold = if self.model.background.is_sorted() { 0.0 } else { UNTOLD };
+        let (own, others) = (own - 1.0, others - 1.0);
+        let taken = untold * own.max(0.0) * BEFOREHAND;
+        let others = (others * many + taken) / (many + BEFOREHAND);
         (others * own / (own * own + CLEAR * CLEAR)).clamp(0.0, 1.0)
     }
 

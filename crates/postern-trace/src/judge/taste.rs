@@ -15,6 +15,8 @@
 //! the larger a factor is to be expected. And one taste explains several accounts at once, so that
 //! is weighed as well.
 
+use std::collections::BTreeSet;
+
 use super::{Case, Hypothesis, Weighed};
 use crate::{
     fit::{Column, Fit},
@@ -29,6 +31,9 @@ const UNSORTED_TASTE: f64 = 0.55;
 /// What is added to it, in squares, where the rest of the list is wholly of the kind that the
 /// account's customers are: one of ten is usual, one of fifty is rare.
 const SEEN_TASTE: f64 = 1.5;
+/// A taste for another account's customers that explains less than this share of what the account
+/// explains says nothing of it.
+const SMALL: f64 = 0.25;
 /// Accounts that are less probable need no such rival.
 const PROBABLE: f64 = 1e-4;
 
@@ -48,6 +53,18 @@ const SHAPES: [Shape; 4] = [
     Shape { even: false, copied: 0.05 },
     Shape { even: false, copied: 0.95 },
 ];
+
+impl Hypothesis {
+    /// Whether tastes explain so much of the list that they may be behind the rows of this member
+    /// as well.
+    pub(super) fn is_tasteful(&self, member: usize) -> bool {
+        let part = |place: usize| self.parts.get(place).copied().unwrap_or(1.0);
+        let place = self.members.iter().position(|of| *of == member);
+        let own = place.map_or(0.0, part);
+        let tastes = (self.members.len()..).take(self.tastes.len()).map(part);
+        !self.tastes.is_empty() && tastes.sum::<f64>() > SMALL * own
+    }
+}
 
 impl Case<'_> {
     /// Adds to the hypotheses, of every account that is probable, the taste that would explain its
@@ -77,8 +94,33 @@ impl Case<'_> {
                 add(&hypotheses, self.tastes(&best.members, &all, fit));
             }
         }
+        let beside = self.tastes_beside(&tastes, fit);
         hypotheses.extend(tastes);
+        hypotheses.extend(beside);
         Weighed { hypotheses: self.posteriors(hypotheses), crowded, framed }
+    }
+
+    /// Of each hypothesis of accounts and a taste, the same with a taste for the customers of one
+    /// of these accounts in its place: what explains one account's rows may be behind another's.
+    fn tastes_beside(&self, tastes: &[Hypothesis], fit: &Fit) -> Vec<Hypothesis> {
+        let preferred = |h: &Hypothesis| -> BTreeSet<usize> {
+            h.tastes.iter().map(|(position, _)| *position).collect()
+        };
+        let mut beside: Vec<Hypothesis> = Vec::new();
+        for taste in tastes {
+            for account in taste.members.iter().filter(|member| self.is_account(**member)) {
+                let mut all = preferred(taste);
+                all.insert(*account);
+                let all: Vec<usize> = all.into_iter().collect();
+                let both = self.tastes(&taste.members, &all, fit);
+                let is_same =
+                    |h: &&Hypothesis| h.members == both.members && preferred(h) == preferred(&both);
+                if !tastes.iter().chain(&beside).any(|h| is_same(&h)) {
+                    beside.push(both);
+                }
+            }
+        }
+        beside
     }
 
     /// The other members, and a taste for the customers of these accounts.
@@ -153,5 +195,30 @@ impl Case<'_> {
         }
         let shares = fit.numbers().iter().map(|row| mass(*row)).collect();
         (fit.column(&track), shares)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_taste_for_others_customers_says_nothing_of_an_account() {
+        let check = |parts: [f64; 2], tastes: &[(usize, f64)], expected: bool| {
+            let h = Hypothesis {
+                members: vec![3],
+                log_ratio: 0.0,
+                flat: 0.0,
+                sceptical: 0.0,
+                parts: parts.to_vec(),
+                tastes: tastes.to_vec(),
+                posterior: (0.0, 0.0),
+            };
+            assert_eq!(h.is_tasteful(3), expected, "{parts:?} {tastes:?}");
+        };
+        check([0.5, 0.1], &[(7, TASTE)], false);
+        check([0.5, 0.2], &[(7, TASTE)], true);
+        check([0.0, 0.1], &[(7, TASTE)], true);
+        check([0.5, 0.0], &[], false);
     }
 }

@@ -113,8 +113,7 @@ impl Case<'_> {
         let (open, sceptical) = weighed.both(position);
         match condition {
             // A taste that explains one account's rows may be behind another's as well.
-            // A taste that explains one account's rows may be behind another's as well.
-            Condition::Best => best.members.contains(&position) && best.tastes.is_empty(),
+            Condition::Best => best.members.contains(&position) && !best.is_tasteful(position),
             Condition::Few => !weighed.crowded,
             Condition::OpenPosterior => open >= POSTERIOR,
             Condition::ScepticalPosterior => sceptical >= POSTERIOR,

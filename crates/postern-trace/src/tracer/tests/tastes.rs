@@ -9,6 +9,42 @@ fn of_kind(kind: usize) -> Vec<usize> {
     (0..CUSTOMERS).filter(|customer| customer % KINDS == kind).collect()
 }
 
+#[test]
+fn a_wish_for_a_kind_that_hardly_anybody_works_with_speaks_against_nobody() {
+    const RARE: usize = 15;
+    let of_rare = |kind: usize| -> Vec<usize> {
+        (0..CUSTOMERS).filter(|customer| customer % RARE == kind).collect()
+    };
+    for seed in 0..20 {
+        let mut world = World::new(seed, 0);
+        world.customers = CUSTOMERS;
+        for customer in 0..CUSTOMERS {
+            world.extra.push(Event::Subject(SubjectChange {
+                ts: Timestamp(0),
+                subject: subject(customer),
+                queue: None,
+                language: None,
+                tags: Vec::new(),
+            }));
+        }
+        for account in 0..20 {
+            let kind = of_rare(account % RARE);
+            for work in 0..30 {
+                let customer = kind[world.chance.below(kind.len())];
+                let time = work * DAY + (480 + work) * MINUTE;
+                world.read(&format!("a{account}"), time, &[customer], Grade::Strong);
+            }
+        }
+        let taken = world.chance.sample(&of_rare(1), 140);
+        for (number, customer) in taken.iter().enumerate() {
+            world.read("a0", number as i64 * 100 * MINUTE, &[*customer], Grade::Weak);
+        }
+        let list = world.chance.sample(&of_rare(1), 30);
+        let trace = world.tracer().trace(&leak(&list));
+        assert_eq!(named(&trace), Vec::<&str>::new(), "{seed} {trace:?}");
+    }
+}
+
 /// Twenty accounts, each of which works with customers of one kind of five; no feed tells of kinds.
 /// `a0`, which works with the first, takes 400 of the second.
 fn world(seed: u64) -> (World, Vec<usize>) {
