@@ -117,6 +117,17 @@ impl Scores {
         Share::over(self.chosen(|k| !k.is_guilty(), None), |o| yes(o.is_accusing()))
     }
 
+    /// How often the first suspect would rightly be named, among lists that have one source, and
+    /// somebody else's name be said, among all lists, if a probability of at least `bar` sufficed.
+    pub fn at_bar(&self, bar: f64, length: Option<usize>) -> (Share, Share) {
+        let above = |o: &Outcome| o.probability >= bar;
+        let single = |k: Kind| k.is_guilty() && k != Kind::Ring;
+        let right =
+            Share::over(self.chosen(single, length), |o| yes(above(o) && o.is_first_right()));
+        let all = self.chosen(|_| true, length);
+        (right, Share::over(all, |o| yes(above(o) && !o.is_first_right())))
+    }
+
     /// The share of the members of rings who were named.
     pub fn members_named(&self, length: Option<usize>) -> Share {
         let rings = self.chosen(|k| k == Kind::Ring, length);
@@ -191,5 +202,38 @@ impl Scores {
         let enough =
             |length: &&usize| self.named_rightly(Some(kind), Some(**length)).value() >= share;
         LENGTHS.iter().find(enough).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lower_bar_names_more_and_accuses_more() {
+        let outcome = |sources: &[&str], first: &str, probability: f64| Outcome {
+            kind: if sources.is_empty() { Kind::Outsider } else { Kind::Bulk },
+            length: 10,
+            sources: sources.iter().map(|source| (*source).to_owned()).collect(),
+            first: Some(first.to_owned()),
+            probability,
+            log_ratio: 0.0,
+            named: Vec::new(),
+            outside: false,
+            narrowed: false,
+            unmet: Vec::new(),
+        };
+        let scores = Scores(vec![
+            outcome(&["a"], "a", 0.95),
+            outcome(&["a"], "b", 0.6),
+            outcome(&[], "c", 0.7),
+        ]);
+        let hits = |bar: f64| {
+            let (right, wrong) = scores.at_bar(bar, Some(10));
+            ((right.hits, right.of), (wrong.hits, wrong.of))
+        };
+        assert_eq!(hits(0.9), ((1.0, 2), (0.0, 3)));
+        assert_eq!(hits(0.5), ((1.0, 2), (2.0, 3)));
+        assert_eq!(scores.at_bar(0.9, Some(30)).0.of, 0);
     }
 }

@@ -19,6 +19,7 @@ pub fn markdown(methods: &[(&str, Scores)]) -> String {
         lengths_table(&mut text, own);
         needed_table(&mut text, own);
         held_back_table(&mut text, own);
+        bars_table(&mut text, own);
         reliability_table(&mut text, own);
     }
     text
@@ -199,6 +200,22 @@ fn held_back_table(text: &mut String, scores: &Scores) {
             format!("{by} ({only})")
         };
         row(text, std::iter::once(condition.as_str().to_owned()).chain(LENGTHS.map(cell)));
+    }
+    text.push('\n');
+}
+
+fn bars_table(text: &mut String, scores: &Scores) {
+    text.push_str("### If a probability of the first suspect sufficed\n\n");
+    let lengths = LENGTHS.map(|length| format!("named rightly, {length} rows"));
+    let mut cells = vec!["probability at least"];
+    cells.extend(lengths.iter().map(String::as_str));
+    cells.push("somebody else accused, all lists");
+    head(text, &cells);
+    for bar in [0.5, 0.8, 0.9, 0.99, 0.999] {
+        let cell = |length: usize| share(scores.at_bar(bar, Some(length)).0);
+        let (_, wrong) = scores.at_bar(bar, None);
+        let cells = std::iter::once(bar.to_string()).chain(LENGTHS.map(cell));
+        row(text, cells.chain([format!("{} of {}", wrong.hits, wrong.of)]));
     }
     text.push('\n');
 }
