@@ -139,12 +139,31 @@ impl Windows {
         -(4.0 * levels * self.count((level, moved)) as f64).ln()
     }
 
-    /// The window of this kind that the moment lies in.
-    pub(crate) fn at(self, (level, moved): (u32, bool), time: i64) -> usize {
+    /// The windows of one kind.
+    pub(crate) fn of(self, (level, moved): (u32, bool)) -> WindowsOfKind {
         let width = (self.length >> level).max(1);
-        let offset = time.saturating_sub(self.from) + if moved { width / 2 } else { 0 };
-        let number = usize::try_from(offset / width).unwrap_or(0);
-        number.min(self.count((level, moved)) - 1)
+        let from = if moved { self.from.saturating_sub(width / 2) } else { self.from };
+        WindowsOfKind { from, width, last: self.count((level, moved)) - 1 }
+    }
+
+    /// The window of this kind that the moment lies in.
+    pub(crate) fn at(self, kind: (u32, bool), time: i64) -> usize {
+        self.of(kind).at(time)
+    }
+}
+
+/// The windows of one kind, to look up many moments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowsOfKind {
+    from: i64,
+    width: i64,
+    last: usize,
+}
+
+impl WindowsOfKind {
+    /// The window that the moment lies in.
+    pub(crate) fn at(self, time: i64) -> usize {
+        usize::try_from(time.saturating_sub(self.from) / self.width).unwrap_or(0).min(self.last)
     }
 }
 
@@ -157,34 +176,38 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Counts a set, or only what is `unexplained` of it.
-    pub(crate) fn of(
+    /// Counts a set, and what nothing explains of it.
+    pub(crate) fn both(
         set: &SourceSet,
         windows: Windows,
         (stratum_of, strata): (&[u16], usize),
-        unexplained: bool,
-    ) -> Self {
-        let mut counts = Vec::new();
+    ) -> [Self; 2] {
+        let (mut all, mut unexplained) = (Vec::new(), Vec::new());
         for kind in windows.kinds() {
-            let mut of_kind = vec![0_u32; windows.count(kind) * strata];
-            for of_subject in set.all().chunk_by(|a, b| a.subject == b.subject) {
-                let mut last = usize::MAX;
-                for seen in of_subject.iter().filter(|seen| seen.weak || !unexplained) {
-                    let window = windows.at(kind, seen.time);
-                    if window == last {
-                        continue;
-                    }
-                    last = window;
-                    let subject = usize::try_from(seen.subject).unwrap_or(usize::MAX);
-                    let stratum = stratum_of.get(subject).copied().unwrap_or(0);
-                    if let Some(count) = of_kind.get_mut(window * strata + usize::from(stratum)) {
-                        *count += 1;
+            let mut counts = [(); 2].map(|()| vec![0_u32; windows.count(kind) * strata]);
+            let windows = windows.of(kind);
+            for of_subject in set.by_subject() {
+                let subject = of_subject.first().and_then(|s| usize::try_from(s.subject).ok());
+                let stratum = subject.and_then(|subject| stratum_of.get(subject)).copied();
+                let stratum = usize::from(stratum.unwrap_or(0));
+                // Readings are in the order of time, so those of a window are beside each other.
+                let mut last = [usize::MAX; 2];
+                for seen in of_subject {
+                    let window = windows.at(seen.time);
+                    let meant = counts.iter_mut().zip(&mut last).take(1 + usize::from(seen.weak));
+                    for (counts, last) in meant.filter(|(_, last)| **last != window) {
+                        *last = window;
+                        if let Some(count) = counts.get_mut(window * strata + stratum) {
+                            *count += 1;
+                        }
                     }
                 }
             }
-            counts.push(of_kind);
+            let [of_all, of_unexplained] = counts;
+            all.push(of_all);
+            unexplained.push(of_unexplained);
         }
-        Self { strata, counts }
+        [Self { strata, counts: all }, Self { strata, counts: unexplained }]
     }
 
     /// The size in one window, over all strata.
@@ -206,5 +229,65 @@ impl Sizes {
         let counts = self.counts.get(kind);
         let count = counts.and_then(|c| c.get(window * self.strata + usize::from(stratum)));
         count.copied().map_or(0.0, f64::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_the_distinct_customers_of_each_window_and_stratum() {
+        let hour = 3_600_000_000;
+        let mut set = SourceSet::default();
+        for number in 0..200_u32 {
+            // Of every customer four readings, in no order of time.
+            let time = i64::from(number * 37 % 101) * hour + 7;
+            set.push(Seen {
+                subject: number % 50,
+                time,
+                access: number,
+                shown: 0,
+                weak: number % 3 == 0,
+                listed: false,
+            });
+        }
+        set.sort();
+        let windows = Windows::over(7, 100 * hour + 7);
+        let strata: Vec<u16> = (0..50).map(|subject| subject % 3).collect();
+        let [all, unexplained] = Sizes::both(&set, windows, (&strata, 3));
+        for (sizes, weak) in [(all, false), (unexplained, true)] {
+            for (position, kind) in windows.kinds().enumerate() {
+                for window in 0..windows.count(kind) {
+                    for stratum in 0..3 {
+                        let is_in = |seen: &&Seen| {
+                            (seen.weak || !weak)
+                                && windows.at(kind, seen.time) == window
+                                && strata[seen.subject as usize] == stratum
+                        };
+                        let customers = set.all().iter().filter(is_in).map(|seen| seen.subject);
+                        let expected = customers.collect::<BTreeSet<_>>().len() as f64;
+                        assert_eq!(sizes.get(position, window, stratum), expected);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_of_a_kind_that_is_moved_begin_half_a_window_earlier() {
+        let hour = 3_600_000_000;
+        let windows = Windows::over(0, 16 * hour - 1);
+        let check = |kind, hours: i64, expected| {
+            assert_eq!(windows.at(kind, hours * hour), expected, "{kind:?} {hours}");
+        };
+        for (hours, expected) in [(-1, 0), (0, 0), (3, 0), (4, 1), (15, 3), (40, 3)] {
+            check((2, false), hours, expected);
+        }
+        for (hours, expected) in [(-9, 0), (1, 0), (2, 1), (5, 1), (6, 2), (15, 4), (40, 4)] {
+            check((2, true), hours, expected);
+        }
     }
 }

@@ -406,11 +406,8 @@ pub(crate) fn grouped<'a>(ratios: impl Iterator<Item = &'a f64>) -> Vec<(f64, f6
 
 /// The sizes of a source's windows, with any reason and with none.
 pub(crate) fn sizes(set: &SourceSet, background: &Background) -> [Sizes; 2] {
-    let of = |unexplained| {
-        let Background { windows, stratum_of, strata, .. } = background;
-        Sizes::of(set, *windows, (stratum_of, *strata), unexplained)
-    };
-    [of(false), of(true)]
+    let Background { windows, stratum_of, strata, .. } = background;
+    Sizes::both(set, *windows, (stratum_of, *strata))
 }
 
 /// How many accounts' sizes of windows are kept, by accounts times strata.
