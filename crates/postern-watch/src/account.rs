@@ -26,6 +26,8 @@ const DEVICES: usize = 24;
 const PARTNERS: usize = 8;
 /// How long a device is new.
 const NEW: i64 = 3;
+/// Days within which an account gets one new device, where all do.
+const REPLACED: i64 = 60;
 
 /// An access that something spoke against.
 #[derive(Debug, Clone)]
@@ -175,6 +177,8 @@ pub(crate) struct Account {
     hours: [f32; 24],
     hours_today: [f32; 24],
     devices: Vec<(u32, i64)>,
+    /// When a new device was taken for the replacement of the old one.
+    renewed: Option<i64>,
     pub(crate) device: u32,
     numbers: [u64; 8],
     next: usize,
@@ -215,6 +219,7 @@ impl Account {
             hours: [0.0; 24],
             hours_today: [0.0; 24],
             devices: Vec::new(),
+            renewed: None,
             device: NONE,
             numbers: [0; 8],
             next: 0,
@@ -273,8 +278,27 @@ impl Account {
         self.days >= 5 && all >= 60.0 && near < 0.01 * all
     }
 
-    /// Whether the device is new to an account that is not.
-    pub(crate) fn strange_device(&mut self, device: u32, day: i64) -> bool {
+    /// Whether the device is met for the first time, by an account that is not new.
+    pub(crate) fn is_new_device(&self, device: u32) -> bool {
+        device != NONE && self.days >= 5 && self.devices.iter().all(|(known, _)| *known != device)
+    }
+
+    /// Whether the device is new to an account that is not. While devices are being `replaced`, one
+    /// new one is taken for that.
+    pub(crate) fn strange_device(&mut self, device: u32, day: i64, replaced: bool) -> bool {
+        let strange = self.is_strange(device, day);
+        let lately = self.renewed.is_some_and(|before| day <= before + REPLACED);
+        if !strange || !replaced || lately {
+            return strange;
+        }
+        self.renewed = Some(day);
+        if let Some((_, first)) = self.devices.iter_mut().find(|(known, _)| *known == device) {
+            *first = i64::MIN / 2;
+        }
+        false
+    }
+
+    fn is_strange(&mut self, device: u32, day: i64) -> bool {
         self.device = device;
         if device == NONE {
             return false;
@@ -363,6 +387,20 @@ mod tests {
         manner.day(true);
         assert_eq!(manner.kind(), before);
         assert!(manner.is_settled());
+    }
+
+    #[test]
+    fn the_new_device_that_everybody_gets_is_not_strange_and_another_one_is() {
+        let mut account = Account::new();
+        (0..10).for_each(|day| {
+            account.days += 1;
+            assert!(!account.strange_device(1, day, false));
+        });
+        assert!(account.is_new_device(2) && !account.is_new_device(1));
+        assert!(account.strange_device(2, 10, false));
+        assert!(!account.strange_device(2, 10, true), "it is seen that all get one");
+        assert!(!account.strange_device(2, 11, false));
+        assert!(account.strange_device(3, 11, true));
     }
 
     #[test]

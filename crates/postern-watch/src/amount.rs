@@ -23,6 +23,8 @@ const FROZEN_DAYS: u32 = 10;
 const SIZES: usize = 24;
 /// Doublings of the smallest amount that is a list.
 const SMALL: usize = 4;
+/// Days with lists from which on an account is used to them.
+const USED_TO: f32 = 3.0;
 /// How fast the chance of a size falls beyond those seen, as the exponent of a power law.
 const POWER: f64 = 1.3;
 
@@ -100,6 +102,9 @@ fn student(z: f64, rise: f64, days: f64) -> f64 {
     (density(z - rise) - density(z)).exp()
 }
 
+/// How much rarer than once in all the days seen a size can be said to be.
+const RARER: f64 = 5.0;
+
 /// How often which amount was shown in lists on a day, in doublings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
@@ -128,7 +133,14 @@ impl Sizes {
             }
         }
         let share = (above + 1.0) / (f64::from(self.days) + 2.0);
-        share * (-POWER * (log - level as f64).max(0.0)).exp2()
+        let beyond = share * (-POWER * (log - level as f64).max(0.0)).exp2();
+        beyond.max(1.0 / (RARER * (f64::from(self.days) + 2.0)))
+    }
+
+    /// The chance by the account's own days, if it is used to lists.
+    pub(crate) fn own_chance(&self, amount: usize) -> f64 {
+        let lists: f32 = self.counts.iter().skip(SMALL).sum();
+        if lists >= USED_TO { self.chance(amount) } else { 0.0 }
     }
 
     /// The share of days with half as much or more.
@@ -177,6 +189,18 @@ mod tests {
         assert_eq!(Sizes::default().chance(0), 0.5);
         assert!((sizes.share(40) - 0.1).abs() < 1e-6);
         assert_eq!(sizes.share(100), 0.0);
+    }
+
+    #[test]
+    fn who_is_used_to_lists_is_measured_by_its_own_and_nobody_beyond_what_was_seen() {
+        let mut own = Sizes::default();
+        assert_eq!(own.own_chance(2_000), 0.0);
+        (0..9).for_each(|day| own.learn(if day % 3 == 0 { 400 } else { 0 }));
+        assert!(own.own_chance(2_000) > 0.01, "{}", own.own_chance(2_000));
+        assert!(own.own_chance(2_000_000) < 0.03);
+        let mut few = Sizes::default();
+        (0..18).for_each(|_| few.learn(0));
+        assert_eq!(few.chance(1_000_000), 0.01);
     }
 
     #[test]

@@ -192,6 +192,14 @@ impl AtWill {
         self.test.begin();
     }
 
+    /// Whether the others of the team show today much more of a cell than usual that the account
+    /// shows too.
+    pub(crate) fn is_shared(&self, teams: &Teams, team: (u32, i64), stage: usize) -> bool {
+        let place = |cell: usize| ALL.len() + stage * CELLS + cell;
+        let mut cells = self.cells.iter().map(History::today).enumerate();
+        cells.any(|(cell, own)| own.count.ones > 0.0 && teams.has_risen(team, place(cell), own))
+    }
+
     /// The usual share of customers whom the work doesn't explain.
     pub(crate) fn usual(&self) -> f64 {
         self.cells.iter().map(History::usual).sum()

@@ -7,7 +7,7 @@
 //! signals is measured against how far it goes among all accounts ([`crate::tail`]) and averaged,
 //! which keeps the bound on false alarms whatever the dependence between signals.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use postern_model::{Access, AccessKind, Actor, Finding, Timestamp};
 
@@ -18,8 +18,9 @@ use crate::{
     names::{Map, NONE},
     peers::{Group, Teams},
     reasons::{Class, Reason},
+    rollout::Rollout,
     share::{Learning, Setting, Track, weight},
-    signals::{ALL, Trial, UNEXPLAINED},
+    signals::{ALL, Trial, UNEXPLAINED, about, blank},
     tail::Tail,
     usual::{Count, Load},
     verdict::{AT_WILL, STREAMS, Verdict},
@@ -28,6 +29,8 @@ use crate::{
 
 /// How long late links, and connectors that were away, have to explain an access.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(44 * 60 * 60);
+/// How much longer they have while the tickets' source is away.
+const AWAY: std::time::Duration = std::time::Duration::from_secs(5 * 24 * 60 * 60);
 /// How long a masked look-up waits for the reason that usually follows. No protected value has
 /// left by then.
 const ASKING: std::time::Duration = std::time::Duration::from_secs(10 * 60);
@@ -95,6 +98,7 @@ pub(crate) struct Conduct {
     groups: Vec<Group>,
     group_of: Map<(u32, bool, u8), usize>,
     teams: Teams,
+    rollout: Rollout,
     tails: Vec<Tail>,
     asked: VecDeque<Asked>,
     pending: VecDeque<Pending>,
@@ -114,6 +118,7 @@ impl Conduct {
             groups: Vec::new(),
             group_of: Map::default(),
             teams: Teams::default(),
+            rollout: Rollout::default(),
             tails: (0..STREAMS).map(|_| Tail::default()).collect(),
             asked: VecDeque::new(),
             pending: VecDeque::new(),
@@ -171,7 +176,11 @@ impl Conduct {
         let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
         let before = account.device;
         let odd_hour = account.odd_hour(access.ts);
-        let strange_device = account.strange_device(device, seen.day()) && !common;
+        if account.is_new_device(device) && !common {
+            self.rollout.renew(seen.day());
+        }
+        let replaced = self.rollout.goes_on() && !common;
+        let strange_device = account.strange_device(device, seen.day(), replaced) && !common;
         let member = world.member(actor);
         let calling = before != device && world.reasons.on_call(actor, access.ts);
         let elsewhere = calling || member.is_some_and(|member| member.absent);
@@ -233,6 +242,12 @@ impl Conduct {
         let begun = self.first.unwrap_or(i64::MIN).saturating_add(NEW);
         let seasoned = account.since <= begun || seen.day() >= account.since + SEASONED;
         let facts = Trial { needs_reasons: usual < NEEDS_REASONS, seasoned, ..facts };
+        // While the source of reasons is away, that there is none means nothing.
+        if !checked && facts.direct && is_away(&reason, seen, world) {
+            world.opened(subject, actor, seen.day());
+            self.wait((seen, id), opened, (reason, checked));
+            return false;
+        }
         if reason.class > Class::Strong {
             account.unexplained += 1.0;
             let usual = account.volume.usual();
@@ -265,20 +280,33 @@ impl Conduct {
             world.stray(subject, actor, seen.day());
         }
         if trial.direct {
-            let strong = reason.class == Class::Strong;
-            let known = (strong || checked).then_some(reason);
-            let (id, claimed) =
-                if strong { (String::new(), None) } else { (id.to_owned(), opened.claimed) };
-            let opened = Opened { claimed, ..opened };
-            self.pending.push_back(Pending { due: seen.after(GRACE), id, opened, known });
+            self.wait((seen, id), opened, (reason, checked));
         }
         marked
     }
 
+    /// Has the customer looked at again when late links had their time.
+    fn wait(
+        &mut self,
+        (seen, id): (Timestamp, &str),
+        opened: Opened,
+        (reason, checked): (Reason, bool),
+    ) {
+        let strong = reason.class == Class::Strong;
+        let known = (strong || checked).then_some(reason);
+        let (id, claimed) =
+            if strong { (String::new(), None) } else { (id.to_owned(), opened.claimed) };
+        let opened = Opened { claimed, ..opened };
+        self.pending.push_back(Pending { due: seen.after(GRACE), id, opened, known });
+    }
+
     /// Looks again at what had no reason, now that late links had their time.
     fn settle(&mut self, seen: Timestamp, world: &World, findings: &mut Vec<Finding>) {
-        while self.pending.front().is_some_and(|pending| pending.due <= seen) {
-            let Some(Pending { id, opened, known, .. }) = self.pending.pop_front() else { return };
+        let due = |due: Timestamp| if world.quiet.tickets(seen) { due.after(AWAY) } else { due };
+        // What is due at the same moment is judged together.
+        let mut marked = BTreeSet::new();
+        while self.pending.front().is_some_and(|pending| due(pending.due) <= seen) {
+            let Some(Pending { id, opened, known, .. }) = self.pending.pop_front() else { break };
             let Opened { at, actor, subject, claimed } = opened;
             let strong = known.filter(|known| known.class == Class::Strong);
             let derive = || world.reasons.derive((actor, subject), at, claimed.as_deref());
@@ -289,9 +317,12 @@ impl Conduct {
             let trial = about(trial, (actor, subject), seen, world);
             self.draw((actor, at, seen), true, world);
             if self.put(actor, seen, (&id, subject), &trial) {
-                let name = Actor::new(world.actors.text(actor));
-                self.judge((actor, &name), seen, world, findings);
+                marked.insert(actor);
             }
+        }
+        for actor in marked {
+            let name = Actor::new(world.actors.text(actor));
+            self.judge((actor, &name), seen, world, findings);
         }
     }
 
@@ -407,7 +438,8 @@ impl Conduct {
         let Some(account) = self.accounts.get_mut(actor as usize) else { return };
         account.listed += many;
         let Some(group) = self.groups.get(account.group) else { return };
-        let own = account.sizes.share(account.listed);
+        let sizes = &account.sizes;
+        let own = sizes.share(account.listed).max(sizes.own_chance(account.listed));
         let peers = group.sizes.chance(account.listed);
         account.size_evidence = (1.0 / own.max(peers)).clamp(1.0, 1e9);
     }
@@ -426,14 +458,14 @@ impl Conduct {
         if self.learning(seen.day()) {
             return;
         }
-        let Self { accounts, groups, tails, verdict, .. } = self;
+        let Self { accounts, groups, tails, verdict, teams, .. } = self;
         let Some(account) = accounts.get_mut(actor as usize) else { return };
         if account.is_settling() {
             return;
         }
         let Some(group) = groups.get(account.group) else { return };
         let notice = world.member(actor).is_some_and(|member| member.notice);
-        findings.extend(verdict.judge((name, notice), seen, account, (group, tails)));
+        findings.extend(verdict.judge((name, notice), seen, account, (group, tails), teams));
     }
 
     /// Begins the account's day, if it has not begun: ends the last one, learns from it.
@@ -465,6 +497,7 @@ impl Conduct {
         let learning = learning || account.is_settling();
         (account.group, account.team, account.day) = (group, member.team, day);
         account.days += 1;
+        self.rollout.begin(day);
         account.known.clear();
         (account.unexplained, account.tried, account.settled) = (0.0, 0.0, 0.0);
         account.complaints = 0.0;
@@ -543,42 +576,7 @@ impl Conduct {
     }
 }
 
-/// Nothing but the reason.
-fn blank(reason: Reason) -> Trial {
-    Trial {
-        reason,
-        settled: false,
-        seasoned: true,
-        direct: false,
-        neighbour: false,
-        odd_hour: false,
-        strange_device: false,
-        elsewhere: false,
-        vip: false,
-        foreign: false,
-        shared: false,
-        reciprocal: false,
-        needs_reasons: false,
-        complained: None,
-    }
-}
-
-/// What is to be said about the customer and the account.
-fn about(facts: Trial, (actor, subject): (u32, u32), seen: Timestamp, world: &World) -> Trial {
-    let (Some(customer), Some(member)) = (world.customer(subject), world.member(actor)) else {
-        return facts;
-    };
-    let queue = !member.queues.is_empty()
-        && customer.queue != NONE
-        && !member.queues.contains(&customer.queue);
-    let language = !member.languages.is_empty()
-        && customer.language != NONE
-        && !member.languages.contains(&customer.language);
-    let by = facts.reason.by;
-    Trial {
-        vip: customer.vip,
-        foreign: queue || language,
-        reciprocal: by != NONE && world.reasons.has_granted(actor, by, seen),
-        ..facts
-    }
+/// Whether the source is away that would tell of a better reason.
+fn is_away(reason: &Reason, seen: Timestamp, world: &World) -> bool {
+    world.quiet.tickets(seen) || (reason.class == Class::Weak && world.quiet.calls(seen))
 }

@@ -50,7 +50,9 @@ mod detector;
 mod hard;
 mod names;
 mod peers;
+mod quiet;
 mod reasons;
+mod rollout;
 mod share;
 mod signals;
 mod tail;
@@ -145,6 +147,7 @@ impl Watch {
         if self.blind.observe(seen, event, &mut findings) {
             return findings;
         }
+        self.world.quiet.observe(seen, event);
         self.world.observe(event);
         for rule in &mut self.rules {
             rule.observe(event, &self.world, &mut findings);

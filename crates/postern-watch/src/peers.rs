@@ -91,4 +91,36 @@ impl Teams {
         }
         loads.get_mut(signal)
     }
+
+    /// Whether the others of the team show today much more of a signal than usual, too.
+    pub(crate) fn has_risen(&self, (team, day): (u32, i64), signal: usize, own: Load) -> bool {
+        let today = self.0.get(&team).filter(|(last, _)| *last == day);
+        let load = today.and_then(|(_, loads)| loads.get(signal));
+        load.is_some_and(|load| load.without(own).is_high())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usual::Count;
+
+    #[test]
+    fn what_the_others_of_a_team_show_has_a_cause_and_what_one_shows_has_not() {
+        let mut teams = Teams::default();
+        let day = (7, 30);
+        let look = |teams: &mut Teams, ones: f64| {
+            let count = Count { ones, trials: 20.0 };
+            teams.today(day, 2).unwrap().add(count, 0.01);
+            Load { count, expected: 0.2 }
+        };
+        let own = look(&mut teams, 15.0);
+        look(&mut teams, 1.0);
+        assert!(!teams.has_risen(day, 2, own), "its own rise is none of the others'");
+        look(&mut teams, 12.0);
+        assert!(teams.has_risen(day, 2, own));
+        assert!(!teams.has_risen(day, 3, Load::default()));
+        assert!(!teams.has_risen((7, 31), 2, own), "yesterday is another day");
+        assert!(!teams.has_risen((8, 30), 2, own));
+    }
 }

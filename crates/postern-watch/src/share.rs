@@ -27,6 +27,8 @@ const LAG: usize = 14;
 /// Days for which high evidence is not learned from: what has lasted for longer without an alert is
 /// how it is now.
 const HELD: u32 = 25;
+/// Days of its own that show an account's habits.
+const BEGUN_DAYS: u8 = 8;
 /// The part of what was learned before that counts on the next day of the beginning.
 const FADED: f64 = 0.9;
 /// Trials of its own until which an account learns without that delay.
@@ -103,6 +105,9 @@ pub(crate) struct History {
     aside: Count,
     /// Whether people have looked at it.
     vouched: bool,
+    /// Its first days, and how many they were.
+    begun: Few,
+    begun_days: u8,
 }
 
 /// The ones and trials of a day.
@@ -189,6 +194,11 @@ impl History {
         if !suspected {
             old.learn_day(self.today, self.expected.mean);
         }
+        if self.begun_days < BEGUN_DAYS && self.today.trials > 0.0 && !suspected {
+            let mut begun = self.begun.count();
+            begun.add(self.today);
+            (self.begun, self.begun_days) = (Few::of(begun), self.begun_days + 1);
+        }
         self.held = if high { self.held + 1 } else { 0 };
         let mut anew = false;
         if suspected {
@@ -204,7 +214,7 @@ impl History {
         } else if learning == Learning::Beginning {
             self.usual = self.usual.faded(FADED);
             self.usual.add(self.today);
-        } else if high && self.held < HELD {
+        } else if high && self.held < HELD && self.usual.trials >= YOUNG {
             self.aside.add(self.today);
             return false;
         } else if self.today.trials > 0.0 {
@@ -232,7 +242,7 @@ impl History {
 
     /// Begins a day among these peers.
     pub(crate) fn begin(&mut self, peers: &mut Peers) {
-        self.expected = peers.usual_of(self.usual, self.vouched);
+        self.expected = peers.usual_of(self.usual, self.begun.count(), self.vouched);
         peers.join(self.usual);
         self.today = Count::default();
     }
@@ -332,6 +342,21 @@ mod tests {
         let share = |count: Count| count.ones / count.trials;
         assert!(share(calm) > 0.04, "{calm:?}");
         assert!((share(upset) / share(calm) - 1.0).abs() < 0.3, "{upset:?} {calm:?}");
+    }
+
+    #[test]
+    fn who_is_young_is_learned_from_however_it_looks() {
+        let learned = |earlier: usize| {
+            let (mut history, mut peers) = (History::default(), Peers::default());
+            for day in 0..earlier + 10 {
+                history.begin(&mut peers);
+                (0..10).for_each(|trial| history.add(day >= earlier && trial < 2));
+                history.new_day(&mut peers, Learning::Usual, day >= earlier);
+            }
+            history.usual.ones
+        };
+        assert!(learned(0) >= 20.0, "{}", learned(0));
+        assert_eq!(learned(40), 0.0, "who is not waits until it is no longer high");
     }
 
     #[test]

@@ -5,7 +5,13 @@
 //! share of yes rises above what is usual for the account and its peers, which is the same test
 //! for all of them ([`crate::share`]). A new signal is a new entry here and nothing else.
 
-use crate::reasons::{Class, Reason};
+use postern_model::Timestamp;
+
+use crate::{
+    names::NONE,
+    reasons::{Class, Reason},
+    world::World,
+};
 
 /// One customer whose data an account was shown, for the first time on that day.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +44,51 @@ pub(crate) struct Trial {
     pub(crate) complained: Option<bool>,
     /// Whether the one who approved has been granted something by this account.
     pub(crate) reciprocal: bool,
+}
+
+/// Nothing but the reason.
+pub(crate) fn blank(reason: Reason) -> Trial {
+    Trial {
+        reason,
+        settled: false,
+        seasoned: true,
+        direct: false,
+        neighbour: false,
+        odd_hour: false,
+        strange_device: false,
+        elsewhere: false,
+        vip: false,
+        foreign: false,
+        shared: false,
+        reciprocal: false,
+        needs_reasons: false,
+        complained: None,
+    }
+}
+
+/// What is to be said about the customer and the account.
+pub(crate) fn about(
+    facts: Trial,
+    (actor, subject): (u32, u32),
+    seen: Timestamp,
+    world: &World,
+) -> Trial {
+    let (Some(customer), Some(member)) = (world.customer(subject), world.member(actor)) else {
+        return facts;
+    };
+    let queue = !member.queues.is_empty()
+        && customer.queue != NONE
+        && !member.queues.contains(&customer.queue);
+    let language = !member.languages.is_empty()
+        && customer.language != NONE
+        && !member.languages.contains(&customer.language);
+    let by = facts.reason.by;
+    Trial {
+        vip: customer.vip,
+        foreign: queue || language,
+        reciprocal: by != NONE && world.reasons.has_granted(actor, by, seen),
+        ..facts
+    }
 }
 
 /// A signal.

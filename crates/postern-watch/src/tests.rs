@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Complaint, Grade, Person, PersonEvent, Severity,
-    Subject,
+    Subject, Ticket, TicketEvent,
 };
 use proptest::{
     prelude::{ProptestConfig, any},
@@ -451,4 +451,68 @@ fn the_repeat_time_is_the_settings() {
     world.access("thief", true);
     (0..200).for_each(|_| world.access("thief", false));
     assert!(world.alerts.len() >= 2);
+}
+
+/// A centre whose customers all write, so that there is a ticket for each look.
+struct Desk(World);
+
+impl Desk {
+    fn ticket(&mut self, actor: &str, customer: usize, at: i64) {
+        let ticket = |event, assignee: Option<Actor>| {
+            Event::Ticket(Ticket {
+                ts: Timestamp(at),
+                seen: Timestamp(at),
+                ticket: format!("t{customer}").into(),
+                event,
+                subject: Some(Subject::new(format!("c{customer}"))),
+                channel: None,
+                opened_by: Some("customer".into()),
+                inbound_ref: None,
+                origin: None,
+                assignee,
+                queue: None,
+                language: None,
+            })
+        };
+        self.0.put(&ticket(TicketEvent::Opened, None));
+        self.0.put(&ticket(TicketEvent::Assigned, Some(Actor::new(actor))));
+    }
+
+    /// A day on which each of thirty opens ten customers. From the hour `away` on no ticket comes.
+    fn day(&mut self, away: usize) {
+        self.0.now = (self.0.now / DAY + 1) * DAY;
+        for hour in 0..10 {
+            self.0.now += 1_800 * SECOND;
+            for account in 0..30 {
+                let actor = format!("a{account}");
+                let event = self.0.event(&actor, 1, None, true);
+                let (customer, now) = (self.0.made, self.0.now);
+                if hour < away {
+                    self.ticket(&actor, customer, now - SECOND);
+                }
+                self.0.put(&event);
+            }
+        }
+    }
+}
+
+#[test]
+fn while_the_tickets_are_away_nobody_is_taken_for_a_thief_who_merely_works() {
+    let mut desk = Desk(World::new());
+    (0..25).for_each(|_| desk.day(10));
+    assert_eq!(desk.0.alerts, []);
+    // The first of the morning would be twelve customers without a reason before any peer's.
+    desk.day(3);
+    for _ in 0..12 {
+        let event = desk.0.event("a3", 1, None, true);
+        desk.0.put(&event);
+    }
+    assert_eq!(desk.0.alerts, []);
+    let mut desk = Desk(World::new());
+    (0..26).for_each(|_| desk.day(10));
+    for _ in 0..12 {
+        let event = desk.0.event("a3", 1, None, true);
+        desk.0.put(&event);
+    }
+    assert_eq!(desk.0.alerts.len(), 1, "the same with tickets is found");
 }

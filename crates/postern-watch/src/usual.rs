@@ -12,6 +12,10 @@ const OWN_CAP: f64 = 800.0;
 const PRIOR: Count = Count { ones: 0.2, trials: 8.0 };
 /// How many times the peers' odds an account's usual odds may be.
 const ANCHOR: f64 = 8.0;
+/// How many times the odds of its own first days they may be: an old habit is no change. And what
+/// the peers' share counts for in these.
+const HABIT: f64 = 2.0;
+const HABIT_PRIOR: f64 = 30.0;
 /// And how many times that, once people have looked at the account.
 const VOUCHED: f64 = 4.0;
 /// Peers' trials from which on they are an anchor.
@@ -79,6 +83,8 @@ pub(crate) struct Load {
 const LOAD: f64 = 10.0;
 /// How many times the expected ones make a day an unusual one.
 const UNUSUAL: f64 = 1.5;
+/// And how many times as many have a cause of their own.
+const HIGH: f64 = 3.0;
 /// The part of a day that still counts on the next.
 const FADED: f64 = 0.3;
 /// A day of others never makes less or more than this many times the usual share usual.
@@ -109,6 +115,11 @@ impl Load {
         Self { count: self.count.faded(FADED), expected: self.expected * FADED }
     }
 
+    /// Whether it is so much more than usual that it has a cause.
+    pub(crate) fn is_high(self) -> bool {
+        self.count.ones >= HIGH * self.expected + LOAD
+    }
+
     /// By what the day multiplies what is usual, which `factor` was multiplied by already.
     fn factor(self, factor: f64) -> f64 {
         (self.count.ones + LOAD) / (self.expected * factor + LOAD)
@@ -135,7 +146,7 @@ pub(crate) struct Usual {
 
 impl Default for Usual {
     fn default() -> Self {
-        Peers::default().usual_of(Count::default(), false)
+        Peers::default().usual_of(Count::default(), Count::default(), false)
     }
 }
 
@@ -213,7 +224,7 @@ impl Peers {
     }
 
     /// What is usual for an account with this history that is not counted among these peers.
-    pub(crate) fn usual_of(&self, own: Count, vouched: bool) -> Usual {
+    pub(crate) fn usual_of(&self, own: Count, begun: Count, vouched: bool) -> Usual {
         let peers = (PRIOR.ones + self.usual.ones) / (PRIOR.trials + self.usual.trials);
         let anchored = self.usual.trials >= ANCHOR_TRIALS;
         let alone = !anchored && own.trials >= ALONE_TRIALS;
@@ -221,7 +232,9 @@ impl Peers {
         let trials = 1.0 / between - 1.0 + own.trials;
         let mean = ((1.0 / between - 1.0) * peers + own.ones) / trials;
         let anchor = if vouched { ANCHOR * VOUCHED } else { ANCHOR };
-        let odds = anchor * peers.max(LEAST) / (1.0 - peers).max(0.01);
+        let odds = |share: f64| share.max(LEAST) / (1.0 - share).max(0.01);
+        let habit = (HABIT_PRIOR * peers + begun.ones) / (HABIT_PRIOR + begun.trials);
+        let odds = (anchor * odds(peers)).max(HABIT * odds(habit));
         let anchor = if anchored { odds / (1.0 + odds) } else { MOST };
         let guess = BETWEEN_DAYS * peers.max(LEAST);
         let day = (self.excess + guess * BETWEEN_DAYS_WEIGHT) / (self.scale + BETWEEN_DAYS_WEIGHT);
@@ -246,5 +259,24 @@ impl Peers {
         let weighted = BETWEEN_ACCOUNTS * BETWEEN_ACCOUNTS_WEIGHT
             + self.accounts.max(0.0) * (variance / binomial.max(1e-9));
         (weighted / (BETWEEN_ACCOUNTS_WEIGHT + self.accounts.max(0.0))).clamp(0.01, 0.3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_habit_is_usual_and_a_new_one_far_above_the_peers_is_not() {
+        let mut peers = Peers::default();
+        (0..30).for_each(|_| peers.join(Count { ones: 8.0, trials: 400.0 }));
+        let own = Count { ones: 160.0, trials: 800.0 };
+        let share = |begun: Count| peers.usual_of(own, begun, false).share;
+        let habit = share(Count { ones: 32.0, trials: 160.0 });
+        let new = share(Count { ones: 3.0, trials: 160.0 });
+        assert!(habit > 0.17, "{habit}");
+        assert!(new < 0.15, "{new}");
+        // Few days tell of no habit.
+        assert!(share(Count { ones: 2.0, trials: 10.0 }) < habit);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     account::Account,
     at_will::{self, AtWill},
     names::NONE,
-    peers::Group,
+    peers::{Group, Teams},
     share::Track,
     signals::ALL,
     tail::{Rise, Tail, Totals},
@@ -171,6 +171,7 @@ impl Verdict {
         seen: Timestamp,
         account: &mut Account,
         (group, tails): (&Group, &[Tail]),
+        teams: &Teams,
     ) -> Option<Finding> {
         let factor = if notice { NOTICE } else { 1.0 };
         let told = (self.bar * TOLD).max(TOLD_LEAST);
@@ -199,7 +200,10 @@ impl Verdict {
         let again = account.alerted.is_some_and(|alerted| seen <= alerted.after(pause));
         let score = account.score(rarity, seen, CONFIRMED_WITHIN);
         let mut finding = finding(name, seen, account, (top.0, score));
-        let crowd = reached && !again && self.crowd((name, account.team), finding.kind, seen);
+        let crowd = reached
+            && !again
+            && (self.crowd((name, account.team), finding.kind, seen)
+                || is_shared(top.0, account, teams, seen.day()));
         finding.alert = reached && !again && !crowd;
         if crowd {
             account.crowded = Some(seen);
@@ -299,6 +303,21 @@ impl Verdict {
         let size = (SIZE, SIZE_WEIGHT / all, account.size_evidence);
         let volume = std::iter::once(volume).filter(|_| self.volume);
         signals.chain(volume).chain(std::iter::once(size).filter(|_| self.size)).chain(at_will)
+    }
+}
+
+/// Whether the account's team shows the same today: what has one cause is no one's theft.
+fn is_shared(place: usize, account: &Account, teams: &Teams, day: i64) -> bool {
+    let team = (account.team, day);
+    match place.checked_sub(AT_WILL) {
+        _ if account.team == NONE => false,
+        Some(stage) => {
+            account.at_will.get(stage).is_some_and(|of| of.is_shared(teams, team, stage))
+        }
+        None => {
+            let track = account.tracks.get(place);
+            track.is_some_and(|track| teams.has_risen(team, place, track.today()))
+        }
     }
 }
 

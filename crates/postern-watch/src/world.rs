@@ -8,6 +8,7 @@ use postern_model::{
 
 use crate::{
     names::{Map, NONE, Names},
+    quiet::Quiet,
     reasons::{Class, Reasons},
 };
 
@@ -74,6 +75,8 @@ pub(crate) struct World {
     /// Whether HR has told of anybody.
     pub(crate) staffed: bool,
     gone: BTreeSet<u32>,
+    /// Which sources are away.
+    pub(crate) quiet: Quiet,
 }
 
 impl World {
@@ -91,6 +94,7 @@ impl World {
             devices: Map::default(),
             staffed: false,
             gone: BTreeSet::new(),
+            quiet: Quiet::default(),
         }
     }
 
