@@ -24,6 +24,9 @@ const ANCHOR_TRIALS: f64 = 200.0;
 /// of its own on: what is usual for the only one of its kind is known from it alone.
 const ALONE: f64 = 0.3;
 const ALONE_TRIALS: f64 = 10.0;
+/// Standard deviations of what is known of an account's share that it may well be higher: one that
+/// looks small by chance would make a rise of each return to what is usual.
+const UNSURE: f64 = 1.0;
 /// A usual share below this is not believed.
 const LEAST: f64 = 0.002;
 /// A usual share above this leaves nothing to detect.
@@ -137,8 +140,8 @@ impl Load {
 pub(crate) struct Usual {
     /// The expected share.
     pub(crate) mean: f64,
-    /// What a trial is judged by: not far above the peers'. That it may be too low by chance, the
-    /// measured tails know.
+    /// What a trial is judged by: the upper edge of what the share may well be, not far above the
+    /// peers'.
     pub(crate) share: f64,
     /// How many trials that expectation is worth against what the day itself shows.
     worth: f64,
@@ -236,13 +239,14 @@ impl Peers {
         let habit = (HABIT_PRIOR * peers + begun.ones) / (HABIT_PRIOR + begun.trials);
         let odds = (anchor * odds(peers)).max(HABIT * odds(habit));
         let anchor = if anchored { odds / (1.0 + odds) } else { MOST };
+        let spread = (mean * (1.0 - mean) / (trials + 1.0)).sqrt();
         let guess = BETWEEN_DAYS * peers.max(LEAST);
         let day = (self.excess + guess * BETWEEN_DAYS_WEIGHT) / (self.scale + BETWEEN_DAYS_WEIGHT);
         let day = day.max(BETWEEN_DAYS_LEAST * peers.max(LEAST));
         let correlation = (day + 1.0 / (trials + 1.0)).min(CORRELATION);
         Usual {
             mean: mean.clamp(LEAST, MOST),
-            share: mean.min(anchor).clamp(LEAST, MOST),
+            share: (mean + UNSURE * spread).min(anchor).clamp(LEAST, MOST),
             worth: 1.0 / correlation - 1.0,
         }
     }
@@ -265,6 +269,18 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_whom_little_is_known_more_may_be_usual() {
+        let mut peers = Peers::default();
+        (0..30).for_each(|_| peers.join(Count { ones: 12.0, trials: 400.0 }));
+        let of = |own: Count| peers.usual_of(own, Count::default(), false);
+        let (little, much) =
+            (of(Count { ones: 1.0, trials: 100.0 }), of(Count { ones: 8.0, trials: 800.0 }));
+        assert!(little.share > 1.4 * little.mean, "{little:?}");
+        assert!(much.share > much.mean && much.share < 1.4 * much.mean, "{much:?}");
+        assert!(little.share - little.mean > 1.5 * (much.share - much.mean));
+    }
 
     #[test]
     fn an_old_habit_is_usual_and_a_new_one_far_above_the_peers_is_not() {

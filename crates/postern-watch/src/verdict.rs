@@ -36,11 +36,14 @@ const VOLUME_WEIGHT: f64 = 0.01;
 const SIZE_WEIGHT: f64 = 6.0;
 /// Somebody who is leaving has this many times the part of the budget.
 const NOTICE: f64 = 4.0;
-/// The part of the budget that is aimed at by what evidence is worth. The rest is for planted
-/// customers who are opened by mistake, and for troubles that have not been measured yet.
-const AIM: f64 = 0.5;
-/// The part of the budget above which alerts raise the bar.
+/// The part of the budget that is aimed at by what evidence is worth, counted on days on which
+/// accounts are used. The rest, and the days on which they are not, are for planted customers who
+/// are opened by mistake, and for troubles that have not been measured yet.
+const AIM: f64 = 0.9;
+/// The part of the budget above which alerts raise the bar while few are allowed, and how many few
+/// are. The more are allowed, the less of it has to be kept for chance.
 const MOST: f64 = 0.6;
+const FEW: f64 = 10.0;
 /// Alerts this far above the bar would have come with a higher one, too, so that they count for
 /// less where the bar is raised: where several steal, the others must not be safe.
 const CLEAR: f64 = 30.0;
@@ -103,7 +106,8 @@ impl Budget {
     /// By how much the bar is raised, because more alerts came than are allowed, or lowered,
     /// because fewer did.
     fn raised(&self) -> f64 {
-        let over = (self.used + CHANCE) / (MOST * self.allowed + CHANCE);
+        let most = 1.0 - (1.0 - MOST) * (FEW / self.allowed.max(FEW)).sqrt();
+        let over = (self.used + CHANCE) / (most * self.allowed + CHANCE);
         let under = (self.used + MISSING) / (self.allowed + MISSING);
         over.max(1.0).powi(2) * under.min(1.0).powf(1.5).max(LOWERED)
     }
@@ -393,5 +397,25 @@ fn finding(
         subjects_at_risk: many,
         evidence,
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_above_the_budget_raise_the_bar_and_more_of_it_is_used_where_more_are_allowed() {
+        let raised = |allowed: f64, part: f64| {
+            let mut budget = Budget::new(1_000.0);
+            (budget.allowed, budget.used) = (allowed, part * allowed);
+            budget.raised()
+        };
+        for allowed in [5.0, 50.0, 500.0] {
+            assert!(raised(allowed, 2.0) > 1.5, "{allowed}");
+            assert!(raised(allowed, 0.3) < 1.0, "{allowed}");
+        }
+        assert!(raised(8.0, 0.75) > 1.0);
+        assert!(raised(200.0, 0.75) < 1.0);
     }
 }
