@@ -175,12 +175,24 @@ impl Folder {
             }
             if let Some(next) = input.next.take() {
                 input.advance(&mut self.problems, &mut self.pool)?;
+                if self.is_first(&next) {
+                    return Ok(Some(next.arrival));
+                }
                 self.held.push(Reverse(next));
             }
             if self.held.len() > self.options.held_max {
                 return Err(FolderError::TooManyHeld { max: self.options.held_max });
             }
         }
+    }
+}
+
+impl Folder {
+    /// Whether nothing that is held or unread can come before it, as for most events.
+    fn is_first(&self, next: &Held) -> bool {
+        let unread = self.inputs.iter().filter(|input| input.next.is_some());
+        self.held.peek().is_none_or(|Reverse(held)| next.place < held.place)
+            && unread.map(|input| input.reached).all(|reached| next.arrival.seen < reached)
     }
 }
 

@@ -61,36 +61,31 @@ pub(crate) struct DecoyRead {
     told: BTreeSet<(Actor, Subject)>,
     /// Account-days for each alert that the setting allows.
     bar: f64,
-    /// On which day each account was last seen, and how often it read one.
-    seen: BTreeMap<Actor, (i64, u32)>,
+    /// On which day each account was last seen, by its number, and how often it read one.
+    seen: Vec<(i64, u32)>,
     days: f64,
     reads: f64,
 }
 
 impl DecoyRead {
     pub(crate) fn new(bar: f64) -> Self {
-        let (told, seen) = (BTreeSet::new(), BTreeMap::new());
+        let (told, seen) = (BTreeSet::new(), Vec::new());
         Self { told, bar, seen, days: 0.0, reads: 0.0 }
     }
 
     /// Counts the account's day.
-    fn day(&mut self, access: &Access) {
-        let day = access.ts.day();
-        match self.seen.get_mut(&access.actor) {
-            Some((last, _)) if *last >= day => {}
-            Some((last, _)) => {
-                *last = day;
-                self.days += 1.0;
-            }
-            None => {
-                self.seen.insert(access.actor.clone(), (day, 0));
-                self.days += 1.0;
-            }
+    fn day(&mut self, actor: usize, day: i64) {
+        if self.seen.len() <= actor {
+            self.seen.resize(actor + 1, (i64::MIN, 0));
+        }
+        if let Some((last, _)) = self.seen.get_mut(actor).filter(|(last, _)| *last < day) {
+            *last = day;
+            self.days += 1.0;
         }
     }
 
     /// How rare it is that somebody reads one, or one more.
-    fn score(&mut self, actor: &Actor) -> f64 {
+    fn score(&mut self, actor: usize) -> f64 {
         let rare = (BEFORE * self.bar + self.days) / (1.0 + self.reads);
         self.reads += 1.0;
         let Some((_, reads)) = self.seen.get_mut(actor) else { return rare };
@@ -108,12 +103,14 @@ impl Detector for DecoyRead {
             // A list that passes over one means little; opening it alone means much.
             Shown::Clear => access.subjects.len() <= OPENED,
         };
-        self.day(access);
+        let Some(actor) = world.actors.known(access.actor.as_str()) else { return };
+        let actor = actor as usize;
+        self.day(actor, access.ts.day());
         let decoys = access.subjects.iter().filter(|subject| opened && world.is_decoy(subject));
         for decoy in decoys {
             if self.told.insert((access.actor.clone(), decoy.clone())) {
                 let suspicious = world.is_suspicious(access, decoy);
-                let score = if suspicious { self.score(&access.actor) } else { 0.0 };
+                let score = if suspicious { self.score(actor) } else { 0.0 };
                 let alert = score >= PART * self.bar;
                 let why = format!(
                     "`{}` opened `{decoy}`, a planted customer whom nobody has a reason to open",
