@@ -63,7 +63,10 @@ impl Support {
 
     /// Puts another configuration in place of the one that there is.
     pub(crate) fn configure(&self, text: &str) {
-        std::fs::write(self.bench.path("postern.toml"), text).unwrap();
+        // At once: a gateway may be reading it.
+        let (new, path) = (self.bench.path("postern.toml.new"), self.bench.path("postern.toml"));
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, path).unwrap();
     }
 
     fn add(&self, actor: &str, role: &str) {
