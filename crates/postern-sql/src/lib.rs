@@ -52,6 +52,7 @@ mod relations;
 mod remarks;
 mod resolve;
 mod rules;
+mod setting;
 mod shape;
 mod statement;
 mod syntax;
@@ -76,10 +77,10 @@ pub use rules::{
     ColumnRule, Context, InsertRule, KeySet, Makes, Mode, Reach, ReasonRule, Rules, Show, Strong,
     TableRule, TakeRule, UpdateRule, Values,
 };
+pub use setting::{Setting, millis, setting};
 pub use statement::{
     Act, Arguments, Copy, CopyForm, Decider, Effect, Guarded, KeyColumn, KeyType, Leaf, Local,
     Lookup, LookupKind, LookupValue, MaskCheck, NOTHING_DONE, Named, Naming, Origin, Plain,
     Refusal, Statement, SyntaxError, Verdict,
 };
 pub use template::{Hole, Template};
-pub use utility::{Setting, millis, setting};

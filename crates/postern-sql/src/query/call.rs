@@ -10,8 +10,8 @@ use crate::{
     check::{Given, Rule},
     functions::{Arity, BuiltIn, Class, Kind, SETTINGS, readable_setting, refused, unlisted},
     refusal::{Judged, not_understood, refusal},
+    setting::{Setting, setting},
     taint::{Column, Taint},
-    utility::{Setting, setting},
 };
 
 impl Analysis<'_> {

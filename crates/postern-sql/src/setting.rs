@@ -1,0 +1,148 @@
+//! Which settings a role that is judged may change.
+
+use crate::{
+    Refusal,
+    refusal::{Judged, refuse},
+};
+
+/// What a role that is judged may do with a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// The server may be told.
+    Free,
+    /// The gateway's own value, which it is asked to have; the server need not hear of it.
+    Fixed,
+}
+
+/// Whether a role that is judged may give a setting this value, by SET or when it logs in; `None`
+/// is the value that it started with. `search_path` is the gateway's own.
+///
+/// # Errors
+///
+/// A refusal where it may not.
+pub fn setting(
+    name: &str,
+    value: Option<&str>,
+    search_path: &[String],
+) -> Result<Setting, Refusal> {
+    let value = value.map(str::to_ascii_lowercase);
+    let value = value.as_deref();
+    let fixed = |harmless: bool| if harmless { Ok(Setting::Fixed) } else { refused(name) };
+    match name.to_ascii_lowercase().as_str() {
+        // A client may say what it is.
+        "search_path" => fixed(value.is_none_or(|value| is_path(value, search_path))),
+        // What a pool says to have none of another's.
+        "session_authorization" => fixed(value.is_none()),
+        "role" => fixed(value.is_none_or(|value| value == "none")),
+        "client_encoding" => fixed(value.is_none_or(is_utf8)),
+        "standard_conforming_strings" => {
+            fixed(value.is_none_or(|v| matches!(v, "on" | "true" | "1" | "yes")))
+        }
+        // Debug messages speak of what the server does with the rewritten statement.
+        "client_min_messages"
+            if value.is_some_and(|v| !matches!(v, "notice" | "warning" | "error")) =>
+        {
+            refused(name)
+        }
+        "default_transaction_isolation" => {
+            value.map_or(Ok(()), isolation)?;
+            Ok(Setting::Free)
+        }
+        // Bounds may be set, not taken away.
+        bound if BOUNDS.contains(&bound) => match value.map(millis) {
+            None | Some(Some(1..=TIMEOUT_MS_MAX)) => Ok(Setting::Free),
+            // None at all, or a long one, which programs ask for as a matter of course.
+            Some(Some(_)) => Ok(Setting::Fixed),
+            Some(None) => refuse(
+                "setting",
+                format!("setting `{name}` can't be changed to this by this role"),
+                "a time-out is a whole number with ms, s, min, h or d",
+            ),
+        },
+        known if SETTABLE.contains(&known) => Ok(Setting::Free),
+        _ => refused(name),
+    }
+}
+
+/// Whether a path is the gateway's: nobody has a schema of the account's name, and the server's own
+/// is in every path.
+fn is_path(value: &str, search_path: &[String]) -> bool {
+    let schemas = value.split(',').map(|schema| schema.trim().trim_matches('"'));
+    let mut schemas: Vec<&str> = schemas.filter(|schema| *schema != "$user").collect();
+    if schemas.last() == Some(&"pg_catalog") && search_path.last().is_none_or(|s| s != "pg_catalog")
+    {
+        schemas.pop();
+    }
+    let own = search_path.iter().map(|schema| schema.to_ascii_lowercase());
+    own.eq(schemas.iter().map(|schema| (*schema).to_owned()))
+}
+
+/// Whether an encoding's name is one of UTF-8's, of which only letters and digits count
+/// (`clean_encoding_name`, src/common/encnames.c): asyncpg writes it with quotes.
+fn is_utf8(encoding: &str) -> bool {
+    let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
+    matches!(plain.as_str(), "utf8" | "unicode")
+}
+
+/// A time-out as PostgreSQL reads it, in milliseconds, which is what it counts without a unit.
+pub fn millis(value: &str) -> Option<u64> {
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at_checked(end)?;
+    let unit = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Time-outs that are the gateway's own, unless a client sets shorter ones.
+pub(crate) const BOUNDS: [&str; 2] = ["statement_timeout", "idle_in_transaction_session_timeout"];
+
+/// The longest time-out that a client may set.
+const TIMEOUT_MS_MAX: u64 = 3_600_000;
+
+/// Settings of the session that change how values look or how long things take, nothing else.
+const SETTABLE: [&str; 16] = [
+    "application_name",
+    "bytea_output",
+    "client_min_messages",
+    "datestyle",
+    "default_transaction_read_only",
+    "extra_float_digits",
+    "idle_session_timeout",
+    "intervalstyle",
+    "jit",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lock_timeout",
+    "timezone",
+    "transaction_read_only",
+    "xmloption",
+];
+
+/// In serializable transactions the server keeps what each has read, and fails one of them if they
+/// can't stand in any order: by that one learns whether a statement of another met a row.
+pub(crate) fn isolation(level: &str) -> Judged<()> {
+    if !level.trim().eq_ignore_ascii_case("serializable") {
+        return Ok(());
+    }
+    refuse(
+        "isolation",
+        "a serializable transaction is not possible for this role: which of them fail tells what \
+         others have read",
+        "use REPEATABLE READ, with FOR UPDATE where rows must not change",
+    )
+}
+
+pub(crate) fn refused<T>(name: &str) -> Judged<T> {
+    refuse(
+        "setting",
+        format!("setting `{name}` can't be changed by this role"),
+        "the gateway fixes settings on which the reading of statements depends",
+    )
+}
