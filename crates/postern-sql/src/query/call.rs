@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, field::whole_row_of, grouping::Aggregate, scope::Scope};
+use super::{
+    Analysis, expression::is_constant, field::whole_row_of, grouping::Aggregate, scope::Scope,
+};
 use crate::{
     ast,
     check::{Given, Rule},
@@ -70,7 +72,9 @@ impl Analysis<'_> {
             // percentile_cont gives equal values that look different in the order of the rows.
             let fraction = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
             let several = call.agg_within_group && !call.args.iter().all(fraction);
-            let collects = (kind == Kind::Collecting || several) && !call.agg_distinct;
+            let collects = (kind == Kind::Collecting || several)
+                && !call.agg_distinct
+                && !self.tells_no_order(call, scope);
             self.aggregate(&taint, collects, scope)?;
             // It is of rows, whether it names a column or not.
             taint.local = true;
@@ -118,6 +122,29 @@ impl Analysis<'_> {
         taint.outer |= filter.outer;
         taint.sublink |= filter.sublink;
         Ok(filter.leaves)
+    }
+
+    /// Whether an aggregate that holds its input sorts all that it holds by itself, and what sorts
+    /// as equal is the same: which record a value is of shows nowhere in it.
+    fn tells_no_order(&self, call: &pb::FuncCall, scope: &Scope<'_>) -> bool {
+        let [Node { node: Some(NodeEnum::SortBy(by)) }] = call.agg_order.as_slice() else {
+            return false;
+        };
+        let Some(key) = by.node.as_deref().filter(|_| by.use_op.is_empty()) else { return false };
+        let constant = |node: &Node| match &node.node {
+            Some(NodeEnum::AArrayExpr(list)) => list.elements.iter().all(|e| is_constant(Some(e))),
+            _ => is_constant(Some(node)),
+        };
+        let name = |node: &Node| match &node.node {
+            Some(NodeEnum::ColumnRef(reference)) => {
+                ast::names(&reference.fields).map(|names| names.join("\0"))
+            }
+            _ => None,
+        };
+        let sorted = |node: &Node| name(node).is_some_and(|own| Some(own) == name(key));
+        let held = |node: &Node| constant(node) || !call.agg_within_group && sorted(node);
+        let source = scope.source(key).filter(|_| call.args.iter().all(held));
+        source.is_some_and(|source| self.is_same_where_equal(source))
     }
 
     fn aggregate(&mut self, taint: &Taint, collects: bool, scope: &Scope<'_>) -> Judged<()> {

@@ -134,6 +134,24 @@ impl LeafBuild<'_> {
 }
 
 impl<'a> Analysis<'a> {
+    /// Whether no two values of a leaf's column that are equal look different, as `1.0` and `1.00`
+    /// do.
+    pub(super) fn is_same_where_equal(&self, source: Source) -> bool {
+        let leaf = self.leaves.get(source.leaf);
+        let Some(column) = leaf.and_then(|leaf| leaf.column(source.attribute)) else {
+            return false;
+        };
+        let Some(own) = self.resolver.catalogue.type_by_oid(column.type_oid) else { return false };
+        match (&*own.schema, &*own.name) {
+            ("pg_catalog", "text" | "varchar") => column.compares_bytes(),
+            (
+                "pg_catalog",
+                "bool" | "int2" | "int4" | "int8" | "date" | "timestamp" | "timestamptz" | "uuid",
+            ) => true,
+            _ => own.kind == 'e',
+        }
+    }
+
     /// The name of the sub-select that stands for a reference to a protected table, and what it
     /// gives; the sub-select is put in the place of its name when the statement is printed.
     pub(super) fn leaf(

@@ -32,9 +32,10 @@ impl Analysis<'_> {
         let plain = select.group_clause.is_empty()
             && select.having_clause.is_none()
             && select.distinct_clause.is_empty()
-            && select.locking_clause.is_empty()
-            && !select.from_clause.is_empty();
-        if !carries || !plain || self.views.verbatim || self.is_grouped(select) {
+            && select.locking_clause.is_empty();
+        // `*` of nothing is the server's error.
+        let starless = !select.from_clause.is_empty() || !select.target_list.iter().any(is_star);
+        if !carries || !plain || !starless || self.views.verbatim || self.is_grouped(select) {
             return Vec::new();
         }
         let mut joined = Vec::new();
@@ -47,7 +48,16 @@ impl Analysis<'_> {
                 target.name = name;
             }
         }
-        join_with(select, joined, pb::JoinType::JoinLeft)
+        let mut aliases = Vec::new();
+        if select.from_clause.is_empty() && !joined.is_empty() {
+            // Without FROM there is one row.
+            let alias = self.name('v');
+            let row = ast::select(vec![ast::target("", ast::truth())], Vec::new(), None);
+            select.from_clause.push(derived_row(row, &alias, false));
+            aliases.push(alias);
+        }
+        aliases.extend(join_with(select, joined, pb::JoinType::JoinLeft));
+        aliases
     }
 
     /// Joins the sub-selects with whose value a select's condition compares something, as
@@ -91,7 +101,7 @@ impl Analysis<'_> {
                 return None;
             }
             query.distinct_clause = vec![Node { node: None }];
-        } else if !(self.is_one_value(query) && self.has_room()) {
+        } else if !((self.is_one_value(query) || self.groups_subjects(query)) && self.has_room()) {
             return None;
         }
         let (alias, query) = (self.name('v'), std::mem::take(query));
@@ -124,6 +134,41 @@ impl Analysis<'_> {
         };
         target.val.as_deref().is_some_and(|value| subject(value, relation, alias))
             && is_found_by(query, (alias, relation), &|column| column.primary || column.unique)
+    }
+
+    /// Whether a sub-select gives the subjects of a protected table, each once, as those of whom
+    /// there are more than three open tickets.
+    fn groups_subjects(&self, query: &pb::SelectStmt) -> bool {
+        let [Node { node: Some(NodeEnum::ResTarget(target)) }] = query.target_list.as_slice()
+        else {
+            return false;
+        };
+        let ungrouped =
+            pb::SelectStmt { group_clause: Vec::new(), having_clause: None, ..query.clone() };
+        let plain = gives_its_rows(&ungrouped)
+            && query.with_clause.is_none()
+            && query.sort_clause.is_empty()
+            && query.window_clause.is_empty();
+        let Some((alias, relation)) = self.only_protected(query).filter(|_| plain) else {
+            return false;
+        };
+        let subject = |node: &Node| {
+            let rule = self.resolver.rule_of(relation.oid);
+            rule.is_some_and(|rule| {
+                own_column(node, alias).is_some_and(|name| name == rule.subject)
+            })
+        };
+        let first = |node: &Node| {
+            matches!(
+                &node.node,
+                Some(NodeEnum::AConst(pb::AConst {
+                    val: Some(pb::a_const::Val::Ival(pb::Integer { ival: 1 })),
+                    ..
+                }))
+            )
+        };
+        let [group] = query.group_clause.as_slice() else { return false };
+        target.val.as_deref().is_some_and(subject) && (subject(group) || first(group))
     }
 
     /// Takes the sub-select out of an expression that is nothing else, with a name for it.
@@ -290,14 +335,7 @@ fn join_with(select: &mut pb::SelectStmt, joined: Joined, kind: pb::JoinType) ->
     let mut aliases = Vec::new();
     for (alias, query) in joined {
         let Some(last) = select.from_clause.pop() else { continue };
-        let item = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
-            lateral: true,
-            subquery: Some(Box::new(ast::node(NodeEnum::SelectStmt(query)))),
-            alias: Some(pb::Alias {
-                aliasname: alias.clone(),
-                colnames: vec![ast::string(&value_of(&alias))],
-            }),
-        })));
+        let item = derived_row(ast::node(NodeEnum::SelectStmt(query)), &alias, true);
         select.from_clause.push(ast::node(NodeEnum::JoinExpr(Box::new(pb::JoinExpr {
             jointype: kind as i32,
             larg: Some(Box::new(last)),
@@ -308,6 +346,18 @@ fn join_with(select: &mut pb::SelectStmt, joined: Joined, kind: pb::JoinType) ->
         aliases.push(alias);
     }
     aliases
+}
+
+/// A sub-select in FROM, of one column.
+fn derived_row(query: Node, alias: &str, lateral: bool) -> Node {
+    ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+        lateral,
+        subquery: Some(Box::new(query)),
+        alias: Some(pb::Alias {
+            aliasname: alias.to_owned(),
+            colnames: vec![ast::string(&value_of(alias))],
+        }),
+    })))
 }
 
 /// What a condition is that holds only if all of these do.

@@ -508,7 +508,6 @@ fn what_picks_a_record_or_shows_many_is_refused() {
     refused(
         "unaccounted",
         &[
-            "SELECT mode() WITHIN GROUP (ORDER BY country) FROM customers",
             "SELECT jsonb_agg(jsonb_build_object('status', status)) FROM tickets",
             "SELECT min(id), max(id) FROM tickets",
             "SELECT * FROM customers c WHERE c.id = (SELECT t.customer_id FROM tickets t WHERE t.id < 5)",

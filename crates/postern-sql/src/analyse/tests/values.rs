@@ -167,3 +167,60 @@ fn what_is_folded_of_many_carries_all_their_keys() {
         ],
     );
 }
+
+#[test]
+fn a_value_that_stands_alone_is_joined_to_one_row() {
+    check(
+        "SELECT coalesce((SELECT name FROM customers WHERE id = 7), 'nobody')",
+        "SELECT COALESCE(COALESCE(pk_v1.pk_v1_), 'nobody') AS \"coalesce\", pk_v1.pk_k3 AS pk_k4 FROM (SELECT true AS \"?column?\") pk_v2(pk_v2_) LEFT JOIN LATERAL (SELECT customers.name AS name, customers.id AS pk_k3 FROM <public.customers b> customers WHERE customers.id = 7) pk_v1(pk_v1_) ON true
+  1 columns, keys [0]
+  public.customers set 0 clear name",
+    );
+    refused("unaccounted", &["SELECT *, (SELECT name FROM customers WHERE id = 7)"]);
+}
+
+#[test]
+fn who_has_many_records_is_joined_as_a_group() {
+    for groups in [
+        "SELECT customer_id FROM tickets WHERE status = 'open' GROUP BY customer_id HAVING count(*) > 3",
+        "SELECT t.customer_id FROM tickets t GROUP BY 1 HAVING max(t.status) > 'o' AND count(*) < 9",
+    ] {
+        let sql = format!("SELECT c.id, c.name FROM customers c WHERE c.id IN ({groups})");
+        let told = judged(&sql, Mode::Restricted);
+        assert!(told.contains("\n  2 columns, keys [0 1]\n"), "{told}");
+        assert!(told.contains("\n  public.customers set 0 clear name\n"), "{told}");
+    }
+    for other in [
+        "SELECT customer_id FROM tickets GROUP BY customer_id, status HAVING count(*) > 3",
+        "SELECT customer_id FROM tickets GROUP BY customer_id HAVING count(*) > 3 LIMIT 5",
+        "SELECT id FROM tickets GROUP BY id HAVING count(*) > 3",
+    ] {
+        refused("unaccounted", &[&format!("SELECT c.id FROM customers c WHERE c.id IN ({other})")]);
+    }
+}
+
+#[test]
+fn what_is_sorted_by_itself_tells_of_no_record() {
+    for free in [
+        "SELECT status, mode() WITHIN GROUP (ORDER BY status) FROM tickets GROUP BY status",
+        "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY status DESC) FROM tickets",
+        "SELECT percentile_disc(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY status) FROM tickets",
+        "SELECT array_agg(status ORDER BY status) FROM tickets",
+        "SELECT string_agg(t.status, ', ' ORDER BY t.status) FROM tickets t",
+    ] {
+        let told = judged(free, Mode::Restricted);
+        assert!(told.contains(" columns, keys []"), "{free}: {told}");
+    }
+    refused(
+        "unaccounted",
+        &[
+            "SELECT array_agg(status) FROM tickets",
+            "SELECT array_agg(status ORDER BY customer_id) FROM tickets",
+            "SELECT array_agg(status ORDER BY status, id) FROM tickets",
+            "SELECT array_agg(status ORDER BY status COLLATE \"C\") FROM tickets",
+            "SELECT array_agg(id ORDER BY id) FROM tickets",
+            "SELECT mode() WITHIN GROUP (ORDER BY id) FROM tickets",
+            "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY length(status)::numeric) FROM tickets",
+        ],
+    );
+}
