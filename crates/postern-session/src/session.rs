@@ -220,6 +220,8 @@ pub struct Session {
     pub(crate) settings: Arc<str>,
     /// Some statements may have been prepared in SQL.
     pub(crate) prepares: bool,
+    /// A setting of several parts may have been given a value, which the server doesn't list.
+    pub(crate) customs: bool,
     pub(crate) traces: Traces,
     /// Something was sent to the server since it was last ready with nothing left to do.
     pub(crate) sent: bool,
@@ -270,6 +272,7 @@ impl Session {
             unnamed: false,
             settings: Arc::default(),
             prepares: false,
+            customs: false,
             traces: Traces::default(),
             sent: false,
             passing: Passing::default(),

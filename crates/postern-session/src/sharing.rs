@@ -259,11 +259,12 @@ impl Session {
         self.traces = Traces::default();
     }
 
-    /// Whether it has prepared statements in SQL, which are this connection's only.
-    pub fn keeps_statements(&mut self) -> bool {
+    /// Whether it has what is this connection's only: prepared statements in SQL, or settings of
+    /// the database's own, which the server doesn't list.
+    pub fn keeps_connection(&mut self) -> bool {
         // Looked for only where there may be some: a session can have many others.
         self.prepares &= self.statements.values().any(|prepared| prepared.by_sql);
-        self.prepares
+        self.prepares || self.customs
     }
 
     /// A name for the server for what is prepared by the protocol, and whether it is there already.
@@ -421,6 +422,8 @@ impl Session {
                 self.settings = format!("#{}", self.names.next()).into();
             }
             self.traces.kept |= defines || sets;
+            self.customs |= keeps_custom(sql);
+            self.customs &= effect != Does::Discard;
             // The session's last number is told by currval() and lastval().
             self.traces.hidden |= sql.contains("nextval");
             // What a generator gives foretells what it gives next.
@@ -475,6 +478,17 @@ fn is_local(sql: &str) -> bool {
     let mut words = sql.split_ascii_whitespace().map(str::to_ascii_uppercase);
     words.next().is_some_and(|word| word == "SET")
         && words.next().is_some_and(|word| matches!(&*word, "LOCAL" | "TRANSACTION"))
+}
+
+/// Whether a statement may give a setting of several parts a value for longer than a transaction.
+fn keeps_custom(sql: &str) -> bool {
+    let set = sql.strip_prefix("SET ").filter(|_| !is_local(sql));
+    let set = set.is_some_and(|set| {
+        set.split_ascii_whitespace().next().is_some_and(|name| name.contains('.'))
+    });
+    let mut calls = sql.split("set_config('").skip(1);
+    let called = calls.any(|call| call.split('\'').next().is_some_and(|name| name.contains('.')));
+    set || called && sql.contains("false)")
 }
 
 /// The prepared statement that this executes, by its name.

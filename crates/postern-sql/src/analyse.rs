@@ -134,7 +134,7 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
     let Some(mut node) = raw.stmt.and_then(|node| node.node) else {
         return Verdict::Local(Local::Empty);
     };
-    if let Some(judged) = utility::judge(&mut node, resolver.context) {
+    if let Some(judged) = utility::judge(&mut node, resolver.context, Some(resolver.catalogue)) {
         let (effect, change) = match judged {
             Ok(Utility::Local(local)) => return Verdict::Local(local),
             Ok(Utility::EndUser(naming)) => return Verdict::Plain(end_user::plain(naming)),

@@ -54,6 +54,8 @@ pub struct Catalogue {
     operators: BTreeMap<String, Vec<Operator>>,
     symbols: BTreeSet<String>,
     cast_types: BTreeSet<u32>,
+    /// What stands before the dot in the names of extensions' settings.
+    setting_prefixes: BTreeSet<String>,
     built_in: Functions,
     system: Vec<CatalogueRelation>,
 }
@@ -279,6 +281,8 @@ struct Snapshot {
     symbols: BTreeSet<String>,
     #[serde(deserialize_with = "nullable")]
     casts: Vec<(u32, u32)>,
+    #[serde(deserialize_with = "nullable")]
+    setting_prefixes: Vec<String>,
 }
 
 fn nullable<'de, D: serde::Deserializer<'de>, T: DeserializeOwned>(
@@ -410,8 +414,26 @@ impl Catalogue {
             symbols: snapshot.symbols,
             built_in: Functions::of_version(snapshot.server / 10_000),
             system: relations::of_version(snapshot.server / 10_000),
+            setting_prefixes: snapshot.setting_prefixes.into_iter().collect(),
             cast_types: snapshot.casts.iter().flat_map(|(from, to)| [*from, *to]).collect(),
         })
+    }
+
+    /// Whether a setting is one that nobody but the database's own code can read: it has a name of
+    /// several parts, the first of which is no extension's and not the gateway's
+    /// (`valid_custom_variable_name`, src/backend/utils/misc/guc.c).
+    pub(crate) fn is_custom_setting(&self, name: &str) -> bool {
+        let first = |c: char| c.is_ascii_lowercase() || c == '_';
+        let part = |part: &str| {
+            part.starts_with(first)
+                && part.chars().all(|c| first(c) || c.is_ascii_digit() || c == '$')
+        };
+        let lower = name.to_ascii_lowercase();
+        let Some((prefix, _)) = lower.split_once('.') else { return false };
+        lower.split('.').all(part)
+            && prefix != "postern"
+            && !prefix.starts_with("pg_")
+            && !self.setting_prefixes.contains(prefix)
     }
 
     /// Identifies the snapshot: equal for equal catalogues.

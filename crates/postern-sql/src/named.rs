@@ -66,6 +66,10 @@ pub(crate) fn judge(
 fn inner(query: Option<&Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
     match query.and_then(|query| query.node.as_ref()) {
         Some(query) => match query_verdict(query.clone(), resolver)? {
+            Verdict::Plain(plain) if switches(&plain.sql) => switched_elsewhere(),
+            Verdict::Guarded(guarded) if switches(&guarded.sql.render_literal(|_| "")) => {
+                switched_elsewhere()
+            }
             // A parameter's value is looked at where the protocol binds it.
             Verdict::Guarded(guarded) if !guarded.checks.is_empty() && !guarded.writes => refuse(
                 "setting",
@@ -82,6 +86,20 @@ fn inner(query: Option<&Node>, resolver: Resolver<'_>) -> Judged<Verdict> {
         },
         None => not_understood("an empty statement"),
     }
+}
+
+/// Whether a setting is changed in it: what a session has set is known by what it sends, and not by
+/// what it executes or fetches.
+fn switches(sql: &str) -> bool {
+    sql.contains("set_config(")
+}
+
+fn switched_elsewhere<T>() -> Judged<T> {
+    refuse(
+        "setting",
+        "what changes a setting can't be prepared in SQL, nor a cursor be declared for it",
+        "send set_config() in a statement of its own",
+    )
 }
 
 /// `BINARY` and `WITH HOLD` are not understood: the keys of a binary row can't be read without
@@ -208,6 +226,9 @@ fn arguments(params: &[Node], resolver: Resolver<'_>) -> Judged<Act> {
         let mut list = ast::values(params.to_vec());
         judge_list(&mut list, resolver)?;
         sql = written_list(&mut list)?;
+        if switches(&sql) {
+            return switched_elsewhere();
+        }
     }
     Ok(Act::Execute(Arguments { sql, values }))
 }

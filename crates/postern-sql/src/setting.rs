@@ -28,6 +28,7 @@ pub fn setting(
     let value = value.map(str::to_ascii_lowercase);
     let value = value.as_deref();
     let fixed = |harmless: bool| if harmless { Ok(Setting::Fixed) } else { refused(name) };
+    let only = |fitting: &[&str]| fixed(value.is_none_or(|value| fitting.contains(&value)));
     match name.to_ascii_lowercase().as_str() {
         // A client may say what it is.
         "search_path" => fixed(value.is_none_or(|value| is_path(value, search_path))),
@@ -35,9 +36,23 @@ pub fn setting(
         "session_authorization" => fixed(value.is_none()),
         "role" => fixed(value.is_none_or(|value| value == "none")),
         "client_encoding" => fixed(value.is_none_or(is_utf8)),
-        "standard_conforming_strings" => {
-            fixed(value.is_none_or(|v| matches!(v, "on" | "true" | "1" | "yes")))
-        }
+        "standard_conforming_strings" | "array_nulls" => only(&ON),
+        "transform_null_equals" | "quote_all_identifiers" => only(&OFF),
+        "plan_cache_mode" => only(&["auto"]),
+        "session_replication_role" => only(&["origin"]),
+        "default_tablespace" => only(&[""]),
+        "default_table_access_method" => only(&["heap"]),
+        // Nothing that the gateway writes is warned of.
+        "escape_string_warning" => Ok(Setting::Fixed),
+        memory if MEMORY.contains(&memory) => match value.map(kilobytes) {
+            None | Some(Some(0..=MEMORY_KB_MAX)) => Ok(Setting::Free),
+            Some(_) => refuse(
+                "setting",
+                format!("setting `{name}` can't be changed to this by this role"),
+                "a whole number of kB, MB or GB, of 1 GB at most",
+            ),
+        },
+        plans if plans.starts_with("enable_") || PLANNING.contains(&plans) => Ok(Setting::Free),
         // Debug messages speak of what the server does with the rewritten statement.
         "client_min_messages"
             if value.is_some_and(|v| !matches!(v, "notice" | "warning" | "error")) =>
@@ -105,12 +120,69 @@ pub(crate) const BOUNDS: [&str; 2] = ["statement_timeout", "idle_in_transaction_
 /// The longest time-out that a client may set.
 const TIMEOUT_MS_MAX: u64 = 3_600_000;
 
+const ON: [&str; 4] = ["on", "true", "1", "yes"];
+const OFF: [&str; 4] = ["off", "false", "0", "no"];
+
+/// Settings for how much memory a part of a statement may take.
+const MEMORY: [&str; 3] = ["maintenance_work_mem", "temp_buffers", "work_mem"];
+
+/// The most that a client may set of them.
+const MEMORY_KB_MAX: u64 = 1 << 20;
+
+/// An amount of memory as PostgreSQL reads it, in kB, which is what it counts without a unit; of
+/// `temp_buffers` it counts blocks, of 8 kB.
+fn kilobytes(value: &str) -> Option<u64> {
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at_checked(end)?;
+    let unit = match unit.trim() {
+        "" | "kb" => 1,
+        "mb" => 1 << 10,
+        "gb" => 1 << 20,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Settings that change which plan is taken, beside those that switch one kind of it off. What is
+/// protected must be so under every plan: statistics choose among them, too.
+const PLANNING: [&str; 27] = [
+    "constraint_exclusion",
+    "cpu_index_tuple_cost",
+    "cpu_operator_cost",
+    "cpu_tuple_cost",
+    "cursor_tuple_fraction",
+    "effective_cache_size",
+    "effective_io_concurrency",
+    "from_collapse_limit",
+    "geqo",
+    "geqo_effort",
+    "geqo_generations",
+    "geqo_pool_size",
+    "geqo_seed",
+    "geqo_selection_bias",
+    "geqo_threshold",
+    "jit_above_cost",
+    "jit_inline_above_cost",
+    "jit_optimize_above_cost",
+    "join_collapse_limit",
+    "max_parallel_workers_per_gather",
+    "min_parallel_index_scan_size",
+    "min_parallel_table_scan_size",
+    "parallel_leader_participation",
+    "parallel_setup_cost",
+    "parallel_tuple_cost",
+    "random_page_cost",
+    "seq_page_cost",
+];
+
 /// Settings of the session that change how values look or how long things take, nothing else.
-const SETTABLE: [&str; 16] = [
+const SETTABLE: [&str; 22] = [
     "application_name",
     "bytea_output",
+    "check_function_bodies",
     "client_min_messages",
     "datestyle",
+    "default_text_search_config",
     "default_transaction_read_only",
     "extra_float_digits",
     "idle_session_timeout",
@@ -120,8 +192,12 @@ const SETTABLE: [&str; 16] = [
     "lc_numeric",
     "lc_time",
     "lock_timeout",
+    "row_security",
+    "synchronize_seqscans",
+    "synchronous_commit",
     "timezone",
     "transaction_read_only",
+    "transaction_timeout",
     "xmloption",
 ];
 

@@ -3,7 +3,7 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
-    Context, Effect, Local, Naming, OwnChange, end_user,
+    Catalogue, Context, Effect, Local, Naming, OwnChange, end_user,
     functions::readable_setting,
     refusal::{Judged, not_understood, refuse},
     setting::{BOUNDS, Setting, isolation, refused, setting},
@@ -23,14 +23,18 @@ pub(crate) enum Utility {
 pub(crate) fn clear_locations(node: &mut NodeEnum) -> bool {
     // Every location is cleared while judging; the judgement itself was made before.
     let anything = Context::new(&[], "\0");
-    judge(node, anything).is_some()
+    judge(node, anything, None).is_some()
 }
 
 /// `None` if the statement is of another kind.
-pub(crate) fn judge(node: &mut NodeEnum, context: Context<'_>) -> Option<Judged<Utility>> {
+pub(crate) fn judge(
+    node: &mut NodeEnum,
+    context: Context<'_>,
+    catalogue: Option<&Catalogue>,
+) -> Option<Judged<Utility>> {
     let judged = match node {
         NodeEnum::TransactionStmt(n) => transaction(n, context),
-        NodeEnum::VariableSetStmt(n) => set(n, context),
+        NodeEnum::VariableSetStmt(n) => set(n, context, catalogue),
         NodeEnum::VariableShowStmt(n) => show(n),
         // The settings that the reading of statements depends on are given at start-up, so that
         // they are what a reset comes back to.
@@ -109,7 +113,11 @@ fn clear_options(options: &mut [Node]) -> Judged<()> {
     Ok(())
 }
 
-fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
+fn set(
+    set: &mut pb::VariableSetStmt,
+    context: Context<'_>,
+    catalogue: Option<&Catalogue>,
+) -> Judged<Utility> {
     use pb::VariableSetKind as Kind;
     if let Some(naming) = end_user::set(set) {
         return naming.map(Utility::EndUser);
@@ -131,6 +139,9 @@ fn set(set: &mut pb::VariableSetStmt, context: Context<'_>) -> Judged<Utility> {
     let mut values = Vec::new();
     for argument in args.iter_mut() {
         values.push(setting_value(argument, context)?);
+    }
+    if catalogue.is_some_and(|catalogue| catalogue.is_custom_setting(name)) {
+        return Ok(Utility::Forward(Effect::Setting));
     }
     let value = values.join(",").to_ascii_lowercase();
     let value = (kind == Kind::VarSetValue).then_some(value.as_str());

@@ -219,7 +219,7 @@ impl Connection<'_> {
                 return self.last_word(&Failure::UpstreamLost).await;
             }
         }
-        if turns.pins.is_some() || self.session.keeps_statements() {
+        if turns.pins.is_some() || self.session.keeps_connection() {
             return;
         }
         let Some(mut server) = self.server.take() else { return };

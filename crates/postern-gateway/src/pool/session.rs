@@ -155,13 +155,20 @@ impl Server {
                 sql.push_str(&format!("SELECT pg_catalog.setseed({seed:?}); "));
             }
             let mut statements = if cleans { CLEAN_STATEMENTS } else { 0 };
-            sql.push_str("RESET ALL");
-            statements += 1 + set.pairs().len();
+            // The session's own stay, also those that the server doesn't list.
+            let keeps = |own: &(String, String)| set.pairs().contains(own);
+            if self.last != session || !self.set.pairs().iter().all(keeps) {
+                sql.push_str("RESET ALL; ");
+                statements += 1;
+            }
+            statements += set.pairs().len();
             for (name, value) in set.pairs() {
                 let (name, value) = (literal(name), literal(value));
-                sql.push_str(&format!("; SELECT pg_catalog.set_config({name}, {value}, false)"));
+                sql.push_str(&format!("SELECT pg_catalog.set_config({name}, {value}, false); "));
             }
-            self.ask((&sql, statements), message_bytes_max).await?;
+            if statements > 0 {
+                self.ask((&sql, statements), message_bytes_max).await?;
+            }
             self.hidden &= !cleans;
             self.set = set.clone();
         }

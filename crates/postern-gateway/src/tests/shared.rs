@@ -52,6 +52,32 @@ async fn settings_do_not_cross_however_they_are_made() {
     assert_eq!(ana.query("SET search_path = pg_temp").await.error.as_deref(), Some("42501"));
 }
 
+/// The server doesn't list them, so that no other connection could be given them.
+#[tokio::test]
+async fn a_setting_of_the_databases_own_keeps_its_connection_until_all_is_discarded() {
+    let world = world();
+    let (mut ana, mut ben) = two(&world).await;
+    let own = "SELECT current_setting('app.own', true)";
+    for set in ["SET app.own = 'hers'", "SELECT set_config('app.own', 'hers', false)"] {
+        assert_eq!(ana.query(set).await.error, None);
+        assert_eq!(ben.query("SELECT 1").await.error.as_deref(), Some("53300"), "{set}");
+        // Another setting that is made and undone leaves it alone.
+        for other in ["SET application_name = 'x'", "RESET application_name"] {
+            assert_eq!(ana.query(other).await.error, None);
+            assert_eq!(asks(&mut ana, own).await, "hers");
+        }
+        assert_eq!(ana.query("DISCARD ALL").await.error, None);
+        assert_eq!(asks(&mut ben, own).await, "", "{set}");
+    }
+    for local in ["SET LOCAL app.own = 'hers'", "SELECT set_config('app.own', 'hers', true)"] {
+        assert_eq!(ana.query("BEGIN").await.error, None);
+        assert_eq!(ana.query(local).await.error, None);
+        assert_eq!(asks(&mut ana, own).await, "hers");
+        assert_eq!(ana.query("COMMIT").await.error, None);
+        assert_eq!(asks(&mut ben, own).await, "", "{local}");
+    }
+}
+
 /// What the gateway asks between two transactions has its own time.
 #[tokio::test]
 async fn a_short_time_for_statements_ends_no_connection() {

@@ -155,6 +155,11 @@ SELECT pg_catalog.json_build_object(
     WHERE n.nspname <> 'pg_catalog' OR o.oid >= 16384),
   'symbols', (
     SELECT pg_catalog.json_agg(DISTINCT o.oprname) FROM pg_catalog.pg_operator o WHERE o.oid < 16384),
+  'setting_prefixes', (
+    SELECT pg_catalog.json_agg(DISTINCT p.prefix) FROM (
+      SELECT pg_catalog.lower(pg_catalog.split_part(s.name, '.', 1)) FROM pg_catalog.pg_settings s
+      WHERE pg_catalog.strpos(s.name, '.') > 0
+      UNION ALL SELECT pg_catalog.lower(e.extname::pg_catalog.text) FROM pg_catalog.pg_extension e) p(prefix)),
   'casts', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
       c.castsource::pg_catalog.int8, c.casttarget::pg_catalog.int8) ORDER BY c.oid)

@@ -18,7 +18,7 @@ use crate::{
 
 impl Analysis<'_> {
     pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
-        if switches_setting(call) {
+        if self.switches_setting(call) {
             self.acts.switches = true;
             call.funcname = vec![ast::string("pg_catalog"), ast::string("set_config")];
             for argument in &mut call.args {
@@ -88,6 +88,36 @@ impl Analysis<'_> {
             self.predicate(&taint);
         }
         Ok(taint)
+    }
+
+    /// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they read
+    /// the catalogue: what SET may do, said as a function. A value that is a parameter is not known
+    /// here; that of `jit` changes how fast a statement is and nothing else, and that of a setting that
+    /// is the database's own may be any.
+    fn switches_setting(&self, call: &pb::FuncCall) -> bool {
+        use pb::a_const::Val;
+        let named = ast::names(&call.funcname).is_some_and(|names| {
+            matches!(names.as_slice(), ["set_config"] | ["pg_catalog", "set_config"])
+        });
+        let [name, value, local] = call.args.as_slice() else { return false };
+        let constant = |node: &Node| match &node.node {
+            Some(NodeEnum::AConst(pb::AConst { val, .. })) => val.clone(),
+            _ => None,
+        };
+        let Some(Val::Sval(pb::String { sval: name })) = constant(name) else { return false };
+        let custom = self.resolver.catalogue.is_custom_setting(&name);
+        let may_be = match constant(value) {
+            Some(Val::Sval(_)) if custom => Ok(Setting::Free),
+            Some(Val::Sval(pb::String { sval })) => setting(&name, Some(&sval), &[]),
+            _ if (custom || name == "jit") && is_parameter(value) => Ok(Setting::Free),
+            _ => return false,
+        };
+        named
+            && may_be == Ok(Setting::Free)
+            && matches!(constant(local), Some(Val::Boolval(_)))
+            && call.agg_order.is_empty()
+            && call.agg_filter.is_none()
+            && call.over.is_none()
     }
 
     /// What the call does besides giving a value.
@@ -343,33 +373,9 @@ pub(super) fn is_plain_random(call: &pb::FuncCall) -> bool {
         && matches!(ast::names(&call.funcname).as_deref(), Some(["pg_catalog", "random"]))
 }
 
-/// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they read
-/// the catalogue: what SET may do, said as a function. A value that is a parameter is not known
-/// here; that of `jit` changes how fast a statement is and nothing else.
-fn switches_setting(call: &pb::FuncCall) -> bool {
-    use pb::a_const::Val;
-    let named = ast::names(&call.funcname).is_some_and(|names| {
-        matches!(names.as_slice(), ["set_config"] | ["pg_catalog", "set_config"])
-    });
-    let [name, value, local] = call.args.as_slice() else { return false };
-    let constant = |node: &Node| match &node.node {
-        Some(NodeEnum::AConst(pb::AConst { val, .. })) => val.clone(),
-        _ => None,
-    };
-    let Some(Val::Sval(pb::String { sval: name })) = constant(name) else { return false };
-    let may_be = match constant(value) {
-        Some(Val::Sval(pb::String { sval })) => setting(&name, Some(&sval), &[]),
-        _ if matches!(value.node, Some(NodeEnum::ParamRef(_))) && name == "jit" => {
-            Ok(Setting::Free)
-        }
-        _ => return false,
-    };
-    named
-        && may_be == Ok(Setting::Free)
-        && matches!(constant(local), Some(Val::Boolval(_)))
-        && call.agg_order.is_empty()
-        && call.agg_filter.is_none()
-        && call.over.is_none()
+fn is_parameter(value: &Node) -> bool {
+    let value = ast::cast_to_text(value).unwrap_or(value);
+    matches!(value.node, Some(NodeEnum::ParamRef(_)))
 }
 
 /// Whether an aggregate of this level is somewhere in the expression.

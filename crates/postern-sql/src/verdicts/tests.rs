@@ -30,7 +30,7 @@ fn what_passes_is_what_the_verdicts_let_pass() {
     for (verdict, mut node) in every_node() {
         let passes = matches!(verdict, NodeVerdict::Expression | NodeVerdict::Clause);
         assert_eq!(refused_as_a_whole(&node), !passes, "{node:?} is {verdict:?}");
-        let judged = utility::judge(&mut node, anything).is_some();
+        let judged = utility::judge(&mut node, anything, None).is_some();
         // DEALLOCATE judges only the form that pools say.
         let partly = matches!(node, NodeEnum::DeallocateStmt(_));
         assert_eq!(judged, verdict == NodeVerdict::Utility && !partly, "{node:?} is {verdict:?}");

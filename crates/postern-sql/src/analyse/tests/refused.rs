@@ -9,7 +9,7 @@ fn functions_are_refused_unless_listed() {
             "SELECT peek(name) FROM customers",
             "SELECT public.peek('x')",
             "SELECT current_query()",
-            "SELECT set_config('a.b', 'c', false)",
+            "SELECT set_config('plpgsql.b', 'c', false)",
             "SELECT setval('s', 7)",
             "SELECT query_to_xml('select 1', true, true, '')",
             "SELECT lo_get(1)",
@@ -274,7 +274,18 @@ fn settings_that_change_what_is_read_are_refused() {
             "SET client_encoding = 'SJIS'",
             "SET client_min_messages = debug5",
             "SET plan_cache_mode = force_generic_plan",
-            "SET a.b = 'c'",
+            "SHOW a.b",
+            "SET pg_trgm.similarity_threshold = 0.1",
+            "SET PLPGSQL.extra_errors = 'all'",
+            "SET pg_new.thing = 1",
+            "SET array_nulls = off",
+            "SET transform_null_equals = on",
+            "SET quote_all_identifiers = on",
+            "SET session_replication_role = replica",
+            "SET work_mem = '2GB'",
+            "SET work_mem = '1TB'",
+            "SET jit_provider = 'x'",
+            "SET log_statement = 'none'",
             "SET statement_timeout = '0.1s'",
             "SET statement_timeout = '-1s'",
             "SET statement_timeout = '18446744073709551615min'",
@@ -305,11 +316,52 @@ fn what_is_asked_for_as_it_is_is_answered() {
         "RESET search_path",
         "SET search_path = public, \"$user\"",
         "SET LOCAL search_path TO public, pg_catalog",
+        "SET plan_cache_mode = auto",
+        "SET default_tablespace = ''",
+        "RESET array_nulls",
+        "SET escape_string_warning = on",
     ] {
         let told = judged(sql, Mode::Restricted);
         assert!(told.starts_with("Tag("), "{sql}: {told}");
     }
     refused("setting", &["SET search_path = pg_catalog, public", "SET search_path = ''"]);
+    // How a statement is run, and what nobody but the database's own code reads.
+    for sql in [
+        "SET enable_seqscan TO OFF",
+        "SET LOCAL work_mem TO \"64MB\"",
+        "SET work_mem TO 4096",
+        "SET row_security TO OFF",
+        "SET \"app.user_id\" TO \"17\"",
+        "SET LOCAL \"request.jwt.claims\" TO \"{}\"",
+        "RESET \"app.user_id\"",
+    ] {
+        assert_eq!(judged(sql, Mode::Restricted), format!("plain {sql}"));
+    }
+    for sql in [
+        "SELECT set_config('app.user_id', '17', true)",
+        "SELECT set_config('App.tenant', $1::text, false), set_config('jit', 'off', true)",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.contains("SELECT pg_catalog.set_config("), "{sql}: {told}");
+    }
+    let beside = "SELECT set_config('app.found', 'x', false) FROM customers WHERE id = 7";
+    refused(
+        "setting",
+        &[
+            beside,
+            "PREPARE p AS SELECT set_config('timezone', 'UTC', false)",
+            "DECLARE c CURSOR FOR SELECT set_config('app.a', 'b', false)",
+            "EXECUTE p (set_config('jit', 'off', false))",
+        ],
+    );
+    refused(
+        "function",
+        &[
+            "SELECT set_config('app.user_id', name, false) FROM products",
+            "SELECT set_config('postern.other', 'x', false)",
+            "SELECT set_config('plpgsql.extra_errors', $1, false)",
+        ],
+    );
 }
 
 #[test]
