@@ -306,7 +306,7 @@ impl Connection<'_> {
         // The client has its answers first.
         if let Some(why) = self.leaves
             && self.is_to_leave()
-            && self.client.output.is_empty()
+            && self.client.is_told()
         {
             self.last_word(&why.into()).await;
         }
@@ -544,13 +544,8 @@ impl Connection<'_> {
 
     /// Writes what waits for the client, as far as it takes it within a moment.
     async fn flush_client(&mut self) {
-        let client = &mut self.client;
-        let write = async {
-            client.stream.write_all_buf(&mut client.output).await?;
-            client.stream.flush().await
-        };
         // The connection ends either way.
-        let _ = tokio::time::timeout(LAST_WORD_MAX, write).await;
+        let _ = tokio::time::timeout(LAST_WORD_MAX, self.client.send_all()).await;
     }
 
     fn cancel_upstream(&self) {

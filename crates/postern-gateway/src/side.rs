@@ -23,11 +23,13 @@ pub(crate) struct Side {
     pub(crate) stream: BoxedStream,
     pub(crate) input: BytesMut,
     pub(crate) output: BytesMut,
+    /// What was written may still be in the stream: TLS takes more than the socket does.
+    unflushed: bool,
 }
 
 impl Side {
     pub(crate) fn new(stream: BoxedStream, input: BytesMut) -> Self {
-        Self { stream, input, output: BytesMut::new() }
+        Self { stream, input, output: BytesMut::new(), unflushed: false }
     }
 
     pub(crate) fn shrink(&mut self) {
@@ -49,7 +51,17 @@ impl Side {
 
     /// Whether nothing is to be handled or sent.
     pub(crate) fn is_empty(&self) -> bool {
-        self.input.is_empty() && self.output.is_empty()
+        self.input.is_empty() && self.is_told()
+    }
+
+    /// Whether all that was to be sent is sent.
+    pub(crate) fn is_told(&self) -> bool {
+        self.output.is_empty() && !self.unflushed
+    }
+
+    /// Whether nothing is to be sent but what the stream has taken already.
+    pub(crate) fn only_flushes(&self) -> bool {
+        self.output.is_empty() && self.unflushed
     }
 
     /// Whether the other side has said nothing, nor closed.
@@ -84,8 +96,32 @@ impl Side {
     /// several would cost the kernel more.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.output))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
         self.output.advance(written);
-        Poll::Ready(if written > 0 { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) })
+        self.unflushed = true;
+        if self.output.is_empty()
+            && let Poll::Ready(flushed) = self.poll_flush(context)
+        {
+            return Poll::Ready(flushed);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what the stream has taken and the other side has not.
+    pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes and flushes what is to be sent; gives up with the waiting for it.
+    pub(crate) async fn send_all(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() {
+            poll_fn(|context| self.poll_write(context)).await?;
+        }
+        poll_fn(|context| self.poll_flush(context)).await
     }
 }
 

@@ -64,12 +64,22 @@ impl Connection<'_> {
         {
             return Poll::Ready(Event::WroteClient(written));
         }
+        if self.client.only_flushes()
+            && let Poll::Ready(flushed) = self.client.poll_flush(context)
+        {
+            return Poll::Ready(Event::WroteClient(flushed));
+        }
         if let Some(server) = &mut self.server {
             let side = &mut server.side;
             if !side.output.is_empty()
                 && let Poll::Ready(written) = side.poll_write(context)
             {
                 return Poll::Ready(Event::WroteServer(written));
+            }
+            if side.only_flushes()
+                && let Poll::Ready(flushed) = side.poll_flush(context)
+            {
+                return Poll::Ready(Event::WroteServer(flushed));
             }
             if wants.read_server
                 && let Poll::Ready(read) = side.poll_read(context)

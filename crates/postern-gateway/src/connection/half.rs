@@ -46,7 +46,7 @@ impl Connection<'_> {
         let input = &self.client.input;
         let waits = is_whole(input, self.regime.settings.limits.message_bytes_max);
         let is_over = self.session.is_at_rest() && !waits && !self.is_waiting() && !self.reading;
-        let is_over = is_over && self.effects.is_empty() && self.client.output.is_empty();
+        let is_over = is_over && self.effects.is_empty() && self.client.is_told();
         // What a session that is passed through is doing is not looked at.
         is_over || self.session.awaits_rows() || self.who.role.kind == Kind::PassThrough
     }

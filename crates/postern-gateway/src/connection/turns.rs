@@ -190,7 +190,7 @@ impl Connection<'_> {
             return;
         }
         let traces = self.session.traces();
-        if traces.kept && !self.client.output.is_empty() {
+        if traces.kept && !self.client.is_told() {
             // The client has its answer first.
             return;
         }

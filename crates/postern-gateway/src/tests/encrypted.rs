@@ -1,6 +1,6 @@
 //! Clients that come by TLS. The certificate is for these tests alone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use postern_wire::encode;
@@ -58,6 +58,29 @@ async fn a_client_that_asks_for_tls_gets_it() {
     let mut ana = Raw::log_in(Box::new(stream), "ana", "pw-ana", "support").await;
     let sql = "SELECT email FROM customers WHERE id IN (1, 2) ORDER BY id";
     assert_eq!(ana.query(sql).await.rows, [["one@example.org"], ["***"]]);
+}
+
+/// TLS takes more than the socket does: what it holds when the last was written goes out, too.
+#[tokio::test]
+async fn a_slow_reader_gets_the_end_of_an_answer() {
+    let world = World::start_with(&[], Some(server()));
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 * 1024).unwrap();
+    let mut stream = socket.connect(world.handle().address()).await.unwrap();
+    let mut out = BytesMut::new();
+    encode::ssl_request(&mut out);
+    stream.write_all(&out).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'S');
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = tokio_rustls::TlsConnector::from(client()).connect(name, stream).await.unwrap();
+    let mut ana = Raw::log_in(Box::new(stream), "ana", "pw-ana", "support").await;
+    // Some end where less than TLS takes is left when the kernel's buffers are full.
+    for rows in (2_000..5_000).step_by(50) {
+        ana.send_query(&format!("SELECT repeat('x', 1000) FROM generate_series(1, {rows})")).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let answer = tokio::time::timeout(Duration::from_secs(20), ana.answer()).await;
+        assert_eq!(answer.expect("all of the answer comes").rows.len(), rows);
+    }
 }
 
 #[tokio::test]

@@ -278,6 +278,61 @@ async fn who_was_named_by_what_is_taken_back_is_named_no_more() {
     assert_eq!(good(&mut web, EMAILS).await, [["one@example.org"], ["***"]]);
 }
 
+/// Who is taken back has to wait for what is under way, and what the client has sent behind it waits
+/// for that.
+#[tokio::test]
+async fn what_is_sent_behind_a_name_that_is_taken_back_is_answered() {
+    let world = World::start_as(&[], tokens);
+    let makes = "CREATE TABLE notes (id int NOT NULL, body text); INSERT INTO notes VALUES (1, 'a'); \
+        GRANT ALL ON notes TO PUBLIC";
+    world.dba().await.batch_execute(makes).await.unwrap();
+    let mut web = world.raw("web").await;
+    let named = "SELECT set_config('postern.actor', $1, false)";
+    let fails = "UPDATE notes SET id = NULL";
+    let writes = "UPDATE notes SET body = body";
+    for (behind, error) in [
+        (&[fails][..], "23502"),
+        (&[writes, "SELECT 1 / 0"], "22012"),
+        (&["BEGIN", writes, "SELECT 1 / 0"], "22012"),
+    ] {
+        let mut out = BytesMut::new();
+        run(&mut out, named, Some(&token("ana")));
+        for sql in behind {
+            run(&mut out, sql, None);
+        }
+        encode::query(&mut out, "SELECT 'is dropped'").unwrap();
+        encode::sync(&mut out);
+        web.send(&out).await;
+        let answer = web.answer().await;
+        assert_eq!(answer.error.as_deref(), Some(error), "{behind:?}: {}", answer.said);
+        assert!(!answer.rows.contains(&vec!["is dropped".to_owned()]), "{behind:?}");
+        web.query("ROLLBACK").await;
+        refused(&web.query(EMAILS).await);
+    }
+    // Another name behind it is heard.
+    let mut out = BytesMut::new();
+    run(&mut out, "BEGIN", None);
+    run(&mut out, named, Some(&token("ben")));
+    run(&mut out, "ROLLBACK", None);
+    run(&mut out, named, Some(&token("ana")));
+    run(&mut out, EMAILS, None);
+    encode::sync(&mut out);
+    web.send(&out).await;
+    let answer = web.answer().await;
+    assert_eq!(answer.error, None, "{}", answer.said);
+    assert_eq!(answer.rows, [[""], [""], ["one@example.org"], ["***"]]);
+    // Before a Query the name is taken back first.
+    let mut out = BytesMut::new();
+    run(&mut out, "BEGIN", None);
+    run(&mut out, named, Some(&token("ben")));
+    run(&mut out, "ROLLBACK", None);
+    encode::query(&mut out, EMAILS).unwrap();
+    web.send(&out).await;
+    let answer = web.answer().await;
+    assert_eq!(answer.error.as_deref(), Some("42501"), "{}", answer.said);
+    assert_eq!(answer.rows, [[""]]);
+}
+
 #[tokio::test]
 async fn a_suspended_end_user_is_out_wherever_an_application_speaks_for_them() {
     let world = World::start_as(&[], tokens);
