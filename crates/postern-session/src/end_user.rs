@@ -58,6 +58,8 @@ pub(crate) struct Pending {
     /// What the client has sent, and whether it is a Query; none where a transaction has ended.
     message: Option<(Frame, bool)>,
     stage: Stage,
+    /// What the client has sent to be named behind it.
+    behind: Option<Box<Pending>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,8 @@ impl Session {
             return Ok(false);
         };
         let message = Some((frame.clone(), query));
-        self.pending = Some(Pending { naming, message, stage: Stage::Waiting });
+        let (stage, behind) = (Stage::Waiting, None);
+        self.pending = Some(Pending { naming, message, stage, behind });
         Ok(true)
     }
 
@@ -177,7 +180,7 @@ impl Session {
             self.tell_planned();
             self.flush(effects);
         }
-        if !self.is_at_rest() {
+        if !self.is_at_rest_before_steps() {
             if self.expected.back().is_some_and(|last| !last.is_ready()) {
                 self.flush_server(effects);
             }
@@ -196,9 +199,10 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         let pending = self.pending.take_if(|pending| pending.stage == Stage::Asked);
-        let Some(Pending { naming, message, .. }) = pending else {
+        let Some(Pending { naming, message, behind, .. }) = pending else {
             return self.close(&Failure::Upstream, effects);
         };
+        self.pending = behind.map(|behind| *behind);
         let token = |is_local| matches!(&naming, Naming::Token { local, .. } if *local == is_local);
         let (local, unsettled) = (token(true) && failure.is_none(), token(false));
         let saved = self.scope.saved;
@@ -210,7 +214,8 @@ impl Session {
         let sent = match failure {
             None => {
                 let message = Some((frame.clone(), query));
-                self.pending = Some(Pending { naming, message, stage: Stage::Named });
+                let (stage, behind) = (Stage::Named, None);
+                self.pending = Some(Pending { naming, message, stage, behind });
                 self.judged_by_its_own(view, |own, view| own.client(&frame, view, effects));
                 self.pending.take_if(|pending| pending.stage == Stage::Named);
                 return;
@@ -227,8 +232,7 @@ impl Session {
     pub(crate) fn end_scope(&mut self, status: TransactionStatus) {
         let ended = status == TransactionStatus::Idle || self.scope.over;
         if ended && self.scope.local {
-            let naming = Naming::Back;
-            self.pending = Some(Pending { naming, message: None, stage: Stage::Waiting });
+            self.falls_to(Naming::Back);
         }
         if ended {
             (self.scope.saved, self.scope.renamed) = (false, false);
@@ -240,15 +244,25 @@ impl Session {
     /// any more, so that nobody is.
     pub(crate) fn unsettle(&mut self) {
         if std::mem::take(&mut self.scope.unsettled) {
-            let naming = Naming::Nobody;
-            self.pending = Some(Pending { naming, message: None, stage: Stage::Waiting });
+            self.falls_to(Naming::Nobody);
         }
+    }
+
+    /// Who is named is so no more. What the client has sent to be named, and waits, comes behind.
+    fn falls_to(&mut self, naming: Naming) {
+        let waits =
+            |pending: &Pending| pending.message.is_some() && pending.stage == Stage::Waiting;
+        let behind = self.pending.take().filter(waits).map(Box::new);
+        let stage = Stage::Waiting;
+        self.pending = Some(Pending { naming, message: None, stage, behind });
     }
 
     /// The statement before it is cut: what waits is not handled.
     pub(crate) fn unnamed(&mut self, effects: &mut Vec<Effect>) {
         let has_message = |pending: &mut Pending| pending.message.is_some();
-        let Some(pending) = self.pending.take_if(has_message) else { return };
+        let pending = self.pending.take_if(has_message);
+        let mut behind = || Some(*self.pending.as_mut()?.behind.take()?);
+        let Some(pending) = pending.or_else(&mut behind) else { return };
         if self.skipping {
             return;
         }

@@ -369,9 +369,13 @@ impl Session {
 
     /// Whether all that was searched for is told and recorded.
     pub fn is_at_rest(&self) -> bool {
+        self.steps.is_empty() && self.is_at_rest_before_steps()
+    }
+
+    /// The same of what came before the client's messages that wait here.
+    pub(crate) fn is_at_rest_before_steps(&self) -> bool {
         self.expected.is_empty()
             && self.outbox.is_empty()
-            && self.steps.is_empty()
             && self.filling.is_none()
             // What was planned behind a Flush is told at the next Sync.
             && self.planned.is_empty()
