@@ -38,6 +38,7 @@ mod grouping;
 mod join;
 mod leaf;
 mod links;
+mod lock;
 mod lookup;
 mod merge;
 mod names;
@@ -123,6 +124,8 @@ enum CommonState {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Acts {
     locks_rows: bool,
+    /// These are named by their key, and of one protected table that is read by itself.
+    locks_named: bool,
     /// A setting is changed.
     switches: bool,
     /// The state of a random number generator is changed: what it gives can be foretold from what
@@ -388,13 +391,7 @@ impl<'a> Analysis<'a> {
             );
         }
         self.close_checks()?;
-        if self.acts.locks_rows && !self.leaves.is_empty() {
-            return refuse(
-                "row_lock",
-                "rows of a protected table can't be locked by this role",
-                "leave FOR UPDATE or FOR SHARE out",
-            );
-        }
+        self.close_locks()?;
         if self.acts.writes && self.leaves.len() > usize::from(self.target.leaf.is_some()) {
             return refuse(
                 "write",

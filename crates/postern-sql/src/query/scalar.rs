@@ -291,7 +291,10 @@ impl Analysis<'_> {
     }
 
     /// The protected table that is all that a sub-select reads, with its alias.
-    fn only_protected<'q>(&self, query: &'q pb::SelectStmt) -> Option<(&'q str, &Relation)> {
+    pub(super) fn only_protected<'q>(
+        &self,
+        query: &'q pb::SelectStmt,
+    ) -> Option<(&'q str, &Relation)> {
         let [Node { node: Some(NodeEnum::RangeVar(range)) }] = query.from_clause.as_slice() else {
             return None;
         };
@@ -308,7 +311,7 @@ impl Analysis<'_> {
 
 /// Whether the condition of a sub-select on one table names such a column of it by a column of a
 /// select around it, or by a constant.
-fn is_found_by(
+pub(super) fn is_found_by(
     query: &pb::SelectStmt,
     (alias, relation): (&str, &Relation),
     by: &dyn Fn(&Column) -> bool,

@@ -95,7 +95,7 @@ impl Analysis<'_> {
         let counted = mem::take(&mut self.counted);
         self.with_own_commons(|own| {
             own.with(select.with_clause.as_mut(), outer)?;
-            own.acts.locks_rows |= !select.locking_clause.is_empty();
+            own.locks(select, place);
             match select.op() {
                 pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
                     own.plain_select(select, outer, if counted { Place::Counted } else { place })

@@ -253,7 +253,37 @@ fn no_row_comes_without_the_record_that_is_searched_for() {
 
 #[test]
 fn protected_rows_are_not_locked() {
-    refused("row_lock", &["SELECT * FROM customers FOR UPDATE"]);
+    refused(
+        "row_lock",
+        &[
+            "SELECT * FROM customers FOR UPDATE",
+            "SELECT id FROM customers WHERE country = 'DE' FOR UPDATE",
+            "SELECT id FROM customers WHERE id > 7 FOR UPDATE",
+            "SELECT id FROM customers WHERE id = 7 FOR UPDATE SKIP LOCKED",
+            "SELECT id FROM customers WHERE id = 7 FOR SHARE NOWAIT",
+            "SELECT id FROM customers WHERE email = 'x' FOR UPDATE",
+            "SELECT id FROM customers WHERE id = 7 AND email = 'x' FOR UPDATE",
+            "SELECT t.id FROM tickets t JOIN customers c ON c.id = t.customer_id WHERE t.id = 7 FOR UPDATE",
+            "SELECT id FROM customers c WHERE id = 7 AND EXISTS (SELECT FROM tickets t WHERE t.customer_id = c.id) FOR UPDATE",
+            "SELECT id FROM (SELECT id FROM customers WHERE id = 7 FOR UPDATE) s",
+            "SELECT id FROM (SELECT id FROM customers WHERE id = 7) s FOR UPDATE",
+            "WITH c AS (SELECT id FROM customers WHERE id = 7) SELECT id FROM c FOR UPDATE",
+            "SELECT id FROM directory WHERE id = 7 FOR UPDATE",
+        ],
+    );
+    check(
+        "SELECT id, name FROM customers WHERE id = 7 FOR UPDATE",
+        "SELECT customers.id, customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id = 7 FOR UPDATE
+  2 columns, keys [0]
+  public.customers set 0 clear name",
+    );
+    for lock in ["FOR NO KEY UPDATE", "FOR SHARE", "FOR KEY SHARE OF t", "FOR UPDATE OF t"] {
+        for found in ["t.id = 47", "t.customer_id = $1", "t.status = 'open' AND 47 = t.id"] {
+            let told =
+                judged(&format!("SELECT * FROM tickets t WHERE {found} {lock}"), Mode::Restricted);
+            assert!(told.contains(&format!(" {lock}\n")), "{told}");
+        }
+    }
 }
 
 #[test]
