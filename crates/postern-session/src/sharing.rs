@@ -217,6 +217,22 @@ impl Session {
             && !self.closed
     }
 
+    /// Whether the server has not been told to answer all that it was sent: it may have a
+    /// transaction open then, and says nothing of it.
+    pub fn owes_flush(&self) -> bool {
+        self.sent
+            && !self.flushed
+            && self.profile.kind != crate::Kind::PassThrough
+            && self.copy_in == CopyIn::No
+            && self.expected.back().is_some_and(|last| !last.is_ready())
+            && !self.closed
+    }
+
+    /// Has the server answer what it was sent, though the client has not asked for it yet.
+    pub fn flush_unasked(&mut self, effects: &mut Vec<Effect>) {
+        self.flush_server(effects);
+    }
+
     /// Whether a message of the client that begins with this byte is handled with a connection to
     /// the server only.
     pub fn needs_server(&self, tag: u8) -> bool {
@@ -422,8 +438,9 @@ impl Session {
                 self.settings = format!("#{}", self.names.next()).into();
             }
             self.traces.kept |= defines || sets;
+            // Whoever comes next has none of it, whatever is known here.
             self.customs |= keeps_custom(sql);
-            self.customs &= effect != Does::Discard;
+            self.traces.hidden |= self.customs;
             // The session's last number is told by currval() and lastval().
             self.traces.hidden |= sql.contains("nextval");
             // What a generator gives foretells what it gives next.
@@ -440,6 +457,7 @@ impl Session {
             Planned::Named(_) | Planned::Local(_) => true,
         };
         let tag = tag.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        self.customs &= tag != "DISCARD ALL";
         self.traces.kept |= !ends_with_transaction && !LEAVE_NOTHING.contains(&tag);
     }
 }

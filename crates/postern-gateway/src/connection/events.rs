@@ -113,7 +113,7 @@ impl Connection<'_> {
                 }
             }
             Event::Taken(taken) => self.taken(taken).await?,
-            Event::Silent => self.is_silent().await,
+            Event::Silent => self.is_silent().await?,
             Event::Half => self.tell_nothing_new(),
         }
         Ok(())

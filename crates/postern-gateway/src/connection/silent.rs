@@ -13,10 +13,13 @@ use std::{
 
 use postern_session::Failure;
 
-use super::Connection;
+use super::{Connection, ConnectionError};
 
 /// How often it is looked whether somebody waits for what is kept.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A client that has not asked for answers so long is not about to.
+const FLUSHED_AFTER: Duration = Duration::from_secs(1);
 
 /// What a client that says nothing keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ enum Kept {
     Open,
     /// A connection that others could have.
     Shared,
+    /// What the server was sent and not told to answer, which may have begun a transaction.
+    Unanswered,
 }
 
 /// Since when the client has kept something and said nothing.
@@ -55,6 +60,9 @@ impl Connection<'_> {
         if self.session.is_unfinished() {
             return Some(Kept::Open);
         }
+        if self.session.owes_flush() {
+            return Some(Kept::Unanswered);
+        }
         (self.turns.is_some() && self.session.is_free()).then_some(Kept::Shared)
     }
 
@@ -67,20 +75,31 @@ impl Connection<'_> {
         let now = Instant::now();
         let since = *self.silence.0.get_or_insert(now);
         let over = since + self.regime.settings.limits.idle_in_transaction_timeout;
-        Some(if kept == Kept::Shared { over.max(now + LOOK_EVERY) } else { over })
+        Some(match kept {
+            Kept::Open => over,
+            Kept::Shared => over.max(now + LOOK_EVERY),
+            Kept::Unanswered => since + FLUSHED_AFTER,
+        })
     }
 
     /// Ends the session, if it has been silent for too long.
-    pub(super) async fn is_silent(&mut self) {
+    pub(super) async fn is_silent(&mut self) -> Result<(), ConnectionError> {
         let limit = self.regime.settings.limits.idle_in_transaction_timeout;
         let is_over = self.silence.0.is_some_and(|since| since.elapsed() >= limit);
         let is_wanted = match self.keeps() {
             None => false,
             Some(Kept::Open) => true,
             Some(Kept::Shared) => self.is_waited_for(),
+            Some(Kept::Unanswered) => {
+                // When it has answered, it is seen for how long nothing comes.
+                self.silence.is_broken();
+                self.session.flush_unasked(&mut self.latest);
+                return self.go_on().await;
+            }
         };
         if is_over && is_wanted {
             self.last_word(&Failure::Silent(limit)).await;
         }
+        Ok(())
     }
 }

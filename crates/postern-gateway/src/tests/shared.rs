@@ -8,7 +8,7 @@ use postern_wire::{Bind, Execute, Parse, encode};
 
 use super::{
     code,
-    raw::Raw,
+    raw::{Raw, run},
     rows,
     turns::{asks, pid, world},
     world::World,
@@ -66,6 +66,16 @@ async fn a_setting_of_the_databases_own_keeps_its_connection_until_all_is_discar
             assert_eq!(ana.query(other).await.error, None);
             assert_eq!(asks(&mut ana, own).await, "hers");
         }
+        // It is not discarded by what the server refuses or skips.
+        assert_eq!(ana.query("SELECT 1; DISCARD ALL").await.error.as_deref(), Some("25001"));
+        let mut out = BytesMut::new();
+        run(&mut out, "SELECT 1 / 0", None);
+        run(&mut out, "DISCARD ALL", None);
+        encode::sync(&mut out);
+        ana.send(&out).await;
+        assert_eq!(ana.answer().await.error.as_deref(), Some("22012"));
+        assert_eq!(ben.query("SELECT 1").await.error.as_deref(), Some("53300"), "{set}");
+        assert_eq!(asks(&mut ana, own).await, "hers");
         assert_eq!(ana.query("DISCARD ALL").await.error, None);
         assert_eq!(asks(&mut ben, own).await, "", "{set}");
     }

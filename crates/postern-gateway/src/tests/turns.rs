@@ -8,7 +8,12 @@ use bytes::BytesMut;
 use postern_wire::{Bind, Execute, Parse, Target, encode};
 use tokio_postgres::Client;
 
-use super::{code, raw::Raw, rows, world::World};
+use super::{
+    code,
+    raw::{Raw, run},
+    rows,
+    world::World,
+};
 use crate::{Pooling, Settings};
 
 /// One server connection for all.
@@ -42,24 +47,27 @@ async fn who_keeps_a_connection_and_says_nothing_does_not_keep_it_for_good() {
         settings.limits.idle_in_transaction_timeout = Duration::from_secs(1);
         settings.limits.queue_time = Duration::from_secs(20);
     });
+    let ben = world.client("ben").await;
+    for flushes in [true, false] {
+        let mut ana = world.raw("ana").await;
+        let mut out = BytesMut::new();
+        run(&mut out, "SELECT 1", None);
+        if flushes {
+            encode::flush(&mut out);
+        }
+        ana.send(&out).await;
+        assert_eq!(ana.first_row().await.rows, [["1"]]);
+        pid(&ben).await;
+        assert_eq!(ana.answer().await.error.as_deref(), Some("57P05"), "{flushes}");
+    }
+    // Who sends no more will not ask for an answer.
     let mut ana = world.raw("ana").await;
     let mut out = BytesMut::new();
-    encode::parse(&mut out, &Parse { name: "", sql: "SELECT 1", types: Vec::new() }).unwrap();
-    let bind = Bind {
-        portal: "",
-        statement: "",
-        formats: Vec::new(),
-        parameters: Vec::new(),
-        result_formats: Vec::new(),
-    };
-    encode::bind(&mut out, &bind).unwrap();
-    encode::execute(&mut out, &Execute { portal: "", max_rows: 0 }).unwrap();
-    encode::flush(&mut out);
+    run(&mut out, "SELECT 1", None);
     ana.send(&out).await;
-    assert_eq!(ana.first_row().await.rows, [["1"]]);
-    let ben = world.client("ben").await;
+    ana.sends_no_more().await;
     pid(&ben).await;
-    assert_eq!(ana.answer().await.error.as_deref(), Some("57P05"));
+    assert_eq!(ana.all().await.last_chunk(), Some(b"SELECT 1\0"), "it is answered and ended");
     // One that has prepared in SQL keeps it as long as nobody waits for it.
     ben.simple_query("PREPARE one AS SELECT 1").await.unwrap();
     assert_eq!(rows(&ben.simple_query("EXECUTE one").await.unwrap()), [["1"]]);
