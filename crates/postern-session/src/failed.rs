@@ -11,7 +11,7 @@ use crate::{
     copy::CopyIn,
     expect::{Expect, OwnDoes},
     hold::LookupTouch,
-    judge::PlannedGuarded,
+    judge::{Planned, PlannedGuarded},
     moment::Part,
     named::{About, Undo},
     portal::Run,
@@ -175,11 +175,15 @@ impl Session {
     /// fails can hang on the data: it is told as a search that found nothing, one for each table,
     /// before the client learns of it. Gives what is known by name of the statement's object.
     fn tell_failure(&mut self, run: &mut Run, fields: &ReportFields<'_>) -> Option<Arc<About>> {
-        self.tell_misses(run);
-        self.tell_asked(run);
         let sqlstate = code(fields);
         let sqlstate = sqlstate.as_str();
         let shown = alike_code(run, fields).unwrap_or(sqlstate);
+        if may_hang_on_data(sqlstate, fields) {
+            self.tell_failed_lookups(run, shown);
+        } else {
+            self.tell_misses(run);
+        }
+        self.tell_asked(run);
         let ends = matches!(fields.severity(), Some("FATAL" | "PANIC"));
         // What is only declared is planned all the same.
         let plan = run.portal.plan.guarded();
@@ -198,6 +202,25 @@ impl Session {
             self.tell_failed(plan, shown);
         }
         run.portal.about.clone()
+    }
+
+    /// Of a look-up that has failed it is not known whether it found somebody, on whom it failed.
+    fn tell_failed_lookups(&mut self, run: &Run, sqlstate: &str) {
+        let plan = match &*run.portal.plan {
+            Planned::Guarded(plan) => plan,
+            Planned::Copy(copy) => &copy.query,
+            Planned::Plain(_) | Planned::Local(_) | Planned::Named(_) => return,
+        };
+        let searched = &run.portal.searched;
+        if !run.lookups_told {
+            let mut failed = plan.lookups(LookupKind::Compared, searched, false);
+            for lookup in &mut failed {
+                let failure = postern_model::FAILED;
+                lookup.column = format!("{failure}{sqlstate} ({})", lookup.column).into();
+            }
+            self.tell_lookups_of(plan, failed);
+        }
+        self.tell_lookups_of(plan, plan.deciders(searched, false));
     }
 
     /// Tells of a failure with this code: one for each table.

@@ -148,6 +148,23 @@ fn a_lookup_that_fails_is_told_as_a_miss() {
     assert_eq!(table.told(), ["hold 1 [] miss"]);
 }
 
+/// It may have found somebody and failed on them: that it found nobody can't be said.
+#[test]
+fn of_a_lookup_that_fails_on_what_it_meets_it_is_not_said_that_it_found_nobody() {
+    for (code, column) in [("22012", "failed 22012 (email)"), ("57P01", "email")] {
+        let mut table = Table::new();
+        table.query("SELECT 1 / (id - 5) FROM customers WHERE email = 'a@b.c'").told();
+        table.server(|out| error(out, code, "division by zero"));
+        let held = table.effects.iter().find_map(|effect| match effect {
+            Effect::Hold(hold) => Some(&hold.lookups),
+            _ => None,
+        });
+        let [lookup] = held.unwrap().as_slice() else { panic!("{held:?}") };
+        assert_eq!((&*lookup.column, lookup.hit), (column, false));
+        assert_eq!(&**lookup.value.expose(), b"a@b.c", "who searched for it is known");
+    }
+}
+
 #[test]
 fn a_lookup_whose_client_hangs_up_is_told_as_a_miss() {
     let mut table = Table::new();

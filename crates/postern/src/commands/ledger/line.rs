@@ -4,6 +4,7 @@
 use std::fmt;
 
 use postern_ledger::{Body, Disclosed, Entry, Group, Note};
+use postern_model::FAILED;
 use serde::Serialize;
 
 /// An entry as `ledger show` prints it; version 1 of the JSON form.
@@ -83,7 +84,16 @@ fn sentence(disclosed: &Disclosed) -> String {
     let mut parts: Vec<String> = disclosed.groups.iter().map(group_sentence).collect();
     for lookup in &disclosed.lookups {
         let found = if lookup.hit { "found" } else { "found nobody" };
-        parts.push(format!("look-up by {}.{}: {found}", lookup.relation, lookup.column));
+        // With the columns in parentheses, by which it may have met somebody and failed on them.
+        let failed = lookup.column.strip_prefix(FAILED);
+        parts.push(match failed.and_then(|failed| failed.split_once(" (")) {
+            Some((code, columns)) => format!(
+                "look-up by {}.{}: failed with {code}, whether it found somebody is not known",
+                lookup.relation,
+                columns.trim_end_matches(')')
+            ),
+            None => format!("look-up by {}.{}: {found}", lookup.relation, lookup.column),
+        });
     }
     if let Some(limit) = &disclosed.stopped {
         let (counter, max) = (limit.counter.as_str(), limit.max);
