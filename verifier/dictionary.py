@@ -1,17 +1,82 @@
 """The dictionary: texts and their numbers, and what entries commit to."""
 
+import struct
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+
 from stored import Cursor, HEADER_BYTES, Malformed, row_frame
 from tree import sha256
 
 SUBJECT, NAME, TEXT = 0, 1, 2
-ROW, ERASED = 1, 2
+ROW, ERASED, SEALED = 1, 2, 3
 
 
 class NotNext(Exception):
     """What stands at a place is not the next row."""
 
 
-def row(payload):
+class KeyTrouble(Exception):
+    """The key of an epoch is not there ("Missing") or another one ("Key")."""
+
+    def __init__(self, kind, epoch):
+        super().__init__(kind, epoch)
+        self.kind, self.epoch = kind, epoch
+
+
+class Epochs:
+    """The keys of epochs, what entries say of them, and which epoch entries belong to."""
+
+    def __init__(self, read):
+        self.read, self.keys, self.committed = read, {}, {}
+        self.current = self.kept = 0
+
+    def begin(self, epoch, commitment):
+        if epoch != self.current + 1 or epoch >= 1 << 16:
+            raise Malformed("an epoch out of order")
+        self.current = epoch
+        self.committed[epoch] = commitment
+        self.keys[epoch] = self.read(key_name(epoch))
+
+    def forget(self, before):
+        if not self.kept < before <= self.current:
+            raise Malformed("an epoch out of order")
+        self.kept = before
+
+    def key(self, epoch):
+        key = self.keys.get(epoch)
+        if key is None:
+            raise KeyTrouble("Missing", epoch)
+        number = epoch.to_bytes(2, "little")
+        # A file of another length stands for a key of zeros.
+        if len(key) != 32:
+            key = bytes(32)
+        if sha256(b"postern epoch key 1\n", number, key) != self.committed[epoch]:
+            raise KeyTrouble("Key", epoch)
+        return key
+
+
+def key_name(epoch):
+    return f"epoch-{epoch:05}"
+
+
+def _apply(key, head, nonce, data):
+    """ChaCha20 of RFC 8439, from block 0 on; the nonce is kind, number and what the row has."""
+    whole = struct.pack("<I", 0) + head + nonce
+    return Cipher(algorithms.ChaCha20(key, whole), mode=None).encryptor().update(data)
+
+
+def _opened(head, kind, number, data):
+    cursor = Cursor(data)
+    salt = cursor.take(16)
+    text = cursor.take(cursor.left())
+    commitment = sha256(b"postern dictionary row 1\n", head, salt, text)
+    try:
+        return kind, number, text.decode("utf-8"), commitment
+    except UnicodeDecodeError as error:
+        raise Malformed("text is not UTF-8") from error
+
+
+def row(payload, epochs=None):
     """Kind, number, text (None: erased) and commitment."""
     cursor = Cursor(payload)
     form, kind = cursor.u8(), cursor.u8()
@@ -20,25 +85,26 @@ def row(payload):
     if kind not in (SUBJECT, NAME, TEXT):
         raise Malformed("unknown kind of row")
     if form == ROW:
-        salt = cursor.take(16)
-        text = cursor.take(cursor.left())
-        commitment = sha256(b"postern dictionary row 1\n", head, salt, text)
-        try:
-            return kind, number, text.decode("utf-8"), commitment
-        except UnicodeDecodeError as error:
-            raise Malformed("text is not UTF-8") from error
+        return _opened(head, kind, number, cursor.take(cursor.left()))
     if form == ERASED:
         commitment = cursor.take(32)
         cursor.end()
         return kind, number, None, commitment
+    if form == SEALED:
+        epoch = int.from_bytes(cursor.take(2), "little")
+        nonce = cursor.take(7)
+        if epochs is None or epoch != epochs.current:
+            raise Malformed("a row of another epoch")
+        data = _apply(epochs.key(epoch), head, nonce, cursor.take(cursor.left()))
+        return _opened(head, kind, number, data)
     raise Malformed("unknown form of row")
 
 
 class Dictionary:
     """The file, read row by row."""
 
-    def __init__(self, data):
-        self.data, self.at = data, HEADER_BYTES
+    def __init__(self, data, epochs):
+        self.data, self.at, self.epochs = data, HEADER_BYTES, epochs
         self.rows = {SUBJECT: [], NAME: [], TEXT: []}
 
     def next_commitment(self):
@@ -47,7 +113,7 @@ class Dictionary:
         if payload is None:
             raise NotNext("no row")
         try:
-            kind, number, text, commitment = row(payload)
+            kind, number, text, commitment = row(payload, self.epochs)
         except Malformed as error:
             raise NotNext(str(error)) from error
         column = self.rows[kind]

@@ -253,6 +253,23 @@ class Body:
         }
 
 
+    def epoch_number(self):
+        number = self.cursor.varint()
+        if number >= 1 << 16:
+            raise Malformed("a number is too large")
+        return number
+
+    def epoch(self):
+        return {"number": self.epoch_number(), "commitment": self.cursor.take(32).hex()}
+
+    def forgotten(self):
+        return {
+            "by": self.account(),
+            "before": self.epoch_number(),
+            "until": self.cursor.i64(),
+        }
+
+
 KINDS = {
     1: ("disclosed", Body.disclosed),
     2: ("logged_in", Body.logged_in),
@@ -271,6 +288,8 @@ KINDS = {
     15: ("erased", Body.erased),
     16: ("person", Body.person),
     17: ("approval", Body.approval),
+    18: ("epoch", Body.epoch),
+    19: ("forgotten", Body.forgotten),
 }
 
 

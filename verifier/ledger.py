@@ -5,7 +5,7 @@ import re
 
 import entry
 import note
-from dictionary import Dictionary, NotNext
+from dictionary import Dictionary, Epochs, KeyTrouble, NotNext, key_name
 from stored import FRAME_BYTES, HEADER_BYTES, Damage, Malformed, entry_frame, header
 from tree import Tree, leaf_hash, sha256
 
@@ -24,6 +24,9 @@ class Folder:
         with open(os.path.join(self.path, name), "rb") as file:
             return file.read()
 
+    def has(self, name):
+        return os.path.exists(os.path.join(self.path, name))
+
     def segments(self):
         return os.listdir(os.path.join(self.path, "segments"))
 
@@ -38,6 +41,9 @@ class Memory:
         if name not in self.files:
             raise FileNotFoundError(name)
         return self.files[name]
+
+    def has(self, name):
+        return name in self.files
 
     def segments(self):
         folder = "segments/"
@@ -130,8 +136,12 @@ class Pass:
                 raise ValueError("fields that must be zero are not")
         except ValueError as error:
             raise Damage("Header", DICTIONARY, why=str(error)) from error
-        self.dictionary = Dictionary(rows)
+        self.epochs = Epochs(self._optional)
+        self.dictionary = Dictionary(rows, self.epochs)
         self.name, self.at, self.salt = self.names[0], HEADER_BYTES, None
+
+    def _optional(self, name):
+        return self.files.read(name) if self.files.has(name) else None
 
     def damage(self, kind, why=""):
         return Damage(kind, self.name, self.at, self.tree.size, why)
@@ -179,12 +189,24 @@ class Pass:
             binding = self._rows(head)
             try:
                 decoded = entry.decode(head, self.dictionary)
+                self._turn(decoded)
             except Malformed as error:
                 raise self.damage("Entry", str(error)) from error
             self.time = head.time
             content = entry.content(head, payload, self.salt, binding)
             self.tree.append(leaf_hash(content))
             yield decoded
+
+    def _turn(self, decoded):
+        if decoded["kind"] == "epoch":
+            self.epochs.begin(decoded["number"], bytes.fromhex(decoded["commitment"]))
+        if decoded["kind"] == "forgotten":
+            self.epochs.forget(decoded["before"])
+
+    def old_key(self):
+        """The first key that is there though its epoch is past retention."""
+        names = (key_name(epoch) for epoch in range(1, self.epochs.kept))
+        return next((name for name in names if self.files.has(name)), None)
 
     def _rows(self, head):
         if not head.rows:
@@ -193,6 +215,9 @@ class Pass:
         for _ in range(head.rows):
             try:
                 commitments.append(self.dictionary.next_commitment())
+            except KeyTrouble as error:
+                name = key_name(error.epoch)
+                raise Damage(error.kind, name, entry=self.tree.size) from error
             except NotNext as error:
                 at = self.dictionary.at
                 raise Damage("Row", DICTIONARY, at, self.tree.size, str(error)) from error
@@ -230,6 +255,8 @@ def verify(files, against=None, trusted=None, clean=True, each=None):
         _compare(walk, roots, witnessed, "witnessed checkpoint")
     if kept:
         _compare(walk, roots, kept, "checkpoint kept elsewhere")
+    if clean and walk.old_key():
+        raise Damage("Stray", walk.old_key())
     if clean and walk.torn:
         raise walk.damage("TornTail")
     if clean and walk.dictionary.has_more():

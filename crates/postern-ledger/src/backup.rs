@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::{
     Damage, DamageKind, OpenError, Progress, VerifyOptions, Which,
     disk::{Disk, Folder, replace},
+    epoch::Keys,
     follow::{source::Source, store::Store},
     frame::LedgerId,
     identity::{self, KEY},
@@ -236,6 +237,12 @@ fn copy(
         return Err(BackupError::Fork);
     }
     let mut pieces = source.pieces(&mark, store.segments(), size)?;
+    let keys = Keys::load(&**from)?;
+    for epoch in keys.epochs() {
+        if let Ok(key) = keys.key(epoch) {
+            store.take_key(epoch, key.clone()).map_err(BackupError::Refused)?;
+        }
+    }
     while let Some((piece, _)) = pieces.next()? {
         let entries = piece.size;
         store.take(piece).map_err(BackupError::Refused)?;

@@ -8,7 +8,7 @@ use std::{
 
 use postern_model::{Grade, Subject, Timestamp};
 
-use crate::{Counter, Limit, Nearing, payload::Charges};
+use crate::{Counter, Limit, Nearing, dictionary::Rows, payload::Charges};
 
 #[cfg(test)]
 mod tests;
@@ -40,10 +40,11 @@ impl Budgets {
     }
 
     /// Counts what an entry of the past says.
-    pub(crate) fn replay(&mut self, charges: &Charges, time: Timestamp) {
+    pub(crate) fn replay(&mut self, charges: &Charges, time: Timestamp, rows: &Rows) {
         let budget = self.actor(charges.actor, time);
         for (grade, numbers) in &charges.subjects {
-            numbers.iter().for_each(|&number| budget.touch(number, *grade));
+            let counted = numbers.iter().map(|&number| rows.counted_as(number));
+            counted.for_each(|number| budget.touch(number, *grade));
         }
         charges.lookups.iter().for_each(|&hit| budget.look_up(hit));
         if charges.stop {

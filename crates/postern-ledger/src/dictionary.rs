@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    io,
     sync::Arc,
 };
 
@@ -10,20 +9,24 @@ use postern_merkle::Hash;
 
 use crate::{
     bytes::{Cursor, DecodeError},
-    disk::DiskFile,
+    epoch::{EpochKey, KeyTrouble, Keys, RowNonce},
     payload::Texts,
 };
 
 /// Checksum and length.
 pub(crate) const ROW_FRAME_BYTES: usize = 8;
 /// What a row takes besides its text.
-pub(crate) const ROW_BYTES: usize = ROW_FRAME_BYTES + 1 + 1 + 4 + 16;
+pub(crate) const ROW_BYTES: usize = ROW_FRAME_BYTES + 1 + 1 + 4 + SALT_BYTES;
+/// Epoch and nonce, which a row has besides if it is sealed.
+const SEAL_BYTES: usize = 2 + 7;
+const SALT_BYTES: usize = 16;
 /// The longest text that is kept whole; longer ones are cut at a character.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
-const ROW_PAYLOAD_MAX: usize = TEXT_BYTES_MAX + 22;
+const ROW_PAYLOAD_MAX: usize = TEXT_BYTES_MAX + ROW_BYTES + SEAL_BYTES - ROW_FRAME_BYTES;
 
 const ROW: u8 = 1;
 const ERASED: u8 = 2;
+const SEALED: u8 = 3;
 
 /// What a row's number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +66,29 @@ pub(crate) fn fitting(text: &str) -> &str {
     text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text)
 }
 
-/// Where salts come from; the system's generator except in tests of exact bytes.
+/// Where salts and keys come from; the system's generator except in tests of exact bytes.
 pub(crate) type Salts = Box<dyn FnMut() -> [u8; 16] + Send>;
+
+/// A customer of earlier epochs.
+#[derive(Debug, Clone, Copy)]
+struct Earlier {
+    /// The number that budgets count it by: the first that it had.
+    first: u32,
+    /// The last epoch that it was in.
+    last: u16,
+}
 
 /// The writer's half: numbers for texts, and the rows that are not on disk yet.
 pub(crate) struct Dictionary {
+    /// Those of the present epoch, as all below, but for `names`.
     subjects: HashMap<Arc<str>, u32>,
+    /// Names that are kept for ever.
     names: HashMap<Arc<str>, u32>,
+    /// Tickets and addresses, which are not.
+    passing: HashMap<Arc<str>, u32>,
+    earlier: HashMap<Arc<str>, Earlier>,
+    /// The present epoch and its key; `None`: none has begun.
+    epoch: Option<(u16, EpochKey)>,
     // The next numbers; more than the maps hold once rows were erased.
     subjects_len: u32,
     names_len: u32,
@@ -82,17 +101,23 @@ pub(crate) struct Dictionary {
 }
 
 impl Dictionary {
-    pub(crate) fn new(rows: Rows, salts: Salts) -> Self {
-        let numbered = |column: Column| {
-            let numbers = (0..).zip(column.texts);
-            numbers.filter_map(|(number, text)| Some((text?, number))).collect()
-        };
+    /// Goes on behind those rows, in that epoch.
+    pub(crate) fn new(rows: Rows, epoch: Option<(u16, EpochKey)>, salts: Salts) -> Self {
+        let [subjects_len, names_len, texts_len] = rows.counts();
+        let [first_subject, first_name] = rows.epoch_start;
+        // The same text may have a number of either kind.
+        let sealed = |number: &u32| rows.passing.contains(number);
+        let names = numbered(&rows.names, 0, |number| !sealed(number));
+        let passing = numbered(&rows.names, first_name, sealed);
         Self {
-            subjects_len: rows.subjects.len,
-            names_len: rows.names.len,
-            texts_len: rows.texts.len,
-            subjects: numbered(rows.subjects),
-            names: numbered(rows.names),
+            subjects_len,
+            names_len,
+            texts_len,
+            subjects: numbered(&rows.subjects, first_subject, |_| true),
+            names,
+            passing,
+            earlier: rows.earlier,
+            epoch,
             salts,
             unwritten: Vec::new(),
             fresh: Vec::new(),
@@ -105,9 +130,57 @@ impl Dictionary {
         u64::from(most.unwrap_or(0)) + rows_bytes / (ROW_BYTES as u64) < u64::from(u32::MAX)
     }
 
-    /// The number of a subject that is in the dictionary already.
-    pub(crate) fn known_subject(&self, subject: &str) -> Option<u32> {
-        self.subjects.get(subject).copied()
+    /// What rows take that would take so much unsealed.
+    pub(crate) fn rows_bytes(&self, unsealed: u64) -> u64 {
+        let seals = unsealed / ROW_BYTES as u64 * SEAL_BYTES as u64;
+        if self.epoch.is_some() { unsealed + seals } else { unsealed }
+    }
+
+    /// Has what comes from now on sealed under that key.
+    pub(crate) fn begin_epoch(&mut self, epoch: u16, key: EpochKey) {
+        let before = self.epoch.as_ref().map_or(0, |&(epoch, _)| epoch);
+        to_earlier(&mut self.earlier, self.subjects.drain(), before);
+        self.passing.clear();
+        self.epoch = Some((epoch, key));
+    }
+
+    /// Forgets customers who were last seen in an epoch before that one.
+    pub(crate) fn forget_epochs(&mut self, before: u16) {
+        self.earlier.retain(|_, earlier| earlier.last >= before);
+    }
+
+    /// A key for an epoch.
+    pub(crate) fn new_key(&mut self) -> EpochKey {
+        let halves = [(self.salts)(), (self.salts)()];
+        let mut key = [0; 32];
+        key.iter_mut().zip(halves.as_flattened()).for_each(|(to, from)| *to = *from);
+        EpochKey::new(key)
+    }
+
+    /// How many customers there are.
+    pub(crate) fn subjects_len(&self) -> u32 {
+        self.subjects_len
+    }
+
+    /// The key of the present epoch, if one has begun.
+    pub(crate) fn epoch_key(&self) -> Option<&EpochKey> {
+        self.epoch.as_ref().map(|(_, key)| key)
+    }
+
+    /// Whether a customer of that name is there.
+    pub(crate) fn has_subject(&self, subject: &str) -> bool {
+        self.counted_as(subject).is_some()
+    }
+
+    /// The number that budgets count a customer by, if it is there.
+    pub(crate) fn counted_as(&self, subject: &str) -> Option<u32> {
+        let earlier = self.earlier.get(subject).map(|earlier| earlier.first);
+        earlier.or_else(|| self.subjects.get(subject).copied())
+    }
+
+    /// The only number of a customer, where no epoch has begun.
+    pub(crate) fn only_number_of(&self, subject: &str) -> Option<u32> {
+        if self.epoch.is_none() { self.subjects.get(subject).copied() } else { None }
     }
 
     pub(crate) fn subject(&mut self, text: &str) -> u32 {
@@ -117,7 +190,7 @@ impl Dictionary {
         let number = self.subjects_len;
         self.subjects_len += 1;
         self.subjects.insert(text.into(), number);
-        self.add(Kind::Subject, number, text);
+        self.add(Kind::Subject, number, text, Lasting::Epoch);
         number
     }
 
@@ -129,13 +202,30 @@ impl Dictionary {
         let number = self.names_len;
         self.names_len += 1;
         self.names.insert(text.into(), number);
-        self.add(Kind::Name, number, text);
+        self.add(Kind::Name, number, text, Lasting::Ever);
+        number
+    }
+
+    /// A name that stands for a customer or a place, and is not kept for longer than they are.
+    pub(crate) fn passing_name(&mut self, text: &str) -> u32 {
+        if self.epoch.is_none() {
+            return self.name(text);
+        }
+        let text = fitting(text);
+        if let Some(&number) = self.passing.get(text) {
+            return number;
+        }
+        let number = self.names_len;
+        self.names_len += 1;
+        self.passing.insert(text.into(), number);
+        self.add(Kind::Name, number, text, Lasting::Epoch);
         number
     }
 
     /// A subject's name was erased: should it come again it gets another number.
     pub(crate) fn forget(&mut self, subject: &str) {
         self.subjects.remove(subject);
+        self.earlier.remove(subject);
     }
 
     /// The number of a name that is in the dictionary already.
@@ -144,19 +234,32 @@ impl Dictionary {
     }
 
     pub(crate) fn text(&mut self, text: &str) -> u32 {
+        self.add_text(text, Lasting::Epoch)
+    }
+
+    /// A text that what comes later is compared with.
+    pub(crate) fn lasting_text(&mut self, text: &str) -> u32 {
+        self.add_text(text, Lasting::Ever)
+    }
+
+    fn add_text(&mut self, text: &str, lasting: Lasting) -> u32 {
         let number = self.texts_len;
         self.texts_len += 1;
-        self.add(Kind::Text, number, fitting(text));
+        self.add(Kind::Text, number, fitting(text), lasting);
         number
     }
 
-    fn add(&mut self, kind: Kind, number: u32, text: &str) {
+    fn add(&mut self, kind: Kind, number: u32, text: &str, lasting: Lasting) {
         let salt = (self.salts)();
         self.fresh.push(commitment(kind, number, &salt, text.as_bytes()));
-        let mut payload = vec![ROW, kind as u8];
-        payload.extend_from_slice(&number.to_le_bytes());
-        payload.extend_from_slice(&salt);
-        payload.extend_from_slice(text.as_bytes());
+        let payload = match &self.epoch {
+            Some((epoch, key)) if lasting == Lasting::Epoch => {
+                let mut nonce = RowNonce::default();
+                nonce.iter_mut().zip((self.salts)()).for_each(|(to, from)| *to = from);
+                sealed_payload((kind, number), (*epoch, key), &nonce, &[&salt, text.as_bytes()])
+            }
+            _ => open_payload(kind, number, &salt, text),
+        };
         encode_frame(&mut self.unwritten, &payload);
     }
 
@@ -164,6 +267,59 @@ impl Dictionary {
     pub(crate) fn take_fresh(&mut self) -> Vec<[u8; 32]> {
         std::mem::take(&mut self.fresh)
     }
+}
+
+/// For how long a text is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    /// For as long as its epoch.
+    Epoch,
+    Ever,
+}
+
+/// The numbers of texts from one on.
+fn numbered(column: &Column, first: u32, wanted: impl Fn(&u32) -> bool) -> HashMap<Arc<str>, u32> {
+    let numbers = (0..).zip(&column.texts).filter(|(number, _)| *number >= first && wanted(number));
+    numbers.filter_map(|(number, text)| Some((text.clone()?, number))).collect()
+}
+
+/// Takes those whom an epoch had to those of earlier ones.
+fn to_earlier(
+    earlier: &mut HashMap<Arc<str>, Earlier>,
+    subjects: impl Iterator<Item = (Arc<str>, u32)>,
+    epoch: u16,
+) {
+    for (subject, first) in subjects {
+        earlier.entry(subject).or_insert(Earlier { first, last: epoch }).last = epoch;
+    }
+}
+
+fn row_head(form: u8, kind: Kind, number: u32) -> Vec<u8> {
+    let mut payload = vec![form, kind as u8];
+    payload.extend_from_slice(&number.to_le_bytes());
+    payload
+}
+
+fn open_payload(kind: Kind, number: u32, salt: &[u8; SALT_BYTES], text: &str) -> Vec<u8> {
+    let mut payload = row_head(ROW, kind, number);
+    payload.extend_from_slice(salt);
+    payload.extend_from_slice(text.as_bytes());
+    payload
+}
+
+fn sealed_payload(
+    (kind, number): (Kind, u32),
+    (epoch, key): (u16, &EpochKey),
+    nonce: &RowNonce,
+    salt_and_text: &[&[u8]],
+) -> Vec<u8> {
+    let mut payload = row_head(SEALED, kind, number);
+    payload.extend_from_slice(&epoch.to_le_bytes());
+    payload.extend_from_slice(nonce);
+    let mut sealed = salt_and_text.concat();
+    key.apply(kind, number, nonce, &mut sealed);
+    payload.extend_from_slice(&sealed);
+    payload
 }
 
 pub(crate) fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
@@ -176,8 +332,7 @@ pub(crate) fn encode_frame(out: &mut Vec<u8>, payload: &[u8]) {
 
 /// Appends the frame of a row of which only the commitment is kept.
 pub(crate) fn encode_erased(out: &mut Vec<u8>, row: &StoredRow) {
-    let mut payload = vec![ERASED, row.kind as u8];
-    payload.extend_from_slice(&row.number.to_le_bytes());
+    let mut payload = row_head(ERASED, row.kind, row.number);
     payload.extend_from_slice(&row.commitment);
     encode_frame(out, &payload);
 }
@@ -190,10 +345,23 @@ pub(crate) struct StoredRow {
     /// `None`: erased.
     pub(crate) text: Option<Arc<str>>,
     pub(crate) commitment: [u8; 32],
+    /// Under the key of which epoch it is sealed, if it is.
+    pub(crate) epoch: Option<u16>,
+    /// Why it can't be read. Its text and commitment stand for nothing then.
+    pub(crate) trouble: Option<KeyTrouble>,
+    salt: [u8; SALT_BYTES],
+}
+
+impl StoredRow {
+    /// The row as one that is not sealed, for who has no key of an epoch; `None`: it was erased.
+    pub(crate) fn opened(&self) -> Option<Vec<u8>> {
+        let text = self.text.as_ref()?;
+        Some(open_payload(self.kind, self.number, &self.salt, text))
+    }
 }
 
 /// Reads the frame at the start of `bytes`; `None` if there is no good one. Returns its length too.
-pub(crate) fn decode_frame(bytes: &[u8]) -> Option<(StoredRow, usize)> {
+pub(crate) fn decode_frame(bytes: &[u8], keys: &Keys) -> Option<(StoredRow, usize)> {
     let mut cursor = Cursor::new(bytes);
     let checksum = cursor.u32().ok()?;
     let covered = cursor.clone().rest();
@@ -203,36 +371,59 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Option<(StoredRow, usize)> {
     }
     let payload = cursor.take(length).ok()?;
     let good = crc32c::crc32c(covered.get(..length + 4)?) == checksum;
-    good.then(|| decode_row(payload)).flatten().map(|row| (row, ROW_FRAME_BYTES + length))
+    let row = good.then(|| decode_row(payload, keys)).flatten();
+    row.map(|row| (row, ROW_FRAME_BYTES + length))
 }
 
-/// The payload of the row whose frame begins at that byte; it was read before and found good.
-pub(crate) fn read_payload(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
-    let mut head = [0; ROW_FRAME_BYTES];
-    file.read_at(&mut head, offset)?;
-    let length = head.last_chunk().copied().unwrap_or_default();
-    let length = usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)?;
-    let mut payload = vec![0; length.min(ROW_PAYLOAD_MAX)];
-    file.read_at(&mut payload, offset + ROW_FRAME_BYTES as u64)?;
-    Ok(payload)
-}
-
-pub(crate) fn decode_row(payload: &[u8]) -> Option<StoredRow> {
+/// Reads the payload of a row; `None` if it is none. One that is sealed may be in trouble.
+pub(crate) fn decode_row(payload: &[u8], keys: &Keys) -> Option<StoredRow> {
     let mut cursor = Cursor::new(payload);
     let form = cursor.u8().ok()?;
     let kind = Kind::from_byte(cursor.u8().ok()?)?;
     let number = cursor.u32().ok()?;
-    let (text, commitment) = match form {
-        ROW => {
-            let salt = cursor.array().ok()?;
-            let text = std::str::from_utf8(cursor.rest()).ok()?;
-            (Some(text.into()), commitment(kind, number, &salt, text.as_bytes()))
-        }
-        ERASED => (None, cursor.array().ok()?),
-        _ => return None,
+    let mut row = StoredRow {
+        kind,
+        number,
+        text: None,
+        commitment: [0; 32],
+        epoch: None,
+        trouble: None,
+        salt: [0; SALT_BYTES],
     };
-    cursor.end().ok()?;
-    Some(StoredRow { kind, number, text, commitment })
+    match form {
+        ROW => row.take_open(cursor.rest())?,
+        ERASED => {
+            row.commitment = cursor.array().ok()?;
+            cursor.end().ok()?;
+        }
+        SEALED => {
+            let epoch = u16::from_le_bytes(cursor.array().ok()?);
+            let nonce = cursor.array().ok()?;
+            row.epoch = Some(epoch);
+            match keys.key(epoch) {
+                Ok(key) => {
+                    let mut opened = cursor.rest().to_vec();
+                    key.apply(kind, number, &nonce, &mut opened);
+                    row.take_open(&opened)?;
+                }
+                Err(trouble) => row.trouble = Some(trouble),
+            }
+        }
+        _ => return None,
+    }
+    Some(row)
+}
+
+impl StoredRow {
+    /// Takes salt and text.
+    fn take_open(&mut self, bytes: &[u8]) -> Option<()> {
+        let (salt, text) = bytes.split_first_chunk()?;
+        let text = std::str::from_utf8(text).ok()?;
+        self.salt = *salt;
+        self.commitment = commitment(self.kind, self.number, salt, text.as_bytes());
+        self.text = Some(text.into());
+        Some(())
+    }
 }
 
 /// What a reader keeps of the rows.
@@ -241,6 +432,8 @@ pub(crate) enum Keep {
     /// All texts.
     #[default]
     Texts,
+    /// All texts, and which customers were there in earlier epochs, for who goes on writing.
+    Earlier,
     /// How many there are, which is enough to verify, whatever the dictionary's length.
     Counts,
 }
@@ -254,6 +447,13 @@ pub(crate) struct Rows {
     keep: Keep,
     /// What stands for each text that is not kept.
     blank: Arc<str>,
+    /// How many customers and names there were when the present epoch began.
+    epoch_start: [u32; 2],
+    earlier: HashMap<Arc<str>, Earlier>,
+    /// The first number of each customer who has several.
+    first: HashMap<u32, u32>,
+    /// The numbers of names that are sealed.
+    passing: BTreeSet<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -303,6 +503,38 @@ impl Rows {
         index.and_then(|index| self.subjects.texts.get(index)).is_some_and(Option::is_some)
     }
 
+    /// Whether the name of any of the first customers, so many, is there.
+    pub(crate) fn has_name_before(&self, subjects: u32) -> bool {
+        let count = usize::try_from(subjects).unwrap_or(usize::MAX);
+        self.subjects.texts.iter().take(count).any(Option::is_some)
+    }
+
+    /// Forgets the names of the first customers, so many, and who was last there before that
+    /// epoch.
+    pub(crate) fn forget(&mut self, subjects: u32, epoch: u16) {
+        let count = usize::try_from(subjects).unwrap_or(usize::MAX);
+        self.subjects.texts.iter_mut().take(count).for_each(|text| *text = None);
+        self.earlier.retain(|_, earlier| earlier.last >= epoch);
+    }
+
+    /// What comes from now on belongs to the epoch behind that one.
+    pub(crate) fn end_epoch(&mut self, epoch: u16) {
+        if self.keep == Keep::Earlier {
+            let [first, _] = self.epoch_start;
+            let start = usize::try_from(first).unwrap_or(usize::MAX);
+            let texts = self.subjects.texts.get(start..).unwrap_or_default();
+            let of_epoch = (first..).zip(texts);
+            let of_epoch = of_epoch.filter_map(|(number, text)| Some((text.clone()?, number)));
+            to_earlier(&mut self.earlier, of_epoch, epoch);
+        }
+        self.epoch_start = [self.subjects.len, self.names.len];
+    }
+
+    /// The number that budgets count a customer by.
+    pub(crate) fn counted_as(&self, subject: u32) -> u32 {
+        self.first.get(&subject).copied().unwrap_or(subject)
+    }
+
     /// How many there are of each kind: subjects, names, texts.
     pub(crate) fn counts(&self) -> [u32; 3] {
         [self.subjects.len, self.names.len, self.texts.len]
@@ -310,6 +542,9 @@ impl Rows {
 
     /// Takes the next row; false if it is not the next of its kind.
     pub(crate) fn push(&mut self, row: StoredRow) -> bool {
+        if self.keep == Keep::Earlier && row.epoch.is_some() {
+            self.note_sealed(&row);
+        }
         let column = match row.kind {
             Kind::Subject => &mut self.subjects,
             Kind::Name => &mut self.names,
@@ -317,10 +552,23 @@ impl Rows {
         };
         let next = column.len == row.number;
         column.len = column.len.saturating_add(1);
-        if self.keep == Keep::Texts {
+        if self.keep != Keep::Counts {
             column.texts.push(row.text);
         }
         next
+    }
+
+    fn note_sealed(&mut self, row: &StoredRow) {
+        let earlier = row.text.as_ref().and_then(|text| self.earlier.get(text));
+        match (row.kind, earlier) {
+            (Kind::Subject, Some(earlier)) => {
+                self.first.insert(row.number, earlier.first);
+            }
+            (Kind::Name, _) => {
+                self.passing.insert(row.number);
+            }
+            (Kind::Subject, None) | (Kind::Text, _) => {}
+        }
     }
 }
 

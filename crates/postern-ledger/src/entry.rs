@@ -154,6 +154,11 @@ pub enum Note {
     },
     /// The customer's name in the ledger was taken away, so that it stands for nobody any more.
     Erased { by: Actor, subject: Subject, why: Arc<str> },
+    /// An epoch began, the first of which is 1; what its key has to hash to.
+    Epoch { number: u16, commitment: [u8; 32] },
+    /// Names from all epochs before that one, which began at that time, were made unreadable:
+    /// they are past retention.
+    Forgotten { by: Actor, before: u16, until: Timestamp },
     /// A reason was made, such as a ticket opened by an actor.
     Opened {
         actor: Actor,

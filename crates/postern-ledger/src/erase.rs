@@ -11,8 +11,9 @@ use postern_model::{Actor, Subject};
 
 use crate::{
     Damage, Note, RecordError,
-    dictionary::{self, Kind},
+    dictionary::{self, Kind, StoredRow},
     disk::{Disk, DiskFile, remove_if_there},
+    epoch::Stage,
     frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId},
     room::{Room, RowsLog},
     scan::RowsFile,
@@ -37,6 +38,13 @@ pub enum EraseError {
     /// It could not be recorded, and was not done.
     #[error("the erasure could not be recorded")]
     Record(#[from] RecordError),
+    /// The dictionary can't be read; nothing was recorded.
+    #[error("the dictionary can't be read")]
+    Unreadable {
+        /// Why.
+        #[source]
+        source: Arc<io::Error>,
+    },
     /// It is recorded, and is done when the ledger is opened the next time.
     #[error("the erasure is recorded, and will be done when the ledger is opened again")]
     Later {
@@ -47,30 +55,85 @@ pub enum EraseError {
 }
 
 impl Sequencer {
-    /// Records an erasure and does it. When this returns, both are on stable storage.
+    /// Records an erasure and does it: one entry for each epoch that has the customer. When this
+    /// returns, all of it is on stable storage.
     pub(crate) fn erase(
         &mut self,
         subject: &Subject,
         by: &Actor,
         why: &Arc<str>,
-    ) -> Result<Recorded, EraseError> {
-        let not_there = || EraseError::NotThere { subject: subject.clone() };
-        let number = self.dictionary.known_subject(subject.as_str()).ok_or_else(not_there)?;
-        let (by, subject, why) = (by.clone(), subject.clone(), why.clone());
-        let note = Note::Erased { by, subject: subject.clone(), why };
-        let room = Room::needed_by_note(&note);
-        let recorded = self.commit(std::iter::once(&Work::Note(note)), room)?;
+    ) -> Result<Vec<Recorded>, EraseError> {
+        let numbers = self.numbers_of(subject)?;
+        if numbers.is_empty() {
+            return Err(EraseError::NotThere { subject: subject.clone() });
+        }
+        let erasure = |&number: &u32| {
+            let (by, subject, why) = (by.clone(), subject.clone(), why.clone());
+            Work::Erasure { note: Note::Erased { by, subject, why }, number }
+        };
+        let works: Vec<Work> = numbers.iter().map(erasure).collect();
+        let recorded = self.commit(works.iter(), works.iter().map(Room::needed_by).sum())?;
         // From here on the customer is as good as erased: what comes is done by the next opening,
         // should it not be done now. Nobody gets the number again.
         self.dictionary.forget(subject.as_str());
-        let erased = write_without(&*self.disk, self.segment.id, &BTreeSet::from([number]));
-        let erased = erased.map_err(|error| EraseError::Later { source: Arc::new(error) })?;
-        match erased.put_in_place(&*self.disk) {
+        self.rewrite(Gone::Subjects(&numbers))?;
+        Ok(recorded)
+    }
+
+    /// Writes the dictionary anew without certain rows, which an entry says are gone.
+    pub(crate) fn rewrite(&mut self, gone: Gone<'_>) -> Result<(), EraseError> {
+        let without = write_without(&*self.disk, self.segment.id, gone);
+        let without = without.map_err(|error| EraseError::Later { source: Arc::new(error) })?;
+        match without.put_in_place(&*self.disk) {
             Ok(rows) => self.rows = rows,
             // Which of the two is there is not known.
             Err(error) => return Err(EraseError::Record(self.poisoned(error))),
         }
-        recorded.into_iter().next().ok_or(EraseError::Record(RecordError::Closed))
+        Ok(())
+    }
+
+    /// The numbers of a customer: one for each epoch that has it.
+    fn numbers_of(&self, subject: &Subject) -> Result<BTreeSet<u32>, EraseError> {
+        if !self.dictionary.has_subject(subject.as_str()) {
+            return Ok(BTreeSet::new());
+        }
+        if let Some(number) = self.dictionary.only_number_of(subject.as_str()) {
+            return Ok(BTreeSet::from([number]));
+        }
+        let unreadable = |error: io::Error| EraseError::Unreadable { source: Arc::new(error) };
+        let damaged = |damage: Damage| unreadable(io::Error::other(damage.to_string()));
+        let disk = &*self.disk;
+        let rows = RowsFile::open(disk, self.segment.id, HEADER_BYTES as u64, 0);
+        let mut rows = rows.map_err(damaged)?;
+        let mut numbers = BTreeSet::new();
+        while let Some(row) = rows.next(disk).map_err(unreadable)? {
+            if row.kind == Kind::Subject && row.text.as_deref() == Some(subject.as_str()) {
+                numbers.insert(row.number);
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+/// Which rows are reduced to their commitments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Gone<'a> {
+    /// Those of the customers with these numbers.
+    Subjects(&'a BTreeSet<u32>),
+    /// All that is past retention.
+    Before(Stage),
+}
+
+impl Gone<'_> {
+    fn has(self, row: &StoredRow) -> bool {
+        let is_subject = row.kind == Kind::Subject;
+        match self {
+            Self::Subjects(numbers) => is_subject && numbers.contains(&row.number),
+            Self::Before(Stage { kept, unsealed, .. }) => match row.epoch {
+                Some(epoch) => epoch < kept,
+                None => is_subject && row.number < unsealed && row.text.is_some(),
+            },
+        }
     }
 }
 
@@ -90,14 +153,10 @@ impl Erased {
     }
 }
 
-/// Writes the dictionary anew, with the rows of those subjects erased.
-pub(crate) fn write_without(
-    disk: &dyn Disk,
-    id: LedgerId,
-    numbers: &BTreeSet<u32>,
-) -> io::Result<Erased> {
+/// Writes the dictionary anew, with certain rows reduced to their commitments.
+pub(crate) fn write_without(disk: &dyn Disk, id: LedgerId, gone: Gone<'_>) -> io::Result<Erased> {
     remove_if_there(disk, UNFINISHED)?;
-    let written = write(disk, id, numbers);
+    let written = write(disk, id, gone);
     if written.is_err() {
         // Gives the space back. Should that fail too, opening does it.
         let removed = remove_if_there(disk, UNFINISHED);
@@ -106,41 +165,41 @@ pub(crate) fn write_without(
     written
 }
 
-fn write(disk: &dyn Disk, id: LedgerId, numbers: &BTreeSet<u32>) -> io::Result<Erased> {
+fn write(disk: &dyn Disk, id: LedgerId, gone: Gone<'_>) -> io::Result<Erased> {
     let old = disk.open_read(DICTIONARY_NAME)?;
     let unreadable = |damage: Damage| io::Error::other(damage.to_string());
     let mut rows = RowsFile::open(disk, id, HEADER_BYTES as u64, 0).map_err(unreadable)?;
     let mut new = Copy { old: &*old, from: 0, file: disk.create(UNFINISHED)?, to: 0 };
-    let mut left = numbers.len();
-    while left > 0 {
+    let mut left = match gone {
+        Gone::Subjects(numbers) => numbers.len(),
+        Gone::Before(_) => 0,
+    };
+    loop {
         let start = rows.offset;
-        let Some(row) = rows.next(disk)? else {
-            return Err(io::Error::other("a row that is to be erased is not there"));
-        };
-        if row.kind != Kind::Subject || !numbers.contains(&row.number) {
+        let Some(row) = rows.next(disk)? else { break };
+        if !gone.has(&row) {
             continue;
         }
-        left -= 1;
+        if row.trouble.is_some() {
+            return Err(io::Error::other("a row that is to go can't be opened"));
+        }
+        left = left.saturating_sub(1);
         new.copy_up_to(start)?;
         let mut frame = Vec::new();
         dictionary::encode_erased(&mut frame, &row);
         new.put(&frame)?;
         new.from = rows.offset;
     }
-    let end = end_of_rows(&mut rows, disk)?;
+    if left > 0 {
+        return Err(io::Error::other("a row that is to be erased is not there"));
+    }
     let length = old.len()?;
-    new.copy_up_to(end)?;
+    new.copy_up_to(rows.offset)?;
     let offset = new.to;
     new.copy_up_to(length)?;
     let (mut file, length) = (new.file, new.to);
     file.sync()?;
     Ok(Erased { rows: RowsLog { file, offset, length } })
-}
-
-/// Where the next row would go.
-fn end_of_rows(rows: &mut RowsFile, disk: &dyn Disk) -> io::Result<u64> {
-    while rows.next(disk)?.is_some() {}
-    Ok(rows.offset)
 }
 
 /// A file that becomes another's copy, but for what is put between.

@@ -152,6 +152,11 @@ impl Index {
         self.gathered.span().end.edge.size()
     }
 
+    /// Before which moment the ledger names no customer any more, if there is such a moment.
+    pub fn past_retention(&self) -> Option<Timestamp> {
+        self.gathered.span().end.stage.past_retention()
+    }
+
     /// Whether there was an index that did not fit the ledger, and was made anew.
     pub fn was_remade(&self) -> bool {
         self.remade
@@ -433,14 +438,18 @@ fn remove_runs(folder: &Path) -> Result<(), IndexError> {
     Ok(())
 }
 
-/// The same answer out of the whole ledger, without an index. All that is read is checked, as by
-/// [`Reader`](crate::Reader).
-pub fn answer_from_log(folder: &Path, question: &Question) -> Result<Vec<Seen>, Damage> {
+/// The same answer out of the whole ledger, without an index, and before which moment it names no
+/// customer any more. All that is read is checked, as by [`Reader`](crate::Reader).
+pub fn answer_from_log(
+    folder: &Path,
+    question: &Question,
+) -> Result<(Vec<Seen>, Option<Timestamp>), Damage> {
     let mut seen = Vec::new();
-    for entry in crate::Reader::open(folder)? {
+    let mut reader = crate::Reader::open(folder)?;
+    for entry in reader.by_ref() {
         seen.extend(seen_of(entry?, question));
     }
-    Ok(seen)
+    Ok((seen, reader.past_retention()))
 }
 
 /// What an entry has of what is asked for.

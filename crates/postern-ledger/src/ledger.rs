@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Coming, CreateError, Draft, Entry, EraseError, Limit, Note, OpenError, Options, Plan, Receipt,
-    RecordError,
+    RecordError, RetainError, Retained,
     coming::Gathering,
     dictionary::TEXT_BYTES_MAX,
     disk::{Disk, Folder},
@@ -49,8 +49,10 @@ pub type NoteDone = Box<dyn FnOnce(Result<u64, RecordError>) + Send>;
 /// The same for a question; gets the limit that leaves no room, if there is one.
 pub type AskDone = Box<dyn FnOnce(Result<Answer, RecordError>) + Send>;
 
-/// The same for an erasure; gets the sequence of its entry.
+/// The same for an erasure; gets the sequence of its last entry.
 pub type EraseDone = Box<dyn FnOnce(Result<u64, EraseError>) + Send>;
+/// The same for retention.
+pub type RetainDone = Box<dyn FnOnce(Result<Retained, RetainError>) + Send>;
 
 /// A ledger that is open for writing. Shared between threads behind an `Arc`.
 pub struct Ledger {
@@ -86,10 +88,17 @@ struct Erasure {
     done: EraseDone,
 }
 
+/// Who has what is past retention forgotten.
+struct Retaining {
+    by: Actor,
+    done: RetainDone,
+}
+
 enum Message {
     Request(Request),
     Question(Question),
     Erasure(Erasure),
+    Retaining(Retaining),
 }
 
 #[derive(Default)]
@@ -97,6 +106,7 @@ struct Batch {
     requests: Vec<Request>,
     questions: Vec<Question>,
     erasures: Vec<Erasure>,
+    retaining: Vec<Retaining>,
     bytes: u64,
 }
 
@@ -203,6 +213,13 @@ impl Ledger {
         self.send(Message::Erasure(Erasure { subject, by, why, done }));
     }
 
+    /// Sees to retention as the options have it: begins an epoch if one is due, and makes the names
+    /// of those past retention unreadable; every proof holds. `done` is told when that, and the
+    /// entries that say so, are on stable storage.
+    pub fn retain(&self, by: Actor, done: RetainDone) {
+        self.send(Message::Retaining(Retaining { by, done }));
+    }
+
     /// Whether the limits leave an actor room for a statement like this, should each of its
     /// searches find nobody. Nothing is recorded or charged; all that was handed in before is
     /// counted.
@@ -269,6 +286,7 @@ impl Message {
             Self::Request(request) => request.done.refuse(error),
             Self::Question(question) => (question.done)(Err(error)),
             Self::Erasure(erasure) => (erasure.done)(Err(error.into())),
+            Self::Retaining(retaining) => (retaining.done)(Err(error.into())),
         }
     }
 }
@@ -282,6 +300,7 @@ impl Batch {
             }
             Message::Question(question) => self.questions.push(question),
             Message::Erasure(erasure) => self.erasures.push(erasure),
+            Message::Retaining(retaining) => self.retaining.push(retaining),
         }
     }
 
@@ -293,7 +312,12 @@ impl Batch {
     }
 
     fn len(&self) -> usize {
-        self.requests.len() + self.questions.len() + self.erasures.len()
+        self.requests.len() + self.questions.len() + self.erasures.len() + self.retaining.len()
+    }
+
+    /// Whether entries come of it.
+    fn records(&self) -> bool {
+        self.len() > self.questions.len()
     }
 
     fn is_full(&self) -> bool {
@@ -351,7 +375,7 @@ fn write(
         match first {
             Ok(first) => {
                 let batch = gather(first, requests, &mut gathering);
-                if !batch.requests.is_empty() || !batch.erasures.is_empty() {
+                if batch.records() {
                     unsigned_since.get_or_insert_with(Instant::now);
                 }
                 handle(&mut sequencer, batch, hook, link);
@@ -376,12 +400,19 @@ fn write(
 }
 
 fn handle(sequencer: &mut Sequencer, batch: Batch, hook: &Hook, link: Option<&Link>) {
-    let Batch { requests, questions, erasures, .. } = batch;
+    let Batch { requests, questions, erasures, retaining, .. } = batch;
     if !requests.is_empty() {
         commit(sequencer, requests, hook, link);
     }
     for erasure in erasures {
         erase(sequencer, erasure, hook, link);
+    }
+    for Retaining { by, done } in retaining {
+        let mut recorded = Vec::new();
+        let retained = sequencer.retain(&by, &mut recorded);
+        ship(sequencer, link, Vec::new());
+        hook_all(hook, recorded);
+        done(retained);
     }
     for Question { actor, limits, plan, done } in questions {
         // What is found could not be recorded else.
@@ -403,11 +434,18 @@ fn erase(sequencer: &mut Sequencer, erasure: Erasure, hook: &Hook, link: Option<
     let erased = sequencer.erase(&subject, &by, &why);
     ship(sequencer, link, Vec::new());
     match erased {
-        Ok(Recorded { entry, .. }) => {
-            done(Ok(entry.sequence));
-            hook(vec![entry]);
+        Ok(recorded) => {
+            let last = recorded.last().map_or(0, |recorded| recorded.entry.sequence);
+            done(Ok(last));
+            hook_all(hook, recorded);
         }
         Err(error) => done(Err(error)),
+    }
+}
+
+fn hook_all(hook: &Hook, recorded: Vec<Recorded>) {
+    if !recorded.is_empty() {
+        hook(recorded.into_iter().map(|recorded| recorded.entry).collect());
     }
 }
 

@@ -19,6 +19,7 @@ mod dictionary;
 mod disk;
 mod draft;
 mod entry;
+mod epoch;
 mod erase;
 mod follow;
 mod frame;
@@ -33,6 +34,7 @@ mod publish;
 mod range;
 mod reader;
 mod recover;
+mod retain;
 mod room;
 mod scan;
 mod sequencer;
@@ -54,11 +56,12 @@ pub use self::{
         RecordError, Touch,
     },
     entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
+    epoch::Retention,
     erase::EraseError,
     follow::{Channel, Connect, Copied, Copying, FollowError, Follower, PeerOptions, WhenLost},
     identity::{SignError, cosigned, origin, public_key, sign_dsse, signed},
     index::{About, Broken, Index, IndexError, Question, Seen, answer_from_log},
-    ledger::{AskDone, EraseDone, Hook, Ledger, NoteDone, RecordDone},
+    ledger::{AskDone, EraseDone, Hook, Ledger, NoteDone, RecordDone, RetainDone},
     options::Options,
     prove::{CheckError, ProveError, Proved, check_proof, prove},
     publish::{PublishError, Published, publish},
@@ -67,6 +70,7 @@ pub use self::{
     },
     reader::Reader,
     recover::{CreateError, OpenError},
+    retain::{RetainError, Retained},
     sequencer::Answer,
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
     witness::{

@@ -9,6 +9,7 @@ use crate::{
     Body, Counter, Disclosed, Entry, Group, Limit, LookedUp,
     bytes::{Cursor, DecodeError, put_varint},
     dictionary::{Dictionary, Kind, binding},
+    epoch::Turn,
     set,
 };
 
@@ -111,6 +112,8 @@ pub(crate) struct Decoded {
     pub(crate) charges: Option<Charges>,
     /// The subject whose name the entry says was erased.
     pub(crate) erased: Option<u32>,
+    /// What it says of epochs.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// What a disclosure counts in its actor's budgets, by numbers.
@@ -136,7 +139,8 @@ pub(crate) fn decode(
     rows: &impl Texts,
 ) -> Result<Decoded, DecodeError> {
     let kind = head.open.kind;
-    let mut decoder = Decoder { cursor: body, rows, account: head.open.account, erased: None };
+    let account = head.open.account;
+    let mut decoder = Decoder { cursor: body, rows, account, erased: None, turn: None };
     let (body, charges) = if kind == DISCLOSED {
         let (disclosed, charges) = decoder.disclosed()?;
         (Body::Disclosed(disclosed), Some(charges))
@@ -147,14 +151,15 @@ pub(crate) fn decode(
     if let Account::Shown(Some(_)) = decoder.account {
         return Err(DecodeError::Unknown);
     }
-    let erased = decoder.erased;
+    let (erased, turn) = (decoder.erased, decoder.turn);
     decoder.cursor.end()?;
-    Ok(Decoded { erased, entry: Entry { sequence: head.sequence, time: head.time, body }, charges })
+    let entry = Entry { sequence: head.sequence, time: head.time, body };
+    Ok(Decoded { entry, charges, erased, turn })
 }
 
 /// What kind of entry it is, in words.
 pub(crate) fn kind_name(kind: u8) -> Result<&'static str, DecodeError> {
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 19] = [
         "disclosed",
         "logged_in",
         "login_refused",
@@ -170,6 +175,10 @@ pub(crate) fn kind_name(kind: u8) -> Result<&'static str, DecodeError> {
         "opened",
         "asked",
         "erased",
+        "person",
+        "approval",
+        "epoch",
+        "forgotten",
     ];
     let index = usize::from(kind).checked_sub(1);
     index.and_then(|index| NAMES.get(index)).copied().ok_or(DecodeError::Unknown)
@@ -182,6 +191,7 @@ struct Decoder<'a, T> {
     /// What the head shows and the body has not taken yet.
     account: Account,
     erased: Option<u32>,
+    turn: Option<Turn>,
 }
 
 impl<T: Texts> Decoder<'_, T> {
@@ -377,14 +387,14 @@ impl<'a> Encoder<'a> {
         self.varint(u64::from(number));
     }
 
-    fn optional_name(&mut self, text: Option<&str>) {
-        match text {
-            None => self.varint(0),
-            Some(text) => {
-                let number = self.dictionary.name(text);
-                self.varint(u64::from(number) + 1);
-            }
-        }
+    fn passing_name(&mut self, text: &str) {
+        let number = self.dictionary.passing_name(text);
+        self.varint(u64::from(number));
+    }
+
+    /// The number of a text, or what stands for there being none.
+    fn optional(&mut self, number: Option<u32>) {
+        self.varint(number.map_or(0, |number| u64::from(number) + 1));
     }
 
     fn names(&mut self, texts: &[Arc<str>]) {
@@ -400,7 +410,9 @@ impl<'a> Encoder<'a> {
         self.varint(disclosed.hold);
         self.fingerprint(disclosed.fingerprint);
         self.name(&disclosed.statement);
-        self.optional_name(disclosed.claimed.as_deref());
+        let claimed = disclosed.claimed.as_deref();
+        let claimed = claimed.map(|ticket| self.dictionary.passing_name(ticket));
+        self.optional(claimed);
         self.varint(disclosed.rows);
         self.varint(disclosed.allowed);
         self.stop(disclosed.stopped);

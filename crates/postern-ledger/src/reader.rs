@@ -1,6 +1,7 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use postern_merkle::Hash;
+use postern_model::Timestamp;
 
 use crate::{
     Damage, Entry,
@@ -34,6 +35,11 @@ impl Reader {
     pub(crate) fn open_on(disk: Arc<dyn Disk>) -> Result<Self, Damage> {
         let key = identity::verifying_key(&*disk)?;
         Ok(Self { scan: Scan::open(disk, LedgerId::new(&key), Rows::default())?, failed: false })
+    }
+
+    /// Before which moment the ledger names no customer any more, as far as was read.
+    pub fn past_retention(&self) -> Option<Timestamp> {
+        self.scan.stage().past_retention()
     }
 
     /// The root of the tree over the entries that were read so far.

@@ -12,13 +12,14 @@ use postern_merkle::{Edge, KeyError, SigningKey};
 use postern_model::Timestamp;
 
 use crate::{
-    Damage, Options,
+    Damage, DamageKind, Options,
     budget::Budgets,
-    dictionary::{Dictionary, Rows, Salts},
+    dictionary::{Dictionary, Keep, Rows, Salts},
     disk::{Disk, DiskFile, read_from, remove_if_there, zero},
-    erase::{UNFINISHED, write_without},
+    epoch::{self, EpochKey, Keys, Stage, Turn, key_name},
+    erase::{Gone, UNFINISHED, write_without},
     frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId, encode_dictionary_header, segment_name},
-    identity::{self, CHECKPOINT, KEY, KEY_PUB},
+    identity::{self, CHECKPOINT, KEY, KEY_PUB, damage_at},
     leaf::SegmentSecret,
     payload::Decoded,
     room::{RowsLog, Segment},
@@ -138,12 +139,17 @@ pub(crate) fn open_on(
     let signed = checkpoint.size;
     let checks = own_checks(&*disk, &verifying, checkpoint)?;
     let mut budgets = Budgets::new(options.horizon);
-    let settled = settle_all(&disk, id, (checks, signed), &mut |decoded| {
+    let mut begun = Vec::new();
+    let settled = settle_all(&disk, id, (checks, signed), &mut |decoded, rows| {
         if let Some(charges) = &decoded.charges {
-            budgets.replay(charges, decoded.entry.time);
+            budgets.replay(charges, decoded.entry.time, rows);
+        }
+        if let Some(Turn::Begun { .. }) = decoded.turn {
+            begun.push(decoded.entry.time);
         }
     })?;
-    let Settled { segment, rows, edge, last, texts } = settled;
+    let Settled { segment, rows, edge, last, texts, stage, keys } = settled;
+    let epoch = present_epoch(&*disk, stage, &keys)?;
     Ok(Sequencer {
         disk,
         _lock: lock,
@@ -152,14 +158,40 @@ pub(crate) fn open_on(
         secret: SegmentSecret::new(&seed),
         segment,
         rows,
-        dictionary: Dictionary::new(texts, salts),
+        dictionary: Dictionary::new(texts, epoch, salts),
         budgets,
+        stage,
+        begun,
         edge,
         last,
         signed,
         poison: None,
         shipping: None,
     })
+}
+
+/// The epoch that is written in, with its key: without it nothing of customers can be recorded.
+fn present_epoch(
+    disk: &dyn Disk,
+    stage: Stage,
+    keys: &Keys,
+) -> Result<Option<(u16, EpochKey)>, Damage> {
+    if stage.current == 0 {
+        return Ok(None);
+    }
+    match keys.key(stage.current) {
+        Ok(key) => Ok(Some((stage.current, key.clone()))),
+        Err(trouble) => Err(damage_at(disk, &key_name(stage.current), trouble.into())),
+    }
+}
+
+impl From<epoch::KeyTrouble> for DamageKind {
+    fn from(trouble: epoch::KeyTrouble) -> Self {
+        match trouble {
+            epoch::KeyTrouble::Missing => Self::Missing,
+            epoch::KeyTrouble::Other => Self::Key,
+        }
+    }
 }
 
 /// A ledger whose end is in order and durable.
@@ -170,6 +202,8 @@ pub(crate) struct Settled {
     /// The time of the last entry.
     pub(crate) last: Timestamp,
     pub(crate) texts: Rows,
+    pub(crate) stage: Stage,
+    pub(crate) keys: Keys,
 }
 
 /// Checks all of a ledger, tells of each entry, and brings its end into order. What the checkpoint
@@ -178,16 +212,16 @@ pub(crate) fn settle_all(
     disk: &Arc<dyn Disk>,
     id: LedgerId,
     (mut checks, signed): (Vec<Check>, u64),
-    each: &mut dyn FnMut(&Decoded),
+    each: &mut dyn FnMut(&Decoded, &Rows),
 ) -> Result<Settled, OpenError> {
-    let mut scan = Scan::open(disk.clone(), id, Rows::default())?;
+    let mut scan = Scan::open(disk.clone(), id, Rows::keeping(Keep::Earlier))?;
     let mut settled = scan.position();
     let mut erased = BTreeSet::new();
     checks.iter_mut().for_each(|check| check.look(scan.edge()));
     while let Some((decoded, _)) = scan.next()? {
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
         erased.extend(decoded.erased);
-        each(&decoded);
+        each(&decoded, scan.rows());
         if scan.edge().size() == signed {
             settled = scan.position();
         }
@@ -201,15 +235,24 @@ pub(crate) fn settle_all(
     let salt = scan.segment_salt();
     let segment = Segment { file, id, ordinal, first, salt, offset, length };
     let mut rows = settle_dictionary(&**disk, settled, end)?;
-    let last = scan.time();
+    let (last, stage, mut keys) = (scan.time(), scan.stage(), scan.keys().clone());
     let (edge, mut texts) = scan.into_parts();
     // What was recorded as erased and is there still: the crash came between.
     erased.retain(|&subject| texts.has_name_of(subject));
     if !erased.is_empty() {
-        rows = write_without(&**disk, id, &erased)?.put_in_place(&**disk)?;
+        rows = write_without(&**disk, id, Gone::Subjects(&erased))?.put_in_place(&**disk)?;
         texts.erase(&erased);
     }
-    Ok(Settled { segment, rows, edge, last, texts })
+    // The same of what is past retention.
+    let unsealed = texts.has_name_before(stage.unsealed);
+    if stage.kept > 0 && (unsealed || epoch::has_keys(&**disk, stage.kept)?) {
+        rows = write_without(&**disk, id, Gone::Before(stage))?.put_in_place(&**disk)?;
+        epoch::destroy_keys(&**disk, stage.kept)?;
+        texts.forget(stage.unsealed, stage.kept);
+        keys.forget(stage.kept);
+    }
+    epoch::remove_unused(&**disk, stage.current)?;
+    Ok(Settled { segment, rows, edge, last, texts, stage, keys })
 }
 
 /// Takes the writer's lock of a ledger that is there.
@@ -231,8 +274,9 @@ fn lock(disk: &dyn Disk) -> Result<Box<dyn Any + Send>, OpenError> {
 pub(crate) fn remove_unfinished(disk: &dyn Disk) -> io::Result<()> {
     remove_if_there(disk, &format!("{CHECKPOINT}.tmp"))?;
     remove_if_there(disk, UNFINISHED)?;
-    let of_witnessed = |name: &&String| name.starts_with(WITNESSED) && name.ends_with(".tmp");
-    for name in disk.list("")?.iter().filter(of_witnessed) {
+    let of_witnessed = |name: &String| name.starts_with(WITNESSED) && name.ends_with(".tmp");
+    let is_unfinished = |name: &&String| of_witnessed(name) || epoch::is_unfinished(name);
+    for name in disk.list("")?.iter().filter(is_unfinished) {
         remove_if_there(disk, name)?;
     }
     for name in disk.list("segments")?.iter().filter(|name| name.ends_with(".tmp")) {

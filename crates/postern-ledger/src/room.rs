@@ -10,6 +10,7 @@ use crate::{
     disk::{Disk, DiskFile, is_full, remove_if_there, zero},
     frame::{HEADER_BYTES, LedgerId, SegmentHeader, segment_name},
     leaf::{SegmentSalt, SegmentSecret},
+    sequencer::Work,
 };
 
 /// How much a request takes at most.
@@ -54,6 +55,13 @@ impl Room {
             room.frames_bytes += LOOKUP_BYTES;
         }
         room
+    }
+
+    pub(crate) fn needed_by(work: &Work) -> Self {
+        match work {
+            Work::Draft(draft) => Self::needed_by_draft(draft),
+            Work::Note(note) | Work::Erasure { note, .. } => Self::needed_by_note(note),
+        }
     }
 
     pub(crate) fn needed_by_note(note: &Note) -> Self {
@@ -109,6 +117,8 @@ impl Room {
             Note::Erased { by, subject, why } => {
                 self.texts([by.as_str(), subject.as_str(), why]);
             }
+            Note::Epoch { .. } => {}
+            Note::Forgotten { by, .. } => self.text(by.as_str()),
             Note::Opened { actor, relation, subject, statement, .. } => {
                 self.texts([actor.as_str(), relation, statement]);
                 subject.iter().for_each(|subject| self.text(subject.as_str()));

@@ -11,6 +11,7 @@ use crate::{
     bytes::Cursor,
     dictionary::{Rows, StoredRow, binding},
     disk::{Disk, DiskFile, read_from},
+    epoch::{KeyTrouble, Keys, Stage, Turn, key_name},
     frame::{
         self, DICTIONARY_NAME, FRAME_BYTES, Found, HEADER_BYTES, LedgerId, SegmentHeader,
         segment_name,
@@ -49,6 +50,7 @@ pub(crate) struct Mark {
     pub(crate) rows: [u32; 3],
     /// The last of them, if it is known: rows move when one is erased.
     pub(crate) last_row: Option<LastRow>,
+    pub(crate) stage: Stage,
 }
 
 impl Mark {
@@ -62,6 +64,7 @@ impl Mark {
             time: Timestamp(i64::MIN),
             rows: [0; 3],
             last_row: None,
+            stage: Stage::default(),
         }
     }
 }
@@ -94,6 +97,7 @@ pub(crate) struct Scan {
     brought_frames: Vec<u8>,
     edge: Edge,
     time: Timestamp,
+    stage: Stage,
     torn: bool,
 }
 
@@ -141,6 +145,7 @@ impl Scan {
             brought_frames: Vec::new(),
             edge: mark.edge,
             time: mark.time,
+            stage: mark.stage,
             torn: false,
         })
     }
@@ -148,8 +153,8 @@ impl Scan {
     /// Where a later pass can go on.
     pub(crate) fn mark(&self) -> Mark {
         let (position, edge, rows) = (self.position(), self.edge.clone(), self.rows.counts());
-        let last_row = self.rows_file.last();
-        Mark { position, first: self.first, edge, time: self.time, rows, last_row }
+        let (last_row, stage) = (self.rows_file.last(), self.stage);
+        Mark { position, first: self.first, edge, time: self.time, rows, last_row, stage }
     }
 
     /// The rows that the last entry brought.
@@ -170,6 +175,21 @@ impl Scan {
     /// The time of the last entry.
     pub(crate) fn time(&self) -> Timestamp {
         self.time
+    }
+
+    /// Which epoch the last entry belongs to, and what is past retention.
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// The keys of epochs, as far as they are there.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.rows_file.keys
+    }
+
+    /// The rows so far.
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     /// The header of the segment that the pass stands in.
@@ -259,6 +279,13 @@ impl Scan {
         }
     }
 
+    /// A row of the present epoch can't be opened.
+    fn key_damage(&self, trouble: KeyTrouble) -> Damage {
+        let name = key_name(self.stage.current);
+        let damage = damage_at(&*self.disk, &name, trouble.into());
+        Damage { entry: Some(self.edge.size()), ..damage }
+    }
+
     /// The next entry. At the end of what is good, [`Self::is_torn`] tells whether more follows.
     pub(crate) fn next(&mut self) -> Result<Option<(Decoded, Hash)>, Damage> {
         let Some((range, leaf)) = self.next_frame()? else {
@@ -280,12 +307,29 @@ impl Scan {
         let decoded = payload::decode(&head, cursor, &self.rows)
             .map_err(|error| self.damage(DamageKind::Entry(error)))?;
         let leaf = leaf.finish(payload, self.binding.as_ref());
+        if let Some(turn) = decoded.turn {
+            self.turn(turn)?;
+        }
         self.edge.append(leaf);
         self.leaf = leaf;
         self.time = head.time;
         self.offset = range.end;
         self.payload = range;
         Ok(Some((decoded, leaf)))
+    }
+
+    /// Takes what an entry says of epochs.
+    fn turn(&mut self, turn: Turn) -> Result<(), Damage> {
+        let [subjects, ..] = self.rows.counts();
+        let before = self.stage.current;
+        let taken = self.stage.take(turn, subjects);
+        taken.map_err(|error| self.damage(DamageKind::Entry(error)))?;
+        if let Turn::Begun { epoch, commitment } = turn {
+            let found = self.rows_file.keys.commit_on(&*self.disk, epoch, commitment);
+            found.map_err(|error| unreadable(&*self.disk, &key_name(epoch), error))?;
+            self.rows.end_epoch(before);
+        }
+        Ok(())
     }
 
     /// The next good frame, in this segment or the next.
@@ -372,6 +416,14 @@ impl Scan {
             let offset = self.rows_file.offset;
             let row = self.rows_file.next(&*self.disk);
             let row = row.map_err(|error| unreadable(&*self.disk, DICTIONARY_NAME, error))?;
+            let epoch = row.as_ref().and_then(|row| row.epoch);
+            // Each epoch has rows of its own only.
+            if epoch.is_some_and(|epoch| epoch != self.stage.current) {
+                return Err(self.dictionary_damage(DamageKind::Row, offset));
+            }
+            if let Some(trouble) = row.as_ref().and_then(|row| row.trouble) {
+                return Err(self.key_damage(trouble));
+            }
             if let (Some(brought), Some(row)) = (&mut self.brought, &row) {
                 brought.push((row.clone(), offset));
                 self.brought_frames.extend_from_slice(self.rows_file.last_frame());

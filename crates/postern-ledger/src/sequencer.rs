@@ -12,6 +12,7 @@ use crate::{
     dictionary::Dictionary,
     disk::{Disk, is_full, replace},
     entry::charged,
+    epoch::Stage,
     follow::{Piece, Shipped},
     frame::{self, SegmentHeader},
     identity::CHECKPOINT,
@@ -25,6 +26,11 @@ use crate::{
 pub(crate) enum Work {
     Draft(Draft),
     Note(Note),
+    /// A note that a customer's name was taken away, of which this is the number.
+    Erasure {
+        note: Note,
+        number: u32,
+    },
 }
 
 /// Whether there is room for a statement.
@@ -59,6 +65,10 @@ pub(crate) struct Sequencer {
     pub(crate) budgets: Budgets,
     /// The tree over all entries; those in memory only while a batch is being written.
     pub(crate) edge: Edge,
+    /// Which epoch is written in, and which are past retention.
+    pub(crate) stage: Stage,
+    /// When each epoch began, from the first on.
+    pub(crate) begun: Vec<Timestamp>,
     /// The time of the last entry or question.
     pub(crate) last: Timestamp,
     /// How many entries the newest checkpoint on disk covers.
@@ -154,7 +164,10 @@ impl Sequencer {
             return Ok(());
         }
         let claim = self.segment.claim(needed.frames_bytes, self.options.segment_bytes)
-            + self.rows.claim(needed.rows_bytes, self.options.dictionary_step_bytes);
+            + self.rows.claim(
+                self.dictionary.rows_bytes(needed.rows_bytes),
+                self.options.dictionary_step_bytes,
+            );
         let free = self.disk.free_bytes().map_err(full)?;
         if free >= reserve.saturating_add(claim) {
             return Ok(());
@@ -184,10 +197,9 @@ impl Sequencer {
             return Err(RecordError::TooLarge);
         }
         let first = self.edge.size();
-        let made = self
-            .rows
-            .make_room(needed.rows_bytes, self.options.dictionary_step_bytes)
-            .and_then(|()| {
+        let rows_bytes = self.dictionary.rows_bytes(needed.rows_bytes);
+        let made =
+            self.rows.make_room(rows_bytes, self.options.dictionary_step_bytes).and_then(|()| {
                 let length = self.options.segment_bytes;
                 let (disk, secret) = (&*self.disk, &self.secret);
                 self.segment.make_room(disk, secret, needed.frames_bytes, first, length)
@@ -202,9 +214,14 @@ impl Sequencer {
     fn sequence(&mut self, work: &Work, now: Timestamp) -> (Encoded, Recorded) {
         let sequence = self.edge.size();
         match work {
-            Work::Note(note) => {
+            Work::Note(note) | Work::Erasure { note, .. } => {
                 let mut encoder = Encoder::new(&mut self.dictionary);
-                encoder.note(note);
+                match (work, note) {
+                    (Work::Erasure { number, .. }, Note::Erased { by, why, .. }) => {
+                        encoder.erasure(by, *number, why);
+                    }
+                    (_, note) => encoder.note(note),
+                }
                 let body = Body::Noted(note.clone());
                 let entry = Entry { sequence, time: now, body };
                 (encoder.finish(sequence, now), Recorded { entry, receipt: None })
@@ -257,7 +274,8 @@ impl Sequencer {
             }
             for touch in &row.touches {
                 let number = self.dictionary.subject(touch.subject.as_str());
-                budget.touch(number, charged_for(draft, touch));
+                let counted = self.dictionary.counted_as(touch.subject.as_str());
+                budget.touch(counted.unwrap_or(number), charged_for(draft, touch));
                 let group = groups.entry((touch.leaf, touch.reason.as_ref())).or_default();
                 group.push((number, &touch.subject));
             }
@@ -275,12 +293,22 @@ impl Sequencer {
             allowed,
             stopped,
             groups,
-            lookups: draft.lookups.iter().map(looked_up).collect(),
+            lookups: draft.lookups.iter().map(|lookup| self.looked_up(lookup)).collect(),
         };
         if disclosed.stopped_running() {
             self.budgets.actor(actor, now).stop();
         }
         (disclosed, numbers)
+    }
+
+    fn looked_up(&self, lookup: &DraftLookup) -> LookedUp {
+        let key = self.dictionary.epoch_key();
+        LookedUp {
+            relation: lookup.relation.clone(),
+            column: lookup.column.clone(),
+            hit: lookup.hit,
+            search: key.map_or(lookup.search, |key| key.search(lookup.search)),
+        }
     }
 
     /// Whether an actor has room for a statement whose searches find nobody.
@@ -356,7 +384,7 @@ type Groups<'a> = BTreeMap<(u16, Option<&'a Reason>), Vec<(u32, &'a Subject)>>;
 
 fn touches<'a>(draft: &Draft, row: &'a DraftRow, dictionary: &Dictionary) -> Vec<RowTouch<'a>> {
     let one = |touch: &'a Touch| {
-        let number = dictionary.known_subject(touch.subject.as_str());
+        let number = dictionary.counted_as(touch.subject.as_str());
         (number, &touch.subject, charged_for(draft, touch))
     };
     row.touches.iter().map(one).collect()
@@ -396,13 +424,4 @@ fn finish_groups(draft: &Draft, groups: Groups<'_>) -> (Vec<Group>, Vec<Vec<u32>
         all_numbers.push(subjects.iter().map(|&(number, _)| number).collect());
     }
     (finished, all_numbers)
-}
-
-fn looked_up(lookup: &DraftLookup) -> LookedUp {
-    LookedUp {
-        relation: lookup.relation.clone(),
-        column: lookup.column.clone(),
-        hit: lookup.hit,
-        search: lookup.search,
-    }
 }

@@ -94,14 +94,23 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<HandClock>,
     pub(crate) ledger: Option<Ledger>,
     pub(crate) heard: Arc<Heard>,
+    retention: Option<Retention>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::made(None)
+    }
+
+    pub(crate) fn with_retention(retention: Retention) -> Self {
+        Self::made(Some(retention))
+    }
+
+    fn made(retention: Option<Retention>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(HandClock::default());
         Ledger::create(&folder.path().join("ledger"), &options(clock.clone())).unwrap();
-        let mut bench = Self { folder, clock, ledger: None, heard: Arc::default() };
+        let mut bench = Self { folder, clock, ledger: None, heard: Arc::default(), retention };
         bench.open();
         bench
     }
@@ -116,7 +125,8 @@ impl Bench {
             heard.entries.lock().unwrap().extend(entries);
             heard.more.notify_all();
         });
-        self.ledger = Some(Ledger::open(&self.path(), options(self.clock.clone()), hook).unwrap());
+        let options = Options { retention: self.retention, ..options(self.clock.clone()) };
+        self.ledger = Some(Ledger::open(&self.path(), options, hook).unwrap());
     }
 
     pub(crate) fn close(&mut self) {
@@ -156,11 +166,7 @@ pub(crate) fn commit(
     sequencer: &mut Sequencer,
     batch: &[Work],
 ) -> Result<Vec<Recorded>, RecordError> {
-    let room = |work: &Work| match work {
-        Work::Draft(draft) => Room::needed_by_draft(draft),
-        Work::Note(note) => Room::needed_by_note(note),
-    };
-    sequencer.commit(batch.iter(), batch.iter().map(room).sum())
+    sequencer.commit(batch.iter(), batch.iter().map(Room::needed_by).sum())
 }
 
 pub(crate) fn record(ledger: &Ledger, draft: Draft) -> Result<Receipt, RecordError> {

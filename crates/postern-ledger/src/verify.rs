@@ -14,6 +14,7 @@ use crate::{
     Damage, DamageKind, Which,
     dictionary::{Keep, Rows},
     disk::{Disk, Folder},
+    epoch::key_name,
     frame::LedgerId,
     identity::{self, damage_at},
     scan::Scan,
@@ -109,6 +110,9 @@ pub(crate) fn verify_on(
     for check in &checks {
         check.finish(&scan)?;
     }
+    if options.tail == Tail::MustBeClean {
+        no_old_keys(&*disk, &scan)?;
+    }
     let torn = torn(&mut scan)?;
     if let (Some(damage), Tail::MustBeClean) = (&torn, options.tail) {
         let kind = if scan.is_torn() { DamageKind::TornTail } else { DamageKind::UnusedRows };
@@ -134,6 +138,15 @@ pub(crate) fn own_checks(
     let witnessed = identity::witnessed(disk, key)?;
     checks.extend(witnessed.map(|(_, witnessed)| Check::new(Which::Witnessed, witnessed)));
     Ok(checks)
+}
+
+/// What is past retention has no key any more, once the ledger was opened since.
+fn no_old_keys(disk: &dyn Disk, scan: &Scan) -> Result<(), Damage> {
+    let old = scan.keys().epochs().find(|&epoch| epoch < scan.stage().kept);
+    match old {
+        Some(epoch) => Err(damage_at(disk, &key_name(epoch), DamageKind::Stray)),
+        None => Ok(()),
+    }
 }
 
 fn torn(scan: &mut Scan) -> Result<Option<Damage>, Damage> {

@@ -288,6 +288,9 @@ pub(crate) enum LedgerCommand {
     Cosign(CosignArgs),
     /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles).
     Publish(PublishArgs),
+    /// Makes the names of customers past `retention` unreadable, and destroys their key; what was
+    /// recorded and all proofs stay. A gateway does so by itself.
+    Retain,
     /// Copies the ledger, also while a gateway writes to it. A folder that has a backup already
     /// gets what is new. It is recorded.
     Backup(BackupArgs),

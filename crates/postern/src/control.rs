@@ -56,6 +56,8 @@ pub(crate) enum Request {
     Show { what: Shown },
     /// Take the customer's name out of the ledger.
     Erase { subject: String, why: String },
+    /// Forget what is past retention.
+    Retain {},
     /// Who asks is about to change the list of people, or has just `changed` it: look at it now.
     People { changed: bool },
     /// Let the actor in to the customer for so many seconds, once somebody else approves.
@@ -122,6 +124,11 @@ pub(crate) enum Reply {
     /// It is in the ledger, as this entry.
     Recorded {
         entry: u64,
+    },
+    /// Whether anything was forgotten just now, and up to when all is.
+    Retained {
+        forgot: bool,
+        until: Option<String>,
     },
     /// It is in the ledger; about this number, up to this moment.
     Done {

@@ -32,10 +32,13 @@ mod approvals;
 mod control;
 mod people;
 mod reloading;
+mod retention;
 mod settings;
 mod space;
 mod watching;
 mod witnessed;
+
+pub(crate) use self::retention::retain;
 
 /// How long the ledger lets disclosures gather before it syncs: no longer than a sync itself takes.
 const COMMIT_DELAY: Duration = Duration::from_micros(50);
@@ -52,6 +55,7 @@ pub(crate) struct Running {
     _control: control::Listening,
     _asking: Option<witnessed::Asking>,
     _looking: space::Looking,
+    _retaining: Option<retention::Retaining>,
 }
 
 /// What the ledger says of the time before this start.
@@ -102,10 +106,9 @@ impl Running {
         let watching = thread::Builder::new()
             .name("postern-watch".to_owned())
             .spawn(move || watching.run(&told, &counting))?;
-        let witnessed = witnessed::Progress::default();
-        let folder = settings.data.ledger();
+        let (folder, witnessed) = (settings.data.ledger(), witnessed::Progress::default());
         let asking = witnessed::Asking::start(folder, &settings.witness, witnessed.clone())?;
-        announce(&ledger, settings)?;
+        let retaining = announce(&ledger, settings)?;
         let (key, effect_handle) = (mock_secret, handle.clone());
         let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };
         let file = (settings.data.people(), &*people);
@@ -137,6 +140,7 @@ impl Running {
             _control: control,
             _asking: asking,
             _looking: space::Space::of(&settings.data).look()?,
+            _retaining: retaining,
         })
     }
 
@@ -169,8 +173,9 @@ impl Running {
 fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
     let min_free_bytes = settings.data.min_free_bytes;
     let peer = settings.peer.as_ref().map(crate::peer::options).transpose()?;
-    let commit_delay = COMMIT_DELAY;
-    Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, ..ledger_options() })
+    let (commit_delay, retention) = (COMMIT_DELAY, settings.retention);
+    let options = ledger_options();
+    Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, retention, ..options })
 }
 
 /// The ledger, whose entries the detectors are told once they are durable.
@@ -184,13 +189,17 @@ fn opened(settings: &Settings, detectors: mpsc::Sender<watching::Told>) -> anyho
         .with_context(|| format!("can't open the ledger in `{}`", folder.display()))
 }
 
-/// Records what starts.
-fn announce(ledger: &Ledger, settings: &Settings) -> anyhow::Result<()> {
+/// Records what starts, in the epoch that it belongs to.
+fn announce(
+    ledger: &Arc<Ledger>,
+    settings: &Settings,
+) -> anyhow::Result<Option<retention::Retaining>> {
+    let retaining = settings.retention.map(|_| retention::Retaining::start(ledger.clone()));
     let version = env!("CARGO_PKG_VERSION");
     note(ledger, Note::Started { version: version.into() })?;
     let hash = settings::hash(settings);
     note(ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
-    Ok(())
+    Ok(retaining.transpose()?)
 }
 
 /// The command: serves until SIGTERM or SIGINT; SIGHUP has the configuration read again.

@@ -35,7 +35,10 @@ fn ledger() -> SimDisk {
 }
 
 fn erase(sequencer: &mut Sequencer, subject: &str) -> Result<Recorded, EraseError> {
-    sequencer.erase(&Subject::new(subject), &Actor::new("root"), &"by letter".into())
+    let by = Actor::new("root");
+    let mut recorded = sequencer.erase(&Subject::new(subject), &by, &"by letter".into())?;
+    assert_eq!(recorded.len(), 1);
+    Ok(recorded.remove(0))
 }
 
 /// Whether any file has that text.

@@ -6,6 +6,7 @@ use postern_model::Timestamp;
 use crate::{
     bytes::Cursor,
     dictionary::{self, Rows},
+    epoch::{Keys, Stage, Turn},
     frame::{self, FRAME_BYTES},
     leaf::{Leaf, SegmentSalt},
     payload::{self, Account, Head},
@@ -18,6 +19,7 @@ pub(super) struct Chain {
     pub(super) time: Timestamp,
     /// How many rows there are of each kind.
     pub(super) rows: [u32; 3],
+    pub(super) stage: Stage,
 }
 
 /// What was found in a piece.
@@ -28,6 +30,8 @@ pub(super) struct Continued {
     pub(super) batches: Vec<usize>,
     /// The subjects whose names are erased by it.
     pub(super) erased: Vec<u32>,
+    /// What they say of epochs.
+    pub(super) turns: Vec<Turn>,
 }
 
 impl Chain {
@@ -36,12 +40,12 @@ impl Chain {
     pub(super) fn continued_by(
         &self,
         salt: Option<SegmentSalt>,
-        frames: &[u8],
-        mut rows: &[u8],
+        (frames, mut rows): (&[u8], &[u8]),
+        keys: &mut Keys,
     ) -> Result<Continued, &'static str> {
         let mut chain = self.clone();
         let mut counted = Rows::counted(self.rows);
-        let (mut batches, mut erased) = (Vec::new(), Vec::new());
+        let (mut batches, mut erased, mut turns) = (Vec::new(), Vec::new(), Vec::new());
         let (mut offset, mut place_next) = (0, 0);
         while let Some(rest) = frames.get(offset..).filter(|rest| !rest.is_empty()) {
             let (place, payload) = frame::frame(rest).ok_or("a frame is damaged")?;
@@ -62,10 +66,14 @@ impl Chain {
                 return Err("an entry stands in another's place");
             }
             let leaf = Leaf::new(payload, &salt.unwrap_or_default());
-            let binding = take_rows(&head, &mut counted, &mut rows)?;
+            let binding = take_rows(&head, &mut counted, &mut rows, (keys, chain.stage.current))?;
             let decoded = payload::decode(&head, cursor, &counted);
             let decoded = decoded.map_err(|_| "an entry does not decode")?;
             erased.extend(decoded.erased);
+            if let Some(turn) = decoded.turn {
+                chain.turn(turn, &counted, keys)?;
+                turns.push(turn);
+            }
             chain.edge.append(leaf.finish(payload, binding.as_ref()));
             chain.time = head.time;
             offset += FRAME_BYTES + payload.len();
@@ -74,7 +82,18 @@ impl Chain {
             return Err("rows that no entry uses");
         }
         chain.rows = counted.counts();
-        Ok(Continued { chain, batches, erased })
+        Ok(Continued { chain, batches, erased, turns })
+    }
+
+    /// Takes what an entry says of epochs.
+    fn turn(&mut self, turn: Turn, rows: &Rows, keys: &mut Keys) -> Result<(), &'static str> {
+        let [subjects, ..] = rows.counts();
+        self.stage.take(turn, subjects).map_err(|_| "an epoch is out of order")?;
+        if let Turn::Begun { epoch, commitment } = turn {
+            keys.commit(epoch, commitment);
+            keys.key(epoch).map_err(|_| "an epoch's key was not sent before")?;
+        }
+        Ok(())
     }
 }
 
@@ -83,11 +102,19 @@ fn take_rows(
     head: &Head,
     counted: &mut Rows,
     rows: &mut &[u8],
+    (keys, epoch): (&Keys, u16),
 ) -> Result<Option<postern_merkle::Hash>, &'static str> {
     let Some(expected) = head.binding else { return Ok(None) };
     let mut commitments = Vec::new();
     for _ in 0..head.rows {
-        let (row, length) = dictionary::decode_frame(rows).ok_or("a row is missing or damaged")?;
+        let (row, length) =
+            dictionary::decode_frame(rows, keys).ok_or("a row is missing or damaged")?;
+        if row.epoch.is_some_and(|of_row| of_row != epoch) {
+            return Err("a row is another epoch's");
+        }
+        if row.trouble.is_some() {
+            return Err("an epoch's key is not here");
+        }
         *rows = rows.get(length..).unwrap_or_default();
         commitments.push(row.commitment);
         if !counted.push(row) {

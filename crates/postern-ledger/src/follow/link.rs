@@ -10,7 +10,7 @@
 //! lock, so that a batch is either on the disk before the link is in step, or handed over.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     fmt,
     io::{self, Read, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -25,7 +25,7 @@ use super::{
     message::{Message, Piece, Shipped, read, write, write_later},
     source::Source,
 };
-use crate::{Damage, Receipt, RecordError, identity, ledger::RecordDone, scan::Mark};
+use crate::{Damage, Receipt, RecordError, epoch::Keys, identity, ledger::RecordDone, scan::Mark};
 
 /// A connection that nobody else can read or change. It breaks off when the other side says
 /// nothing for as long as the follower may take.
@@ -335,11 +335,13 @@ pub(super) struct Telling {
     mark: Mark,
     /// How many segments the follower has.
     segments: u64,
+    /// The epochs whose keys it was told on this connection.
+    told: BTreeSet<u16>,
 }
 
 impl Telling {
     pub(super) fn new(link: Arc<Link>, source: Source, key: SigningKey) -> Self {
-        Self { link, source, key, mark: Mark::start(), segments: 0 }
+        Self { link, source, key, mark: Mark::start(), segments: 0, told: BTreeSet::new() }
     }
 
     fn run(mut self) {
@@ -428,6 +430,19 @@ impl Telling {
         let answer = self.key.answer(&challenge).map_err(io::Error::other)?;
         ask(channel, &Message::Proof { answer })?;
         self.link.acked(size);
+        self.told.clear();
+        Ok(())
+    }
+
+    /// Tells the keys of epochs that the follower was not told.
+    fn tell_keys(&mut self, channel: &mut dyn Channel) -> Result<(), LinkError> {
+        let keys = Keys::load(self.source.disk())?;
+        for epoch in keys.epochs().filter(|epoch| !self.told.contains(epoch)).collect::<Vec<_>>() {
+            if let Ok(key) = keys.key(epoch) {
+                ask(channel, &Message::Key { epoch, key: key.clone() })?;
+                self.told.insert(epoch);
+            }
+        }
         Ok(())
     }
 
@@ -455,6 +470,7 @@ impl Telling {
                 end = piece.size;
                 // Before the last piece is sent: else a busy writer would always be ahead.
                 in_step = in_step || (end == durable && self.link.fall_in(durable));
+                self.tell_keys(channel)?;
                 if ask(channel, &Message::Append(piece))? != end {
                     return Err(LinkError::Protocol);
                 }
@@ -484,9 +500,9 @@ impl Telling {
 /// How many entries the follower has once it has taken that.
 fn size_of(shipped: &Shipped) -> u64 {
     match shipped {
-        Shipped::Batch { piece: Piece { size, .. }, .. } | Shipped::Checkpoint { size, .. } => {
-            *size
-        }
+        Shipped::Batch { piece: Piece { size, .. }, .. }
+        | Shipped::Checkpoint { size, .. }
+        | Shipped::Key { size, .. } => *size,
     }
 }
 
@@ -507,6 +523,7 @@ fn message(shipped: &mut Shipped, segments: &mut u64) -> Message {
             Message::Append(Piece { header, first, size, root, rows, frames })
         }
         Shipped::Checkpoint { text, .. } => Message::Checkpoint { text: std::mem::take(text) },
+        Shipped::Key { epoch, key, .. } => Message::Key { epoch: *epoch, key: key.clone() },
     }
 }
 

@@ -7,6 +7,7 @@ use postern_merkle::Hash;
 use super::Channel;
 use crate::{
     bytes::{Cursor, DecodeError},
+    epoch::EpochKey,
     frame::HEADER_BYTES,
 };
 
@@ -23,6 +24,7 @@ const CHECKPOINT: u8 = 5;
 const ASK: u8 = 6;
 const DURABLE: u8 = 7;
 const REFUSED: u8 = 8;
+const KEY: u8 = 9;
 
 /// Entries of one segment, one batch or several, as the ledger has them on stable storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +43,14 @@ pub(crate) struct Piece {
 }
 
 /// What a ledger that is written to has for its second copy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Shipped {
     /// A batch, and the segment that it stands in; its header is there in any case.
     Batch { ordinal: u64, piece: Piece },
     /// A checkpoint over all that was shipped before.
     Checkpoint { size: u64, text: String },
+    /// The key of an epoch that is about to begin, while there are so many entries.
+    Key { size: u64, epoch: u16, key: EpochKey },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -68,6 +72,11 @@ pub(super) enum Message {
     Append(Piece),
     Checkpoint {
         text: String,
+    },
+    /// The key of an epoch.
+    Key {
+        epoch: u16,
+        key: EpochKey,
     },
     /// Are you there?
     Ask,
@@ -106,6 +115,11 @@ impl Message {
                 out.push(CHECKPOINT);
                 out.extend_from_slice(text.as_bytes());
             }
+            Self::Key { epoch, key } => {
+                out.push(KEY);
+                out.extend_from_slice(&epoch.to_le_bytes());
+                out.extend_from_slice(key.as_bytes());
+            }
             Self::Ask => out.push(ASK),
             Self::Durable { size } => {
                 out.push(DURABLE);
@@ -137,6 +151,10 @@ impl Message {
             PROOF => Self::Proof { answer: cursor.array()? },
             APPEND => Self::Append(Piece::decode(&mut cursor)?),
             CHECKPOINT => Self::Checkpoint { text: text(cursor.rest())? },
+            KEY => {
+                let epoch = u16::from_le_bytes(cursor.array()?);
+                Self::Key { epoch, key: EpochKey::new(cursor.array()?) }
+            }
             ASK => Self::Ask,
             DURABLE => Self::Durable { size: cursor.u64()? },
             REFUSED => Self::Refused { why: text(cursor.rest())? },

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     Damage, DamageKind, OpenError, Which,
     disk::{Disk, is_full, read_from, remove_if_there, replace},
-    erase::write_without,
+    epoch::{EpochKey, Keys, Stage, Turn, destroy_keys, write_key},
+    erase::{Gone, write_without},
     frame::{
         DICTIONARY_NAME, HEADER_BYTES, LedgerId, SegmentHeader, encode_dictionary_header,
         segment_name,
@@ -40,6 +41,8 @@ pub(crate) struct Store {
     segment: Option<Segment>,
     rows: RowsLog,
     chain: Chain,
+    /// Those of epochs, also of some that are about to begin.
+    keys: Keys,
     rows_step: u64,
     /// Set by the first error that leaves it open what is on disk. Never unset.
     poison: Option<Arc<io::Error>>,
@@ -79,12 +82,11 @@ impl Store {
             return Self::empty(disk, lock, key, id);
         }
         let checks = checkpoint.map(|own| Check::new(Which::Own, own)).into_iter().collect();
-        let settled = settle_all(&disk, id, (checks, signed), &mut |_| {})?;
-        let Settled { segment, rows, edge, last, texts } = settled;
-        let chain = Chain { edge, time: last, rows: texts.counts() };
-        let key = key.clone();
-        let (segment, rows_step) = (Some(segment), ROWS_STEP_BYTES);
-        Ok(Self { disk, _lock: lock, key, id, segment, rows, chain, rows_step, poison: None })
+        let settled = settle_all(&disk, id, (checks, signed), &mut |_, _| {})?;
+        let Settled { segment, rows, edge, last, texts, stage, keys } = settled;
+        let chain = Chain { edge, time: last, rows: texts.counts(), stage };
+        let opened = Self::with(disk, lock, (key, id), rows, chain);
+        Ok(Self { segment: Some(segment), keys, ..opened })
     }
 
     fn empty(
@@ -98,9 +100,30 @@ impl Store {
         let (offset, length) = (HEADER_BYTES as u64, HEADER_BYTES as u64);
         let rows = RowsLog { file: disk.open(DICTIONARY_NAME)?, offset, length };
         let time = postern_model::Timestamp(i64::MIN);
-        let chain = Chain { edge: Default::default(), time, rows: [0; 3] };
-        let (key, rows_step) = (key.clone(), ROWS_STEP_BYTES);
-        Ok(Self { disk, _lock: lock, key, id, segment: None, rows, chain, rows_step, poison: None })
+        let stage = Stage::default();
+        let chain = Chain { edge: Default::default(), time, rows: [0; 3], stage };
+        Ok(Self::with(disk, lock, (key, id), rows, chain))
+    }
+
+    fn with(
+        disk: Arc<dyn Disk>,
+        lock: Box<dyn Any + Send>,
+        (key, id): (&VerifyingKey, LedgerId),
+        rows: RowsLog,
+        chain: Chain,
+    ) -> Self {
+        Self {
+            disk,
+            _lock: lock,
+            key: key.clone(),
+            id,
+            segment: None,
+            rows,
+            chain,
+            keys: Keys::default(),
+            rows_step: ROWS_STEP_BYTES,
+            poison: None,
+        }
     }
 
     /// How many entries there are, and the root of the tree over them.
@@ -137,6 +160,11 @@ impl Store {
         let done = match message {
             Message::Append(piece) => self.append(piece),
             Message::Checkpoint { text } => self.keep(text),
+            Message::Key { epoch, key } => {
+                // Kept on the disk once the entry is there that begins the epoch.
+                self.keys.insert(*epoch, key.clone());
+                Ok(())
+            }
             Message::Ask => Ok(()),
             Message::Hello { .. }
             | Message::Standing { .. }
@@ -162,6 +190,11 @@ impl Store {
         self.do_all(&Message::Append(piece))
     }
 
+    /// The same for the key of an epoch.
+    pub(crate) fn take_key(&mut self, epoch: u16, key: EpochKey) -> Result<(), String> {
+        self.do_all(&Message::Key { epoch, key })
+    }
+
     /// The same for a checkpoint.
     pub(crate) fn take_checkpoint(&mut self, text: String) -> Result<(), String> {
         self.do_all(&Message::Checkpoint { text })
@@ -184,11 +217,22 @@ impl Store {
             (None, Some(segment)) => segment.salt,
             (None, None) => return Err(Not::Good("the segment's header is missing".to_owned())),
         };
-        let continued = self.chain.continued_by(salt, &piece.frames, &piece.rows);
+        let mut keys = self.keys.clone();
+        let both = (piece.frames.as_slice(), piece.rows.as_slice());
+        let continued = self.chain.continued_by(salt, both, &mut keys);
         let continued = continued.map_err(|why| Not::Good(why.to_owned()))?;
         let edge = &continued.chain.edge;
         if (edge.size(), edge.root()) != (piece.size, piece.root) {
             return Err(Not::Good("it continues another history than the one here".to_owned()));
+        }
+
+        // Keys of epochs before what is sealed under them; one that nothing uses does no harm.
+        for turn in &continued.turns {
+            if let Turn::Begun { epoch, .. } = *turn
+                && let Ok(key) = keys.key(epoch)
+            {
+                write_key(&*self.disk, epoch, key).map_err(room)?;
+            }
         }
 
         // Room first. A crash here leaves a `.tmp` file or zeros at the dictionary's end.
@@ -216,9 +260,11 @@ impl Store {
             }
             (None, None) => {}
         }
-        self.chain = continued.chain;
+        let forgets = continued.chain.stage.kept > self.chain.stage.kept;
+        (self.chain, self.keys) = (continued.chain, keys);
         // A crash before this is made up for by the opening.
-        self.erase(&continued.erased.into_iter().collect()).map_err(Not::Sure)
+        self.erase(&continued.erased.into_iter().collect()).map_err(Not::Sure)?;
+        if forgets { self.forget().map_err(Not::Sure) } else { Ok(()) }
     }
 
     /// Reads the header of a segment that is to be begun.
@@ -264,8 +310,19 @@ impl Store {
 
     fn erase(&mut self, subjects: &BTreeSet<u32>) -> io::Result<()> {
         if !subjects.is_empty() {
-            self.rows = write_without(&*self.disk, self.id, subjects)?.put_in_place(&*self.disk)?;
+            let without = write_without(&*self.disk, self.id, Gone::Subjects(subjects))?;
+            self.rows = without.put_in_place(&*self.disk)?;
         }
+        Ok(())
+    }
+
+    /// Makes what is past retention unreadable.
+    fn forget(&mut self) -> io::Result<()> {
+        let stage = self.chain.stage;
+        let without = write_without(&*self.disk, self.id, Gone::Before(stage))?;
+        self.rows = without.put_in_place(&*self.disk)?;
+        destroy_keys(&*self.disk, stage.kept)?;
+        self.keys.forget(stage.kept);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use postern_model::{Actor, Subject};
+use postern_model::{Actor, Clock as _, Subject};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
@@ -21,7 +21,8 @@ use super::{
     *,
 };
 use crate::{
-    DamageKind, Entry, Note, Options, Reader, RecordError, Tail, VerifyOptions,
+    DamageKind, Entry, EraseError, Note, Options, Reader, RecordError, RetainError, Retention,
+    Tail, VerifyOptions,
     disk::sim::{Fault, SimDisk},
     recover::{create_on, open_on},
     sequencer::{Sequencer, Work},
@@ -91,6 +92,7 @@ struct Pair {
     ledger: SimDisk,
     copy: SimDisk,
     options: Options,
+    clock: Arc<HandClock>,
     rng: StdRng,
     /// Sequences of the entries whose receipts were given.
     receipts: Vec<u64>,
@@ -105,20 +107,25 @@ struct Tally {
     copy_failed: usize,
     caught_up: usize,
     erased: usize,
+    forgot: usize,
 }
 
 impl Pair {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let clock = Arc::new(HandClock::default());
+        let days = |days: u64| Duration::from_secs(86_400 * days);
+        let retention = Retention { epoch: days(30), keep: days(40) };
         let options = Options {
             segment_bytes: rng.random_range(700..3_000),
             dictionary_step_bytes: rng.random_range(200..900),
-            ..options(Arc::new(HandClock::default()))
+            retention: rng.random::<bool>().then_some(retention),
+            ..options(clock.clone())
         };
         let (ledger, copy) = (SimDisk::new(seed), SimDisk::new(seed + 1_000_000));
         create_on(&ledger, &options, &[5; 32]).unwrap();
         let (receipts, tally) = (Vec::new(), Tally::default());
-        Self { ledger, copy, options, rng, receipts, tally }
+        Self { ledger, copy, options, clock, rng, receipts, tally }
     }
 
     fn open_ledger(&mut self) -> Result<Sequencer, OpenError> {
@@ -219,8 +226,9 @@ impl Pair {
         told: &mpsc::Sender<Result<u64, RecordError>>,
     ) -> bool {
         let mut waiting: Vec<link::Waiting> = Vec::new();
-        let done = match self.rng.random_range(0..8) {
+        let done = match self.rng.random_range(0..9) {
             0 => sequencer.sign(),
+            2 => self.retain(sequencer),
             1 => {
                 let subject = Subject::new(self.rng.random_range(0..30).to_string());
                 let erased = sequencer.erase(&subject, &Actor::new("root"), &"by letter".into());
@@ -241,6 +249,21 @@ impl Pair {
         };
         link.ship(sequencer.shipping.replace(Vec::new()).unwrap(), waiting);
         matches!(done, Ok(()) | Err(RecordError::Full { .. }))
+    }
+
+    /// Begins an epoch and forgets, where either is due.
+    fn retain(&mut self, sequencer: &mut Sequencer) -> Result<(), RecordError> {
+        self.clock.set(self.clock.now().0 + 20 * 86_400_000_000);
+        match sequencer.retain(&Actor::new("root"), &mut Vec::new()) {
+            Ok(retained) => {
+                self.tally.forgot += usize::from(retained.forgot);
+                Ok(())
+            }
+            Err(RetainError::Record(error) | RetainError::Forget(EraseError::Record(error))) => {
+                Err(error)
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     fn crash(&mut self) {
@@ -336,10 +359,12 @@ fn whatever_befalls_either_what_receipts_were_given_for_is_in_both() {
         all.copy_failed += tally.copy_failed;
         all.caught_up += tally.caught_up;
         all.erased += tally.erased;
+        all.forgot += tally.forgot;
     }
     println!("{wanted} histories: {all:?}");
     // Everything that was meant to happen did.
-    assert!(all.receipts as u64 > wanted && all.refused > 0 && all.erased > 0);
+    assert!(all.receipts as u64 > wanted && all.refused > 0);
+    assert!(all.erased > 0 && all.forgot > 0);
     assert!(all.ledger_failed > 0 && all.copy_failed > 0 && all.caught_up > 0);
 }
 

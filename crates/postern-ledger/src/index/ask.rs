@@ -14,6 +14,7 @@ use crate::{
     bytes::Cursor,
     dictionary::{self, Kind},
     disk::{Disk, DiskFile},
+    epoch::Keys,
     frame::{self, DICTIONARY_NAME, FRAME_BYTES, segment_name},
     payload::{self, Charges, Decoded, Head, Texts},
 };
@@ -27,7 +28,7 @@ const READ_BYTES: usize = 512;
 pub(super) struct Log {
     disk: Arc<dyn Disk>,
     segments: RefCell<HashMap<u64, Box<dyn DiskFile>>>,
-    dictionary: RefCell<Option<Box<dyn DiskFile>>>,
+    dictionary: RefCell<Option<(Box<dyn DiskFile>, Keys)>>,
 }
 
 impl Log {
@@ -68,13 +69,16 @@ impl Log {
         let (place, commitment) = row.split_at(8);
         let offset = u64::from_le_bytes(*place.first_chunk().ok_or(Broken)?);
         let mut file = self.dictionary.borrow_mut();
-        let file = match &mut *file {
-            Some(file) => file,
-            None => file.insert(self.disk.open_read(DICTIONARY_NAME).map_err(|_| Broken)?),
+        let (file, keys) = match &mut *file {
+            Some(open) => open,
+            None => {
+                let keys = Keys::load(&*self.disk).map_err(|_| Broken)?;
+                file.insert((self.disk.open_read(DICTIONARY_NAME).map_err(|_| Broken)?, keys))
+            }
         };
         let frame = read(&**file, offset, |length| length + dictionary::ROW_FRAME_BYTES)?;
-        let (row, _) = dictionary::decode_frame(&frame).ok_or(Broken)?;
-        let same = (row.kind, row.number) == (kind, number);
+        let (row, _) = dictionary::decode_frame(&frame, keys).ok_or(Broken)?;
+        let same = (row.kind, row.number) == (kind, number) && row.trouble.is_none();
         if !same || !row.commitment.starts_with(commitment) {
             return Err(Broken.into());
         }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     bytes::Cursor,
     dictionary::{Kind, StoredRow},
+    epoch::Stage,
     frame::LedgerId,
     payload::Decoded,
     scan::{Mark, Position, Scan},
@@ -25,7 +26,7 @@ const POSTINGS_MAX: usize = 8 << 20;
 const ENTRIES_WORTH_A_RUN: usize = if cfg!(test) { 16 } else { 4096 };
 const POSTINGS_WORTH_A_RUN: usize = 64 << 10;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// From which entry and which rows to which moment of a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Span {
     }
 
     fn encode(&self, id: LedgerId) -> Vec<u8> {
-        let Mark { position, first, edge, time, rows, .. } = &self.end;
+        let Mark { position, first, edge, time, rows, stage, .. } = &self.end;
         let mut out = vec![VERSION];
         out.extend_from_slice(id.as_bytes());
         let numbers = [
@@ -60,6 +61,11 @@ impl Span {
         numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
         let rows = self.first_rows.iter().chain(rows);
         rows.for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        let Stage { current, kept, until, unsealed } = stage;
+        out.extend_from_slice(&current.to_le_bytes());
+        out.extend_from_slice(&kept.to_le_bytes());
+        out.extend_from_slice(&until.0.to_le_bytes());
+        out.extend_from_slice(&unsealed.to_le_bytes());
         edge.peaks().iter().for_each(|peak| out.extend_from_slice(&peak.0));
         out
     }
@@ -77,13 +83,19 @@ impl Span {
         let mut rows = || cursor.u32().map_err(|_| Broken);
         let first_rows = [rows()?, rows()?, rows()?];
         let rows = [rows()?, rows()?, rows()?];
+        let mut epoch = || cursor.array().map(u16::from_le_bytes).map_err(|_| Broken);
+        let (current, kept) = (epoch()?, epoch()?);
+        let until = Timestamp(cursor.i64().map_err(|_| Broken)?);
+        let unsealed = cursor.u32().map_err(|_| Broken)?;
+        let stage = Stage { current, kept, until, unsealed };
         let mut peaks = Vec::new();
         for _ in 0..size.count_ones() {
             peaks.push(Hash(cursor.array().map_err(|_| Broken)?));
         }
         let edge = Edge::from_peaks(size, peaks).ok_or(Broken)?;
         // No row has moved: an erasure removes the index.
-        let end = Mark { position, first: segment_first, edge, time, rows, last_row: None };
+        let (first_entry, last_row) = (segment_first, None);
+        let end = Mark { position, first: first_entry, edge, time, rows, last_row, stage };
         Ok(Self { first, first_rows, end })
     }
 }

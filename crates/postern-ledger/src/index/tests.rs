@@ -253,5 +253,5 @@ fn without_the_key_there_is_no_index_but_the_log_answers() {
     fs::remove_file(bench.path().join("key")).unwrap();
     let opened = Index::open(&bench.path(), &mut |_, _| {});
     assert!(matches!(opened, Err(IndexError::NoKey)));
-    assert_eq!(answer_from_log(&bench.path(), &about_subject(17)).unwrap().len(), 1);
+    assert_eq!(answer_from_log(&bench.path(), &about_subject(17)).unwrap().0.len(), 1);
 }

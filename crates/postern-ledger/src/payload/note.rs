@@ -5,7 +5,7 @@ use std::sync::Arc;
 use postern_model::{Actor, Severity, Subject, Timestamp};
 
 use super::{Decoder, Encoder, Texts};
-use crate::{Found, Note, bytes::DecodeError, dictionary::Kind};
+use crate::{Found, Note, bytes::DecodeError, dictionary::Kind, epoch::Turn};
 
 impl Encoder<'_> {
     fn text(&mut self, text: &str) {
@@ -22,12 +22,12 @@ impl Encoder<'_> {
             Note::LoggedIn { actor, connection, client } => {
                 self.acting(actor);
                 self.varint(*connection);
-                self.name(client);
+                self.passing_name(client);
                 2
             }
             Note::LoginRefused { actor, client, why } => {
                 self.acting(actor);
-                self.name(client);
+                self.passing_name(client);
                 self.text(why);
                 3
             }
@@ -73,17 +73,41 @@ impl Encoder<'_> {
                 self.asked(actor.as_ref(), subject.as_ref(), [*since, *until])
             }
             Note::Erased { by, subject, why } => {
-                self.acting(by);
                 let number = self.dictionary.subject(subject.as_str());
-                self.varint(u64::from(number));
-                self.text(why);
-                15
+                self.erased(by, number, why)
             }
             Note::Person { actor, by, was, now } => self.person(actor, by, [was, now]),
             Note::Approval { actor, by, act, number, subject, until, why } => {
                 self.approval((actor, by), (act, *number), (subject, *until), why)
             }
+            Note::Epoch { number, commitment } => self.begun(*number, commitment),
+            Note::Forgotten { by, before, until } => self.forgotten(by, *before, *until),
         };
+    }
+
+    fn begun(&mut self, epoch: u16, commitment: &[u8; 32]) -> u8 {
+        self.varint(u64::from(epoch));
+        self.bytes(commitment);
+        18
+    }
+
+    fn forgotten(&mut self, by: &Actor, before: u16, until: Timestamp) -> u8 {
+        self.acting(by);
+        self.varint(u64::from(before));
+        self.bytes(&until.0.to_le_bytes());
+        19
+    }
+
+    /// Says that a customer's name was taken away, of which this is the number.
+    pub(crate) fn erasure(&mut self, by: &Actor, number: u32, why: &str) {
+        self.kind = self.erased(by, number, why);
+    }
+
+    fn erased(&mut self, by: &Actor, number: u32, why: &str) -> u8 {
+        self.acting(by);
+        self.varint(u64::from(number));
+        self.text(why);
+        15
     }
 
     fn standing(&mut self, kind: u8, actor: &Actor, by: &Actor, why: &str) -> u8 {
@@ -101,7 +125,10 @@ impl Encoder<'_> {
     fn person(&mut self, actor: &Actor, by: &Actor, texts: [&str; 2]) -> u8 {
         self.acting(actor);
         self.actor(by);
-        texts.into_iter().for_each(|text| self.text(text));
+        for text in texts {
+            let number = self.dictionary.lasting_text(text);
+            self.varint(u64::from(number));
+        }
         16
     }
 
@@ -124,13 +151,8 @@ impl Encoder<'_> {
     }
 
     fn optional_subject(&mut self, subject: Option<&Subject>) {
-        match subject {
-            None => self.varint(0),
-            Some(subject) => {
-                let number = self.dictionary.subject(subject.as_str());
-                self.varint(u64::from(number) + 1);
-            }
-        }
+        let number = subject.map(|subject| self.dictionary.subject(subject.as_str()));
+        self.optional(number);
     }
 
     fn asked(
@@ -139,7 +161,8 @@ impl Encoder<'_> {
         subject: Option<&Subject>,
         [since, until]: [Option<Timestamp>; 2],
     ) -> u8 {
-        self.optional_name(actor.map(Actor::as_str));
+        let number = actor.map(|actor| self.dictionary.name(actor.as_str()));
+        self.optional(number);
         self.optional_subject(subject);
         self.bound(since, i64::MIN);
         self.bound(until, i64::MAX);
@@ -248,8 +271,27 @@ impl<T: Texts> Decoder<'_, T> {
                 until: Timestamp(self.cursor.i64()?),
                 why: self.text()?,
             },
+            18 => self.epoch()?,
+            19 => self.forgotten()?,
             _ => return Err(DecodeError::Unknown),
         })
+    }
+
+    fn epoch_number(&mut self) -> Result<u16, DecodeError> {
+        u16::try_from(self.cursor.varint()?).map_err(|_| DecodeError::Number)
+    }
+
+    fn epoch(&mut self) -> Result<Note, DecodeError> {
+        let (number, commitment) = (self.epoch_number()?, self.cursor.array()?);
+        self.turn = Some(Turn::Begun { epoch: number, commitment });
+        Ok(Note::Epoch { number, commitment })
+    }
+
+    fn forgotten(&mut self) -> Result<Note, DecodeError> {
+        let by = self.acting()?;
+        let (before, until) = (self.epoch_number()?, Timestamp(self.cursor.i64()?));
+        self.turn = Some(Turn::Forgotten { before, until });
+        Ok(Note::Forgotten { by, before, until })
     }
 
     fn bound(&mut self, none: i64) -> Result<Option<Timestamp>, DecodeError> {

@@ -4,16 +4,17 @@ use super::*;
 use crate::{
     Found, Note,
     dictionary::{self, Rows},
+    epoch::Keys,
 };
 
 fn dictionary() -> Dictionary {
-    Dictionary::new(Rows::default(), Box::new(|| [1; 16]))
+    Dictionary::new(Rows::default(), None, Box::new(|| [1; 16]))
 }
 
 /// The rows that a dictionary has written, as a reader would have them.
 fn rows(dictionary: &Dictionary) -> Rows {
     let (mut rows, mut rest) = (Rows::default(), dictionary.unwritten.as_slice());
-    while let Some((row, length)) = dictionary::decode_frame(rest) {
+    while let Some((row, length)) = dictionary::decode_frame(rest, &Keys::default()) {
         assert!(rows.push(row));
         rest = &rest[length..];
     }
@@ -218,7 +219,7 @@ proptest! {
         let rows = rows(&dictionary);
         let _ = decode_whole(&payload, &rows);
         let _ = decode_whole(&body, &rows);
-        let _ = dictionary::decode_frame(&body);
+        let _ = dictionary::decode_frame(&body, &Keys::default());
         let _ = crate::frame::look(&body);
         let _ = crate::frame::later_batch_in(&body, 0);
     }

@@ -13,6 +13,7 @@ use crate::{
     DecodeError, Entry,
     bytes::Cursor,
     dictionary::{self, Kind},
+    epoch::Keys,
     leaf,
     payload::{self, Account, Head, Open, Texts},
 };
@@ -115,7 +116,7 @@ impl Rows {
                 return Err(other());
             }
             for bytes in &leaf.rows {
-                let row = dictionary::decode_row(bytes).ok_or_else(other)?;
+                let row = dictionary::decode_row(bytes, &Keys::default()).ok_or_else(other)?;
                 let text = row.text.filter(|_| leaf.commitments.contains(&row.commitment));
                 texts.insert((row.kind as u8, row.number), text.ok_or_else(other)?);
             }

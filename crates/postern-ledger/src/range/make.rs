@@ -1,6 +1,6 @@
 //! Making a range proof: one pass that finds what is to be shown, one that collects it.
 
-use std::{cell::RefCell, collections::BTreeSet, io, ops::Range, path::Path, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, ops::Range, path::Path, sync::Arc};
 
 use postern_merkle::{Checkpoint, PrunedBuilder, VerifyingKey};
 use postern_model::Subject;
@@ -9,11 +9,10 @@ use super::{Naming, RangeLeaf, RangeProof, RangeQuestion};
 use crate::{
     DecodeError, ProveError, Which,
     bytes::Cursor,
-    dictionary::{self, Kind},
-    disk::{Disk, DiskFile, Folder},
-    frame::{DICTIONARY_NAME, LedgerId},
-    identity::{self, unreadable},
-    leaf,
+    dictionary::Kind,
+    disk::{Disk, Folder},
+    frame::LedgerId,
+    identity, leaf,
     payload::{self, Account, Head, Texts},
     scan::{Brought, Mark, Scan},
     verify::{Check, PROGRESS_STEP},
@@ -54,11 +53,10 @@ pub(crate) fn prove_range_on(
     }
     let range = found.range(size);
     let mut made = Made { tree: PrunedBuilder::default(), leaves: Vec::new() };
-    let unreadable = |error| unreadable(&**disk, DICTIONARY_NAME, error);
-    let rows = disk.open_read(DICTIONARY_NAME).map_err(unreadable)?;
     pass(disk, &key, &checkpoint, |scan| {
         told(size + scan.edge().size());
-        Ok(made.take(scan, &found, &range, &*rows).map_err(unreadable)?)
+        made.take(scan, &found, &range);
+        Ok(())
     })?;
     let proof = RangeProof {
         actor: question.actor.to_string(),
@@ -171,13 +169,7 @@ struct Made {
 }
 
 impl Made {
-    fn take(
-        &mut self,
-        scan: &Scan,
-        found: &Found,
-        range: &Range<u64>,
-        dictionary: &dyn DiskFile,
-    ) -> io::Result<()> {
+    fn take(&mut self, scan: &Scan, found: &Found, range: &Range<u64>) {
         let sequence = scan.edge().size().saturating_sub(1);
         let is_wanted = |(row, _): &&Brought| {
             row.text.is_some() && found.wanted.contains(&(row.kind as u8, row.number))
@@ -185,8 +177,7 @@ impl Made {
         let wanted: Vec<&Brought> = scan.brought().iter().filter(is_wanted).collect();
         let is_neighbour = sequence + 1 == range.start || sequence == range.end;
         if !range.contains(&sequence) && !is_neighbour && wanted.is_empty() {
-            self.tree.hide(scan.leaf());
-            return Ok(());
+            return self.tree.hide(scan.leaf());
         }
         let mut leaf = RangeLeaf { content: scan.content(), ..RangeLeaf::default() };
         if range.contains(&sequence) {
@@ -194,13 +185,10 @@ impl Made {
         }
         if !wanted.is_empty() {
             leaf.commitments = scan.brought().iter().map(|(row, _)| row.commitment).collect();
-            for (_, offset) in wanted {
-                leaf.rows.push(dictionary::read_payload(dictionary, *offset)?);
-            }
+            leaf.rows = wanted.iter().filter_map(|(row, _)| row.opened()).collect();
         }
         self.tree.show();
         self.leaves.push(leaf);
-        Ok(())
     }
 }
 

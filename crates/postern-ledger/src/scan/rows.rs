@@ -6,6 +6,7 @@ use crate::{
     Damage, DamageKind,
     dictionary::{self, StoredRow},
     disk::{Disk, DiskFile},
+    epoch::Keys,
     frame::{self, DICTIONARY_NAME, HEADER_BYTES, LedgerId},
     identity::{damage_at, unreadable},
 };
@@ -19,6 +20,8 @@ pub(crate) struct RowsFile {
     taken: u64,
     /// The byte at which the last of them begins, and its commitment, if it is known.
     last: Option<LastRow>,
+    /// What rows of epochs are opened with.
+    pub(crate) keys: Keys,
     /// What was read ahead, and how much of it is used up.
     ahead: Vec<u8>,
     used: usize,
@@ -59,7 +62,8 @@ impl RowsFile {
         let file = open().map_err(|error| unreadable(disk, DICTIONARY_NAME, error))?;
         frame::decode_dictionary_header(&header, id)
             .map_err(|why| damage_at(disk, DICTIONARY_NAME, DamageKind::Header(why)))?;
-        let mut rows = Self { file, offset, taken, last, ahead: Vec::new(), used: 0 };
+        let keys = Keys::load(disk).map_err(|error| unreadable(disk, "", error))?;
+        let mut rows = Self { file, offset, taken, last, keys, ahead: Vec::new(), used: 0 };
         let found = rows.is_behind_last().and_then(|is| if is { Ok(true) } else { rows.recount() });
         match found {
             Ok(true) => Ok(rows),
@@ -88,23 +92,29 @@ impl RowsFile {
         let length = usize::try_from(self.offset.saturating_sub(start)).unwrap_or(usize::MAX);
         let mut frame = vec![0; length.min(READ_AHEAD_BYTES)];
         let read = self.file.read_at(&mut frame, start)?;
-        let row = dictionary::decode_frame(frame.get(..read).unwrap_or_default());
+        let row = dictionary::decode_frame(frame.get(..read).unwrap_or_default(), &self.keys);
         Ok(row.is_some_and(|(row, end)| row.commitment == commitment && end == length))
     }
 
     /// The next row; `None` if what follows is no row.
     pub(crate) fn next(&mut self, disk: &dyn Disk) -> io::Result<Option<StoredRow>> {
-        let ahead = self.ahead.get(self.used..).unwrap_or_default();
-        let mut row = dictionary::decode_frame(ahead);
+        let mut row = self.decode(self.used);
         if row.is_none() {
             // It may be cut by the end of what was read, or written since.
             self.read_ahead()?;
-            row = dictionary::decode_frame(&self.ahead);
+            row = self.decode(0);
         }
-        if row.is_none() && self.find_again(disk)? {
-            row = dictionary::decode_frame(&self.ahead);
+        // Its key may be gone since what is read here was written anew without it.
+        let is_locked = row.as_ref().is_some_and(|(row, _)| row.trouble.is_some());
+        if (row.is_none() || is_locked) && self.find_again(disk)? {
+            row = self.decode(0);
         }
         Ok(row.map(|(row, length)| self.take(row, length)))
+    }
+
+    /// The row at a place of what was read ahead.
+    fn decode(&self, at: usize) -> Option<(StoredRow, usize)> {
+        dictionary::decode_frame(self.ahead.get(at..).unwrap_or_default(), &self.keys)
     }
 
     fn take(&mut self, row: StoredRow, length: usize) -> StoredRow {
@@ -123,6 +133,7 @@ impl RowsFile {
             return Ok(false);
         }
         self.file = file;
+        self.keys = Keys::load(disk)?;
         self.recount()
     }
 
@@ -132,10 +143,10 @@ impl RowsFile {
         (self.offset, self.taken, self.last) = (HEADER_BYTES as u64, 0, None);
         self.read_ahead()?;
         while self.taken < taken {
-            let mut row = dictionary::decode_frame(self.ahead.get(self.used..).unwrap_or_default());
+            let mut row = self.decode(self.used);
             if row.is_none() {
                 self.read_ahead()?;
-                row = dictionary::decode_frame(&self.ahead);
+                row = self.decode(0);
             }
             let Some((row, length)) = row else { return Ok(false) };
             self.take(row, length);

@@ -56,6 +56,7 @@ impl AddAssign for Tally {
 struct History {
     disk: SimDisk,
     options: Options,
+    clock: Arc<HandClock>,
     rng: StdRng,
     /// Entries whose receipts were given.
     acknowledged: Vec<Entry>,
@@ -76,8 +77,12 @@ enum End {
 impl History {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let small = options(Arc::new(HandClock::default()));
+        let clock = Arc::new(HandClock::default());
+        let small = options(clock.clone());
+        let days = |days: u64| Duration::from_secs(86_400 * days);
+        let retention = Retention { epoch: days(30), keep: days(36_500) };
         let options = Options {
+            retention: rng.random::<bool>().then_some(retention),
             segment_bytes: rng.random_range(700..3_000),
             dictionary_step_bytes: rng.random_range(200..900),
             ..small
@@ -85,6 +90,7 @@ impl History {
         Self {
             disk: SimDisk::new(seed),
             options,
+            clock,
             rng,
             acknowledged: Vec::new(),
             in_flight: 0,
@@ -131,6 +137,9 @@ impl History {
         // What was found is durable from now on, receipt or not.
         self.acknowledged = found;
         self.in_flight = 0;
+        if !self.begin_epoch(&mut sequencer) {
+            return;
+        }
         for _ in 0..steps {
             let batch = self.batch();
             match commit(&mut sequencer, &batch) {
@@ -147,6 +156,22 @@ impl History {
             }
             if self.rng.random_range(0..4) == 0 && sequencer.sign().is_ok() {
                 self.keep_checkpoint();
+            }
+        }
+    }
+
+    /// Begins an epoch if one is due; false if that failed for good.
+    fn begin_epoch(&mut self, sequencer: &mut Sequencer) -> bool {
+        let later = self.clock.now().0 + self.rng.random_range(0..40) * 86_400_000_000;
+        self.clock.set(later);
+        let mut recorded = Vec::new();
+        let begun = sequencer.retain(&Actor::new("root"), &mut recorded);
+        self.acknowledged.extend(recorded.into_iter().map(|one| one.entry));
+        match begun {
+            Ok(_) | Err(RetainError::Record(RecordError::Full { .. })) => true,
+            Err(_) => {
+                self.in_flight = 1;
+                false
             }
         }
     }

@@ -165,6 +165,36 @@ fn people() -> Vec<Vec<Work>> {
     ]
 }
 
+/// What came before the first epoch and the first itself, which are past retention, and three more.
+fn with_epochs() -> BTreeMap<String, Vec<u8>> {
+    let clock = Arc::new(HandClock::default());
+    let day = Duration::from_secs(86_400);
+    let retention = Some(Retention { epoch: 30 * day, keep: 40 * day });
+    let plain =
+        Options { segment_bytes: 2048, dictionary_step_bytes: 512, ..options(clock.clone()) };
+    let disk = SimDisk::new(0);
+    create_on(&disk, &plain, &[7; 32]).unwrap();
+    let mut salt = 0u8;
+    for month in 0..5 {
+        let mut start = salt;
+        salt = salt.wrapping_add(60);
+        let salts = Box::new(move || {
+            start = start.wrapping_add(1);
+            [start; 16]
+        });
+        clock.set(1_564_617_600_000_000 + month * 30 * 86_400_000_000);
+        let options = Options { retention: retention.filter(|_| month > 0), ..plain.clone() };
+        let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
+        sequencer.retain(&Actor::new("root"), &mut Vec::new()).unwrap();
+        let client = "192.0.2.1".into();
+        let note = Note::LoggedIn { actor: Actor::new("ben"), connection: 1, client };
+        commit(&mut sequencer, &[Work::Note(note), Work::Draft(searched())]).unwrap();
+        commit(&mut sequencer, &people().remove(1)).unwrap();
+        sequencer.sign().unwrap();
+    }
+    disk.contents()
+}
+
 fn made_now(work: Vec<Vec<Work>>) -> BTreeMap<String, Vec<u8>> {
     let clock = Arc::new(HandClock::default());
     let options = Options { segment_bytes: 2048, ..options(clock.clone()) };
@@ -190,15 +220,15 @@ fn vectors(name: &str) -> PathBuf {
 }
 
 /// Writes the ledger anew if that was asked for; else it has to be the one that is made now.
-fn check_bytes(name: &str, work: Vec<Vec<Work>>) {
-    let (folder, made) = (vectors(name), made_now(work));
+fn check_bytes(name: &str, made: &BTreeMap<String, Vec<u8>>) {
+    let folder = vectors(name);
     if bless() {
         std::fs::create_dir_all(folder.join("segments")).unwrap();
-        for (name, bytes) in &made {
+        for (name, bytes) in made {
             std::fs::write(folder.join(name), bytes).unwrap();
         }
     }
-    for (name, bytes) in &made {
+    for (name, bytes) in made {
         assert!(std::fs::read(folder.join(name)).unwrap() == *bytes, "{name} is another");
     }
 }
@@ -239,10 +269,12 @@ fn ledgers_of_the_first_version_can_still_be_read() {
 #[test]
 fn the_format_is_the_one_of_the_vectors() {
     let work = || all().into_iter().chain(asked()).collect();
-    check_bytes("2-all", work());
+    check_bytes("2-all", &made_now(work()));
     check_meaning("2-all");
-    check_bytes("2-person", people());
+    check_bytes("2-person", &made_now(people()));
     check_meaning("2-person");
+    check_bytes("2-epochs", &with_epochs());
+    check_meaning("2-epochs");
 }
 
 /// A ledger of the first version goes on in the second, in a segment of its own.

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     Note, OpenError, Options, dictionary,
     disk::sim::SimDisk,
+    epoch::Keys,
     frame::{self, DICTIONARY_NAME, FRAME_BYTES, Found, HEADER_BYTES, segment_name},
     identity::{CHECKPOINT, KEY, KEY_PUB},
     recover::{create_on, open_on},
@@ -204,7 +205,7 @@ fn a_whole_other_ledger_is_noticed_by_who_trusts_a_key() {
 fn erase(dictionary: &[u8], erased: &str) -> Vec<u8> {
     let (header, mut rest) = dictionary.split_at(HEADER_BYTES);
     let mut new = header.to_vec();
-    while let Some((row, length)) = dictionary::decode_frame(rest) {
+    while let Some((row, length)) = dictionary::decode_frame(rest, &Keys::default()) {
         let (frame, behind) = rest.split_at(length);
         rest = behind;
         if row.text.as_deref() == Some(erased) {

@@ -27,6 +27,7 @@ mod erase;
 mod line;
 mod proof;
 pub(super) mod recorded;
+mod retain;
 
 pub(crate) use self::erase::run as erase_by;
 pub(super) use self::{erase::erase, proof::key};
@@ -40,6 +41,7 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::Prove(args) => prove(config, args),
         LedgerCommand::Cosign(args) => cosign(config, args),
         LedgerCommand::CheckProof(args) => proof::check(&args),
+        LedgerCommand::Retain => retain::retain(config),
         LedgerCommand::Backup(args) => backup::backup(config, args),
         LedgerCommand::Restore(args) => backup::restore(config, args),
         LedgerCommand::Publish(args) => proof::publish(&folder(config, args.ledger)?, &args.to),

@@ -52,6 +52,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         approvals: file.approvals.map(|section| checker.approvals(&section, &file.reasons)),
         policy: checker.policy(file.policy),
         watch: checker.watch(file.watch),
+        retention: checker.retention(&file.ledger),
         peer: checker.peer(file.ledger),
         witness: checker.witness(file.witness),
     };

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 /// of `B`, `KiB`, `MiB`, `GiB`. A key that is not listed here is an error.
 ///
 /// `postern reload`, or SIGHUP, has the running gateway read the file again, with what it names:
-/// all of it is in force then, or none. `listen`, `workers`, `[data]`, `[witness]` and `[watch]`,
-/// but for `suspend_on`, need a restart: where they differ nothing is taken.
+/// all of it is in force then, or none. `listen`, `workers`, `[data]`, `[ledger]`, `[witness]`
+/// and `[watch]`, but for `suspend_on`, need a restart: where they differ nothing is taken.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -570,14 +570,32 @@ impl Default for WitnessFile {
     }
 }
 
-/// When what is disclosed counts as recorded.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+/// When what is disclosed counts as recorded, and for how long customers are named.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LedgerFile {
     /// Where an entry has to be on stable storage before what it discloses is released: `local`, or
     /// `local+peer`, here and at a follower (`postern follow`), which `[ledger.peer]` names.
     pub(crate) durable_on: DurableOn,
+    /// For how long the ledger names customers, e.g. `365d`; without it, for ever. What is older
+    /// can't be read any more, since its key is destroyed; all proofs stay. At least `31d`, as far
+    /// as budgets look back.
+    pub(crate) retention: Option<String>,
+    /// How much is made unreadable at once: nothing before that is destroyed, and nothing is kept
+    /// for longer than both together. `1d` to `366d`; it counts only with `retention`.
+    pub(crate) epoch: String,
     pub(crate) peer: Option<PeerFile>,
+}
+
+impl Default for LedgerFile {
+    fn default() -> Self {
+        Self {
+            durable_on: DurableOn::default(),
+            retention: None,
+            epoch: "30d".to_owned(),
+            peer: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]

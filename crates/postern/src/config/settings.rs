@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use postern_ledger::Retention;
 use postern_model::{FieldClass, Secret, Subject};
 use postern_people::{ApprovalRules, Tokens};
 
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) watch: Watch,
     /// The ledger's second copy; `None` if nothing waits for one.
     pub(crate) peer: Option<PeerSettings>,
+    /// For how long the ledger names customers; `None`: for ever.
+    pub(crate) retention: Option<Retention>,
     pub(crate) witness: Witnessing,
 }
 

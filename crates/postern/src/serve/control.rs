@@ -106,6 +106,13 @@ impl Answering {
                     Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
+            Request::Retain {} => match super::retain(&self.ledger, by) {
+                Ok(done) => Reply::Retained {
+                    forgot: done.forgot,
+                    until: done.past_retention.map(|until| until.to_string()),
+                },
+                Err(error) => Reply::Refused { why: chain(&error) },
+            },
             Request::Record(asked) => {
                 match super::note(&self.ledger, Asked { by: by.to_owned(), ..asked }.into()) {
                     Ok(entry) => Reply::Recorded { entry },

@@ -245,6 +245,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         upstream: _,
         data: config::Data { folder, min_free_bytes, warn_free_bytes },
         peer,
+        retention,
         roles: _,
         tables: _,
         reasons: _,
@@ -263,7 +264,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("data.folder", *folder == after.data.folder),
         ("data.min_free", *min_free_bytes == after.data.min_free_bytes),
         ("data.warn_free", *warn_free_bytes == after.data.warn_free_bytes),
-        ("ledger", *peer == after.peer),
+        ("ledger", *peer == after.peer && *retention == after.retention),
         (
             "watch.alerts_per_100_agents_per_day",
             alerts_per_100_agents_per_day.total_cmp(&watch.alerts_per_100_agents_per_day).is_eq(),

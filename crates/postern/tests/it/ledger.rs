@@ -31,7 +31,7 @@ impl Clock for Seconds {
     }
 }
 
-fn disclosure() -> Draft {
+pub(crate) fn disclosure() -> Draft {
     let touch = |subject, grade| Touch {
         leaf: 0,
         subject: Subject::new(subject),

@@ -25,6 +25,7 @@ mod people;
 mod person;
 mod raw;
 mod reload;
+mod retention;
 mod served;
 mod support;
 mod trace;

@@ -150,6 +150,12 @@ fn noted(note: &Note) -> (&'static str, Value) {
         Note::Erased { by, subject, why } => {
             ("erased", json!({ "by": by.as_str(), "subject": subject.as_str(), "why": &**why }))
         }
+        Note::Epoch { number, commitment } => {
+            ("epoch", json!({ "number": number, "commitment": hex(commitment) }))
+        }
+        Note::Forgotten { by, before, until } => {
+            ("forgotten", json!({ "by": by.as_str(), "before": before, "until": until.0 }))
+        }
         Note::Opened { actor, connection, relation, subject, fingerprint, statement } => (
             "opened",
             json!({

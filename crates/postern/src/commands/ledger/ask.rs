@@ -35,7 +35,7 @@ fn ask(config: &Path, about: About, args: AskArgs) -> anyhow::Result<Outcome> {
     let asked = Asked { since: since.map(micros), until: until.map(micros), ..asked };
     record(config, &ledger, given, asked)?;
     let question = Question { about, since, until };
-    let seen = match answer(&ledger, &question, scan) {
+    let (seen, past_retention) = match answer(&ledger, &question, scan) {
         Err(IndexError::Damaged(damage)) if !matches!(damage.kind, DamageKind::Unreadable(_)) => {
             ui::failure(&anyhow::Error::from(damage).context("the ledger does not hold"));
             return Ok(Outcome::No);
@@ -49,10 +49,18 @@ fn ask(config: &Path, about: About, args: AskArgs) -> anyhow::Result<Outcome> {
     if seen.is_empty() {
         ui::hint("there is no such entry");
     }
+    if let Some(until) = past_retention.filter(|until| since.is_none_or(|since| since < *until)) {
+        ui::warning(format!(
+            "before {until} the ledger is past retention: who was seen then can't be said any more"
+        ));
+    }
     Ok(Outcome::Yes)
 }
 
-fn answer(ledger: &Path, question: &Question, scan: bool) -> Result<Vec<Seen>, IndexError> {
+/// What was seen, and before which moment customers are not named any more.
+type Answer = (Vec<Seen>, Option<Timestamp>);
+
+fn answer(ledger: &Path, question: &Question, scan: bool) -> Result<Answer, IndexError> {
     if scan {
         return Ok(answer_from_log(ledger, question)?);
     }
@@ -65,7 +73,7 @@ fn answer(ledger: &Path, question: &Question, scan: bool) -> Result<Vec<Seen>, I
             if index.was_remade() {
                 ui::warning("the index did not fit the ledger; it was made anew");
             }
-            Ok(seen)
+            Ok((seen, index.past_retention()))
         }
         // An auditor's copy: there is nothing to seal an index with.
         Err(IndexError::NoKey) => Ok(answer_from_log(ledger, question)?),

@@ -183,6 +183,10 @@ fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
         Note::Erased { by: who, subject, why } => {
             ("erased", by(who), format!("erased customer {subject}: {why}"))
         }
+        Note::Epoch { number, .. } => ("epoch", Vec::new(), format!("epoch {number} began")),
+        Note::Forgotten { by: who, until, .. } => {
+            ("forgotten", by(who), format!("past retention: customers seen before {until}"))
+        }
         Note::Opened { actor, relation, subject, .. } => {
             let whom = subject.as_ref().map(|s| format!(" for customer {s}")).unwrap_or_default();
             ("opened", by(actor), format!("made a row of {relation}{whom}"))

@@ -1,6 +1,10 @@
-//! Where the ledger's second copy is kept.
+//! Where the ledger's second copy is kept, and for how long customers are named.
 
-use super::Checker;
+use std::time::Duration;
+
+use postern_ledger::Retention;
+
+use super::{Checker, rules::WINDOW_MAX};
 use crate::{
     config::{
         file::{DurableOn, LedgerFile, PeerFile},
@@ -10,7 +14,31 @@ use crate::{
     peer::{PeerAt, PeerTls},
 };
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 impl Checker<'_> {
+    pub(super) fn retention(&mut self, file: &LedgerFile) -> Option<Retention> {
+        let section = Place::section("ledger");
+        let epoch = self.duration(&section.key("epoch"), &file.epoch);
+        if !(DAY..=366 * DAY).contains(&epoch) {
+            self.wrong(
+                &section.key("epoch"),
+                format!("an epoch of `{}` is too short or too long", file.epoch),
+                "write `1d` to `366d`",
+            );
+        }
+        let retention = file.retention.as_ref()?;
+        let keep = self.duration(&section.key("retention"), retention);
+        if keep < WINDOW_MAX {
+            self.wrong(
+                &section.key("retention"),
+                format!("budgets look back further than `{retention}`"),
+                "write `31d` or more",
+            );
+        }
+        Some(Retention { epoch, keep })
+    }
+
     pub(super) fn peer(&mut self, file: LedgerFile) -> Option<PeerSettings> {
         let section = Place::section("ledger");
         let peer = match (file.durable_on, file.peer) {

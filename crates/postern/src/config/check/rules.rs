@@ -16,7 +16,7 @@ use super::{
 };
 
 /// As long as the ledger's horizon.
-const WINDOW_MAX: Duration = Duration::from_secs(31 * 86_400);
+pub(super) const WINDOW_MAX: Duration = Duration::from_secs(31 * 86_400);
 
 impl Checker<'_> {
     /// All roles share the upstream account, so where a table is protected none may be let through.

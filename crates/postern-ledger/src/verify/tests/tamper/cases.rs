@@ -25,7 +25,8 @@ fn base() -> Base {
     for (entry, (name, frame)) in frames.iter().enumerate() {
         let payload = &files[name][frame.clone()][FRAME_BYTES..];
         for _ in 0..Head::decode(&mut Cursor::new(payload)).unwrap().rows {
-            let (_, length) = dictionary::decode_frame(&files[DICTIONARY_NAME][at..]).unwrap();
+            let (_, length) =
+                dictionary::decode_frame(&files[DICTIONARY_NAME][at..], &Keys::default()).unwrap();
             rows.push((at..at + length, entry));
             at += length;
         }
