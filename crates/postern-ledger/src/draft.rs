@@ -226,6 +226,10 @@ pub enum RecordError {
     /// recorded may be in the ledger all the same.
     #[error("the ledger's second copy is away")]
     NoCopy,
+    /// So much is released only when witnesses have seen its entry, and they did not in time. What
+    /// was being recorded is in the ledger.
+    #[error("no witness has seen it in time")]
+    Unwitnessed,
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,

@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::{
     Coming, CreateError, Draft, Entry, EraseError, Limit, Note, OpenError, Options, Plan, Receipt,
     RecordError, RetainError, Retained,
+    bulk::Bulk,
     coming::Gathering,
     dictionary::TEXT_BYTES_MAX,
     disk::{Disk, Folder},
@@ -58,6 +59,8 @@ pub type RetainDone = Box<dyn FnOnce(Result<Retained, RetainError>) + Send>;
 pub struct Ledger {
     /// The second copy, if there is one.
     link: Option<Arc<Link>>,
+    /// What waits for witnesses, if anything does.
+    bulk: Option<Arc<Bulk>>,
     /// `None` once closed: with the sender gone, the writer finishes what waits and ends.
     requests: RwLock<Option<SyncSender<Message>>>,
     writer: Mutex<Option<JoinHandle<Result<(), RecordError>>>>,
@@ -144,7 +147,11 @@ impl Ledger {
         Self::start(open_on(disk, options, salts)?, hook)
     }
 
-    pub(crate) fn start(sequencer: Sequencer, hook: Hook) -> Result<Self, OpenError> {
+    pub(crate) fn start(mut sequencer: Sequencer, hook: Hook) -> Result<Self, OpenError> {
+        let unseen = std::mem::take(&mut sequencer.unseen);
+        let bulk =
+            sequencer.options.bulk.map(|options| Bulk::start(options, unseen)).transpose()?;
+        let waits = bulk.clone();
         let horizon = sequencer.budgets.horizon();
         let (sender, receiver) = sync_channel(sequencer.options.queue_len_max);
         let coming = Coming::default();
@@ -153,7 +160,7 @@ impl Ledger {
         let link = linked.as_ref().map(|(link, _)| link.clone());
         let writer = std::thread::Builder::new().name("ledger".into()).spawn(move || {
             let link = linked.as_ref().map(|(link, _)| &**link);
-            let written = write(sequencer, &receiver, gathering, (&hook, link));
+            let written = write(sequencer, &receiver, gathering, (&hook, link, waits.as_ref()));
             // What was written last goes to the second copy, too.
             if let Some((link, thread)) = linked {
                 link.close();
@@ -161,11 +168,13 @@ impl Ledger {
                     tracing::error!("the second copy's thread has panicked");
                 }
             }
+            waits.iter().for_each(|bulk| bulk.close());
             written
         })?;
         let writer_id = writer.thread().id();
         Ok(Self {
             link,
+            bulk,
             requests: RwLock::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
             writer_id,
@@ -177,6 +186,23 @@ impl Ledger {
     /// How the second copy is doing; `None` if the ledger has none.
     pub fn copied(&self) -> Option<Copied> {
         self.link.as_ref().map(|link| link.copied())
+    }
+
+    /// Enough witnesses have seen so many entries, by a checkpoint that they cosigned: what waits
+    /// for that is released.
+    pub fn witnessed(&self, entries: u64) {
+        self.bulk.iter().for_each(|bulk| bulk.seen(entries));
+    }
+
+    /// How many results wait for witnesses; `None` if none ever do.
+    pub fn waiting_for_witness(&self) -> Option<usize> {
+        self.bulk.as_ref().map(|bulk| bulk.waiting())
+    }
+
+    /// Waits until a result begins to wait for witnesses, at most that long. Its entry is covered
+    /// by a checkpoint then. Says whether any waits; none does where none ever do.
+    pub fn wait_for_bulk(&self, timeout: std::time::Duration) -> bool {
+        self.bulk.as_ref().is_some_and(|bulk| bulk.wait(timeout))
     }
 
     /// Who will record something soon; a sync may wait for them.
@@ -333,6 +359,14 @@ impl Done {
         }
     }
 
+    /// The same, told when witnesses have seen the entry, where it waits for them.
+    fn after(self, waits: Option<&Arc<Bulk>>, sequence: u64) -> Self {
+        match (self, waits) {
+            (Self::Record(done), Some(bulk)) => Self::Record(bulk.holding(sequence, done)),
+            (done, _) => done,
+        }
+    }
+
     /// Says that it is durable here; a disclosure that waits for more comes back.
     fn tell(self, recorded: Option<Receipt>, sequence: u64, waits: bool) -> Option<Waiting> {
         match (self, recorded) {
@@ -344,6 +378,14 @@ impl Done {
         }
         None
     }
+}
+
+/// Signs at once what witnesses are to see.
+fn sign_for_witnesses(sequencer: &mut Sequencer, link: Option<&Link>) {
+    // Should there be no space it is signed with the next interval.
+    let signed = sequencer.sign();
+    tracing::trace!(?signed, "signed for who waits for witnesses");
+    ship(sequencer, link, Vec::new());
 }
 
 /// Starts the thread that keeps the second copy, if there is to be one.
@@ -361,8 +403,9 @@ fn write(
     mut sequencer: Sequencer,
     requests: &Receiver<Message>,
     mut gathering: Gathering,
-    (hook, link): (&Hook, Option<&Link>),
+    told: Told<'_>,
 ) -> Result<(), RecordError> {
+    let (_, link, _) = told;
     let interval = sequencer.options.checkpoint_interval;
     // Since when there are entries that no checkpoint covers.
     let unsigned = sequencer.signed < sequencer.edge.size();
@@ -378,7 +421,7 @@ fn write(
                 if batch.records() {
                     unsigned_since.get_or_insert_with(Instant::now);
                 }
-                handle(&mut sequencer, batch, hook, link);
+                handle(&mut sequencer, batch, told);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
@@ -399,10 +442,14 @@ fn write(
     }
 }
 
-fn handle(sequencer: &mut Sequencer, batch: Batch, hook: &Hook, link: Option<&Link>) {
+/// Who is told of what was recorded: the hook, the second copy, what waits for witnesses.
+type Told<'a> = (&'a Hook, Option<&'a Link>, Option<&'a Arc<Bulk>>);
+
+fn handle(sequencer: &mut Sequencer, batch: Batch, told: Told<'_>) {
+    let (hook, link, _) = told;
     let Batch { requests, questions, erasures, retaining, .. } = batch;
     if !requests.is_empty() {
-        commit(sequencer, requests, hook, link);
+        commit(sequencer, requests, told);
     }
     for erasure in erasures {
         erase(sequencer, erasure, hook, link);
@@ -482,7 +529,7 @@ fn keep_reserve(
     batch
 }
 
-fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook, link: Option<&Link>) {
+fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, (hook, link, bulk): Told<'_>) {
     let batch = keep_reserve(sequencer, link, batch);
     if batch.is_empty() {
         return;
@@ -491,12 +538,27 @@ fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, hook: &Hook, link: Opt
     match sequencer.commit(batch.iter().map(|request| &request.work), room) {
         Ok(recorded) => {
             let (mut entries, mut waiting) = (Vec::with_capacity(recorded.len()), Vec::new());
+            let (mut held, mut signs) = (Vec::new(), false);
             for (request, Recorded { entry, receipt }) in batch.into_iter().zip(recorded) {
-                waiting.extend(request.done.tell(receipt, entry.sequence, link.is_some()));
+                let waits = bulk.filter(|bulk| !bulk.admits(&entry));
+                let done = request.done.after(waits, entry.sequence);
+                signs |= waits.is_some();
+                // A checkpoint comes first, for who waits for witnesses alone.
+                if waits.is_some() && link.is_none() {
+                    held.push((done, receipt, entry.sequence));
+                } else {
+                    waiting.extend(done.tell(receipt, entry.sequence, link.is_some()));
+                }
                 entries.push(entry);
             }
             ship(sequencer, link, waiting);
             hook(entries);
+            if signs {
+                sign_for_witnesses(sequencer, link);
+            }
+            for (done, receipt, sequence) in held {
+                done.tell(receipt, sequence, false);
+            }
         }
         Err(error) => {
             batch.into_iter().for_each(|request| request.done.refuse(error.clone()));

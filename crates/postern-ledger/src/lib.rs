@@ -12,6 +12,7 @@
 
 mod backup;
 mod budget;
+mod bulk;
 mod bytes;
 mod coming;
 mod damage;
@@ -48,6 +49,7 @@ pub use postern_merkle::{CosignerKey, VerifyingKey};
 
 pub use self::{
     backup::{BackedUp, BackupError, RestoreError, RestoreOptions, Restored, backup, restore},
+    bulk::BulkOptions,
     bytes::DecodeError,
     coming::{Awaited, Coming},
     damage::{Damage, DamageKind, Which},

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use postern_model::{Clock, Timestamp};
 
-use crate::{PeerOptions, Retention};
+use crate::{BulkOptions, PeerOptions, Retention};
 
 /// How a ledger is made and run.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct Options {
     pub queue_len_max: usize,
     /// The second copy that disclosures wait for; `None`: they wait for this one only.
     pub peer: Option<PeerOptions>,
+    /// What waits until witnesses have seen it; `None`: nothing does.
+    pub bulk: Option<BulkOptions>,
     /// For how long customers are named; `None`: for ever. It must be no shorter than `horizon`.
     pub retention: Option<Retention>,
     /// The longest window that a limit may have. Budgets remember this much of the past.
@@ -48,6 +50,7 @@ impl Options {
             commit_delay: Duration::ZERO,
             queue_len_max: 4096,
             peer: None,
+            bulk: None,
             retention: None,
             horizon: Duration::from_secs(31 * 86_400),
         }
@@ -72,6 +75,7 @@ impl fmt::Debug for Options {
             .field("min_free_bytes", &self.min_free_bytes)
             .field("checkpoint_interval", &self.checkpoint_interval)
             .field("peer", &self.peer)
+            .field("bulk", &self.bulk)
             .field("retention", &self.retention)
             .field("horizon", &self.horizon)
             .finish_non_exhaustive()

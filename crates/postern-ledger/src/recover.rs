@@ -12,8 +12,9 @@ use postern_merkle::{Edge, KeyError, SigningKey};
 use postern_model::Timestamp;
 
 use crate::{
-    Damage, DamageKind, Options,
+    Body, Damage, DamageKind, Options,
     budget::Budgets,
+    bulk::{UnseenBefore, records},
     dictionary::{Dictionary, Keep, Rows, Salts},
     disk::{Disk, DiskFile, read_from, remove_if_there, zero},
     epoch::{self, EpochKey, Keys, Stage, Turn, key_name},
@@ -139,10 +140,18 @@ pub(crate) fn open_on(
     let signed = checkpoint.size;
     let checks = own_checks(&*disk, &verifying, checkpoint)?;
     let mut budgets = Budgets::new(options.horizon);
-    let mut begun = Vec::new();
+    let (mut begun, mut unseen) = (Vec::new(), UnseenBefore::new());
+    let seen = identity::witnessed(&*disk, &verifying)?.map_or(0, |(_, witnessed)| witnessed.size);
     let settled = settle_all(&disk, id, (checks, signed), &mut |decoded, rows| {
         if let Some(charges) = &decoded.charges {
             budgets.replay(charges, decoded.entry.time, rows);
+        }
+        if let Body::Disclosed(disclosed) = &decoded.entry.body
+            && decoded.entry.sequence >= seen
+        {
+            let (last, count) = unseen.entry(disclosed.actor.clone()).or_insert((0, 0));
+            *last = decoded.entry.sequence;
+            *count += records(&decoded.entry);
         }
         if let Some(Turn::Begun { .. }) = decoded.turn {
             begun.push(decoded.entry.time);
@@ -162,6 +171,7 @@ pub(crate) fn open_on(
         budgets,
         stage,
         begun,
+        unseen,
         edge,
         last,
         signed,

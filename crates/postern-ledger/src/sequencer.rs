@@ -9,6 +9,7 @@ use crate::{
     Body, Disclosed, Draft, DraftLookup, DraftRow, Entry, Group, Limit, LookedUp, Note, Options,
     Plan, Receipt, RecordError, Touch,
     budget::{ActorBudget, Budgets, RowTouch},
+    bulk::UnseenBefore,
     dictionary::Dictionary,
     disk::{Disk, is_full, replace},
     entry::charged,
@@ -73,6 +74,8 @@ pub(crate) struct Sequencer {
     pub(crate) last: Timestamp,
     /// How many entries the newest checkpoint on disk covers.
     pub(crate) signed: u64,
+    /// What was shown of which no witness is known to have seen the entry, when it was opened.
+    pub(crate) unseen: UnseenBefore,
     /// Set by the first error that leaves it open what is on disk. Never unset.
     pub(crate) poison: Option<Arc<io::Error>>,
     /// What was made durable since it was last taken, for a second copy. `None`: there is none.

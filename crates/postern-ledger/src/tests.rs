@@ -95,22 +95,28 @@ pub(crate) struct Bench {
     pub(crate) ledger: Option<Ledger>,
     pub(crate) heard: Arc<Heard>,
     retention: Option<Retention>,
+    bulk: Option<BulkOptions>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::made(None)
+        Self::made(None, None)
+    }
+
+    pub(crate) fn with_bulk(bulk: BulkOptions) -> Self {
+        Self::made(None, Some(bulk))
     }
 
     pub(crate) fn with_retention(retention: Retention) -> Self {
-        Self::made(Some(retention))
+        Self::made(Some(retention), None)
     }
 
-    fn made(retention: Option<Retention>) -> Self {
+    fn made(retention: Option<Retention>, bulk: Option<BulkOptions>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(HandClock::default());
         Ledger::create(&folder.path().join("ledger"), &options(clock.clone())).unwrap();
-        let mut bench = Self { folder, clock, ledger: None, heard: Arc::default(), retention };
+        let (ledger, heard) = (None, Arc::default());
+        let mut bench = Self { folder, clock, ledger, heard, retention, bulk };
         bench.open();
         bench
     }
@@ -125,7 +131,8 @@ impl Bench {
             heard.entries.lock().unwrap().extend(entries);
             heard.more.notify_all();
         });
-        let options = Options { retention: self.retention, ..options(self.clock.clone()) };
+        let (retention, bulk) = (self.retention, self.bulk);
+        let options = Options { retention, bulk, ..options(self.clock.clone()) };
         self.ledger = Some(Ledger::open(&self.path(), options, hook).unwrap());
     }
 

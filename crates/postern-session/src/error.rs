@@ -76,6 +76,8 @@ pub enum Failure {
     LedgerFull,
     #[error("the ledger's second copy is away, so nothing was released")]
     NoCopy,
+    #[error("so many records wait for the ledger's witness, which has not seen them in time")]
+    Unwitnessed,
     #[error("{} does not exist", prepared(.0))]
     NoStatement(String),
     #[error("portal \"{0}\" does not exist")]
@@ -161,7 +163,7 @@ impl Failure {
 
     /// Whether nothing could be recorded, so that there is nothing to release either.
     pub(crate) fn is_unrecorded(&self) -> bool {
-        matches!(self, Self::NotRecorded | Self::LedgerFull | Self::NoCopy)
+        matches!(self, Self::NotRecorded | Self::LedgerFull | Self::NoCopy | Self::Unwitnessed)
     }
 }
 
@@ -171,7 +173,7 @@ impl ClientFacing for Failure {
             Self::BudgetSpent { .. } => SqlState::CONFIGURATION_LIMIT_EXCEEDED,
             Self::ReasonEnded => SqlState::SERIALIZATION_FAILURE,
             Self::NotRecorded => SqlState::IO_ERROR,
-            Self::NoCopy => SqlState::IO_ERROR,
+            Self::NoCopy | Self::Unwitnessed => SqlState::IO_ERROR,
             Self::LedgerFull => SqlState::DISK_FULL,
             Self::NoStatement(_) => SqlState::INVALID_STATEMENT_NAME,
             Self::NoPortal(_) | Self::NoCursor(_) => SqlState::INVALID_CURSOR_NAME,
@@ -212,6 +214,10 @@ impl ClientFacing for Failure {
             }
             Self::NoCopy => {
                 "the administrator must bring the ledger's follower back; it then goes on by itself"
+            }
+            Self::Unwitnessed => {
+                "ask for fewer records, or try again when the administrator has brought the \
+                 ledger's witness back"
             }
             Self::PlanChanged => "prepare the statement again",
             Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
@@ -263,6 +269,7 @@ impl ClientFacing for Failure {
             | Self::NotRecorded
             | Self::LedgerFull
             | Self::NoCopy
+            | Self::Unwitnessed
             | Self::NoStatement(_)
             | Self::NoPortal(_)
             | Self::NoCursor(_)
@@ -300,6 +307,7 @@ impl ClientFacing for Failure {
             Self::NotRecorded
             | Self::LedgerFull
             | Self::NoCopy
+            | Self::Unwitnessed
             | Self::ShuttingDown
             | Self::Outdated
             | Self::Silent(_) => ErrorKind::Internal,

@@ -60,6 +60,8 @@ pub enum Unrecorded {
     /// Nothing is released without the second copy, which is away; it goes on by itself when that
     /// is back.
     NoCopy,
+    /// So much is released only when a witness has seen it, and none did in time.
+    Unwitnessed,
     /// Anything else.
     Failed,
 }
@@ -69,6 +71,7 @@ impl Unrecorded {
         match self {
             Self::Full => Failure::LedgerFull,
             Self::NoCopy => Failure::NoCopy,
+            Self::Unwitnessed => Failure::Unwitnessed,
             Self::Failed => Failure::NotRecorded,
         }
     }

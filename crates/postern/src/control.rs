@@ -262,6 +262,9 @@ pub(crate) struct LedgerStatus {
     /// What kept witnesses from it the last time.
     #[serde(default)]
     pub(crate) witness_troubles: Vec<String>,
+    /// How many results wait for witnesses.
+    #[serde(default)]
+    pub(crate) waiting: usize,
     /// How the second copy is doing; absent if nothing waits for one.
     #[serde(default)]
     pub(crate) copy: Option<CopyStatus>,
@@ -291,6 +294,9 @@ impl fmt::Display for Status {
         write!(f, "ledger      {} entries, {witness}", self.ledger.entries)?;
         for trouble in &self.ledger.witness_troubles {
             write!(f, "\nwitness     {trouble}")?;
+        }
+        if self.ledger.waiting > 0 {
+            write!(f, "\nwaiting     {} results for the witnesses", self.ledger.waiting)?;
         }
         if let Some(space) = &self.ledger.space {
             write!(f, "\nspace       {space}")?;

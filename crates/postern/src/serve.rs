@@ -106,8 +106,8 @@ impl Running {
         let watching = thread::Builder::new()
             .name("postern-watch".to_owned())
             .spawn(move || watching.run(&told, &counting))?;
-        let (folder, witnessed) = (settings.data.ledger(), witnessed::Progress::default());
-        let asking = witnessed::Asking::start(folder, &settings.witness, witnessed.clone())?;
+        let witnessed = witnessed::Progress::default();
+        let asking = witnessed::Asking::start(ledger.clone(), settings, witnessed.clone())?;
         let retaining = announce(&ledger, settings)?;
         let (key, effect_handle) = (mock_secret, handle.clone());
         let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };
@@ -174,8 +174,8 @@ fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
     let min_free_bytes = settings.data.min_free_bytes;
     let peer = settings.peer.as_ref().map(crate::peer::options).transpose()?;
     let (commit_delay, retention) = (COMMIT_DELAY, settings.retention);
-    let options = ledger_options();
-    Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, retention, ..options })
+    let (bulk, options) = (settings.witness.bulk, ledger_options());
+    Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, retention, bulk, ..options })
 }
 
 /// The ledger, whose entries the detectors are told once they are durable.

@@ -29,6 +29,8 @@ impl WitnessAt {
 #[derive(Debug)]
 pub(crate) struct Witnesses {
     urls: Vec<String>,
+    /// Which of them did not cosign the last time; they are asked last.
+    troubled: Vec<bool>,
     cosigning: Cosigning,
 }
 
@@ -43,23 +45,32 @@ impl Witnesses {
     ) -> anyhow::Result<Self> {
         let keys = witnesses.iter().map(|witness| witness.key.clone()).collect();
         let cosigning = Cosigning::open(ledger, Quorum { witnesses: keys, enough })?;
-        Ok(Self { urls: witnesses.iter().map(|witness| witness.url.clone()).collect(), cosigning })
+        let urls: Vec<String> = witnesses.iter().map(|witness| witness.url.clone()).collect();
+        Ok(Self { troubled: vec![false; urls.len()], urls, cosigning })
     }
 
     pub(crate) fn done(&self) -> Cosigned {
         self.cosigning.done()
     }
 
-    /// Asks each witness to cosign the newest checkpoint. Returns what kept any from it.
-    pub(crate) fn round(&mut self) -> anyhow::Result<Vec<String>> {
+    /// Asks each witness to cosign the newest checkpoint, and says after each how far enough of
+    /// them have come. Returns what kept any from it.
+    pub(crate) fn round(&mut self, each: &dyn Fn(Cosigned)) -> anyhow::Result<Vec<String>> {
         let mut troubles = Vec::new();
         if !self.cosigning.begin()? {
             return Ok(troubles);
         }
-        for witness in 0..self.urls.len() {
-            if let Err(error) = self.ask(witness) {
+        let mut order: Vec<usize> = (0..self.urls.len()).collect();
+        order.sort_by_key(|&witness| self.troubled.get(witness).copied());
+        for witness in order {
+            let asked = self.ask(witness);
+            if let Some(troubled) = self.troubled.get_mut(witness) {
+                *troubled = asked.is_err();
+            }
+            if let Err(error) = asked {
                 troubles.push(format!("{error:#}"));
             }
+            each(self.done());
         }
         Ok(troubles)
     }

@@ -145,6 +145,7 @@ fn unrecorded(error: &RecordError) -> Unrecorded {
     match error {
         RecordError::Full { .. } => Unrecorded::Full,
         RecordError::NoCopy => Unrecorded::NoCopy,
+        RecordError::Unwitnessed => Unrecorded::Unwitnessed,
         RecordError::Poisoned { .. }
         | RecordError::Closed
         | RecordError::Busy

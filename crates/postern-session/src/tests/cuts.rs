@@ -81,6 +81,7 @@ fn what_cannot_be_recorded_does_not_leave() {
     };
     check(Unrecorded::Failed, "58030 the disclosure could not be recorded");
     check(Unrecorded::Full, "53100 the ledger is full");
+    check(Unrecorded::Unwitnessed, "58030 so many records wait for the ledger's witness");
     check(Unrecorded::NoCopy, "58030 the ledger's second copy is away");
 }
 

@@ -366,7 +366,8 @@ impl Checker<'_> {
             );
         }
         let every = self.duration(&place.key("every"), &file.every);
-        Witnessing { witnesses, enough: enough.max(1), every }
+        let bulk = self.bulk(&place, &file);
+        Witnessing { witnesses, enough: enough.max(1), every, bulk }
     }
 
     fn kinds(&mut self, place: &Place, kinds: &[String]) {

@@ -560,13 +560,26 @@ pub(crate) struct WitnessFile {
     pub(crate) witnesses: Vec<String>,
     /// How many of them have to have cosigned an entry for it to be witnessed.
     pub(crate) enough: u16,
-    /// How often they are asked.
+    /// How often they are asked; at once where something waits for them.
     pub(crate) every: String,
+    /// So many records may leave to one account before the witnesses have seen their entries. What
+    /// is more is recorded and waits until they have, so that no larger list can be taken out of
+    /// the history afterwards. Without it nothing waits. For all of a larger result to wait it must
+    /// be less than `hold_rows_max`.
+    pub(crate) unwitnessed_max: Option<u32>,
+    /// How long a result waits for them before it is refused.
+    pub(crate) patience: String,
 }
 
 impl Default for WitnessFile {
     fn default() -> Self {
-        Self { witnesses: Vec::new(), enough: 1, every: "10s".to_owned() }
+        Self {
+            witnesses: Vec::new(),
+            enough: 1,
+            every: "10s".to_owned(),
+            unwitnessed_max: None,
+            patience: "30s".to_owned(),
+        }
     }
 }
 

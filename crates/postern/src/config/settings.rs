@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use postern_ledger::Retention;
+use postern_ledger::{BulkOptions, Retention};
 use postern_model::{FieldClass, Secret, Subject};
 use postern_people::{ApprovalRules, Tokens};
 
@@ -64,6 +64,8 @@ pub(crate) struct Witnessing {
     /// At least 1.
     pub(crate) enough: usize,
     pub(crate) every: Duration,
+    /// What waits for them; `None`: nothing does.
+    pub(crate) bulk: Option<BulkOptions>,
 }
 
 #[derive(Debug, Clone)]

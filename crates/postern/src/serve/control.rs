@@ -136,6 +136,7 @@ impl Answering {
             witnessed: done.map(|done| done.entries),
             unwitnessed_since: since.map(|since| since.to_string()),
             witness_troubles: troubles,
+            waiting: self.ledger.waiting_for_witness().unwrap_or(0),
             copy: self.ledger.copied().map(Into::into),
             space: self.space.warning(),
         }

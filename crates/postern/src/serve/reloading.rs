@@ -253,7 +253,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         end_users: _,
         policy: _,
         watch: was_watch,
-        witness: config::Witnessing { witnesses, enough, every },
+        witness: config::Witnessing { witnesses, enough, every, bulk },
     } = before;
     let config::Watch { alerts_per_100_agents_per_day, suspend_on: _, off, learning_days, decoys } =
         was_watch;
@@ -275,6 +275,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("witness.witnesses", *witnesses == witness.witnesses),
         ("witness.enough", *enough == witness.enough),
         ("witness.every", *every == witness.every),
+        ("witness.unwitnessed_max", *bulk == witness.bulk),
     ];
     same.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
 }

@@ -1,15 +1,20 @@
 //! The gateway's own rounds of asking witnesses.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
 
-use postern_ledger::Cosigned;
+use postern_ledger::{Cosigned, Ledger};
 
-use crate::{config::Witnessing, witnessing::Witnesses};
+use crate::{
+    config::{Settings, Witnessing},
+    witnessing::Witnesses,
+};
+
+/// How soon witnesses are asked again while a result waits for them.
+const AGAIN_WHILE_WAITED_FOR: Duration = Duration::from_millis(500);
 
 /// How far the witnesses have come, for who asks.
 #[derive(Debug, Clone, Default)]
@@ -42,41 +47,61 @@ pub(super) struct Asking {
 impl Asking {
     /// Starts asking, if there is anybody to ask.
     pub(super) fn start(
-        ledger: PathBuf,
-        settings: &Witnessing,
+        ledger: Arc<Ledger>,
+        settings: &Settings,
         progress: Progress,
     ) -> anyhow::Result<Option<Self>> {
-        if settings.witnesses.is_empty() {
+        let Witnessing { witnesses, enough, every, .. } = &settings.witness;
+        if witnesses.is_empty() {
             return Ok(None);
         }
-        let witnesses = Witnesses::open(&ledger, &settings.witnesses, settings.enough)?;
+        let witnesses = Witnesses::open(&settings.data.ledger(), witnesses, *enough)?;
         progress.set(State { done: Some(witnesses.done()), troubles: Vec::new() });
+        ledger.witnessed(witnesses.done().entries);
         let (stop, stopped) = mpsc::channel();
-        let every = settings.every;
+        let every = *every;
         thread::Builder::new()
             .name("postern-witness".to_owned())
-            .spawn(move || ask(witnesses, every, &stopped, &progress))?;
+            .spawn(move || ask(witnesses, (every, &stopped), &ledger, &progress))?;
         Ok(Some(Self { _stop: stop }))
     }
 }
 
 fn ask(
     mut witnesses: Witnesses,
-    every: Duration,
-    stopped: &mpsc::Receiver<()>,
+    (every, stopped): (Duration, &mpsc::Receiver<()>),
+    ledger: &Ledger,
     progress: &Progress,
 ) {
     let mut before: Vec<String> = Vec::new();
     loop {
-        let troubles = witnesses.round().unwrap_or_else(|error| vec![format!("{error:#}")]);
+        // What waits is released as soon as enough have cosigned, whoever else is slow.
+        let seen = |done: Cosigned| ledger.witnessed(done.entries);
+        let troubles = witnesses.round(&seen).unwrap_or_else(|error| vec![format!("{error:#}")]);
         // Once for each change: a witness may be away for days.
         for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
             tracing::error!("the ledger is not witnessed: {trouble}");
         }
         progress.set(State { done: Some(witnesses.done()), troubles: troubles.clone() });
         before = troubles;
-        if !matches!(stopped.recv_timeout(every), Err(mpsc::RecvTimeoutError::Timeout)) {
+        if !pause(every, stopped, ledger) {
             return;
         }
     }
+}
+
+/// Waits until it is time for another round: sooner if a result waits for witnesses. False if
+/// the gateway ends.
+fn pause(every: Duration, stopped: &mpsc::Receiver<()>, ledger: &Ledger) -> bool {
+    let timeout = match ledger.waiting_for_witness() {
+        None => {
+            let stopped = stopped.recv_timeout(every);
+            return matches!(stopped, Err(mpsc::RecvTimeoutError::Timeout));
+        }
+        Some(0) => every,
+        Some(_) => every.min(AGAIN_WHILE_WAITED_FOR),
+    };
+    // It ends at once when the ledger is closed, too.
+    ledger.wait_for_bulk(timeout);
+    matches!(stopped.recv_timeout(Duration::from_millis(1)), Err(mpsc::RecvTimeoutError::Timeout))
 }

@@ -24,13 +24,17 @@ struct Running {
 
 impl Running {
     fn start(bench: &Bench, number: u8, log: &Path) -> Self {
+        Self::start_at(bench, number, log, "127.0.0.1:0")
+    }
+
+    fn start_at(bench: &Bench, number: u8, log: &Path, listen: &str) -> Self {
         let folder = bench.path(&format!("witness{number}"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_postern"))
             .arg("witness")
             .arg("--dir")
             .arg(folder)
             .args(["--name", &format!("witness.example/w{number}")])
-            .args(["--listen", "127.0.0.1:0", "--log"])
+            .args(["--listen", listen, "--log"])
             .arg(log)
             .stdout(Stdio::piped())
             .spawn()
@@ -46,6 +50,16 @@ impl Running {
 
     fn option(&self) -> String {
         format!("{} {}", self.url, self.key)
+    }
+
+    /// `HOST:PORT`.
+    fn address(&self) -> String {
+        self.url.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned()
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, signal).unwrap();
     }
 
     fn kill(mut self) {
@@ -154,5 +168,65 @@ fn a_gateway_has_its_ledger_witnessed_and_says_how_far() {
         status.contains("unwitnessed since") && status.contains("no witness answers")
     };
     postern_testkit::wait_until(PATIENCE, "the witness is missed", is_missed).unwrap();
+    support.bench.run("ledger verify").yes();
+}
+
+/// How many customers' rows came, or with which SQLSTATE it ended.
+fn list(served: &Served, up_to: u32) -> Result<usize, String> {
+    let mut mia = Raw::connect(served.address, MIA).unwrap();
+    let sql = format!("SELECT email FROM customers WHERE id <= {up_to}");
+    let answer = mia.query(&sql).unwrap();
+    match answer.error {
+        None => Ok(answer.rows.len()),
+        Some(report) => {
+            assert!(answer.rows.is_empty(), "{:?}", answer.rows);
+            Err(report.sqlstate)
+        }
+    }
+}
+
+#[test]
+fn a_large_result_waits_for_a_witness_that_is_slow_away_and_back() {
+    let support = Support::new();
+    let key = support.bench.path("postern-data/ledger/key.pub");
+    let witness = Running::start(&support.bench, 1, &key);
+    // Asked for nothing but what waits.
+    let section = format!(
+        "[witness]\nwitnesses = [\"{}\"]\nevery = \"1h\"\nunwitnessed_max = 2\npatience = \"5s\"\n",
+        witness.option()
+    );
+    support.configure(&(support.configuration("") + &section));
+    let served = Served::start(&support.bench);
+    served.wait_until_open(MIA);
+    assert_eq!(list(&served, 1), Ok(1));
+    assert_eq!(list(&served, 8), Ok(8));
+
+    // Slow: nothing comes until it has answered.
+    witness.signal(rustix::process::Signal::STOP);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| list(&served, 8));
+        let is_waiting = || {
+            let status = support.bench.run("status").yes();
+            status.contains("waiting     1 results for the witnesses")
+        };
+        postern_testkit::wait_until(PATIENCE, "the result waits", is_waiting).unwrap();
+        assert!(!waits.is_finished());
+        witness.signal(rustix::process::Signal::CONT);
+        assert_eq!(waits.join().unwrap(), Ok(8));
+    });
+
+    // Away: a large result is refused in the end, a small one is not.
+    let address = witness.address();
+    witness.kill();
+    assert_eq!(list(&served, 8), Err("58030".to_owned()));
+    assert_eq!(list(&served, 2), Ok(2));
+    // All that may leave has left.
+    assert_eq!(list(&served, 1), Err("58030".to_owned()));
+
+    let _witness = Running::start_at(&support.bench, 1, &key, &address);
+    assert_eq!(list(&served, 8), Ok(8));
+    // Both were recorded that did not leave.
+    let seen = support.bench.run("ledger who-saw 1").yes();
+    assert_eq!(seen.lines().count(), 7, "{seen}");
     support.bench.run("ledger verify").yes();
 }

@@ -21,7 +21,7 @@ pub(super) fn cosign(config: &Path, args: CosignArgs) -> anyhow::Result<Outcome>
     anyhow::ensure!(!witnesses.is_empty(), "the configuration names no witness");
     let mut asking = Witnesses::open(&folder(config, ledger)?, &witnesses, enough)?;
     let before = asking.done();
-    let troubles = asking.round()?;
+    let troubles = asking.round(&|_| {})?;
     troubles.iter().for_each(ui::warning);
     let done = asking.done();
     ui::result(format!("witnessed up to {} entries", done.entries))?;

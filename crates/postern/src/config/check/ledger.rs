@@ -1,19 +1,22 @@
-//! Where the ledger's second copy is kept, and for how long customers are named.
+//! Where the ledger's second copy is kept, what waits for witnesses, and for how long customers are
+//! named.
 
 use std::time::Duration;
 
-use postern_ledger::Retention;
+use postern_ledger::{BulkOptions, Retention};
 
 use super::{Checker, rules::WINDOW_MAX};
 use crate::{
     config::{
-        file::{DurableOn, LedgerFile, PeerFile},
+        file::{DurableOn, LedgerFile, PeerFile, WitnessFile},
         place::Place,
         settings::PeerSettings,
     },
     peer::{PeerAt, PeerTls},
 };
 
+/// How many results wait for witnesses; each has as many rows in memory as a connection may hold.
+const WAITING_MAX: usize = 64;
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Checker<'_> {
@@ -37,6 +40,20 @@ impl Checker<'_> {
             );
         }
         Some(Retention { epoch, keep })
+    }
+
+    /// What waits for witnesses.
+    pub(super) fn bulk(&mut self, place: &Place, file: &WitnessFile) -> Option<BulkOptions> {
+        let patience = self.duration(&place.key("patience"), &file.patience);
+        let records_max = u64::from(file.unwitnessed_max?);
+        if file.witnesses.is_empty() {
+            self.wrong(
+                &place.key("unwitnessed_max"),
+                "results are to wait for a witness, and there is none",
+                "name one in `witnesses`, or leave it out",
+            );
+        }
+        Some(BulkOptions { records_max, patience, waiting_max: WAITING_MAX })
     }
 
     pub(super) fn peer(&mut self, file: LedgerFile) -> Option<PeerSettings> {
