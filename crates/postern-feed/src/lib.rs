@@ -19,7 +19,7 @@ mod write;
 pub use self::{
     folder::{Arrival, Folder, FolderError, Options},
     leak::{LeakError, read_leak, read_values},
-    line::parse_time,
+    line::{event_line, parse_event, parse_time},
     problems::{Bad, Problems},
     source::Source,
     write::{EventWriter, WriteError, write_findings, write_trace},

@@ -73,6 +73,24 @@ pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     time(text).map_err(|error| error.to_string())
 }
 
+/// The file in which an event's line stands, and the line, without its end.
+///
+/// # Errors
+/// If it can't be written as JSON.
+pub fn event_line(event: &Event, seen: Timestamp) -> Result<(Source, String), serde_json::Error> {
+    print(event, seen)
+}
+
+/// One line of a file as the event that it is, with when that was seen.
+///
+/// # Errors
+/// A sentence that says what is wrong with the line.
+pub fn parse_event(source: Source, line: &str) -> Result<(Timestamp, Event), String> {
+    let Parsed { seen, event } =
+        parse(source, line, &mut Pool::default()).map_err(|error| error.told())?;
+    Ok((seen, event))
+}
+
 /// Parses a time as the format writes it.
 pub(crate) fn time(text: &str) -> Result<Timestamp, LineError> {
     let parsed: jiff::Timestamp =

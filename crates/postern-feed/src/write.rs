@@ -122,7 +122,7 @@ pub fn write_findings<'a>(
             ts: finding.time.to_string(),
             actor,
             actors,
-            kind: finding.kind,
+            kind: &finding.kind,
             severity: finding.severity.as_str(),
             alert: finding.alert,
             score: finite(finding.score),

@@ -191,7 +191,7 @@ impl From<&Finding> for Found {
         Self {
             time: finding.time,
             actors: finding.actors.clone(),
-            kind: finding.kind.into(),
+            kind: (&*finding.kind).into(),
             severity: finding.severity,
             alert: finding.alert,
             score: finding.score,

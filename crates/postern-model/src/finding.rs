@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::{Actor, Timestamp};
 
@@ -38,8 +38,9 @@ pub struct Finding {
     pub time: Timestamp,
     /// The accounts concerned; usually one.
     pub actors: Vec<Actor>,
-    /// The detector's name, e.g. `unexplained_share`.
-    pub kind: &'static str,
+    /// The detector's name, e.g. `unexplained_share`, or `rule:` and the name of a rule of the
+    /// user's own.
+    pub kind: Cow<'static, str>,
     /// How much it matters.
     pub severity: Severity,
     /// Whether it is meant to interrupt a person.

@@ -69,7 +69,7 @@ fn finding(time: Timestamp, kind: &'static str, actors: Vec<Actor>, why: String)
     Finding {
         time,
         actors,
-        kind,
+        kind: kind.into(),
         severity: Severity::Medium,
         alert: false,
         score: 0.0,

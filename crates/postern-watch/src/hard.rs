@@ -40,7 +40,7 @@ fn finding(access: &Access, kind: &'static str, severity: Severity, why: String)
     Finding {
         time: access.ts,
         actors: vec![access.actor.clone()],
-        kind,
+        kind: kind.into(),
         severity,
         alert: true,
         score: CERTAIN,

@@ -159,7 +159,7 @@ impl Watch {
             let subject = complaint.subject.as_str();
             self.conduct.complaint(seen, subject, &mut self.world, &mut findings);
         }
-        findings.retain(|finding| !self.off.contains(finding.kind));
+        findings.retain(|finding| !self.off.contains(&*finding.kind));
         for finding in &mut findings {
             finding.time = finding.time.max(seen);
         }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Complaint, Grade, Person, PersonEvent, Severity,
@@ -39,7 +39,7 @@ struct World {
     made: usize,
     alerts: Vec<Finding>,
     /// The kinds of all findings, alerts or not.
-    kinds: BTreeSet<&'static str>,
+    kinds: BTreeSet<Cow<'static, str>>,
 }
 
 impl World {
@@ -102,7 +102,7 @@ impl World {
 
     fn put(&mut self, event: &Event) {
         let findings = self.watch.observe(event.seen(), event);
-        self.kinds.extend(findings.iter().map(|finding| finding.kind));
+        self.kinds.extend(findings.iter().map(|finding| finding.kind.clone()));
         self.alerts.extend(findings.into_iter().filter(|finding| finding.alert));
     }
 
@@ -149,7 +149,7 @@ fn pretexts_after_a_day_of_honest_work_are_found() {
         assert!((4..=20).contains(&taken), "{honest} honest, {peers} peers: found after {taken}");
         let finding = &world.alerts[0];
         assert_eq!(finding.actors, [Actor::new("thief")]);
-        assert_eq!((finding.kind, finding.severity), ("self_opened", Severity::High));
+        assert_eq!((&*finding.kind, finding.severity), ("self_opened", Severity::High));
         assert_eq!((finding.subjects_at_risk, finding.evidence.len()), (taken, taken));
         assert!(finding.why.contains(&format!("`thief` was shown {taken} customers under")));
     }
@@ -184,7 +184,7 @@ fn tickets_of_ones_own_for_customer_after_customer_are_found_within_the_hour() {
         assert!(world.now - began < 3_600 * SECOND, "nothing within an hour");
     }
     let finding = &world.alerts[0];
-    assert_eq!((&*finding.actors, finding.kind), (&[Actor::new("a3")][..], "self_opened"));
+    assert_eq!((&*finding.actors, &*finding.kind), (&[Actor::new("a3")][..], "self_opened"));
     assert!(taken <= 20, "found after {taken}");
 }
 

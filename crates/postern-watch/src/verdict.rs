@@ -138,7 +138,7 @@ pub(crate) struct Verdict {
     /// What the accounts' days come to.
     totals: Totals,
     /// What was found of whom in the last days.
-    lately: Vec<(Timestamp, Actor, &'static str, u32)>,
+    lately: Vec<(Timestamp, Actor, String, u32)>,
 }
 
 impl Verdict {
@@ -206,7 +206,7 @@ impl Verdict {
         let mut finding = finding(name, seen, account, (top.0, score));
         let crowd = reached
             && !again
-            && (self.crowd((name, account.team), finding.kind, seen)
+            && (self.crowd((name, account.team), &finding.kind, seen)
                 || is_shared(top.0, account, teams, seen.day()));
         finding.alert = reached && !again && !crowd;
         if crowd {
@@ -248,12 +248,12 @@ impl Verdict {
 
     /// Whether the same was found of several others in these days: what a whole team does is one
     /// question, which has been asked.
-    fn crowd(&mut self, (name, team): (&Actor, u32), kind: &'static str, seen: Timestamp) -> bool {
+    fn crowd(&mut self, (name, team): (&Actor, u32), kind: &str, seen: Timestamp) -> bool {
         self.lately.retain(|(at, ..)| seen.day() - at.day() < CROWD_DAYS);
         let others = self.lately.iter().filter(|(_, other, ..)| other != name);
-        let alike = others.clone().filter(|(_, _, of, _)| *of == kind).count() as f64;
+        let alike = others.clone().filter(|(_, _, of, _)| of == kind).count() as f64;
         let colleagues = others.filter(|(.., of)| *of == team && team != NONE).count();
-        self.lately.push((seen, name.clone(), kind, team));
+        self.lately.push((seen, name.clone(), kind.to_owned(), team));
         alike >= self.budget.crowd() || colleagues >= COLLEAGUES
     }
 
@@ -390,7 +390,7 @@ fn finding(
     Finding {
         time: seen,
         actors: vec![name.clone()],
-        kind,
+        kind: kind.into(),
         severity: Severity::Low,
         alert: false,
         score,

@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod found;
+
+pub(crate) use self::found::{RulesCommand, RulesTestArgs};
 use crate::{config::duration, peer::PeerAt, witnessing::WitnessAt};
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
@@ -74,6 +77,9 @@ pub(crate) enum Command {
     Evidence(EvidenceCommand),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
     Replay(ReplayArgs),
+    /// Looks after rules of your own, in Sigma (docs/rules.md).
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Says what would happen to a person's SQL and why; changes nothing.
     ExplainPolicy(ExplainPolicyArgs),
     /// Prints the reference of the configuration file.

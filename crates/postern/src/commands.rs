@@ -19,6 +19,7 @@ pub(crate) mod person;
 
 pub(crate) use self::ledger::erase_by as erase;
 mod replay;
+mod rules;
 mod trace;
 mod witness;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Person(command) => person::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),
         Command::Replay(args) => replay::run(config, &args),
+        Command::Rules(command) => rules::run(config, &command),
         Command::Suspend(args) => gateway::suspend(config, args),
         Command::Resume(args) => gateway::resume(config, args),
         Command::Erase(args) => ledger::erase(config, args),

@@ -15,7 +15,7 @@ pub(crate) use self::{
     settings::{
         CONTROL_SOCKET, Column, Count, Data, Gateway, Insert, PeerSettings, Policy, Pool, Reason,
         Role, RoleKind, ServerTls, Settings, Strength, Table, Take, Upstream, UpstreamTls, Watch,
-        WhenLost, Witnessing,
+        WatchRules, WhenLost, Witnessing,
     },
     units::duration,
 };
@@ -53,7 +53,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Loaded, ConfigError> {
 
 /// What a configuration file says of the detectors. A replay needs nothing else of it, so the rest
 /// may be missing, and is not looked at.
-pub(crate) fn watch_of(path: &Path) -> Result<WatchConfig, ConfigError> {
+pub(crate) fn watch_of(path: &Path) -> Result<(WatchConfig, Option<WatchRules>), ConfigError> {
     #[derive(serde::Deserialize)]
     struct Part {
         #[serde(default)]

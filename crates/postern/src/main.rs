@@ -18,6 +18,7 @@ mod files;
 mod http;
 mod init;
 mod peer;
+mod rules;
 mod serve;
 mod ui;
 mod witnessing;

@@ -19,8 +19,8 @@ use postern_ledger::{Body, Entry, Ledger, Note, Reader};
 use postern_model::{Actor, Clock as _, Finding, Timestamp};
 use postern_people::{Act, Approvals, Deed, People, States};
 use postern_policy::Policy;
-use postern_watch::Watch;
 
+use self::watching::Detectors;
 use crate::{
     clock::SystemClock,
     config::{self, Settings},
@@ -61,7 +61,7 @@ pub(crate) struct Running {
 /// What the ledger says of the time before this start.
 struct History {
     suspended: BTreeMap<Actor, Suspension>,
-    watch: Watch,
+    detectors: Detectors,
     /// What was recorded of the accounts.
     people: States,
     /// Who was let in by others.
@@ -95,7 +95,7 @@ impl Running {
         let gateway = Gateway::build(gateway_settings.clone(), parts)?;
         let handle = gateway.handle();
         let watching = watching::Watching {
-            watch: history.watch,
+            detectors: history.detectors,
             ledger: ledger.clone(),
             handle: handle.clone(),
             suspend_on: settings.watch.suspend_on.iter().cloned().collect(),
@@ -307,7 +307,7 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
     );
     let reader = Reader::open(&folder)
         .with_context(|| format!("can't read the ledger in `{}`", folder.display()))?;
-    let mut watch = watching::watch(settings, now);
+    let mut detectors = Detectors::new(settings, now)?;
     let (mut suspended, mut people) = (BTreeMap::new(), States::new());
     let mut approvals = Approvals::default();
     let mut unrecorded: Vec<Finding> = Vec::new();
@@ -337,14 +337,14 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
             // configuration may have changed, so only the newest run is made up for.
             Body::Noted(Note::Started { .. }) => unrecorded.clear(),
             Body::Noted(Note::Found(found)) => unrecorded
-                .retain(|finding| finding.kind != &*found.kind || finding.actors != found.actors),
+                .retain(|finding| finding.kind != *found.kind || finding.actors != found.actors),
             Body::Noted(_) | Body::Disclosed(_) => {}
         }
         for event in crate::events::of_entry(&entry) {
-            unrecorded.extend(watch.observe(event.seen(), &event));
+            unrecorded.extend(detectors.before(&event));
         }
     }
-    Ok(History { suspended, people, approvals, watch, unrecorded, entries: count })
+    Ok(History { suspended, people, approvals, detectors, unrecorded, entries: count })
 }
 
 /// What an entry says that somebody did; nothing if a later version has another word for it.

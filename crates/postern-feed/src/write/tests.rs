@@ -31,7 +31,7 @@ fn findings_have_the_documented_form() {
     let finding = |actors: &[&str]| Finding {
         time: Timestamp(0),
         actors: actors.iter().map(|name| Actor::new(*name)).collect(),
-        kind: "decoy_read",
+        kind: "decoy_read".into(),
         severity: Severity::Critical,
         alert: true,
         score: f64::INFINITY,

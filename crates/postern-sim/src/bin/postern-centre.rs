@@ -301,7 +301,7 @@ fn wrongs(out: &mut impl Write, scores: &[Score]) -> anyhow::Result<()> {
     let mut all: BTreeMap<_, usize> = BTreeMap::new();
     for score in scores {
         for (key, count) in &score.wrong {
-            *all.entry(*key).or_default() += count;
+            *all.entry(key.clone()).or_default() += count;
         }
     }
     writeln!(out, "  false: {all:?}")?;
@@ -341,7 +341,7 @@ fn row(
     let days = mine.iter().filter_map(|o| o.days).map(|days| (days * 10.0) as usize).collect();
     let mut by: BTreeMap<&str, usize> = BTreeMap::new();
     for outcome in mine.iter().filter(|outcome| outcome.found) {
-        *by.entry(outcome.by).or_default() += 1;
+        *by.entry(&outcome.by).or_default() += 1;
     }
     let by: Vec<String> = by.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     writeln!(
@@ -372,7 +372,7 @@ fn list(world: &World, findings: &[Finding]) -> anyhow::Result<()> {
         let Some(actor) = finding.actors.first() else { continue };
         let role = world.roles.get(actor).copied().unwrap_or("nobody");
         let what = attack.map_or("FALSE", |attack| attack.kind.as_str());
-        let (time, kind, why) = (finding.time, finding.kind, &finding.why);
+        let (time, kind, why) = (finding.time, &finding.kind, &finding.why);
         writeln!(out, "{name} {what} {time} {actor} {role} {kind} {:.1}: {why}", finding.score)?;
     }
     let score = Score::of(world, findings, |finding| finding.alert);
@@ -388,7 +388,7 @@ fn list(world: &World, findings: &[Finding]) -> anyhow::Result<()> {
                 findings
                     .iter()
                     .filter(|f| attack.actors.iter().any(|actor| f.actors.contains(actor)))
-                    .map(|f| (f.score as u64, f.kind))
+                    .map(|f| (f.score as u64, &f.kind))
                     .max()
             )?;
         }

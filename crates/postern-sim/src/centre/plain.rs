@@ -170,7 +170,7 @@ fn finding(time: Timestamp, access: &Access, (kind, score): (&'static str, f64))
     Finding {
         time,
         actors: vec![access.actor.clone()],
-        kind,
+        kind: kind.into(),
         severity: Severity::Low,
         alert: false,
         score,

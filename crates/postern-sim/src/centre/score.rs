@@ -5,7 +5,7 @@
 //! what is taken in the end is gone. Every other alert is false, also one on an account that
 //! turns attacker later. Alerts on the same account within a week are one.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use postern_model::{Actor, Finding, Timestamp};
 
@@ -23,7 +23,7 @@ pub struct Outcome {
     /// Records taken before the first alert, all of them if there was none.
     pub lost: usize,
     pub days: Option<f64>,
-    pub by: &'static str,
+    pub by: Cow<'static, str>,
 }
 
 /// What one world's findings are worth.
@@ -31,7 +31,7 @@ pub struct Outcome {
 pub struct Score {
     pub outcomes: Vec<Outcome>,
     /// The false alerts, by the kind of finding and the role of the account.
-    pub wrong: BTreeMap<(&'static str, &'static str), usize>,
+    pub wrong: BTreeMap<(Cow<'static, str>, &'static str), usize>,
     pub agent_days: f64,
 }
 
@@ -52,7 +52,7 @@ impl Score {
             }
             last.insert(actor, finding.time);
             let role = world.roles.get(actor).copied().unwrap_or("nobody");
-            *wrong.entry((finding.kind, role)).or_default() += 1;
+            *wrong.entry((finding.kind.clone(), role)).or_default() += 1;
         }
         let agent_days = world.people as f64 * world.plan.days as f64;
         Self { outcomes, wrong, agent_days }
@@ -78,7 +78,7 @@ fn outcome(attack: &Attack, findings: &[&Finding]) -> Outcome {
     let first = first.min_by_key(|finding| finding.time);
     let all = attack.taken.len();
     let Some(first) = first else {
-        let (kind, by) = (attack.kind, "");
+        let (kind, by) = (attack.kind, Cow::Borrowed(""));
         return Outcome { kind, found: false, in_time: false, lost: all, days: None, by };
     };
     let lost = attack.taken.iter().filter(|(ts, _, _)| *ts <= first.time).count();
@@ -89,7 +89,7 @@ fn outcome(attack: &Attack, findings: &[&Finding]) -> Outcome {
         in_time: waited <= DAY || 2 * lost <= all,
         lost,
         days: Some(waited as f64 / DAY as f64),
-        by: first.kind,
+        by: first.kind.clone(),
     }
 }
 

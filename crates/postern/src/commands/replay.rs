@@ -14,7 +14,9 @@ use crate::{
 /// Only `[watch]` of the configuration is used, and a recording needs no configuration.
 pub(crate) fn run(config: &Path, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let missing = config == Path::new("postern.toml") && !config.exists();
-    let config = if missing { WatchConfig::default() } else { config::watch_of(config)? };
+    let (config, rules) =
+        if missing { (WatchConfig::default(), None) } else { config::watch_of(config)? };
+    let mut rules = rules.map(|rules| rules.rules()).transpose()?;
     let path = args.findings.clone().unwrap_or_else(|| args.feed.join("findings.jsonl"));
     let written = || format!("can't write `{}`", path.display());
     let mut out = BufWriter::new(File::create(&path).with_context(written)?);
@@ -25,7 +27,10 @@ pub(crate) fn run(config: &Path, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let (bytes, read) = folder.progress();
     let mut progress = Progress::new("bytes");
     let problems = folder.for_each_ahead(|arrival| {
-        let findings = watch.observe(arrival.seen, &arrival.event);
+        let mut findings = watch.observe(arrival.seen, &arrival.event);
+        if let Some(rules) = &mut rules {
+            findings.extend(rules.observe(arrival.seen, &arrival.event));
+        }
         events += 1;
         if events % 8_192 == 0 {
             progress.at(read.load(Ordering::Relaxed), bytes);

@@ -12,6 +12,7 @@ use std::{
 
 use postern_model::{Secret, Subject};
 use postern_people::{APPROVAL, ApprovalRules, BREAK_GLASS};
+use postern_rules::{PREFIX, Rules};
 use postern_watch::WatchConfig;
 
 use super::{
@@ -22,10 +23,12 @@ use super::{
         UpstreamFile, WatchFile, WitnessFile,
     },
     place::Place,
-    settings::{Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch, Witnessing},
+    settings::{
+        Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch, WatchRules, Witnessing,
+    },
     units,
 };
-use crate::witnessing::WitnessAt;
+use crate::{rules::RuleFiles, witnessing::WitnessAt};
 
 mod end_users;
 mod ledger;
@@ -314,8 +317,12 @@ impl Checker<'_> {
                 "0.1 is one false alarm in ten days for a hundred people",
             );
         }
-        self.kinds(&place.key("suspend_on"), &file.suspend_on);
-        self.kinds(&place.key("off"), &file.off);
+        let rules = file.rules.as_ref().and_then(|rules| self.rules_in(rules, &file.off));
+        let ids = rules.as_ref().and_then(|rules| rules.rules().ok());
+        let ids: Vec<String> =
+            ids.iter().flat_map(Rules::ids).map(|(id, _)| format!("{PREFIX}{id}")).collect();
+        self.kinds(&place.key("suspend_on"), &file.suspend_on, &ids);
+        self.kinds(&place.key("off"), &file.off, &ids);
         self.distinct(&place.key("decoys"), "decoy", &file.decoys);
         Watch {
             alerts_per_100_agents_per_day: rate,
@@ -323,6 +330,29 @@ impl Checker<'_> {
             off: file.off,
             learning_days: file.learning_days,
             decoys: file.decoys.into_iter().map(Subject::new).collect(),
+            rules,
+        }
+    }
+
+    fn rules_in(&mut self, folder: &str, off: &[String]) -> Option<WatchRules> {
+        let place = Place::section("watch").key("rules");
+        let folder = self.folder.join(folder);
+        let read = RuleFiles::read(&folder).and_then(|files| {
+            let texts = files.rules;
+            let rules = WatchRules { folder, texts, off: off.iter().cloned().collect() };
+            rules.rules()?;
+            Ok(rules)
+        });
+        match read {
+            Ok(rules) => Some(rules),
+            Err(error) => {
+                self.wrong(
+                    &place,
+                    format!("the rules can't be used: {error:#}"),
+                    "correct them; docs/rules.md says how, and `postern rules test` tries them",
+                );
+                None
+            }
         }
     }
 
@@ -370,11 +400,12 @@ impl Checker<'_> {
         Witnessing { witnesses, enough: enough.max(1), every, bulk }
     }
 
-    fn kinds(&mut self, place: &Place, kinds: &[String]) {
+    fn kinds(&mut self, place: &Place, kinds: &[String], rules: &[String]) {
         self.distinct(place, "finding", kinds);
         for (index, kind) in kinds.iter().enumerate() {
-            if !postern_watch::kinds().any(|known| known == kind) {
-                let known: Vec<&str> = postern_watch::kinds().collect();
+            let mut known: Vec<&str> = postern_watch::kinds().collect();
+            known.extend(rules.iter().map(String::as_str));
+            if !known.contains(&kind.as_str()) {
                 self.wrong(
                     &place.index(index),
                     format!("there is no kind of finding called `{kind}`"),
@@ -390,12 +421,12 @@ pub(super) fn watch(
     file: WatchFile,
     path: &Path,
     source: &Source,
-) -> Result<WatchConfig, ConfigError> {
+) -> Result<(WatchConfig, Option<WatchRules>), ConfigError> {
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     let mut checker = Checker { source, folder, problems: Vec::new(), warnings: Vec::new() };
     let watch = checker.watch(file);
     if checker.problems.is_empty() {
-        return Ok(watch.detectors());
+        return Ok((watch.detectors(), watch.rules));
     }
     Err(ConfigError::Wrong { path: path.to_owned(), problems: checker.problems })
 }

@@ -43,6 +43,10 @@ pub(crate) fn text(settings: &Settings) -> String {
     };
     let rate = watch.alerts_per_100_agents_per_day;
     let _ = writeln!(page, "watch     {rate} alerts a day per 100 people; {suspends}");
+    if let Some(rules) = &watch.rules {
+        let count = rules.rules().map_or(0, |rules| rules.ids().count());
+        let _ = writeln!(page, "rules     {count} of your own in {}", rules.folder.display());
+    }
     page.push_str(&section(["role", "kind", "budgets"], settings.roles.iter().map(role)));
     let header = ["table", "customer", "clear", "protected"];
     page.push_str(&section(header, settings.tables.iter().map(table)));

@@ -536,6 +536,10 @@ pub(crate) struct WatchFile {
     pub(crate) learning_days: u16,
     /// The keys of planted customers: nobody has a reason to read them.
     pub(crate) decoys: Vec<String>,
+    /// A folder of rules of your own, in Sigma; their hits are findings. `docs/rules.md` says how
+    /// they are written, `postern rules test` tries them. `suspend_on` and `off` may name each as
+    /// `rule:` and its `id`.
+    pub(crate) rules: Option<String>,
 }
 
 impl Default for WatchFile {
@@ -546,6 +550,7 @@ impl Default for WatchFile {
             off: Vec::new(),
             learning_days: 7,
             decoys: Vec::new(),
+            rules: None,
         }
     }
 }

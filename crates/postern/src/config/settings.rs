@@ -1,11 +1,12 @@
 //! A configuration as the rest of the program sees it: typed, absolute, free of contradictions.
 //! Only `check` makes one; start with [`Settings`].
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_ledger::{BulkOptions, Retention};
 use postern_model::{FieldClass, Secret, Subject};
 use postern_people::{ApprovalRules, Tokens};
+use postern_rules::{Rules, RulesError};
 
 use crate::{
     peer::{PeerAt, PeerTls},
@@ -244,6 +245,24 @@ pub(crate) struct Watch {
     pub(crate) off: Vec<String>,
     pub(crate) learning_days: u16,
     pub(crate) decoys: Vec<Subject>,
+    /// Rules of the user's own, which could be read when the configuration was.
+    pub(crate) rules: Option<WatchRules>,
+}
+
+/// A folder of rules, with what was in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WatchRules {
+    pub(crate) folder: PathBuf,
+    pub(crate) texts: Vec<postern_rules::Text>,
+    /// Kinds of finding that are not raised.
+    pub(crate) off: BTreeSet<String>,
+}
+
+impl WatchRules {
+    /// Rules that have seen nothing yet.
+    pub(crate) fn rules(&self) -> Result<Rules, RulesError> {
+        Rules::parse(&self.texts, &self.off)
+    }
 }
 
 impl Watch {

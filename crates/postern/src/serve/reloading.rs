@@ -180,6 +180,10 @@ impl Reloading {
         let suspend_on: BTreeSet<String> = settings.watch.suspend_on.iter().cloned().collect();
         // Once the detectors are gone the gateway is going down too.
         let _ = effect.detectors.send(Told::SuspendOn(suspend_on));
+        if settings.watch.rules != self.settings.watch.rules {
+            let rules = settings.watch.rules.as_ref().map(config::WatchRules::rules).transpose()?;
+            let _ = effect.detectors.send(Told::Rules(rules.map(Box::new)));
+        }
         let mut warnings: Vec<String> = warnings.iter().map(placed).collect();
         if let Err(error) = effect.looks.look(by, true) {
             warnings.push(format!("the list of people stays as it was: {error}"));
@@ -255,8 +259,14 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         watch: was_watch,
         witness: config::Witnessing { witnesses, enough, every, bulk },
     } = before;
-    let config::Watch { alerts_per_100_agents_per_day, suspend_on: _, off, learning_days, decoys } =
-        was_watch;
+    let config::Watch {
+        alerts_per_100_agents_per_day,
+        suspend_on: _,
+        off,
+        learning_days,
+        decoys,
+        rules: _,
+    } = was_watch;
     let (watch, witness) = (&after.watch, &after.witness);
     let same = [
         ("gateway.listen", *listen == after.gateway.listen),

@@ -243,12 +243,15 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The hash of a configuration, with its policy.
+/// The hash of a configuration, with its policy and rules.
 pub(super) fn hash(settings: &Settings) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(settings.text.as_bytes());
     if let config::Policy::File { text, .. } = &settings.policy {
         hasher.update(text.as_bytes());
+    }
+    for text in settings.watch.rules.iter().flat_map(|rules| &rules.texts) {
+        hasher.update(text.text.as_bytes());
     }
     *hasher.finalize().as_bytes()
 }

@@ -15,9 +15,13 @@ use std::{
 use postern_gateway::Handle;
 use postern_ledger::{Entry, Ledger, Note};
 use postern_model::{Actor, Event, Finding, Severity, SubjectChange, Timestamp};
+use postern_rules::Rules;
 use postern_watch::Watch;
 
-use crate::{config::Settings, events};
+use crate::{
+    config::{Settings, WatchRules},
+    events,
+};
 
 /// The account in whose name a rule suspends.
 const WATCH: &str = "postern-watch";
@@ -32,6 +36,8 @@ pub(super) enum Told {
     Entries(Vec<Entry>),
     /// From now on these kinds of finding suspend.
     SuspendOn(BTreeSet<String>),
+    /// From now on these rules are in force. They have seen nothing yet.
+    Rules(Option<Box<Rules>>),
     /// The ledger is closed.
     End,
 }
@@ -57,9 +63,40 @@ impl Counts {
     }
 }
 
+/// All that raises findings.
+pub(super) struct Detectors {
+    watch: Watch,
+    /// Rules of the user's own.
+    rules: Option<Box<Rules>>,
+}
+
+impl Detectors {
+    /// Such as know the configured decoys and have seen nothing yet.
+    pub(super) fn new(settings: &Settings, now: Timestamp) -> anyhow::Result<Self> {
+        let rules = settings.watch.rules.as_ref().map(WatchRules::rules).transpose()?;
+        Ok(Self { watch: watch(settings, now), rules: rules.map(Box::new) })
+    }
+
+    fn observe(&mut self, event: &Event) -> Vec<Finding> {
+        let mut findings = self.watch.observe(event.seen(), event);
+        if let Some(rules) = &mut self.rules {
+            findings.extend(rules.observe(event.seen(), event));
+        }
+        findings
+    }
+
+    /// Takes an event of the time before the start. What rules would have raised then is not made
+    /// up for: a new one looks ahead.
+    pub(super) fn before(&mut self, event: &Event) -> Vec<Finding> {
+        let mut findings = self.observe(event);
+        findings.retain(|finding| !finding.kind.starts_with(postern_rules::PREFIX));
+        findings
+    }
+}
+
 /// The detectors and what they act on.
 pub(super) struct Watching {
-    pub(super) watch: Watch,
+    pub(super) detectors: Detectors,
     pub(super) ledger: Arc<Ledger>,
     pub(super) handle: Handle,
     /// Kinds of finding that suspend by themselves.
@@ -81,7 +118,7 @@ impl Drop for Guard {
 }
 
 /// Detectors that know the configured decoys and have seen nothing yet.
-pub(super) fn watch(settings: &Settings, now: Timestamp) -> Watch {
+fn watch(settings: &Settings, now: Timestamp) -> Watch {
     let mut watch = Watch::new(&settings.watch.detectors());
     for subject in &settings.watch.decoys {
         // Decoys are known from the beginning, also for entries that are read again.
@@ -109,6 +146,7 @@ impl Watching {
                 match told {
                     Told::Entries(entries) => self.observe(&entries, counts),
                     Told::SuspendOn(kinds) => self.suspend_on = kinds,
+                    Told::Rules(rules) => self.detectors.rules = rules,
                     Told::End => return,
                 }
             }
@@ -120,7 +158,7 @@ impl Watching {
         let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         counts.0.entries.fetch_add(added, Ordering::Relaxed);
         for event in entries.iter().flat_map(events::of_entry) {
-            for finding in self.watch.observe(event.seen(), &event) {
+            for finding in self.detectors.observe(&event) {
                 counts.0.findings.fetch_add(1, Ordering::Relaxed);
                 self.act(&finding);
             }
@@ -130,7 +168,7 @@ impl Watching {
     /// Suspends first where a rule says so, then records: an account under suspicion is out even
     /// when the ledger can't take the finding.
     fn act(&self, finding: &Finding) {
-        tracing::warn!(kind = finding.kind, severity = %finding.severity, "{}", finding.why);
+        tracing::warn!(kind = &*finding.kind, severity = %finding.severity, "{}", finding.why);
         if suspends(&self.suspend_on, finding) {
             let suspended = self.handle.suspended();
             for actor in finding.actors.iter().filter(|actor| !suspended.contains_key(*actor)) {
@@ -160,7 +198,7 @@ impl Watching {
 /// Whether the finding suspends its accounts. Those of low severity have not reached the bar: they
 /// are told so that thresholds can be chosen.
 fn suspends(kinds: &BTreeSet<String>, finding: &Finding) -> bool {
-    finding.severity > Severity::Low && kinds.contains(finding.kind)
+    finding.severity > Severity::Low && kinds.contains(&*finding.kind)
 }
 
 #[cfg(test)]
@@ -170,10 +208,10 @@ mod tests {
     #[test]
     fn what_has_not_reached_the_bar_suspends_nobody() {
         let kinds = BTreeSet::from(["self_opened".to_owned()]);
-        let finding = |kind, severity| Finding {
+        let finding = |kind: &'static str, severity| Finding {
             time: Timestamp(0),
             actors: vec![Actor::new("a")],
-            kind,
+            kind: kind.into(),
             severity,
             alert: false,
             score: 0.0,

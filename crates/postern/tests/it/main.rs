@@ -26,6 +26,7 @@ mod person;
 mod raw;
 mod reload;
 mod retention;
+mod rules;
 mod served;
 mod support;
 mod trace;
