@@ -242,6 +242,41 @@ class Body:
             "why": self.text(),
         }
 
+    def case(self):
+        return {
+            "by": self.account(),
+            "number": self.cursor.varint(),
+            "act": self.name(),
+            "kinds": self.list(self.name),
+            "roles": self.list(self.name),
+            "why": self.text(),
+        }
+
+    def complained(self):
+        return {
+            "by": self.account(),
+            "subject": self.dictionary.text(SUBJECT, self.cursor.varint()),
+            "at": self.cursor.i64(),
+            "complaint": self.name(),
+            "fields": self.list(self.name),
+            "caller": self.text(),
+        }
+
+    def planted(self):
+        return {
+            "by": self.account(),
+            "digest": self.cursor.take(32).hex(),
+            "count": self.cursor.varint(),
+        }
+
+    def decoy_hit(self):
+        return {
+            "by": self.account(),
+            "subject": self.dictionary.text(SUBJECT, self.cursor.varint()),
+            "how": self.name(),
+            "why": self.text(),
+        }
+
     def opened(self):
         return {
             "actor": self.account(),
@@ -290,6 +325,10 @@ KINDS = {
     17: ("approval", Body.approval),
     18: ("epoch", Body.epoch),
     19: ("forgotten", Body.forgotten),
+    24: ("case", Body.case),
+    25: ("complained", Body.complained),
+    26: ("planted", Body.planted),
+    27: ("decoy_hit", Body.decoy_hit),
 }
 
 

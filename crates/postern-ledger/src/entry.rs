@@ -11,6 +11,9 @@ use postern_model::{
     Timestamp,
 };
 
+mod investigation;
+
+pub use self::investigation::{CaseAct, Complained, DecoyHit, Planted};
 use crate::Limit;
 
 /// One entry of the ledger, with the names that its numbers stand for.
@@ -170,6 +173,14 @@ pub enum Note {
         /// Without its literals.
         statement: Arc<str>,
     },
+    /// Somebody did something with a case.
+    Case(CaseAct),
+    /// A customer told of a contact that is suspicious to them.
+    Complained(Complained),
+    /// Planted customers were committed to.
+    Planted(Planted),
+    /// Somebody used what only the record of a planted customer tells.
+    DecoyHit(DecoyHit),
 }
 
 /// A finding as the ledger keeps it.

@@ -57,7 +57,10 @@ pub use self::{
         Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Nearing, Plan, Receipt,
         RecordError, Touch,
     },
-    entry::{Body, Disclosed, Entry, Found, Group, LookedUp, Note},
+    entry::{
+        Body, CaseAct, Complained, DecoyHit, Disclosed, Entry, Found, Group, LookedUp, Note,
+        Planted,
+    },
     epoch::Retention,
     erase::EraseError,
     follow::{Channel, Connect, Copied, Copying, FollowError, Follower, PeerOptions, WhenLost},

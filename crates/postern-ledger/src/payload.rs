@@ -13,6 +13,7 @@ use crate::{
     set,
 };
 
+mod investigation;
 mod note;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io, iter::Sum, sync::Arc};
 use postern_model::Actor;
 
 use crate::{
-    Draft, Note,
+    CaseAct, Complained, DecoyHit, Draft, Note,
     dictionary::ROW_BYTES,
     disk::{Disk, DiskFile, is_full, remove_if_there, zero},
     frame::{HEADER_BYTES, LedgerId, SegmentHeader, segment_name},
@@ -122,6 +122,18 @@ impl Room {
             Note::Opened { actor, relation, subject, statement, .. } => {
                 self.texts([actor.as_str(), relation, statement]);
                 subject.iter().for_each(|subject| self.text(subject.as_str()));
+            }
+            Note::Case(CaseAct { by, act, kinds, roles, why, .. }) => {
+                self.texts([by.as_str(), act, why]);
+                kinds.iter().chain(roles).for_each(|name| self.text(name));
+            }
+            Note::Complained(Complained { by, subject, kind, fields, caller, .. }) => {
+                self.texts([by.as_str(), subject.as_str(), kind, caller]);
+                fields.iter().for_each(|field| self.text(field));
+            }
+            Note::Planted(planted) => self.text(planted.by.as_str()),
+            Note::DecoyHit(DecoyHit { by, subject, how, why }) => {
+                self.texts([by.as_str(), subject.as_str(), how, why]);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{Decoder, Encoder, Texts};
 use crate::{Found, Note, bytes::DecodeError, dictionary::Kind, epoch::Turn};
 
 impl Encoder<'_> {
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         let number = self.dictionary.text(text);
         self.varint(u64::from(number));
     }
@@ -82,6 +82,10 @@ impl Encoder<'_> {
             }
             Note::Epoch { number, commitment } => self.begun(*number, commitment),
             Note::Forgotten { by, before, until } => self.forgotten(by, *before, *until),
+            Note::Case(act) => self.case(act),
+            Note::Complained(told) => self.complained(told),
+            Note::Planted(planted) => self.planted(planted),
+            Note::DecoyHit(hit) => self.decoy_hit(hit),
         };
     }
 
@@ -197,7 +201,7 @@ impl Encoder<'_> {
 }
 
 impl<T: Texts> Decoder<'_, T> {
-    fn text(&mut self) -> Result<Arc<str>, DecodeError> {
+    pub(super) fn text(&mut self) -> Result<Arc<str>, DecodeError> {
         let number = self.cursor.varint()?;
         self.lookup(Kind::Text, number)
     }
@@ -273,6 +277,10 @@ impl<T: Texts> Decoder<'_, T> {
             },
             18 => self.epoch()?,
             19 => self.forgotten()?,
+            24 => Note::Case(self.case()?),
+            25 => Note::Complained(self.complained()?),
+            26 => Note::Planted(self.planted()?),
+            27 => Note::DecoyHit(self.decoy_hit()?),
             _ => return Err(DecodeError::Unknown),
         })
     }
@@ -299,7 +307,7 @@ impl<T: Texts> Decoder<'_, T> {
         Ok((time != none).then_some(Timestamp(time)))
     }
 
-    fn subject(&mut self) -> Result<Subject, DecodeError> {
+    pub(super) fn subject(&mut self) -> Result<Subject, DecodeError> {
         let number = self.cursor.varint()?;
         self.lookup(Kind::Subject, number).map(Subject::new)
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
+    CaseAct, Complained, DecoyHit, Planted,
     disk::sim::SimDisk,
     recover::{create_on, open_on},
 };
@@ -195,6 +196,34 @@ fn with_epochs() -> BTreeMap<String, Vec<u8>> {
     disk.contents()
 }
 
+/// And those about findings, complaints and planted customers.
+fn investigated() -> Vec<Vec<Work>> {
+    let (eve, subject) = (Actor::new("eve"), Subject::new("17"));
+    let case = |act: &str, kinds: &[&str], roles: &[&str]| {
+        let names = |of: &[&str]| of.iter().map(|name| (*name).into()).collect();
+        let (kinds, roles) = (names(kinds), names(roles));
+        let (by, act, why) = (eve.clone(), act.into(), "a clean-up".into());
+        Note::Case(CaseAct { by, number: u64::MAX, act, kinds, roles, why })
+    };
+    let told = Complained {
+        by: eve.clone(),
+        subject: subject.clone(),
+        at: Timestamp(-1),
+        kind: "scam_call".into(),
+        fields: vec!["name".into(), "ticket".into()],
+        caller: "said to be from support".into(),
+    };
+    let hit = DecoyHit { by: eve.clone(), subject, how: "mail".into(), why: String::new().into() };
+    let notes = [
+        case("reviewed", &[], &[]),
+        case("benign", &["no_trace", "volume"], &["agent"]),
+        Note::Complained(told),
+        Note::Planted(Planted { by: eve.clone(), digest: [0xee; 32], count: 128 }),
+        Note::DecoyHit(hit),
+    ];
+    vec![notes.into_iter().map(Work::Note).collect()]
+}
+
 fn made_now(work: Vec<Vec<Work>>) -> BTreeMap<String, Vec<u8>> {
     let clock = Arc::new(HandClock::default());
     let options = Options { segment_bytes: 2048, ..options(clock.clone()) };
@@ -275,6 +304,8 @@ fn the_format_is_the_one_of_the_vectors() {
     check_meaning("2-person");
     check_bytes("2-epochs", &with_epochs());
     check_meaning("2-epochs");
+    check_bytes("2-investigated", &made_now(investigated()));
+    check_meaning("2-investigated");
 }
 
 /// A ledger of the first version goes on in the second, in a segment of its own.

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Body, Disclosed, Found, Group, LookedUp, Note};
+use crate::{
+    Body, CaseAct, Complained, DecoyHit, Disclosed, Found, Group, LookedUp, Note, Planted,
+};
 
 pub(super) fn line(entry: &Entry) -> Value {
     let (kind, mut value) = match &entry.body {
@@ -167,5 +169,41 @@ fn noted(note: &Note) -> (&'static str, Value) {
                 "statement": &**statement,
             }),
         ),
+        Note::Case(act) => ("case", case(act)),
+        Note::Complained(told) => ("complained", complained(told)),
+        Note::Planted(Planted { by, digest, count }) => {
+            ("planted", json!({ "by": by.as_str(), "digest": hex(digest), "count": count }))
+        }
+        Note::DecoyHit(DecoyHit { by, subject, how, why }) => (
+            "decoy_hit",
+            json!({
+                "by": by.as_str(),
+                "subject": subject.as_str(),
+                "how": &**how,
+                "why": &**why,
+            }),
+        ),
     }
+}
+
+fn case(act: &CaseAct) -> Value {
+    json!({
+        "by": act.by.as_str(),
+        "number": act.number,
+        "act": &*act.act,
+        "kinds": texts(&act.kinds),
+        "roles": texts(&act.roles),
+        "why": &*act.why,
+    })
+}
+
+fn complained(told: &Complained) -> Value {
+    json!({
+        "by": told.by.as_str(),
+        "subject": told.subject.as_str(),
+        "at": told.at.0,
+        "complaint": &*told.kind,
+        "fields": texts(&told.fields),
+        "caller": &*told.caller,
+    })
 }

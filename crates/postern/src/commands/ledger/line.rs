@@ -187,6 +187,24 @@ fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
         Note::Forgotten { by: who, until, .. } => {
             ("forgotten", by(who), format!("past retention: customers seen before {until}"))
         }
+        Note::Case(act) => {
+            let number = act.number;
+            ("case", by(&act.by), format!("case {number} {}: {}", act.act, act.why))
+        }
+        Note::Complained(told) => {
+            let what = format!("customer {} complained of {}", told.subject, told.kind);
+            ("complained", by(&told.by), format!("{what}, at {}: {}", told.at, told.caller))
+        }
+        Note::Planted(planted) => {
+            let digest: String =
+                planted.digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let what = format!("committed to {} planted customers, {digest}…", planted.count);
+            ("planted", by(&planted.by), what)
+        }
+        Note::DecoyHit(hit) => {
+            let what = format!("planted customer {} was contacted", hit.subject);
+            ("decoy_hit", by(&hit.by), format!("{what} by {}: {}", hit.how, hit.why))
+        }
         Note::Opened { actor, relation, subject, .. } => {
             let whom = subject.as_ref().map(|s| format!(" for customer {s}")).unwrap_or_default();
             ("opened", by(actor), format!("made a row of {relation}{whom}"))
