@@ -138,6 +138,8 @@ pub(crate) struct Account {
     /// The day on which it was used at first.
     pub(crate) since: i64,
     pub(crate) team: u32,
+    /// The role that feedback is laid to.
+    pub(crate) told_role: u32,
     pub(crate) day: i64,
     pub(crate) days: usize,
     /// How many of today's customers no strong reason explains.
@@ -194,6 +196,7 @@ impl Account {
             moved: false,
             since: i64::MAX,
             team: NONE,
+            told_role: NONE,
             day: i64::MIN,
             days: 0,
             unexplained: 0.0,

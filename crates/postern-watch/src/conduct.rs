@@ -15,7 +15,8 @@ use crate::{
     WatchConfig,
     account::{Account, Mark},
     at_will,
-    names::{Map, NONE},
+    feedback::Feedback,
+    names::{Map, NONE, Names},
     peers::{Group, Teams},
     reasons::{Class, Reason},
     rollout::Rollout,
@@ -127,6 +128,11 @@ impl Conduct {
             turn: 0,
             first: None,
         }
+    }
+
+    /// Takes what people have found out about a case.
+    pub(crate) fn feedback(&mut self, case: u64, said: Option<&Feedback>, words: &mut Names) {
+        self.verdict.priors.take(case, said, words);
     }
 
     /// Takes an access that was seen at this moment.
@@ -496,6 +502,7 @@ impl Conduct {
         let Some(account) = self.accounts.get_mut(actor as usize) else { return };
         let learning = learning || account.is_settling();
         (account.group, account.team, account.day) = (group, member.team, day);
+        account.told_role = world.roles.get(&actor).copied().unwrap_or(member.role);
         account.days += 1;
         self.rollout.begin(day);
         account.known.clear();

@@ -29,6 +29,11 @@
     )
 )]
 
+pub use self::{
+    advice::{innocent, next},
+    feedback::Feedback,
+};
+
 use std::{collections::BTreeSet, time::Duration};
 
 use postern_model::{Event, Finding, Timestamp};
@@ -42,11 +47,13 @@ use self::{
 };
 
 mod account;
+mod advice;
 mod amount;
 mod at_will;
 mod blind;
 mod conduct;
 mod detector;
+mod feedback;
 mod hard;
 mod names;
 mod peers;
@@ -139,6 +146,19 @@ impl Watch {
             blind: Blind::default(),
             off: config.off.clone(),
         }
+    }
+
+    /// Tells the role of an account, as the list of those who may log in has it. Feedback is laid to
+    /// accounts by it; nothing else hangs on it. Without it, it is the role that the feed tells.
+    pub fn role(&mut self, actor: &str, role: &str) {
+        let actor = self.world.actor(actor);
+        let role = self.world.words.number(role);
+        self.world.roles.insert(actor, role);
+    }
+
+    /// Takes what people have found out about a case; `None` if it was opened again.
+    pub fn feedback(&mut self, case: u64, feedback: Option<&Feedback>) {
+        self.conduct.feedback(case, feedback, &mut self.world.words);
     }
 
     /// Takes the next event in the order in which events were seen, and tells what it raises.

@@ -155,6 +155,28 @@ fn pretexts_after_a_day_of_honest_work_are_found() {
     }
 }
 
+#[test]
+fn causes_that_people_found_benign_count_less_for_that_role_and_never_nothing() {
+    let taken = |role: &str, cases: u64, misuse: bool| {
+        let mut world = World::new();
+        world.watch.role("thief", "lead");
+        for case in 0..cases {
+            let kinds = kinds().map(ToOwned::to_owned).collect();
+            let feedback = Feedback { kinds, roles: vec![role.to_owned()], misuse };
+            world.watch.feedback(case, Some(&feedback));
+        }
+        (0..100).for_each(|_| world.access("thief", true));
+        taken_until_alert(&mut world, "thief")
+    };
+    let at_first = taken("lead", 0, false);
+    assert_eq!(taken("agent", 3, false), at_first, "another role");
+    assert_eq!(taken("lead", 3, true), at_first, "misuse says that the bar was right");
+    let (one, three, many) =
+        (taken("lead", 1, false), taken("lead", 3, false), taken("lead", 50, false));
+    assert!(at_first <= one && one <= three && at_first < three, "{at_first} {one} {three}");
+    assert_eq!(three, many, "bounded");
+}
+
 /// A centre in which everybody looks up before taking a ticket, of which `weak` are their own.
 fn centre_that_looks_up(days: usize, weak: f64) -> World {
     let mut world = World { watch: Watch::new(&WatchConfig::default()), ..World::new() };

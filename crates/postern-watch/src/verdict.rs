@@ -19,6 +19,7 @@ use crate::{
     WatchConfig,
     account::Account,
     at_will::{self, AtWill},
+    feedback::Priors,
     names::NONE,
     peers::{Group, Teams},
     share::Track,
@@ -132,6 +133,7 @@ pub(crate) struct Verdict {
     pub(crate) frozen: f64,
     repeat_after: Duration,
     pub(crate) budget: Budget,
+    pub(crate) priors: Priors,
     volume: bool,
     size: bool,
     at_will: bool,
@@ -149,6 +151,7 @@ impl Verdict {
             frozen: bar.sqrt(),
             repeat_after: config.repeat_after,
             budget: Budget::new(bar),
+            priors: Priors::default(),
             volume: !config.off.contains("volume"),
             size: !config.off.contains("list_size"),
             at_will: !config.off.contains(at_will::NAME),
@@ -289,7 +292,8 @@ impl Verdict {
         }
     }
 
-    /// The streams that are on: place, weight, evidence. The weights add up to one.
+    /// The streams that are on: place, weight, evidence. The weights add up to one, or to less where
+    /// people have found causes to be benign.
     fn streams<'a>(
         &'a self,
         account: &'a Account,
@@ -306,7 +310,11 @@ impl Verdict {
         let volume = (VOLUME, VOLUME_WEIGHT / all, account.volume.evidence());
         let size = (SIZE, SIZE_WEIGHT / all, account.size_evidence);
         let volume = std::iter::once(volume).filter(|_| self.volume);
-        signals.chain(volume).chain(std::iter::once(size).filter(|_| self.size)).chain(at_will)
+        let size = std::iter::once(size).filter(|_| self.size);
+        let priors = self.priors.of(account.told_role);
+        let prior = move |place: usize| priors.and_then(|of| of.get(place)).map_or(1.0, |of| *of);
+        let all = signals.chain(volume).chain(size).chain(at_will);
+        all.map(move |(place, weight, evidence)| (place, weight * prior(place), evidence))
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct World {
     gone: BTreeSet<u32>,
     /// Which sources are away.
     pub(crate) quiet: Quiet,
+    /// The roles that feedback is laid to, where they were told.
+    pub(crate) roles: Map<u32, u32>,
 }
 
 impl World {
@@ -95,6 +97,7 @@ impl World {
             staffed: false,
             gone: BTreeSet::new(),
             quiet: Quiet::default(),
+            roles: Map::default(),
         }
     }
 
