@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use super::Problem;
 
 /// Crates with no effect on the world and none from it.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "postern-model",
     "postern-merkle",
     "postern-wire",
@@ -20,6 +20,7 @@ const PURE: [&str; 10] = [
     "postern-people",
     "postern-session",
     "postern-watch",
+    "postern-cases",
     "postern-trace",
     "postern-call",
 ];
