@@ -114,9 +114,17 @@ impl Cases {
         }
         match act {
             Act::Reopened if !closed => return Err(NotDone::NotClosed { number }),
-            Act::Reopened => {}
-            _ if closed => return Err(NotDone::Closed { number }),
-            _ => {}
+            Act::Reviewed | Act::Suspicious | Act::Closed(_) | Act::RevealAsked | Act::Revealed
+                if closed =>
+            {
+                return Err(NotDone::Closed { number });
+            }
+            Act::Reopened
+            | Act::Reviewed
+            | Act::Suspicious
+            | Act::Closed(_)
+            | Act::RevealAsked
+            | Act::Revealed => {}
         }
         let act = match (act, &case.reveal_asked) {
             (Act::RevealAsked | Act::Revealed, _) if case.revealed.is_some() => {

@@ -5,8 +5,8 @@
 //! do next is asked of [`Cases::decide`], which answers with a [`Deed`] for the caller to record.
 //! [`compare`] says how an account stands among its peers.
 //!
-//! A detector says that something is *unexplained*, which is neutral. *Suspicious* is said by people
-//! only, and is a deed of its own.
+//! A detector says that something is *unexplained*, which is neutral. *Suspicious* is said by
+//! people only, and is a deed of its own.
 //!
 //! This crate is pure: it reads no ledger, file or clock, and shows nobody's name to anybody.
 

@@ -17,7 +17,8 @@ pub fn innocent(kind: &str) -> Option<&'static str> {
             Some("a connector that is broken")
         }
         "unknown_account" => Some("an account that HR's feed does not have"),
-        "broke_glass" => Some("an emergency, as was said"),
+        "break_glass" => Some("an emergency, as was said"),
+        "mutual_approval" => Some("two who stand in for each other"),
         _ => None,
     })
 }
@@ -34,7 +35,9 @@ pub fn next(kind: &str) -> &'static str {
         "self_opened" | "short_lived_ticket" | "inbound_cluster" => {
             "call back some of the customers, on the number on file, and ask whether they wrote"
         }
-        "approved_share" | "approval_ring" => "ask who granted it for what, and compare",
+        "approved_share" | "approval_ring" | "mutual_approval" | "break_glass" => {
+            "ask who granted it for what, and compare"
+        }
         "complaints" => "add every complaint (`postern complaint add`) and trace them",
         "same_customers" => "look at both accounts, and ask each alone",
         "refused_attempts" | "budget_stop" => "read the statements, and ask what they were for",

@@ -148,8 +148,8 @@ impl Watch {
         }
     }
 
-    /// Tells the role of an account, as the list of those who may log in has it. Feedback is laid to
-    /// accounts by it; nothing else hangs on it. Without it, it is the role that the feed tells.
+    /// Tells the role of an account, as the list of those who may log in has it. Feedback is laid
+    /// to accounts by it; nothing else hangs on it. Without it, it is the role that the feed tells.
     pub fn role(&mut self, actor: &str, role: &str) {
         let actor = self.world.actor(actor);
         let role = self.world.words.number(role);

@@ -292,8 +292,8 @@ impl Verdict {
         }
     }
 
-    /// The streams that are on: place, weight, evidence. The weights add up to one, or to less where
-    /// people have found causes to be benign.
+    /// The streams that are on: place, weight, evidence. The weights add up to one, or to less
+    /// where people have found causes to be benign.
     fn streams<'a>(
         &'a self,
         account: &'a Account,

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 mod found;
 
-pub(crate) use self::found::{RulesCommand, RulesTestArgs};
+pub(crate) use self::found::{
+    CaseActArgs, CaseCloseArgs, CaseOutcome, CaseShowArgs, CasesCommand, CasesListArgs,
+    RulesCommand, RulesTestArgs,
+};
 use crate::{config::duration, peer::PeerAt, witnessing::WitnessAt};
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
@@ -77,6 +80,9 @@ pub(crate) enum Command {
     Evidence(EvidenceCommand),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
     Replay(ReplayArgs),
+    /// Shows findings under investigation, and what people do with them. Each look is recorded.
+    #[command(subcommand)]
+    Cases(CasesCommand),
     /// Looks after rules of your own, in Sigma (docs/rules.md).
     #[command(subcommand)]
     Rules(RulesCommand),

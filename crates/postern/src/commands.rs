@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod approvals;
+mod cases;
 mod check_config;
 mod doctor;
 mod evidence;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Review(args) => approvals::decide(config, "reviewed", args),
         Command::Revoke(args) => approvals::decide(config, "revoked", args),
         Command::Approvals(args) => approvals::list(config, &args),
+        Command::Cases(command) => cases::run(config, command),
         Command::Person(command) => person::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),
         Command::Replay(args) => replay::run(config, &args),

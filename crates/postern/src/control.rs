@@ -70,6 +70,10 @@ pub(crate) enum Request {
     Approvals {},
     /// Put into the ledger what a person asks it.
     Record(Asked),
+    /// Put into the ledger that a person looks at this.
+    Look { what: String },
+    /// Do this with a case.
+    Case { act: String, number: u64, why: String },
 }
 
 /// What a person asks the ledger. Times are in microseconds since 1970.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod cases;
 mod cli;
 mod clock;
 mod commands;

@@ -79,9 +79,8 @@ impl Running {
         let history = history(settings, clock.now())?;
         let (sender, told) = mpsc::channel();
         let ledger = Arc::new(opened(settings, sender.clone())?);
-        let people = Arc::new(people);
+        let (people, policy) = (Arc::new(people), Arc::new(policy));
         let mock_secret = settings::secret(&settings.data.folder.join("mock.key"))?;
-        let policy = Arc::new(policy);
         let parts = Parts {
             ledger: ledger.clone(),
             policy: policy.clone(),
@@ -94,6 +93,7 @@ impl Running {
         };
         let gateway = Gateway::build(gateway_settings.clone(), parts)?;
         let handle = gateway.handle();
+        let cases = history.detectors.cases.clone();
         let watching = watching::Watching {
             detectors: history.detectors,
             ledger: ledger.clone(),
@@ -123,7 +123,7 @@ impl Running {
             &settings.data.control_socket(),
             control::Answering::new(
                 handle.clone(),
-                (ledger.clone(), witnessed.clone()),
+                (ledger.clone(), witnessed.clone(), cases),
                 looks,
                 reloads.clone(),
                 (counts, history.entries),
@@ -274,6 +274,11 @@ pub(crate) struct Basis {
     pub(crate) gateway: GatewaySettings,
 }
 
+/// A key of the data folder, made if it is not there.
+pub(crate) fn secret(path: &Path) -> anyhow::Result<[u8; 32]> {
+    settings::secret(path)
+}
+
 /// The guarded server, as a gateway that starts uses it.
 pub(crate) fn upstream(settings: &Settings) -> anyhow::Result<Upstream> {
     Ok(settings::gateway(settings)?.upstream)
@@ -340,6 +345,7 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
                 .retain(|finding| finding.kind != *found.kind || finding.actors != found.actors),
             Body::Noted(_) | Body::Disclosed(_) => {}
         }
+        detectors.told(&entry);
         for event in crate::events::of_entry(&entry) {
             unrecorded.extend(detectors.before(&event));
         }

@@ -31,11 +31,7 @@ impl Encoder<'_> {
                 self.text(why);
                 3
             }
-            Note::LoggedOut { actor, connection } => {
-                self.acting(actor);
-                self.varint(*connection);
-                4
-            }
+            Note::LoggedOut { actor, connection } => self.logged_out(actor, *connection),
             Note::Refused { actor, connection, fingerprint, statement, rule } => {
                 self.acting(actor);
                 self.varint(*connection);
@@ -119,6 +115,12 @@ impl Encoder<'_> {
         self.actor(by);
         self.text(why);
         kind
+    }
+
+    fn logged_out(&mut self, actor: &Actor, connection: u64) -> u8 {
+        self.acting(actor);
+        self.varint(connection);
+        4
     }
 
     fn started(&mut self, version: &str) -> u8 {

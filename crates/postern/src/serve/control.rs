@@ -14,14 +14,16 @@ use std::{
 };
 
 use anyhow::Context as _;
+use postern_cases::Act;
 use postern_gateway::Handle;
-use postern_ledger::Ledger;
+use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock as _, Timestamp};
 
 use super::{
     approvals, people, reloading::Reloads, settings::hex, space::Space, watching::Counts, witnessed,
 };
 use crate::{
+    cases::{self, NoteOf},
     cli::Shown,
     clock::SystemClock,
     control::{
@@ -41,6 +43,7 @@ pub(super) struct Answering {
     handle: Handle,
     ledger: Arc<Ledger>,
     witnessed: witnessed::Progress,
+    cases: cases::Shared,
     people: people::Looks,
     reloads: Reloads,
     counts: Counts,
@@ -52,14 +55,25 @@ pub(super) struct Answering {
 impl Answering {
     pub(super) fn new(
         handle: Handle,
-        (ledger, witnessed): (Arc<Ledger>, witnessed::Progress),
+        (ledger, witnessed, cases): (Arc<Ledger>, witnessed::Progress, cases::Shared),
         people: people::Looks,
         reloads: Reloads,
         (counts, entries_before): (Counts, u64),
         space: Space,
     ) -> Self {
         let since = SystemClock.now();
-        Self { handle, ledger, witnessed, people, reloads, counts, entries_before, space, since }
+        Self {
+            handle,
+            ledger,
+            witnessed,
+            cases,
+            people,
+            reloads,
+            counts,
+            entries_before,
+            space,
+            since,
+        }
     }
 
     /// Does what `by` wants.
@@ -113,12 +127,29 @@ impl Answering {
                 },
                 Err(error) => Reply::Refused { why: chain(&error) },
             },
-            Request::Record(asked) => {
-                match super::note(&self.ledger, Asked { by: by.to_owned(), ..asked }.into()) {
-                    Ok(entry) => Reply::Recorded { entry },
-                    Err(error) => Reply::Refused { why: format!("{error:#}") },
-                }
+            Request::Look { what } => {
+                self.noted(Note::Read { by: Actor::new(by), what: what.into() })
             }
+            Request::Case { act, number, why } => self.case(&act, number, (by, &why)),
+            Request::Record(asked) => self.noted(Asked { by: by.to_owned(), ..asked }.into()),
+        }
+    }
+
+    fn noted(&self, note: Note) -> Reply {
+        match super::note(&self.ledger, note) {
+            Ok(entry) => Reply::Recorded { entry },
+            Err(error) => Reply::Refused { why: format!("{error:#}") },
+        }
+    }
+
+    /// What somebody wants to do with a case; who they are is what the system says.
+    fn case(&self, act: &str, number: u64, (by, why): (&str, &str)) -> Reply {
+        let refused = |why: String| Reply::Refused { why };
+        let Some(act) = Act::parse(act) else { return refused(format!("nobody can do `{act}`")) };
+        let decided = self.cases.lock().decide(act, number, (Actor::new(by), why.into()));
+        match decided {
+            Ok(deed) => self.noted(NoteOf::from(deed).0),
+            Err(error) => refused(error.to_string()),
         }
     }
 

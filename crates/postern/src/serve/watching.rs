@@ -13,12 +13,13 @@ use std::{
 };
 
 use postern_gateway::Handle;
-use postern_ledger::{Entry, Ledger, Note};
+use postern_ledger::{Body, Entry, Ledger, Note};
 use postern_model::{Actor, Event, Finding, Severity, SubjectChange, Timestamp};
 use postern_rules::Rules;
 use postern_watch::Watch;
 
 use crate::{
+    cases,
     config::{Settings, WatchRules},
     events,
 };
@@ -68,13 +69,37 @@ pub(super) struct Detectors {
     watch: Watch,
     /// Rules of the user's own.
     rules: Option<Box<Rules>>,
+    /// What becomes of findings.
+    pub(super) cases: cases::Shared,
 }
 
 impl Detectors {
     /// Such as know the configured decoys and have seen nothing yet.
     pub(super) fn new(settings: &Settings, now: Timestamp) -> anyhow::Result<Self> {
         let rules = settings.watch.rules.as_ref().map(WatchRules::rules).transpose()?;
-        Ok(Self { watch: watch(settings, now), rules: rules.map(Box::new) })
+        Ok(Self {
+            watch: watch(settings, now),
+            rules: rules.map(Box::new),
+            cases: cases::Shared::default(),
+        })
+    }
+
+    /// Takes what an entry says of the role of an account, and of cases.
+    pub(super) fn told(&mut self, entry: &Entry) {
+        cases::take(&mut self.cases.lock(), entry);
+        match &entry.body {
+            Body::Noted(Note::Person { actor, now, .. }) => {
+                if let Some(role) = cases::role(now) {
+                    self.watch.role(actor.as_str(), &role);
+                }
+            }
+            Body::Noted(Note::Case(act)) => {
+                if let Some((case, feedback)) = cases::feedback(act) {
+                    self.watch.feedback(case, feedback.as_ref());
+                }
+            }
+            Body::Noted(_) | Body::Disclosed(_) => {}
+        }
     }
 
     fn observe(&mut self, event: &Event) -> Vec<Finding> {
@@ -157,10 +182,13 @@ impl Watching {
     fn observe(&mut self, entries: &[Entry], counts: &Counts) {
         let added = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         counts.0.entries.fetch_add(added, Ordering::Relaxed);
-        for event in entries.iter().flat_map(events::of_entry) {
-            for finding in self.detectors.observe(&event) {
-                counts.0.findings.fetch_add(1, Ordering::Relaxed);
-                self.act(&finding);
+        for entry in entries {
+            self.detectors.told(entry);
+            for event in events::of_entry(entry) {
+                for finding in self.detectors.observe(&event) {
+                    counts.0.findings.fetch_add(1, Ordering::Relaxed);
+                    self.act(&finding);
+                }
             }
         }
     }

@@ -10,6 +10,7 @@
 mod approvals;
 mod backup;
 mod bench;
+mod cases;
 mod check_database;
 mod cli;
 mod crash;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use postern_ledger::{Body, Disclosed, Entry, Group, Note};
+use postern_ledger::{Body, CaseAct, Complained, Disclosed, Entry, Group, Note, Planted};
 use postern_model::FAILED;
 use serde::Serialize;
 
@@ -130,7 +130,26 @@ fn shown(group: &Group) -> Shown {
     }
 }
 
-fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
+type Said = (&'static str, Vec<String>, String);
+
+fn case(act: &CaseAct) -> Said {
+    let what = format!("case {} {}: {}", act.number, act.act, act.why);
+    ("case", vec![act.by.to_string()], what)
+}
+
+fn complained(told: &Complained) -> Said {
+    let Complained { by, subject, at, kind, caller, .. } = told;
+    let what = format!("customer {subject} complained of {kind}, at {at}: {caller}");
+    ("complained", vec![by.to_string()], what)
+}
+
+fn committed(planted: &Planted) -> Said {
+    let digest: String = planted.digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let what = format!("committed to {} planted customers, {digest}…", planted.count);
+    ("planted", vec![planted.by.to_string()], what)
+}
+
+fn noted(note: &Note) -> Said {
     let by = |actor: &postern_model::Actor| vec![actor.to_string()];
     match note {
         Note::LoggedIn { actor, client, .. } => {
@@ -187,20 +206,9 @@ fn noted(note: &Note) -> (&'static str, Vec<String>, String) {
         Note::Forgotten { by: who, until, .. } => {
             ("forgotten", by(who), format!("past retention: customers seen before {until}"))
         }
-        Note::Case(act) => {
-            let number = act.number;
-            ("case", by(&act.by), format!("case {number} {}: {}", act.act, act.why))
-        }
-        Note::Complained(told) => {
-            let what = format!("customer {} complained of {}", told.subject, told.kind);
-            ("complained", by(&told.by), format!("{what}, at {}: {}", told.at, told.caller))
-        }
-        Note::Planted(planted) => {
-            let digest: String =
-                planted.digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            let what = format!("committed to {} planted customers, {digest}…", planted.count);
-            ("planted", by(&planted.by), what)
-        }
+        Note::Case(act) => case(act),
+        Note::Complained(told) => complained(told),
+        Note::Planted(planted) => committed(planted),
         Note::DecoyHit(hit) => {
             let what = format!("planted customer {} was contacted", hit.subject);
             ("decoy_hit", by(&hit.by), format!("{what} by {}: {}", hit.how, hit.why))

@@ -4,12 +4,12 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use postern_ledger::{Ledger, OpenError, Options, origin};
+use postern_ledger::{Ledger, Note, OpenError, Options, origin};
 
 use super::ask::copy_is_not_recorded;
 use crate::{
     clock::SystemClock,
-    config::{self, CONTROL_SOCKET},
+    config::{self, CONTROL_SOCKET, Settings},
     control::{Asked, Client, ControlError, Reply, Request},
     serve::note,
 };
@@ -51,6 +51,32 @@ pub(in crate::commands) fn record(
     let sequence = note(&ledger, asked.into())?;
     ledger.close().context("the ledger's last entries have no checkpoint")?;
     Ok(Some(sequence))
+}
+
+/// Has the running gateway do what is asked, or, where none runs, records the note itself; says as
+/// which entry.
+pub(in crate::commands) fn put(
+    config: &Path,
+    settings: &Settings,
+    request: &Request,
+    note_of_it: Note,
+) -> anyhow::Result<u64> {
+    match Client::connect(&settings.data.control_socket()) {
+        Ok(mut client) => return told(client.ask(request)?),
+        Err(ControlError::NotRunning { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let folder = settings.data.ledger();
+    let options = Options::new(origin(&folder)?, Arc::new(SystemClock));
+    let ledger = Ledger::open(&folder, options, Arc::new(|_| {})).with_context(|| {
+        format!(
+            "what a person does is recorded, and that is not possible; see `{}`",
+            config.display()
+        )
+    })?;
+    let sequence = note(&ledger, note_of_it)?;
+    ledger.close().context("the ledger's last entries have no checkpoint")?;
+    Ok(sequence)
 }
 
 fn told(reply: Reply) -> anyhow::Result<u64> {
