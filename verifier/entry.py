@@ -153,6 +153,17 @@ class Body:
             "lookups": self.list(self.lookup),
         }
 
+    def observed(self):
+        """A disclosure, and what enforcement of policy would have done."""
+        return {
+            **self.disclosed(),
+            "would": {
+                "rule": self.optional(NAME),
+                "masked": self.cursor.varint(),
+                "unknown": self.cursor.bool(),
+            },
+        }
+
     def logged_in(self):
         return {
             "actor": self.account(),
@@ -325,6 +336,7 @@ KINDS = {
     17: ("approval", Body.approval),
     18: ("epoch", Body.epoch),
     19: ("forgotten", Body.forgotten),
+    20: ("observed", Body.observed),
     24: ("case", Body.case),
     25: ("complained", Body.complained),
     26: ("planted", Body.planted),

@@ -13,8 +13,8 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::BytesMut;
 use postern_model::{Actor, Grade, Reason, Subject, Timestamp};
 use postern_session::{
-    Effect, EndUser, Entitled, Hold, HoldLimits, Input, Kind, Profile, Session, Stopped,
-    Unrecorded, View,
+    Effect, EndUser, Enforcement, Entitled, Hold, HoldLimits, Input, Kind, Profile, Session,
+    Stopped, Unrecorded, View,
 };
 use postern_wire::{Backend, Frame};
 
@@ -131,6 +131,7 @@ impl<'a> Drive<'a> {
             actor: Actor::new("ana"),
             role: "agent".into(),
             kind: Kind::Restricted,
+            enforcement: Enforcement::Enforce,
             key_sets: setting.key_sets.clone(),
             proves,
             moments: proves && how & 2 != 0,

@@ -15,10 +15,9 @@ use bytes::BytesMut;
 use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::{Actor, Timestamp};
 use postern_session::{
-    ClientFacing as _, Effect, EndUser, Failure, Input, Judge, Kind, Profile, ReasonSet, Session,
-    View,
+    ClientFacing as _, Effect, EndUser, Enforcement, Failure, Input, Judge, Kind, Profile,
+    ReasonSet, Session, View,
 };
-use postern_sql::Rules;
 use postern_wire::{Frame, FrameError, FrameReader, encode};
 use thiserror::Error;
 use tokio::{
@@ -27,10 +26,10 @@ use tokio::{
 };
 
 use crate::{
-    SessionInfo, Settings,
+    Role, SessionInfo, Settings,
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
-    judges::Judges,
+    judges::{Judges, Ruled},
     listen::Seat,
     login::{self, LoggedIn},
     mail::Letterbox,
@@ -136,7 +135,7 @@ struct Connection<'a> {
 /// Judges this connection's statements; renewed when the catalogue changes.
 struct Judging {
     judges: Rc<RefCell<Judges>>,
-    rules: Arc<Rules>,
+    rules: Ruled,
     catalogue: watch::Receiver<Option<Present>>,
     judge: Rc<RefCell<Judge>>,
     /// Of the catalogue that the judge knows; 0 while there is none.
@@ -150,8 +149,10 @@ impl Judging {
         regime: &Regime,
         judges: &Rc<RefCell<Judges>>,
         (actor, role_name, kind): (&Actor, &Arc<str>, Kind),
+        enforced: (Enforcement, bool),
     ) -> (Self, Arc<[ReasonSet]>) {
         let (rules, key_sets) = judges.borrow_mut().rules(regime, actor, role_name, kind);
+        let rules = judges.borrow_mut().ruled(regime, rules, enforced);
         let mut catalogue = regime.catalogue.clone();
         let present = catalogue.borrow_and_update().clone();
         let judge = judges.borrow_mut().judge(present.as_ref(), &rules);
@@ -255,12 +256,23 @@ async fn outdated(mut client: BoxedStream) -> Result<(), ConnectionError> {
 
 fn profile(
     settings: &Settings,
-    (actor, role, kind): (Actor, Arc<str>, Kind),
+    (actor, role, known): (Actor, Arc<str>, &Role),
     (key_sets, end_user): (Arc<[ReasonSet]>, EndUser),
 ) -> Arc<Profile> {
     let limits = settings.limits.hold;
     let proves = !settings.tables.is_empty();
-    Arc::new(Profile { actor, role, kind, key_sets, proves, moments: proves, limits, end_user })
+    let (kind, enforcement) = (known.kind, known.enforcement);
+    Arc::new(Profile {
+        actor,
+        role,
+        kind,
+        enforcement,
+        key_sets,
+        proves,
+        moments: proves,
+        limits,
+        end_user,
+    })
 }
 
 impl Connection<'_> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_ledger::{Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Touch};
+use postern_ledger::{Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Observed, Touch};
 use postern_model::Actor;
 use postern_session::{Hold, Stopped};
 
@@ -62,6 +62,10 @@ pub(crate) fn draft(
             })
             .collect(),
         claimed: None,
+        observed: hold.observed.map(|observed| {
+            let postern_session::Observed { rule, masked, unknown } = observed;
+            Box::new(Observed { rule: rule.map(Into::into), masked, unknown })
+        }),
         refused: hold.stopped.as_ref().and_then(|stopped| limit_of(stopped, limits)),
         limits: if unbounded { Arc::new([]) } else { limits.clone() },
     }

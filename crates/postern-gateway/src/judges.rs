@@ -3,8 +3,8 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use postern_model::Actor;
-use postern_session::{Judge, Kind, ReasonSet, plan_rules};
-use postern_sql::Rules;
+use postern_session::{Enforcement, Judge, Kind, ReasonSet, observing_rules, plan_rules};
+use postern_sql::{Catalogue, Rules};
 
 use crate::{freshness::Present, regime::Regime};
 
@@ -16,8 +16,37 @@ pub(crate) struct Judges {
     /// Of the catalogue that the judges know; `None` while there is none.
     version: Option<[u8; 32]>,
     planned: Vec<Planned>,
+    /// The rules that account for those for whom policy is not enforced.
+    observing: Option<Arc<Rules>>,
     /// The one that was asked for last is the last.
-    judges: Vec<(Arc<Rules>, Rc<RefCell<Judge>>)>,
+    judges: Vec<(Ruled, Rc<RefCell<Judge>>)>,
+}
+
+/// By which rules a judge judges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ruled {
+    /// The role's own.
+    own: Arc<Rules>,
+    /// Those that account for everything, where the role's own are not enforced; and whether what
+    /// can't be accounted is let through.
+    observing: Option<(Arc<Rules>, bool)>,
+}
+
+impl Ruled {
+    fn judge(
+        &self,
+        catalogue: Option<Arc<Catalogue>>,
+        search_path: Arc<[String]>,
+        prefix: Arc<str>,
+    ) -> Judge {
+        match &self.observing {
+            None => Judge::new(catalogue, self.own.clone(), search_path, prefix),
+            Some((rules, lets_through)) => {
+                Judge::new(catalogue, rules.clone(), search_path, prefix)
+                    .observing(self.own.clone(), *lets_through)
+            }
+        }
+    }
 }
 
 struct Planned {
@@ -40,7 +69,8 @@ const REMEMBERED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 impl Judges {
     pub(crate) fn new(prefix: Arc<str>, search_path: Arc<[String]>) -> Self {
-        Self { prefix, search_path, version: None, planned: Vec::new(), judges: Vec::new() }
+        let (planned, judges) = (Vec::new(), Vec::new());
+        Self { prefix, search_path, version: None, planned, observing: None, judges }
     }
 
     /// The rules for an actor, by the policy in force.
@@ -78,12 +108,26 @@ impl Judges {
         (rules, key_sets)
     }
 
-    /// The judge by these rules under this catalogue. One of other content ends all judges before.
-    pub(crate) fn judge(
+    /// The same for somebody for whom policy is, or is not, enforced.
+    pub(crate) fn ruled(
         &mut self,
-        present: Option<&Present>,
-        rules: &Arc<Rules>,
-    ) -> Rc<RefCell<Judge>> {
+        regime: &Regime,
+        own: Arc<Rules>,
+        (enforcement, lets_through): (Enforcement, bool),
+    ) -> Ruled {
+        if enforcement.is_enforced() {
+            return Ruled { own, observing: None };
+        }
+        let rules = self.observing.get_or_insert_with(|| {
+            let mut rules = observing_rules(&regime.settings.tables);
+            regime.settings.upstream.vouch(&mut rules);
+            Arc::new(rules)
+        });
+        Ruled { own, observing: Some((rules.clone(), lets_through)) }
+    }
+
+    /// The judge by these rules under this catalogue. One of other content ends all judges before.
+    pub(crate) fn judge(&mut self, present: Option<&Present>, rules: &Ruled) -> Rc<RefCell<Judge>> {
         let version = present.map(|present| present.catalogue.version());
         if self.version != version {
             // A connection may keep its judge until its client sends something.
@@ -92,18 +136,14 @@ impl Judges {
             }
             self.version = version;
         }
-        if let Some(at) = self.judges.iter().position(|(known, _)| **known == **rules) {
+        if let Some(at) = self.judges.iter().position(|(known, _)| known == rules) {
             let known = self.judges.remove(at);
             let judge = known.1.clone();
             self.judges.push(known);
             return judge;
         }
-        let judge = Judge::new(
-            present.map(|present| present.catalogue.clone()),
-            rules.clone(),
-            self.search_path.clone(),
-            self.prefix.clone(),
-        );
+        let catalogue = present.map(|present| present.catalogue.clone());
+        let judge = rules.judge(catalogue, self.search_path.clone(), self.prefix.clone());
         let judge = Rc::new(RefCell::new(judge));
         self.judges.push((rules.clone(), judge.clone()));
         self.share_out();

@@ -22,6 +22,7 @@ mod listen;
 mod login;
 mod mail;
 mod measured;
+mod observing;
 mod pool;
 mod reasons;
 mod reconfigure;
@@ -42,6 +43,7 @@ pub use self::{
     approvals::{ApprovalError, approval_reasons},
     catalogue::{AskError, ReadCatalogueError, ask, read_catalogue},
     listen::{BuildError, Gateway, Handle, ResumeError},
+    observing::{NotEnforced, ObservedCounts},
     pool::PoolInfo,
     reconfigure::{FirstReadError, ReconfigureError, Reconfigured},
     registry::SessionInfo,

@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    Parts, PoolInfo, SessionInfo, Settings, Suspension, connection,
+    NotEnforced, Parts, PoolInfo, SessionInfo, Settings, Suspension, connection,
     judges::Judges,
     login,
     mail::Mail,
@@ -207,6 +207,11 @@ impl Handle {
     /// The accounts whose log-ins are refused.
     pub fn suspended(&self) -> BTreeMap<Actor, Suspension> {
         self.shared.suspended().clone()
+    }
+
+    /// For which roles policy is not enforced, and what enforcement would have done so far.
+    pub fn not_enforced(&self) -> Vec<NotEnforced> {
+        self.shared.not_enforced()
     }
 
     /// How many connections to the server wait for another session of their accounts.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 use postern_ledger::Limit;
 use postern_model::Secret;
 use postern_people::{ApprovalRules, Tokens};
-use postern_session::{HoldLimits, Kind, ReasonSettings, TableSettings};
+use postern_session::{Enforcement, HoldLimits, Kind, ReasonSettings, TableSettings};
 use postern_sql::Rules;
 
 /// What a gateway is told by whoever composes it; everything is checked already.
@@ -146,6 +146,9 @@ pub enum Pooling {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     pub kind: Kind,
+    /// Whether policy is enforced for its actors. Where it is not they have connections of their
+    /// own and no budgets.
+    pub enforcement: Enforcement,
     /// A session of kind `PassThrough` has its connection for as long as it lasts in any case:
     /// what it does is not looked at.
     pub pooling: Pooling,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Role, Settings,
+    observing::{NotEnforced, Observations},
     pool::{PoolInfo, Told},
     refusals::{Refusals, left_out},
     regime::{Common, Regime, Upkeep, Work},
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) searches: Searches,
     pub(crate) stops: Stops,
     pub(crate) refusals: Refusals,
+    pub(crate) observations: Observations,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
     /// Server connections of all cores that no session uses.
@@ -108,6 +110,7 @@ impl Shared {
             searches: Searches::default(),
             stops: Stops::default(),
             refusals: Refusals::default(),
+            observations: Observations::default(),
             open: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
@@ -140,6 +143,19 @@ impl Shared {
     /// What regimes have in common.
     pub(crate) fn common(&self) -> Common {
         Common { clock: self.clock.clone(), approvals: self.approvals.clone() }
+    }
+
+    /// The roles for which policy is not enforced, as it is in force.
+    pub(crate) fn not_enforced(&self) -> Vec<NotEnforced> {
+        let regime = self.regime();
+        let roles = regime.settings.roles.iter();
+        let not_enforced = roles.filter(|(_, role)| !role.enforcement.is_enforced());
+        let counted = not_enforced.map(|(name, role)| NotEnforced {
+            role: name.clone(),
+            enforcement: role.enforcement,
+            counts: self.observations.of(name),
+        });
+        counted.collect()
     }
 
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {

@@ -21,6 +21,7 @@ mod kept;
 mod malformed;
 mod malice;
 mod meddling;
+mod observed;
 mod pitfalls;
 mod raw;
 mod reloads;

@@ -19,7 +19,8 @@ use postern_model::{Actor, Clock, Timestamp};
 use postern_people::{Account, People, Verifier};
 use postern_policy::Policy;
 use postern_session::{
-    ColumnSettings, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings, TableSettings,
+    ColumnSettings, Enforcement, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings,
+    TableSettings,
 };
 use postern_testkit::PostgresServer;
 use tempfile::TempDir;
@@ -241,8 +242,13 @@ fn people() -> anyhow::Result<People> {
 fn settings(server: &PostgresServer, world: &World) -> Settings {
     let accounted = world.accounts.as_ref().is_some_and(|accounts| accounts.accounted);
     let kind = if accounted { Kind::Accounted } else { Kind::Restricted };
-    let role =
-        Role { kind, pooling: Pooling::Session, budgets: Vec::new().into(), speaks_for: false };
+    let role = Role {
+        kind,
+        enforcement: Enforcement::Enforce,
+        pooling: Pooling::Session,
+        budgets: Vec::new().into(),
+        speaks_for: false,
+    };
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         workers: 1,

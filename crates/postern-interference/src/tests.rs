@@ -176,6 +176,7 @@ fn told(subjects: &[&str], searches: usize) -> Told {
         fingerprint: StatementFingerprint(0),
         statement: "".into(),
         claimed: None,
+        observed: None,
         rows: 1,
         allowed: 1,
         stopped: None,

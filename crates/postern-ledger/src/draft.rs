@@ -9,6 +9,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use postern_model::{Actor, Reason, StatementFingerprint, Subject};
 
+use crate::Observed;
+
 /// What a gateway is about to disclose: the rows of one hold.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -29,6 +31,8 @@ pub struct Draft {
     pub lookups: Vec<DraftLookup>,
     /// The ticket that the actor named.
     pub claimed: Option<Arc<str>>,
+    /// What would have been done, where policy is not enforced for the actor.
+    pub observed: Option<Box<Observed>>,
     /// What bounds this actor.
     pub limits: Arc<[Limit]>,
     /// The statement was not run, because of this limit: nothing of it is charged.

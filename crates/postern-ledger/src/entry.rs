@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use postern_model::{
-    Actor, Disclosure, FAILED, Finding, Grade, Reason, Severity, StatementFingerprint, Subject,
-    Timestamp,
+    Actor, Disclosure, FAILED, Finding, Grade, NOT_ENFORCED, Reason, Severity,
+    StatementFingerprint, Subject, Timestamp,
 };
 
 mod investigation;
@@ -61,6 +61,20 @@ pub struct Disclosed {
     pub groups: Vec<Group>,
     /// Searches by a protected value. They are charged unless a limit on lookups stopped them.
     pub lookups: Vec<LookedUp>,
+    /// What enforcement would have done; `None` where it was in force.
+    pub observed: Option<Observed>,
+}
+
+/// What would have been done if policy were enforced for the actor's role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The rule that would have refused the statement.
+    pub rule: Option<Arc<str>>,
+    /// How many values would have been masked, of those that left.
+    pub masked: u64,
+    /// The statement went to the server as the client wrote it, because it could not be accounted:
+    /// whose data left by it, if any, is not known.
+    pub unknown: bool,
 }
 
 impl Disclosed {
@@ -248,9 +262,10 @@ impl Group {
     }
 }
 
-/// The grade under which a record is charged; `None` is masked.
+/// The grade under which a record is charged; `None` is masked, as what is not enforced would be.
 pub(crate) fn charged(reason: Option<&Reason>, anything_clear: bool) -> Option<Grade> {
     match reason {
+        Some(reason) if &*reason.name == NOT_ENFORCED => None,
         Some(reason) => Some(reason.grade),
         None => anything_clear.then_some(Grade::Strong),
     }

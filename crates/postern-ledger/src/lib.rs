@@ -59,7 +59,7 @@ pub use self::{
     },
     entry::{
         Body, CaseAct, Complained, DecoyHit, Disclosed, Entry, Found, Group, LookedUp, Note,
-        Planted,
+        Observed, Planted,
     },
     epoch::Retention,
     erase::EraseError,

@@ -6,7 +6,7 @@ use postern_merkle::Hash;
 use postern_model::{Actor, Grade, Reason, StatementFingerprint, Subject, Timestamp};
 
 use crate::{
-    Body, Counter, Disclosed, Entry, Group, Limit, LookedUp,
+    Body, Counter, Disclosed, Entry, Group, Limit, LookedUp, Observed,
     bytes::{Cursor, DecodeError, put_varint},
     dictionary::{Dictionary, Kind, binding},
     epoch::Turn,
@@ -23,6 +23,8 @@ const VERSION: u8 = 2;
 /// The one in which the account stands in the body, and the binding in the head.
 const FIRST_VERSION: u8 = 1;
 const DISCLOSED: u8 = 1;
+/// A disclosure while policy is not enforced, with what enforcement would have done behind it.
+const OBSERVED: u8 = 20;
 
 /// What the leaf of an entry shows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,8 +144,11 @@ pub(crate) fn decode(
     let kind = head.open.kind;
     let account = head.open.account;
     let mut decoder = Decoder { cursor: body, rows, account, erased: None, turn: None };
-    let (body, charges) = if kind == DISCLOSED {
-        let (disclosed, charges) = decoder.disclosed()?;
+    let (body, charges) = if matches!(kind, DISCLOSED | OBSERVED) {
+        let (mut disclosed, charges) = decoder.disclosed()?;
+        if kind == OBSERVED {
+            disclosed.observed = Some(decoder.observed()?);
+        }
         (Body::Disclosed(disclosed), Some(charges))
     } else {
         (Body::Noted(decoder.note(kind)?), None)
@@ -160,29 +165,33 @@ pub(crate) fn decode(
 
 /// What kind of entry it is, in words.
 pub(crate) fn kind_name(kind: u8) -> Result<&'static str, DecodeError> {
-    const NAMES: [&str; 19] = [
-        "disclosed",
-        "logged_in",
-        "login_refused",
-        "logged_out",
-        "refused",
-        "suspended",
-        "resumed",
-        "found",
-        "configured",
-        "started",
-        "stopped",
-        "read",
-        "opened",
-        "asked",
-        "erased",
-        "person",
-        "approval",
-        "epoch",
-        "forgotten",
-    ];
-    let index = usize::from(kind).checked_sub(1);
-    index.and_then(|index| NAMES.get(index)).copied().ok_or(DecodeError::Unknown)
+    Ok(match kind {
+        1 => "disclosed",
+        2 => "logged_in",
+        3 => "login_refused",
+        4 => "logged_out",
+        5 => "refused",
+        6 => "suspended",
+        7 => "resumed",
+        8 => "found",
+        9 => "configured",
+        10 => "started",
+        11 => "stopped",
+        12 => "read",
+        13 => "opened",
+        14 => "asked",
+        15 => "erased",
+        16 => "person",
+        17 => "approval",
+        18 => "epoch",
+        19 => "forgotten",
+        20 => "observed",
+        24 => "case",
+        25 => "complained",
+        26 => "planted",
+        27 => "decoy_hit",
+        _ => return Err(DecodeError::Unknown),
+    })
 }
 
 /// Reads a body, with the dictionary at hand.
@@ -263,6 +272,7 @@ impl<T: Texts> Decoder<'_, T> {
             stopped: self.stop()?,
             groups: self.list(|decoder| decoder.group(&mut charges))?,
             lookups: self.list(Self::looked_up)?,
+            observed: None,
         };
         if lookups_are_charged(disclosed.stopped) {
             charges.lookups = disclosed.lookups.iter().map(|lookup| lookup.hit).collect();
@@ -304,6 +314,14 @@ impl<T: Texts> Decoder<'_, T> {
         let group = Group { relation, clear, masked, reason, subjects };
         charges.subjects.push((group.charged(), numbers));
         Ok(group)
+    }
+
+    fn observed(&mut self) -> Result<Observed, DecodeError> {
+        Ok(Observed {
+            rule: self.optional_name()?,
+            masked: self.cursor.varint()?,
+            unknown: self.cursor.bool()?,
+        })
     }
 
     fn looked_up(&mut self) -> Result<LookedUp, DecodeError> {
@@ -405,7 +423,7 @@ impl<'a> Encoder<'a> {
 
     /// Writes a disclosure; `subjects` holds the numbers of each group's subjects.
     pub(crate) fn disclosed(&mut self, disclosed: &Disclosed, subjects: &[Vec<u32>]) {
-        self.kind = DISCLOSED;
+        self.kind = if disclosed.observed.is_some() { OBSERVED } else { DISCLOSED };
         self.acting(&disclosed.actor);
         self.varint(disclosed.connection);
         self.varint(disclosed.hold);
@@ -427,6 +445,12 @@ impl<'a> Encoder<'a> {
             self.name(&lookup.column);
             self.u8(lookup.hit.into());
             self.bytes(&lookup.search);
+        }
+        if let Some(observed) = &disclosed.observed {
+            let rule = observed.rule.as_deref().map(|rule| self.dictionary.name(rule));
+            self.optional(rule);
+            self.varint(observed.masked);
+            self.u8(observed.unknown.into());
         }
     }
 

@@ -27,6 +27,8 @@ const ENTRY_BYTES: u64 = 256;
 /// Relation, two counts, grade, reason, the set's tag and count.
 const GROUP_BYTES: u64 = 32;
 const LOOKUP_BYTES: u64 = 2 * NUMBER_BYTES + 9;
+/// How many values, and whether it is known whose.
+const OBSERVED_BYTES: u64 = 11;
 
 impl Room {
     pub(crate) fn needed_by_draft(draft: &Draft) -> Self {
@@ -34,6 +36,10 @@ impl Room {
         room.text(draft.actor.as_str());
         room.text(&draft.statement);
         draft.claimed.iter().for_each(|ticket| room.text(ticket));
+        if let Some(observed) = &draft.observed {
+            room.frames_bytes += OBSERVED_BYTES;
+            observed.rule.iter().for_each(|rule| room.text(rule));
+        }
         let columns = |leaf: &crate::DraftLeaf| (leaf.clear.len() + leaf.masked.len()) as u64;
         for leaf in &draft.leaves {
             room.text(&leaf.relation);

@@ -297,6 +297,7 @@ impl Sequencer {
             stopped,
             groups,
             lookups: draft.lookups.iter().map(|lookup| self.looked_up(lookup)).collect(),
+            observed: draft.observed.as_deref().cloned(),
         };
         if disclosed.stopped_running() {
             self.budgets.actor(actor, now).stop();

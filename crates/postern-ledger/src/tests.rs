@@ -75,6 +75,7 @@ pub(crate) fn draft(actor: &str, rows: &[(&str, Option<Reason>)], limits: &[Limi
         rows: rows.iter().map(row).collect(),
         lookups: Vec::new(),
         claimed: None,
+        observed: None,
         refused: None,
         done: false,
         limits: limits.into(),

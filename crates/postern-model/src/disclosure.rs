@@ -50,6 +50,11 @@ impl fmt::Debug for StatementFingerprint {
 /// way that can hang on protected data: that is recorded like a look-up that found nobody.
 pub const FAILED: &str = "failed ";
 
+/// The name of the reason of what was shown only because policy is not enforced for the actor's
+/// role yet (`enforcement = "observe"` or `"warn"`): it would have been masked. It is no reason,
+/// and whoever looks for one takes it for none.
+pub const NOT_ENFORCED: &str = "not_enforced";
+
 /// Who saw what, when and why: the fields of some subjects that one statement showed an actor, all
 /// under the same reason. What the ledger's entries say, in the form that its readers use.
 #[derive(Debug, Clone, PartialEq, Eq)]

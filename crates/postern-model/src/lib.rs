@@ -14,7 +14,7 @@ mod secret;
 mod time;
 
 pub use self::{
-    disclosure::{Disclosure, FAILED, Grade, Reason, StatementFingerprint},
+    disclosure::{Disclosure, FAILED, Grade, NOT_ENFORCED, Reason, StatementFingerprint},
     event::{
         Access, AccessDecision, AccessKind, Approval, ApprovalEvent, Call, Complaint, Direction,
         Event, Person, PersonEvent, Shift, SubjectChange, Ticket, TicketEvent,

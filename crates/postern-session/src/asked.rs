@@ -160,7 +160,7 @@ impl Session {
         if self.outbox.is_discarding() {
             // The client does not see the answer, but may see what it led to.
             self.holds += 1;
-            let mut held = Held::new(self.holds, plan.shown.clone());
+            let mut held = Held::of(self.holds, plan);
             held.hold.rows.push(row);
             self.untold.extend(held.searched());
             return;

@@ -78,6 +78,9 @@ impl Session {
     ) -> bool {
         match self.charging.as_ref().map(|charging| &charging.stage) {
             None => {
+                if self.lets_through(frame, portals, effects) {
+                    return true;
+                }
                 if self.asks(frame, (portals, planned), effects) {
                     return true;
                 }
@@ -86,6 +89,23 @@ impl Session {
             Some(Stage::Asking { .. } | Stage::Told(_) | Stage::Paid) => return false,
         }
         let Some(held) = self.told(portals, LookupKind::Stored) else { return false };
+        let stage = Stage::Told(held.hold.id);
+        self.charging = Some(Charging { frame: frame.clone(), query: false, stage });
+        self.outbox.rows(held, effects);
+        true
+    }
+
+    /// Tells of a text that is sent as the client wrote it, and has it wait for the receipt.
+    fn lets_through(
+        &mut self,
+        frame: &Frame,
+        portals: &[&Portal],
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let told = portals.iter().find_map(|portal| portal.plan.unaccounted());
+        let Some(told) = told.cloned() else { return false };
+        self.holds += 1;
+        let held = told.held(self.holds);
         let stage = Stage::Told(held.hold.id);
         self.charging = Some(Charging { frame: frame.clone(), query: false, stage });
         self.outbox.rows(held, effects);
@@ -131,7 +151,7 @@ impl Session {
         let holds = self.holds;
         let told = self.told(portals, LookupKind::Compared);
         // What searches for nobody is told, too, if it may not run.
-        let told = told.unwrap_or_else(|| Held::new(0, first.shown.clone()));
+        let told = told.unwrap_or_else(|| Held::of(0, first));
         let told = Box::new(told.hold);
         // It becomes a hold only if it is told.
         self.holds = holds;
@@ -157,7 +177,7 @@ impl Session {
             }
             let held = held.get_or_insert_with(|| {
                 self.holds += 1;
-                Held::new(self.holds, plan.shown.clone())
+                Held::of(self.holds, plan)
             });
             held.hold.lookups.extend(lookups);
         }

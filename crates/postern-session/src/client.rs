@@ -64,6 +64,9 @@ impl Session {
                 to_server(frame.raw(), effects);
                 Ok(())
             }
+            Frontend::FunctionCall if self.profile.lets_through() => {
+                self.call_function(frame, view, effects)
+            }
             Frontend::FunctionCall => self.refuse_unread(function_call(), effects),
             // Outside of COPY these are ignored by the server too: a copy may have failed while
             // the client was still sending.
@@ -175,16 +178,8 @@ impl Session {
         if plan.depends() {
             self.prepare_moment(effects)?;
         }
-        if let Planned::Guarded(plan) = &*plan
-            && let Err(refused) = plan.takes_types(&parse.types)
-        {
-            self.refuse_in_order(&refused.refusal, effects)?;
-            effects.push(Effect::Refused(refused));
+        let Some((plan, sql, resolved)) = self.prepared(plan, parse, view, effects)? else {
             return Ok(());
-        }
-        let (sql, resolved) = match self.parsed(&plan, parse, view) {
-            Ok(parsed) => parsed,
-            Err(failure) => return self.refuse_in_order(&failure, effects),
         };
         let types = parse.types.clone();
         let used = match &*plan {
@@ -211,6 +206,38 @@ impl Session {
         let name = name.to_owned();
         self.expected.push_back(Expect::Parse { name, guarded, upstream, known });
         Ok(())
+    }
+
+    /// What is prepared for a text of that plan: a plan, its text, and what it comes to now; `None`
+    /// if it was refused.
+    fn prepared(
+        &mut self,
+        plan: KeptPlan,
+        parse: &Parse<'_>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<ToParse>, encode::EncodeError> {
+        if let Planned::Guarded(guarded) = &*plan
+            && let Err(refused) = guarded.takes_types(&parse.types)
+        {
+            let let_through = self.parse_as_it_is(parse, &refused.refusal, view);
+            if let_through.is_none() {
+                self.refuse_in_order(&refused.refusal, effects)?;
+                effects.push(Effect::Refused(refused));
+            }
+            return Ok(let_through);
+        }
+        let parsed = self.parsed(&plan, parse, view);
+        match parsed.map(|(sql, resolved)| (sql.into_owned(), resolved)) {
+            Ok((sql, resolved)) => Ok(Some((plan, sql, resolved))),
+            Err(failure) => {
+                let let_through = self.parse_as_it_is(parse, &failure, view);
+                if let_through.is_none() {
+                    self.refuse_in_order(&failure, effects)?;
+                }
+                Ok(let_through)
+            }
+        }
     }
 
     /// The text of a statement to be prepared, and what it comes to now, if that is found out anew
@@ -263,12 +290,7 @@ impl Session {
         if plan.is_late() {
             return self.bind_late((frame, bind), &plan, view, effects);
         }
-        if bind.parameters.len() != prepared.parameters {
-            let failure = Failure::ParameterCount {
-                given: bind.parameters.len(),
-                statement: bind.statement.to_owned(),
-                needed: prepared.parameters,
-            };
+        if let Some(failure) = prepared.miscounts(bind).filter(|_| plan.unaccounted().is_none()) {
             return self.refuse_in_order(&failure, effects);
         }
         if let Planned::Guarded(plan) = &*plan
@@ -286,7 +308,7 @@ impl Session {
         let portal = self.portal(name, plan.clone(), Given::of(bind, &types), view);
         let portal = match portal.and_then(|portal| portal.with_token(&bind.parameters)) {
             Ok(portal) => portal,
-            Err(failure) => return self.refuse_bound(failure, effects),
+            Err(failure) => return self.bind_or_refuse(bind, failure, view, effects),
         };
         if self.asks_before_planning(frame, &portal, effects) {
             return Ok(());
@@ -396,7 +418,7 @@ impl Session {
     }
 
     /// A Bind was sent for this portal.
-    fn expect_bound(
+    pub(crate) fn expect_bound(
         &mut self,
         name: &str,
         portal: Portal,
@@ -409,7 +431,7 @@ impl Session {
     }
 
     /// Refuses to bind what was given; what can't be read of it is an entry.
-    fn refuse_bound(&mut self, failure: Failure, effects: &mut Vec<Effect>) -> Sent {
+    pub(crate) fn refuse_bound(&mut self, failure: Failure, effects: &mut Vec<Effect>) -> Sent {
         self.refuse_in_order(&failure, effects)?;
         effects.extend(failure.refused().map(Effect::Refused));
         Ok(())
@@ -480,6 +502,7 @@ impl Session {
         encode::execute(&mut bytes, &upstream)?;
         to_server(&bytes, effects);
         self.sends(&portal);
+        self.tell_unenforced(&portal);
         if self.unproven(&portal).is_some() {
             self.needs_moment();
         }
@@ -514,7 +537,7 @@ impl Session {
 
     /// A portal that is still there makes the server refuse the same name; one that may be gone is
     /// given up, so that no name is ever another portal's.
-    fn portal_name(&mut self, name: &str) -> UpstreamName {
+    pub(crate) fn portal_name(&mut self, name: &str) -> UpstreamName {
         let known = self.portals.get(name).filter(|portal| !portal.unsure);
         let known = known.map(|portal| portal.upstream);
         known.unwrap_or_else(|| self.upstream_name(name))
@@ -528,6 +551,19 @@ impl Session {
         UpstreamName(Some(self.names.next()))
     }
 }
+
+impl Prepared {
+    /// What is told where it has another number of parameters than are bound. How many a text has
+    /// that was not looked into only the server knows.
+    fn miscounts(&self, bind: &Bind<'_>) -> Option<Failure> {
+        let (given, needed) = (bind.parameters.len(), self.parameters);
+        let statement = bind.statement.to_owned();
+        (given != needed).then_some(Failure::ParameterCount { given, statement, needed })
+    }
+}
+
+/// A plan, the text that is prepared for it, and what it comes to now.
+pub(crate) type ToParse = (KeptPlan, String, Option<Box<Portal>>);
 
 /// A message of ours can't be made; nothing was sent.
 pub(crate) type Sent = Result<(), encode::EncodeError>;
@@ -544,7 +580,7 @@ pub(crate) fn single(judged: &Judged) -> Result<Arc<Planned>, Option<Refused>> {
     }
 }
 
-fn function_call() -> Refusal {
+pub(crate) fn function_call() -> Refusal {
     Refusal {
         sqlstate: "42501",
         rule: "function_call",

@@ -52,6 +52,7 @@ impl Session {
         let run = self.run()?;
         match &*run.portal.plan {
             Planned::Plain(plain) if plain.effect == Does::CopyIn => {}
+            Planned::Plain(plain) if plain.is_unaccounted() => {}
             Planned::Plain(_)
             | Planned::Guarded(_)
             | Planned::Local(_)

@@ -33,15 +33,14 @@ impl Session {
         if !is_fatal {
             self.gate(effects);
         }
-        // A constraint that is checked late speaks of what was written before.
-        let mut guarded = self.wrote;
-        let mut refusal = None;
-        let mut missing = None;
-        let mut alike = None;
+        let (mut refusal, mut missing, mut alike) = (None, None, None);
         self.copy_in = CopyIn::No;
         self.unsettle();
         let mut dropped = self.drop_failed();
         let mut planned = Self::planned_only(&dropped);
+        // A constraint that is checked late speaks of what was written before.
+        let enforced = self.profile.enforcement.is_enforced();
+        let mut guarded = self.wrote;
         if let Some(failed) = dropped.first_mut() {
             refusal = masked_write(failed, fields, effects);
             // Nobody but the gateway has asked the question for the moment.
@@ -50,7 +49,7 @@ impl Session {
                 refusal = Some((SqlState::SYNTAX_ERROR, error.clone()));
             }
             if let Some(run) = failed.run_mut().or(planned.as_mut()) {
-                alike = alike_code(run, fields);
+                alike = alike_code(run, fields).filter(|_| enforced);
                 missing = self.tell_failure(run, fields);
             }
         }
@@ -81,7 +80,7 @@ impl Session {
                 let fields = ReportFields(kept.chain(code).collect());
                 scrub(b'E', &fields, true, &mut bytes)?;
             }
-            _ => scrub(b'E', fields, guarded, &mut bytes)?,
+            _ => scrub(b'E', fields, guarded && enforced, &mut bytes)?,
         }
         self.outbox.bytes(&bytes, effects);
         // The server closes after a fatal error; so does the session.

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use postern_model::{Reason, Secret, StatementFingerprint, Subject};
 use postern_sql::Leaf;
 
-use crate::Stopped;
+use crate::{Stopped, judge::PlannedGuarded};
 
 /// What a statement shows, whoever's records they are: one entry per reference to a protected
 /// relation.
@@ -85,6 +85,19 @@ pub struct Hold {
     pub stopped: Option<Stopped>,
     /// The rows say what a write has done: all are recorded, also those that may not leave.
     pub done: bool,
+    /// What enforcement would have done; `None` where it is in force.
+    pub observed: Option<Observed>,
+}
+
+/// What enforcement would have done with what is recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The rule that would have refused the statement.
+    pub rule: Option<&'static str>,
+    /// How many of the values in the rows would have been masked.
+    pub masked: u64,
+    /// The statement is sent as the client wrote it: what it shows is not known.
+    pub unknown: bool,
 }
 
 /// A clear value that waits: it may leave only if the reason still holds then.
@@ -111,8 +124,16 @@ impl Held {
     pub(crate) fn new(id: u64, shown: Arc<Shown>) -> Self {
         let (rows, lookups) = (Vec::new(), Vec::new());
         let bytes = BytesMut::new();
-        let hold = Hold { id, shown, rows, lookups, bytes, stopped: None, done: false };
+        let (stopped, observed) = (None, None);
+        let hold = Hold { id, shown, rows, lookups, bytes, stopped, done: false, observed };
         Self { hold, relied: Vec::new(), touches: 0 }
+    }
+
+    /// The same of a plan: where it is not enforced it is said what would have been done.
+    pub(crate) fn of(id: u64, plan: &PlannedGuarded) -> Self {
+        let mut held = Self::new(id, plan.shown.clone());
+        held.hold.observed = plan.would.as_ref().map(|_| Observed::default());
+        held
     }
 
     /// The statement has failed: the rows that came before do not leave. How many there are would
@@ -123,6 +144,7 @@ impl Held {
             return false;
         }
         self.hold.rows.retain(|row| row.asks);
+        self.hold.observed.iter_mut().for_each(|observed| observed.masked = 0);
         self.hold.bytes.clear();
         self.relied.clear();
         self.hold.rows.is_empty() && self.hold.lookups.is_empty()
@@ -138,8 +160,10 @@ impl Held {
         let mut lookups = std::mem::take(&mut self.hold.lookups);
         lookups.iter_mut().for_each(|lookup| lookup.hit = false);
         let (id, shown) = (self.hold.id, self.hold.shown.clone());
-        let bytes = BytesMut::new();
-        let told = Hold { id, shown, rows, lookups, bytes, stopped: None, done };
+        let (bytes, stopped) = (BytesMut::new(), None);
+        // None of the values leaves.
+        let observed = self.hold.observed.as_ref().map(|o| Observed { masked: 0, ..o.clone() });
+        let told = Hold { id, shown, rows, lookups, bytes, stopped, done, observed };
         (!told.lookups.is_empty() || !told.rows.is_empty()).then_some(told)
     }
 }

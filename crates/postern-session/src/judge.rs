@@ -11,7 +11,12 @@ use postern_sql::{
     analyse,
 };
 
-use crate::{Shown, hold::ShownLeaf, literal::Shape};
+use crate::{
+    ClientFacing, Shown,
+    hold::ShownLeaf,
+    literal::Shape,
+    would::{PlannedPlain, Would},
+};
 
 mod planned;
 
@@ -40,6 +45,16 @@ pub struct Judge {
     leaf_texts: LeafTexts,
     /// What a session has made and the catalogue does not show.
     own: Option<Arc<OwnTables>>,
+    /// Judges by the role's own rules, where these are not enforced.
+    observing: Option<Box<Observing>>,
+}
+
+/// Who says what enforcement would do.
+#[derive(Debug)]
+struct Observing {
+    own_rules: Judge,
+    /// What can't be accounted is planned to be sent as the client wrote it.
+    lets_through: bool,
 }
 
 /// Which judge made a plan: the same one makes the same plan of the same text, for it has one
@@ -124,14 +139,28 @@ impl Judge {
             analyses: 0,
             own: None,
             leaf_texts: LeafTexts::default(),
+            observing: None,
         }
+    }
+
+    /// The same for actors for whom these rules of their role's own are not enforced. With
+    /// `lets_through` what can't be accounted is planned to be sent as the client wrote it.
+    #[must_use]
+    pub fn observing(self, own_rules: Arc<Rules>, lets_through: bool) -> Self {
+        let (path, prefix) = (self.search_path.clone(), self.prefix.clone());
+        let own_rules = Self::new(self.catalogue.clone(), own_rules, path, prefix);
+        Self { observing: Some(Box::new(Observing { own_rules, lets_through })), ..self }
     }
 
     /// Another who judges as this one does, and knows of a session's own tables.
     pub(crate) fn with_own(&self, own: Arc<OwnTables>) -> Self {
         let (rules, path) = (self.rules.clone(), self.search_path.clone());
         let judge = Self::new(self.catalogue.clone(), rules, path, self.prefix.clone());
-        Self { own: Some(own), ..judge }
+        let observing = self.observing.as_ref().map(|observing| {
+            let own_rules = observing.own_rules.with_own(own.clone());
+            Box::new(Observing { own_rules, lets_through: observing.lets_through })
+        });
+        Self { own: Some(own), observing, ..judge }
     }
 
     pub(crate) fn knows_own(&self, own: &Arc<OwnTables>) -> bool {
@@ -201,6 +230,56 @@ impl Judge {
     }
 
     fn analyse(&self, sql: &str, is_shape: bool) -> Judged {
+        let Some(observing) = &self.observing else { return self.by_rules(sql, is_shape, None) };
+        let would = observing.own_rules.by_rules(sql, is_shape, None);
+        if is_shape && matches!(would, Judged::Refused(_)) {
+            // Which of the texts would be is said of each.
+            return would;
+        }
+        let judged = self.by_rules(sql, is_shape, Some(&would));
+        if let Judged::Refused(refused) = &judged
+            && observing.lets_through
+            && !is_shape
+        {
+            return Judged::Statements(vec![unaccounted(sql, refused, &would)]);
+        }
+        judged
+    }
+
+    /// The plan of a text that is sent as the client wrote it, since it can't be accounted for this
+    /// reason.
+    pub(crate) fn let_through(&self, sql: &str, why: &dyn ClientFacing) -> Option<Arc<Planned>> {
+        let observing = self.observing.as_ref().filter(|observing| observing.lets_through)?;
+        let would = observing.own_rules.by_rules(sql, false, None);
+        let about = match self.by_rules(sql, false, None) {
+            Judged::Refused(refused) => refused,
+            Judged::Statements(planned) => {
+                let shown = planned.iter().find_map(|plan| plan.guarded()).map(|plan| &plan.shown);
+                let statement = shown.map_or_else(|| "".into(), |shown| shown.statement.clone());
+                let fingerprint = shown.map(|shown| shown.fingerprint).unwrap_or_default();
+                let refusal = Refusal {
+                    sqlstate: "42501",
+                    rule: "unaccounted",
+                    message: why.message().into_owned(),
+                    hint: String::new(),
+                    position: None,
+                };
+                Refused { refusal, fingerprint, statement }
+            }
+        };
+        Some(unaccounted(sql, &about, &would))
+    }
+
+    /// The plan of a function call by the protocol's own message, which is sent as it is.
+    pub(crate) fn function_call(refusal: &Refusal) -> Arc<Planned> {
+        let statement = "a function call by the protocol's own message".into();
+        let fingerprint = StatementFingerprint::default();
+        let refused = Refused { refusal: refusal.clone(), fingerprint, statement };
+        unaccounted("", &refused, &Judged::Refused(refused.clone()))
+    }
+
+    /// By this judge's rules; with what others would say.
+    fn by_rules(&self, sql: &str, is_shape: bool, would: Option<&Judged>) -> Judged {
         let Some(catalogue) = &self.catalogue else { return Judged::Refused(blind()) };
         let known = Context::new(&self.search_path, &self.prefix);
         let own = self.own.as_deref();
@@ -222,10 +301,12 @@ impl Judge {
                 });
             }
         };
+        let would = would.map(|would| Would::of(would, statements.len()));
         let mut planned = Vec::with_capacity(statements.len());
-        for statement in statements {
+        for (index, statement) in statements.into_iter().enumerate() {
             let about = (statement.fingerprint, recorded_text(&statement.normalized));
-            match plan(statement.verdict, &about) {
+            let would = would.as_ref().and_then(|would| would.get(index));
+            match plan(statement.verdict, &about, would) {
                 Ok(plan) => planned.push(Arc::new(plan)),
                 Err(refusal) => {
                     let (fingerprint, statement) = about;
@@ -237,21 +318,43 @@ impl Judge {
     }
 }
 
+/// A text that is sent as the client wrote it, because the rules that account for it refuse it.
+fn unaccounted(sql: &str, refused: &Refused, would: &Judged) -> Arc<Planned> {
+    const UNREAD: &str = "a text that Postern can't read";
+    let would = match Would::of(would, 1).into_iter().next() {
+        Some(would) if would.refusal.is_some() => would,
+        // Masked it can be shown, and in clear not be accounted.
+        Some(_) | None => Arc::default(),
+    };
+    let statement: Arc<str> =
+        if refused.statement.is_empty() { UNREAD.into() } else { refused.statement.clone() };
+    let plain = PlannedPlain::unaccounted(sql, (refused.fingerprint, &statement), would);
+    Arc::new(Planned::Plain(plain))
+}
+
 /// The plan of a verdict on a statement of this shape and text.
-fn plan(verdict: Verdict, about: &(StatementFingerprint, Arc<str>)) -> Result<Planned, Refusal> {
+fn plan(
+    verdict: Verdict,
+    about: &(StatementFingerprint, Arc<str>),
+    would: Option<&Arc<Would>>,
+) -> Result<Planned, Refusal> {
     Ok(match verdict {
         Verdict::Refused(refusal) => return Err(refusal),
-        Verdict::Plain(plain) => Planned::Plain(plain),
+        Verdict::Plain(plain) => Planned::Plain(PlannedPlain::from(plain).with(would, about)),
         Verdict::Local(local) => Planned::Local(local),
-        Verdict::Guarded(guarded) => Planned::Guarded(Box::new(planned(guarded, about))),
+        Verdict::Guarded(guarded) => Planned::Guarded(Box::new(planned(guarded, about, would))),
         Verdict::Copy(copy) => {
             let postern_sql::Copy { query, options, form } = copy;
-            Planned::Copy(Box::new(PlannedCopy { query: planned(query, about), options, form }))
+            Planned::Copy(Box::new(PlannedCopy {
+                query: planned(query, about, would),
+                options,
+                form,
+            }))
         }
         Verdict::Named(named) => {
             let query = match &named.act {
                 Act::Prepare { query, .. } | Act::Declare { query, .. } => {
-                    Some(Arc::new(plan((**query).clone(), about)?))
+                    Some(Arc::new(plan((**query).clone(), about, would)?))
                 }
                 Act::Execute { .. } | Act::Deallocate | Act::Fetch { .. } | Act::Close => None,
             };
@@ -263,6 +366,7 @@ fn plan(verdict: Verdict, about: &(StatementFingerprint, Arc<str>)) -> Result<Pl
 fn planned(
     guarded: Guarded,
     (fingerprint, statement): &(StatementFingerprint, Arc<str>),
+    would: Option<&Arc<Would>>,
 ) -> PlannedGuarded {
     let mut leaves: Vec<ShownLeaf> = guarded.leaves.iter().map(ShownLeaf::of).collect();
     let asked = guarded.asked.iter().map(|asked| asked.leaf);
@@ -276,7 +380,8 @@ fn planned(
         LookupValue::Parameter(_) => None,
     });
     let constants = constants.collect();
-    PlannedGuarded { guarded, sql, parameters, shown, constants, asked_leaves }
+    let would = would.cloned();
+    PlannedGuarded { guarded, sql, parameters, shown, constants, asked_leaves, would }
 }
 
 /// The ledger keeps each text for good, so that a long one is kept in part; the fingerprint is of

@@ -43,19 +43,21 @@ mod sharing;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod through;
 mod touched;
 mod weight;
+mod would;
 
 pub use self::{
     end_user::{EndUser, Naming},
     entitled::{Entitled, ReasonSet},
     error::{ClientFacing, ErrorKind, Failure},
-    hold::{HeldRow, Hold, LookupTouch, Shown, ShownLeaf, Touch},
+    hold::{HeldRow, Hold, LookupTouch, Observed, Shown, ShownLeaf, Touch},
     judge::{Judge, Judged, Planned, PlannedCopy, PlannedGuarded, PlannedNamed, Refused},
     moment::MOMENT_SQL,
     profile::{
-        ColumnSettings, HoldLimits, Kind, Profile, ReasonGrade, ReasonSettings, TableSettings,
-        plan_rules,
+        ColumnSettings, Enforcement, HoldLimits, Kind, Profile, ReasonGrade, ReasonSettings,
+        TableSettings, observing_rules, plan_rules,
     },
     session::{Effect, Input, Session, Stopped, Unrecorded, View},
     sharing::{Names, Remembered, Traces},

@@ -161,11 +161,21 @@ impl Session {
                 // planned now: what decides in it is told once, by this or by what is fetched.
                 Ok((sql, Portal { judged, searched, ..portal }))
             }
+            (Act::Fetch { .. } | Act::Close, _)
+                if self.profile.lets_through() && !self.portals.contains_key(name) =>
+            {
+                Err(Failure::NoCursor(name.clone()))
+            }
+            (Act::Deallocate, _)
+                if self.profile.lets_through() && !self.statements.contains_key(name) =>
+            {
+                Err(Failure::NoStatement(name.clone()))
+            }
             (Act::Fetch { what, moves, jumps }, _) => {
                 let sequential =
                     self.portals.get(name).is_some_and(|cursor| cursor.is_sequential());
                 let passes = self.portals.get(name).is_some_and(Portal::passes);
-                if *jumps && sequential || passes {
+                if (*jumps && sequential || passes) && !self.profile.lets_through() {
                     return Err(Failure::CursorJump);
                 }
                 self.fetch(plan, name, (what, *moves), view)
@@ -246,7 +256,11 @@ impl Session {
         arguments: &Arguments,
         view: &mut View<'_>,
     ) -> Resolved {
+        let lets_through = self.profile.lets_through();
         let Some(prepared) = self.statements.get_mut(name) else {
+            if lets_through {
+                return Err(Failure::NoStatement(name.to_owned()));
+            }
             let sql = format!("EXECUTE {}", NOTHING.statement());
             let nothing = self.scale.plan(Arc::new(Planned::empty()), 0)?;
             let kept = Kept::Statement(name, NOTHING);
@@ -266,7 +280,7 @@ impl Session {
             // it does to the session is seen, and its values are looked at.
             Planned::Plain(plain) if matches!(plain.effect, Effect::Query | Effect::Write) => {}
             Planned::Guarded(guarded)
-                if !guarded.guarded.writes && guarded.guarded.checks.is_empty() =>
+                if lets_through || !guarded.guarded.writes && guarded.guarded.checks.is_empty() =>
             {
                 let read = guarded.guarded.asked.iter().filter_map(|asked| asked.parameter());
                 let read = read.map(|(number, _)| number);
@@ -283,7 +297,7 @@ impl Session {
                     value.is_some_and(Option::is_some)
                 };
                 let known = read.chain(lookups).all(is_known);
-                if !known {
+                if !known && !lets_through {
                     return Err(Failure::LookupArgument);
                 }
                 let keys =
@@ -373,6 +387,11 @@ impl Session {
     /// Takes over what an execution that is being sent changes; it is put back if it fails.
     pub(crate) fn change(&mut self, portal: &Portal) -> Undo {
         self.trace(portal);
+        if portal.plan.unaccounted().is_some() {
+            self.let_through = true;
+            self.portals.values_mut().for_each(|portal| portal.unsure = true);
+            return Undo::Nothing;
+        }
         if let Planned::Plain(plain) = &*portal.plan
             && portal.about.is_none()
         {

@@ -143,6 +143,8 @@ pub(crate) struct Run {
     pub(crate) copy_began: bool,
     /// What is put back if it fails.
     pub(crate) undo: Undo,
+    /// How many values have come that enforcement would have masked.
+    pub(crate) masked: u64,
 }
 
 impl Run {
@@ -158,6 +160,7 @@ impl Run {
             copies_out: false,
             copy_began: false,
             undo,
+            masked: 0,
         }
     }
 }

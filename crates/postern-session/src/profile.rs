@@ -9,7 +9,7 @@ use crate::{EndUser, ReasonSet};
 
 mod rules;
 
-pub use self::rules::plan_rules;
+pub use self::rules::{observing_rules, plan_rules};
 
 /// How an actor's statements are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +20,34 @@ pub enum Kind {
     Accounted,
     /// Bytes go through unchanged; only for roles that can't read a protected table.
     PassThrough,
+}
+
+/// Whether what policy says of a restricted actor is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Enforcement {
+    /// It is not: everything leaves, and is recorded with what would have been done.
+    Observe,
+    /// The same, and the client is told what would have been done.
+    Warn,
+    /// It is.
+    #[default]
+    Enforce,
+}
+
+impl Enforcement {
+    /// Whether it is done.
+    pub fn is_enforced(self) -> bool {
+        self == Self::Enforce
+    }
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
 }
 
 /// How much is held for recording at most.
@@ -55,6 +83,8 @@ pub struct Profile {
     pub role: Arc<str>,
     /// How its statements are treated.
     pub kind: Kind,
+    /// Whether that is done. Where it is not, the judge is one that knows what would be.
+    pub enforcement: Enforcement,
     /// The reasons behind each key set of the rules, by the key set's number.
     pub key_sets: Arc<[ReasonSet]>,
     /// Whether something is protected, so that nothing leaves before it is proven that it was
@@ -69,6 +99,11 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Whether what can't be accounted is sent as the client wrote it.
+    pub(crate) fn lets_through(&self) -> bool {
+        !self.enforcement.is_enforced() && self.end_user == EndUser::Own
+    }
+
     /// Why everything is clear to an accounted role; `None` for the other kinds.
     pub(crate) fn accounted_reason(&self) -> Option<Reason> {
         let name = format!("role:{}", self.role);

@@ -6,6 +6,7 @@ use postern_wire::{Backend, DataRow, Frame, ReportFields, TransactionStatus, enc
 
 use crate::{
     Effect, Failure, Session,
+    copy::CopyIn,
     expect::Expect,
     hold::{Held, HeldRow, LookupTouch},
     judge::{Planned, PlannedGuarded},
@@ -96,11 +97,13 @@ impl Session {
             }
             Backend::ParameterStatus { .. } => self.pass(frame, effects),
             // LISTEN is refused; a notification that comes anyway is nobody's to see.
-            Backend::NotificationResponse { .. } => Ok(()),
+            Backend::NotificationResponse { .. } if !self.profile.lets_through() => Ok(()),
+            Backend::NotificationResponse { .. } => self.pass(frame, effects),
             Backend::CopyInResponse(_) => self.copy_in_response(frame, effects),
             Backend::CopyOutResponse(formats) => self.copy_out_response(frame, &formats, effects),
             Backend::CopyData(data) => self.copy_data(frame, data, effects),
             Backend::CopyDone => self.copy_done(frame, effects),
+            Backend::FunctionCallResponse(_) if self.is_let_through() => self.pass(frame, effects),
             Backend::Authentication(_)
             | Backend::BackendKeyData { .. }
             | Backend::CopyBothResponse(_)
@@ -211,6 +214,7 @@ impl Session {
         // A row tells of a hit only if a record of the searched table stands behind it.
         let hit = guarded.guarded.lookups.iter().all(|lookup| touched.finds(lookup.leaf));
         let run = self.run()?;
+        run.masked += touched.masked;
         run.passed += u64::from(passed);
         for touch in &touched.touches {
             run.came(guarded, usize::from(touch.leaf), &touch.subject);
@@ -222,7 +226,11 @@ impl Session {
         }
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let bytes = held.hold.bytes.len() - before;
-        let Touched { touches, relied } = touched;
+        let Touched { touches, relied, masked, unknown } = touched;
+        if let Some(observed) = &mut held.hold.observed {
+            observed.masked += masked;
+            observed.unknown |= unknown;
+        }
         held.touches += touches.len();
         held.relied.extend(relied);
         held.hold.rows.push(HeldRow { bytes, touches, asks: false });
@@ -236,7 +244,7 @@ impl Session {
         let holds = &mut self.holds;
         let held = self.filling.get_or_insert_with(|| {
             *holds += 1;
-            Held::new(*holds, plan.shown.clone())
+            Held::of(*holds, plan)
         });
         held.hold.done = plan.guarded.writes;
         held.hold.lookups.extend(lookups);
@@ -261,6 +269,7 @@ impl Session {
         self.tell_misses(&run);
         self.tell_asked(&mut run);
         self.flush(effects);
+        self.warn_masked(run.masked);
         Ok(run)
     }
 
@@ -303,7 +312,7 @@ impl Session {
         if self.outbox.is_discarding() {
             // The client does not see the answer, but may see what it led to.
             self.holds += 1;
-            let mut held = Held::new(self.holds, plan.shown.clone());
+            let mut held = Held::of(self.holds, plan);
             held.hold.lookups = lookups;
             self.untold.extend(held.searched());
         } else {
@@ -340,7 +349,7 @@ impl Session {
         told.extend(plan.deciders(&run.portal.searched, true));
         if !told.is_empty() {
             self.holds += 1;
-            let mut held = Held::new(self.holds, plan.shown.clone());
+            let mut held = Held::of(self.holds, plan);
             held.hold.lookups = told;
             self.untold.push(held.hold);
         }
@@ -370,6 +379,13 @@ impl Session {
     }
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
+        if self.is_let_through() {
+            self.copy_in = CopyIn::No;
+            if matches!(self.expected.front(), Some(Expect::Simple(_))) {
+                // More statements may follow in the text; what ends it is the ReadyForQuery.
+                return self.pass(frame, effects);
+            }
+        }
         self.gate(effects);
         let run = self.finish_rows(effects)?;
         self.trace_done(&run, tag);
@@ -435,7 +451,10 @@ impl Session {
             Some(Expect::Bind { guarded: true, .. } | Expect::Own { guarded: true, .. })
         );
         // How many there are can tell how many rows there are, and no entry says so.
-        if bound || self.wrote || self.run().is_ok_and(|run| run.portal.plan.is_guarded()) {
+        let enforced = self.profile.enforcement.is_enforced();
+        let guarded =
+            bound || self.wrote || self.run().is_ok_and(|run| run.portal.plan.is_guarded());
+        if guarded && enforced {
             return Ok(());
         }
         let mut bytes = BytesMut::new();
@@ -451,8 +470,9 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> Handled {
         // Executions that never answered can't be: after an error they are dropped.
+        let let_through = self.is_let_through();
         if let Some(Expect::Simple(runs)) = self.expected.front()
-            && runs.is_empty()
+            && (runs.is_empty() || let_through)
         {
             self.expected.pop_front();
         }
@@ -463,10 +483,11 @@ impl Session {
         self.end_scope(status);
         if status == TransactionStatus::Idle {
             self.portals.clear();
-            if self.own.ends() {
+            let let_through = std::mem::take(&mut self.let_through);
+            if self.own.ends() || let_through {
                 effects.push(Effect::Defined);
             }
-            if std::mem::take(&mut self.wrote) {
+            if std::mem::take(&mut self.wrote) || let_through {
                 effects.push(Effect::ReadReasons);
             }
         }
@@ -503,6 +524,13 @@ fn own_tag(run: &Run, tag: &str) -> Result<Option<String>, Unexpected> {
     let (verb, count) = tag.rsplit_once(' ').ok_or(Unexpected)?;
     let count: u64 = count.parse().map_err(|_| Unexpected)?;
     Ok(Some(format!("{verb} {}", count.saturating_sub(run.passed))))
+}
+
+impl Session {
+    /// Whether the server is answering a text that is sent as the client wrote it.
+    pub(crate) fn is_let_through(&mut self) -> bool {
+        self.running().is_some_and(|run| run.portal.plan.unaccounted().is_some())
+    }
 }
 
 impl Run {

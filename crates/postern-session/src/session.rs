@@ -191,6 +191,8 @@ pub struct Session {
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
     pub(crate) wrote: bool,
+    /// What was sent as the client wrote it ran in this transaction.
+    pub(crate) let_through: bool,
     /// A message that waits until what it searches for by storing it is charged.
     pub(crate) charging: Option<Charging>,
     /// As the view says.
@@ -259,6 +261,7 @@ impl Session {
             early: BytesMut::new(),
             status: TransactionStatus::Idle,
             wrote: false,
+            let_through: false,
             charging: None,
             asks: false,
             questions: 0,

@@ -420,6 +420,7 @@ impl Session {
         if portal.names() {
             return;
         }
+        self.traces.hidden |= portal.plan.unaccounted().is_some();
         let copies = matches!(&*portal.plan, Planned::Plain(plain) if plain.effect == Does::CopyIn);
         self.traces.hidden |= copies || portal.plan.writes();
         // What a query can do by a function, one on protected tables can't.

@@ -162,6 +162,7 @@ impl Session {
         self.expected.push_back(Expect::Own { guarded, open, does: OwnDoes::Else });
         self.expected.push_back(Expect::DescribeOwn(portal.clone()));
         self.sends(&portal);
+        self.tell_unenforced(&portal);
         self.await_copy(&portal);
         self.expected.push_back(Expect::Execute(run));
         Ok(())

@@ -13,9 +13,9 @@ use postern_wire::{
 };
 
 use crate::{
-    ColumnSettings, Effect, EndUser, Entitled, HoldLimits, Input, InsertRule, Judge, Kind, Profile,
-    ReasonGrade, ReasonSet, ReasonSettings, Session, Stopped, TableSettings, TakeRule, Unrecorded,
-    View, plan_rules,
+    ColumnSettings, Effect, EndUser, Enforcement, Entitled, HoldLimits, Input, InsertRule, Judge,
+    Kind, Profile, ReasonGrade, ReasonSet, ReasonSettings, Session, Stopped, TableSettings,
+    TakeRule, Unrecorded, View, plan_rules,
 };
 
 mod asked;
@@ -67,6 +67,7 @@ impl Table {
             actor: Actor::new("ana"),
             role: "agent".into(),
             kind,
+            enforcement: Enforcement::Enforce,
             key_sets: Arc::<[ReasonSet]>::from(key_sets),
             proves,
             moments: false,

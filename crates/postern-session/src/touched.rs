@@ -20,6 +20,10 @@ const FOLDED_MAX: usize = 20_000;
 pub(crate) struct Touched {
     pub(crate) touches: Vec<Touch>,
     pub(crate) relied: Vec<Relied>,
+    /// How many of its values enforcement would have masked.
+    pub(crate) masked: u64,
+    /// There are more records than are recorded.
+    pub(crate) unknown: bool,
 }
 
 impl Touched {
@@ -54,11 +58,25 @@ impl Session {
                     continue;
                 }
                 if known.len() > FOLDED_MAX {
-                    return Ok(Err(Failure::FoldsTooMany));
+                    if self.profile.enforcement.is_enforced() {
+                        return Ok(Err(Failure::FoldsTooMany));
+                    }
+                    touched.unknown = true;
+                    break;
                 }
                 if !leaf.key_type.is_written(subject) {
                     // It is no key, or is none any more.
                     return Ok(Err(Failure::CatalogueChanged));
+                }
+                if let Some(would) = &guarded.would {
+                    let subject = Subject::new(subject);
+                    let clear = if stays { 0 } else { leaf.clear.len() };
+                    let about = (clear, &subject);
+                    let (reason, masked) =
+                        self.observed((would, portal), (key.leaf, &leaf.relation), about);
+                    touched.masked += masked;
+                    touched.touches.push(Touch { leaf: index, subject, reason });
+                    continue;
                 }
                 let reason = portal.clear_under(reasons, subject);
                 let subject = Subject::new(subject);

@@ -221,10 +221,27 @@ pub(crate) struct Status {
     pub(crate) connections: usize,
     pub(crate) suspended: Vec<Suspension>,
     pub(crate) ledger: LedgerStatus,
+    /// Roles for which policy is not enforced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) not_enforced: Vec<NotEnforced>,
     /// Findings since it runs.
     pub(crate) findings: usize,
     /// Why protected data is withheld at the moment; absent when it isn't.
     pub(crate) withheld: Option<String>,
+}
+
+/// A role for which policy is not enforced, and what enforcement would have done since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NotEnforced {
+    pub(crate) role: String,
+    /// `observe` or `warn`.
+    pub(crate) enforcement: String,
+    /// Values that would have been masked.
+    pub(crate) masked: u64,
+    /// Statements that would have been refused.
+    pub(crate) refused: u64,
+    /// Statements of which it is not known whose data left by them.
+    pub(crate) unknown: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -285,6 +302,13 @@ impl fmt::Display for Status {
         writeln!(f, "configured  since {}, {hash}", self.configured_since)?;
         if let Some(why) = &self.withheld {
             writeln!(f, "withheld    protected data, because {why}")?;
+        }
+        for NotEnforced { role, enforcement, masked, refused, unknown } in &self.not_enforced {
+            writeln!(
+                f,
+                "NOT ENFORCED for the role {role} ({enforcement}): {masked} values would have been \
+                 masked, {refused} statements refused; of {unknown} it is not known what left"
+            )?;
         }
         writeln!(f, "connected   {connections}")?;
         writeln!(f, "findings    {findings}")?;

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use postern_ledger::{Body, Disclosed, Entry, Group, Note};
-use postern_model::{Access, AccessDecision, AccessKind, Actor, Event, Subject, Timestamp};
+use postern_model::{
+    Access, AccessDecision, AccessKind, Actor, Event, NOT_ENFORCED, Reason, Subject, Timestamp,
+};
 
 /// The events that an entry stands for. An entry with several reasons is one access for each, with
 /// the reason's number behind the entry's.
@@ -24,8 +26,10 @@ pub(crate) fn of_entry(entry: &Entry) -> Vec<Event> {
 
 fn of_disclosed(entry: &Entry, disclosed: &Disclosed) -> Vec<Event> {
     let stopped = disclosed.stopped.is_some();
+    // What is not enforced is no reason: nothing explains the access.
+    let explains = |reason: &Reason| &*reason.name != NOT_ENFORCED;
     // Records shown under the same reason through several tables are one access to them.
-    let mut reasons: Vec<&Option<postern_model::Reason>> = Vec::new();
+    let mut reasons: Vec<&Option<Reason>> = Vec::new();
     for group in &disclosed.groups {
         if !reasons.contains(&&group.reason) {
             reasons.push(&group.reason);
@@ -48,8 +52,8 @@ fn of_disclosed(entry: &Entry, disclosed: &Disclosed) -> Vec<Event> {
         events.push(Event::Access(Access {
             kind: Some(kind(disclosed, subjects.len())),
             ticket: disclosed.claimed.clone(),
-            reason: reason.as_ref().map(|reason| reason.name.clone()),
-            grade: reason.as_ref().map(|reason| reason.grade),
+            reason: reason.as_ref().filter(|r| explains(r)).map(|reason| reason.name.clone()),
+            grade: reason.as_ref().filter(|r| explains(r)).map(|reason| reason.grade),
             subjects: subjects.into_iter().cloned().collect(),
             clear,
             masked: fields(groups(), |group| &group.masked),

@@ -18,6 +18,7 @@ use crate::{
 impl Connection<'_> {
     pub(super) fn record(&mut self, mut hold: Hold) {
         let (number, id) = (self.number, hold.id);
+        self.shared.observations.count(&self.who.role_name, &hold);
         self.held = Some(HoldBuffer::new(number, &mut hold));
         let who = (number, &self.who.actor);
         let draft = draft(hold, who, &self.who.role.budgets, &self.shared.search_key);
@@ -32,6 +33,7 @@ impl Connection<'_> {
 
     /// Records what nothing leaves of. Where that fails nothing else leaves either.
     pub(super) fn tell(&self, hold: Hold) {
+        self.shared.observations.count(&self.who.role_name, &hold);
         let who = (self.number, &self.who.actor);
         let draft = draft(hold, who, &self.who.role.budgets, &self.shared.search_key);
         let (wary, now) = (self.who.wary.clone(), self.shared.clock.now());

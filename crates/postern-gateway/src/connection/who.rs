@@ -52,8 +52,10 @@ impl Who {
         (reasons, end_user): (Active, EndUser),
     ) -> Self {
         let about = (&actor, &role_name, role.kind);
-        let (judging, key_sets) = Judging::new(regime, judges, about);
-        let about = (actor.clone(), role_name.clone(), role.kind);
+        // What nobody looks into could name another end user.
+        let enforced = (role.enforcement, end_user == EndUser::Own);
+        let (judging, key_sets) = Judging::new(regime, judges, about, enforced);
+        let about = (actor.clone(), role_name.clone(), &role);
         let profile = profile(&regime.settings, about, (key_sets, end_user));
         let wary = shared.stops.of(&actor, &role.budgets);
         let under_way = UnderWay::new(shared, &actor);

@@ -39,6 +39,7 @@ fn hold(id: u64) -> Hold {
         bytes,
         stopped: None,
         done: false,
+        observed: None,
     }
 }
 

@@ -3,21 +3,22 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use postern_session::Judge;
 use postern_sql::{Mode, Rules};
 
-use super::{IDLE_MAX, Judges, REMEMBERED_BYTES_MAX};
+use super::{IDLE_MAX, Judges, REMEMBERED_BYTES_MAX, Ruled};
 
 fn judges() -> Judges {
     Judges::new("pk_".into(), Arc::from(["public".to_owned()]))
 }
 
-fn rules(number: usize) -> Arc<Rules> {
-    Arc::new(Rules {
+fn rules(number: usize) -> Ruled {
+    let own = Arc::new(Rules {
         mode: Mode::Restricted,
         tables: Vec::new(),
         functions: Vec::new(),
         relations: Vec::new(),
         unprotected: Some(vec![format!("public.t{number}")]),
         reason_names: Vec::new(),
-    })
+    });
+    Ruled { own, observing: None }
 }
 
 /// Has a judge see so many texts of 64 KiB, which it takes for half a megabyte each.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use postern_people::Approvals;
 use postern_policy::Policy;
-use postern_session::{HoldLimits, Kind};
+use postern_session::{Enforcement, HoldLimits, Kind};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -23,7 +23,13 @@ fn common() -> Common {
 }
 
 fn role(kind: Kind) -> Role {
-    Role { kind, pooling: Pooling::Session, budgets: Vec::new().into(), speaks_for: false }
+    Role {
+        kind,
+        enforcement: Enforcement::Enforce,
+        pooling: Pooling::Session,
+        budgets: Vec::new().into(),
+        speaks_for: false,
+    }
 }
 
 fn settings() -> Settings {

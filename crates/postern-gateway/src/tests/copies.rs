@@ -105,7 +105,7 @@ async fn the_extended_protocol_copies_in_both_directions() {
 }
 
 /// Parse, Bind, Execute and Sync in one go, as libpq does it.
-async fn extended(client: &mut Raw, sql: &str) -> Answer {
+pub(super) async fn extended(client: &mut Raw, sql: &str) -> Answer {
     let mut out = BytesMut::new();
     encode::parse(&mut out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
     let (formats, parameters, result_formats) = (Vec::new(), Vec::new(), Vec::new());
@@ -117,7 +117,7 @@ async fn extended(client: &mut Raw, sql: &str) -> Answer {
     client.answer().await
 }
 
-async fn sent(client: &mut Raw, data: &[u8]) -> Answer {
+pub(super) async fn sent(client: &mut Raw, data: &[u8]) -> Answer {
     let mut out = BytesMut::new();
     encode::copy_data(&mut out, data).unwrap();
     encode::copy_done(&mut out);

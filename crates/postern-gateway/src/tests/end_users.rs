@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use postern_ledger::Note;
 use postern_model::{Actor, Clock};
 use postern_people::{TokenRules, Tokens};
-use postern_session::Kind;
+use postern_session::{Enforcement, Kind};
 use postern_wire::encode;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ use crate::{Pooling, Role, Settings};
 
 const SEED: [u8; 32] = [7; 32];
 
-fn tokens(settings: &mut Settings) {
+pub(super) fn tokens(settings: &mut Settings) {
     let key = SigningKey::from_bytes(&SEED).verifying_key();
     let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
     let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x }] });
@@ -37,6 +37,7 @@ fn tokens(settings: &mut Settings) {
     settings.tokens = Some(Arc::new(Tokens::new(rules, &keys.to_string()).unwrap()));
     let role = |pooling| Role {
         kind: Kind::Restricted,
+        enforcement: Enforcement::Enforce,
         pooling,
         budgets: Vec::new().into(),
         speaks_for: true,
@@ -66,7 +67,7 @@ fn token(actor: &str) -> String {
     signed(SEED, actor, 60)
 }
 
-fn set(actor: &str) -> String {
+pub(super) fn set(actor: &str) -> String {
     format!("SET postern.actor = '{}'", token(actor))
 }
 

@@ -11,7 +11,7 @@ use std::{
 use postern_ledger::Note;
 use postern_model::Actor;
 use postern_policy::Policy;
-use postern_session::Kind;
+use postern_session::{Enforcement, Kind};
 use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
 
@@ -181,6 +181,7 @@ async fn sessions_stay_where_nothing_changes_that_they_hang_on() {
     assert_eq!(world.handle().sessions().len(), 2);
     let accounted = Role {
         kind: Kind::Accounted,
+        enforcement: Enforcement::Enforce,
         pooling: Pooling::Session,
         budgets: Vec::new().into(),
         speaks_for: false,
@@ -275,8 +276,13 @@ async fn those_who_share_connections_come_to_others() {
 async fn a_session_that_is_passed_through_ends_between_transactions() {
     let mut world = World::start_as(&[], |settings| {
         let kind = Kind::PassThrough;
-        let role =
-            Role { kind, pooling: Pooling::Session, budgets: Vec::new().into(), speaks_for: false };
+        let role = Role {
+            kind,
+            enforcement: Enforcement::Enforce,
+            pooling: Pooling::Session,
+            budgets: Vec::new().into(),
+            speaks_for: false,
+        };
         settings.roles.insert("administrator".into(), role);
     });
     let (mut idle, mut busy) = (world.raw("dba").await, world.raw("dba").await);

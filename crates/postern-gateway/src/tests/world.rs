@@ -12,8 +12,8 @@ use postern_model::{Actor, Clock, Disclosure, FieldClass, Timestamp};
 use postern_people::{Account, Approvals, People, Verifier};
 use postern_policy::Policy;
 use postern_session::{
-    ColumnSettings, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings, TableSettings,
-    TakeRule, Values,
+    ColumnSettings, Enforcement, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings,
+    TableSettings, TakeRule, Values,
 };
 use postern_testkit::PostgresServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -307,7 +307,13 @@ fn people() -> People {
 }
 
 fn role(kind: Kind, budgets: &[Limit]) -> Role {
-    Role { kind, pooling: Pooling::Session, budgets: budgets.into(), speaks_for: false }
+    Role {
+        kind,
+        enforcement: Enforcement::Enforce,
+        pooling: Pooling::Session,
+        budgets: budgets.into(),
+        speaks_for: false,
+    }
 }
 
 fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {

@@ -63,6 +63,7 @@ pub(crate) fn draft(number: u64, subjects: impl Iterator<Item = u64>) -> Draft {
         rows: subjects.map(row).collect(),
         lookups: Vec::new(),
         claimed: (!number.is_multiple_of(3)).then(|| format!("T-{}", number / 100).into()),
+        observed: None,
         limits: Arc::new([]),
         refused: None,
         done: false,

@@ -64,6 +64,7 @@ fn draft(id: u64) -> Draft {
         rows: vec![DraftRow { touches: vec![Touch { leaf: 0, subject, reason }] }],
         lookups: Vec::new(),
         claimed: None,
+        observed: None,
         limits: Arc::new([]),
         refused: None,
         done: false,

@@ -171,6 +171,7 @@ prop_compose! {
         stopped in prop::option::of((0..5usize, any::<u64>(), any::<u64>())),
         groups in prop::collection::vec(group(), 0..4),
         lookups in prop::collection::vec((name(), name(), any::<bool>(), any::<[u8; 8]>()), 0..4),
+        observed in prop::option::of((prop::option::of(name()), any::<u64>(), any::<bool>())),
     ) -> (Disclosed, Vec<Vec<u32>>) {
         let counters = [
             Counter::ClearSubjects,
@@ -196,6 +197,7 @@ prop_compose! {
             stopped: stopped.map(limit),
             groups,
             lookups: lookups.into_iter().map(lookup).collect(),
+            observed: observed.map(|(rule, masked, unknown)| Observed { rule, masked, unknown }),
         };
         (disclosed, numbers)
     }
@@ -230,7 +232,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_do_no_harm(
-        kind in 0..17u8,
+        kind in 0..20u8,
         rows_count in 0..2u8,
         body in prop::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..120),
     ) {
@@ -289,6 +291,7 @@ fn stored_bytes(numbers: Vec<u32>) -> usize {
         stopped: None,
         groups: vec![group],
         lookups: Vec::new(),
+        observed: None,
     };
     let mut dictionary = dictionary();
     let mut payload = Vec::new();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    CaseAct, Complained, DecoyHit, Planted,
+    CaseAct, Complained, DecoyHit, Observed, Planted,
     disk::sim::SimDisk,
     recover::{create_on, open_on},
 };
@@ -224,6 +224,18 @@ fn investigated() -> Vec<Vec<Work>> {
     vec![notes.into_iter().map(Work::Note).collect()]
 }
 
+/// Disclosures while policy is not enforced.
+fn observed() -> Vec<Vec<Work>> {
+    let not_enforced = reason(postern_model::NOT_ENFORCED, Grade::Weak);
+    let mut seen = draft("ana", &[("1007", strong()), ("17", not_enforced)], &[]);
+    let would = Observed { rule: None, masked: u64::MAX, unknown: false };
+    seen.observed = Some(Box::new(would));
+    let mut unknown = draft("ana", &[], &[]);
+    let rule = Some("explain".into());
+    unknown.observed = Some(Box::new(Observed { rule, masked: 0, unknown: true }));
+    vec![vec![Work::Draft(seen), Work::Draft(unknown)]]
+}
+
 fn made_now(work: Vec<Vec<Work>>) -> BTreeMap<String, Vec<u8>> {
     let clock = Arc::new(HandClock::default());
     let options = Options { segment_bytes: 2048, ..options(clock.clone()) };
@@ -306,6 +318,8 @@ fn the_format_is_the_one_of_the_vectors() {
     check_meaning("2-epochs");
     check_bytes("2-investigated", &made_now(investigated()));
     check_meaning("2-investigated");
+    check_bytes("2-observed", &made_now(observed()));
+    check_meaning("2-observed");
 }
 
 /// A ledger of the first version goes on in the second, in a segment of its own.

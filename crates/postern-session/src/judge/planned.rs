@@ -9,13 +9,17 @@ use postern_sql::{
 };
 
 use super::Refused;
-use crate::{Failure, LookupTouch, Shown, weight::Searched};
+use crate::{
+    Failure, LookupTouch, Shown,
+    weight::Searched,
+    would::{PlannedPlain, Would},
+};
 
 /// One statement that may run.
 #[derive(Debug)]
 pub enum Planned {
-    /// Nothing protected takes part; its text is sent as it stands.
-    Plain(Plain),
+    /// Nothing protected takes part, or nobody looks into it; its text is sent as it stands.
+    Plain(PlannedPlain),
     /// Protected relations take part, or it names the actor.
     Guarded(Box<PlannedGuarded>),
     /// Answered here, never sent.
@@ -61,6 +65,8 @@ pub struct PlannedGuarded {
     pub(super) constants: Vec<Option<Secret<Arc<[u8]>>>>,
     /// The leaves whose subjects it asks about; what it shows has one more of each.
     pub(crate) asked_leaves: Vec<usize>,
+    /// What enforcement would do; `None` where it does.
+    pub(crate) would: Option<Arc<Would>>,
 }
 
 impl PlannedGuarded {
@@ -221,7 +227,7 @@ impl PlannedGuarded {
 impl Planned {
     /// Nothing to do: an empty text.
     pub(crate) fn empty() -> Self {
-        Self::Plain(Plain::new(String::new(), Effect::Query, 0))
+        Self::Plain(Plain::new(String::new(), Effect::Query, 0).into())
     }
 
     /// Whether it may do more than read. A copy from the client is not counted: it is proven before
@@ -249,6 +255,7 @@ impl Planned {
     /// Whether what it means depends on the catalogue.
     pub(crate) fn depends(&self) -> bool {
         match self {
+            Self::Plain(plain) if plain.is_unaccounted() => false,
             Self::Plain(plain) => match plain.effect {
                 Effect::Query | Effect::Write | Effect::CopyIn | Effect::Define => {
                     !plain.sql.is_empty()

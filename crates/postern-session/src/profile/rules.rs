@@ -12,6 +12,42 @@ use postern_sql::{
 use super::{ColumnSettings, Kind, ReasonGrade, ReasonSettings, TableSettings};
 use crate::ReasonSet;
 
+/// The rules by which all that leaves is accounted and nothing is refused to an actor for whom
+/// policy is not enforced: everything is clear, every column may be written.
+pub fn observing_rules(tables: &[TableSettings]) -> Rules {
+    let tables = tables.iter().map(|table| {
+        let column = |column: &ColumnSettings| ColumnRule {
+            name: column.name.clone(),
+            class: column.class,
+            show: Show::Clear,
+            lookup: column.lookup,
+            mask: column.mask.clone(),
+        };
+        let protected = table.columns.iter().map(|column| &column.name);
+        let known = table.clear.iter().chain(protected).chain([&table.subject]);
+        let update = known.map(|name| UpdateRule { column: name.clone(), reach: Reach::All });
+        TableRule {
+            schema: table.schema.clone(),
+            table: table.table.clone(),
+            subject: table.subject.clone(),
+            clear: table.clear.clone(),
+            columns: table.columns.iter().map(column).collect(),
+            insert: InsertRule::Allow,
+            update: update.collect(),
+            delete: Reach::All,
+            reasons: Vec::new(),
+        }
+    });
+    Rules {
+        mode: Mode::Accounted,
+        tables: tables.collect(),
+        functions: Vec::new(),
+        relations: Vec::new(),
+        unprotected: None,
+        reason_names: Vec::new(),
+    }
+}
+
 /// Asks policy about every protected column and reason, and writes the answers down as the rules
 /// by which this actor's statements are judged. The sets name, by key set, the reasons under which
 /// its columns are clear or may be changed.

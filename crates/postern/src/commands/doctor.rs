@@ -81,6 +81,7 @@ pub(crate) fn run(config: &Path, args: &DoctorArgs) -> anyhow::Result<Outcome> {
         Ok::<_, anyhow::Error>(findings)
     })?;
     findings.extend(copy::look(&settings)?);
+    findings.extend(not_enforced(&settings));
     findings.sort_by_key(|finding| finding.level);
     let sound = findings.is_empty();
     if args.json {
@@ -92,6 +93,16 @@ pub(crate) fn run(config: &Path, args: &DoctorArgs) -> anyhow::Result<Outcome> {
         ui::result(texts.join("\n"))?;
     }
     Ok(if sound { Outcome::Yes } else { Outcome::No })
+}
+
+/// Roles whose people see everything, because policy is not enforced for them.
+fn not_enforced(settings: &config::Settings) -> Vec<Finding> {
+    let found = settings.roles.iter().filter_map(|role| {
+        let what = role.not_enforced()?;
+        let mend = vec![format!("[roles.{}]", role.name), "enforcement = \"enforce\"".to_owned()];
+        Some(Finding::new(Level::Open, "enforcement", what, mend))
+    });
+    found.collect()
 }
 
 fn text(finding: &Finding) -> String {

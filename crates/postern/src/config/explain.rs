@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Column, Loaded, Problem, Reason, Role, Settings, Strength, Table, UpstreamTls,
-    settings::{Insert, Policy, RoleKind},
+    settings::{Enforcement, Insert, Policy, RoleKind},
     units::{bytes_text, duration_text},
 };
 
@@ -47,6 +47,9 @@ pub(crate) fn text(settings: &Settings) -> String {
         let count = rules.rules().map_or(0, |rules| rules.ids().count());
         let _ = writeln!(page, "rules     {count} of your own in {}", rules.folder.display());
     }
+    for warning in settings.roles.iter().filter_map(Role::not_enforced) {
+        let _ = writeln!(page, "WARNING   {warning}");
+    }
     page.push_str(&section(["role", "kind", "budgets"], settings.roles.iter().map(role)));
     let header = ["table", "customer", "clear", "protected"];
     page.push_str(&section(header, settings.tables.iter().map(table)));
@@ -78,11 +81,16 @@ fn role(role: &Role) -> [String; 3] {
         RoleKind::PassThrough => "pass-through",
         RoleKind::Application => "application",
     };
+    let kind = match role.enforcement {
+        Enforcement::Enforce => kind.to_owned(),
+        Enforcement::Observe => format!("{kind}, NOT ENFORCED (observe)"),
+        Enforcement::Warn => format!("{kind}, NOT ENFORCED (warn)"),
+    };
     let budget = |b: &super::settings::Budget| {
         format!("{} {} in {}", b.max, b.count.as_str(), duration_text(b.window))
     };
     let budgets: Vec<String> = role.budgets.iter().map(budget).collect();
-    [role.name.to_string(), kind.to_owned(), budgets.join("\n")]
+    [role.name.to_string(), kind, budgets.join("\n")]
 }
 
 fn table(table: &Table) -> [String; 4] {

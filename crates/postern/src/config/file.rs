@@ -244,6 +244,14 @@ pub(crate) struct RoleFile {
     /// protected table. `application`: the shared account of an application that names the end user
     /// of each request (`[end_users]`); it has no access of its own to protected tables.
     pub(crate) kind: RoleKind,
+    /// Whether policy is enforced for a restricted role. `enforce`: yes. `observe`: not yet;
+    /// nothing is masked or refused and no budget stops anything, all that leaves is recorded, and
+    /// with it what enforcement would have done. What can't be accounted, which would be refused,
+    /// is sent to the server as it is, and its entry says that what left is not known. `warn`: the
+    /// same, and the client is told in a NOTICE. People of such a role have their own connections
+    /// to the server, whatever `pool` says.
+    #[serde(default)]
+    pub(crate) enforcement: EnforcementFile,
     /// Another `pool` than that of `[gateway]`.
     pub(crate) pool: Option<PoolFile>,
     /// How much each person of this role may read. When a budget is spent the result is cut off at
@@ -259,6 +267,15 @@ pub(crate) enum RoleKind {
     Accounted,
     PassThrough,
     Application,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EnforcementFile {
+    Observe,
+    Warn,
+    #[default]
+    Enforce,
 }
 
 /// One budget of a role.

@@ -14,7 +14,8 @@ use crate::{
 };
 
 pub(crate) use super::file::{
-    Count, Insert, PoolFile as Pool, RoleKind, TlsFile as UpstreamTls, WhenLostFile as WhenLost,
+    Count, EnforcementFile as Enforcement, Insert, PoolFile as Pool, RoleKind,
+    TlsFile as UpstreamTls, WhenLostFile as WhenLost,
 };
 
 /// Where a running gateway takes orders, in the data folder.
@@ -153,8 +154,27 @@ impl Data {
 pub(crate) struct Role {
     pub(crate) name: Arc<str>,
     pub(crate) kind: RoleKind,
+    pub(crate) enforcement: Enforcement,
     pub(crate) pool: Pool,
     pub(crate) budgets: Vec<Budget>,
+}
+
+impl Role {
+    /// What is to be said of it loudly, if it is not.
+    pub(crate) fn not_enforced(&self) -> Option<String> {
+        let name = &self.name;
+        match self.enforcement {
+            Enforcement::Enforce => None,
+            Enforcement::Observe => Some(format!(
+                "policy is NOT ENFORCED for the role `{name}` (observe): its people see every \
+                 customer in clear"
+            )),
+            Enforcement::Warn => Some(format!(
+                "policy is NOT ENFORCED for the role `{name}` (warn): its people see every \
+                 customer in clear, and are told what they will not see"
+            )),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

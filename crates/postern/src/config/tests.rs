@@ -333,3 +333,26 @@ fn an_application_needs_to_be_told_whose_tokens_count() {
     );
     assert!(charged.contains("charged to its end users"), "{charged}");
 }
+
+#[test]
+fn a_role_that_is_not_enforced_is_warned_of_and_must_be_restricted() {
+    let observed = GOOD.replace("\"restricted\"", "\"restricted\"\nenforcement = \"observe\"");
+    let loaded = parse(Path::new("/etc/postern/postern.toml"), &observed).unwrap();
+    assert_eq!(loaded.settings.roles[0].enforcement, Enforcement::Observe);
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings[0].starts_with("policy is NOT ENFORCED for role `agent`"), "{warnings:?}");
+    let text = explain::text(&loaded.settings);
+    assert!(text.contains("WARNING   policy is NOT ENFORCED for the role `agent`"), "{text}");
+    assert!(text.contains("restricted, NOT ENFORCED (observe)"), "{text}");
+    let role = "[roles.lead]\nkind = \"accounted\"\nenforcement = \"warn\"";
+    insta::assert_snapshot!(added(role), @r#"
+    24: role `lead` is not restricted, so there is nothing to enforce
+       leave `enforcement` out
+    "#);
+    let role =
+        "[roles.lead]\nkind = \"restricted\"\nenforcement = \"warn\"\npool = \"transaction\"";
+    insta::assert_snapshot!(added(role), @r#"
+    25: people for whom policy is not enforced have connections of their own
+       leave `pool` out until it is
+    "#);
+}

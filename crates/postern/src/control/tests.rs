@@ -75,6 +75,13 @@ fn a_status_survives_the_wire_and_reads_well() {
             since: "2026-01-02T04:00:00Z".into(),
         }],
         ledger: LedgerStatus { entries: 12, ..LedgerStatus::default() },
+        not_enforced: vec![NotEnforced {
+            role: "agent".into(),
+            enforcement: "observe".into(),
+            masked: 40,
+            refused: 2,
+            unknown: 1,
+        }],
         findings: 1,
         withheld: Some("the disk is full".into()),
     };
@@ -87,6 +94,7 @@ fn a_status_survives_the_wire_and_reads_well() {
     running     since 2026-01-02T03:04:05Z, process 7, on 127.0.0.1:6432
     configured  since 2026-01-02T03:30:00Z, ab12
     withheld    protected data, because the disk is full
+    NOT ENFORCED for the role agent (observe): 40 values would have been masked, 2 statements refused; of 1 it is not known what left
     connected   3
     findings    1
     ledger      12 entries, unwitnessed

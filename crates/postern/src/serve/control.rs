@@ -27,8 +27,8 @@ use crate::{
     cli::Shown,
     clock::SystemClock,
     control::{
-        Asked, LINE_BYTES_MAX, LedgerStatus, Reply, Request, Status, Suspension, Table, encode,
-        peer,
+        Asked, LINE_BYTES_MAX, LedgerStatus, NotEnforced, Reply, Request, Status, Suspension,
+        Table, encode, peer,
     },
 };
 
@@ -255,9 +255,20 @@ impl Answering {
                 })
                 .collect(),
             ledger: self.ledger_status(),
+            not_enforced: self.handle.not_enforced().into_iter().map(not_enforced).collect(),
             findings: self.counts.findings(),
             withheld: self.withheld(),
         }
+    }
+}
+
+fn not_enforced(told: postern_gateway::NotEnforced) -> NotEnforced {
+    NotEnforced {
+        role: told.role.to_string(),
+        enforcement: told.enforcement.as_str().to_owned(),
+        masked: told.counts.masked,
+        refused: told.counts.refused,
+        unknown: told.counts.unknown,
     }
 }
 

@@ -9,8 +9,8 @@ use postern_gateway::{
 use postern_ledger::{Counter, Limit};
 use postern_model::Grade;
 use postern_session::{
-    ColumnSettings, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings, TableSettings,
-    TakeRule, Values,
+    ColumnSettings, Enforcement, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings,
+    TableSettings, TakeRule, Values,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
@@ -77,7 +77,16 @@ fn role(role: &config::Role) -> Role {
     {
         budgets.push(Limit { counter: Counter::Stops, window, max: STOPS_MAX });
     }
+    let enforcement = match role.enforcement {
+        config::Enforcement::Observe => Enforcement::Observe,
+        config::Enforcement::Warn => Enforcement::Warn,
+        config::Enforcement::Enforce => Enforcement::Enforce,
+    };
+    if !enforcement.is_enforced() {
+        budgets.clear();
+    }
     Role {
+        enforcement,
         kind: match role.kind {
             // For nobody, until it names somebody.
             RoleKind::Restricted | RoleKind::Application => Kind::Restricted,
@@ -85,6 +94,8 @@ fn role(role: &config::Role) -> Role {
             RoleKind::PassThrough => Kind::PassThrough,
         },
         pooling: match role.pool {
+            // What a text leaves there that nobody looks into is nobody else's to find.
+            _ if !enforcement.is_enforced() => Pooling::Session,
             Pool::Session => Pooling::Session,
             Pool::Transaction => Pooling::Transaction,
         },

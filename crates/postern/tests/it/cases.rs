@@ -59,6 +59,7 @@ fn shown(actor: &str, customer: usize, grade: Grade) -> Draft {
         lookups: Vec::new(),
         claimed: None,
         refused: None,
+        observed: None,
         done: false,
         limits: Arc::from([]),
     }

@@ -44,6 +44,7 @@ fn disclosure(actor: &str, customer: usize, grade: Grade) -> Draft {
         rows: vec![DraftRow { touches: vec![touch] }],
         lookups: Vec::new(),
         claimed: None,
+        observed: None,
         refused: None,
         done: false,
         limits: Arc::from([]),

@@ -52,6 +52,7 @@ pub(crate) fn disclosure() -> Draft {
         rows: vec![DraftRow { touches: vec![touch("1201", Grade::Strong)] }],
         lookups: Vec::new(),
         claimed: None,
+        observed: None,
         refused: None,
         done: false,
         limits: Arc::from([]),

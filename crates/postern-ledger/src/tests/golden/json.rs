@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Body, CaseAct, Complained, DecoyHit, Disclosed, Found, Group, LookedUp, Note, Planted,
+    Body, CaseAct, Complained, DecoyHit, Disclosed, Found, Group, LookedUp, Note, Observed, Planted,
 };
 
 pub(super) fn line(entry: &Entry) -> Value {
     let (kind, mut value) = match &entry.body {
-        Body::Disclosed(disclosed) => ("disclosed", disclosed_json(disclosed)),
+        Body::Disclosed(disclosed) => match &disclosed.observed {
+            None => ("disclosed", disclosed_json(disclosed)),
+            Some(observed) => ("observed", observed_json(disclosed, observed)),
+        },
         Body::Noted(note) => noted(note),
     };
     let fields = value.as_object_mut().unwrap();
@@ -41,6 +44,17 @@ fn disclosed_json(disclosed: &Disclosed) -> Value {
         "groups": disclosed.groups.iter().map(group).collect::<Vec<_>>(),
         "lookups": disclosed.lookups.iter().map(lookup).collect::<Vec<_>>(),
     })
+}
+
+fn observed_json(disclosed: &Disclosed, observed: &Observed) -> Value {
+    let mut value = disclosed_json(disclosed);
+    let would = json!({
+        "rule": observed.rule.as_deref(),
+        "masked": observed.masked,
+        "unknown": observed.unknown,
+    });
+    value.as_object_mut().unwrap().insert("would".into(), would);
+    value
 }
 
 fn texts(texts: &[Arc<str>]) -> Vec<&str> {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use postern_ledger::{Body, CaseAct, Complained, Disclosed, Entry, Group, Note, Planted};
+use postern_ledger::{Body, CaseAct, Complained, Disclosed, Entry, Group, Note, Observed, Planted};
 use postern_model::FAILED;
 use serde::Serialize;
 
@@ -40,7 +40,8 @@ impl Line {
     pub(super) fn of(entry: &Entry) -> Self {
         let (kind, actors, what) = match &entry.body {
             Body::Disclosed(disclosed) => {
-                ("disclosed", vec![disclosed.actor.to_string()], sentence(disclosed))
+                let kind = if disclosed.observed.is_some() { "observed" } else { "disclosed" };
+                (kind, vec![disclosed.actor.to_string()], sentence(disclosed))
             }
             Body::Noted(note) => noted(note),
         };
@@ -99,7 +100,23 @@ fn sentence(disclosed: &Disclosed) -> String {
         let (counter, max) = (limit.counter.as_str(), limit.max);
         parts.push(format!("stopped: {max} {counter} in {} s", limit.window.as_secs()));
     }
+    parts.extend(disclosed.observed.iter().flat_map(|observed| would(observed, disclosed)));
     if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") }
+}
+
+/// What enforcement would have done, and what is not known because there was none.
+fn would(observed: &Observed, disclosed: &Disclosed) -> Vec<String> {
+    let mut parts = Vec::new();
+    if observed.unknown {
+        parts.push(format!("not enforced, what left is not known: {}", disclosed.statement));
+    }
+    if let Some(rule) = &observed.rule {
+        parts.push(format!("enforced, it would have been refused by {rule}"));
+    }
+    if observed.masked > 0 {
+        parts.push(format!("enforced, {} values would have been masked", observed.masked));
+    }
+    parts
 }
 
 fn group_sentence(group: &Group) -> String {

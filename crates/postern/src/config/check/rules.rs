@@ -9,7 +9,10 @@ use postern_session::condition_reads;
 
 use super::{
     super::{
-        file::{BudgetFile, GradeFile, PoolFile, ReasonFile, RoleFile, RoleKind, TableFile},
+        file::{
+            BudgetFile, EnforcementFile, GradeFile, PoolFile, ReasonFile, RoleFile, RoleKind,
+            TableFile,
+        },
         settings::{Budget, Column, Reason, Role, Strength, Table},
     },
     Checker, Place,
@@ -60,9 +63,39 @@ impl Checker<'_> {
                 );
             }
             let pool = role.pool.unwrap_or(pool);
-            checked.push(Role { name: name.into(), kind: role.kind, pool, budgets });
+            self.enforcement(&place.key("enforcement"), &name, &role);
+            let (name, kind, enforcement) = (name.into(), role.kind, role.enforcement);
+            checked.push(Role { name, kind, enforcement, pool, budgets });
         }
         checked
+    }
+
+    fn enforcement(&mut self, place: &Place, name: &str, role: &RoleFile) {
+        if role.enforcement == EnforcementFile::Enforce {
+            return;
+        }
+        if role.kind != RoleKind::Restricted {
+            self.wrong(
+                place,
+                format!("role `{name}` is not restricted, so there is nothing to enforce"),
+                "leave `enforcement` out",
+            );
+            return;
+        }
+        self.warn(
+            place,
+            format!(
+                "policy is NOT ENFORCED for role `{name}`: its people see every customer in clear"
+            ),
+            "when what it would do is what you want, write `enforcement = \"enforce\"`",
+        );
+        if role.pool == Some(PoolFile::Transaction) {
+            self.wrong(
+                &Place::section("roles").key(name).key("pool"),
+                "people for whom policy is not enforced have connections of their own",
+                "leave `pool` out until it is",
+            );
+        }
     }
 
     fn budgets(&mut self, place: &Place, kind: RoleKind, budgets: &[BudgetFile]) -> Vec<Budget> {

@@ -1,0 +1,235 @@
+//! Roles for which policy is not enforced: nothing is kept back, and everything is recorded.
+
+use std::time::Duration;
+
+use postern_ledger::{Body, Counter, Disclosed, Limit, Observed};
+use postern_model::{FAILED, NOT_ENFORCED};
+use postern_session::Enforcement;
+
+use super::{copies, end_users, raw::Raw, rows, world::World};
+use crate::Settings;
+
+fn observe(settings: &mut Settings) {
+    enforcement(settings, Enforcement::Observe);
+}
+
+fn enforcement(settings: &mut Settings, enforcement: Enforcement) {
+    let agent = settings.roles.get_mut("agent").unwrap();
+    agent.enforcement = enforcement;
+    if !enforcement.is_enforced() {
+        agent.budgets = Vec::new().into();
+    }
+}
+
+fn disclosed(world: &World) -> Vec<Disclosed> {
+    let entries = world.entries().into_iter().filter_map(|entry| match entry.body {
+        Body::Disclosed(disclosed) => Some(disclosed),
+        Body::Noted(_) => None,
+    });
+    entries.collect()
+}
+
+/// Of all entries, one after the other.
+fn observed(world: &World) -> Vec<Observed> {
+    disclosed(world).into_iter().map(|one| one.observed.expect("policy is not enforced")).collect()
+}
+
+async fn told(raw: &mut Raw, sql: &str) -> Vec<Vec<String>> {
+    let answer = raw.query(sql).await;
+    assert_eq!(answer.error, None, "{sql}: {}", answer.said);
+    answer.rows
+}
+
+#[tokio::test]
+async fn observing_masks_nothing_and_says_what_it_would_have() {
+    let world = World::start_as(&[], observe);
+    let ana = world.client("ana").await;
+    let sql = "SELECT id, name, email FROM customers WHERE id IN (1, 2) ORDER BY id";
+    let seen = rows(&ana.simple_query(sql).await.unwrap());
+    assert_eq!(seen[1], ["2", "Name 2", "two@example.org"]);
+    let extended = ana.query(sql, &[]).await.unwrap();
+    assert_eq!(extended[1].get::<_, &str>(2), "two@example.org");
+    let all = disclosed(&world);
+    assert_eq!(all.len(), 2);
+    for one in all {
+        let would = Observed { rule: None, masked: 2, unknown: false };
+        assert_eq!(one.observed, Some(would));
+        let reasons = one.groups.iter().map(|group| {
+            let reason = group.reason.as_ref().unwrap();
+            (&*reason.name, group.subjects[0].as_str(), group.clear.len())
+        });
+        let reasons: Vec<_> = reasons.collect();
+        assert!(reasons.contains(&("ticket", "1", 2)), "{reasons:?}");
+        assert!(reasons.contains(&(NOT_ENFORCED, "2", 2)), "{reasons:?}");
+    }
+    let [counted] = &world.handle().not_enforced()[..] else { panic!("one role is not enforced") };
+    assert_eq!((&*counted.role, counted.counts.masked, counted.counts.refused), ("agent", 4, 0));
+}
+
+#[tokio::test]
+async fn what_would_be_refused_runs_and_is_an_entry() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    // By the mask nobody would be found.
+    let sql = "SELECT id FROM customers WHERE email LIKE 'two%'";
+    assert_eq!(told(&mut ana, sql).await, [["2"]]);
+    told(&mut ana, "UPDATE customers SET name = 'New' WHERE id = 9").await;
+    told(&mut ana, "CREATE TABLE notes (id int)").await;
+    let all = disclosed(&world);
+    let rules: Vec<_> =
+        all.iter().filter_map(|one| one.observed.as_ref()?.rule.as_deref()).collect();
+    assert_eq!(rules, ["not_understood"], "a restricted role defines no table");
+    assert!(observed(&world).iter().all(|one| !one.unknown));
+    assert!(all.iter().any(|one| one.groups.iter().any(|g| g.subjects[0].as_str() == "9")));
+}
+
+#[tokio::test]
+async fn what_cant_be_accounted_is_sent_as_it_is_after_its_entry() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    let cases = [
+        "EXPLAIN (COSTS OFF) SELECT email FROM customers WHERE id = 2",
+        "LOCK TABLE customers",
+        "DO $$ BEGIN PERFORM 1; END $$",
+        "SELECT asks('SELECT email FROM customers WHERE id = 2')",
+        "SELECT 1; SELECT asks('SELECT email FROM customers WHERE id = 2'); SELECT 2 AS b",
+        "LISTEN news",
+        "nonsense",
+    ];
+    for (index, sql) in cases.into_iter().enumerate() {
+        let direct = direct(&world, sql).await;
+        let mut before = 0;
+        let answer = ana.query(sql).await;
+        assert_eq!((answer.rows, answer.error), direct, "{sql}");
+        for one in disclosed(&world) {
+            before += usize::from(one.observed.as_ref().is_some_and(|one| one.unknown));
+            assert!(one.groups.is_empty() && !one.statement.is_empty());
+        }
+        assert_eq!(before, index + 1, "{sql}");
+    }
+    assert_eq!(world.handle().not_enforced()[0].counts.unknown, cases.len() as u64);
+}
+
+/// What the server says without a gateway.
+async fn direct(world: &World, sql: &str) -> (Vec<Vec<String>>, Option<String>) {
+    match world.dba().await.simple_query(sql).await {
+        Ok(messages) => (rows(&messages), None),
+        Err(error) => (Vec::new(), Some(super::code(&error).to_owned())),
+    }
+}
+
+#[tokio::test]
+async fn what_cant_be_accounted_can_be_prepared_and_copied() {
+    let world = World::start_as(&[], observe);
+    let ana = world.client("ana").await;
+    let sql = "SELECT asks('SELECT email FROM customers WHERE id = ' || $1::text)";
+    let statement = ana.prepare(sql).await.unwrap();
+    for (id, email) in [("1", "one@example.org"), ("2", "two@example.org")] {
+        let row = ana.query_one(&statement, &[&id]).await.unwrap();
+        assert_eq!(row.get::<_, &str>(0), email);
+    }
+    assert_eq!(observed(&world).iter().filter(|one| one.unknown).count(), 2);
+    // Names that are the server's own, for the session knows nothing of them.
+    for sql in [
+        "BEGIN",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT email FROM customers WHERE id = 2",
+        "COMMIT",
+        "FETCH c",
+        "CLOSE c",
+        "PREPARE p AS DELETE FROM customers WHERE id = 50 RETURNING asks('SELECT 7')",
+        "EXECUTE p",
+        "DEALLOCATE p",
+    ] {
+        ana.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+    // Rows into a protected table, by both protocols.
+    let mut raw = world.raw("ana").await;
+    raw.query("COPY customers (id, name) FROM STDIN").await;
+    let answer = copies::sent(&mut raw, b"201\tNew\n").await;
+    assert_eq!(answer.tags, ["COPY 1"], "{answer:?}");
+    // Behind it a Sync was sent.
+    assert_eq!(raw.answer().await.status, b'I');
+    copies::extended(&mut raw, "COPY customers (id, name) FROM STDIN").await;
+    assert_eq!(copies::sent(&mut raw, b"202\tNew\n").await.tags, ["COPY 1"]);
+    assert_eq!(told(&mut raw, "SELECT 6").await, [["6"]]);
+    assert_eq!(rows(&ana.simple_query("SELECT 5").await.unwrap()), [["5"]]);
+    let there = world.dba().await;
+    let count = "SELECT count(*) FROM customers WHERE id IN (50, 201, 202)";
+    assert_eq!(there.query_one(count, &[]).await.unwrap().get::<_, i64>(0), 2);
+}
+
+#[tokio::test]
+async fn definitions_that_nobody_looked_into_are_known_afterwards() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    told(&mut ana, "DO $$ BEGIN CREATE TABLE made (id int); INSERT INTO made VALUES (4); END $$")
+        .await;
+    assert_eq!(told(&mut ana, "SELECT id FROM made").await, [["4"]]);
+    assert_eq!(observed(&world).iter().filter(|one| one.unknown).count(), 1, "the DO only");
+}
+
+#[tokio::test]
+async fn errors_and_notices_come_through_whole() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    let answer = ana.query("SELECT email::int FROM customers WHERE id = 2").await;
+    assert_eq!(answer.error.as_deref(), Some("22P02"));
+    assert!(answer.said.contains("two@example.org"), "{}", answer.said);
+    let failed = disclosed(&world).into_iter().flat_map(|one| one.lookups);
+    assert!(failed.into_iter().any(|lookup| lookup.column.starts_with(FAILED)));
+}
+
+#[tokio::test]
+async fn warning_tells_the_client_what_it_will_not_see() {
+    let world = World::start_as(&[], |settings| enforcement(settings, Enforcement::Warn));
+    let mut ana = world.raw("ana").await;
+    let answer = ana.query("SELECT name, email FROM customers WHERE id > 90").await;
+    assert_eq!(answer.rows.len(), 10);
+    let [notice] = &answer.noticed[..] else { panic!("{:?}", answer.noticed) };
+    assert!(notice.contains("will mask 20 of these values"), "{notice}");
+    let answer = ana.query("SELECT name FROM customers WHERE id = 1").await;
+    assert_eq!(answer.noticed, [""; 0], "there is a reason");
+    let answer = ana.query("EXPLAIN SELECT name FROM customers").await;
+    let [notice] = &answer.noticed[..] else { panic!("{:?}", answer.noticed) };
+    assert!(notice.contains("will refuse this"), "{notice}");
+}
+
+#[tokio::test]
+async fn what_was_seen_without_enforcement_counts_as_masked_when_it_is_enforced() {
+    let hour = Duration::from_secs(3_600);
+    let limit = |counter, max| Limit { counter, window: hour, max };
+    let limits = [limit(Counter::ClearSubjects, 3), limit(Counter::MaskedSubjects, 60)];
+    let mut world = World::start_as(&limits, observe);
+    let mut ana = world.raw("ana").await;
+    let sql = "SELECT id, name FROM customers WHERE id <= 50";
+    assert_eq!(told(&mut ana, sql).await.len(), 50, "no budget stops anything");
+    let enforced = |settings: &mut Settings| {
+        enforcement(settings, Enforcement::Enforce);
+        settings.roles.get_mut("agent").unwrap().budgets = limits.into();
+    };
+    world.change(enforced).unwrap();
+    let mut ana = world.raw("ana").await;
+    let names = told(&mut ana, "SELECT name FROM customers WHERE id IN (1, 2) ORDER BY id").await;
+    assert_eq!(names, [["Name 1"], ["***"]]);
+    // Two in clear and 48 masked are counted; twelve more masked ones have room.
+    let answer = ana.query("SELECT id FROM customers WHERE id > 50 ORDER BY id").await;
+    assert_eq!((answer.rows.len(), answer.error.as_deref()), (12, Some("53400")));
+    assert!(world.handle().not_enforced().is_empty());
+}
+
+#[tokio::test]
+async fn an_application_for_such_an_end_user_is_accounted_or_refused() {
+    let world = World::start_as(&[], |settings| {
+        end_users::tokens(settings);
+        observe(settings);
+    });
+    let mut web = world.raw("web").await;
+    told(&mut web, &end_users::set("ana")).await;
+    let sql = "SELECT email FROM customers WHERE id = 2";
+    assert_eq!(told(&mut web, sql).await, [["two@example.org"]]);
+    assert!(observed(&world).iter().any(|one| one.masked == 1));
+    let answer = web.query("DO $$ BEGIN PERFORM 1; END $$").await;
+    assert_eq!(answer.error.as_deref(), Some("42501"));
+    let sql = "SET LOCAL postern.actor = 'x'; LOCK TABLE customers";
+    assert_eq!(web.query(sql).await.error.as_deref(), Some("42501"));
+}
