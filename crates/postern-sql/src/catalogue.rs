@@ -143,6 +143,7 @@ impl Column {
             generated: String::new(),
             collation: 0,
             collides: false,
+            orders: false,
             default: true,
             kept: false,
         }
@@ -194,6 +195,9 @@ pub(crate) struct Column {
     pub(crate) collides: bool,
     /// It has a value where an INSERT gives none.
     pub(crate) default: bool,
+    /// An index that is of other columns as well, or by which the table was clustered, has rows in
+    /// the order of it.
+    pub(crate) orders: bool,
     /// It was protected under another name.
     #[serde(skip)]
     pub(crate) kept: bool,
@@ -382,6 +386,8 @@ impl Catalogue {
         inherit_reads(&mut relations, &parents);
         inherit_unique(&mut relations, &parents, &children);
         inherit_collisions(&mut relations, &parents);
+        let orders = |column: &Column| column.orders.then_some(());
+        tell_relatives(&mut relations, &parents, orders, |column, ()| column.orders = true);
         let types: BTreeMap<u32, Type> =
             snapshot.types.into_iter().map(|kind| (kind.oid, kind)).collect();
         Ok(Self {

@@ -51,6 +51,7 @@ mod select;
 mod set_operation;
 mod settings;
 mod target;
+mod ties;
 mod union;
 mod view;
 mod window;
@@ -457,10 +458,12 @@ impl<'a> Analysis<'a> {
                 "use now() or statement_timestamp()",
             );
         }
-        if self.acts.switches && (self.acts.writes || !self.leaves.is_empty()) {
+        let beside = self.acts.writes || !self.leaves.is_empty() || self.facts.actor;
+        if self.acts.switches && beside {
             return refuse(
                 "setting",
-                "a statement on a protected table can't change a setting",
+                "a statement on a protected table, or that names the session's user, can't change \
+                 a setting",
                 "send set_config() in a statement of its own",
             );
         }

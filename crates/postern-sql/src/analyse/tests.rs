@@ -28,6 +28,7 @@ mod settings;
 mod shapes;
 mod statements;
 mod takes;
+mod ties;
 mod unions;
 mod values;
 mod views;

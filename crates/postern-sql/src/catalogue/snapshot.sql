@@ -49,6 +49,19 @@ SELECT pg_catalog.json_build_object(
             SELECT 1 FROM pg_catalog.pg_index i
             WHERE i.indrelid = a.attrelid AND (i.indisunique OR i.indisexclusion)
               AND (a.attnum = ANY (i.indkey) OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)),
+          -- Rows come from such an index in the order of all that it is of, though a condition or an
+          -- ORDER BY names some of it only.
+          'orders', EXISTS (
+            SELECT 1 FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = x.relam
+            WHERE i.indrelid = a.attrelid AND m.amname NOT IN ('brin', 'gin')
+              AND (i.indisclustered OR i.indnatts > 1 OR i.indpred IS NOT NULL)
+              AND (EXISTS (SELECT 1 FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) k WHERE i.indkey[k] = a.attnum)
+                OR i.indexprs IS NOT NULL AND EXISTS (
+                  SELECT 1 FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
+                    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                    AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))),
           'default', a.atthasdef OR a.attidentity <> '',
           'reads', CASE WHEN a.attgenerated <> '' THEN (
             SELECT pg_catalog.json_agg(DISTINCT s.attname)

@@ -85,6 +85,8 @@ SELECT
       (SELECT pg_catalog.age('3'::pg_catalog.xid)::pg_catalog.int8)
         - pg_catalog.age(xmin), oid::pg_catalog.int8)))
     FROM pg_catalog.pg_extension),
+    (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(indexrelid::pg_catalog.int8))
+    FROM pg_catalog.pg_index WHERE indisclustered),
     (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(pg_catalog.hashint8extended(
       classid::pg_catalog.int8 * 4294967296 + objid::pg_catalog.int8, refobjid::pg_catalog.int8)))
     FROM pg_catalog.pg_depend

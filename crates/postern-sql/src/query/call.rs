@@ -76,12 +76,17 @@ impl Analysis<'_> {
                 && !call.agg_distinct
                 && !self.tells_no_order(call, scope);
             self.aggregate(&taint, collects, scope)?;
+            if kind == Kind::Collecting || built_in == "any_value" {
+                self.break_ties_of_held(call, scope);
+            }
             // It is of rows, whether it names a column or not.
             taint.local = true;
             return Ok(taint);
         }
         if let Some(window) = call.over.as_deref_mut() {
-            return self.windowed(taint, filters, kind, (window, scope));
+            let taint = self.windowed(taint, filters, kind, (window, scope))?;
+            self.break_ties_of_window(window, (&built_in, kind), scope)?;
+            return Ok(taint);
         }
         if matches!(kind, Kind::Set | Kind::Record) {
             // The value decides how many rows there are.

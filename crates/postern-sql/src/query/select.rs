@@ -556,6 +556,7 @@ impl Analysis<'_> {
         // There is a row where there is no record, too.
         padded.extend(folded.leaves());
         let joined = if folds { BTreeSet::new() } else { self.joined(scope, clauses, &carried) };
+        self.break_ties(select, scope, (place, folds))?;
         let keys = self.append_keys(select, (carried, folded));
         let mut given = Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),

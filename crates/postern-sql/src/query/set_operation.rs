@@ -91,6 +91,9 @@ impl Analysis<'_> {
             outputs
         };
         let mut around = self.ordered_arms(select, (&mut rows, &sorted), outer, place)?;
+        if all {
+            self.break_ties_of_arms(select, &rows.keys);
+        }
         for arm in [&one, &two] {
             around.add(&arm.around);
             self.decisions.add(&arm.decided);

@@ -66,12 +66,12 @@ impl Windows {
 
 // PostgreSQL's FRAMEOPTION_* bits.
 const RANGE: i32 = 0x2;
-const ROWS: i32 = 0x4;
-const START_UNBOUNDED_PRECEDING: i32 = 0x20;
+pub(super) const ROWS: i32 = 0x4;
+pub(super) const START_UNBOUNDED_PRECEDING: i32 = 0x20;
 const END_UNBOUNDED_FOLLOWING: i32 = 0x100;
 const START_CURRENT_ROW: i32 = 0x200;
 const END_CURRENT_ROW: i32 = 0x400;
-const EXCLUDE: i32 = 0x38000;
+pub(super) const EXCLUDE: i32 = 0x38000;
 
 /// Whether a frame's ends are the partition's or the row itself.
 fn whole_frame(options: i32) -> bool {
