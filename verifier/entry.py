@@ -299,6 +299,15 @@ class Body:
         }
 
 
+    def lost(self):
+        return {
+            "by": self.account(),
+            "entries": self.cursor.varint(),
+            "seen": self.cursor.varint(),
+            "root": self.cursor.take(32).hex(),
+            "why": self.text(),
+        }
+
     def epoch_number(self):
         number = self.cursor.varint()
         if number >= 1 << 16:
@@ -337,6 +346,7 @@ KINDS = {
     18: ("epoch", Body.epoch),
     19: ("forgotten", Body.forgotten),
     20: ("observed", Body.observed),
+    21: ("lost", Body.lost),
     24: ("case", Body.case),
     25: ("complained", Body.complained),
     26: ("planted", Body.planted),

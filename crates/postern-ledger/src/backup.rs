@@ -8,23 +8,27 @@
 //! Where to start: [`backup`], [`restore`].
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use postern_merkle::{Checkpoint, Hash, SigningKey, VerifyingKey};
-use postern_model::Timestamp;
+use postern_model::{Actor, Clock, Timestamp};
+use rand::RngExt as _;
 use zeroize::Zeroizing;
 
 use crate::{
-    Damage, DamageKind, OpenError, Progress, VerifyOptions, Which,
+    Damage, DamageKind, Note, OpenError, Options, Progress, RecordError, VerifyOptions, Which,
     disk::{Disk, Folder, replace},
     epoch::Keys,
     follow::{source::Source, store::Store},
     frame::LedgerId,
     identity::{self, KEY},
+    recover::open_on,
+    room::Room,
     scan::Mark,
+    sequencer::Work,
     verify,
     witness::{WITNESSED, read_witnessed},
 };
@@ -77,6 +81,12 @@ pub enum RestoreError {
         /// How many there were.
         newest: u64,
     },
+    /// What is lost has to be recorded, which takes the signing key.
+    #[error("without the signing key what is lost can't be recorded")]
+    Unsigned,
+    /// What is lost could not be recorded.
+    #[error("what is lost can't be recorded")]
+    Record(#[from] RecordError),
     /// The signing key is another ledger's.
     #[error("the signing key is not this ledger's")]
     Key,
@@ -97,6 +107,9 @@ pub struct BackedUp {
 /// How to restore.
 #[derive(Debug, Default)]
 pub struct RestoreOptions {
+    /// Restores also what has less than `against` covers, and says so in an entry, for which it
+    /// needs `seed`.
+    pub with_loss: Option<KnownLoss>,
     /// The key that is trusted; without it the one in the backup is taken.
     pub key: Option<VerifyingKey>,
     /// The ledger's `key`, which no backup has. Without it nothing can be recorded in what is
@@ -104,8 +117,19 @@ pub struct RestoreOptions {
     pub seed: Option<Zeroizing<[u8; 32]>>,
     /// A checkpoint that somebody else kept.
     pub against: Option<String>,
-    /// Restores also what has less than that checkpoint covers.
-    pub accept_loss: bool,
+}
+
+/// Who puts a ledger back though entries are lost, and why.
+pub struct KnownLoss {
+    pub by: Actor,
+    pub why: Arc<str>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for KnownLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownLoss").field("by", &self.by).finish_non_exhaustive()
+    }
 }
 
 /// A ledger that is where it was.
@@ -160,6 +184,9 @@ pub fn restore(
         return Err(RestoreError::Key);
     }
     let lost = check(from, &key, options, progress)?;
+    if lost.is_some_and(|lost| lost > 0) && options.seed.is_none() {
+        return Err(RestoreError::Unsigned);
+    }
 
     // Under another name until it is whole: a crash leaves nothing that looks like a ledger.
     let unfinished = with_ending(to, ".restoring");
@@ -180,6 +207,11 @@ pub fn restore(
         if let Some(seed) = seed {
             replace(&*disk, KEY, seed)?;
         }
+        Ok(())
+    };
+    finish().map_err(BackupError::Io)?;
+    record_loss(disk, &key, options, entries)?;
+    let finish = || {
         fs::rename(&unfinished, to)?;
         match to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) => fs::File::open(parent)?.sync_all(),
@@ -188,6 +220,29 @@ pub fn restore(
     };
     finish().map_err(BackupError::Io)?;
     Ok(Restored { entries, last, root, lost })
+}
+
+/// Has the first entry behind what is left say what is lost, before anything else can be recorded.
+fn record_loss(
+    disk: Arc<dyn Disk>,
+    key: &VerifyingKey,
+    options: &RestoreOptions,
+    entries: u64,
+) -> Result<(), RestoreError> {
+    let (Some(loss), Some(against)) = (&options.with_loss, &options.against) else {
+        return Ok(());
+    };
+    let seen = Checkpoint::verify(against.as_bytes(), key);
+    let Some(seen) = seen.ok().filter(|seen| seen.size > entries) else { return Ok(()) };
+    let (by, why) = (loss.by.clone(), loss.why.clone());
+    let note = Note::Lost { by, entries, seen: seen.size, root: seen.root.0, why };
+    let opening = Options::new(key.name(), loss.clock.clone());
+    let salts = Box::new(|| rand::rng().random::<[u8; 16]>());
+    let mut sequencer = open_on(disk, opening, salts).map_err(BackupError::Open)?;
+    let room = Room::needed_by_note(&note);
+    sequencer.commit(std::iter::once(&Work::Note(note)), room)?;
+    sequencer.sign()?;
+    Ok(())
 }
 
 /// Verifies a backup; says how much the checkpoint that was kept has more, if there is one.
@@ -209,7 +264,7 @@ fn check(
     let DamageKind::Behind { checkpoint: Which::Kept, expected, found } = damage.kind else {
         return Err(RestoreError::Damaged(damage));
     };
-    if !options.accept_loss {
+    if options.with_loss.is_none() {
         return Err(RestoreError::Loss { there: found, newest: expected });
     }
     // All that is there has to hold all the same.

@@ -234,6 +234,12 @@ pub enum RecordError {
     /// was being recorded is in the ledger.
     #[error("no witness has seen it in time")]
     Unwitnessed,
+    /// Others have seen more of this ledger than there is, or another history of it.
+    #[error("the ledger was put back or forked: {why}")]
+    PutBack {
+        /// Who has seen what.
+        why: Arc<str>,
+    },
     /// The ledger was closed.
     #[error("the ledger is closed")]
     Closed,

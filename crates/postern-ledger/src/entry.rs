@@ -176,6 +176,9 @@ pub enum Note {
     /// Names from all epochs before that one, which began at that time, were made unreadable:
     /// they are past retention.
     Forgotten { by: Actor, before: u16, until: Timestamp },
+    /// The ledger was put back with less than others had seen of it: entries from `entries` on, up
+    /// to `seen`, are lost. `root` is that of the checkpoint over those that had been seen.
+    Lost { by: Actor, entries: u64, seen: u64, root: [u8; 32], why: Arc<str> },
     /// A reason was made, such as a ticket opened by an actor.
     Opened {
         actor: Actor,

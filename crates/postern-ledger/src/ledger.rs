@@ -12,7 +12,7 @@ use std::{
     fmt, io,
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{JoinHandle, ThreadId},
@@ -67,6 +67,8 @@ pub struct Ledger {
     writer_id: ThreadId,
     coming: Coming,
     horizon: std::time::Duration,
+    /// Why nothing may be disclosed any more. Never unset.
+    put_back: OnceLock<Arc<str>>,
 }
 
 struct Request {
@@ -180,6 +182,7 @@ impl Ledger {
             writer_id,
             coming,
             horizon,
+            put_back: OnceLock::new(),
         })
     }
 
@@ -203,6 +206,20 @@ impl Ledger {
     /// by a checkpoint then. Says whether any waits; none does where none ever do.
     pub fn wait_for_bulk(&self, timeout: std::time::Duration) -> bool {
         self.bulk.as_ref().is_some_and(|bulk| bulk.wait(timeout))
+    }
+
+    /// Others have seen more of this ledger than there is, or another history of it: from now on
+    /// nothing is disclosed, until it is opened again. Notes are recorded.
+    pub fn forbid(&self, why: &str) {
+        if self.put_back.set(why.into()).is_ok() {
+            tracing::error!("nothing more is disclosed: {why}");
+        }
+    }
+
+    /// Why nothing may be disclosed, if so.
+    pub fn forbidden(&self) -> Option<Arc<str>> {
+        let by_copy = || self.link.as_ref().and_then(|link| link.contradiction());
+        self.put_back.get().cloned().or_else(by_copy)
     }
 
     /// Who will record something soon; a sync may wait for them.
@@ -250,6 +267,9 @@ impl Ledger {
     /// searches find nobody. Nothing is recorded or charged; all that was handed in before is
     /// counted.
     pub fn ask(&self, actor: Actor, limits: Arc<[Limit]>, plan: Plan, done: AskDone) {
+        if let Some(why) = self.forbidden() {
+            return done(Err(RecordError::PutBack { why }));
+        }
         self.send(Message::Question(Question { actor, limits, plan, done }));
     }
 
@@ -268,6 +288,9 @@ impl Ledger {
     }
 
     fn check(&self, draft: &Draft) -> Result<Room, RecordError> {
+        if let Some(why) = self.forbidden() {
+            return Err(RecordError::PutBack { why });
+        }
         let too_far = |limit: &&Limit| limit.window > self.horizon;
         if let Some(&limit) = draft.limits.iter().find(too_far) {
             return Err(RecordError::Horizon { limit });

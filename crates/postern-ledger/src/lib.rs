@@ -40,6 +40,7 @@ mod room;
 mod scan;
 mod sequencer;
 mod set;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -48,7 +49,9 @@ mod witness;
 pub use postern_merkle::{CosignerKey, VerifyingKey};
 
 pub use self::{
-    backup::{BackedUp, BackupError, RestoreError, RestoreOptions, Restored, backup, restore},
+    backup::{
+        BackedUp, BackupError, KnownLoss, RestoreError, RestoreOptions, Restored, backup, restore,
+    },
     bulk::BulkOptions,
     bytes::DecodeError,
     coming::{Awaited, Coming},
@@ -77,8 +80,10 @@ pub use self::{
     recover::{CreateError, OpenError},
     retain::{RetainError, Retained},
     sequencer::Answer,
+    survey::{Survey, survey},
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
     witness::{
-        Cosigned, Cosigning, CosigningError, Quorum, WITNESSED, Witness, WitnessError, WitnessReply,
+        AcceptError, Accepted, Cosigned, Cosigning, CosigningError, Quorum, WITNESSED, Witness,
+        WitnessError, WitnessReply,
     },
 };

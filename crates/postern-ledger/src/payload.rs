@@ -15,6 +15,7 @@ use crate::{
 
 mod investigation;
 mod note;
+pub(crate) use self::note::LOST;
 #[cfg(test)]
 mod tests;
 
@@ -186,6 +187,7 @@ pub(crate) fn kind_name(kind: u8) -> Result<&'static str, DecodeError> {
         18 => "epoch",
         19 => "forgotten",
         20 => "observed",
+        21 => "lost",
         24 => "case",
         25 => "complained",
         26 => "planted",

@@ -6,7 +6,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use postern_merkle::{PathBuilder, Proof, ProofError, VerifyingKey, leaf_hash};
+use postern_merkle::{Checkpoint, Hash, PathBuilder, Proof, ProofError, VerifyingKey, leaf_hash};
 use postern_model::{Actor, Timestamp};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     disk::{Disk, Folder},
     frame::LedgerId,
     identity, leaf,
-    payload::{Open, kind_name},
+    payload::{LOST, Open, kind_name},
     scan::Scan,
     verify::Check,
 };
@@ -185,6 +185,45 @@ pub fn check_proof(text: &str, key: &VerifyingKey) -> Result<Proved, CheckError>
         origin: checkpoint.origin,
         signed: checkpoint.size,
     })
+}
+
+/// What an entry says that is lost.
+pub(crate) struct Lost {
+    /// Its place: how many entries were left.
+    pub(crate) entries: u64,
+    /// How many had been seen, and their root.
+    pub(crate) seen: (u64, Hash),
+    /// What covers the entry.
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) text: String,
+}
+
+/// What a proof of an entry says that is lost, if it is one of such an entry.
+pub(crate) fn proved_loss(text: &str, key: &VerifyingKey) -> Result<Option<Lost>, CheckError> {
+    let proved = check_proof(text, key)?;
+    let proof = Proof::parse(text)?;
+    let decoded = || {
+        let mut cursor = Cursor::new(&proof.extra);
+        let length = usize::from(cursor.u8()?);
+        let head = Open::decode(&mut Cursor::new(cursor.take(length)?))?;
+        if head.kind != LOST {
+            return Ok(None);
+        }
+        let _salt: leaf::EntrySalt = cursor.array()?;
+        if cursor.varint()? > 0 {
+            let _binding: [u8; 4] = cursor.array()?;
+        }
+        let (entries, seen) = (cursor.varint()?, (cursor.varint()?, Hash(cursor.array()?)));
+        Ok((entries == proved.sequence).then_some((entries, seen)))
+    };
+    // An entry of the first version says nothing of the kind.
+    if proof.extra.first() == Some(&1) {
+        return Ok(None);
+    }
+    let Some((entries, seen)) = decoded().map_err(CheckError::Entry)? else { return Ok(None) };
+    let text = proof.checkpoint;
+    let checkpoint = Checkpoint::verify(text.as_bytes(), key).map_err(ProofError::Checkpoint)?;
+    Ok(Some(Lost { entries, seen, checkpoint, text }))
 }
 
 #[cfg(test)]

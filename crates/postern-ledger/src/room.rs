@@ -123,6 +123,7 @@ impl Room {
             Note::Erased { by, subject, why } => {
                 self.texts([by.as_str(), subject.as_str(), why]);
             }
+            Note::Lost { by, why, .. } => self.texts([by.as_str(), why]),
             Note::Epoch { .. } => {}
             Note::Forgotten { by, .. } => self.text(by.as_str()),
             Note::Opened { actor, relation, subject, statement, .. } => {

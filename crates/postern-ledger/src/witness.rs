@@ -27,9 +27,11 @@ use rand::RngExt as _;
 use zeroize::Zeroizing;
 
 use crate::{
+    CheckError,
     dictionary::sha256,
     disk::{Disk, Folder, read_from, replace},
     identity::{KEY, KEY_PUB},
+    prove::proved_loss,
 };
 
 mod cosigning;
@@ -164,6 +166,33 @@ impl Witness {
         }
     }
 
+    /// Takes it that a ledger was put back with less than was seen here, if an entry of it says so
+    /// of exactly what was seen: `proof` is that of the entry. What was seen is kept beside, and
+    /// cosigned are from now on checkpoints that continue the proof's.
+    pub fn accept_loss(&self, proof: &str) -> Result<Accepted, AcceptError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (origin, log) in &self.logs {
+            let lost = match proved_loss(proof, log) {
+                Err(CheckError::Proof(_)) => continue,
+                lost => lost?.ok_or(AcceptError::Other)?,
+            };
+            let newest = state.newest.get(origin).ok_or(AcceptError::Other)?;
+            if (newest.size, newest.root) != lost.seen || lost.checkpoint.size <= lost.entries {
+                return Err(AcceptError::NotSeen { size: newest.size });
+            }
+            let io = AcceptError::Io;
+            let old = read_if_there(&*self.disk, &state_name(origin)).map_err(io)?;
+            let beside = format!("lost-{}-{}", state_name(origin), newest.size);
+            replace(&*self.disk, &beside, &old.unwrap_or_default()).map_err(io)?;
+            replace(&*self.disk, &state_name(origin), lost.text.as_bytes()).map_err(io)?;
+            let (seen, entries) = (newest.size, lost.entries);
+            let accepted = Accepted { origin: origin.clone(), entries, seen };
+            state.newest.insert(origin.clone(), lost.checkpoint);
+            return Ok(accepted);
+        }
+        Err(AcceptError::Stranger)
+    }
+
     fn add(&self, body: &str, seconds: u64) -> Result<WitnessReply, WitnessReply> {
         let malformed = || WitnessReply::text(400, "not a request of tlog-witness\n");
         let request = Request::parse(body).ok_or_else(malformed)?;
@@ -202,6 +231,40 @@ impl Witness {
         let (text, _) = request.checkpoint.split_once("\n\n").ok_or_else(malformed)?;
         Ok(WitnessReply::text(200, self.key.cosign(&format!("{text}\n"), seconds)))
     }
+}
+
+/// A loss that a witness has taken note of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Which ledger.
+    pub origin: String,
+    /// How many entries were left.
+    pub entries: u64,
+    /// How many had been seen.
+    pub seen: u64,
+}
+
+/// Why a witness does not take note of a loss.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The proof is none, or not of a ledger that is looked after here.
+    #[error("that proves nothing of a ledger that this witness looks after")]
+    Stranger,
+    /// The proof does not hold.
+    #[error("the proof does not hold")]
+    Proof(#[from] CheckError),
+    /// It is of another entry.
+    #[error("what is proved is no entry that says what was lost")]
+    Other,
+    /// Something else is said to be lost than what was seen here.
+    #[error("what is said to be lost is not what this witness saw, which is {size} entries")]
+    NotSeen {
+        /// How many entries were seen.
+        size: u64,
+    },
+    /// It could not be kept.
+    #[error("what is cosigned from now on cannot be kept")]
+    Io(#[source] io::Error),
 }
 
 /// Whether a checkpoint continues the newest one.

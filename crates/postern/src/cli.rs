@@ -300,6 +300,9 @@ pub(crate) enum LedgerCommand {
     Cosign(CosignArgs),
     /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles).
     Publish(PublishArgs),
+    /// Brings a ledger of an older version, or one that a crash has left, into the state in which
+    /// this version goes on; a gateway does so by itself when it starts.
+    Migrate(MigrateArgs),
     /// Makes the names of customers past `retention` unreadable, and destroys their key; what was
     /// recorded and all proofs stay. A gateway does so by itself.
     Retain,
@@ -446,6 +449,20 @@ pub(crate) struct WitnessArgs {
     /// A ledger to look after: a copy of its key.pub; may be given again.
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) log: Vec<PathBuf>,
+    /// Takes note that a ledger was put back with less than was seen here, and ends: the proof
+    /// (`postern ledger prove`) of the entry that says so, which has to name what was seen.
+    #[arg(long, value_name = "PROOF")]
+    pub(crate) accept_loss: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Says what would be changed, and changes nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -476,9 +493,13 @@ pub(crate) struct RestoreArgs {
     /// A checkpoint that somebody else kept, by which to tell what is lost.
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
-    /// Restores also if that checkpoint covers more than the backup has.
-    #[arg(long, requires = "against")]
-    pub(crate) accept_loss: bool,
+    /// Restores also if that checkpoint covers more than the backup has, and records by whom, why,
+    /// and what is lost.
+    #[arg(long, requires_all = ["against", "signing_key", "why"])]
+    pub(crate) with_loss: bool,
+    /// Why; it is recorded.
+    #[arg(long, requires = "with_loss")]
+    pub(crate) why: Option<String>,
 }
 
 #[derive(Debug, Args)]

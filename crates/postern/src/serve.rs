@@ -1,8 +1,9 @@
 //! The composition root: puts the parts of a gateway together, runs them, takes them down.
 //!
 //! [`Running::start`] binds and starts everything and is what the demo uses too; [`run`] is the
-//! command, which adds signals. Order matters twice: the ledger's history is read before the ledger
-//! is opened for writing, and the detectors have seen all of it before the first new entry.
+//! command, which adds signals. Order matters: the ledger's history is read before the ledger
+//! is opened for writing, witnesses are asked whether it was put back before anybody can connect,
+//! and the detectors have seen all of it before the first new entry.
 
 use std::{
     collections::BTreeMap,
@@ -79,6 +80,8 @@ impl Running {
         let history = history(settings, clock.now())?;
         let (sender, told) = mpsc::channel();
         let ledger = Arc::new(opened(settings, sender.clone())?);
+        let witnessed = witnessed::Progress::default();
+        let asking = witnessed::Asking::start(ledger.clone(), settings, witnessed.clone())?;
         let (people, policy) = (Arc::new(people), Arc::new(policy));
         let mock_secret = settings::secret(&settings.data.folder.join("mock.key"))?;
         let parts = Parts {
@@ -106,8 +109,6 @@ impl Running {
         let watching = thread::Builder::new()
             .name("postern-watch".to_owned())
             .spawn(move || watching.run(&told, &counting))?;
-        let witnessed = witnessed::Progress::default();
-        let asking = witnessed::Asking::start(ledger.clone(), settings, witnessed.clone())?;
         let retaining = announce(&ledger, settings)?;
         let (key, effect_handle) = (mock_secret, handle.clone());
         let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };

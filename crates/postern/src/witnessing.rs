@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use postern_ledger::{Cosigned, CosignerKey, Cosigning, Quorum};
+use postern_ledger::{Cosigned, CosignerKey, Cosigning, CosigningError, Quorum};
 
 use crate::http;
 
@@ -31,6 +31,7 @@ pub(crate) struct Witnesses {
     urls: Vec<String>,
     /// Which of them did not cosign the last time; they are asked last.
     troubled: Vec<bool>,
+    contradiction: Option<String>,
     cosigning: Cosigning,
 }
 
@@ -46,7 +47,8 @@ impl Witnesses {
         let keys = witnesses.iter().map(|witness| witness.key.clone()).collect();
         let cosigning = Cosigning::open(ledger, Quorum { witnesses: keys, enough })?;
         let urls: Vec<String> = witnesses.iter().map(|witness| witness.url.clone()).collect();
-        Ok(Self { troubled: vec![false; urls.len()], urls, cosigning })
+        let troubled = vec![false; urls.len()];
+        Ok(Self { urls, troubled, contradiction: None, cosigning })
     }
 
     pub(crate) fn done(&self) -> Cosigned {
@@ -56,10 +58,27 @@ impl Witnesses {
     /// Asks each witness to cosign the newest checkpoint, and says after each how far enough of
     /// them have come. Returns what kept any from it.
     pub(crate) fn round(&mut self, each: &dyn Fn(Cosigned)) -> anyhow::Result<Vec<String>> {
-        let mut troubles = Vec::new();
         if !self.cosigning.begin()? {
-            return Ok(troubles);
+            return Ok(Vec::new());
         }
+        Ok(self.ask_all(each))
+    }
+
+    /// The same though the newest checkpoint is cosigned, to learn whether they have seen more.
+    pub(crate) fn first_round(&mut self) -> anyhow::Result<Vec<String>> {
+        if !self.cosigning.begin_again()? {
+            return Ok(Vec::new());
+        }
+        Ok(self.ask_all(&|_| {}))
+    }
+
+    /// What a witness has seen that this ledger can't have lost, if there is such a thing.
+    pub(crate) fn contradiction(&self) -> Option<&str> {
+        self.contradiction.as_deref()
+    }
+
+    fn ask_all(&mut self, each: &dyn Fn(Cosigned)) -> Vec<String> {
+        let mut troubles = Vec::new();
         let mut order: Vec<usize> = (0..self.urls.len()).collect();
         order.sort_by_key(|&witness| self.troubled.get(witness).copied());
         for witness in order {
@@ -68,11 +87,15 @@ impl Witnesses {
                 *troubled = asked.is_err();
             }
             if let Err(error) = asked {
+                let contradicts = error.downcast_ref().is_some_and(CosigningError::contradicts);
+                if contradicts {
+                    self.contradiction = Some(format!("{error:#}"));
+                }
                 troubles.push(format!("{error:#}"));
             }
             each(self.done());
         }
-        Ok(troubles)
+        troubles
     }
 
     fn ask(&mut self, witness: usize) -> anyhow::Result<()> {

@@ -149,6 +149,7 @@ fn unrecorded(error: &RecordError) -> Unrecorded {
         RecordError::NoCopy => Unrecorded::NoCopy,
         RecordError::Unwitnessed => Unrecorded::Unwitnessed,
         RecordError::Poisoned { .. }
+        | RecordError::PutBack { .. }
         | RecordError::Closed
         | RecordError::Busy
         | RecordError::TooLarge

@@ -135,12 +135,36 @@ fn a_backup_that_does_not_hold_or_lacks_something_is_not_restored() {
     }
     assert!(!fs::exists(bench.folder.path().join("restored")).unwrap());
     options.against = Some(fs::read_to_string(bench.path().join("checkpoint")).unwrap());
-    options.accept_loss = true;
+    let (by, clock) = (Actor::new("root"), bench.clock.clone());
+    options.with_loss = Some(KnownLoss { by, why: "the disk broke".into(), clock });
+    // It takes the key to say what is lost.
+    let refused = put_back(&bench, &to, &options).unwrap_err();
+    assert!(matches!(refused, RestoreError::Unsigned), "{refused:?}");
+    options.seed = seed(&bench);
     let restored = put_back(&bench, &to, &options).unwrap();
     assert_eq!((restored.entries, restored.lost), (10, Some(4)));
-    // Without the key it can be read and verified, and nothing else.
     let folder = bench.folder.path().join("restored");
+    let entries = check_ledger(&folder);
+    assert_eq!(entries.len(), 11);
+    let crate::Body::Noted(Note::Lost { entries: 10, seen: 14, root, .. }) = &entries[10].body
+    else {
+        panic!("{:?}", entries[10])
+    };
+    let key = public_key(&bench);
+    let newest = options.against.as_deref().unwrap().as_bytes();
+    assert_eq!(*root, Checkpoint::verify(newest, &key).unwrap().root.0);
+    Ledger::open(&folder, self::options(bench.clock.clone()), Arc::new(|_| {})).unwrap();
+
+    // Where nothing is lost nothing is said; without the key it can be read, and nothing else.
+    fs::remove_dir_all(&folder).unwrap();
+    options.against = Some(fs::read_to_string(to.join("checkpoint")).unwrap());
+    options.seed = None;
+    put_back(&bench, &to, &options).unwrap();
     assert_eq!(check_ledger(&folder).len(), 10);
     let opened = Ledger::open(&folder, self::options(bench.clock.clone()), Arc::new(|_| {}));
     assert!(opened.is_err());
+}
+
+fn public_key(bench: &Bench) -> VerifyingKey {
+    crate::public_key(&bench.path()).unwrap()
 }

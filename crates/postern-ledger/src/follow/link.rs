@@ -126,6 +126,8 @@ struct State {
     /// How many the follower said to have last.
     acked: Option<u64>,
     trouble: Option<String>,
+    /// The follower has more than there is here, or another history: nothing is disclosed.
+    contradiction: Option<Arc<str>>,
     /// Only while in step.
     queue: VecDeque<Shipment>,
     queued_bytes: usize,
@@ -172,6 +174,7 @@ impl Link {
             durable,
             acked: None,
             trouble: None,
+            contradiction: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             closing: false,
@@ -192,8 +195,14 @@ impl Link {
             entries: state.acked,
             behind: state.durable.saturating_sub(state.acked.unwrap_or(0)),
             trouble: state.trouble.clone(),
-            withholds: state.copying != Copying::InStep && self.options.when_lost == WhenLost::Stop,
+            withholds: state.contradiction.is_some()
+                || state.copying != Copying::InStep && self.options.when_lost == WhenLost::Stop,
         }
+    }
+
+    /// What the follower has that this ledger can't have lost, until it is in step.
+    pub(crate) fn contradiction(&self) -> Option<Arc<str>> {
+        self.state().contradiction.clone()
     }
 
     /// Whether a disclosure may be recorded now: where none is released without the second copy,
@@ -254,6 +263,9 @@ impl Link {
     pub(super) fn lost(&self, error: &LinkError, under_way: VecDeque<Shipment>) {
         let trouble = chain(error);
         let mut state = self.state();
+        if matches!(error, LinkError::Ahead { .. } | LinkError::Fork) {
+            state.contradiction = Some(trouble.as_str().into());
+        }
         if state.copying != Copying::Away {
             state.copying = Copying::Away;
             state.since = self.clock.now();
@@ -285,6 +297,7 @@ impl Link {
         if is {
             (state.copying, state.since) = (Copying::InStep, self.clock.now());
             state.trouble = None;
+            state.contradiction = None;
             tracing::info!(entries = durable, "the second copy is in step");
         }
         is

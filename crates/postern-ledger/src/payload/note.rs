@@ -7,6 +7,9 @@ use postern_model::{Actor, Severity, Subject, Timestamp};
 use super::{Decoder, Encoder, Texts};
 use crate::{Found, Note, bytes::DecodeError, dictionary::Kind, epoch::Turn};
 
+/// The ledger was put back with less than others had seen.
+pub(crate) const LOST: u8 = 21;
+
 impl Encoder<'_> {
     pub(super) fn text(&mut self, text: &str) {
         let number = self.dictionary.text(text);
@@ -76,6 +79,9 @@ impl Encoder<'_> {
             Note::Approval { actor, by, act, number, subject, until, why } => {
                 self.approval((actor, by), (act, *number), (subject, *until), why)
             }
+            Note::Lost { by, entries, seen, root, why } => {
+                self.lost(by, [*entries, *seen], root, why)
+            }
             Note::Epoch { number, commitment } => self.begun(*number, commitment),
             Note::Forgotten { by, before, until } => self.forgotten(by, *before, *until),
             Note::Case(act) => self.case(act),
@@ -83,6 +89,14 @@ impl Encoder<'_> {
             Note::Planted(planted) => self.planted(planted),
             Note::DecoyHit(hit) => self.decoy_hit(hit),
         };
+    }
+
+    fn lost(&mut self, by: &Actor, sizes: [u64; 2], root: &[u8; 32], why: &str) -> u8 {
+        self.acting(by);
+        sizes.into_iter().for_each(|size| self.varint(size));
+        self.bytes(root);
+        self.text(why);
+        LOST
     }
 
     fn begun(&mut self, epoch: u16, commitment: &[u8; 32]) -> u8 {
@@ -279,11 +293,22 @@ impl<T: Texts> Decoder<'_, T> {
             },
             18 => self.epoch()?,
             19 => self.forgotten()?,
+            LOST => self.lost()?,
             24 => Note::Case(self.case()?),
             25 => Note::Complained(self.complained()?),
             26 => Note::Planted(self.planted()?),
             27 => Note::DecoyHit(self.decoy_hit()?),
             _ => return Err(DecodeError::Unknown),
+        })
+    }
+
+    fn lost(&mut self) -> Result<Note, DecodeError> {
+        Ok(Note::Lost {
+            by: self.acting()?,
+            entries: self.cursor.varint()?,
+            seen: self.cursor.varint()?,
+            root: self.cursor.array()?,
+            why: self.text()?,
         })
     }
 

@@ -314,6 +314,15 @@ fn the_format_is_the_one_of_the_vectors() {
     check_meaning("2-all");
     check_bytes("2-person", &made_now(people()));
     check_meaning("2-person");
+    let lost = Note::Lost {
+        by: Actor::new("eve"),
+        entries: 5,
+        seen: u64::MAX,
+        root: [0xab; 32],
+        why: "the disk broke".into(),
+    };
+    check_bytes("2-lost", &made_now(vec![vec![Work::Note(lost)]]));
+    check_meaning("2-lost");
     check_bytes("2-epochs", &with_epochs());
     check_meaning("2-epochs");
     check_bytes("2-investigated", &made_now(investigated()));

@@ -103,6 +103,13 @@ pub struct Cosigning {
     done: Cosigned,
 }
 
+impl CosigningError {
+    /// Whether a witness has seen more of the ledger than there is, or another history.
+    pub fn contradicts(&self) -> bool {
+        matches!(self, Self::Rollback { .. } | Self::Split { .. })
+    }
+}
+
 impl std::fmt::Debug for Cosigning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cosigning").field("done", &self.done).finish_non_exhaustive()
@@ -135,10 +142,16 @@ impl Cosigning {
 
     /// Takes the ledger's newest checkpoint to be cosigned. False if that was done already.
     pub fn begin(&mut self) -> Result<bool, CosigningError> {
+        let size = identity::checkpoint(&*self.disk, &self.key)?.size;
+        let is_done = self.done.seconds.is_some() && size <= self.done.entries;
+        if is_done { Ok(false) } else { self.begin_again() }
+    }
+
+    /// The same though it was done, to learn whether witnesses have seen more since. False if there
+    /// are no entries.
+    pub fn begin_again(&mut self) -> Result<bool, CosigningError> {
         let (text, checkpoint) = identity::checkpoint_text(&*self.disk, &self.key)?;
-        if checkpoint.size == 0
-            || (self.done.seconds.is_some() && checkpoint.size <= self.done.entries)
-        {
+        if checkpoint.size == 0 {
             return Ok(false);
         }
         (self.text, self.checkpoint) = (text, Some(checkpoint));

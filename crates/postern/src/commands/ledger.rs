@@ -25,6 +25,7 @@ mod backup;
 mod cosign;
 mod erase;
 mod line;
+mod migrate;
 mod proof;
 pub(super) mod recorded;
 mod retain;
@@ -41,6 +42,7 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::Prove(args) => prove(config, args),
         LedgerCommand::Cosign(args) => cosign(config, args),
         LedgerCommand::CheckProof(args) => proof::check(&args),
+        LedgerCommand::Migrate(args) => migrate::migrate(config, args),
         LedgerCommand::Retain => retain::retain(config),
         LedgerCommand::Backup(args) => backup::backup(config, args),
         LedgerCommand::Restore(args) => backup::restore(config, args),

@@ -1,8 +1,10 @@
 //! `postern witness`: on another machine, says of ledgers that they continue what it saw before.
 
 use std::{
+    fs,
     io::{self, BufReader, Write as _},
     net::{TcpListener, TcpStream},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use postern_ledger::{Witness, WitnessReply};
+use postern_ledger::{AcceptError, Accepted, Witness, WitnessReply};
 use postern_model::Clock as _;
 
 use super::ledger::key;
@@ -29,9 +31,12 @@ const CONNECTIONS_MAX: usize = 64;
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: WitnessArgs) -> anyhow::Result<Outcome> {
-    let WitnessArgs { dir, name, listen, log } = args;
+    let WitnessArgs { dir, name, listen, log, accept_loss } = args;
     let logs = log.iter().map(|path| key(path)).collect::<anyhow::Result<_>>()?;
     let witness = Arc::new(Witness::open(&dir, &name, logs)?);
+    if let Some(proof) = accept_loss {
+        return accept(&witness, &proof);
+    }
     let listener =
         TcpListener::bind(listen).with_context(|| format!("can't listen on {listen}"))?;
     ui::result(format!("listening on http://{}", listener.local_addr()?))?;
@@ -55,6 +60,26 @@ pub(crate) fn run(args: WitnessArgs) -> anyhow::Result<Outcome> {
         });
     }
     Ok(Outcome::Yes)
+}
+
+fn accept(witness: &Witness, proof: &Path) -> anyhow::Result<Outcome> {
+    let text = fs::read_to_string(proof);
+    let text = text.with_context(|| format!("can't read `{}`", proof.display()))?;
+    match witness.accept_loss(&text) {
+        Ok(Accepted { origin, entries, seen }) => {
+            ui::result(format!(
+                "`{origin}` was put back with {entries} of the {seen} entries that were seen here; \
+                 what continues that is cosigned from now on"
+            ))?;
+            ui::hint("what was seen is kept in the folder, as `lost-…`");
+            Ok(Outcome::Yes)
+        }
+        Err(error @ AcceptError::Io(_)) => Err(error.into()),
+        Err(error) => {
+            ui::failure(&error.into());
+            Ok(Outcome::No)
+        }
+    }
 }
 
 fn serve(stream: TcpStream, witness: &Witness) -> io::Result<()> {

@@ -178,6 +178,9 @@ impl Answering {
         if !self.handle.is_ready() {
             return Some("the database server can't be read".to_owned());
         }
+        if let Some(why) = self.ledger.forbidden() {
+            return Some(format!("the ledger was put back or forked: {why}"));
+        }
         let is_away = self.ledger.copied().is_some_and(|copied| copied.withholds);
         is_away.then(|| "the ledger's second copy is away".to_owned())
     }

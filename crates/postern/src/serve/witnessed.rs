@@ -13,6 +13,8 @@ use crate::{
     witnessing::Witnesses,
 };
 
+/// How long the start waits for what witnesses have seen.
+const FIRST_ROUND: Duration = Duration::from_secs(5);
 /// How soon witnesses are asked again while a result waits for them.
 const AGAIN_WHILE_WAITED_FOR: Duration = Duration::from_millis(500);
 
@@ -60,9 +62,21 @@ impl Asking {
         ledger.witnessed(witnesses.done().entries);
         let (stop, stopped) = mpsc::channel();
         let every = *every;
-        thread::Builder::new()
-            .name("postern-witness".to_owned())
-            .spawn(move || ask(witnesses, (every, &stopped), &ledger, &progress))?;
+        let (first, told) = mpsc::sync_channel(1);
+        thread::Builder::new().name("postern-witness".to_owned()).spawn(move || {
+            let mut witnesses = witnesses;
+            let troubles = witnesses.first_round();
+            tracing::debug!(?troubles, "asked the witnesses what they have seen");
+            let _ = first.send(witnesses.contradiction().map(str::to_owned));
+            ask(witnesses, (every, &stopped), &ledger, &progress);
+        })?;
+        // Those who do not answer by then are heard later: then nothing is disclosed any more.
+        if let Ok(Some(why)) = told.recv_timeout(FIRST_ROUND) {
+            anyhow::bail!(
+                "{why}. Put a newer copy in its place; if there is none, `postern ledger restore \
+                 --with-loss` records what is lost (docs/restoring.md)"
+            );
+        }
         Ok(Some(Self { _stop: stop }))
     }
 }
@@ -78,6 +92,9 @@ fn ask(
         // What waits is released as soon as enough have cosigned, whoever else is slow.
         let seen = |done: Cosigned| ledger.witnessed(done.entries);
         let troubles = witnesses.round(&seen).unwrap_or_else(|error| vec![format!("{error:#}")]);
+        if let Some(why) = witnesses.contradiction() {
+            ledger.forbid(why);
+        }
         // Once for each change: a witness may be away for days.
         for trouble in troubles.iter().filter(|trouble| !before.contains(trouble)) {
             tracing::error!("the ledger is not witnessed: {trouble}");

@@ -230,3 +230,134 @@ fn a_large_result_waits_for_a_witness_that_is_slow_away_and_back() {
     assert_eq!(seen.lines().count(), 7, "{seen}");
     support.bench.run("ledger verify").yes();
 }
+
+/// A gateway with a witness, and what of it is kept elsewhere.
+struct House {
+    support: Support,
+    key: std::path::PathBuf,
+}
+
+impl House {
+    fn new() -> (Self, Running) {
+        let support = Support::new();
+        let bench = &support.bench;
+        for name in ["key", "key.pub"] {
+            fs::copy(bench.path("postern-data/ledger").join(name), bench.path(name)).unwrap();
+        }
+        let key = bench.path("key.pub");
+        let witness = Running::start(bench, 1, &key);
+        let section =
+            format!("[witness]\nwitnesses = [\"{}\"]\nevery = \"50ms\"\n", witness.option());
+        support.configure(&(support.configuration("") + &section));
+        (Self { support, key }, witness)
+    }
+
+    fn read_some(&self, served: &Served) {
+        let mut mia = Raw::connect(served.address, MIA).unwrap();
+        for customer in 1..4 {
+            mia.query(&format!("SELECT email FROM customers WHERE id = {customer}")).unwrap();
+        }
+    }
+
+    /// The witness's folder has the newest checkpoint of which anything is known.
+    fn newest(&self) -> std::path::PathBuf {
+        let files = fs::read_dir(self.support.bench.path("witness1")).unwrap();
+        let mut files = files.map(|file| file.unwrap().path());
+        let is_newest = |path: &std::path::PathBuf| {
+            path.file_name().unwrap().to_str().unwrap().starts_with("newest-")
+        };
+        files.find(is_newest).unwrap()
+    }
+
+    fn refused_to_start(&self) {
+        let run = self.support.bench.run("serve");
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(run.stderr.contains("it was put back"), "{run:?}");
+        assert!(run.stderr.contains("--with-loss"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_ledger_that_was_put_back_goes_on_only_with_its_loss_recorded_and_accepted() {
+    let (house, witness) = House::new();
+    let bench = &house.support.bench;
+    let mut served = Served::start(bench);
+    served.wait_until_open(MIA);
+    house.read_some(&served);
+    bench.run("ledger backup backup").yes();
+    house.read_some(&served);
+    let witnessed = || {
+        let status = bench.run("status --json").yes();
+        status.contains("\"unwitnessed_since\":null")
+    };
+    postern_testkit::wait_until(PATIENCE, "all is witnessed", witnessed).unwrap();
+    served.kill();
+    // The disk breaks. What is left: a backup, the key in a safe, and what the witness has seen.
+    fs::remove_dir_all(bench.path("postern-data/ledger")).unwrap();
+    bench.run("ledger restore backup --key key.pub --signing-key key").yes();
+    house.refused_to_start();
+
+    // By the witness's checkpoint it is known what is lost.
+    fs::copy(house.newest(), bench.path("newest")).unwrap();
+    fs::remove_dir_all(bench.path("postern-data/ledger")).unwrap();
+    let restore = "ledger restore backup --key key.pub --signing-key key --against newest";
+    let said = bench.run(restore).ended(1);
+    assert!(said.contains("are lost with it"), "{said}");
+    let said = bench.run(&format!("{restore} --with-loss --why fire")).ended(0);
+    let entry = said.split_once("postern ledger prove ").unwrap().1.split('`').next().unwrap();
+    // The witness has to be told, too.
+    house.refused_to_start();
+
+    let address = witness.address();
+    witness.kill();
+    bench.run(&format!("ledger prove {entry} --out loss")).yes();
+    bench.run("ledger prove 0 --out other").yes();
+    let accept = "witness --dir witness1 --name witness.example/w1 --log key.pub --accept-loss";
+    let said = bench.run(&format!("{accept} other")).ended(1);
+    assert!(said.contains("no entry that says what was lost"), "{said}");
+    let said = bench.run(&format!("{accept} loss")).ended(0);
+    assert!(said.contains("what continues that is cosigned from now on"), "{said}");
+    // Once only: it is not what was seen any more.
+    bench.run(&format!("{accept} loss")).ended(1);
+    let _witness = Running::start_at(bench, 1, &house.key, &address);
+
+    let served = Served::start(bench);
+    served.wait_until_open(MIA);
+    house.read_some(&served);
+    postern_testkit::wait_until(PATIENCE, "all is witnessed", witnessed).unwrap();
+    let shown = bench.run("ledger show").yes();
+    assert!(shown.contains("are lost: fire"), "{shown}");
+    bench.run("ledger verify").yes();
+    // Who kept the old checkpoint sees that the history is another.
+    let said = bench.run("ledger verify --against newest").ended(1);
+    assert!(said.contains("kept elsewhere"), "{said}");
+}
+
+#[test]
+fn a_gateway_that_learns_later_that_its_ledger_was_put_back_discloses_nothing_more() {
+    let (house, witness) = House::new();
+    let bench = &house.support.bench;
+    let mut served = Served::start(bench);
+    served.wait_until_open(MIA);
+    bench.run("ledger backup backup").yes();
+    house.read_some(&served);
+    let witnessed = || bench.run("status --json").yes().contains("\"unwitnessed_since\":null");
+    postern_testkit::wait_until(PATIENCE, "all is witnessed", witnessed).unwrap();
+    served.kill();
+    fs::remove_dir_all(bench.path("postern-data/ledger")).unwrap();
+    bench.run("ledger restore backup --key key.pub --signing-key key").yes();
+    // The witness is away when it starts.
+    let address = witness.address();
+    witness.kill();
+    let served = Served::start(bench);
+    served.wait_until_open(MIA);
+    assert_eq!(list(&served, 2), Ok(2));
+    let _witness = Running::start_at(bench, 1, &house.key, &address);
+    let is_closed = || list(&served, 2) == Err("58030".to_owned());
+    postern_testkit::wait_until(PATIENCE, "it discloses nothing", is_closed).unwrap();
+    let status = bench.run("status").yes();
+    assert!(status.contains("the ledger was put back or forked"), "{status}");
+    // All else goes on.
+    let mut mia = Raw::connect(served.address, MIA).unwrap();
+    assert_eq!(mia.query("SELECT 1").unwrap().rows.len(), 1);
+}

@@ -295,8 +295,13 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_ledger_that_was_put_back_or_forked_gets_no_second_copy() {
-    let mut world = World::new(WhenLost::Stop);
+fn a_ledger_that_was_put_back_or_forked_gets_no_second_copy_and_discloses_nothing() {
+    // Also where it may go on alone.
+    [WhenLost::Stop, WhenLost::GoOn].into_iter().for_each(put_back_or_forked);
+}
+
+fn put_back_or_forked(when_lost: WhenLost) {
+    let mut world = World::new(when_lost);
     world.follow();
     let ledger = world.open();
     wait_until(&ledger, Copying::InStep);
@@ -315,13 +320,13 @@ fn a_ledger_that_was_put_back_or_forked_gets_no_second_copy() {
         |ledger: &Ledger| wait_for(ledger, |copied| copied.trouble.is_some()).trouble.unwrap();
     let expected = "the follower has 2 entries and this ledger has 1: it was put back";
     assert_eq!(trouble(&ledger), expected);
-    assert!(matches!(show(&ledger, "3"), Err(RecordError::NoCopy)));
+    assert!(matches!(show(&ledger, "3"), Err(RecordError::PutBack { .. })));
     // It goes on without being asked, as an attacker may have it.
     note(&ledger);
     note(&ledger);
     let forked = "the follower has another history of this ledger";
     wait_for(&ledger, |copied| copied.trouble.as_deref() == Some(forked));
-    assert!(matches!(show(&ledger, "3"), Err(RecordError::NoCopy)));
+    assert!(matches!(show(&ledger, "3"), Err(RecordError::PutBack { .. })));
     ledger.close().unwrap();
     assert_eq!(check_ledger(&world.following.folder).len(), 2);
 }

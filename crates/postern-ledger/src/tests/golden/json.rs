@@ -166,6 +166,16 @@ fn noted(note: &Note) -> (&'static str, Value) {
         Note::Erased { by, subject, why } => {
             ("erased", json!({ "by": by.as_str(), "subject": subject.as_str(), "why": &**why }))
         }
+        Note::Lost { by, entries, seen, root, why } => (
+            "lost",
+            json!({
+                "by": by.as_str(),
+                "entries": entries,
+                "seen": seen,
+                "root": hex(root),
+                "why": &**why,
+            }),
+        ),
         Note::Epoch { number, commitment } => {
             ("epoch", json!({ "number": number, "commitment": hex(commitment) }))
         }

@@ -3,17 +3,20 @@
 use std::{
     fs,
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use postern_ledger::{BackupError, RestoreError, RestoreOptions, signed};
+use postern_ledger::{BackupError, KnownLoss, RestoreError, RestoreOptions, signed};
+use postern_model::Actor;
 
 use super::{folder, proof, recorded};
 use crate::{
     cli::{BackupArgs, RestoreArgs},
-    control::Asked,
+    clock::SystemClock,
+    control::{Asked, os_user},
     ui::{self, Outcome, Progress},
 };
 
@@ -53,7 +56,7 @@ pub(super) fn backup(config: &Path, args: BackupArgs) -> anyhow::Result<Outcome>
 }
 
 pub(super) fn restore(config: &Path, args: RestoreArgs) -> anyhow::Result<Outcome> {
-    let RestoreArgs { from, ledger, signing_key, key, against, accept_loss } = args;
+    let RestoreArgs { from, ledger, signing_key, key, against, with_loss, why } = args;
     let to = folder(config, ledger)?;
     let seed = signing_key.map(|path| {
         let bytes = fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?;
@@ -69,7 +72,11 @@ pub(super) fn restore(config: &Path, args: RestoreArgs) -> anyhow::Result<Outcom
         key: key.as_deref().map(proof::key).transpose()?,
         seed: seed.transpose()?,
         against: against.as_deref().map(read).transpose()?,
-        accept_loss,
+        with_loss: with_loss.then(|| KnownLoss {
+            by: Actor::new(os_user()),
+            why: why.unwrap_or_default().into(),
+            clock: Arc::new(SystemClock),
+        }),
     };
     let mut bar = Progress::new("entries, which are read twice");
     let done = postern_ledger::restore(&from, &to, &options, &mut |progress| {
@@ -83,7 +90,9 @@ pub(super) fn restore(config: &Path, args: RestoreArgs) -> anyhow::Result<Outcom
             let is_loss = matches!(error, RestoreError::Loss { .. });
             ui::failure(&error.into());
             if is_loss {
-                ui::hint("look for a newer copy, or say --accept-loss");
+                ui::hint(
+                    "look for a newer copy, such as a follower's, or say --with-loss --why WHY",
+                );
             }
             return Ok(Outcome::No);
         }
@@ -91,7 +100,14 @@ pub(super) fn restore(config: &Path, args: RestoreArgs) -> anyhow::Result<Outcom
     ui::result(format!("`{}` has {} entries", to.display(), restored.entries))?;
     match (restored.lost, restored.last) {
         (Some(0), _) => ui::hint("nothing is lost that the checkpoint kept elsewhere covers"),
-        (Some(lost), _) => ui::warning(format!("the {lost} entries behind them are lost")),
+        (Some(lost), _) => {
+            ui::warning(format!("the {lost} entries behind them are lost"));
+            let entry = restored.entries;
+            ui::hint(format!(
+                "entry {entry} says so; `postern ledger prove {entry}` makes what each witness \
+                 needs to go on (`postern witness --accept-loss`)"
+            ));
+        }
         (None, Some(last)) => ui::warning(format!("what was recorded after {last} is lost")),
         (None, None) => {}
     }

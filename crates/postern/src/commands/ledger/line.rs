@@ -219,6 +219,10 @@ fn noted(note: &Note) -> Said {
         Note::Erased { by: who, subject, why } => {
             ("erased", by(who), format!("erased customer {subject}: {why}"))
         }
+        Note::Lost { by: who, entries, seen, why, .. } => {
+            let what = format!("put back: entries from {entries} up to {seen} are lost: {why}");
+            ("lost", by(who), what)
+        }
         Note::Epoch { number, .. } => ("epoch", Vec::new(), format!("epoch {number} began")),
         Note::Forgotten { by: who, until, .. } => {
             ("forgotten", by(who), format!("past retention: customers seen before {until}"))
