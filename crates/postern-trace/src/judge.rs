@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+use postern_model::Subject;
+
 use crate::{
     Leak, Trace,
     background::at,
@@ -97,15 +99,35 @@ struct Weighed {
 /// Judges a list. See [`Trace`].
 pub(crate) fn judge(tracer: &Tracer, index: &Index, leak: &Leak) -> Trace {
     let list = resolve::resolve(tracer, leak);
+    weighed(tracer, index, &list, |case, weighed| {
+        let (verdict, named) = case.verdict(weighed);
+        case.told(weighed, verdict, &named)
+    })
+    .unwrap_or_else(|| words::nothing_known(&list))
+}
+
+/// The customers who may be called next. See [`Tracer::next_called`].
+pub(crate) fn next_called(tracer: &Tracer, index: &Index, leak: &Leak) -> Vec<(Subject, f64)> {
+    let list = resolve::resolve(tracer, leak);
+    weighed(tracer, index, &list, |case, weighed| case.next_called(weighed)).unwrap_or_default()
+}
+
+/// Weighs a list, and has something said of it; `None` if nothing can be said.
+fn weighed<T>(
+    tracer: &Tracer,
+    index: &Index,
+    list: &Resolved,
+    say: impl FnOnce(&Case<'_>, &Weighed) -> T,
+) -> Option<T> {
     if list.rows.len() + list.strangers == 0 || tracer.accesses.is_empty() {
-        return words::nothing_known(&list);
+        return None;
     }
     let mixture = Mixture::new();
-    let copied = copied::ratios(&index.background, &list);
+    let copied = copied::ratios(&index.background, list);
     let model = Model {
         background: &index.background,
         mixture: &mixture,
-        list: &list,
+        list,
         copied: &copied,
         reasons: reasons::are_known(tracer),
     };
@@ -113,8 +135,7 @@ pub(crate) fn judge(tracer: &Tracer, index: &Index, leak: &Leak) -> Trace {
     let fit = Fit::new(&model, None);
     let mut weighed = case.with_tastes(case.weigh(&fit), &fit);
     weighed.framed = case.framings(&weighed, &fit);
-    let (verdict, named) = case.verdict(&weighed);
-    case.told(&weighed, verdict, &named)
+    Some(say(&case, &weighed))
 }
 
 impl<'a> Case<'a> {

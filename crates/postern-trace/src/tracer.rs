@@ -270,6 +270,17 @@ impl Tracer {
         trace
     }
 
+    /// The customers who are not in the list and were shown to whom it may have come from, at the
+    /// time and in the way that fits it, each with how probable it is that one of these gave it;
+    /// the most probable first, at most 100,000. Sources below one in a hundred are passed over.
+    /// It names no account, so that customers can be warned before anybody can be named.
+    pub fn next_called(&mut self, leak: &Leak) -> Vec<(Subject, f64)> {
+        let index = self.indexed();
+        let next = judge::next_called(self, &index, leak);
+        self.keep(index);
+        next
+    }
+
     /// What does not depend on the list; to be given back to [`Self::keep`].
     pub(crate) fn indexed(&mut self) -> Index {
         self.index.take().unwrap_or_else(|| {

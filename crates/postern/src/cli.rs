@@ -10,7 +10,8 @@ mod found;
 
 pub(crate) use self::found::{
     CaseActArgs, CaseCloseArgs, CaseOutcome, CaseShowArgs, CasesCommand, CasesListArgs,
-    RulesCommand, RulesTestArgs,
+    ComplaintAddArgs, ComplaintCommand, ComplaintKind, ComplaintWithdrawArgs, RulesCommand,
+    RulesTestArgs,
 };
 use crate::{config::duration, peer::PeerAt, witnessing::WitnessAt};
 
@@ -75,6 +76,9 @@ pub(crate) enum Command {
     Follow(FollowArgs),
     /// Says which account leaked records came from, if any.
     Trace(TraceArgs),
+    /// Writes down what customers tell of suspicious calls and letters.
+    #[command(subcommand)]
+    Complaint(ComplaintCommand),
     /// Makes one file of what a trace rests on, for people who have no ledger.
     #[command(subcommand)]
     Evidence(EvidenceCommand),
@@ -566,12 +570,20 @@ pub(crate) struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("list").args(["leak", "complaints"]).multiple(true))]
 pub(crate) struct TraceArgs {
     /// The leaked records, as CSV with a header naming any of subject, name, email, phone, ticket.
-    #[arg(long, value_name = "FILE", required_unless_present = "complaints")]
+    /// Without it, and without --complaints, what `postern complaint add` has recorded is traced.
+    #[arg(long, value_name = "FILE")]
     pub(crate) leak: Option<PathBuf>,
+    /// Weighs what `postern complaint add` has recorded with the list.
+    #[arg(long, conflicts_with = "feed")]
+    pub(crate) recorded: bool,
+    /// Writes the customers who may be called next into this file, which must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) warn: Option<PathBuf>,
     /// A feed folder to look through, instead of the ledger.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "list")]
     pub(crate) feed: Option<PathBuf>,
     /// Complaints of customers about calls, as JSON Lines, to be weighed with the list.
     #[arg(long, value_name = "FILE")]

@@ -10,6 +10,7 @@ use crate::{
 mod approvals;
 mod cases;
 mod check_config;
+mod complaint;
 mod doctor;
 mod evidence;
 mod explain_policy;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Review(args) => approvals::decide(config, "reviewed", args),
         Command::Revoke(args) => approvals::decide(config, "revoked", args),
         Command::Approvals(args) => approvals::list(config, &args),
+        Command::Complaint(command) => complaint::run(config, command),
         Command::Cases(command) => cases::run(config, command),
         Command::Person(command) => person::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),

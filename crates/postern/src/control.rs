@@ -72,6 +72,8 @@ pub(crate) enum Request {
     Record(Asked),
     /// Put into the ledger that a person looks at this.
     Look { what: String },
+    /// Put into the ledger what a customer tells. The time is in microseconds since 1970.
+    Complaint { subject: String, at: i64, kind: String, fields: Vec<String>, caller: String },
     /// Do this with a case.
     Case { act: String, number: u64, why: String },
 }

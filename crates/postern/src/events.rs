@@ -1,10 +1,14 @@
 //! The ledger's entries as events of the replay format: what detectors and the tracer read live.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry as Slot},
+    sync::Arc,
+};
 
-use postern_ledger::{Body, Disclosed, Entry, Group, Note};
+use postern_ledger::{Body, Complained, Disclosed, Entry, Group, Note};
 use postern_model::{
-    Access, AccessDecision, AccessKind, Actor, Event, NOT_ENFORCED, Reason, Subject, Timestamp,
+    Access, AccessDecision, AccessKind, Actor, Complaint, Event, NOT_ENFORCED, Reason, Subject,
+    Timestamp,
 };
 
 /// The events that an entry stands for. An entry with several reasons is one access for each, with
@@ -20,7 +24,57 @@ pub(crate) fn of_entry(entry: &Entry) -> Vec<Event> {
                 ..access(id, entry.time, actor, *connection)
             })]
         }
+        Body::Noted(Note::Complained(told)) if &*told.kind != WITHDRAWN => {
+            vec![Event::Complaint(complaint(told, entry.time))]
+        }
         Body::Noted(_) => Vec::new(),
+    }
+}
+
+/// The kind of a complaint that takes back what was written down of the customer before.
+pub(crate) const WITHDRAWN: &str = "withdrawn";
+
+/// A complaint that was heard of, or whose contact was, at that moment.
+fn complaint(told: &Complained, ts: Timestamp) -> Complaint {
+    let Complained { subject, kind, fields, .. } = told;
+    Complaint { ts, subject: subject.clone(), kind: kind.clone(), fields: fields.clone() }
+}
+
+/// What customers have told, as the tracer weighs it: one complaint of each customer, at the
+/// moment of the first contact, before which their data was taken. Two calls to one customer do
+/// not tell more of where the data came from.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints(BTreeMap<Subject, Complaint>);
+
+impl Complaints {
+    pub(crate) fn take(&mut self, entry: &Entry) {
+        let Body::Noted(Note::Complained(told)) = &entry.body else { return };
+        if &*told.kind == WITHDRAWN {
+            self.0.remove(&told.subject);
+            return;
+        }
+        let told = complaint(told, told.at.min(entry.time));
+        match self.0.entry(told.subject.clone()) {
+            Slot::Vacant(slot) => drop(slot.insert(told)),
+            Slot::Occupied(mut slot) => {
+                let before = slot.get_mut();
+                before.ts = before.ts.min(told.ts);
+                for field in told.fields {
+                    if !before.fields.contains(&field) {
+                        before.fields.push(field);
+                    }
+                }
+            }
+        }
+    }
+
+    /// In the order in which the customers were contacted.
+    pub(crate) fn in_order(self) -> Vec<Complaint> {
+        let mut all: Vec<Complaint> = self.0.into_values().collect();
+        all.sort_by(|one, other| {
+            one.ts.cmp(&other.ts).then_with(|| one.subject.cmp(&other.subject))
+        });
+        all
     }
 }
 

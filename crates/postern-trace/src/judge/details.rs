@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postern_model::{Actor, Subject, Timestamp};
 
-use super::{Case, Source, Weighed, kinds, verdict};
+use super::{Case, Source, Weighed, Who, kinds, verdict};
 use crate::{
     Condition, Details,
     background::at,
@@ -14,6 +14,8 @@ use crate::{
 
 /// Customers at risk that are listed.
 const LISTED: usize = 100_000;
+/// Sources less probable than this are no reason to warn anybody.
+const WARNED: f64 = 0.01;
 
 impl Case<'_> {
     pub(super) fn details(&self, weighed: &Weighed, position: usize) -> Option<Details> {
@@ -89,8 +91,42 @@ impl Case<'_> {
         fields
     }
 
-    /// Those who were taken on the same track and are not in the list.
+    /// Whoever was taken on the track of a source that may have given the list, with how probable
+    /// it is that one of these did, the most probable first.
+    pub(super) fn next_called(&self, weighed: &Weighed) -> Vec<(Subject, f64)> {
+        let mut missed: BTreeMap<u32, f64> = BTreeMap::new();
+        for (position, source) in self.sources.iter().enumerate() {
+            let had = weighed.hypotheses.iter().filter(|h| h.members.contains(&position));
+            let probability = had.map(|h| h.posterior.0).sum::<f64>().clamp(0.0, 1.0);
+            // A copy of all that there is tells of nobody in particular.
+            if probability < WARNED || source.who == Who::Unlogged {
+                continue;
+            }
+            for subject in self.taken(source) {
+                *missed.entry(subject).or_insert(1.0) *= 1.0 - probability;
+            }
+        }
+        let name = |subject| self.tracer.subjects.name(subject).cloned();
+        let named =
+            missed.into_iter().filter_map(|(subject, missed)| Some((name(subject)?, 1.0 - missed)));
+        let mut next: Vec<(Subject, f64)> = named.collect();
+        next.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
+        next.truncate(LISTED);
+        next
+    }
+
+    /// Those who were taken on the same track and are not in the list, by name.
     fn at_risk(&self, source: &Source<'_>) -> Vec<Subject> {
+        let numbers = self.taken(source).into_iter();
+        let mut subjects: Vec<Subject> =
+            numbers.filter_map(|subject| self.tracer.subjects.name(subject).cloned()).collect();
+        subjects.sort();
+        subjects.truncate(LISTED);
+        subjects
+    }
+
+    /// Those who were taken on the same track and are not in the list.
+    fn taken(&self, source: &Source<'_>) -> BTreeSet<u32> {
         let (level, moved, window) = source.tracks.best.window;
         let windows = self.model.background.windows;
         let inside = source.candidate.set.all().iter().filter(|seen| {
@@ -98,15 +134,7 @@ impl Case<'_> {
                 && windows.at((level, moved), seen.time) == window
         });
         let listed: BTreeSet<u32> = self.model.list.rows.iter().map(|row| row.subject).collect();
-        let numbers: BTreeSet<u32> =
-            inside.map(|seen| seen.subject).filter(|subject| !listed.contains(subject)).collect();
-        let mut subjects: Vec<Subject> = numbers
-            .into_iter()
-            .filter_map(|subject| self.tracer.subjects.name(subject).cloned())
-            .collect();
-        subjects.sort();
-        subjects.truncate(LISTED);
-        subjects
+        inside.map(|seen| seen.subject).filter(|subject| !listed.contains(subject)).collect()
     }
 
     /// What would decide the case.

@@ -1,8 +1,10 @@
-//! What can be asked about findings: rules that raise them, and cases that they become.
+//! What can be asked about findings: rules that raise them, cases that they become, and what
+//! customers tell.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use postern_model::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RulesCommand {
@@ -90,4 +92,49 @@ pub(crate) enum CaseOutcome {
     Misuse,
     /// It could not be found out.
     Unclear,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ComplaintCommand {
+    /// Records that a customer was contacted by somebody who should not know of them.
+    Add(ComplaintAddArgs),
+    /// Takes back what was recorded of a customer; the entries stay, and are weighed no more.
+    Withdraw(ComplaintWithdrawArgs),
+    /// Lists what is weighed: one complaint of each customer.
+    List(crate::cli::JsonArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ComplaintAddArgs {
+    /// The customer, by the key in the database.
+    pub(crate) subject: String,
+    /// When they were contacted, as RFC 3339, instead of now.
+    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
+    pub(crate) at: Option<Timestamp>,
+    /// Who called or wrote, as the customer tells: a number, or whom they claimed to be. It is
+    /// recorded, so it must not say more of the customer than has to be.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) caller: String,
+    /// What it was.
+    #[arg(long, value_enum, default_value = "scam-call")]
+    pub(crate) kind: ComplaintKind,
+    /// What the caller knew: name, email, phone, ticket; separated by commas.
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    pub(crate) fields: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ComplaintKind {
+    ScamCall,
+    Phishing,
+    Other,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ComplaintWithdrawArgs {
+    /// The customer, by the key in the database.
+    pub(crate) subject: String,
+    /// Why; it is recorded.
+    #[arg(long)]
+    pub(crate) why: String,
 }

@@ -1,17 +1,19 @@
 //! Where leaked records came from: the ledger, or a feed, against the list.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use comfy_table::{Table as Grid, presets};
 use postern_feed::{Folder, Options, read_leak, read_values, write_trace};
 use postern_ledger::Reader;
+use postern_model::{Complaint, Subject};
 use postern_trace::{Details, Leak, Scale, Step, Trace, TraceConfig, Tracer, Verdict};
 
 use super::replay;
 use crate::{
     cli::TraceArgs,
-    config, events,
+    config,
+    events::{self, Complaints},
     ui::{self, Outcome},
 };
 
@@ -25,10 +27,10 @@ pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
     let TraceArgs { since, until, customers, .. } = *args;
     let config_of = TraceConfig { since, until, customers, ..TraceConfig::default() };
     let mut tracer = Tracer::new(config_of);
-    match &args.feed {
-        Some(feed) => observe_feed(&mut tracer, feed)?,
+    let recorded = match &args.feed {
+        Some(feed) => observe_feed(&mut tracer, feed).map(|()| Vec::new())?,
         None => observe_ledger(&mut tracer, config)?,
-    }
+    };
     if let Some(path) = &args.values {
         let (values, problems) = read_values(path)?;
         values.iter().for_each(|value| tracer.value(value));
@@ -39,8 +41,20 @@ pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
         None => Leak::default(),
     };
     let mut steps = Vec::new();
+    // Without a list it is what customers have told that is traced.
+    let recorded = recorded.iter().filter(|_| args.recorded || args.leak.is_none());
+    let mut told = Leak::from_complaints(recorded);
     if let Some(path) = &args.complaints {
-        let complaints = complaints(path)?;
+        told = told.and(complaints(path)?);
+    }
+    if args.leak.is_none() && told.rows.is_empty() {
+        bail!(
+            "there is nothing to trace: give a list (`--leak`), or add what customers tell \
+             (`postern complaint add`)"
+        );
+    }
+    if !told.rows.is_empty() {
+        let complaints = told;
         steps = tracer.after_each(&leak, &complaints);
         leak = leak.and(complaints);
     }
@@ -52,12 +66,28 @@ pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
     if let Some(folder) = &args.report {
         report::write(folder, &trace, &told, &object)?;
     }
+    if let Some(path) = &args.warn {
+        warn(path, &tracer.next_called(&leak))?;
+    }
     if args.json {
         ui::result(String::from_utf8_lossy(&object).trim_end())?;
     } else {
         ui::result(told)?;
     }
     Ok(Outcome::Yes)
+}
+
+/// Writes who may be called next: customers that are to be warned, and no account.
+fn warn(path: &Path, next: &[(Subject, f64)]) -> anyhow::Result<()> {
+    let mut lines = "subject,probability\n".to_owned();
+    for (subject, probability) in next {
+        let _ = writeln!(lines, "\"{}\",{probability:.4}", subject.as_str().replace('"', "\"\""));
+    }
+    crate::files::create_private(path, &lines).with_context(|| {
+        format!("can't write `{}`, which must not be there yet", path.display())
+    })?;
+    ui::hint(format!("{} customers may be called next: `{}`", next.len(), path.display()));
+    Ok(())
 }
 
 /// How the case stood after each complaint.
@@ -76,12 +106,16 @@ fn after_each(steps: &[Step]) -> String {
     text
 }
 
-fn observe_ledger(tracer: &mut Tracer, config: &Path) -> anyhow::Result<()> {
+/// Takes all disclosures; says what customers have told.
+fn observe_ledger(tracer: &mut Tracer, config: &Path) -> anyhow::Result<Vec<Complaint>> {
     let settings = config::load(config)?.settings;
+    let mut told = Complaints::default();
     for entry in Reader::open(&settings.data.ledger())? {
-        events::of_entry(&entry?).iter().for_each(|event| tracer.observe(event));
+        let entry = entry?;
+        told.take(&entry);
+        events::of_entry(&entry).iter().for_each(|event| tracer.observe(event));
     }
-    Ok(())
+    Ok(told.in_order())
 }
 
 fn observe_feed(tracer: &mut Tracer, feed: &Path) -> anyhow::Result<()> {

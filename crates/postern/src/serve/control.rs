@@ -16,8 +16,8 @@ use std::{
 use anyhow::Context as _;
 use postern_cases::Act;
 use postern_gateway::Handle;
-use postern_ledger::{Ledger, Note};
-use postern_model::{Actor, Clock as _, Timestamp};
+use postern_ledger::{Complained, Ledger, Note};
+use postern_model::{Actor, Clock as _, Subject, Timestamp};
 
 use super::{
     approvals, people, reloading::Reloads, settings::hex, space::Space, watching::Counts, witnessed,
@@ -129,6 +129,16 @@ impl Answering {
             },
             Request::Look { what } => {
                 self.noted(Note::Read { by: Actor::new(by), what: what.into() })
+            }
+            Request::Complaint { subject, at, kind, fields, caller } => {
+                self.noted(Note::Complained(Complained {
+                    by: Actor::new(by),
+                    subject: Subject::new(subject),
+                    at: Timestamp(at),
+                    kind: kind.into(),
+                    fields: fields.into_iter().map(Into::into).collect(),
+                    caller: caller.into(),
+                }))
             }
             Request::Case { act, number, why } => self.case(&act, number, (by, &why)),
             Request::Record(asked) => self.noted(Asked { by: by.to_owned(), ..asked }.into()),

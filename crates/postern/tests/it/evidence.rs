@@ -53,7 +53,7 @@ fn disclosure(actor: &str, customer: usize, grade: Grade) -> Draft {
 
 /// A ledger in which `agent13` was shown forty customers for a weak reason, among twenty accounts
 /// that were shown thirty of their own each; what all customers' values are; and a list.
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let bench = Bench::new().file("postern.toml", GOOD);
     let folder = bench.path("postern-data/ledger");
     let options = Options::new("localhost/postern", Arc::new(Minutes(AtomicI64::new(0)))).small();

@@ -13,6 +13,7 @@ mod bench;
 mod cases;
 mod check_database;
 mod cli;
+mod complaint;
 mod crash;
 mod demo;
 mod doctor;
