@@ -47,6 +47,6 @@ pub use self::{
     pool::PoolInfo,
     reconfigure::{FirstReadError, ReconfigureError, Reconfigured},
     registry::SessionInfo,
-    settings::{Limits, Pooling, Role, Settings, Upstream, UpstreamHost},
+    settings::{Limits, Pooling, Role, Settings, SignIn, Upstream, UpstreamHost},
     shared::{Parts, Suspension},
 };

@@ -30,6 +30,7 @@ use crate::{
 
 mod behind;
 mod start;
+mod token;
 
 use self::behind::Found;
 pub(crate) use self::behind::pinned;
@@ -82,6 +83,7 @@ struct Door<'a> {
     stream: BoxedStream,
     buffer: BytesMut,
     address: SocketAddr,
+    encrypted: bool,
     reader: FrameReader,
 }
 
@@ -100,6 +102,7 @@ pub(crate) async fn login(
         stream: Box::new(stream),
         buffer: BytesMut::new(),
         address,
+        encrypted: false,
         reader: FrameReader::new(LOGIN_BYTES_MAX),
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
@@ -118,18 +121,16 @@ type Entered = (Actor, Arc<str>, Role);
 impl<'a> Door<'a> {
     /// TLS where it is asked for, then the start-up message.
     async fn first(mut self) -> Result<Option<(Door<'a>, Parameters)>, LoginError> {
-        let mut encrypted = false;
         loop {
             let Some(message) = first_message(&mut self.buffer)? else {
                 upstream::fill(&mut self.stream, &mut self.buffer).await?;
                 continue;
             };
             match message {
-                FirstMessage::Ssl if encrypted => {
+                FirstMessage::Ssl if self.encrypted => {
                     return Err(refused(SqlState::PROTOCOL_VIOLATION, "TLS was asked for twice"));
                 }
                 FirstMessage::Ssl => {
-                    encrypted = true;
                     self = self.encrypt().await?;
                 }
                 FirstMessage::Gssenc => self.stream.write_all(b"N").await?,
@@ -138,7 +139,7 @@ impl<'a> Door<'a> {
                     return Ok(None);
                 }
                 FirstMessage::Startup { .. }
-                    if !encrypted
+                    if !self.encrypted
                         && self.core.regime.settings.tls.is_some()
                         && !self.address.ip().is_loopback() =>
                 {
@@ -167,6 +168,7 @@ impl<'a> Door<'a> {
         self.stream.write_all(b"S").await?;
         let acceptor = tokio_rustls::TlsAcceptor::from(tls.clone());
         self.stream = Box::new(acceptor.accept(self.stream).await?);
+        self.encrypted = true;
         Ok(self)
     }
 
@@ -242,6 +244,9 @@ impl<'a> Door<'a> {
             refused(SqlState::INVALID_AUTHORIZATION, "no user name was given at start-up")
         })?;
         let actor = Actor::new(name);
+        if self.asks_for_token(&actor, parameters)? {
+            return self.enter_by_token(actor, parameters).await;
+        }
         let people = shared.people();
         let account = people.account(name);
         // Whether there is such an account shows neither in what is sent nor in the time. Nor does
@@ -294,12 +299,15 @@ impl<'a> Door<'a> {
             let message = format!("database \"{other}\" does not exist");
             return Err(refused(SqlState::INVALID_CATALOG_NAME, &message));
         }
-        start::settings(parameters, kind, &upstream.search_path).map_err(|denied| {
-            let start::Denied { name, hint } = denied;
-            self.note_refused(actor, &format!("start-up parameter `{name}`"));
-            let message = format!("start-up parameter \"{name}\" can't be set to this: {hint}");
-            refused(SqlState::INSUFFICIENT_PRIVILEGE, &message)
-        })
+        start::settings(parameters, kind, &upstream.search_path)
+            .map_err(|denied| self.denied(actor, &denied))
+    }
+
+    fn denied(&self, actor: &Actor, denied: &start::Denied) -> LoginError {
+        let start::Denied { name, hint } = denied;
+        self.note_refused(actor, &format!("start-up parameter `{name}`"));
+        let message = format!("start-up parameter \"{name}\" can't be set to this: {hint}");
+        refused(SqlState::INSUFFICIENT_PRIVILEGE, &message)
     }
 
     /// The SCRAM-SHA-256 exchange (RFC 7677) up to its last message, which is there if the client

@@ -31,6 +31,16 @@ pub struct Settings {
     pub approvals: Option<ApprovalRules>,
     /// What says which tokens of applications name somebody; `None` where none does.
     pub tokens: Option<Arc<Tokens>>,
+    /// How people log in by tokens; `None` if they don't.
+    pub sign_in: Option<SignIn>,
+}
+
+/// How people log in by tokens.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    pub tokens: Arc<Tokens>,
+    /// Who does not say whether they have a password or a token is asked for a token.
+    pub by_default: bool,
 }
 
 /// The guarded server and the gateway's own account on it.

@@ -7,7 +7,7 @@ use std::{
 
 use postern_ledger::{Ledger, Note};
 use postern_model::{Actor, Clock, Timestamp};
-use postern_people::{Approvals, People, Throttle};
+use postern_people::{Approvals, People, Replays, Throttle};
 use postern_policy::{Action, Policy, Request};
 use tokio::sync::mpsc;
 
@@ -78,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) spares: AtomicUsize,
     /// A mutex held for one look or one count.
     throttle: Mutex<Throttle>,
+    /// By which tokens somebody came in; held for one look.
+    replays: Mutex<Replays>,
     /// Held while a deed about access is recorded, so that each sees those before.
     deeds: Mutex<()>,
     /// What people have approved; held for one look or one change.
@@ -114,6 +116,7 @@ impl Shared {
             open: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
+            replays: Mutex::default(),
             deeds: Mutex::default(),
             approvals,
             people: RwLock::new(parts.people),
@@ -244,6 +247,11 @@ impl Shared {
     pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
         // Each count is whole.
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn replays(&self) -> MutexGuard<'_, Replays> {
+        // Each insertion is whole.
+        self.replays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn suspended(&self) -> MutexGuard<'_, BTreeMap<Actor, Suspension>> {

@@ -26,6 +26,7 @@ mod pitfalls;
 mod raw;
 mod reloads;
 mod shared;
+mod sign_in;
 mod spares;
 mod stalling;
 mod suspended;

@@ -296,6 +296,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
         }],
         approvals: None,
         tokens: None,
+        sign_in: None,
     }
 }
 

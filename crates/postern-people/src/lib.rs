@@ -28,6 +28,9 @@ pub use self::{
     people::{Account, Change, People, PeopleError, States, changes},
     scram::{ScramError, ScramServer},
     throttle::{Attempt, Standing, Throttle},
-    token::{EndUser, KeySetError, TokenError, TokenRules, Tokens},
+    token::{
+        EndUser, FetchedKeys, KeySetError, KeySource, Replayed, Replays, TokenError, TokenRules,
+        Tokens,
+    },
     verifier::{DEFAULT_ITERATIONS, Verifier, VerifierError},
 };

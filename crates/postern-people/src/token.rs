@@ -4,7 +4,7 @@
 //! Only signatures that nobody can make who can check them are taken: no HMAC, and no `none`. Which
 //! key and algorithm count is the key set's to say, never the token's own (RFC 8725, 3.1).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
@@ -16,8 +16,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
+mod fetched;
+mod replays;
 #[cfg(test)]
 mod tests;
+
+pub use self::{
+    fetched::{FetchedKeys, KeySource},
+    replays::{Replayed, Replays},
+};
 
 /// A longer token is none.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -82,6 +89,10 @@ pub enum TokenError {
     Audience,
     #[error("it names no account")]
     NoAccount,
+    #[error("the issuer's keys could not be fetched yet, so that no token can be checked")]
+    NoKeys,
+    #[error("the issuer's keys could not be fetched for too long, so that no token can be checked")]
+    OldKeys,
     #[error("it does not say from when to when it counts (`iat`, `exp`)")]
     Times,
     #[error("it counts for longer than tokens may")]
@@ -102,29 +113,38 @@ pub struct EndUser {
 }
 
 /// Checks tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
     rules: TokenRules,
-    keys: Keys,
-    /// What the keys were read from.
-    key_set: String,
+    source: Source,
 }
 
-/// Whether both check alike.
-impl PartialEq for Tokens {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.rules, &self.key_set) == (&other.rules, &other.key_set)
-    }
+/// Where the keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// They are those of a file.
+    Fixed(Keys),
+    /// They are fetched now and then.
+    Fetched(Arc<FetchedKeys>),
 }
-
-impl Eq for Tokens {}
 
 /// The keys by their names, and those without one.
 #[derive(Debug, Clone, Default)]
 struct Keys {
     named: BTreeMap<String, Key>,
     unnamed: Vec<Key>,
+    /// What they were read from.
+    text: String,
 }
+
+/// Whether both check alike.
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Keys {}
 
 #[derive(Debug, Clone)]
 struct Key {
@@ -151,14 +171,10 @@ enum Audiences {
     Many(Vec<String>),
 }
 
-impl Tokens {
-    /// With the keys of a JWKS. Keys that are for something else are passed over.
-    ///
-    /// # Errors
-    /// [`KeySetError`] if the text is no key set, or no key in it is of use.
-    pub fn new(rules: TokenRules, key_set: &str) -> Result<Self, KeySetError> {
+impl Keys {
+    fn parse(key_set: &str) -> Result<Self, KeySetError> {
         let set: JwkSet = serde_json::from_str(key_set).map_err(KeySetError::Syntax)?;
-        let mut keys = Keys::default();
+        let mut keys = Self { text: key_set.to_owned(), ..Self::default() };
         for (place, jwk) in (1..).zip(&set.keys) {
             let Some(key) = key(jwk).map_err(|source| KeySetError::Key { place, source })? else {
                 continue;
@@ -175,14 +191,62 @@ impl Tokens {
         if keys.named.is_empty() && keys.unnamed.is_empty() {
             return Err(KeySetError::NoKey);
         }
-        Ok(Self { rules, keys, key_set: key_set.to_owned() })
+        Ok(keys)
+    }
+}
+
+impl Tokens {
+    /// With the keys of a JWKS. Keys that are for something else are passed over.
+    ///
+    /// # Errors
+    /// [`KeySetError`] if the text is no key set, or no key in it is of use.
+    pub fn new(rules: TokenRules, key_set: &str) -> Result<Self, KeySetError> {
+        Ok(Self { rules, source: Source::Fixed(Keys::parse(key_set)?) })
     }
 
-    /// Whom a token names at that moment.
+    /// With keys that somebody fetches.
+    pub fn fetched(rules: TokenRules, keys: Arc<FetchedKeys>) -> Self {
+        Self { rules, source: Source::Fetched(keys) }
+    }
+
+    /// The same with these keys, which somebody fetches already, if they come from the same place.
+    #[must_use]
+    pub fn adopting(&self, running: &Arc<FetchedKeys>) -> Self {
+        match &self.source {
+            Source::Fetched(own) if own == running => {
+                Self { source: Source::Fetched(running.clone()), ..self.clone() }
+            }
+            Source::Fetched(_) | Source::Fixed(_) => self.clone(),
+        }
+    }
+
+    /// The keys, if they have to be fetched.
+    pub fn to_fetch(&self) -> Option<&Arc<FetchedKeys>> {
+        match &self.source {
+            Source::Fetched(keys) => Some(keys),
+            Source::Fixed(_) => None,
+        }
+    }
+
+    /// Whom a token names at that moment. Where no key has its name, and keys are fetched, they
+    /// are wanted anew.
     ///
     /// # Errors
     /// [`TokenError`] if it names nobody.
     pub fn check(&self, token: &str, now: Timestamp) -> Result<EndUser, TokenError> {
+        match &self.source {
+            Source::Fixed(keys) => self.check_by(keys, token, now),
+            Source::Fetched(fetched) => {
+                let checked = self.check_by(&*fetched.keys(now)?, token, now);
+                if checked == Err(TokenError::UnknownKey) {
+                    fetched.want();
+                }
+                checked
+            }
+        }
+    }
+
+    fn check_by(&self, keys: &Keys, token: &str, now: Timestamp) -> Result<EndUser, TokenError> {
         if token.len() > TOKEN_BYTES_MAX || asks_for_more(token) {
             return Err(TokenError::Malformed);
         }
@@ -190,7 +254,7 @@ impl Tokens {
         if !ALGORITHMS.contains(&header.alg) {
             return Err(TokenError::Malformed);
         }
-        let candidates = self.keys.of(header.kid.as_deref(), header.alg);
+        let candidates = keys.of(header.kid.as_deref(), header.alg);
         let mut signed = Err(TokenError::UnknownKey);
         for key in candidates {
             signed = claims(token, key, header.alg).ok_or(TokenError::Signature);

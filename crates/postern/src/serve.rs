@@ -31,6 +31,7 @@ use crate::{
 
 mod approvals;
 mod control;
+mod keys;
 mod people;
 mod reloading;
 mod retention;
@@ -76,7 +77,8 @@ impl Running {
     /// Builds and starts everything that the settings describe.
     pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock);
-        let Basis { people, policy, gateway: gateway_settings } = basis(settings)?;
+        let Basis { people, policy, gateway: mut gateway_settings } = basis(settings)?;
+        let keys = keys::Keys::start(&mut gateway_settings);
         let history = history(settings, clock.now())?;
         let (sender, told) = mpsc::channel();
         let ledger = Arc::new(opened(settings, sender.clone())?);
@@ -115,11 +117,10 @@ impl Running {
         let file = (settings.data.people(), &*people);
         let looks = people::Following::start(file, history.people, effect)?;
         let reloading = reloading::Reloading::new(settings, gateway_settings, policy);
-        let reloads = reloading.start(reloading::Effect {
-            handle: handle.clone(),
-            looks: looks.clone(),
-            detectors: sender.clone(),
-        })?;
+        let (for_looks, detectors) = (looks.clone(), sender.clone());
+        let effect =
+            reloading::Effect { handle: handle.clone(), looks: for_looks, detectors, keys };
+        let reloads = reloading.start(effect)?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
             control::Answering::new(

@@ -29,7 +29,8 @@ pub(super) fn settings(
         if kind == Kind::PassThrough {
             all.push((name.clone(), value.clone()));
         } else {
-            all.extend(switches(value)?);
+            let switches = switches(value)?;
+            all.extend(switches.into_iter().filter(|(name, _)| name != SIGN_IN));
         }
     }
     for (name, value) in parameters {
@@ -42,6 +43,8 @@ pub(super) fn settings(
                 return Err(Denied { name: lower, hint });
             }
             name if name.starts_with("_pq_.") => {}
+            // It is for the gateway, at the log-in.
+            SIGN_IN => {}
             _ => all.push((lower, value.clone())),
         }
     }
@@ -62,6 +65,32 @@ pub(super) fn settings(
         }
     }
     Ok(told)
+}
+
+/// Says at the start whether the client has a password or a token.
+const SIGN_IN: &str = "postern.sign_in";
+
+/// Whether the client says that it has a token; `None` if it says nothing of it.
+pub(super) fn by_token(parameters: &[(String, String)]) -> Result<Option<bool>, Denied> {
+    let mut said = None;
+    for (name, value) in parameters {
+        if name.eq_ignore_ascii_case("options") {
+            // What can't be read is refused when it is known who asks.
+            let switches = switches(value).unwrap_or_default();
+            said = switches.into_iter().rfind(|(name, _)| name == SIGN_IN).or(said);
+        } else if name.eq_ignore_ascii_case(SIGN_IN) {
+            said = Some((name.clone(), value.clone()));
+        }
+    }
+    match said.as_ref().map(|(_, value)| value.as_str()) {
+        None => Ok(None),
+        Some("token") => Ok(Some(true)),
+        Some("password") => Ok(Some(false)),
+        Some(_) => {
+            let hint = "write `token` or `password`".to_owned();
+            Err(Denied { name: SIGN_IN.to_owned(), hint })
+        }
+    }
 }
 
 /// The settings in the `options` parameter: `-c name=value` and `--name=value`, as
@@ -163,6 +192,20 @@ mod tests {
         ] {
             assert_eq!(asked(Kind::Restricted, &[parameter]), Err(denied.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_client_says_at_the_start_that_it_has_a_token() {
+        let said = |name: &str, value: &str| by_token(&[(name.to_owned(), value.to_owned())]);
+        assert_eq!(said("options", "-c jit=off"), Ok(None));
+        assert_eq!(said("options", "-c postern.sign_in=token"), Ok(Some(true)));
+        assert_eq!(said("options", "--postern.sign-in=password"), Ok(Some(false)));
+        assert_eq!(said("postern.sign_in", "token"), Ok(Some(true)));
+        assert_eq!(said("options", "-c postern.sign_in=both").unwrap_err().name, SIGN_IN);
+        // The server is not told.
+        let options = [("options", "-c postern.sign_in=token -c jit=off")];
+        assert_eq!(asked(Kind::Restricted, &options), pairs(&[("jit", "off")]));
+        assert_eq!(asked(Kind::Restricted, &[("postern.sign_in", "token")]), pairs(&[]));
     }
 
     /// A bound stands, whoever asks for none.

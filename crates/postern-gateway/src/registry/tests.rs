@@ -73,6 +73,7 @@ fn settings() -> Settings {
         reasons: Vec::new(),
         approvals: None,
         tokens: None,
+        sign_in: None,
     }
 }
 

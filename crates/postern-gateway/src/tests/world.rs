@@ -397,5 +397,6 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
         }],
         approvals: None,
         tokens: None,
+        sign_in: None,
     }
 }

@@ -200,3 +200,54 @@ fn a_key_set_has_a_key_for_signatures() {
     assert!(Tokens::new(rules(), "not JSON").is_err());
     assert!(set(json!([secret, jwk("one", 1)])).is_ok());
 }
+
+fn fetched() -> Arc<FetchedKeys> {
+    let url = "https://login.example/keys".to_owned();
+    let (refresh, grace) = (60 * SECOND, 600 * SECOND);
+    Arc::new(FetchedKeys::new(KeySource { url, trusted: Vec::new(), refresh, grace }))
+}
+
+#[test]
+fn fetched_keys_count_for_a_time_and_are_wanted_when_one_is_unknown() {
+    let keys = fetched();
+    let tokens = Tokens::fetched(rules(), keys.clone());
+    let check = |kid, seed, now| tokens.check(&token(Some(kid), seed, &said()), now);
+    assert_eq!(check("one", 1, NOW), Err(TokenError::NoKeys));
+    let set = |all: &[Value]| json!({ "keys": all }).to_string();
+    keys.put(&set(&[jwk("one", 1)]), NOW).unwrap();
+    let wants = keys.wants();
+    assert!(check("one", 1, NOW).is_ok() && wants.try_recv().is_err());
+    // The key is rotated: tokens by the new one are refused until it is known.
+    for _ in 0..3 {
+        assert_eq!(check("two", 2, NOW), Err(TokenError::UnknownKey));
+    }
+    assert!(wants.try_recv().is_ok() && wants.try_recv().is_err(), "it is wanted once");
+    keys.put(&set(&[jwk("two", 2)]), NOW.after(60 * SECOND)).unwrap();
+    assert!(check("two", 2, NOW).is_ok());
+    assert_eq!(check("one", 1, NOW), Err(TokenError::UnknownKey), "the old one is gone");
+    // The issuer is down: what is known goes on, then nothing is taken.
+    keys.failed();
+    assert!(keys.put("<html>", NOW).is_err());
+    assert_eq!(keys.attempts(), 3);
+    let late = |seconds: u32| {
+        let said = json!({ "iss": "https://login.example", "aud": "postern", "sub": "maya",
+            "iat": self::seconds() + i64::from(seconds), "exp": self::seconds() + 3_000 });
+        tokens.check(&token(Some("two"), 2, &said), NOW.after(seconds * SECOND))
+    };
+    assert!(late(659).is_ok());
+    assert_eq!(late(660), Err(TokenError::OldKeys));
+    assert!(wants.try_recv().is_ok(), "one by the old key was tried");
+    drop((tokens, keys));
+    assert!(wants.recv().is_err(), "whoever fetches them hears that nobody uses them");
+}
+
+#[test]
+fn who_takes_the_same_keys_takes_those_that_are_there() {
+    let (running, own) = (fetched(), fetched());
+    let adopted = Tokens::fetched(rules(), own.clone()).adopting(&running);
+    assert!(Arc::ptr_eq(adopted.to_fetch().unwrap(), &running));
+    let other = KeySource { url: "https://other.example".to_owned(), ..own.source().clone() };
+    let other = Arc::new(FetchedKeys::new(other));
+    let kept = Tokens::fetched(rules(), other.clone()).adopting(&running);
+    assert!(Arc::ptr_eq(kept.to_fetch().unwrap(), &other));
+}

@@ -32,6 +32,7 @@ pub(crate) struct File {
     pub(crate) reasons: Vec<ReasonFile>,
     pub(crate) approvals: Option<ApprovalsFile>,
     pub(crate) end_users: Option<EndUsersFile>,
+    pub(crate) sign_in: Option<SignInFile>,
     #[serde(default)]
     pub(crate) policy: PolicyFile,
     #[serde(default)]
@@ -500,9 +501,20 @@ pub(crate) struct EndUsersFile {
     pub(crate) issuer: String,
     /// For whom they are, as their `aud` says it, or one of them.
     pub(crate) audience: String,
-    /// The issuer's public keys: a file with a JSON Web Key Set (RFC 7517). Keys for RSA, ECDSA
-    /// (P-256, P-384) and Ed25519 are taken. After a change of the file say `postern reload`.
+    /// The issuer's public keys, a JSON Web Key Set (RFC 7517): a file, or the address of the
+    /// issuer's (`https://…`, its `jwks_uri`), from which it is fetched at the start and then
+    /// again. Keys for RSA, ECDSA (P-256, P-384) and Ed25519 are taken. After a change of the file
+    /// say `postern reload`.
     pub(crate) keys: String,
+    /// The certificates, as a PEM file, that the certificate of that address must descend from.
+    pub(crate) keys_ca: Option<String>,
+    /// How soon keys of an address are fetched again; sooner where the answer says so
+    /// (`Cache-Control: max-age`), or when a token is by a key that is not known.
+    #[serde(default = "keys_refresh_default")]
+    pub(crate) keys_refresh: String,
+    /// For how long fetched keys count when they can't be fetched again. Then no token is taken.
+    #[serde(default = "keys_grace_default")]
+    pub(crate) keys_grace: String,
     /// The claim that holds the account's name in `people.toml`.
     #[serde(default = "EndUsersFile::account")]
     pub(crate) account: String,
@@ -512,6 +524,59 @@ pub(crate) struct EndUsersFile {
     /// How far the issuer's clock may be off.
     #[serde(default = "EndUsersFile::leeway")]
     pub(crate) leeway: String,
+}
+
+fn keys_refresh_default() -> String {
+    "10m".to_owned()
+}
+
+fn keys_grace_default() -> String {
+    "1h".to_owned()
+}
+
+/// How people log in by a signed token instead of a password: an ID token or access token (a JWT)
+/// of the issuer's, given where the client asks for the password. It names an account of
+/// `people.toml`, which has to be the user name, and lets its holder in until it expires, from one
+/// address. It is taken over TLS, and from this machine. A session that has begun goes on when the
+/// token expires.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignInFile {
+    /// Who signs the tokens, as their `iss` says it.
+    pub(crate) issuer: String,
+    /// For whom they are, as their `aud` says it, or one of them: for ID tokens the client's ID.
+    pub(crate) audience: String,
+    /// The issuer's public keys, as in `[end_users]`.
+    pub(crate) keys: String,
+    /// As in `[end_users]`.
+    pub(crate) keys_ca: Option<String>,
+    /// As in `[end_users]`.
+    #[serde(default = "keys_refresh_default")]
+    pub(crate) keys_refresh: String,
+    /// As in `[end_users]`.
+    #[serde(default = "keys_grace_default")]
+    pub(crate) keys_grace: String,
+    /// The claim that holds the account's name in `people.toml`.
+    #[serde(default = "EndUsersFile::account")]
+    pub(crate) account: String,
+    /// The longest that a token may count, from its `iat` to its `exp`. Both must be there.
+    #[serde(default = "EndUsersFile::longest")]
+    pub(crate) longest: String,
+    /// How far the issuer's clock may be off.
+    #[serde(default = "EndUsersFile::leeway")]
+    pub(crate) leeway: String,
+    /// What a client is asked for that does not say it: `password`, or `token`. It says it by
+    /// `options=-c postern.sign_in=token`, or `password`.
+    #[serde(default)]
+    pub(crate) ask: AskFile,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AskFile {
+    #[default]
+    Password,
+    Token,
 }
 
 impl EndUsersFile {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) use super::file::{
-    Count, EnforcementFile as Enforcement, Insert, PoolFile as Pool, RoleKind,
+    AskFile as Ask, Count, EnforcementFile as Enforcement, Insert, PoolFile as Pool, RoleKind,
     TlsFile as UpstreamTls, WhenLostFile as WhenLost,
 };
 
@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) approvals: Option<ApprovalRules>,
     /// By which tokens applications name end users; `None` if none do.
     pub(crate) end_users: Option<Arc<Tokens>>,
+    /// By which tokens people log in; `None` if nobody does.
+    pub(crate) sign_in: Option<SignIn>,
     pub(crate) policy: Policy,
     pub(crate) watch: Watch,
     /// The ledger's second copy; `None` if nothing waits for one.
@@ -57,6 +59,14 @@ pub(crate) struct PeerSettings {
     pub(crate) tls: Option<PeerTls>,
     pub(crate) when_lost: WhenLost,
     pub(crate) patience: Duration,
+}
+
+/// How people log in by tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignIn {
+    pub(crate) tokens: Arc<Tokens>,
+    /// What who says nothing of it is asked for.
+    pub(crate) ask: Ask,
 }
 
 /// Who is asked to cosign the ledger.

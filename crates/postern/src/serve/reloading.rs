@@ -18,6 +18,7 @@ use postern_policy::Policy;
 
 use super::{
     Basis, basis,
+    keys::Keys,
     people::{self, UNKNOWN},
     settings::{self, hash},
     watching::Told,
@@ -104,6 +105,7 @@ pub(super) struct Effect {
     pub(super) handle: Handle,
     pub(super) looks: people::Looks,
     pub(super) detectors: mpsc::Sender<Told>,
+    pub(super) keys: Keys,
 }
 
 /// What is in force, to be compared with.
@@ -165,6 +167,7 @@ impl Reloading {
         );
         let trust = trust(&settings);
         let Basis { people: _, policy, mut gateway } = basis(&settings)?;
+        let fetching = effect.keys.take_up(&mut gateway);
         // What is the same is to be known as the same.
         let same = same_policy(&self.settings, &settings);
         let policy = if same { self.policy.clone() } else { Arc::new(policy) };
@@ -175,6 +178,7 @@ impl Reloading {
         let hash = hash(&settings);
         let note = Note::Configured { hash, by: Actor::new(by) };
         let done = effect.handle.reconfigure(gateway.clone(), policy.clone(), note)?;
+        effect.keys.keep(fetching);
         let force = Force { hash, since: SystemClock.now() };
         self.told.set(force);
         let suspend_on: BTreeSet<String> = settings.watch.suspend_on.iter().cloned().collect();
@@ -255,6 +259,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         reasons: _,
         approvals: _,
         end_users: _,
+        sign_in: _,
         policy: _,
         watch: was_watch,
         witness: config::Witnessing { witnesses, enough, every, bulk },

@@ -4,7 +4,8 @@ use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use postern_gateway::{
-    Limits, Pooling, Role, Settings as GatewaySettings, Upstream, UpstreamHost, approval_reasons,
+    Limits, Pooling, Role, Settings as GatewaySettings, SignIn, Upstream, UpstreamHost,
+    approval_reasons,
 };
 use postern_ledger::{Counter, Limit};
 use postern_model::Grade;
@@ -50,6 +51,10 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
         reasons: reasons(settings),
         approvals: settings.approvals,
         tokens: settings.end_users.clone(),
+        sign_in: settings.sign_in.as_ref().map(|sign_in| SignIn {
+            tokens: sign_in.tokens.clone(),
+            by_default: sign_in.ask == config::Ask::Token,
+        }),
     })
 }
 
