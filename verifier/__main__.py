@@ -7,6 +7,7 @@ import sys
 import evidence
 import note
 import ranges
+import stamp
 from ledger import Folder, verify
 from stored import Damage
 
@@ -21,6 +22,9 @@ def arguments():
     )
     parser.add_argument("--range", metavar="FILE", help="check a range proof instead; needs --key")
     parser.add_argument("--evidence", metavar="FILE", help="check evidence instead; needs --key")
+    parser.add_argument(
+        "--tsa", metavar="PEM", help="whom you trust with time: evidence has to be stamped by them"
+    )
     parser.add_argument("--entries", action="store_true", help="print every entry as JSON")
     return parser.parse_args()
 
@@ -40,16 +44,18 @@ def check_range(path, key):
     return 0
 
 
-def check_evidence(path, key):
+def check_evidence(path, key, tsa):
     if not key:
         print("error: evidence needs the ledger's key", file=sys.stderr)
         return 64
     try:
-        print(json.dumps(evidence.check(path, note.parse_key(key.strip())), ensure_ascii=False))
+        trusted = stamp.load(tsa) if tsa else None
+        said = evidence.check(path, note.parse_key(key.strip()), trusted)
+        print(json.dumps(said, ensure_ascii=False))
     except evidence.Refused as refused:
         print(f"error: the evidence does not hold: {refused}", file=sys.stderr)
         return 1
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -58,7 +64,7 @@ def check_evidence(path, key):
 def main():
     given = arguments()
     if given.evidence:
-        return check_evidence(given.evidence, given.key)
+        return check_evidence(given.evidence, given.key, given.tsa)
     if given.range:
         return check_range(given.range, given.key)
     if not given.ledger:

@@ -14,8 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import note
 import ranges
+import stamp
 
 MANIFEST = "manifest.dsse.json"
+STAMP = "manifest.tsr"
+# What may have been taken out of evidence, because it names customers.
+NAMING = {"leak.csv", "trace.json"}
 MEDIA_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:postern:evidence:1"
@@ -65,12 +69,21 @@ def _statement(parts, key):
 
 
 def _check_digests(parts, statement):
+    """Which parts are not there, or have less in them, because somebody redacted them.
+
+    A proof holds by the ledger's own signature, so that rows with names may be taken out of it.
+    """
     stated = {part["name"]: part["digest"]["sha256"] for part in statement["subject"]}
-    if len(stated) != len(statement["subject"]) or set(stated) != set(parts):
+    missing = set(stated) - set(parts)
+    if len(stated) != len(statement["subject"]) or set(parts) - set(stated) or missing - NAMING:
         raise Refused("the parts are not those that were signed")
+    redacted = sorted(missing)
     for name, data in parts.items():
         if hashlib.sha256(data).hexdigest() != stated[name]:
-            raise Refused(f"part `{name}` is not what was signed")
+            if not name.startswith("proofs/"):
+                raise Refused(f"part `{name}` is not what was signed")
+            redacted.append(name)
+    return redacted
 
 
 def _field(column):
@@ -223,13 +236,17 @@ class Weighed:
 def _check_account(parts, analysis, account, key):
     text = parts[account["proof"]].decode("utf-8")
     try:
-        entries = ranges.check(text, key)
+        # The analysis calls customers by their numbers, whether the proof names them or not.
+        entries = ranges.check(text, key, named=analysis["version"] == 1)
         proof = ranges.Proof(text)
+        covered = note.parse_checkpoint(proof.checkpoint.encode(), key).size
     except ranges.Refused as refused:
         raise Refused(f"the proof of {account['account']}: {refused}") from refused
     asked = (account["account"], analysis["since"], analysis["until"])
     if (proof.actor, proof.since, proof.until) != asked:
         raise Refused(f"the proof of {account['account']} is of another account or time")
+    if covered < analysis["entries"]:
+        raise Refused(f"the proof of {account['account']} is older than the analysis")
     told = {"account": account["account"], "entries": len(entries), "log_ratios": []}
     given = account["likelihood"]
     if given is None:
@@ -261,26 +278,50 @@ def _witnessed(parts, key, proofs):
     return cosigned.size
 
 
-def check(path, key):
-    """What the evidence shows, or Refused."""
+def _stamped(parts, trusted):
+    """When an authority saw the manifest. A token counts only with whom one trusts."""
+    token = parts.pop(STAMP, None)
+    if trusted is None:
+        return None
+    if token is None:
+        raise Refused("there is no time-stamp")
     try:
-        parts = _parts(path)
-        statement = _statement(parts, key)
-        _check_digests(parts, statement)
-        analysis = json.loads(parts["analysis.json"])
-        if analysis["version"] != 1:
-            raise Refused("an analysis of another version")
+        return stamp.check(token, parts[MANIFEST], trusted).isoformat()
+    except stamp.Refused as refused:
+        raise Refused(f"the time-stamp: {refused}") from refused
+
+
+def _check_list(parts, analysis):
+    if "leak.csv" in parts:
         if hashlib.sha256(parts["leak.csv"]).hexdigest() != analysis["leak_sha256"]:
             raise Refused("the list is not the one that was analysed")
+    if "trace.json" in parts and analysis["version"] > 1:
+        if json.loads(parts["trace.json"])["verdict"] != analysis["verdict"]:
+            raise Refused("the trace and the analysis have another verdict")
+
+
+def check(path, key, trusted=None):
+    """What the evidence shows, or Refused; with `trusted`, it has to be stamped by one of those."""
+    try:
+        parts = _parts(path)
+        stamped = _stamped(parts, trusted)
+        statement = _statement(parts, key)
+        redacted = _check_digests(parts, statement)
+        analysis = json.loads(parts["analysis.json"])
+        if analysis["version"] not in (1, 2):
+            raise Refused("an analysis of another version")
+        _check_list(parts, analysis)
         accounts = [
             _check_account(parts, analysis, account, key) for account in analysis["accounts"]
         ]
         proofs = [parts[account["proof"]].decode() for account in analysis["accounts"]]
         return {
             "ledger": key.name,
-            "verdict": json.loads(parts["trace.json"])["verdict"],
+            "verdict": analysis.get("verdict") or json.loads(parts["trace.json"])["verdict"],
             "accounts": accounts,
             "witnessed": _witnessed(parts, key, proofs),
+            "redacted": redacted,
+            "stamped": stamped,
         }
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise Refused(f"not evidence of this form: {error!r}") from error

@@ -172,6 +172,9 @@ class Texts:
     def numbers_of(self, name):
         return {index for (kind, index), text in self.texts.items() if (kind, text) == (NAME, name)}
 
+    def forget(self, kind):
+        self.texts = {place: text for place, text in self.texts.items() if place[0] != kind}
+
     def text(self, kind, index):
         return self.texts.get((kind, index), f"{self.KINDS[kind]} {index}")
 
@@ -190,8 +193,8 @@ def _opened(leaf, texts):
     return entry.decode(entry.head(leaf.content[:at] + rest), texts)
 
 
-def check(text, key):
-    """The account's entries, or Refused."""
+def check(text, key, named=True):
+    """The account's entries, or Refused; unless `named`, all customers in them are numbers."""
     try:
         proof = Proof(text)
         checkpoint = note.parse_checkpoint(proof.checkpoint.encode(), key)
@@ -199,6 +202,8 @@ def check(text, key):
         _check_complete(proof, checkpoint.size)
         texts = Texts(proof.leaves)
         accounts = texts.numbers_of(proof.actor)
+        if not named:
+            texts.forget(SUBJECT)
         if not accounts:
             raise Refused("nothing shows the account's number")
         entries = []

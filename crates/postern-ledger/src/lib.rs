@@ -74,7 +74,8 @@ pub use self::{
     prove::{CheckError, ProveError, Proved, check_proof, prove},
     publish::{PublishError, Published, publish},
     range::{
-        Naming, ProvedRange, RangeError, RangeQuestion, check_range, is_range_proof, prove_range,
+        Naming, ProvedRange, RangeError, RangeQuestion, check_range, is_range_proof,
+        named_in_range, prove_range, redact_range,
     },
     reader::Reader,
     recover::{CreateError, OpenError},

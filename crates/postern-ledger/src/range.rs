@@ -18,7 +18,11 @@ mod make;
 mod tests;
 mod text;
 
-pub use self::{check::check_range, make::prove_range, text::is_range_proof};
+pub use self::{
+    check::check_range,
+    make::prove_range,
+    text::{is_range_proof, named_in_range, redact_range},
+};
 
 /// Which entries are to be proved to be all.
 #[derive(Debug, Clone, PartialEq, Eq)]

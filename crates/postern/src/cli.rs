@@ -7,12 +7,14 @@ use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod found;
+mod traced;
 
 pub(crate) use self::found::{
     CaseActArgs, CaseCloseArgs, CaseOutcome, CaseShowArgs, CasesCommand, CasesListArgs,
     ComplaintAddArgs, ComplaintCommand, ComplaintKind, ComplaintWithdrawArgs, RulesCommand,
     RulesTestArgs,
 };
+pub(crate) use self::traced::{EvidenceCommand, ExportArgs, RedactArgs, TraceArgs};
 use crate::{config::duration, peer::PeerAt, witnessing::WitnessAt};
 
 /// Guards a PostgreSQL database's customer data against the people who work with it.
@@ -536,76 +538,6 @@ pub(crate) struct PublishArgs {
     /// The ledger's folder, instead of the one that the configuration names.
     #[arg(long, value_name = "DIR")]
     pub(crate) ledger: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum EvidenceCommand {
-    /// Traces a list and writes a file that can be checked without Postern. It is recorded.
-    Export(ExportArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExportArgs {
-    /// The leaked records, as CSV with a header naming any of subject, name, email, phone, ticket.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) leak: PathBuf,
-    /// The values that the protected fields had over time, as JSON Lines.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) values: Option<PathBuf>,
-    /// An account that is concerned, besides those that the trace names; may be given again.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub(crate) account: Vec<String>,
-    /// Only accesses from this moment on, as RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
-    pub(crate) since: Option<Timestamp>,
-    /// Only accesses before this moment, as RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
-    pub(crate) until: Option<Timestamp>,
-    /// How many customers there are, if the ledger does not tell of all.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) customers: Option<usize>,
-    /// Where to write the file, which must not be there yet.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-}
-
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("list").args(["leak", "complaints"]).multiple(true))]
-pub(crate) struct TraceArgs {
-    /// The leaked records, as CSV with a header naming any of subject, name, email, phone, ticket.
-    /// Without it, and without --complaints, what `postern complaint add` has recorded is traced.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) leak: Option<PathBuf>,
-    /// Weighs what `postern complaint add` has recorded with the list.
-    #[arg(long, conflicts_with = "feed")]
-    pub(crate) recorded: bool,
-    /// Writes the customers who may be called next into this file, which must not be there yet.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) warn: Option<PathBuf>,
-    /// A feed folder to look through, instead of the ledger.
-    #[arg(long, value_name = "DIR", requires = "list")]
-    pub(crate) feed: Option<PathBuf>,
-    /// Complaints of customers about calls, as JSON Lines, to be weighed with the list.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) complaints: Option<PathBuf>,
-    /// The values that the protected fields had over time, as JSON Lines.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) values: Option<PathBuf>,
-    /// Only accesses from this moment on, as RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
-    pub(crate) since: Option<Timestamp>,
-    /// Only accesses before this moment, as RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = postern_feed::parse_time)]
-    pub(crate) until: Option<Timestamp>,
-    /// How many customers there are, if the feed does not tell of all.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) customers: Option<usize>,
-    /// Writes a report into this folder, which is made if need be: text, JSON and plots.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) report: Option<PathBuf>,
-    /// Prints JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -35,7 +35,8 @@ pub(crate) fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Reque
     else {
         return Err(invalid("not a request of HTTP/1"));
     };
-    let body = read_body(stream, &fields)?;
+    let body = String::from_utf8(read_body(stream, &fields)?);
+    let body = body.map_err(|_| invalid("a body that is no text"))?;
     let last = first.ends_with('0') || fields.is("connection", "close");
     Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), body, last }))
 }
@@ -51,6 +52,12 @@ pub(crate) fn reply(status: u16, content_type: &str, body: &str) -> String {
 
 /// Posts a text; the reply's status and body.
 pub(crate) fn post(url: &str, body: &str) -> anyhow::Result<(u16, String)> {
+    let (status, reply) = post_bytes(url, "text/plain; charset=utf-8", body.as_bytes())?;
+    Ok((status, String::from_utf8(reply).context("its reply is no text")?))
+}
+
+/// Posts bytes of that media type; the reply's status and body.
+pub(crate) fn post_bytes(url: &str, kind: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
     let Url { host, port, path } = Url::parse(url)?;
     let mut addresses = (host, port).to_socket_addrs()?;
     let address = addresses.next().with_context(|| format!("`{host}` has no address"))?;
@@ -60,10 +67,10 @@ pub(crate) fn post(url: &str, body: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = BufReader::new(stream);
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\
-         Content-Length: {}\r\n\r\n",
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    stream.get_mut().write_all((head + body).as_bytes())?;
+    stream.get_mut().write_all(&[head.as_bytes(), body].concat())?;
     let (first, fields) = read_head(&mut stream)?.context("it hung up")?;
     let status = first.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
     let status = status.and_then(|status| status.parse().ok()).context("it speaks no HTTP")?;
@@ -80,17 +87,16 @@ struct Url<'a> {
 
 impl<'a> Url<'a> {
     fn parse(url: &'a str) -> anyhow::Result<Self> {
-        let rest =
-            url.strip_prefix("http://").context("a witness's address begins with http://")?;
+        let rest = url.strip_prefix("http://").context("an address begins with http://")?;
         let slash = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(slash);
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().context("not a port")?),
             None => (authority, 80),
         };
-        ensure!(!host.is_empty(), "a witness's address names a host");
+        ensure!(!host.is_empty(), "an address names a host");
         if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            bail!("a witness's address has no blanks");
+            bail!("an address has no blanks");
         }
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self { host, port, path: if path.is_empty() { "/" } else { path } })
@@ -144,7 +150,7 @@ fn read_head(stream: &mut impl BufRead) -> io::Result<Option<(String, Fields)>> 
     }
 }
 
-fn read_body(stream: &mut impl BufRead, fields: &Fields) -> io::Result<String> {
+fn read_body(stream: &mut impl BufRead, fields: &Fields) -> io::Result<Vec<u8>> {
     if fields.get("transfer-encoding").is_some() {
         return Err(invalid("a body in parts"));
     }
@@ -155,8 +161,8 @@ fn read_body(stream: &mut impl BufRead, fields: &Fields) -> io::Result<String> {
     if length > BODY_BYTES_MAX {
         return Err(invalid("a body that is too long"));
     }
-    let mut body = String::new();
-    if stream.take(length).read_to_string(&mut body)? as u64 != length {
+    let mut body = Vec::new();
+    if stream.take(length).read_to_end(&mut body)? as u64 != length {
         return Err(invalid("a body that is cut short"));
     }
     Ok(body)

@@ -232,3 +232,24 @@ fn the_time_that_is_asked_for_may_have_no_entry_at_all() {
     let error = prove_range_on(&ledger(), &question("cleo", None, None), &mut |_, _| {});
     assert!(matches!(error, Err(ProveError::NoAccount { .. })));
 }
+
+#[test]
+fn a_proof_from_which_names_were_taken_proves_the_same() {
+    let named = RangeQuestion { subjects: Naming::Texts, ..question("ana", None, None) };
+    let text = proof(&named);
+    let names = named_in_range(&text).unwrap();
+    assert_eq!(names.len(), 13);
+    let (number, first) = &names[0];
+    let keep = BTreeSet::from([first.clone()]);
+    let redacted = redact_range(&text, &keep).unwrap();
+    assert_eq!(named_in_range(&redacted).unwrap(), [(*number, first.clone())]);
+    let nobody = redact_range(&text, &BTreeSet::new()).unwrap();
+    assert_eq!(named_in_range(&nobody).unwrap(), []);
+    assert_eq!(nobody, proof(&question("ana", None, None)), "as if nobody had been named");
+    assert_eq!(both(&[text.clone(), redacted, nobody]), [Some(12); 3]);
+    assert_eq!(
+        redact_range(&text, &names.into_iter().map(|(_, name)| name).collect()).unwrap(),
+        text
+    );
+    assert!(redact_range("postern ledger range 1\n", &keep).is_err());
+}

@@ -1,9 +1,16 @@
 //! The text of a range proof: lines of words, then an empty one, then the checkpoint.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use postern_merkle::Hash;
+use postern_model::Subject;
 
 use super::{RangeError, RangeLeaf, RangeProof};
+use crate::{
+    dictionary::{self, Kind},
+    epoch::Keys,
+};
 
 const FIRST_LINE: &str = "postern ledger range 1";
 
@@ -126,4 +133,57 @@ impl<'a> Lines<'a> {
 fn number<T: std::str::FromStr + ToString>(text: &str) -> Result<T, RangeError> {
     let number = text.parse::<T>().ok().filter(|number| number.to_string() == text);
     number.ok_or(RangeError::Malformed("number"))
+}
+
+/// The customers whom a proof names, with the numbers that stand for them where they are not named.
+/// Nothing is proved by that.
+///
+/// # Errors
+/// [`RangeError::Malformed`].
+pub fn named_in_range(text: &str) -> Result<Vec<(u32, Subject)>, RangeError> {
+    let proof = RangeProof::parse(text)?;
+    let rows = proof.leaves.iter().flat_map(|leaf| &leaf.rows);
+    let mut named = Vec::new();
+    for row in rows {
+        if let Some((number, text)) = subject_row(row)? {
+            named.push((number, Subject::new(text)));
+        }
+    }
+    named.sort();
+    named.dedup();
+    Ok(named)
+}
+
+/// The proof with no names of customers but those that are to be kept. It still proves the same:
+/// what is taken away are rows of the dictionary, of which the commitments stay. Whoever has a
+/// proof can do so.
+///
+/// # Errors
+/// [`RangeError::Malformed`].
+pub fn redact_range(text: &str, keep: &BTreeSet<Subject>) -> Result<String, RangeError> {
+    let mut proof = RangeProof::parse(text)?;
+    for leaf in &mut proof.leaves {
+        let mut kept = Vec::new();
+        for row in leaf.rows.drain(..) {
+            let stays = match subject_row(&row)? {
+                None => true,
+                Some((_, text)) => keep.contains(&Subject::new(text)),
+            };
+            if stays {
+                kept.push(row);
+            }
+        }
+        leaf.rows = kept;
+        if leaf.rows.is_empty() {
+            leaf.commitments.clear();
+        }
+    }
+    Ok(proof.encode())
+}
+
+/// Number and name, if the row is a customer's.
+fn subject_row(row: &[u8]) -> Result<Option<(u32, Arc<str>)>, RangeError> {
+    let malformed = RangeError::Malformed("row");
+    let row = dictionary::decode_row(row, &Keys::default()).ok_or(malformed)?;
+    Ok(row.text.filter(|_| row.kind == Kind::Subject).map(|text| (row.number, text)))
 }

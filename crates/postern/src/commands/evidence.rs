@@ -6,14 +6,16 @@
 //! Customers who are not in the list are numbers.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use postern_feed::{read_leak, read_values, write_trace};
-use postern_ledger::{Naming, RangeQuestion, Reader, cosigned, prove_range, public_key, signed};
+use postern_ledger::{
+    Naming, RangeQuestion, Reader, cosigned, named_in_range, prove_range, public_key, signed,
+};
 use postern_model::{Actor, Timestamp};
 use postern_trace::{Leak, Likelihood, Trace, TraceConfig, Tracer};
 
@@ -30,10 +32,13 @@ use crate::{
 mod analysis;
 mod bundle;
 mod page;
+mod redact;
+mod time;
 
 pub(crate) fn run(config: &Path, command: &EvidenceCommand) -> anyhow::Result<Outcome> {
     match command {
         EvidenceCommand::Export(args) => export(config, args),
+        EvidenceCommand::Redact(args) => redact::run(args),
     }
 }
 
@@ -56,7 +61,8 @@ fn export(config: &Path, args: &ExportArgs) -> anyhow::Result<Outcome> {
     if args.out.exists() {
         bail!("`{}` exists; evidence is not overwritten", args.out.display());
     }
-    let ledger = config::load(config)?.settings.data.ledger();
+    let settings = config::load(config)?.settings;
+    let ledger = settings.data.ledger();
     let mut case = weigh(&ledger, args)?;
     if case.accounts.is_empty() {
         ui::failure(&anyhow::anyhow!("the trace names no account; say which with `--account`"));
@@ -70,7 +76,10 @@ fn export(config: &Path, args: &ExportArgs) -> anyhow::Result<Outcome> {
         *entry = recorded.context("the question was not recorded")?;
     }
     let bundle = filled(&case, args)?;
-    bundle.write(&case.ledger, &args.out)?;
+    let stamped = bundle.write(&case.ledger, settings.tsa.as_deref(), &args.out)?;
+    if let Some(time) = stamped {
+        ui::hint(format!("a time-stamping authority says that it was there at {time}"));
+    }
     ui::result(format!(
         "`{}` holds what speaks for {}: check it with `python3 verifier --evidence {} --key KEY`, \
          where KEY is the ledger's key as you had it before",
@@ -138,11 +147,15 @@ fn filled(case: &Case, args: &ExportArgs) -> anyhow::Result<Bundle> {
     if let Some(checkpoint) = cosigned(&case.ledger)? {
         bundle.put("cosigned", checkpoint.into_bytes());
     }
+    let mut numbers = BTreeMap::new();
     for (number, (account, asked, _)) in case.accounts.iter().enumerate() {
         custody.asked(account, *asked);
-        bundle.put(&format!("proofs/{number}"), proof(case, account)?.into_bytes());
+        let proof = proof(case, account)?;
+        numbers.extend(named_in_range(&proof)?.into_iter().map(|(number, name)| (name, number)));
+        bundle.put(&format!("proofs/{number}"), proof.into_bytes());
     }
-    let analysis = analysis::of(case, args, values.as_deref().map(sha256))?;
+    let values = values.as_deref().map(sha256);
+    let analysis = analysis::of(case, args, values, &analysis::Numbers::of(case, &numbers))?;
     bundle.put("analysis.json", analysis);
     let mut trace = Vec::new();
     write_trace(&without_others(&case.trace), &mut trace)?;

@@ -19,8 +19,8 @@ use super::{
     ConfigError, Loaded,
     error::{Problem, Source},
     file::{
-        ApprovalsFile, DataFile, File, GatewayFile, LimitsFile, PolicyFile, ReasonFile, TlsFile,
-        UpstreamFile, WatchFile, WitnessFile,
+        ApprovalsFile, DataFile, EvidenceFile, File, GatewayFile, LimitsFile, PolicyFile,
+        ReasonFile, TlsFile, UpstreamFile, WatchFile, WitnessFile,
     },
     place::Place,
     settings::{
@@ -59,6 +59,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         retention: checker.retention(&file.ledger),
         peer: checker.peer(file.ledger),
         witness: checker.witness(file.witness),
+        tsa: checker.tsa(file.evidence),
     };
     if checker.problems.is_empty() {
         return Ok(Loaded { settings, warnings: checker.warnings });
@@ -373,6 +374,18 @@ impl Checker<'_> {
             break_glass: self.duration(&place.key("break_glass"), &file.break_glass),
             review_within: self.duration(&place.key("review_within"), &file.review_within),
         }
+    }
+
+    fn tsa(&mut self, file: EvidenceFile) -> Option<String> {
+        let tsa = file.tsa?;
+        if let Err(error) = crate::http::check_url(&tsa) {
+            self.wrong(
+                &Place::section("evidence").key("tsa"),
+                format!("`{tsa}` is no address of a time-stamping authority: {error}"),
+                "write it like http://tsa.example/tsr; its token is signed, so TLS adds nothing",
+            );
+        }
+        Some(tsa)
     }
 
     fn witness(&mut self, file: WitnessFile) -> Witnessing {

@@ -41,6 +41,18 @@ pub(crate) struct File {
     pub(crate) ledger: LedgerFile,
     #[serde(default)]
     pub(crate) witness: WitnessFile,
+    #[serde(default)]
+    pub(crate) evidence: EvidenceFile,
+}
+
+/// What is added to evidence for people who have no ledger.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EvidenceFile {
+    /// A time-stamping authority (RFC 3161), as `http://HOST[:PORT][/PATH]`. It is sent a hash of
+    /// the evidence, and its token says that the evidence was there at that time. Without it there
+    /// is no token; where the authority doesn't answer nothing is exported.
+    pub(crate) tsa: Option<String>,
 }
 
 /// Where clients connect.

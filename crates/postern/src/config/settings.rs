@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     /// For how long the ledger names customers; `None`: for ever.
     pub(crate) retention: Option<Retention>,
     pub(crate) witness: Witnessing,
+    /// The time-stamping authority for evidence.
+    pub(crate) tsa: Option<String>,
 }
 
 /// Where the ledger's second copy is kept.

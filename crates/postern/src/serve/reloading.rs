@@ -263,6 +263,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         policy: _,
         watch: was_watch,
         witness: config::Witnessing { witnesses, enough, every, bulk },
+        tsa: _,
     } = before;
     let config::Watch {
         alerts_per_100_agents_per_day,

@@ -88,7 +88,8 @@ pub(crate) fn bench() -> Bench {
     bench.file("values.jsonl", &values).file("leak.csv", &list)
 }
 
-const EXPORT: &str = "evidence export --leak leak.csv --values values.jsonl --out case.zip";
+pub(crate) const EXPORT: &str =
+    "evidence export --leak leak.csv --values values.jsonl --out case.zip";
 
 /// An interpreter with the library that the verifier needs.
 fn python() -> Option<&'static str> {
@@ -103,7 +104,7 @@ fn python() -> Option<&'static str> {
 }
 
 /// What a script with the verifier's modules at hand prints; `None` if there is no interpreter.
-fn script(bench: &Bench, script: &str) -> Option<String> {
+pub(crate) fn script(bench: &Bench, script: &str) -> Option<String> {
     let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../verifier");
     let output = Command::new(python()?)
         .args(["-c", &format!("import evidence, json, note, zipfile\n{script}")])
@@ -116,7 +117,7 @@ fn script(bench: &Bench, script: &str) -> Option<String> {
 }
 
 /// Reads the file and the ledger's key.
-const OPEN: &str = "
+pub(crate) const OPEN: &str = "
 key = note.parse_key(open('postern-data/ledger/key.pub').read().strip())
 def said(path, key=key):
     try:
@@ -222,4 +223,52 @@ fn a_list_that_names_nobody_needs_an_account() {
     bench.run(&format!("{EXPORT} --account agent02")).yes();
     let Some(said) = script(&bench, &format!("{OPEN}print(said('case.zip'))")) else { return };
     assert!(said.contains(r#""account": "agent02", "entries": 30, "#), "{said}");
+}
+
+#[test]
+fn redacted_evidence_names_no_customer_and_still_proves() {
+    let bench = bench();
+    bench.run(EXPORT).yes();
+    let said = bench.run("evidence redact case.zip --out redacted.zip").yes();
+    assert!(said.contains("has 1 proofs without names"), "{said}");
+    assert!(bench.run("evidence redact case.zip --out redacted.zip").ended(2).contains("exists"));
+    bench.run("evidence redact case.zip --keep 50000 --out kept.zip").yes();
+    let compare = "whole, less = evidence.check('case.zip', key), evidence.check('redacted.zip', key)\n\
+                   print(less['redacted'], whole['accounts'] == less['accounts'], less['verdict'])\n\
+                   data = lambda path: b''.join(zipfile.ZipFile(path).read(name)\n\
+                   \tfor name in zipfile.ZipFile(path).namelist())\n\
+                   named = lambda path: {s for e in evidence.ranges.check(\n\
+                   \tzipfile.ZipFile(path).read('proofs/0').decode(), key) if e['kind'] == 'disclosed'\n\
+                   \tfor g in e['groups'] for s in g['subjects'] if not s.startswith('subject ')}\n\
+                   print(b'50000' in data('case.zip'), b'50000' in data('redacted.zip'))\n\
+                   print(len(named('case.zip')), named('redacted.zip'), named('kept.zip'))\n\
+                   print(evidence.check('kept.zip', key)['accounts'] == whole['accounts'])";
+    let Some(said) = script(&bench, &format!("{OPEN}{compare}")) else { return };
+    let expected = "['leak.csv', 'trace.json', 'proofs/0'] True attributed\n\
+                    True False\n36 set() {'50000'}\nTrue\n";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn what_is_taken_out_beyond_names_is_found() {
+    let bench = bench();
+    bench.run(EXPORT).yes();
+    bench.run("evidence redact case.zip --out case2.zip").yes();
+    let check = |what: &str, expected: &str| {
+        let open = "with zipfile.ZipFile('case2.zip') as archive:\n    \
+                    p = {name: archive.read(name) for name in archive.namelist()}";
+        let Some(said) = script(&bench, &format!("{OPEN}{open}\n{what}\nprint(changed(p))")) else {
+            return;
+        };
+        assert!(said.starts_with(expected), "{said}");
+    };
+    check("", "{\"ledger\": ");
+    check("del p['analysis.json']", "refused: the parts are not those that were signed");
+    check("del p['proofs/0']", "refused: the parts are not those that were signed");
+    let cut = "lines = p['proofs/0'].decode().split('\\n')\n\
+               at = next(i for i, line in enumerate(lines) if line.startswith('open '))\n\
+               del lines[at]; p['proofs/0'] = '\\n'.join(lines).encode()";
+    check(cut, "refused: the proof of agent13: an entry is not opened");
+    let older = "p['analysis.json'] = p['analysis.json'].replace(b'subject ', b'subject 1')";
+    check(older, "refused: part `analysis.json` is not what was signed");
 }

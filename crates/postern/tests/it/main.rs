@@ -30,6 +30,7 @@ mod reload;
 mod retention;
 mod rules;
 mod served;
+mod stamped;
 mod support;
 mod trace;
 mod trouble;

@@ -1,16 +1,16 @@
 //! What was computed, from what, and who did it: `analysis.json` and `custody.jsonl`.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
-use postern_model::{Actor, Clock as _};
+use postern_model::{Actor, Clock as _, Subject};
 use postern_trace::{Likelihood, LikelihoodTrack};
 use serde::Serialize;
 
 use super::{Case, bundle::sha256, read};
 use crate::{cli::ExportArgs, clock::SystemClock};
 
-/// `analysis.json`, version 1.
+/// `analysis.json`, version 2. It names no customer.
 #[derive(Debug, Serialize)]
 struct Analysis<'a> {
     version: u32,
@@ -25,6 +25,7 @@ struct Analysis<'a> {
     entries: u64,
     since: Option<i64>,
     until: i64,
+    verdict: &'static str,
     accounts: Vec<Account<'a>>,
 }
 
@@ -56,7 +57,8 @@ struct Weighed<'a> {
 
 #[derive(Debug, Serialize)]
 struct Row<'a> {
-    subject: &'a str,
+    /// As the proofs call a customer whom they do not name.
+    subject: String,
     readers: u32,
     before: Option<i64>,
     fields: Vec<Field<'a>>,
@@ -79,20 +81,45 @@ struct Track {
     log_ratio: f64,
 }
 
+/// What the customers of the list are called in the analysis, so that nobody's name is in it: by
+/// the number that stands for them in the proofs; who is in no proof by their place in the list.
+#[derive(Debug)]
+pub(super) struct Numbers<'a>(BTreeMap<&'a Subject, String>);
+
+impl<'a> Numbers<'a> {
+    pub(super) fn of(case: &'a Case, proved: &BTreeMap<Subject, u32>) -> Self {
+        let likelihoods = case.accounts.iter().filter_map(|(.., likelihood)| likelihood.as_ref());
+        let mut names = BTreeMap::new();
+        for row in likelihoods.flat_map(|likelihood| &likelihood.rows) {
+            let next = names.len();
+            names.entry(&row.subject).or_insert_with(|| match proved.get(&row.subject) {
+                Some(number) => format!("subject {number}"),
+                None => format!("other {next}"),
+            });
+        }
+        Self(names)
+    }
+
+    fn call(&self, subject: &Subject) -> String {
+        self.0.get(subject).cloned().unwrap_or_default()
+    }
+}
+
 pub(super) fn of(
     case: &Case,
     args: &ExportArgs,
     values_sha256: Option<String>,
+    numbers: &Numbers<'_>,
 ) -> anyhow::Result<Vec<u8>> {
     let executable = std::env::current_exe().context("can't tell which program this is")?;
     let accounts =
         case.accounts.iter().enumerate().map(|(number, (account, _, likelihood))| Account {
             account: account.as_str(),
             proof: format!("proofs/{number}"),
-            likelihood: likelihood.as_ref().map(weighed),
+            likelihood: likelihood.as_ref().map(|likelihood| weighed(likelihood, numbers)),
         });
     let analysis = Analysis {
-        version: 1,
+        version: 2,
         code: Code {
             postern: env!("CARGO_PKG_VERSION"),
             executable_sha256: sha256(&read(&executable)?),
@@ -105,6 +132,7 @@ pub(super) fn of(
         entries: case.entries,
         since: case.since.map(|time| time.0),
         until: case.until.0,
+        verdict: case.trace.verdict.as_str(),
         accounts: accounts.collect(),
     };
     Ok(serde_json::to_vec_pretty(&analysis)?)
@@ -125,9 +153,9 @@ fn command(case: &Case, values: bool) -> String {
     command + " --json"
 }
 
-fn weighed(likelihood: &Likelihood) -> Weighed<'_> {
+fn weighed<'a>(likelihood: &'a Likelihood, numbers: &Numbers<'_>) -> Weighed<'a> {
     let rows = likelihood.rows.iter().map(|row| Row {
-        subject: row.subject.as_str(),
+        subject: numbers.call(&row.subject),
         readers: row.readers,
         before: row.before,
         fields: row.fields.iter().map(field).collect(),

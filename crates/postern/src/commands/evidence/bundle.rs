@@ -2,20 +2,26 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
-    io::{Cursor, Write as _},
+    fs::{File, OpenOptions},
+    io::{Cursor, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use postern_ledger::{public_key, sign_dsse};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::time;
 
 const MANIFEST: &str = "manifest.dsse.json";
+/// The reply of a time-stamping authority about the manifest.
+const STAMP: &str = "manifest.tsr";
+/// The most of a part that is read.
+const PART_BYTES_MAX: u64 = 1 << 30;
 /// The media type of an in-toto statement.
 const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
 
@@ -75,13 +81,53 @@ impl Bundle {
         self.0.insert(name.to_owned(), bytes);
     }
 
-    /// Writes the file, which must not exist yet, for its owner only: the list is in it.
-    pub(super) fn write(&self, ledger: &Path, to: &Path) -> anyhow::Result<()> {
+    /// Signs the parts, has the manifest stamped if there is an authority for that, and writes the
+    /// file, which must not exist yet; the time that the authority states.
+    pub(super) fn write(
+        mut self,
+        ledger: &Path,
+        tsa: Option<&str>,
+        to: &Path,
+    ) -> anyhow::Result<Option<String>> {
         let manifest = self.manifest(ledger)?;
+        let mut stated = None;
+        if let Some(url) = tsa {
+            let (token, time) = time::stamp(url, &manifest)?;
+            // Behind the manifest, which it is about.
+            self.put(STAMP, token);
+            stated = Some(time);
+        }
+        self.put(MANIFEST, manifest);
+        self.pack(to)?;
+        Ok(stated)
+    }
+
+    /// The parts of a file, none of them checked.
+    pub(super) fn read(from: &Path) -> anyhow::Result<Self> {
+        let at = || format!("can't read `{}`", from.display());
+        let mut archive = ZipArchive::new(File::open(from).with_context(at)?).with_context(at)?;
+        let mut parts = Self::default();
+        for place in 0..archive.len() {
+            let part = archive.by_index(place).with_context(at)?;
+            let name = part.name().with_context(at)?.into_owned();
+            let mut bytes = Vec::new();
+            part.take(PART_BYTES_MAX).read_to_end(&mut bytes).with_context(at)?;
+            parts.put(&name, bytes);
+        }
+        ensure!(parts.0.contains_key(MANIFEST), "`{}` is no evidence of Postern", from.display());
+        Ok(parts)
+    }
+
+    pub(super) fn parts_mut(&mut self) -> &mut BTreeMap<String, Vec<u8>> {
+        &mut self.0
+    }
+
+    /// Writes the file, which must not exist yet, for its owner only: the list is in it.
+    pub(super) fn pack(&self, to: &Path) -> anyhow::Result<()> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         let parts = self.0.iter().map(|(name, bytes)| (name.as_str(), bytes));
-        for (name, bytes) in parts.chain([(MANIFEST, &manifest)]) {
+        for (name, bytes) in parts {
             archive.start_file(name, stored)?;
             archive.write_all(bytes)?;
         }
