@@ -2,8 +2,8 @@
 
 Reads DER with what little of ASN.1 a token needs. Checked are the reply's status, the hash, the
 signed attributes and the signature (RFC 5652), and that the signer's certificate is for
-time-stamping and is one of those that are trusted or signed by one of them. Not checked: revocation, and longer
-chains than one step.
+time-stamping and is one of those that are trusted or signed by one of them. Not checked:
+revocation, and longer chains than one step.
 """
 
 import datetime

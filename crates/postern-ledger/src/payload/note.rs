@@ -282,15 +282,7 @@ impl<T: Texts> Decoder<'_, T> {
                 was: self.text()?,
                 now: self.text()?,
             },
-            17 => Note::Approval {
-                actor: self.acting()?,
-                by: self.actor()?,
-                act: self.name()?,
-                number: self.cursor.varint()?,
-                subject: self.subject()?,
-                until: Timestamp(self.cursor.i64()?),
-                why: self.text()?,
-            },
+            17 => self.decided()?,
             18 => self.epoch()?,
             19 => self.forgotten()?,
             LOST => self.lost()?,
@@ -299,6 +291,18 @@ impl<T: Texts> Decoder<'_, T> {
             26 => Note::Planted(self.planted()?),
             27 => Note::DecoyHit(self.decoy_hit()?),
             _ => return Err(DecodeError::Unknown),
+        })
+    }
+
+    fn decided(&mut self) -> Result<Note, DecodeError> {
+        Ok(Note::Approval {
+            actor: self.acting()?,
+            by: self.actor()?,
+            act: self.name()?,
+            number: self.cursor.varint()?,
+            subject: self.subject()?,
+            until: Timestamp(self.cursor.i64()?),
+            why: self.text()?,
         })
     }
 

@@ -68,14 +68,7 @@ impl Analysis<'_> {
             taint.identifiers.clear();
         }
         if aggregates {
-            // Of different values it collects what DISTINCT would show. With several fractions
-            // percentile_cont gives equal values that look different in the order of the rows.
-            let fraction = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
-            let several = call.agg_within_group && !call.args.iter().all(fraction);
-            let collects = (kind == Kind::Collecting || several)
-                && !call.agg_distinct
-                && !self.tells_no_order(call, scope);
-            self.aggregate(&taint, collects, scope)?;
+            self.aggregated(&taint, (call, kind), scope)?;
             if kind == Kind::Collecting || built_in == "any_value" {
                 self.break_ties_of_held(call, scope);
             }
@@ -95,10 +88,26 @@ impl Analysis<'_> {
         Ok(taint)
     }
 
-    /// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they read
-    /// the catalogue: what SET may do, said as a function. A value that is a parameter is not known
-    /// here; that of `jit` changes how fast a statement is and nothing else, and that of a setting that
-    /// is the database's own may be any.
+    fn aggregated(
+        &mut self,
+        taint: &Taint,
+        (call, kind): (&pb::FuncCall, Kind),
+        scope: &Scope<'_>,
+    ) -> Judged<()> {
+        // Of different values it collects what DISTINCT would show. With several fractions
+        // percentile_cont gives equal values that look different in the order of the rows.
+        let fraction = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
+        let several = call.agg_within_group && !call.args.iter().all(fraction);
+        let collects = (kind == Kind::Collecting || several)
+            && !call.agg_distinct
+            && !self.tells_no_order(call, scope);
+        self.aggregate(taint, collects, scope)
+    }
+
+    /// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they
+    /// read the catalogue: what SET may do, said as a function. A value that is a parameter is not
+    /// known here; that of `jit` changes how fast a statement is and nothing else, and that of a
+    /// setting that is the database's own may be any.
     fn switches_setting(&self, call: &pb::FuncCall) -> bool {
         use pb::a_const::Val;
         let named = ast::names(&call.funcname).is_some_and(|names| {

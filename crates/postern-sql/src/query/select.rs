@@ -260,6 +260,7 @@ impl Analysis<'_> {
         let judge = |own: &mut Self| own.beyond_from(select, scope, &mut star, place);
         let (judged, aggregates) = self.lent(|own| &mut own.aggregates, Vec::new(), judge);
         let (outputs, clauses, windows) = judged?;
+        self.break_ties(select, scope, (place, clauses.grouped || clauses.distinct))?;
         self.finish(select, scope, outputs, &clauses, (place, &aggregates, windows.uses()))
     }
 
@@ -528,15 +529,15 @@ impl Analysis<'_> {
             whole.add(group);
         }
         let folds = clauses.grouped || clauses.distinct;
-        let flows = (&whole, aggregates);
-        let folded = self.carry_folded(select, scope, (clauses, place), flows, &mut left);
+        let folded =
+            self.carry_folded(select, scope, (clauses, place), (&whole, aggregates), &mut left);
         self.spoil_folded(aggregates, (&carried, &folded), &left);
         if folds {
             self.fold_rows(&left, &whole, (place, aggregates), &outputs)?;
         }
         let rowwise = carried.iter().map(|(_, _, leaf)| *leaf);
-        let single: BTreeSet<usize> =
-            rowwise.clone().filter(|l| clauses.single.contains(l)).collect();
+        let single = rowwise.clone().filter(|l| clauses.single.contains(l));
+        let single: BTreeSet<usize> = single.collect();
         let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped));
         let rowwise = rowwise.filter(|leaf| !single.contains(leaf)).collect();
         let ranked = self.rank(&rowwise, windows, clauses)?;
@@ -556,7 +557,6 @@ impl Analysis<'_> {
         // There is a row where there is no record, too.
         padded.extend(folded.leaves());
         let joined = if folds { BTreeSet::new() } else { self.joined(scope, clauses, &carried) };
-        self.break_ties(select, scope, (place, folds))?;
         let keys = self.append_keys(select, (carried, folded));
         let mut given = Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),

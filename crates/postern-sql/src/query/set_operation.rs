@@ -91,9 +91,6 @@ impl Analysis<'_> {
             outputs
         };
         let mut around = self.ordered_arms(select, (&mut rows, &sorted), outer, place)?;
-        if all {
-            self.break_ties_of_arms(select, &rows.keys);
-        }
         for arm in [&one, &two] {
             around.add(&arm.around);
             self.decisions.add(&arm.decided);
@@ -146,6 +143,9 @@ impl Analysis<'_> {
         let leaves: BTreeSet<usize> = rows.leaves().collect();
         let few = self.pick(select, place, &leaves, (&rows.single, &sorts))?;
         rows.leave_few(&few);
+        if select.op() == pb::SetOperation::SetopUnion && select.all {
+            self.break_ties_of_arms(select, &rows.keys);
+        }
         Ok(around)
     }
 

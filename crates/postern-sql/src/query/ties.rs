@@ -156,8 +156,8 @@ fn by(node: Node) -> Node {
 fn untold<T>() -> Judged<T> {
     refuse(
         "order",
-        "the order of rows that compare as equal can't be told here: an index of the table tells of \
-         protected columns by it",
+        "the order of rows that compare as equal can't be told here: an index of the table tells \
+         of protected columns by it",
         "sort by the record's key, too; leave WITH TIES out, and write a window where it is used",
     )
 }

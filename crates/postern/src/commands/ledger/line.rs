@@ -166,6 +166,14 @@ fn committed(planted: &Planted) -> Said {
     ("planted", vec![planted.by.to_string()], what)
 }
 
+fn changed((was, now): (&str, &str), who: &postern_model::Actor) -> String {
+    match (was, now) {
+        (was, "") => format!("removed by {who}; was {was}"),
+        ("", now) => format!("added by {who}: {now}"),
+        (was, now) => format!("changed by {who}: {now}; was {was}"),
+    }
+}
+
 fn noted(note: &Note) -> Said {
     let by = |actor: &postern_model::Actor| vec![actor.to_string()];
     match note {
@@ -205,12 +213,7 @@ fn noted(note: &Note) -> Said {
             ("asked", by(who), format!("asked the ledger {about}"))
         }
         Note::Person { actor, by: who, was, now } => {
-            let what = match (&**was, &**now) {
-                (was, "") => format!("removed by {who}; was {was}"),
-                ("", now) => format!("added by {who}: {now}"),
-                (was, now) => format!("changed by {who}: {now}; was {was}"),
-            };
-            ("person", by(actor), what)
+            ("person", by(actor), changed((was, now), who))
         }
         Note::Approval { actor, by: who, act, number, subject, until, why } => {
             let what = format!("{act} by {who}: customer {subject} until {until}, {why}");
