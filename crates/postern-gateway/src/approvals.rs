@@ -42,6 +42,7 @@ pub fn approval_reasons() -> [ReasonSettings; 2] {
         table: String::new(),
         subject: String::new(),
         actor: String::new(),
+        ticket: None,
         condition: "false".to_owned(),
         grade: ReasonGrade::Always(grade),
         take: None,

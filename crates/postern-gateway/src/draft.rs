@@ -61,9 +61,9 @@ pub(crate) fn draft(
                 search: search_hash(search_key, lookup.value.expose()),
             })
             .collect(),
-        claimed: None,
+        claimed: hold.claimed,
         observed: hold.observed.map(|observed| {
-            let postern_session::Observed { rule, masked, unknown } = observed;
+            let postern_session::Observed { rule, masked, unknown } = *observed;
             Box::new(Observed { rule: rule.map(Into::into), masked, unknown })
         }),
         refused: hold.stopped.as_ref().and_then(|stopped| limit_of(stopped, limits)),

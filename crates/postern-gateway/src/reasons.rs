@@ -212,6 +212,7 @@ impl<'a> Reader<'a> {
         let until = self.clock.now().after(READING_LASTS);
         let names: Vec<&str> = actors.iter().map(Actor::as_str).collect();
         let mut read: HashMap<&str, Vec<(Subject, Reason)>> = HashMap::new();
+        let mut tickets: HashMap<&str, Vec<Stateable>> = HashMap::new();
         let mut rows = Vec::new();
         for (name, statement) in &self.queries {
             let answer = self.client.query(statement, &[&names]).await;
@@ -220,9 +221,14 @@ impl<'a> Reader<'a> {
         for (name, rows) in &rows {
             for row in rows {
                 let held = entitlement(row).map_err(|error| unreadable(name, &error))?;
-                let (actor, subject, grade) = held;
-                let reason = Reason { name: (*name).clone(), grade };
-                read.entry(actor).or_default().push((Subject::new(subject), reason));
+                let (actor, subject, grade, ticket) = held;
+                let (subject, reason) =
+                    (Subject::new(subject), Reason { name: (*name).clone(), grade });
+                if let Some(ticket) = ticket {
+                    let by = (ticket.into(), subject.clone(), reason.clone());
+                    tickets.entry(actor).or_default().push(by);
+                }
+                read.entry(actor).or_default().push((subject, reason));
             }
         }
         for actor in actors {
@@ -231,15 +237,22 @@ impl<'a> Reader<'a> {
                 let approvals = approvals.lock().unwrap_or_else(PoisonError::into_inner);
                 theirs.extend(approvals.held(actor, self.clock.now()));
             }
-            reasons.store(actor, Entitled::new(theirs, until));
+            let tickets = tickets.remove(actor.as_str()).unwrap_or_default();
+            reasons.store(actor, Entitled::new(theirs, until).with_tickets(tickets));
         }
         Ok(())
     }
 }
 
-fn entitlement(row: &tokio_postgres::Row) -> Result<(&str, &str, Grade), tokio_postgres::Error> {
+/// A ticket, and whom it entitles to.
+type Stateable = (Arc<str>, Subject, Reason);
+
+/// Actor, subject, grade and ticket.
+type Entitlement<'r> = (&'r str, &'r str, Grade, Option<&'r str>);
+
+fn entitlement(row: &tokio_postgres::Row) -> Result<Entitlement<'_>, tokio_postgres::Error> {
     let grade = if row.try_get(2)? { Grade::Strong } else { Grade::Weak };
-    Ok((row.try_get(0)?, row.try_get(1)?, grade))
+    Ok((row.try_get(0)?, row.try_get(1)?, grade, row.try_get(3)?))
 }
 
 fn unreadable(reason: &Arc<str>, error: &tokio_postgres::Error) -> KeepError {
@@ -251,15 +264,18 @@ fn unreadable(reason: &Arc<str>, error: &tokio_postgres::Error) -> KeepError {
     KeepError::Reading { reason: reason.clone(), what }
 }
 
-/// The SQL of a reason: actor, subject and whether it is strong, for the actors in `$1`.
+/// The SQL of a reason: actor, subject, whether it is strong, and the ticket if it has one, for the
+/// actors in `$1`.
 fn query(reason: &ReasonSettings) -> String {
     let strong = match &reason.grade {
         ReasonGrade::Always(Grade::Strong) => "true".to_owned(),
         ReasonGrade::Always(Grade::Weak) => "false".to_owned(),
         ReasonGrade::StrongWhen(condition) => format!("coalesce(({condition}), false)"),
     };
+    let ticket = reason.ticket.as_deref().map_or_else(|| "NULL".to_owned(), identifier);
     format!(
-        "SELECT {actor}::pg_catalog.text, {subject}::pg_catalog.text, {strong} \
+        "SELECT {actor}::pg_catalog.text, {subject}::pg_catalog.text, {strong}, \
+         {ticket}::pg_catalog.text \
          FROM {schema}.{table} \
          WHERE {actor}::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) \
          AND {subject} IS NOT NULL AND ({condition})",

@@ -31,6 +31,7 @@ mod spares;
 mod stalling;
 mod suspended;
 mod throttled;
+mod tickets;
 mod turns;
 mod views;
 mod whoami;

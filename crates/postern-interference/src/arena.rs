@@ -290,6 +290,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
             table: "tickets".to_owned(),
             subject: "customer".to_owned(),
             actor: "assignee".to_owned(),
+            ticket: None,
             condition: world.condition.clone(),
             grade: ReasonGrade::StrongWhen("opened_by = 'customer'".to_owned()),
             take: None,

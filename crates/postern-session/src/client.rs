@@ -21,6 +21,7 @@ use crate::{
     proof::Judgement,
     session::{REFUSED_SQL, to_server},
     sharing::{close_nothing, executes},
+    ticket::stated,
     weight::{KeptPlan, Searched},
 };
 
@@ -150,6 +151,11 @@ impl Session {
     }
 
     fn parse(&mut self, parse: &Parse<'_>, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
+        let (sql, ticket) = match stated(parse.sql) {
+            Some((sql, ticket)) => (sql, Some(ticket)),
+            None => (parse.sql, None),
+        };
+        let parse = &Parse { sql, ..parse.clone() };
         let name = parse.name;
         if name.is_empty() {
             self.statements.remove("");
@@ -201,7 +207,9 @@ impl Session {
         let judge = view.judge.identity().clone();
         let guarded = plan.is_guarded();
         let by_sql = false;
-        let prepared = Prepared { upstream, sql, plan, judge, parameters, types, by_sql, resolved };
+        let stated = ticket;
+        let prepared =
+            Prepared { upstream, sql, stated, plan, judge, parameters, types, by_sql, resolved };
         self.statements.insert(name.to_owned(), prepared);
         let name = name.to_owned();
         self.expected.push_back(Expect::Parse { name, guarded, upstream, known });
@@ -271,6 +279,20 @@ impl Session {
         view: &mut View<'_>,
         effects: &mut Vec<Effect>,
     ) -> Sent {
+        let prepared = self.statements.get(bind.statement);
+        let own = self.states(prepared.and_then(|prepared| prepared.stated.clone()), view);
+        let &mut View { generation, now, asks, .. } = view;
+        let mut view = View { judge: view.judge, generation, entitled: &own, now, asks };
+        self.bind_as_stated(frame, bind, &mut view, effects)
+    }
+
+    fn bind_as_stated(
+        &mut self,
+        frame: &Frame,
+        bind: &Bind<'_>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
         let Some(prepared) = self.statements.get_mut(bind.statement) else {
             let failure = Failure::NoStatement(bind.statement.to_owned());
             return self.refuse_in_order(&failure, effects);
@@ -283,7 +305,7 @@ impl Session {
         let plan = match rejudged(prepared, view) {
             Some(plan) => plan,
             None if self.prepare_for(bind.statement, view, effects)? => {
-                return self.bind(frame, bind, view, effects);
+                return self.bind_as_stated(frame, bind, view, effects);
             }
             None => return self.refuse_in_order(&Failure::PlanChanged, effects),
         };

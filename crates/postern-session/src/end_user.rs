@@ -313,7 +313,8 @@ impl Session {
             return Ok(false);
         }
         let Some(known) = self.statements.get(name) else { return Ok(false) };
-        let Prepared { upstream: before, sql, types, by_sql, parameters, .. } = known.clone();
+        let Prepared { upstream: before, sql, types, by_sql, parameters, stated, .. } =
+            known.clone();
         let Planned::Guarded(known) = &*known.plan else { return Ok(false) };
         let Ok(plan) = single(&view.judge.judge(&sql)) else { return Ok(false) };
         let Planned::Guarded(guarded) = &*plan else { return Ok(false) };
@@ -341,8 +342,17 @@ impl Session {
             self.expected.push_back(own(OwnDoes::Parses(upstream)));
         }
         let judge = view.judge.identity().clone();
-        let prepared =
-            Prepared { upstream, sql, plan, judge, parameters, types, by_sql, resolved: None };
+        let prepared = Prepared {
+            upstream,
+            sql,
+            stated,
+            plan,
+            judge,
+            parameters,
+            types,
+            by_sql,
+            resolved: None,
+        };
         self.statements.insert(name.to_owned(), prepared);
         Ok(true)
     }

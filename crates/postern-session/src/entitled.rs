@@ -19,6 +19,8 @@ type Array = (ReasonSet, KeyType, Arc<str>);
 #[derive(Debug, Clone, Default)]
 pub struct Entitled {
     reasons: HashMap<Subject, Vec<Reason>>,
+    /// Those of which the ticket is known, by the ticket.
+    tickets: HashMap<Arc<str>, Vec<(Subject, Reason)>>,
     until: Timestamp,
     /// The arrays that were asked for: a reading lasts for many statements, and all of an actor's
     /// sessions share it. The lock is held while one array is looked up or written.
@@ -49,7 +51,25 @@ impl Entitled {
             held.sort_by(|a, b| b.grade.cmp(&a.grade).then_with(|| a.name.cmp(&b.name)));
             held.dedup();
         }
-        Self { reasons, until, arrays: Arc::default() }
+        Self { reasons, tickets: HashMap::new(), until, arrays: Arc::default() }
+    }
+
+    /// The same with the tickets that some of them are by.
+    #[must_use]
+    pub fn with_tickets(
+        mut self,
+        tickets: impl IntoIterator<Item = (Arc<str>, Subject, Reason)>,
+    ) -> Self {
+        for (ticket, subject, reason) in tickets {
+            self.tickets.entry(ticket).or_default().push((subject, reason));
+        }
+        self
+    }
+
+    /// Whom a ticket of the actor's entitles to now; `None` if it is none.
+    pub fn for_ticket(&self, ticket: &str, now: Timestamp) -> Option<Self> {
+        let held = self.tickets.get(ticket).filter(|_| now <= self.until)?;
+        Some(Self::new(held.iter().cloned(), self.until))
     }
 
     /// The best reason of the set that holds for the subject now; strong ones come first.

@@ -86,7 +86,9 @@ pub struct Hold {
     /// The rows say what a write has done: all are recorded, also those that may not leave.
     pub done: bool,
     /// What enforcement would have done; `None` where it is in force.
-    pub observed: Option<Observed>,
+    pub observed: Option<Box<Observed>>,
+    /// The ticket that the actor has stated, which is a reason of theirs.
+    pub claimed: Option<Arc<str>>,
 }
 
 /// What enforcement would have done with what is recorded.
@@ -124,15 +126,15 @@ impl Held {
     pub(crate) fn new(id: u64, shown: Arc<Shown>) -> Self {
         let (rows, lookups) = (Vec::new(), Vec::new());
         let bytes = BytesMut::new();
-        let (stopped, observed) = (None, None);
-        let hold = Hold { id, shown, rows, lookups, bytes, stopped, done: false, observed };
+        let (done, stopped, observed, claimed) = (false, None, None, None);
+        let hold = Hold { id, shown, rows, lookups, bytes, stopped, done, observed, claimed };
         Self { hold, relied: Vec::new(), touches: 0 }
     }
 
     /// The same of a plan: where it is not enforced it is said what would have been done.
     pub(crate) fn of(id: u64, plan: &PlannedGuarded) -> Self {
         let mut held = Self::new(id, plan.shown.clone());
-        held.hold.observed = plan.would.as_ref().map(|_| Observed::default());
+        held.hold.observed = plan.would.as_ref().map(|_| Box::default());
         held
     }
 
@@ -162,8 +164,10 @@ impl Held {
         let (id, shown) = (self.hold.id, self.hold.shown.clone());
         let (bytes, stopped) = (BytesMut::new(), None);
         // None of the values leaves.
-        let observed = self.hold.observed.as_ref().map(|o| Observed { masked: 0, ..o.clone() });
-        let told = Hold { id, shown, rows, lookups, bytes, stopped, done, observed };
+        let mut observed = self.hold.observed.clone();
+        observed.iter_mut().for_each(|observed| observed.masked = 0);
+        let claimed = self.hold.claimed.clone();
+        let told = Hold { id, shown, rows, lookups, bytes, stopped, done, observed, claimed };
         (!told.lookups.is_empty() || !told.rows.is_empty()).then_some(told)
     }
 }

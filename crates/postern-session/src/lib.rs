@@ -44,6 +44,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod through;
+mod ticket;
 mod touched;
 mod weight;
 mod would;

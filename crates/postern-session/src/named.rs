@@ -244,6 +244,7 @@ impl Session {
             types: oids,
             by_sql: true,
             resolved: None,
+            stated: None,
         };
         let change = Change::Statement(Some(Box::new(prepared)));
         Ok((sql, self.about(plan, Kept::Statement(name, upstream), change, view)?))

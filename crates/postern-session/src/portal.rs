@@ -19,8 +19,10 @@ use crate::{
 pub(crate) struct Prepared {
     /// Its name on the server.
     pub(crate) upstream: UpstreamName,
-    /// As the client wrote it.
+    /// As the client wrote it, but for the ticket that it states.
     pub(crate) sql: Arc<str>,
+    /// The ticket, `None` in its place if it can't be read.
+    pub(crate) stated: Option<Option<Arc<str>>>,
     /// Weighed with its texts.
     pub(crate) plan: KeptPlan,
     /// Who judged it last.
@@ -66,6 +68,8 @@ pub(crate) struct Portal {
     pub(crate) unsure: bool,
     /// The token that names an end user, where it is a parameter.
     pub(crate) token: Option<Secret<Arc<str>>>,
+    /// The ticket that it goes by.
+    pub(crate) claimed: Option<Arc<str>>,
 }
 
 impl Portal {
@@ -85,6 +89,7 @@ impl Portal {
             about: None,
             unsure: false,
             token: None,
+            claimed: None,
         }
     }
 

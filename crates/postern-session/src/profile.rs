@@ -148,6 +148,8 @@ pub struct ReasonSettings {
     pub subject: String,
     /// The column that holds the actor.
     pub actor: String,
+    /// The column that holds the name by which the actor states it.
+    pub ticket: Option<String>,
     /// A condition in SQL that the row must meet, by the administrator.
     pub condition: String,
     /// How it is graded.

@@ -17,6 +17,7 @@ use crate::{
     session::to_server,
     sharing::executes,
     steps::Step,
+    ticket::stated,
 };
 
 impl Session {
@@ -27,6 +28,13 @@ impl Session {
         view: &mut View<'_>,
         effects: &mut Vec<Effect>,
     ) -> Sent {
+        let (sql, ticket) = match stated(sql) {
+            Some((sql, ticket)) => (sql, Some(ticket)),
+            None => (sql, None),
+        };
+        let own = self.states(ticket, view);
+        let &mut View { generation, now, asks, .. } = view;
+        let view = &mut View { judge: view.judge, generation, entitled: &own, now, asks };
         let sent = match self.of_shape(sql, view) {
             Some(sent) => {
                 self.prepare_moment(effects)?;

@@ -192,6 +192,7 @@ impl Session {
         self.tell_asked_first(guarded);
         self.hold_row(guarded, Vec::new());
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
+        held.hold.claimed.clone_from(&portal.claimed);
         let before = held.hold.bytes.len();
         let cells = write(&mut held.hold.bytes)?;
         let passed = guarded.guarded.passed.is_some() && portal.searched.pass();
@@ -303,6 +304,9 @@ impl Session {
             return;
         }
         self.tell_lookups_of(plan, plan.lookups(LookupKind::Compared, &portal.searched, hit));
+        if let Some(held) = &mut self.filling {
+            held.hold.claimed.clone_from(&portal.claimed);
+        }
     }
 
     pub(crate) fn tell_lookups_of(&mut self, plan: &PlannedGuarded, lookups: Vec<LookupTouch>) {

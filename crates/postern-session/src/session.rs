@@ -26,6 +26,7 @@ use crate::{
     proof::Judgement,
     sharing::{Names, Statements, Traces},
     steps::Step,
+    ticket::Stated,
     weight::{KeptPlan, Scale},
 };
 
@@ -197,6 +198,8 @@ pub struct Session {
     pub(crate) charging: Option<Charging>,
     /// As the view says.
     pub(crate) asks: bool,
+    /// What is stated for the statements that are being handled.
+    pub(crate) stated: Option<Stated>,
     /// Counts the questions whether there is room for searches.
     pub(crate) questions: u64,
     /// What was searched for by what was cut.
@@ -264,6 +267,7 @@ impl Session {
             let_through: false,
             charging: None,
             asks: false,
+            stated: None,
             questions: 0,
             untold: Vec::new(),
             present: (nobody.clone(), Timestamp(0)),
@@ -313,9 +317,11 @@ impl Session {
     ) -> Result<Portal, Failure> {
         if let Some(guarded) = plan.guarded() {
             self.speaks(guarded, view.now)?;
+            self.is_stated_rightly(guarded)?;
         }
         let searched = self.scale.searched(&plan, given)?;
-        Ok(Portal::new(upstream, plan, searched, view))
+        let claimed = self.claimed();
+        Ok(Portal { claimed, ..Portal::new(upstream, plan, searched, view) })
     }
 
     /// The best reason for somebody now. No clear value hangs on it.

@@ -161,7 +161,7 @@ impl ToldPlain {
     pub(crate) fn held(&self, id: u64) -> Held {
         let mut held = Held::new(id, self.shown.clone());
         let (rule, unknown) = (self.would.rule(), self.unknown);
-        held.hold.observed = Some(Observed { rule, masked: 0, unknown });
+        held.hold.observed = Some(Box::new(Observed { rule, masked: 0, unknown }));
         held
     }
 }
@@ -222,7 +222,7 @@ impl Session {
             self.holds += 1;
             let mut held = Held::new(self.holds, shown.clone());
             let (rule, masked, unknown) = (would.rule(), 0, false);
-            held.hold.observed = Some(Observed { rule, masked, unknown });
+            held.hold.observed = Some(Box::new(Observed { rule, masked, unknown }));
             self.untold.push(held.hold);
         }
         let message =

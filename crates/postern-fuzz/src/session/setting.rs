@@ -76,6 +76,7 @@ fn reason() -> ReasonSettings {
         table: "tickets".to_owned(),
         subject: "customer_id".to_owned(),
         actor: "assignee".to_owned(),
+        ticket: None,
         condition: "true".to_owned(),
         grade: ReasonGrade::Always(Grade::Weak),
         take: Some(TakeRule { pool: Vec::new(), order: Vec::new(), sets: Vec::new() }),

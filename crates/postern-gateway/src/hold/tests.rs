@@ -40,6 +40,7 @@ fn hold(id: u64) -> Hold {
         stopped: None,
         done: false,
         observed: None,
+        claimed: None,
     }
 }
 

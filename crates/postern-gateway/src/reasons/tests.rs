@@ -21,6 +21,7 @@ fn reason(condition: &str) -> ReasonSettings {
         table: "tickets".to_owned(),
         subject: "customer_id".to_owned(),
         actor: "assignee".to_owned(),
+        ticket: None,
         condition: condition.to_owned(),
         grade: ReasonGrade::Always(Grade::Weak),
         take: None,

@@ -387,6 +387,7 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             table: "tickets".to_owned(),
             subject: "customer_id".to_owned(),
             actor: "assignee".to_owned(),
+            ticket: Some("id".to_owned()),
             condition: "status = 'open'".to_owned(),
             grade: ReasonGrade::StrongWhen("opened_by = 'customer'".to_owned()),
             take: Some(TakeRule {

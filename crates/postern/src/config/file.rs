@@ -440,6 +440,11 @@ pub(crate) struct ReasonFile {
     pub(crate) subject: String,
     /// Its column that holds the person's account name.
     pub(crate) actor: String,
+    /// Its column by which people state the reason for a statement: the ticket's number, as
+    /// `/*postern.ticket='T-123'*/` at the statement's end. What is stated has to be a reason of
+    /// theirs at that moment, else the statement is refused; then it shows this customer in clear
+    /// and no other, and the ticket is in its entries. Without the column nothing can be stated.
+    pub(crate) ticket: Option<String>,
     /// The rows that count, as an SQL condition over the table's columns; without it all do.
     #[serde(rename = "where")]
     pub(crate) condition: Option<String>,

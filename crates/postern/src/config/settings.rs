@@ -237,6 +237,7 @@ pub(crate) struct Reason {
     pub(crate) table: String,
     pub(crate) subject: String,
     pub(crate) actor: String,
+    pub(crate) ticket: Option<String>,
     /// An SQL condition, as written.
     pub(crate) condition: Option<String>,
     pub(crate) strength: Strength,

@@ -153,6 +153,7 @@ fn reason(reason: &config::Reason) -> ReasonSettings {
         table: reason.table.clone(),
         subject: reason.subject.clone(),
         actor: reason.actor.clone(),
+        ticket: reason.ticket.clone(),
         condition: reason.condition.clone().unwrap_or_else(|| "true".to_owned()),
         grade: match &reason.strength {
             Strength::Weak => ReasonGrade::Always(Grade::Weak),

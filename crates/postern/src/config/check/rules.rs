@@ -239,6 +239,7 @@ impl Checker<'_> {
                 table,
                 subject: reason.subject.clone(),
                 actor: reason.actor.clone(),
+                ticket: reason.ticket.clone(),
                 condition: self.condition(&place.key("where"), reason.condition.as_deref()),
                 strength: self.strength(&place, reason),
                 take: self.take(&place, reason, tables),
