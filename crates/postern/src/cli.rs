@@ -94,6 +94,9 @@ pub(crate) enum Command {
     Rules(RulesCommand),
     /// Says what would happen to a person's SQL and why; changes nothing.
     ExplainPolicy(ExplainPolicyArgs),
+    /// Tries a policy before it is in force.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Prints the reference of the configuration file.
     #[command(hide = true)]
     ConfigReference,
@@ -550,6 +553,41 @@ pub(crate) struct ExplainPolicyArgs {
     /// Prints what would be sent to the database, too.
     #[arg(long = "sql")]
     pub(crate) rewritten: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Compares what is decided for examples in a file with what is expected there.
+    Test(PolicyTestArgs),
+    /// Says what another policy would have shown and masked of what is in the ledger.
+    Replay(PolicyReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTestArgs {
+    /// The examples: a TOML file with a section `[[case]]` for each.
+    pub(crate) file: PathBuf,
+    /// Decides by this Cedar policy instead of the one that the configuration names.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyReplayArgs {
+    /// The other policy, in Cedar.
+    pub(crate) policy: PathBuf,
+    /// How many days of the ledger are looked at, up to now.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) days: u32,
+    /// Another ledger than the configuration's.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

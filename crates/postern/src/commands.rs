@@ -18,6 +18,7 @@ mod follow;
 mod gateway;
 mod ledger;
 pub(crate) mod person;
+mod policy;
 
 pub(crate) use self::ledger::erase_by as erase;
 mod replay;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Status(args) => gateway::status(config, &args),
         Command::Show(args) => gateway::show(config, &args),
         Command::ExplainPolicy(args) => explain_policy::run(config, &args),
+        Command::Policy(command) => policy::run(config, command),
         Command::ConfigReference => {
             ui::result(reference::markdown().trim_end())?;
             Ok(Outcome::Yes)

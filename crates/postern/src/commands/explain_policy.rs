@@ -2,7 +2,7 @@
 //! configuration, people, policy and catalogue as a log-in at this moment would; it sends nothing
 //! of the SQL anywhere and reads no row. Start with [`run`]; what is found is a [`Report`].
 
-use std::{io, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use postern_gateway::{Role, read_catalogue};
@@ -10,7 +10,9 @@ use postern_ledger::Counter;
 use postern_model::{Actor, Clock as _, Grade, Reason};
 use postern_policy::{Action, Request};
 use postern_session::{Kind, ReasonSet, plan_rules};
-use postern_sql::{Act, Context, Guarded, Hole, Leaf, Rules, Show, Verdict, aims, analyse};
+use postern_sql::{
+    Act, Catalogue, Context, Guarded, Hole, Leaf, Rules, Show, Verdict, aims, analyse,
+};
 
 use crate::{
     cli::ExplainPolicyArgs,
@@ -70,43 +72,113 @@ fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
         report.statements.push(Statement::new("forwarded"));
         return Ok(report);
     }
-    let who = (&actor, &*role_name, role.kind);
+    if let Some(warning) = not_enforced(role, &role_name) {
+        ui::warning(&warning);
+    }
+    let catalogue = catalogue(basis)?;
+    report.statements = statements(basis, (&actor, &role_name, role), sql, &catalogue);
+    // One that is refused refuses the whole text.
+    report.allowed = report.statements.iter().all(|statement| statement.refusal.is_none());
+    Ok(report)
+}
+
+/// What is explained is what enforcement would do.
+fn not_enforced(role: &Role, name: &str) -> Option<String> {
+    let mode = role.enforcement.as_str();
+    let is = !role.enforcement.is_enforced();
+    is.then(|| {
+        format!("policy is NOT ENFORCED for the role `{name}` ({mode}): this is what it would do")
+    })
+}
+
+/// The catalogue of the guarded database.
+pub(super) fn catalogue(basis: &Basis) -> anyhow::Result<Catalogue> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(read_catalogue(&basis.gateway.upstream))?)
+}
+
+/// What would happen to each statement of a text, sent by an account of this role.
+fn statements(
+    basis: &Basis,
+    (actor, role_name, role): (&Actor, &str, &Role),
+    sql: &str,
+    catalogue: &Catalogue,
+) -> Vec<Statement> {
+    if role.kind == Kind::PassThrough {
+        return vec![Statement::new("forwarded")];
+    }
+    let who = (actor, role_name, role.kind);
     let (mut rules, key_sets) =
         plan_rules(&basis.gateway.tables, &basis.gateway.reasons, &basis.policy, who);
     basis.gateway.upstream.vouch(&mut rules);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let catalogue = runtime.block_on(read_catalogue(&basis.gateway.upstream))?;
     let context = Context::new(&basis.gateway.upstream.search_path, PREFIX);
-    match analyse(sql, &catalogue, &rules, context) {
-        Ok(statements) => {
-            let judged = Judged { role, rules: &rules, key_sets: &key_sets };
-            let explained = statements.iter().map(|statement| judged.statement(&statement.verdict));
-            report.statements.extend(explained);
-            let aims = aims(sql, &catalogue, &rules, context);
-            for (statement, aim) in report.statements.iter_mut().zip(aims) {
-                let Some((rule, aim)) = aim else { continue };
-                let configured = basis
-                    .gateway
-                    .tables
-                    .iter()
-                    .find(|table| table.schema == rule.schema && table.table == rule.table);
-                let writes = Writes { rule, configured, key_sets: &key_sets, role };
-                statement.write = Some(writes.report(aim));
-            }
-        }
-        Err(error) => report.statements.push(Statement {
-            refusal: Some(Refusal {
+    let found = match analyse(sql, catalogue, &rules, context) {
+        Ok(found) => found,
+        Err(error) => {
+            let refusal = Some(Refusal {
                 sqlstate: error.sqlstate.to_owned(),
                 rule: "syntax".to_owned(),
                 message: error.message,
                 hint: String::new(),
-            }),
-            ..Statement::new("refused")
-        }),
+            });
+            return vec![Statement { refusal, ..Statement::new("refused") }];
+        }
+    };
+    let judged = Judged { role, rules: &rules, key_sets: &key_sets };
+    let mut statements: Vec<Statement> =
+        found.iter().map(|statement| judged.statement(&statement.verdict)).collect();
+    let aims = aims(sql, catalogue, &rules, context);
+    for (statement, aim) in statements.iter_mut().zip(aims) {
+        let Some((rule, aim)) = aim else { continue };
+        let configured = basis
+            .gateway
+            .tables
+            .iter()
+            .find(|table| table.schema == rule.schema && table.table == rule.table);
+        let writes = Writes { rule, configured, key_sets: &key_sets, role };
+        statement.write = Some(writes.report(aim));
     }
-    // One that is refused refuses the whole text.
-    report.allowed = report.statements.iter().all(|statement| statement.refusal.is_none());
-    Ok(report)
+    statements
+}
+
+/// What a text comes to, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InShort {
+    /// The verdict on the statement that was refused, else on the last one.
+    pub(super) verdict: &'static str,
+    /// The rule of the refusal.
+    pub(super) rule: Option<String>,
+    /// Protected columns in the results that are clear where a reason holds, or for all, and those
+    /// that are masked, as `schema.table.column`.
+    pub(super) clear: BTreeSet<String>,
+    pub(super) masked: BTreeSet<String>,
+}
+
+/// What a text comes to that an account of this role sends. One statement that is refused refuses
+/// the whole text.
+pub(super) fn in_short(
+    basis: &Basis,
+    who: (&Actor, &str, &Role),
+    sql: &str,
+    catalogue: &Catalogue,
+) -> InShort {
+    let statements = statements(basis, who, sql, catalogue);
+    let refused = statements.iter().find(|statement| statement.refusal.is_some());
+    let told = refused.or(statements.last());
+    let columns = |shown: &str| {
+        let tables = statements.iter().flat_map(|statement| &statement.tables);
+        let columns = tables.flat_map(|table| {
+            let shown = table.columns.iter().filter(move |column| column.shown == shown);
+            shown.map(|column| format!("{}.{}", table.table, column.column))
+        });
+        columns.collect()
+    };
+    InShort {
+        verdict: told.map_or("plain", |statement| statement.verdict),
+        rule: refused.and_then(|s| s.refusal.as_ref()).map(|refusal| refusal.rule.clone()),
+        clear: columns("clear"),
+        masked: columns("masked"),
+    }
 }
 
 /// What a statement was judged by.

@@ -25,6 +25,7 @@ mod ledger;
 mod peer;
 mod people;
 mod person;
+mod policy;
 mod raw;
 mod reload;
 mod retention;
