@@ -23,6 +23,7 @@ mod malice;
 mod meddling;
 mod observed;
 mod pitfalls;
+mod played;
 mod raw;
 mod reloads;
 mod shared;

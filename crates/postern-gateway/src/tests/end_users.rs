@@ -71,7 +71,7 @@ pub(super) fn set(actor: &str) -> String {
     format!("SET postern.actor = '{}'", token(actor))
 }
 
-fn set_local(actor: &str) -> String {
+pub(super) fn set_local(actor: &str) -> String {
     format!("SET LOCAL postern.actor = '{}'", token(actor))
 }
 

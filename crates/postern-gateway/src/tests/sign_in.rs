@@ -43,12 +43,12 @@ fn signed(seed: u8, said: &Value) -> String {
     jsonwebtoken::encode(&header, said, &EncodingKey::from_ed_der(&der)).unwrap()
 }
 
-fn good(actor: &str) -> String {
+pub(super) fn good(actor: &str) -> String {
     signed(1, &said(actor, (0, 60)))
 }
 
 /// Keys that somebody fetches: the first one.
-fn fetched() -> Arc<FetchedKeys> {
+pub(super) fn fetched() -> Arc<FetchedKeys> {
     let url = "https://login.example/keys".to_owned();
     let source = KeySource { url, trusted: Vec::new(), refresh: HOUR, grace: HOUR };
     let keys = Arc::new(FetchedKeys::new(source));
@@ -56,7 +56,7 @@ fn fetched() -> Arc<FetchedKeys> {
     keys
 }
 
-fn world(keys: &Arc<FetchedKeys>, by_default: bool) -> World {
+pub(super) fn world(keys: &Arc<FetchedKeys>, by_default: bool) -> World {
     let rules = TokenRules {
         issuer: "https://login.example".to_owned(),
         audience: "postern".to_owned(),
@@ -69,7 +69,7 @@ fn world(keys: &Arc<FetchedKeys>, by_default: bool) -> World {
 }
 
 /// Logs in by a token, from an address of this machine.
-async fn log_in_from(
+pub(super) async fn log_in_from(
     world: &World,
     (place, actor): (&str, &str),
     token: &str,
@@ -103,7 +103,7 @@ async fn refused(world: &World, actor: &str, token: &str) -> String {
 }
 
 /// Why log-ins were refused, by the ledger.
-fn reasons(world: &World) -> Vec<String> {
+pub(super) fn reasons(world: &World) -> Vec<String> {
     let notes = world.notes().into_iter().filter_map(|note| {
         let Note::LoginRefused { why, .. } = note else { return None };
         Some(why.to_string())
