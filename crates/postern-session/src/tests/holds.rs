@@ -155,9 +155,8 @@ fn of_a_lookup_that_fails_on_what_it_meets_it_is_not_said_that_it_found_nobody()
         let mut table = Table::new();
         table.query("SELECT 1 / (id - 5) FROM customers WHERE email = 'a@b.c'").told();
         table.server(|out| error(out, code, "division by zero"));
-        let held = table.effects.iter().find_map(|effect| match effect {
-            Effect::Hold(hold) => Some(&hold.lookups),
-            _ => None,
+        let held = table.effects.iter().find_map(|effect| {
+            if let Effect::Hold(hold) = effect { Some(&hold.lookups) } else { None }
         });
         let [lookup] = held.unwrap().as_slice() else { panic!("{held:?}") };
         assert_eq!((&*lookup.column, lookup.hit), (column, false));
