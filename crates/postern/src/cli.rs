@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod decoys;
 mod found;
 mod traced;
 
+pub(crate) use self::decoys::{DecoyCommand, DecoyHitArgs, DecoyPlanArgs, DecoyPlantArgs};
 pub(crate) use self::found::{
     CaseActArgs, CaseCloseArgs, CaseOutcome, CaseShowArgs, CasesCommand, CasesListArgs,
     ComplaintAddArgs, ComplaintCommand, ComplaintKind, ComplaintWithdrawArgs, RulesCommand,
@@ -81,6 +83,9 @@ pub(crate) enum Command {
     /// Writes down what customers tell of suspicious calls and letters.
     #[command(subcommand)]
     Complaint(ComplaintCommand),
+    /// Plants customers who do not exist, whom nobody has a reason to open.
+    #[command(subcommand)]
+    Decoy(DecoyCommand),
     /// Makes one file of what a trace rests on, for people who have no ledger.
     #[command(subcommand)]
     Evidence(EvidenceCommand),

@@ -11,6 +11,7 @@ mod approvals;
 mod cases;
 mod check_config;
 mod complaint;
+mod decoy;
 mod doctor;
 mod evidence;
 mod explain_policy;
@@ -20,7 +21,7 @@ mod ledger;
 pub(crate) mod person;
 mod policy;
 
-pub(crate) use self::ledger::erase_by as erase;
+pub(crate) use self::{decoy::CERTAIN, ledger::erase_by as erase};
 mod replay;
 mod rules;
 mod trace;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Review(args) => approvals::decide(config, "reviewed", args),
         Command::Revoke(args) => approvals::decide(config, "revoked", args),
         Command::Approvals(args) => approvals::list(config, &args),
+        Command::Decoy(command) => decoy::run(config, command),
         Command::Complaint(command) => complaint::run(config, command),
         Command::Cases(command) => cases::run(config, command),
         Command::Person(command) => person::run(config, command),

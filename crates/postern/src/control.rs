@@ -74,6 +74,12 @@ pub(crate) enum Request {
     Look { what: String },
     /// Put into the ledger what a customer tells. The time is in microseconds since 1970.
     Complaint { subject: String, at: i64, kind: String, fields: Vec<String>, caller: String },
+    /// Put into the ledger the hash, in hex, of a plan of decoys.
+    Planted { digest: String, count: u64 },
+    /// Put into the ledger that a decoy was contacted.
+    DecoyHit { subject: String, how: String, why: String },
+    /// Put into the ledger the finding that this is.
+    DecoyFound { why: String, evidence: Vec<String> },
     /// Do this with a case.
     Case { act: String, number: u64, why: String },
 }

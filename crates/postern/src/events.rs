@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use postern_ledger::{Body, Complained, Disclosed, Entry, Group, Note};
+use postern_ledger::{Body, Complained, DecoyHit, Disclosed, Entry, Group, Note};
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Complaint, Event, NOT_ENFORCED, Reason, Subject,
     Timestamp,
@@ -48,7 +48,11 @@ pub(crate) struct Complaints(BTreeMap<Subject, Complaint>);
 
 impl Complaints {
     pub(crate) fn take(&mut self, entry: &Entry) {
-        let Body::Noted(Note::Complained(told)) = &entry.body else { return };
+        let told = match &entry.body {
+            Body::Noted(Note::Complained(told)) => told,
+            Body::Noted(Note::DecoyHit(hit)) => return self.hit(hit, entry.time),
+            Body::Noted(_) | Body::Disclosed(_) => return,
+        };
         if &*told.kind == WITHDRAWN {
             self.0.remove(&told.subject);
             return;
@@ -66,6 +70,18 @@ impl Complaints {
                 }
             }
         }
+    }
+
+    /// A planted customer who was contacted, which needs no customer to tell of it.
+    fn hit(&mut self, hit: &DecoyHit, ts: Timestamp) {
+        let fields = match &*hit.how {
+            "mail" => vec!["email".into()],
+            "call" => vec!["phone".into()],
+            _ => Vec::new(),
+        };
+        let (subject, kind) = (hit.subject.clone(), "decoy_hit".into());
+        let complaint = Complaint { ts, subject: subject.clone(), kind, fields };
+        self.0.entry(subject).or_insert(complaint);
     }
 
     /// In the order in which the customers were contacted.

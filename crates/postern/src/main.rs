@@ -13,6 +13,7 @@ mod clock;
 mod commands;
 mod config;
 mod control;
+mod decoys;
 mod demo;
 mod events;
 mod files;

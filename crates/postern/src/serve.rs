@@ -31,6 +31,7 @@ use crate::{
 
 mod approvals;
 mod control;
+pub(crate) mod decoys;
 mod keys;
 mod people;
 mod reloading;

@@ -3,7 +3,7 @@
 use postern_model::Timestamp;
 
 use super::{Decoder, Encoder, Texts};
-use crate::{CaseAct, Complained, DecoyHit, Planted, bytes::DecodeError};
+use crate::{CaseAct, Complained, DecoyHit, Note, Planted, bytes::DecodeError};
 
 impl Encoder<'_> {
     pub(super) fn case(&mut self, act: &CaseAct) -> u8 {
@@ -46,7 +46,17 @@ impl Encoder<'_> {
 
 // Fields are evaluated in the order in which they are written here.
 impl<T: Texts> Decoder<'_, T> {
-    pub(super) fn case(&mut self) -> Result<CaseAct, DecodeError> {
+    pub(super) fn investigation(&mut self, kind: u8) -> Result<Note, DecodeError> {
+        Ok(match kind {
+            24 => Note::Case(self.case()?),
+            25 => Note::Complained(self.complained()?),
+            26 => Note::Planted(self.planted()?),
+            27 => Note::DecoyHit(self.decoy_hit()?),
+            _ => return Err(DecodeError::Unknown),
+        })
+    }
+
+    fn case(&mut self) -> Result<CaseAct, DecodeError> {
         Ok(CaseAct {
             by: self.acting()?,
             number: self.cursor.varint()?,
@@ -57,7 +67,7 @@ impl<T: Texts> Decoder<'_, T> {
         })
     }
 
-    pub(super) fn complained(&mut self) -> Result<Complained, DecodeError> {
+    fn complained(&mut self) -> Result<Complained, DecodeError> {
         Ok(Complained {
             by: self.acting()?,
             subject: self.subject()?,
@@ -68,7 +78,7 @@ impl<T: Texts> Decoder<'_, T> {
         })
     }
 
-    pub(super) fn planted(&mut self) -> Result<Planted, DecodeError> {
+    fn planted(&mut self) -> Result<Planted, DecodeError> {
         Ok(Planted {
             by: self.acting()?,
             digest: self.cursor.array()?,
@@ -76,7 +86,7 @@ impl<T: Texts> Decoder<'_, T> {
         })
     }
 
-    pub(super) fn decoy_hit(&mut self) -> Result<DecoyHit, DecodeError> {
+    fn decoy_hit(&mut self) -> Result<DecoyHit, DecodeError> {
         Ok(DecoyHit {
             by: self.acting()?,
             subject: self.subject()?,

@@ -286,11 +286,7 @@ impl<T: Texts> Decoder<'_, T> {
             18 => self.epoch()?,
             19 => self.forgotten()?,
             LOST => self.lost()?,
-            24 => Note::Case(self.case()?),
-            25 => Note::Complained(self.complained()?),
-            26 => Note::Planted(self.planted()?),
-            27 => Note::DecoyHit(self.decoy_hit()?),
-            _ => return Err(DecodeError::Unknown),
+            _ => self.investigation(kind)?,
         })
     }
 

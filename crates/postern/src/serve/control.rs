@@ -20,7 +20,8 @@ use postern_ledger::{Complained, Ledger, Note};
 use postern_model::{Actor, Clock as _, Subject, Timestamp};
 
 use super::{
-    approvals, people, reloading::Reloads, settings::hex, space::Space, watching::Counts, witnessed,
+    approvals, decoys, people, reloading::Reloads, settings::hex, space::Space, watching::Counts,
+    witnessed,
 };
 use crate::{
     cases::{self, NoteOf},
@@ -131,15 +132,17 @@ impl Answering {
                 self.noted(Note::Read { by: Actor::new(by), what: what.into() })
             }
             Request::Complaint { subject, at, kind, fields, caller } => {
-                self.noted(Note::Complained(Complained {
-                    by: Actor::new(by),
-                    subject: Subject::new(subject),
-                    at: Timestamp(at),
-                    kind: kind.into(),
-                    fields: fields.into_iter().map(Into::into).collect(),
-                    caller: caller.into(),
-                }))
+                let fields = fields.into_iter().map(Into::into).collect();
+                self.complained(by, subject, (at, kind), (fields, caller))
             }
+            Request::Planted { digest, count } => match decoys::planted(by, &digest, count) {
+                Some(note) => self.noted(note),
+                None => Reply::Refused { why: "that is no hash of a plan".to_owned() },
+            },
+            Request::DecoyHit { subject, how, why } => {
+                self.noted(decoys::hit(by, subject, &how, &why))
+            }
+            Request::DecoyFound { why, evidence } => self.noted(decoys::found(&why, evidence)),
             Request::Case { act, number, why } => self.case(&act, number, (by, &why)),
             Request::Record(asked) => self.noted(Asked { by: by.to_owned(), ..asked }.into()),
         }
@@ -150,6 +153,19 @@ impl Answering {
             Ok(entry) => Reply::Recorded { entry },
             Err(error) => Reply::Refused { why: format!("{error:#}") },
         }
+    }
+
+    /// What a customer tells: when they were contacted and how, what was known, and by whom.
+    fn complained(
+        &self,
+        by: &str,
+        subject: String,
+        (at, kind): (i64, String),
+        (fields, caller): (Vec<Arc<str>>, String),
+    ) -> Reply {
+        let (by, subject, at) = (Actor::new(by), Subject::new(subject), Timestamp(at));
+        let (kind, caller) = (kind.into(), caller.into());
+        self.noted(Note::Complained(Complained { by, subject, at, kind, fields, caller }))
     }
 
     /// What somebody wants to do with a case; who they are is what the system says.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     iter,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -14,14 +15,14 @@ use std::{
 
 use postern_gateway::Handle;
 use postern_ledger::{Body, Entry, Ledger, Note};
-use postern_model::{Actor, Event, Finding, Severity, SubjectChange, Timestamp};
+use postern_model::{Actor, Event, Finding, Severity, Subject, SubjectChange, Timestamp};
 use postern_rules::Rules;
 use postern_watch::Watch;
 
 use crate::{
     cases,
     config::{Settings, WatchRules},
-    events,
+    decoys, events,
 };
 
 /// The account in whose name a rule suspends.
@@ -29,6 +30,9 @@ const WATCH: &str = "postern-watch";
 
 /// How long the detectors let entries gather. Nothing that they find has to be acted on sooner.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Before all entries.
+const BEGINNING: Timestamp = Timestamp(i64::MIN);
 
 /// What the detectors' thread is told.
 #[derive(Debug)]
@@ -71,17 +75,20 @@ pub(super) struct Detectors {
     rules: Option<Box<Rules>>,
     /// What becomes of findings.
     pub(super) cases: cases::Shared,
+    /// Where the keys of planted customers are.
+    data: PathBuf,
 }
 
 impl Detectors {
     /// Such as know the configured decoys and have seen nothing yet.
     pub(super) fn new(settings: &Settings, now: Timestamp) -> anyhow::Result<Self> {
         let rules = settings.watch.rules.as_ref().map(WatchRules::rules).transpose()?;
-        Ok(Self {
-            watch: watch(settings, now),
-            rules: rules.map(Box::new),
-            cases: cases::Shared::default(),
-        })
+        let mut watch = watch(settings, now);
+        // As those that are configured, from the beginning.
+        let planted = decoys::keys(&settings.data.folder)?;
+        planted.into_iter().for_each(|subject| know(&mut watch, subject, (now, BEGINNING)));
+        let (cases, data) = (cases::Shared::default(), settings.data.folder.clone());
+        Ok(Self { watch, rules: rules.map(Box::new), cases, data })
     }
 
     /// Takes what an entry says of the role of an account, and of cases.
@@ -98,6 +105,13 @@ impl Detectors {
                     self.watch.feedback(case, feedback.as_ref());
                 }
             }
+            // They are told of before anybody can see them.
+            Body::Noted(Note::Planted(_)) => match decoys::keys(&self.data) {
+                Ok(planted) => planted
+                    .into_iter()
+                    .for_each(|subject| know(&mut self.watch, subject, (entry.time, entry.time))),
+                Err(error) => tracing::error!("new decoys are not known: {error:#}"),
+            },
             Body::Noted(_) | Body::Disclosed(_) => {}
         }
     }
@@ -147,16 +161,16 @@ fn watch(settings: &Settings, now: Timestamp) -> Watch {
     let mut watch = Watch::new(&settings.watch.detectors());
     for subject in &settings.watch.decoys {
         // Decoys are known from the beginning, also for entries that are read again.
-        let decoy = Event::Subject(SubjectChange {
-            ts: now,
-            subject: subject.clone(),
-            queue: None,
-            language: None,
-            tags: vec!["canary".into()],
-        });
-        watch.observe(Timestamp(i64::MIN), &decoy);
+        know(&mut watch, subject.clone(), (now, BEGINNING));
     }
     watch
+}
+
+/// Tells the detectors of a planted customer.
+fn know(watch: &mut Watch, subject: Subject, (ts, seen): (Timestamp, Timestamp)) {
+    let (queue, language, tags) = (None, None, vec!["canary".into()]);
+    let decoy = Event::Subject(SubjectChange { ts, subject, queue, language, tags });
+    watch.observe(seen, &decoy);
 }
 
 impl Watching {

@@ -15,6 +15,7 @@ mod check_database;
 mod cli;
 mod complaint;
 mod crash;
+mod decoys;
 mod demo;
 mod doctor;
 mod evidence;

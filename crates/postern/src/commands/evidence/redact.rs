@@ -3,7 +3,7 @@
 //! Nothing is signed anew: the manifest, and what a time-stamping authority said of it, stay as
 //! they are. The list and the trace, which name customers, are taken out. Of the proofs, which hold
 //! by the ledger's own signature, the dictionary's rows with names are taken out. The analysis has
-//! never had names. So whoever has evidence can redact it, and the verifier still computes the
+//! no names. So whoever has evidence can redact it, and the verifier still computes the
 //! likelihoods from the proved entries.
 
 use anyhow::{Context as _, bail};
