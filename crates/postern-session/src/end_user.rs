@@ -210,6 +210,8 @@ impl Session {
         // What was bound for one is not fetched for another.
         self.portals.retain(|_, portal| !portal.plan.is_guarded());
         self.profile = profile;
+        // It was stated for somebody else.
+        self.ticket = None;
         let Some((frame, query)) = message else { return };
         let sent = match failure {
             None => {
@@ -395,7 +397,7 @@ impl Portal {
     }
 
     /// Whether it drops all that was set.
-    fn resets(&self) -> bool {
+    pub(crate) fn resets(&self) -> bool {
         matches!(&*self.plan, Planned::Plain(plain) if plain.effect == Does::Discard
             || plain.effect == Does::Setting && plain.sql.eq_ignore_ascii_case("RESET ALL"))
     }

@@ -388,6 +388,9 @@ impl Session {
     /// Takes over what an execution that is being sent changes; it is put back if it fails.
     pub(crate) fn change(&mut self, portal: &Portal) -> Undo {
         self.trace(portal);
+        if portal.resets() {
+            self.ticket = None;
+        }
         if portal.plan.unaccounted().is_some() {
             self.let_through = true;
             self.portals.values_mut().for_each(|portal| portal.unsure = true);

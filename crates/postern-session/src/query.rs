@@ -35,7 +35,7 @@ impl Session {
         let own = self.states(ticket, view);
         let &mut View { generation, now, asks, .. } = view;
         let view = &mut View { judge: view.judge, generation, entitled: &own, now, asks };
-        let sent = match self.of_shape(sql, view) {
+        let sent = match self.sets_ticket(sql, view).or_else(|| self.of_shape(sql, view)) {
             Some(sent) => {
                 self.prepare_moment(effects)?;
                 vec![sent]

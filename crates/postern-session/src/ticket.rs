@@ -1,5 +1,6 @@
 //! The ticket that a client states for a statement: `/*postern.ticket='T-123'*/` at its end, as
-//! sqlcommenter writes it (<https://google.github.io/sqlcommenter/spec/>).
+//! sqlcommenter writes it (<https://google.github.io/sqlcommenter/spec/>); or for all that follow in
+//! the session, by `SET postern.ticket = 'T-123'`, which is answered here and never sent.
 //!
 //! It is checked and not believed: a ticket that is no reason of the actor's now is a refusal, and
 //! one that is narrows what is clear down to its own customer. The comment is taken off before the
@@ -7,9 +8,15 @@
 
 use std::sync::Arc;
 
-use postern_sql::Refusal;
+use postern_sql::{Local, Refusal};
 
-use crate::{Entitled, Failure, Session, View, judge::PlannedGuarded};
+use crate::{
+    Entitled, Failure, Session, View,
+    asked::Given,
+    judge::{Planned, PlannedGuarded},
+    named::Undo,
+    portal::{Run, UpstreamName},
+};
 
 /// The longest name of a ticket.
 const TICKET_BYTES_MAX: usize = 200;
@@ -41,9 +48,41 @@ pub(crate) fn stated(sql: &str) -> Option<(&str, Option<Arc<str>>)> {
     Some((before, ticket(value.trim())))
 }
 
+/// What a text sets for the statements that follow it, if it is `SET postern.ticket = '…'` or takes
+/// that back, and nothing else; with the tag of the answer.
+pub(crate) fn setting(sql: &str) -> Option<(Option<Option<Arc<str>>>, &'static str)> {
+    let text = sql.trim_matches(|c: char| c.is_ascii_whitespace() || c == ';');
+    let (verb, rest) = text.split_once(|c: char| c.is_ascii_whitespace())?;
+    let rest = rest.trim_start();
+    let named = rest.get(..KEY.len()).filter(|name| name.eq_ignore_ascii_case(KEY))?;
+    let rest = rest.get(named.len()..)?.trim_start();
+    if verb.eq_ignore_ascii_case("RESET") && rest.is_empty() {
+        return Some((None, "RESET"));
+    }
+    let is_to = |to: &&str| to.eq_ignore_ascii_case("TO ");
+    let value = rest
+        .strip_prefix('=')
+        .or_else(|| rest.get(3..).filter(|_| rest.get(..3).as_ref().is_some_and(is_to)))?;
+    if !verb.eq_ignore_ascii_case("SET") {
+        return None;
+    }
+    let value = value.trim();
+    if value.eq_ignore_ascii_case("DEFAULT") || value == "''" {
+        return Some((None, "SET"));
+    }
+    let quoted = value.strip_prefix('\'')?.strip_suffix('\'')?;
+    // A quote in it is doubled; anything else is another statement.
+    let plain = quoted.replace("''", "");
+    (!plain.contains('\'')).then(|| (Some(fitting(&quoted.replace("''", "'"))), "SET"))
+}
+
 fn ticket(value: &str) -> Option<Arc<str>> {
     let quoted = value.strip_prefix('\'')?.strip_suffix('\'')?;
-    let text = decoded(&quoted.replace("\\'", "'"))?;
+    fitting(&decoded(&quoted.replace("\\'", "'"))?)
+}
+
+/// A ticket's name, if it can be one.
+fn fitting(text: &str) -> Option<Arc<str>> {
     let fits =
         !text.is_empty() && text.len() <= TICKET_BYTES_MAX && !text.chars().any(char::is_control);
     fits.then(|| text.into())
@@ -76,7 +115,7 @@ impl Session {
         ticket: Option<Option<Arc<str>>>,
         view: &View<'_>,
     ) -> Arc<Entitled> {
-        let Some(ticket) = ticket else {
+        let Some(ticket) = ticket.or_else(|| self.ticket.clone()) else {
             self.stated = None;
             return view.entitled.clone();
         };
@@ -87,6 +126,16 @@ impl Session {
             // Nothing runs on protected tables then, or nothing is enforced.
             None => view.entitled.clone(),
         }
+    }
+
+    /// A message that sets the ticket for those that follow, as it is sent: an empty one, which is
+    /// answered here.
+    pub(crate) fn sets_ticket(&mut self, sql: &str, view: &View<'_>) -> Option<(String, Run)> {
+        let (ticket, tag) = setting(sql)?;
+        let plan = self.scale.plan(Arc::new(Planned::Local(Local::Tag(tag))), 0).ok()?;
+        let portal = self.portal(UpstreamName(None), plan, Given::default(), view).ok()?;
+        self.ticket = ticket;
+        Some((String::new(), Run::new(portal, Undo::Nothing)))
     }
 
     /// The ticket that a statement goes by: one that was stated, and is so.
@@ -121,6 +170,29 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_states_a_ticket_for_what_follows() {
+        let is = |ticket: &str, tag| Some((Some(Some(ticket.into())), tag));
+        assert_eq!(setting("SET postern.ticket = 'T-1'"), is("T-1", "SET"));
+        assert_eq!(setting(" set Postern.Ticket TO 'it''s' ;\n"), is("it's", "SET"));
+        assert_eq!(setting("SET postern.ticket='T'"), is("T", "SET"));
+        assert_eq!(setting("RESET postern.ticket"), Some((None, "RESET")));
+        assert_eq!(setting("SET postern.ticket TO DEFAULT"), Some((None, "SET")));
+        let long = format!("SET postern.ticket = '{}'", "T".repeat(201));
+        assert_eq!(setting(&long), Some((Some(None), "SET")));
+        for sql in [
+            "SET LOCAL postern.ticket = 'T'",
+            "SET postern.tickets = 'T'",
+            "SET postern.ticket = 'T'; SELECT 'x'",
+            "SET postern.ticket = T",
+            "SET postern.ticket",
+            "RESET postern.ticket, x",
+            "SET",
+        ] {
+            assert_eq!(setting(sql), None, "{sql}");
+        }
+    }
 
     #[test]
     fn a_comment_at_the_end_states_a_ticket() {

@@ -29,7 +29,24 @@ async fn a_ticket_shows_its_own_customer_and_is_in_the_entry() {
     // What is stated counts for its own statement.
     assert_eq!(rows(&ana.simple_query(NAMES).await.unwrap())[0], ["Name 1"]);
     let two = Some("2".to_owned());
-    assert_eq!(claimed(&world), [None, two.clone(), two, None]);
+    assert_eq!(claimed(&world), [None, two.clone(), two.clone(), None]);
+    // For all that follows; a comment of their own counts more.
+    for (set, expected) in [
+        ("SET postern.ticket = '1'", ["Name 1", "***", "***"]),
+        ("SET postern.ticket TO '2'", ["***", "***", "Name 3"]),
+        ("RESET postern.ticket", ["Name 1", "***", "Name 3"]),
+    ] {
+        ana.simple_query(set).await.unwrap();
+        assert_eq!(rows(&ana.simple_query(NAMES).await.unwrap()).concat(), expected, "{set}");
+        let extended = ana.query(NAMES, &[]).await.unwrap();
+        let names: Vec<&str> = extended.iter().map(|row| row.get(0)).collect();
+        assert_eq!(names, expected, "{set}");
+        assert_eq!(rows(&ana.simple_query(&stated).await.unwrap())[2], ["Name 3"]);
+    }
+    ana.simple_query("SET postern.ticket = '77'").await.unwrap();
+    assert_eq!(super::code(&ana.simple_query(NAMES).await.unwrap_err()), "42501");
+    ana.simple_query("DISCARD ALL").await.unwrap();
+    assert_eq!(rows(&ana.simple_query(NAMES).await.unwrap())[0], ["Name 1"]);
     // A cursor keeps what was stated when it was declared.
     for sql in ["BEGIN", &format!("DECLARE c CURSOR FOR {NAMES} /*postern.ticket='1'*/")] {
         ana.simple_query(sql).await.unwrap();
