@@ -44,6 +44,8 @@ pub(crate) trait DiskFile: Send {
     fn is_same(&self, other: &dyn DiskFile) -> bool {
         matches!((self.identity(), other.identity()), (Ok(one), Ok(other)) if one == other)
     }
+    /// Says that so many bytes are read soon, so that several reads can be under way at once.
+    fn will_read(&self, _offset: u64, _length: u64) {}
     /// Reads until the buffer is full or the file ends.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -203,6 +205,12 @@ impl DiskFile for File {
     fn identity(&self) -> io::Result<(u64, u64)> {
         let metadata = self.metadata()?;
         Ok((metadata.dev(), metadata.ino()))
+    }
+
+    fn will_read(&self, offset: u64, length: u64) {
+        // Where it can't be said nothing is lost.
+        let advice = rustix::fs::Advice::WillNeed;
+        let _said = rustix::fs::fadvise(self, offset, std::num::NonZeroU64::new(length), advice);
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -43,6 +43,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+/// Of so many entries the disk is asked for at once, and of so many customers in them.
+const ENTRIES_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 4096;
+
 /// Where the index is in a ledger's folder.
 pub(crate) const FOLDER: &str = "index";
 
@@ -332,9 +336,15 @@ impl Index {
         runs.chain(std::iter::once(&self.gathered as &dyn Part))
     }
 
-    fn entry(&self, sequence: u64) -> Result<table::Record, Broken> {
+    /// The part that has an entry, and the entry's place there.
+    fn part_of(&self, sequence: u64) -> Result<(&dyn Part, u64), Broken> {
         let part = self.parts().find(|part| part.has_entry(sequence)).ok_or(Broken)?;
-        part.record(Table::Entries, sequence - part.span().first)
+        Ok((part, sequence - part.span().first))
+    }
+
+    fn entry(&self, sequence: u64) -> Result<table::Record, Broken> {
+        let (part, index) = self.part_of(sequence)?;
+        part.record(Table::Entries, index)
     }
 
     fn row(&self, kind: Kind, number: u32) -> Result<Option<Arc<str>>, IndexError> {
@@ -372,22 +382,71 @@ impl Index {
                 entries.extend(found.into_iter().filter(|entry| (first..end).contains(entry)));
             }
         }
-        let mut seen = Vec::new();
-        for sequence in entries {
-            let payload = self.log.payload(sequence, self.entry(sequence)?)?;
-            let found = seen_in(self, &payload, (kind, &numbers))?;
-            // The index says that it is there.
-            if found.is_empty() && kind == Kind::Subject {
-                return Err(Broken.into());
+        let (entries, mut seen) = (Vec::from_iter(entries), Vec::new());
+        for entries in entries.chunks(ENTRIES_AT_ONCE) {
+            for payload in self.payloads(entries, kind)? {
+                let found = seen_in(self, &payload, (kind, &numbers))?;
+                // The index says that it is there.
+                if found.is_empty() && kind == Kind::Subject {
+                    return Err(Broken.into());
+                }
+                seen.extend(found);
             }
-            seen.extend(found);
         }
         Ok(seen)
+    }
+
+    /// Reads entries, and has the system begin to read what their texts take: the disk is asked for
+    /// many places at once, where one after the other would take as long as all of them.
+    fn payloads(&self, entries: &[u64], kind: Kind) -> Result<Vec<Vec<u8>>, IndexError> {
+        for &sequence in entries {
+            let (part, index) = self.part_of(sequence)?;
+            part.will_read(Table::Entries, index);
+        }
+        let records = entries.iter().map(|&sequence| self.entry(sequence));
+        let records = records.collect::<Result<Vec<_>, Broken>>()?;
+        records.iter().try_for_each(|record| self.log.will_read_payload(record))?;
+        let mut payloads = Vec::new();
+        for (&sequence, record) in entries.iter().zip(records) {
+            payloads.push(self.log.payload(sequence, record)?);
+        }
+        if kind == Kind::Name {
+            self.will_read_subjects(&payloads)?;
+        }
+        Ok(payloads)
+    }
+
+    fn will_read_subjects(&self, payloads: &[Vec<u8>]) -> Result<(), IndexError> {
+        let mut numbers = BTreeSet::new();
+        for payload in payloads {
+            numbers.extend(ask::subjects_in(payload)?);
+        }
+        for &number in numbers.iter().take(ROWS_AT_ONCE) {
+            let place = |part: &dyn Part| part.row_place(Kind::Subject, number);
+            if let Some((part, (table, index))) =
+                self.parts().find_map(|part| Some((part, place(part)?)))
+            {
+                part.will_read(table, index);
+            }
+        }
+        for &number in numbers.iter().take(ROWS_AT_ONCE) {
+            let row = self.parts().find_map(|part| part.row(Kind::Subject, number));
+            self.log.will_read_row(&row.ok_or(Broken)??)?;
+        }
+        Ok(())
     }
 
     /// The first entry of that moment or later.
     fn first_at(&self, time: Timestamp) -> Result<u64, IndexError> {
         let (mut low, mut high) = (0, self.entries());
+        for part in self.parts() {
+            let [before, behind] = part.around(time)?;
+            low = before.unwrap_or(low);
+            if let Some(behind) = behind {
+                high = behind;
+                break;
+            }
+        }
         while low < high {
             let middle = low + (high - low) / 2;
             let payload = self.log.payload(middle, self.entry(middle)?)?;

@@ -41,6 +41,38 @@ impl Log {
         let (place, hash) = entry.split_at(8);
         let place = u64::from_le_bytes(*place.first_chunk().ok_or(Broken)?);
         let (segment, offset) = (place >> 32, place & 0xffff_ffff);
+        let whole = |length| length + FRAME_BYTES;
+        let frame = self.with_segment(segment, |file| read(file, offset, whole))?;
+        let (_, payload) = frame::frame(&frame).ok_or(Broken)?;
+        if payload_hash(payload) != *hash || head(payload)?.sequence != sequence {
+            return Err(Broken.into());
+        }
+        Ok(payload.to_vec())
+    }
+
+    /// Says that the payload of an entry is read soon.
+    pub(super) fn will_read_payload(&self, entry: &Record) -> Result<(), Broken> {
+        let place = u64::from_le_bytes(*entry.first_chunk().ok_or(Broken)?);
+        self.with_segment(place >> 32, |file| {
+            file.will_read(place & 0xffff_ffff, READ_BYTES as u64);
+            Ok(())
+        })
+    }
+
+    /// The same for a row.
+    pub(super) fn will_read_row(&self, row: &Record) -> Result<(), Broken> {
+        let offset = u64::from_le_bytes(*row.first_chunk().ok_or(Broken)?);
+        self.with_dictionary(|file, _| {
+            file.will_read(offset, READ_BYTES as u64);
+            Ok(())
+        })
+    }
+
+    fn with_segment<T>(
+        &self,
+        segment: u64,
+        read: impl FnOnce(&dyn DiskFile) -> Result<T, Broken>,
+    ) -> Result<T, Broken> {
         let mut segments = self.segments.borrow_mut();
         if segments.len() >= SEGMENTS_OPEN_MAX && !segments.contains_key(&segment) {
             segments.clear();
@@ -51,12 +83,22 @@ impl Log {
                 place.insert(self.disk.open_read(&segment_name(segment)).map_err(|_| Broken)?)
             }
         };
-        let frame = read(&**file, offset, |length| length + FRAME_BYTES)?;
-        let (_, payload) = frame::frame(&frame).ok_or(Broken)?;
-        if payload_hash(payload) != *hash || head(payload)?.sequence != sequence {
-            return Err(Broken.into());
-        }
-        Ok(payload.to_vec())
+        read(&**file)
+    }
+
+    fn with_dictionary<T>(
+        &self,
+        read: impl FnOnce(&dyn DiskFile, &Keys) -> Result<T, Broken>,
+    ) -> Result<T, Broken> {
+        let mut file = self.dictionary.borrow_mut();
+        let (file, keys) = match &mut *file {
+            Some(open) => open,
+            None => {
+                let keys = Keys::load(&*self.disk).map_err(|_| Broken)?;
+                file.insert((self.disk.open_read(DICTIONARY_NAME).map_err(|_| Broken)?, keys))
+            }
+        };
+        read(&**file, keys)
     }
 
     /// The text of a row, which must be the one that was indexed; `None` if it was erased.
@@ -68,16 +110,11 @@ impl Log {
     ) -> Result<Option<Arc<str>>, IndexError> {
         let (place, commitment) = row.split_at(8);
         let offset = u64::from_le_bytes(*place.first_chunk().ok_or(Broken)?);
-        let mut file = self.dictionary.borrow_mut();
-        let (file, keys) = match &mut *file {
-            Some(open) => open,
-            None => {
-                let keys = Keys::load(&*self.disk).map_err(|_| Broken)?;
-                file.insert((self.disk.open_read(DICTIONARY_NAME).map_err(|_| Broken)?, keys))
-            }
-        };
-        let frame = read(&**file, offset, |length| length + dictionary::ROW_FRAME_BYTES)?;
-        let (row, _) = dictionary::decode_frame(&frame, keys).ok_or(Broken)?;
+        let row = self.with_dictionary(|file, keys| {
+            let frame = read(file, offset, |length| length + dictionary::ROW_FRAME_BYTES)?;
+            dictionary::decode_frame(&frame, keys).ok_or(Broken)
+        });
+        let (row, _) = row?;
         let same = (row.kind, row.number) == (kind, number) && row.trouble.is_none();
         if !same || !row.commitment.starts_with(commitment) {
             return Err(Broken.into());
@@ -137,6 +174,23 @@ impl Texts for Names<'_> {
             }
         }
     }
+}
+
+/// No texts.
+struct Blank;
+
+impl Texts for Blank {
+    fn text(&self, _kind: Kind, _number: u32) -> Result<Arc<str>, DecodeError> {
+        Ok("".into())
+    }
+}
+
+/// The numbers of the customers in an entry.
+pub(super) fn subjects_in(payload: &[u8]) -> Result<Vec<u32>, Broken> {
+    let mut cursor = Cursor::new(payload);
+    let decoded = Head::decode(&mut cursor).and_then(|head| payload::decode(&head, cursor, &Blank));
+    let charges = decoded.map_err(|_| Broken)?.charges.ok_or(Broken)?;
+    Ok(charges.subjects.into_iter().flat_map(|(_, numbers)| numbers).collect())
 }
 
 /// What an entry has of a subject or an actor, by its numbers.

@@ -26,7 +26,9 @@ const POSTINGS_MAX: usize = 8 << 20;
 const ENTRIES_WORTH_A_RUN: usize = if cfg!(test) { 16 } else { 4096 };
 const POSTINGS_WORTH_A_RUN: usize = 64 << 10;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// How many entries lie between two whose times are kept.
+const TIMES_STEP: u64 = if cfg!(test) { 4 } else { 256 };
 
 /// From which entry and which rows to which moment of a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,12 +116,31 @@ pub(super) trait Part: Tables {
         (self.span().first..self.span().end.edge.size()).contains(&sequence)
     }
 
-    /// The record of a row, if this part has it.
-    fn row(&self, kind: Kind, number: u32) -> Option<Result<Record, Broken>> {
+    /// An entry before that moment, and one of it or later, as near as the table knows.
+    fn around(&self, time: Timestamp) -> Result<[Option<u64>; 2], Broken> {
+        let index = self.lower_bound(Table::Times, &time_key(time))?;
+        let place = |index| {
+            let record = self.record(Table::Times, index)?;
+            let place = record.get(8..).and_then(<[u8]>::first_chunk).ok_or(Broken)?;
+            Ok(self.span().first + u64::from(u32::from_be_bytes(*place)))
+        };
+        let before = index.checked_sub(1).map(place).transpose()?;
+        let behind = (index < self.count(Table::Times)).then(|| place(index)).transpose()?;
+        Ok([before, behind])
+    }
+
+    /// Where the record of a row is, if this part has it.
+    fn row_place(&self, kind: Kind, number: u32) -> Option<(Table, u64)> {
         let (table, place) = rows_table(kind)?;
         let (first, end) = (self.span().first_rows.get(place)?, self.span().end.rows.get(place)?);
         let wanted = (*first..*end).contains(&number);
-        wanted.then(|| self.record(table, u64::from(number - first)))
+        wanted.then(|| (table, u64::from(number - first)))
+    }
+
+    /// The record of a row, if this part has it.
+    fn row(&self, kind: Kind, number: u32) -> Option<Result<Record, Broken>> {
+        let (table, index) = self.row_place(kind, number)?;
+        Some(self.record(table, index))
     }
 }
 
@@ -140,6 +161,11 @@ pub(super) fn text_key(key: &[u8; 32], kind: Kind, text: &str) -> [u8; 8] {
     short
 }
 
+/// A time in the order of bytes.
+fn time_key(time: Timestamp) -> [u8; 8] {
+    (time.0.cast_unsigned() ^ 1 << 63).to_be_bytes()
+}
+
 /// What tells one payload from any other.
 pub(super) fn payload_hash(payload: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
@@ -157,6 +183,7 @@ pub(super) struct Gathered {
     postings: [Vec<u64>; 2],
     rows: [Vec<[u8; 24]>; 2],
     texts: [Vec<[u8; 12]>; 2],
+    times: Vec<[u8; 12]>,
 }
 
 impl Gathered {
@@ -168,6 +195,7 @@ impl Gathered {
             postings: Default::default(),
             rows: Default::default(),
             texts: Default::default(),
+            times: Vec::new(),
         }
     }
 
@@ -180,6 +208,13 @@ impl Gathered {
         hash.copy_from_slice(&payload_hash(scan.payload()));
         let number = self.entries.len() as u64;
         self.entries.push(entry);
+        if number.is_multiple_of(TIMES_STEP) {
+            let mut record = [0; 12];
+            let (time, place) = record.split_at_mut(8);
+            time.copy_from_slice(&time_key(scan.time()));
+            place.copy_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
+            self.times.push(record);
+        }
         for (row, offset) in scan.brought() {
             self.take_row(row, *offset);
         }
@@ -262,6 +297,7 @@ impl Gathered {
             Table::NameRows => name_rows.get(index).copied(),
             Table::SubjectTexts => Some(padded(subject_texts.get(index)?)),
             Table::NameTexts => Some(padded(name_texts.get(index)?)),
+            Table::Times => Some(padded(self.times.get(index)?)),
         }
     }
 }
@@ -279,6 +315,7 @@ impl Tables for Gathered {
             Table::NameRows => name_rows.len(),
             Table::SubjectTexts => subject_texts.len(),
             Table::NameTexts => name_texts.len(),
+            Table::Times => self.times.len(),
         };
         count as u64
     }
@@ -324,6 +361,14 @@ impl Tables for Run {
     fn record(&self, table: Table, index: u64) -> Result<Record, Broken> {
         self.file.record(table, index)
     }
+
+    fn will_read(&self, table: Table, index: u64) {
+        self.file.will_read(table, index);
+    }
+
+    fn lower_bound(&self, table: Table, key: &[u8]) -> Result<u64, Broken> {
+        self.file.lower_bound(table, key)
+    }
 }
 
 impl Part for Run {
@@ -354,7 +399,9 @@ pub(super) fn join(
                 append(&mut writer, ones, path)?;
                 append(&mut writer, others, path)?;
             }
-            Table::Subjects | Table::Actors => merge(&mut writer, ones, (others, shift), path)?,
+            Table::Subjects | Table::Actors | Table::Times => {
+                merge(&mut writer, ones, (others, shift), path)?;
+            }
             Table::SubjectTexts | Table::NameTexts => {
                 merge(&mut writer, ones, (others, 0), path)?;
             }

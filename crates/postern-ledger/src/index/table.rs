@@ -18,6 +18,7 @@ use std::{
 };
 
 use super::Broken;
+use crate::disk::DiskFile;
 
 const BLOCK_BYTES: usize = 4096;
 const SEAL_BYTES: usize = 16;
@@ -44,6 +45,8 @@ pub(super) enum Table {
     SubjectTexts = 5,
     /// The same for names.
     NameTexts = 6,
+    /// Time, entry, of some entries: between two of them a moment is looked for.
+    Times = 7,
 }
 
 pub(super) const ALL: [Table; TABLES] = [
@@ -54,8 +57,9 @@ pub(super) const ALL: [Table; TABLES] = [
     Table::NameRows,
     Table::SubjectTexts,
     Table::NameTexts,
+    Table::Times,
 ];
-pub(super) const TABLES: usize = 7;
+pub(super) const TABLES: usize = 8;
 
 /// A record with zeros behind it.
 pub(super) type Record = [u8; RECORD_BYTES_MAX];
@@ -66,7 +70,7 @@ impl Table {
         match self {
             Self::Entries | Self::SubjectRows | Self::NameRows => 24,
             Self::Subjects | Self::Actors => 8,
-            Self::SubjectTexts | Self::NameTexts => 12,
+            Self::SubjectTexts | Self::NameTexts | Self::Times => 12,
         }
     }
 
@@ -81,7 +85,9 @@ impl Table {
     /// Whether it is searched, so that it has fences.
     fn is_sorted(self) -> bool {
         match self {
-            Self::Subjects | Self::Actors | Self::SubjectTexts | Self::NameTexts => true,
+            Self::Subjects | Self::Actors | Self::SubjectTexts | Self::NameTexts | Self::Times => {
+                true
+            }
             Self::Entries | Self::SubjectRows | Self::NameRows => false,
         }
     }
@@ -91,6 +97,8 @@ impl Table {
 pub(super) trait Tables {
     fn count(&self, table: Table) -> u64;
     fn record(&self, table: Table, index: u64) -> Result<Record, Broken>;
+    /// Says that a record is read soon.
+    fn will_read(&self, _table: Table, _index: u64) {}
 
     /// The place of the first record that does not come before `key`.
     fn lower_bound(&self, table: Table, key: &[u8]) -> Result<u64, Broken> {
@@ -301,6 +309,13 @@ impl RunFile {
         Ok(block)
     }
 
+    fn will_read_block(&self, number: u64) {
+        if !self.blocks.borrow().contains_key(&number) {
+            let bytes = BLOCK_BYTES as u64;
+            DiskFile::will_read(&self.file, number * bytes, bytes);
+        }
+    }
+
     /// A record of what begins with that block.
     fn record_at(&self, first: u64, table: Table, index: u64) -> Result<Record, Broken> {
         let in_block = table.records_in_block();
@@ -332,6 +347,11 @@ impl Tables for RunFile {
             return Err(Broken);
         }
         self.record_at(first, table, index)
+    }
+
+    fn will_read(&self, table: Table, index: u64) {
+        let (first, _) = self.place(table);
+        self.will_read_block(first + index / table.records_in_block());
     }
 
     fn lower_bound(&self, table: Table, key: &[u8]) -> Result<u64, Broken> {
