@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::refusal::{Judged, refuse};
+use crate::{
+    refusal::{Judged, refuse},
+    setting::free_settings,
+};
 
 /// What kind of function a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,39 +230,27 @@ fn both(one: BuiltIn, two: BuiltIn) -> BuiltIn {
     BuiltIn::Allowed(kind, class)
 }
 
-/// Settings that may be read by name.
+/// Whether a setting may be read by name.
 pub(crate) fn readable_setting(name: &str) -> bool {
-    SETTINGS.contains(&name.to_ascii_lowercase().as_str())
+    let name = name.to_ascii_lowercase();
+    readable_settings().any(|known| known == name)
 }
 
-/// The settings that are listed, as the text of an array.
-pub(crate) fn readable_settings() -> String {
-    format!("{{{}}}", SETTINGS.join(","))
+/// The settings that may be read: those that may be set freely, and these.
+pub(crate) fn readable_settings() -> impl Iterator<Item = &'static str> {
+    SETTINGS.into_iter().chain(free_settings())
 }
 
-pub(crate) const SETTINGS: [&str; 108] = [
-    "application_name",
+const SETTINGS: [&str; 57] = [
     "array_nulls",
     "block_size",
-    "bytea_output",
-    "check_function_bodies",
     "client_encoding",
-    "client_min_messages",
     "constraint_exclusion",
-    "cpu_index_tuple_cost",
-    "cpu_operator_cost",
-    "cpu_tuple_cost",
-    "cursor_tuple_fraction",
-    "datestyle",
     "default_statistics_target",
     "default_table_access_method",
     "default_tablespace",
-    "default_text_search_config",
     "default_transaction_deferrable",
     "default_transaction_isolation",
-    "default_transaction_read_only",
-    "effective_cache_size",
-    "effective_io_concurrency",
     "enable_async_append",
     "enable_bitmapscan",
     "enable_gathermerge",
@@ -283,69 +274,31 @@ pub(crate) const SETTINGS: [&str; 108] = [
     "enable_sort",
     "enable_tidscan",
     "escape_string_warning",
-    "extra_float_digits",
-    "from_collapse_limit",
-    "geqo",
-    "geqo_effort",
-    "geqo_generations",
-    "geqo_pool_size",
-    "geqo_seed",
-    "geqo_selection_bias",
-    "geqo_threshold",
     "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
     "in_hot_standby",
     "integer_datetimes",
-    "intervalstyle",
     "is_superuser",
-    "jit",
-    "jit_above_cost",
-    "jit_inline_above_cost",
-    "jit_optimize_above_cost",
-    "join_collapse_limit",
     "lc_collate",
     "lc_ctype",
     "lc_messages",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "lock_timeout",
-    "maintenance_work_mem",
     "max_connections",
     "max_function_args",
     "max_identifier_length",
     "max_index_keys",
     "max_parallel_workers",
-    "max_parallel_workers_per_gather",
     "max_prepared_transactions",
-    "min_parallel_index_scan_size",
-    "min_parallel_table_scan_size",
-    "parallel_leader_participation",
-    "parallel_setup_cost",
-    "parallel_tuple_cost",
     "plan_cache_mode",
     "quote_all_identifiers",
-    "random_page_cost",
-    "row_security",
     "search_path",
-    "seq_page_cost",
     "server_encoding",
     "server_version",
     "server_version_num",
     "session_authorization",
     "standard_conforming_strings",
     "statement_timeout",
-    "synchronize_seqscans",
-    "synchronous_commit",
-    "temp_buffers",
-    "timezone",
     "transaction_deferrable",
     "transaction_isolation",
-    "transaction_read_only",
-    "transaction_timeout",
     "transform_null_equals",
-    "work_mem",
-    "xmloption",
 ];
 
 /// Refuses a function that is no built-in, or not one that is known.

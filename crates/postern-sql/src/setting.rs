@@ -131,6 +131,12 @@ const MEMORY: [&str; 3] = ["maintenance_work_mem", "temp_buffers", "work_mem"];
 /// The most that a client may set of them.
 const MEMORY_KB_MAX: u64 = 1 << 20;
 
+/// The settings that may be given other values by their names, beside those that switch one kind of
+/// plan off.
+pub(crate) fn free_settings() -> impl Iterator<Item = &'static str> {
+    MEMORY.into_iter().chain(PLANNING).chain(SETTABLE)
+}
+
 /// An amount of memory as PostgreSQL reads it, in kB, which is what it counts without a unit; of
 /// `temp_buffers` it counts blocks, of 8 kB.
 fn kilobytes(value: &str) -> Option<u64> {

@@ -10,7 +10,9 @@ use super::{
 use crate::{
     ast,
     check::{Given, Rule},
-    functions::{Arity, BuiltIn, Class, Kind, SETTINGS, readable_setting, refused, unlisted},
+    functions::{
+        Arity, BuiltIn, Class, Kind, readable_setting, readable_settings, refused, unlisted,
+    },
     refusal::{Judged, not_understood, refusal},
     setting::{Setting, setting},
     taint::{Column, Taint},
@@ -344,7 +346,7 @@ impl Analysis<'_> {
         if given == Given::Unknown || self.views.verbatim || self.defines_view {
             return Err(refusal);
         }
-        let listed = SETTINGS.map(str::to_owned).to_vec();
+        let listed = readable_settings().map(str::to_owned).collect();
         self.checks.push(Rule::OneOf(given, listed), refusal);
         Ok(())
     }

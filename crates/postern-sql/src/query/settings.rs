@@ -43,8 +43,9 @@ pub(super) fn readable_settings_of(range: pb::RangeVar, columns: &[String]) -> N
     let inner = pb::Alias { colnames: Vec::new(), ..alias.clone() };
     let of = |column: &str| ast::column(&[&alias.aliasname, column]);
     let targets = columns.iter().map(|column| ast::target(column, of(column))).collect();
+    let listed: Vec<&str> = readable_settings().collect();
     let listed = ast::cast(
-        ast::constant(&readable_settings()),
+        ast::constant(&format!("{{{}}}", listed.join(","))),
         ast::type_name("pg_catalog", "text", &[], true),
     );
     let read = ast::call("lower", vec![of("name")]);
