@@ -202,7 +202,7 @@ pub(crate) async fn serve(
     shared.note(Note::LoggedIn { actor: who, connection: number, client });
     let known = (actor, role_name, role);
     let who = Who::account((shared, regime), &core.judges, known).await;
-    let session = turns::session(turns.as_ref(), who.profile.clone());
+    let session = turns::session((&turns, &owner), who.profile.clone(), regime);
     let mut connection = Box::new(Connection {
         shared,
         regime,

@@ -33,7 +33,7 @@ mod start;
 mod token;
 
 use self::behind::Found;
-pub(crate) use self::behind::pinned;
+pub(crate) use self::{behind::pinned, start::own_path};
 
 /// A client that has proved who it is, with a server connection of its own.
 pub(crate) struct LoggedIn {

@@ -22,6 +22,7 @@ mod malformed;
 mod malice;
 mod meddling;
 mod observed;
+mod paths;
 mod pitfalls;
 mod played;
 mod raw;

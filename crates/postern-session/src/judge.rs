@@ -7,7 +7,7 @@ use std::{
 
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
-    Act, Catalogue, Context, Guarded, LeafTexts, LookupValue, OwnTables, Refusal, Rules, Verdict,
+    Act, Catalogue, Context, Guarded, LeafTexts, LookupValue, OwnNames, Refusal, Rules, Verdict,
     analyse,
 };
 
@@ -44,7 +44,7 @@ pub struct Judge {
     analyses: u64,
     leaf_texts: LeafTexts,
     /// What a session has made and the catalogue does not show.
-    own: Option<Arc<OwnTables>>,
+    own: Option<Arc<OwnNames>>,
     /// Judges by the role's own rules, where these are not enforced.
     observing: Option<Box<Observing>>,
 }
@@ -153,7 +153,7 @@ impl Judge {
     }
 
     /// Another who judges as this one does, and knows of a session's own tables.
-    pub(crate) fn with_own(&self, own: Arc<OwnTables>) -> Self {
+    pub(crate) fn with_own(&self, own: Arc<OwnNames>) -> Self {
         let (rules, path) = (self.rules.clone(), self.search_path.clone());
         let judge = Self::new(self.catalogue.clone(), rules, path, self.prefix.clone());
         let observing = self.observing.as_ref().map(|observing| {
@@ -163,7 +163,7 @@ impl Judge {
         Self { own: Some(own), observing, ..judge }
     }
 
-    pub(crate) fn knows_own(&self, own: &Arc<OwnTables>) -> bool {
+    pub(crate) fn knows_own(&self, own: &Arc<OwnNames>) -> bool {
         self.own.as_ref().is_some_and(|known| Arc::ptr_eq(known, own))
     }
 

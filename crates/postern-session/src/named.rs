@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use postern_sql::{
-    Act, Arguments, Effect, LookupValue, NOTHING_DONE, OwnTables, Passed, quote::literal,
+    Act, Arguments, Effect, LookupValue, NOTHING_DONE, OwnNames, Passed, quote::literal,
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     asked::Given,
     client::single,
     judge::{Planned, PlannedNamed},
+    own::Changes,
     portal::{NOTHING, Portal, Prepared, UpstreamName},
     session::ByName,
     sharing::Known,
@@ -92,8 +93,18 @@ pub(crate) enum Undo {
     Cursor(String, Option<Portal>),
     Statements(ByName<Prepared>, Known),
     Portals(ByName<Portal>),
-    All(ByName<Prepared>, ByName<Portal>, Known),
-    Defined(Arc<OwnTables>),
+    All(Box<Forgotten>),
+    /// What names meant.
+    Names(Arc<OwnNames>),
+}
+
+/// What a session had before all was discarded.
+#[derive(Debug)]
+pub(crate) struct Forgotten {
+    statements: ByName<Prepared>,
+    portals: ByName<Portal>,
+    known: Known,
+    names: Arc<OwnNames>,
 }
 
 impl Session {
@@ -402,23 +413,21 @@ impl Session {
             if matches!(plain.effect, Effect::Deallocate | Effect::Discard) {
                 self.moments.forget();
             }
-            if plain.effect == Effect::Discard {
-                self.own.discard();
-            }
+            let mut change = |does| Undo::Names(self.own.change(&plain.changes, does));
             return match plain.effect {
-                Effect::Define => Undo::Defined(self.own.change(&plain.changes, true)),
-                Effect::Transaction if !plain.changes.is_empty() => {
-                    Undo::Defined(self.own.change(&plain.changes, false))
-                }
+                Effect::Define => change(Changes::Defines),
+                Effect::Transaction if !plain.changes.is_empty() => change(Changes::Transacts),
+                Effect::Setting if !plain.changes.is_empty() => change(Changes::Searches),
                 Effect::Deallocate => {
                     Undo::Statements(std::mem::take(&mut self.statements), self.server.clear())
                 }
                 Effect::CloseAll => Undo::Portals(std::mem::take(&mut self.portals)),
-                Effect::Discard => Undo::All(
-                    std::mem::take(&mut self.statements),
-                    std::mem::take(&mut self.portals),
-                    self.server.clear(),
-                ),
+                Effect::Discard => Undo::All(Box::new(Forgotten {
+                    statements: std::mem::take(&mut self.statements),
+                    portals: std::mem::take(&mut self.portals),
+                    known: self.server.clear(),
+                    names: self.own.discard(),
+                })),
                 Effect::Query
                 | Effect::Write
                 | Effect::Transaction
@@ -453,7 +462,7 @@ impl Session {
     pub(crate) fn put_back(&mut self, undo: Undo) {
         match undo {
             Undo::Nothing => {}
-            Undo::Defined(tables) => self.own.put_back(tables),
+            Undo::Names(names) => self.own.put_back(names),
             Undo::Statement(name, known) => put(&mut self.statements, name, known),
             Undo::Cursor(name, known) => put(&mut self.portals, name, known),
             Undo::Statements(statements, known) => {
@@ -461,9 +470,11 @@ impl Session {
                 self.server.put_back(known);
             }
             Undo::Portals(portals) => self.portals = portals,
-            Undo::All(statements, portals, known) => {
+            Undo::All(forgotten) => {
+                let Forgotten { statements, portals, known, names } = *forgotten;
                 (self.statements, self.portals) = (statements, portals);
                 self.server.put_back(known);
+                self.own.put_back(names);
             }
         }
     }

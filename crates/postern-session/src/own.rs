@@ -1,43 +1,55 @@
 //! What the session has defined and the catalogue does not show: tables of its open transaction,
-//! and temporary ones.
+//! and temporary ones; and where it looks for names that have no schema.
 //!
 //! What comes after a definition is judged as if it had done what it says; if it fails, that is put
 //! back. So is what was made in a transaction, or since a savepoint, that is rolled back.
 
 use std::sync::Arc;
 
-use postern_sql::{OwnChange, OwnTables};
+use postern_sql::{OwnChange, OwnNames};
 
 use crate::judge::{Identity, Judge};
 
 /// What an own judge remembers.
 const KNOWN_BYTES_MAX: usize = 1 << 20;
 
+/// What a statement does that changes what names mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changes {
+    Defines,
+    /// It looks for names elsewhere.
+    Searches,
+    /// It begins, ends or subdivides a transaction.
+    Transacts,
+}
+
 /// A session's own definitions, and who judges by them.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
-    tables: Arc<OwnTables>,
-    /// Since the transaction began something was defined.
+    names: Arc<OwnNames>,
+    /// Since the transaction began the meaning of a name was changed.
+    changed: bool,
+    /// The same, by a definition.
     defined: bool,
     /// The transaction does not commit.
     failed: bool,
-    judge: Option<(Identity, Arc<OwnTables>, Box<Judge>)>,
+    judge: Option<(Identity, Arc<OwnNames>, Box<Judge>)>,
 }
 
 impl Own {
-    /// The judge who knows of the session's own tables beside what `shared` knows; `None` where
+    /// The judge who knows what names mean to the session beside what `shared` knows; `None` where
     /// there are none.
     pub(crate) fn take_judge(&mut self, shared: &Judge) -> Option<Box<Judge>> {
-        if self.tables.is_empty() {
+        if self.names.is_empty() {
             self.judge = None;
             return None;
         }
-        let known = self.judge.take().filter(|(base, tables, _)| {
-            base == shared.identity() && Arc::ptr_eq(tables, &self.tables)
+        let known = self.judge.take().filter(|(base, names, _)| {
+            base == shared.identity() && Arc::ptr_eq(names, &self.names)
         });
         let judge = known.map(|(_, _, judge)| judge);
         Some(judge.unwrap_or_else(|| {
-            let mut judge = shared.with_own(self.tables.clone());
+            let mut judge = shared.with_own(self.names.clone());
             judge.remember(KNOWN_BYTES_MAX);
             Box::new(judge)
         }))
@@ -45,34 +57,44 @@ impl Own {
 
     /// Gives a judge back, for as long as nothing else is defined.
     pub(crate) fn keep_judge(&mut self, shared: &Judge, judge: Box<Judge>) {
-        if judge.knows_own(&self.tables) {
-            self.judge = Some((shared.identity().clone(), self.tables.clone(), judge));
+        if judge.knows_own(&self.names) {
+            self.judge = Some((shared.identity().clone(), self.names.clone(), judge));
         }
+    }
+
+    /// The session begins with this search path.
+    pub(crate) fn begin(&mut self, path: Arc<[String]>) {
+        self.names = Arc::new(OwnNames::beginning(path));
     }
 
     /// What a statement that is being sent changes; what there was before, to be put back if it
     /// fails.
-    pub(crate) fn change(&mut self, changes: &[OwnChange], defines: bool) -> Arc<OwnTables> {
-        let was = self.tables.clone();
-        // Nothing is undone, or kept, where nothing was defined.
-        if defines || self.defined {
-            self.defined = true;
-            let mut tables = (*was).clone();
+    pub(crate) fn change(&mut self, changes: &[OwnChange], does: Changes) -> Arc<OwnNames> {
+        let was = self.names.clone();
+        // Nothing is undone, or kept, where nothing was changed.
+        if does != Changes::Transacts || self.changed {
+            self.changed = true;
+            self.defined |= does == Changes::Defines;
+            let mut names = (*was).clone();
             for change in changes {
-                tables.apply(change);
+                names.apply(change);
             }
-            self.tables = Arc::new(tables);
+            self.names = Arc::new(names);
         }
         was
     }
 
-    pub(crate) fn put_back(&mut self, tables: Arc<OwnTables>) {
-        self.tables = tables;
+    pub(crate) fn put_back(&mut self, names: Arc<OwnNames>) {
+        self.names = names;
     }
 
-    /// The session has nothing any more.
-    pub(crate) fn discard(&mut self) {
-        self.tables = Arc::default();
+    /// The session is as it began; what there was before, to be put back if it is not.
+    pub(crate) fn discard(&mut self) -> Arc<OwnNames> {
+        let was = self.names.clone();
+        let mut names = (*was).clone();
+        names.discard();
+        self.names = Arc::new(names);
+        was
     }
 
     /// The transaction, if there is one, ends without a commit.
@@ -83,16 +105,16 @@ impl Own {
     /// No transaction is open any more; whether one with definitions has ended.
     pub(crate) fn ends(&mut self) -> bool {
         let failed = std::mem::take(&mut self.failed);
-        if !std::mem::take(&mut self.defined) {
-            return false;
+        let defined = std::mem::take(&mut self.defined);
+        if std::mem::take(&mut self.changed) {
+            let mut names = (*self.names).clone();
+            if failed {
+                names.roll_back();
+            } else {
+                names.end_transaction();
+            }
+            self.names = Arc::new(names);
         }
-        let mut tables = (*self.tables).clone();
-        if failed {
-            tables.roll_back();
-        } else {
-            tables.end_transaction();
-        }
-        self.tables = Arc::new(tables);
-        true
+        defined
     }
 }

@@ -294,6 +294,12 @@ impl Session {
         }
     }
 
+    /// It looks for names without a schema in these from its beginning on, and whenever it comes
+    /// back to that.
+    pub fn begin_in(&mut self, search_path: Arc<[String]>) {
+        self.own.begin(search_path);
+    }
+
     /// Whether messages of the client may be read now.
     pub fn wants_client(&self) -> bool {
         !self.cancelling

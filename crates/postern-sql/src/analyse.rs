@@ -11,7 +11,7 @@ use postern_model::StatementFingerprint;
 use crate::{
     Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, LookupKind,
     Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, end_user,
-    explain, named, nesting,
+    explain, named, nesting, path,
     print::{internal, with_leaves, written},
     query::{Analysis, Facts},
     refusal::{Judged, refuse, unknown_kind},
@@ -90,12 +90,14 @@ fn judge(
     for raw in statements {
         let text = slice(sql, &raw);
         let fingerprint = pg_query::fingerprint(text, 0, 0).map_or(0, |found| found.value);
-        let context = Context { text: sql, own: own.as_ref(), ..context };
+        let context = Context { text: sql, own: own.as_ref(), ..context }.on_its_path();
         let resolver = Resolver { catalogue, rules, context };
         let begins = raw.stmt_location;
         let normalized = normalized((sql, tokens), &raw, context.is_shape);
         let verdict = match verdict(raw, text, resolver) {
-            Verdict::Refused(refusal) => Verdict::Refused(placed(refusal, begins, resolver)),
+            Verdict::Refused(refusal) => {
+                Verdict::Refused(context.explained(placed(refusal, begins, resolver)))
+            }
             judged => judged,
         };
         if let Verdict::Plain(plain) = &verdict
@@ -138,8 +140,7 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
         let (effect, change) = match judged {
             Ok(Utility::Local(local)) => return Verdict::Local(local),
             Ok(Utility::EndUser(naming)) => return Verdict::Plain(end_user::plain(naming)),
-            Ok(Utility::Forward(effect)) => (effect, None),
-            Ok(Utility::Transaction(change)) => (Effect::Transaction, change),
+            Ok(Utility::Forward(effect, change)) => (effect, change),
             Err(refusal) => return Verdict::Refused(refusal),
         };
         return match written(&mut node) {
@@ -152,6 +153,9 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
     }
     if let Some(named) = end_user::call(&node) {
         return named.map_or_else(Verdict::Refused, Verdict::Plain);
+    }
+    if let Some(set) = path::call(&node, resolver.context) {
+        return set.map_or_else(Verdict::Refused, Verdict::Plain);
     }
     let judged = if let Some(named) = named::judge(&node, text, resolver) {
         named.map(Verdict::Named)

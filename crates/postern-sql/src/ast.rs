@@ -27,6 +27,17 @@ pub(crate) fn is_equality(name: &[Node]) -> bool {
     matches!(names(name).as_deref(), Some(["="] | ["pg_catalog", "="]))
 }
 
+/// The text that is written there, if nothing else is.
+pub(crate) fn text(node: &NodeEnum) -> Option<&str> {
+    match node {
+        NodeEnum::AConst(pb::AConst {
+            val: Some(pb::a_const::Val::Sval(pb::String { sval })),
+            ..
+        }) => Some(sval),
+        _ => None,
+    }
+}
+
 pub(crate) fn constant(text: &str) -> Node {
     let val = Some(pb::a_const::Val::Sval(pb::String { sval: text.to_owned() }));
     node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))

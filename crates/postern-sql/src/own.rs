@@ -1,4 +1,4 @@
-//! What a session has made, changed or dropped and nobody else sees yet.
+//! What a session has made, changed or dropped and nobody else sees yet, and its search path.
 //!
 //! The snapshot of the catalogues shows what is committed, and no temporary tables. A session that
 //! makes a table in a transaction, or a temporary one, names it in its next statement. Only what is
@@ -22,17 +22,40 @@ const OWN_MAX: usize = 2_000;
 /// So many columns of them all.
 const COLUMNS_MAX: usize = 20_000;
 
-/// By schema and name.
-type Tables = BTreeMap<(String, String), Own>;
+/// The schemas that names without one are looked up in.
+type Path = Arc<[String]>;
 
-/// The tables and views of a session's own.
+/// The tables and views of a session's own, and where it looks up names that have no schema.
 #[derive(Debug, Clone, Default)]
-pub struct OwnTables {
-    now: Tables,
-    /// What there was before the transaction's first definition.
-    before: Option<Tables>,
+pub struct OwnNames {
+    /// The path that the session asked for when it began.
+    start: Option<Path>,
+    now: Meaning,
+    /// What there was before the transaction's first change.
+    before: Option<Meaning>,
     /// What there was at the savepoints since, with their names.
-    saved: Vec<(String, Tables)>,
+    saved: Vec<(String, Meaning)>,
+}
+
+/// What names mean at one time.
+#[derive(Debug, Clone, Default)]
+struct Meaning {
+    /// By schema and name.
+    tables: BTreeMap<(String, String), Own>,
+    /// The session's path; `None` for that of its beginning.
+    path: Option<Path>,
+    /// The transaction's, in its place.
+    local: Option<Option<Path>>,
+}
+
+impl Meaning {
+    fn is_plain(&self) -> bool {
+        self.tables.is_empty() && self.is_at_home()
+    }
+
+    fn is_at_home(&self) -> bool {
+        self.path.is_none() && self.local.is_none()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +80,12 @@ impl Own {
 pub enum OwnChange {
     /// A name means something else.
     Named(Named),
+    /// Names without a schema are looked up in these, or where the session began to; `local` until
+    /// the transaction ends.
+    Path {
+        schemas: Option<Arc<[String]>>,
+        local: bool,
+    },
     Savepoint(String),
     Release(String),
     /// What was defined since the savepoint is undone.
@@ -93,22 +122,57 @@ pub(crate) enum Found<'a> {
     Dropped,
 }
 
-impl OwnTables {
+impl OwnNames {
+    /// Of a session that begins with this path.
+    pub fn beginning(path: Arc<[String]>) -> Self {
+        Self { start: Some(path), ..Self::default() }
+    }
+
     /// Whether the session has nothing of its own, nor had before its transaction.
     pub fn is_empty(&self) -> bool {
-        self.now.is_empty() && self.before.as_ref().is_none_or(Tables::is_empty)
+        let before = self.before.as_ref();
+        self.start.is_none() && self.now.is_plain() && before.is_none_or(Meaning::is_plain)
+    }
+
+    /// The path that the session began with; `None` for the gateway's.
+    pub fn start(&self) -> Option<&[String]> {
+        self.start.as_deref()
+    }
+
+    /// The path; `None` for the gateway's.
+    pub fn path(&self) -> Option<&[String]> {
+        let set = self.now.local.as_ref().unwrap_or(&self.now.path);
+        set.as_deref().or_else(|| self.start())
+    }
+
+    /// Whether the path is, and was before the transaction, what the session began with.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.now.is_at_home() && self.before.as_ref().is_none_or(Meaning::is_at_home)
+    }
+
+    /// As the session began.
+    pub fn discard(&mut self) {
+        *self = Self { start: self.start.take(), ..Self::default() };
     }
 
     /// Takes note of a change; `false` if there are too many.
     pub fn apply(&mut self, change: &OwnChange) -> bool {
-        let held =
-            self.now.len() + self.saved.iter().map(|(_, tables)| tables.len()).sum::<usize>();
+        let saved = self.saved.iter().map(|(_, meaning)| meaning.tables.len());
+        let held = self.now.tables.len() + saved.sum::<usize>();
         // Where nothing was defined yet, every savepoint is where the transaction began.
         let defines = self.before.is_some();
         match change {
             OwnChange::Named(named) => {
                 self.before.get_or_insert_with(|| self.now.clone());
                 return self.name(named);
+            }
+            OwnChange::Path { schemas, local } => {
+                self.before.get_or_insert_with(|| self.now.clone());
+                if *local {
+                    self.now.local = Some(schemas.clone());
+                } else {
+                    (self.now.path, self.now.local) = (schemas.clone(), None);
+                }
             }
             OwnChange::Savepoint(name) if defines => {
                 if self.saved.len() + held >= OWN_MAX {
@@ -141,23 +205,24 @@ impl OwnTables {
 
     fn name(&mut self, named: &Named) -> bool {
         let key = (named.schema.clone(), named.name.clone());
+        let tables = &mut self.now.tables;
         match &named.becomes {
             Becomes::Made { columns, over, like } => {
-                let held = self.now.values().map(Own::columns).sum::<usize>() + columns.len();
-                let is_new = !self.now.contains_key(&key);
-                if is_new && self.now.len() >= OWN_MAX || held > COLUMNS_MAX {
+                let held = tables.values().map(Own::columns).sum::<usize>() + columns.len();
+                let is_new = !tables.contains_key(&key);
+                if is_new && tables.len() >= OWN_MAX || held > COLUMNS_MAX {
                     // What it was before it is no more.
-                    self.now.remove(&key);
+                    tables.remove(&key);
                     return false;
                 }
                 let relation = Arc::new(Relation::own(&named.schema, &named.name, columns, *like));
-                self.now.insert(key, Own::Made { relation, over: *over });
+                tables.insert(key, Own::Made { relation, over: *over });
             }
             Becomes::Dropped(Some(oid)) => {
-                self.now.insert(key, Own::Dropped(*oid));
+                tables.insert(key, Own::Dropped(*oid));
             }
             Becomes::Dropped(None) => {
-                self.now.remove(&key);
+                tables.remove(&key);
             }
         }
         true
@@ -175,7 +240,8 @@ impl OwnTables {
     pub fn end_transaction(&mut self) {
         self.before = None;
         self.saved.clear();
-        self.now.retain(|(schema, _), _| schema == TEMPORARY);
+        self.now.local = None;
+        self.now.tables.retain(|(schema, _), _| schema == TEMPORARY);
     }
 
     /// What stands for a name under which the snapshot has this relation, or none.
@@ -185,11 +251,11 @@ impl OwnTables {
         name: &str,
         known: Option<&Relation>,
     ) -> Option<Found<'_>> {
-        if self.now.is_empty() {
+        if self.now.tables.is_empty() {
             return None;
         }
         let known = known.map(|relation| relation.oid);
-        match self.now.get(&(schema.to_owned(), name.to_owned()))? {
+        match self.now.tables.get(&(schema.to_owned(), name.to_owned()))? {
             Own::Made { relation, over } if *over == known => Some(Found::Made(relation)),
             Own::Dropped(oid) if Some(*oid) == known => Some(Found::Dropped),
             Own::Made { .. } | Own::Dropped(_) => None,

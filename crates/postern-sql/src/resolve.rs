@@ -178,7 +178,7 @@ impl<'a> Resolver<'a> {
         Ok(Resolved::Plain(view))
     }
 
-    fn derived<T>(&self, relation: &Relation, why: &str) -> Judged<T> {
+    pub(crate) fn derived<T>(&self, relation: &Relation, why: &str) -> Judged<T> {
         refuse(
             "relation",
             format!(
@@ -268,9 +268,10 @@ impl<'a> Resolver<'a> {
         self.rules.relations.contains(&name)
     }
 
-    /// Whether the administrator vouches for a user-defined function.
+    /// Whether the administrator vouches for a user-defined function: for what it does where names
+    /// without a schema are looked up in it as they are in the administrator's session.
     pub(crate) fn vouches_for(&self, schema: &str, name: &str) -> bool {
-        self.rules.functions.contains(&format!("{schema}.{name}"))
+        !self.context.is_astray && self.rules.functions.contains(&format!("{schema}.{name}"))
     }
 
     /// Whether the checks of a domain, or of what it or an array is made of, call a function that a

@@ -2,7 +2,7 @@
 
 use postern_model::FieldClass;
 
-use crate::{LeafTexts, OwnTables, Refusal};
+use crate::{LeafTexts, OwnNames, Refusal};
 
 /// Names one of the sets of entitled keys that the gateway holds for an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -185,9 +185,14 @@ pub enum InsertRule {
 /// What else an analysis depends on; the same arguments give the same result.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The schemas that unqualified names are looked up in, after `pg_catalog`; the gateway keeps
-    /// the server's `search_path` equal to it.
+    /// The schemas that unqualified names are looked up in, after `pg_catalog`: those that the
+    /// gateway has the server begin with; for one statement, those of the session.
     pub search_path: &'a [String],
+    /// Those that the session began with.
+    pub home: &'a [String],
+    /// What the administrator vouches for could find other things under this path than under the
+    /// gateway's.
+    pub is_astray: bool,
     /// The start of all names and placeholders that the rewriting makes: lower-case letters,
     /// digits and underscores, beginning with a letter, not guessable. A statement that holds it
     /// is refused.
@@ -197,7 +202,7 @@ pub struct Context<'a> {
     /// The text is a shape: its parameters stand for literals, see [`crate::without_literals`].
     pub is_shape: bool,
     /// What the session has made and the catalogue does not show.
-    pub own: Option<&'a OwnTables>,
+    pub own: Option<&'a OwnNames>,
     /// What is remembered from one analysis to the next; it changes their cost and nothing else.
     pub leaf_texts: Option<&'a LeafTexts>,
 }
@@ -205,7 +210,9 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Remembers nothing.
     pub fn new(search_path: &'a [String], prefix: &'a str) -> Self {
-        Self { search_path, prefix, text: "", is_shape: false, own: None, leaf_texts: None }
+        let (own, leaf_texts, home) = (None, None, search_path);
+        let (is_shape, is_astray) = (false, false);
+        Self { search_path, home, is_astray, prefix, text: "", is_shape, own, leaf_texts }
     }
 
     /// The refusal, with the place of a node of the tree, whose `location` counts bytes. A node

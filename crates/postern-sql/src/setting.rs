@@ -1,7 +1,9 @@
 //! Which settings a role that is judged may change.
 
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
 use crate::{
-    Refusal,
+    Refusal, ast,
     refusal::{Judged, refuse},
 };
 
@@ -15,23 +17,18 @@ pub enum Setting {
 }
 
 /// Whether a role that is judged may give a setting this value, by SET or when it logs in; `None`
-/// is the value that it started with. `search_path` is the gateway's own.
+/// is the value that it started with. `search_path` is a [path's](crate::search_path).
 ///
 /// # Errors
 ///
 /// A refusal where it may not.
-pub fn setting(
-    name: &str,
-    value: Option<&str>,
-    search_path: &[String],
-) -> Result<Setting, Refusal> {
+pub fn setting(name: &str, value: Option<&str>) -> Result<Setting, Refusal> {
     let value = value.map(str::to_ascii_lowercase);
     let value = value.as_deref();
     let fixed = |harmless: bool| if harmless { Ok(Setting::Fixed) } else { refused(name) };
     let only = |fitting: &[&str]| fixed(value.is_none_or(|value| fitting.contains(&value)));
     match name.to_ascii_lowercase().as_str() {
         // A client may say what it is.
-        "search_path" => fixed(value.is_none_or(|value| is_path(value, search_path))),
         // What a pool says to have none of another's.
         "session_authorization" => fixed(value.is_none()),
         "role" => fixed(value.is_none_or(|value| value == "none")),
@@ -79,19 +76,6 @@ pub fn setting(
         known if SETTABLE.contains(&known) => Ok(Setting::Free),
         _ => refused(name),
     }
-}
-
-/// Whether a path is the gateway's: nobody has a schema of the account's name, and the server's own
-/// is in every path.
-fn is_path(value: &str, search_path: &[String]) -> bool {
-    let schemas = value.split(',').map(|schema| schema.trim().trim_matches('"'));
-    let mut schemas: Vec<&str> = schemas.filter(|schema| *schema != "$user").collect();
-    if schemas.last() == Some(&"pg_catalog") && search_path.last().is_none_or(|s| s != "pg_catalog")
-    {
-        schemas.pop();
-    }
-    let own = search_path.iter().map(|schema| schema.to_ascii_lowercase());
-    own.eq(schemas.iter().map(|schema| (*schema).to_owned()))
 }
 
 /// Whether an encoding's name is one of UTF-8's, of which only letters and digits count
@@ -228,4 +212,73 @@ pub(crate) fn refused<T>(name: &str) -> Judged<T> {
         format!("setting `{name}` can't be changed by this role"),
         "the gateway fixes settings on which the reading of statements depends",
     )
+}
+
+/// A statement with one value, a call of `set_config`.
+pub(crate) struct SetConfig<'a> {
+    /// In small letters.
+    pub(crate) name: String,
+    value: &'a Node,
+    local: &'a Node,
+    /// What the column is called.
+    pub(crate) column: &'a str,
+    /// Nothing else is in the statement.
+    pub(crate) is_alone: bool,
+}
+
+impl<'a> SetConfig<'a> {
+    pub(crate) fn of(node: &'a NodeEnum) -> Option<Self> {
+        let NodeEnum::SelectStmt(select) = node else { return None };
+        let [target] = select.target_list.as_slice() else { return None };
+        let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
+        let value = target.val.as_ref().and_then(|value| value.node.as_ref());
+        let Some(NodeEnum::FuncCall(call)) = value else { return None };
+        let named = ast::names(&call.funcname).is_some_and(|names| {
+            matches!(names.as_slice(), ["set_config"] | ["pg_catalog", "set_config"])
+        });
+        let [name, value, local] = call.args.as_slice() else { return None };
+        let name = name.node.as_ref().and_then(ast::text).filter(|_| named)?;
+        let column = if target.name.is_empty() { "set_config" } else { &target.name };
+        let is_alone = is_alone(select, call);
+        Some(Self { name: name.to_ascii_lowercase(), value, local, column, is_alone })
+    }
+
+    /// The value without a cast to a text, which drivers write around what they are given.
+    pub(crate) fn value(&self) -> Option<&'a NodeEnum> {
+        ast::cast_to_text(self.value).unwrap_or(self.value).node.as_ref()
+    }
+
+    /// The value, if it stands there.
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        self.value().and_then(ast::text)
+    }
+
+    /// Whether it is for the transaction, if that stands there.
+    pub(crate) fn is_local(&self) -> Option<bool> {
+        match &self.local.node {
+            Some(NodeEnum::AConst(pb::AConst {
+                val: Some(pb::a_const::Val::Boolval(pb::Boolean { boolval })),
+                ..
+            })) => Some(*boolval),
+            _ => None,
+        }
+    }
+}
+
+/// Whether nothing else is in the statement.
+fn is_alone(select: &pb::SelectStmt, call: &pb::FuncCall) -> bool {
+    let rest = pb::SelectStmt { target_list: Vec::new(), ..select.clone() };
+    let bare = pb::SelectStmt {
+        limit_option: select.limit_option,
+        op: pb::SetOperation::SetopNone.into(),
+        ..pb::SelectStmt::default()
+    };
+    let call = pb::FuncCall {
+        funcname: Vec::new(),
+        args: Vec::new(),
+        location: 0,
+        funcformat: 0,
+        ..call.clone()
+    };
+    rest == bare && call == pb::FuncCall::default()
 }

@@ -5,15 +5,15 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use crate::{
     Catalogue, Context, Effect, Local, Naming, OwnChange, end_user,
     functions::readable_setting,
+    path,
     refusal::{Judged, not_understood, refuse},
     setting::{BOUNDS, Setting, isolation, refused, setting},
 };
 
 /// What is done with a statement of this kind.
 pub(crate) enum Utility {
-    Forward(Effect),
-    /// It begins, ends or subdivides a transaction, with what that does to what was defined in it.
-    Transaction(Option<OwnChange>),
+    /// The server is told, and does this; with what names mean then.
+    Forward(Effect, Option<OwnChange>),
     Local(Local),
     /// It says whom an application's next statements are for.
     EndUser(Naming),
@@ -39,19 +39,19 @@ pub(crate) fn judge(
         // The settings that the reading of statements depends on are given at start-up, so that
         // they are what a reset comes back to.
         NodeEnum::DiscardStmt(n) if n.target() == pb::DiscardMode::DiscardAll => {
-            Ok(Utility::Forward(Effect::Discard))
+            Ok(Utility::Forward(Effect::Discard, None))
         }
-        NodeEnum::DiscardStmt(_) => Ok(Utility::Forward(Effect::Setting)),
+        NodeEnum::DiscardStmt(_) => Ok(Utility::Forward(Effect::Setting, None)),
         // Pools say these, together with others.
         NodeEnum::ClosePortalStmt(n) if n.portalname.is_empty() => {
-            Ok(Utility::Forward(Effect::CloseAll))
+            Ok(Utility::Forward(Effect::CloseAll, None))
         }
         NodeEnum::UnlistenStmt(n) if n.conditionname.is_empty() => {
-            Ok(Utility::Forward(Effect::Setting))
+            Ok(Utility::Forward(Effect::Setting, None))
         }
         NodeEnum::DeallocateStmt(n) if n.isall => {
             n.location = 0;
-            Ok(Utility::Forward(Effect::Deallocate))
+            Ok(Utility::Forward(Effect::Deallocate, None))
         }
         _ => return None,
     };
@@ -71,14 +71,15 @@ fn transaction(transaction: &mut pb::TransactionStmt, context: Context<'_>) -> J
     }
     clear_options(options)?;
     let name = savepoint_name.clone();
+    let change = |change| Ok(Utility::Forward(Effect::Transaction, Some(change)));
     match transaction.kind() {
         Kind::TransStmtBegin | Kind::TransStmtStart | Kind::TransStmtCommit => {
-            Ok(Utility::Transaction(None))
+            Ok(Utility::Forward(Effect::Transaction, None))
         }
-        Kind::TransStmtRollback => Ok(Utility::Transaction(Some(OwnChange::Back))),
-        Kind::TransStmtSavepoint => Ok(Utility::Transaction(Some(OwnChange::Savepoint(name)))),
-        Kind::TransStmtRelease => Ok(Utility::Transaction(Some(OwnChange::Release(name)))),
-        Kind::TransStmtRollbackTo => Ok(Utility::Transaction(Some(OwnChange::BackTo(name)))),
+        Kind::TransStmtRollback => change(OwnChange::Back),
+        Kind::TransStmtSavepoint => change(OwnChange::Savepoint(name)),
+        Kind::TransStmtRelease => change(OwnChange::Release(name)),
+        Kind::TransStmtRollbackTo => change(OwnChange::BackTo(name)),
         Kind::TransStmtPrepare
         | Kind::TransStmtCommitPrepared
         | Kind::TransStmtRollbackPrepared
@@ -128,10 +129,12 @@ fn set(
     let lower = name.to_ascii_lowercase();
     match kind {
         // As with DISCARD.
-        Kind::VarResetAll => return Ok(Utility::Forward(Effect::Setting)),
+        Kind::VarResetAll => {
+            return Ok(Utility::Forward(Effect::Setting, path::reset(context)));
+        }
         Kind::VarSetMulti if matches!(name.as_str(), "TRANSACTION" | "SESSION CHARACTERISTICS") => {
             clear_options(args)?;
-            return Ok(Utility::Forward(Effect::Transaction));
+            return Ok(Utility::Forward(Effect::Transaction, None));
         }
         Kind::VarSetMulti | Kind::VarSetCurrent | Kind::Undefined => return refused(name),
         Kind::VarSetValue | Kind::VarSetDefault | Kind::VarReset => {}
@@ -140,21 +143,24 @@ fn set(
     for argument in args.iter_mut() {
         values.push(setting_value(argument, context)?);
     }
+    if lower == path::SETTING {
+        return path::set(set, (kind == Kind::VarSetValue).then_some(values), context);
+    }
     if catalogue.is_some_and(|catalogue| catalogue.is_custom_setting(name)) {
-        return Ok(Utility::Forward(Effect::Setting));
+        return Ok(Utility::Forward(Effect::Setting, None));
     }
     let value = values.join(",").to_ascii_lowercase();
     let value = (kind == Kind::VarSetValue).then_some(value.as_str());
     let tag = if kind == Kind::VarReset { "RESET" } else { "SET" };
-    match setting(name, value, context.search_path)? {
+    match setting(name, value)? {
         Setting::Fixed if BOUNDS.contains(&&*lower) => {
             // The bound that the session has begun with.
             set.kind = Kind::VarSetDefault as i32;
             set.args.clear();
-            Ok(Utility::Forward(Effect::Setting))
+            Ok(Utility::Forward(Effect::Setting, None))
         }
         Setting::Fixed => Ok(Utility::Local(Local::Tag(tag))),
-        Setting::Free => Ok(Utility::Forward(Effect::Setting)),
+        Setting::Free => Ok(Utility::Forward(Effect::Setting, None)),
     }
 }
 
@@ -192,7 +198,7 @@ fn setting_value(node: &mut Node, context: Context<'_>) -> Judged<String> {
 
 fn show(show: &pb::VariableShowStmt) -> Judged<Utility> {
     if readable_setting(&show.name) {
-        return Ok(Utility::Forward(Effect::Setting));
+        return Ok(Utility::Forward(Effect::Setting, None));
     }
     refuse(
         "setting",

@@ -7,13 +7,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use postern_session::{Effect, Failure, Profile, Session};
+use postern_session::{Effect, Failure, Kind, Profile, Session};
 use postern_wire::{Backend, Frame};
 
 use super::{Connection, ConnectionError, WAITING_BYTES_MAX};
 use crate::{
-    login::Behind,
+    login::{self, Behind},
     pool::{FitError, Pool, Server, Set, TakeError},
+    regime::Regime,
     registry::Reach,
     spare::Owner,
 };
@@ -67,11 +68,27 @@ pub(super) fn process_id(server: Option<&Server>, number: u64) -> i32 {
     }
 }
 
-pub(super) fn session(turns: Option<&Turns>, profile: Arc<Profile>) -> Session {
-    match turns {
+/// A session that looks for names where its client asked for at start-up.
+pub(super) fn session(
+    (turns, owner): (&Option<Turns>, &Option<Owner>),
+    profile: Arc<Profile>,
+    regime: &Regime,
+) -> Session {
+    let pinned_path = &regime.settings.upstream.search_path;
+    let begun = match (turns, owner) {
+        (Some(turns), _) => turns.base.pairs(),
+        (None, Some(owner)) => &owner.settings,
+        (None, None) => &[],
+    };
+    let path = login::own_path(begun, pinned_path).filter(|_| profile.kind != Kind::PassThrough);
+    let mut session = match turns {
         Some(turns) => Session::sharing(profile, turns.pool.names.clone()),
         None => Session::new(profile),
+    };
+    if let Some(path) = path {
+        session.begin_in(path.into());
     }
+    session
 }
 
 /// The connection that a session has waited for.

@@ -53,10 +53,18 @@ pub(super) fn settings(
     }
     let mut told = Settings::new();
     for (name, value) in all {
+        if name == SEARCH_PATH {
+            match postern_sql::search_path(&value) {
+                Ok(path) if path == search_path => told.retain(|(name, _)| name != SEARCH_PATH),
+                Ok(path) => told.push((name, postern_sql::written_path(&path))),
+                Err(refusal) => return Err(Denied { name, hint: refusal.message }),
+            }
+            continue;
+        }
         let found = match (&*name, &*value.to_ascii_lowercase()) {
             // libpq says so where the client's surroundings decide; here they need not.
             ("client_encoding", "auto") => Ok(Setting::Fixed),
-            _ => postern_sql::setting(&name, Some(&value), search_path),
+            _ => postern_sql::setting(&name, Some(&value)),
         };
         match found {
             Ok(Setting::Free) => told.push((name, value)),
@@ -65,6 +73,17 @@ pub(super) fn settings(
         }
     }
     Ok(told)
+}
+
+const SEARCH_PATH: &str = "search_path";
+
+/// The search path that a session begins with, of settings of which the last one counts; `None` if
+/// it is the gateway's.
+pub(crate) fn own_path(settings: &[(String, String)], pinned: &[String]) -> Option<Vec<String>> {
+    let value = settings.iter().rfind(|(name, _)| name == SEARCH_PATH)?;
+    // INVARIANT: it was read before it was put among the settings.
+    let path = postern_sql::search_path(&value.1).ok()?;
+    (path != pinned).then_some(path)
 }
 
 /// Says at the start whether the client has a password or a token.
@@ -174,15 +193,36 @@ mod tests {
     }
 
     #[test]
+    fn the_last_search_path_counts_where_it_is_another() {
+        let pinned = ["public".to_owned()];
+        for (parameters, told, own) in [
+            (
+                &[("search_path", "Sales , \"X y\"")] as &[_],
+                "sales, \"X y\"",
+                &["sales", "X y"] as &[_],
+            ),
+            (&[("options", "-csearch_path=one"), ("search_path", "two")], "two", &["two"]),
+            (&[("options", "-csearch_path="), ("search_path", "")], "", &[]),
+        ] {
+            let told_all = asked(Kind::Restricted, parameters).unwrap();
+            assert_eq!(told_all.last(), Some(&("search_path".to_owned(), told.to_owned())));
+            assert_eq!(own_path(&told_all, &pinned).unwrap(), own);
+        }
+        let parameters = [("options", "-csearch_path=one"), ("search_path", "\"$user\", public")];
+        let told = asked(Kind::Restricted, &parameters).unwrap();
+        assert_eq!((own_path(&told, &pinned), told), (None, Vec::new()));
+    }
+
+    #[test]
     fn what_set_refuses_is_refused_at_the_start_too() {
         for (parameter, denied) in [
             (("statement_timeout", "a while"), "statement_timeout"),
-            (("search_path", "other"), "search_path"),
+            (("search_path", "public, pg_temp"), "search_path"),
             (("client_encoding", "LATIN1"), "client_encoding"),
             (("role", "postgres"), "role"),
             (("session_preload_libraries", "x"), "session_preload_libraries"),
             (("replication", "database"), "replication"),
-            (("options", "-c search_path=other"), "search_path"),
+            (("options", "-c search_path=a,"), "search_path"),
             (("options", "--Statement-Timeout=never"), "statement_timeout"),
             (("options", "-c"), "options"),
             (("options", "-d 5"), "options"),

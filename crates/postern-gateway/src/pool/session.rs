@@ -68,7 +68,7 @@ impl Set {
         Self((!set.is_empty()).then(|| Rc::new(set)))
     }
 
-    fn pairs(&self) -> &[(String, String)] {
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
         self.0.as_ref().map_or(&[], |set| set)
     }
 

@@ -65,8 +65,8 @@ async fn what_could_reach_other_sessions_is_refused() {
         "LISTEN channel",
         "NOTIFY channel, 'x'",
         "CREATE TEMP TABLE customers (id int, name text)",
-        "SET search_path = pg_temp, public",
-        "SELECT set_config('search_path', 'pg_temp', false)",
+        "SET search_path = public, pg_temp",
+        "SELECT set_config('search_path', 'pg_temp_3', false)",
     ] {
         assert_eq!(ana.query(sql).await.error.as_deref(), Some("42501"), "{sql}");
     }

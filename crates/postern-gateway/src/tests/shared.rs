@@ -49,7 +49,8 @@ async fn settings_do_not_cross_however_they_are_made() {
         let is_known = now == known || known == "NULL" && now.is_empty();
         assert!(is_known, "{setting}: {known} was {now}");
     }
-    assert_eq!(ana.query("SET search_path = pg_temp").await.error.as_deref(), Some("42501"));
+    let answer = ana.query("SET search_path = public, pg_temp").await;
+    assert_eq!(answer.error.as_deref(), Some("42501"));
 }
 
 /// The server doesn't list them, so that no other connection could be given them.

@@ -21,6 +21,7 @@ mod links;
 mod mutations;
 mod named;
 mod names;
+mod paths;
 mod recursion;
 mod refused;
 mod saves;

@@ -124,7 +124,7 @@ impl Analysis<'_> {
         let custom = self.resolver.catalogue.is_custom_setting(&name);
         let may_be = match constant(value) {
             Some(Val::Sval(_)) if custom => Ok(Setting::Free),
-            Some(Val::Sval(pb::String { sval })) => setting(&name, Some(&sval), &[]),
+            Some(Val::Sval(pb::String { sval })) => setting(&name, Some(&sval)),
             _ if (custom || name == "jit") && is_parameter(value) => Ok(Setting::Free),
             _ => return false,
         };

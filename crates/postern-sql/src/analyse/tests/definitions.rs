@@ -1,7 +1,7 @@
 //! What accounted roles may make, change and drop.
 
 use super::*;
-use crate::OwnTables;
+use crate::OwnNames;
 
 /// The verdicts on a text, with what it defines known to its later statements.
 fn told(sql: &str) -> String {
@@ -127,14 +127,14 @@ fn a_sessions_own_word_hides_nothing_that_others_make() {
     let accounted = rules(Mode::Accounted);
     let context = Context::new(&path, PREFIX);
     let own = |sql: &str| {
-        let mut own = OwnTables::default();
+        let mut own = OwnNames::default();
         for statement in analyse(sql, &catalogue(), &accounted, context).unwrap() {
             let Verdict::Plain(plain) = statement.verdict else { panic!("{sql}") };
             assert!(plain.changes.iter().all(|change| own.apply(change)));
         }
         own
     };
-    let under = |own: &OwnTables, change: (&str, &str), sql: &str| {
+    let under = |own: &OwnNames, change: (&str, &str), sql: &str| {
         let json = include_str!("../fixture.json");
         assert!(json.contains(change.0), "{}", change.0);
         let catalogue = Catalogue::from_json(&json.replacen(change.0, change.1, 1)).unwrap();

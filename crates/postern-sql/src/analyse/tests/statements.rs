@@ -232,12 +232,10 @@ fn what_drivers_and_pools_ask_on_their_own_goes_through() {
     refused(
         "function",
         &[
-            "SELECT set_config('search_path', 'x', false)",
             "SELECT set_config('role', 'postgres', false)",
             "SELECT set_config('statement_timeout', '0', false)",
             "SELECT set_config('statement_timeout', $1, false)",
             "SELECT set_config('DateStyle', (SELECT 'ISO'), false)",
-            "SELECT set_config('search_path', 'public', true)",
             "SELECT set_config('jit', name, false) FROM customers",
             "SELECT set_config(name, 'off', false) FROM customers",
             "SELECT public.set_config('jit', 'off', false)",
