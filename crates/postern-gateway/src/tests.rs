@@ -17,6 +17,7 @@ mod encrypted;
 mod end_users;
 mod faults;
 mod fresh;
+mod held;
 mod kept;
 mod malformed;
 mod malice;

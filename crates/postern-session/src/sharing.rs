@@ -446,6 +446,8 @@ impl Session {
             self.traces.hidden |= sql.contains("nextval");
             // What a generator gives foretells what it gives next.
             self.traces.hidden |= ["random", "setseed"].iter().any(|name| sql.contains(name));
+            // A view can do so as well.
+            self.traces.hidden |= matches!(&*portal.plan, Planned::Plain(plain) if plain.draws);
         }
     }
 

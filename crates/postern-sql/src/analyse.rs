@@ -221,8 +221,8 @@ fn judged_query(mut node: NodeEnum, resolver: Resolver<'_>, names: bool) -> Judg
         let sql = written(&mut node)?;
         let effect = if scout.changes() { Effect::Write } else { Effect::Query };
         let plain = Plain::new(sql, effect, scout.parameters);
-        let opens_definition = scout.opens_definition();
-        return Ok(Verdict::Plain(Plain { opens_definition, ..plain }));
+        let (opens_definition, draws) = (scout.opens_definition(), scout.draws());
+        return Ok(Verdict::Plain(Plain { opens_definition, draws, ..plain }));
     }
     let mut facts = scout.facts;
     if !facts.shared.is_empty() {

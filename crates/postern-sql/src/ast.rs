@@ -57,6 +57,21 @@ pub(crate) fn integer(value: i32) -> Node {
     node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))
 }
 
+/// Whether one of these holds; nothing holds of none.
+pub(crate) fn any(mut conditions: Vec<Node>) -> Node {
+    if conditions.len() == 1
+        && let Some(only) = conditions.pop()
+    {
+        return only;
+    }
+    node(NodeEnum::BoolExpr(Box::new(pb::BoolExpr {
+        xpr: None,
+        boolop: pb::BoolExprType::OrExpr as i32,
+        args: conditions,
+        location: 0,
+    })))
+}
+
 pub(crate) fn column(names: &[&str]) -> Node {
     let fields = names.iter().map(|name| string(name)).collect();
     node(NodeEnum::ColumnRef(pb::ColumnRef { fields, location: 0 }))

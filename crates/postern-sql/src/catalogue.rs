@@ -144,6 +144,7 @@ impl Column {
             collation: 0,
             collides: false,
             orders: false,
+            splits: false,
             default: true,
             kept: false,
         }
@@ -198,6 +199,9 @@ pub(crate) struct Column {
     /// An index that is of other columns as well, or by which the table was clustered, has rows in
     /// the order of it.
     pub(crate) orders: bool,
+    /// Which partition of the table a row is in hangs on it.
+    #[serde(default)]
+    pub(crate) splits: bool,
     /// It was protected under another name.
     #[serde(skip)]
     pub(crate) kept: bool,
@@ -386,6 +390,9 @@ impl Catalogue {
         inherit_reads(&mut relations, &parents);
         inherit_unique(&mut relations, &parents, &children);
         inherit_collisions(&mut relations, &parents);
+        // A partitioned table's rows come partition by partition.
+        let columns = relations.values_mut().flat_map(|relation| &mut relation.columns);
+        columns.for_each(|column| column.orders |= column.splits);
         let orders = |column: &Column| column.orders.then_some(());
         tell_relatives(&mut relations, &parents, orders, |column, ()| column.orders = true);
         let types: BTreeMap<u32, Type> =

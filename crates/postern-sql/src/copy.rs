@@ -54,7 +54,8 @@ fn copy_query(query: Verdict, options: &Options) -> Judged<Verdict> {
     match query {
         Verdict::Plain(plain) => {
             let sql = format!("COPY ({}) TO STDOUT{}", plain.sql, options.text());
-            Ok(Verdict::Plain(Plain::new(sql, plain.effect, plain.client_parameters)))
+            let new = Plain::new(sql, plain.effect, plain.client_parameters);
+            Ok(Verdict::Plain(Plain { draws: plain.draws, ..new }))
         }
         Verdict::Guarded(query) if query.passed.is_some() => Err(skipped()),
         Verdict::Guarded(query) if query.keys.iter().any(|key| key.many) => unaccounted(),

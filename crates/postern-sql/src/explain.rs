@@ -70,7 +70,8 @@ pub(crate) fn judge(explain: &pb::ExplainStmt, resolver: Resolver<'_>) -> Judged
     let options = if words.is_empty() { String::new() } else { format!("({}) ", words.join(", ")) };
     let sql = format!("EXPLAIN {options}{}", plain.sql);
     // ANALYZE runs it.
-    Ok(Verdict::Plain(Plain::new(sql, plain.effect, plain.client_parameters)))
+    let new = Plain::new(sql, plain.effect, plain.client_parameters);
+    Ok(Verdict::Plain(Plain { draws: plain.draws, ..new }))
 }
 
 /// A plan is in the words of what is run: of definitions, whose constants are shown to nobody, and

@@ -51,7 +51,6 @@ mod select;
 mod set_operation;
 mod settings;
 mod target;
-mod ties;
 mod union;
 mod view;
 mod window;
@@ -60,7 +59,7 @@ mod write;
 
 pub(crate) use condition::parse_condition;
 pub(crate) use grouping::unaccounted;
-pub(crate) use leaf::LeafBuild;
+pub(crate) use leaf::{LeafBuild, Shown, shown};
 pub(crate) use lookup::searched_value;
 pub(crate) use pick::skipped;
 
@@ -76,8 +75,10 @@ pub(crate) struct Facts {
     /// Leaves of which a predicate leaves a few records, told by what tells records apart. Only
     /// the cost hangs on it, as on the next.
     pub(crate) points: BTreeSet<usize>,
-    /// Leaves among so many relations that the server should not have to join more.
-    pub(crate) crowded: BTreeSet<usize>,
+    /// Leaves whose rows are locked: nothing else may be read in them.
+    pub(crate) locked: BTreeSet<usize>,
+    /// Rows can be held above the leaves: sorted in part, joined, grouped or passed on.
+    pub(crate) held: bool,
     /// Leaves of common tables that are named more than once: one number for the rows of several
     /// places.
     pub(crate) shared: BTreeSet<usize>,
@@ -336,6 +337,11 @@ impl<'a> Analysis<'a> {
     /// Whether the statement may do more than read.
     pub(crate) fn changes(&self) -> bool {
         self.acts.writes || self.acts.calls_listed.get()
+    }
+
+    /// Whether a generator of numbers goes on from elsewhere afterwards.
+    pub(crate) fn draws(&self) -> bool {
+        self.acts.draws || self.acts.counts
     }
 
     /// Whether a definition that is not the client's can stand in the statement's plan.

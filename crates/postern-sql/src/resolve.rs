@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use pg_query::protobuf as pb;
 
 use crate::{
-    Catalogue, Context, KeyType, Refusal, Rules, TableRule,
-    catalogue::{Relation, Type},
+    Catalogue, Context, KeyType, Mode, Refusal, Rules, TableRule,
+    catalogue::{Column, Relation, Type},
     functions::{Arity, BuiltIn},
     own::{Found, TEMPORARY},
+    query::{Shown, shown},
     refusal::{Judged, refuse},
     relations::{CatalogueColumn, CatalogueRelation},
 };
@@ -113,6 +114,17 @@ impl<'a> Resolver<'a> {
 
     pub(crate) fn judge(&self, relation: &'a Relation) -> Judged<Resolved<'a>> {
         if let Some(rule) = self.rule_of(relation.oid) {
+            if self.is_told_by_its_name(relation, rule) {
+                return refuse(
+                    "partition",
+                    format!(
+                        "`{}.{}` can't be named by this role: which records are in it hangs on a \
+                         protected column",
+                        relation.schema, relation.name
+                    ),
+                    "name the table that it is a partition of",
+                );
+            }
             return match relation.kind {
                 'r' | 'p' | 'm' | 'f' => Ok(Resolved::Protected(relation, rule)),
                 _ => self.derived(relation, "is protected and holds no records"),
@@ -140,6 +152,22 @@ impl<'a> Resolver<'a> {
             'f' => self.derived(relation, "is a foreign table"),
             _ => self.derived(relation, "is no table or view"),
         }
+    }
+
+    /// Whether a table holds the records of certain values of a protected column.
+    fn is_told_by_its_name(&self, relation: &Relation, rule: &TableRule) -> bool {
+        let above = self.closure(relation.oid, |oid| self.catalogue.parents(oid));
+        let mut above = above.iter().filter(|oid| **oid != relation.oid);
+        let accounted = self.rules.mode == Mode::Accounted;
+        let tells = |column: &Column| match shown(rule, column) {
+            Shown::Free => false,
+            Shown::Always => accounted,
+            Shown::Keyed(..) | Shown::Masked(_) => true,
+        };
+        above.any(|oid| {
+            let columns = self.catalogue.relation(*oid).into_iter().flat_map(|r| &r.columns);
+            columns.filter(|column| column.splits).any(tells)
+        })
     }
 
     /// A view is plain if nothing it can reach is protected or unknown. If something is protected,

@@ -147,6 +147,9 @@ pub struct Plain {
     /// A definition that the client has not written can stand in its plan: a view's, a listed
     /// function's, a virtual column's.
     pub(crate) opens_definition: bool,
+    /// A view draws random numbers in it, or takes a sequence's: the server goes on from there, for
+    /// whoever comes next.
+    pub draws: bool,
 }
 
 /// How an application says whom its next statements are for.
@@ -166,8 +169,9 @@ pub const NOTHING_DONE: &str = "UNLISTEN postern_nothing";
 impl Plain {
     /// One that changes the meaning of no name.
     pub fn new(sql: String, effect: Effect, client_parameters: usize) -> Self {
-        let (changes, end_user, opens_definition) = (Vec::new(), None, false);
-        Self { sql, effect, client_parameters, changes, end_user, opens_definition }
+        let (opens_definition, draws) = (false, false);
+        let (changes, end_user) = (Vec::new(), None);
+        Self { sql, effect, client_parameters, changes, end_user, opens_definition, draws }
     }
 }
 

@@ -34,9 +34,11 @@ const LOG_LINES: usize = 12;
 const PORT_TAKEN: &str = "could not create any TCP/IP sockets";
 
 /// Settings of every server: small, and fast rather than durable.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("listen_addresses", "127.0.0.1"),
     ("fsync", "off"),
+    // Tests read there what was sent.
+    ("track_activity_query_size", "16384"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
     ("wal_level", "minimal"),

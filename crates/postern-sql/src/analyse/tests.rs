@@ -21,6 +21,7 @@ mod links;
 mod mutations;
 mod named;
 mod names;
+mod order;
 mod paths;
 mod recursion;
 mod refused;
@@ -29,7 +30,7 @@ mod settings;
 mod shapes;
 mod statements;
 mod takes;
-mod ties;
+
 mod unions;
 mod values;
 mod views;
@@ -259,14 +260,35 @@ fn folded(sql: &str) -> String {
             break;
         }
     }
-    let from = sql[start..end].find(" FROM ").map_or(start, |place| start + place + 6);
+    let from = start + own_from(&sql[start..end]);
     let read = &sql[from..end];
     // How the actor's own records are told is not what most tests are about.
     let joins = [" LEFT JOIN (SELECT DISTINCT k.k", " CROSS JOIN LATERAL (SELECT b."];
     let join = joins.iter().find_map(|join| read.find(join));
     let after = |join: usize| read[join..].find(" WHERE ").map_or("", |at| &read[join + at..]);
     let read = join.map_or(read.to_owned(), |join| format!("{}{}", &read[..join], after(join)));
-    format!("{}<{read}>{}", &sql[..start], folded(&sql[end + 1..]))
+    // Nor where it is made.
+    let (before, after) = (&sql[..start], &sql[end + 1..]);
+    let outside = after.strip_prefix(" l ON true WHERE l.tableoid IS NOT NULL)");
+    let (before, after) = match (before.rfind("(SELECT l."), outside) {
+        (Some(begins), Some(after)) => (&before[..begins], after),
+        _ => (before, after),
+    };
+    format!("{before}<{read}>{}", folded(after))
+}
+
+/// Where what a sub-select reads begins.
+fn own_from(sql: &str) -> usize {
+    let mut depth = 0;
+    let found = sql.char_indices().find(|(place, letter)| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        depth == 1 && sql[*place..].starts_with(" FROM ")
+    });
+    found.map_or(0, |(place, _)| place + 6)
 }
 
 #[track_caller]

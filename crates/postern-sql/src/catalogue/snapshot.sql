@@ -62,6 +62,17 @@ SELECT pg_catalog.json_build_object(
                   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
                     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                     AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))),
+          -- Which partition a row is in hangs on it; a column in an expression depends on the table
+          -- (StorePartitionKey, src/backend/catalog/heap.c).
+          'splits', EXISTS (
+            SELECT 1 FROM pg_catalog.pg_partitioned_table p
+            WHERE p.partrelid = a.attrelid
+              AND (a.attnum = ANY (p.partattrs)
+                OR p.partexprs IS NOT NULL AND EXISTS (
+                  SELECT 1 FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid
+                    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                    AND d.refobjid = a.attrelid AND a.attnum IN (d.objsubid, d.refobjsubid)))),
           'default', a.atthasdef OR a.attidentity <> '',
           'reads', CASE WHEN a.attgenerated <> '' THEN (
             SELECT pg_catalog.json_agg(DISTINCT s.attname)

@@ -71,17 +71,12 @@ impl Analysis<'_> {
         }
         if aggregates {
             self.aggregated(&taint, (call, kind), scope)?;
-            if kind == Kind::Collecting || built_in == "any_value" {
-                self.break_ties_of_held(call, scope);
-            }
             // It is of rows, whether it names a column or not.
             taint.local = true;
             return Ok(taint);
         }
         if let Some(window) = call.over.as_deref_mut() {
-            let taint = self.windowed(taint, filters, kind, (window, scope))?;
-            self.break_ties_of_window(window, (&built_in, kind), scope)?;
-            return Ok(taint);
+            return self.windowed(taint, filters, kind, (window, scope));
         }
         if matches!(kind, Kind::Set | Kind::Record) {
             // The value decides how many rows there are.

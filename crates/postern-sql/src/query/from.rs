@@ -85,8 +85,6 @@ impl Analysis<'_> {
         for node in from {
             star.join(self.read_from_item(node, scope, place, false)?);
         }
-        let leaves: Vec<usize> = scope.items.iter().filter_map(|item| item.leaf).collect();
-        self.note_crowd(&leaves, scope.items.len());
         for (index, item) in scope.items.iter().enumerate() {
             let same = |other: &Item| other.alias == item.alias;
             if scope.items.iter().skip(index + 1).any(same) {

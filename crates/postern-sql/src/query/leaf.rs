@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod keys;
+mod order;
 
 use keys::Own;
 
@@ -211,27 +212,41 @@ impl<'a> Analysis<'a> {
         range: pb::RangeVar,
         sample: Option<Box<pb::RangeTableSample>>,
     ) -> Judged<Node> {
-        let own = self.own(index, build);
+        let order = self.leaf_order(build);
+        let held = self.is_held(&order);
+        let own = self.own(index, build, held || !order.is_empty());
         let mut targets = Vec::new();
         for column in &build.relation.columns {
             let value = self.leaf_column(index, build, column, own)?;
             targets.push(ast::target(&column.name, value));
         }
-        let condition = self.leaf_condition(index, build);
+        // What is locked is found by its key, so that there is no other condition.
+        let condition = match self.lockable(build) {
+            None => self.leaf_condition(index, build),
+            Some(sets) => {
+                let own = sets.into_iter().map(|set| self.among_keys("b", build, set));
+                Some(ast::any(own.collect()))
+            }
+        };
         let mut base = base_table(range, sample, build.relation);
         if let Some(Own { set, test }) = own {
             let subject = keys::subject("b", &build.rule.subject, build.key_type);
             base = keys::beside(test, base, subject, || self.keys_of(set, build.key_type));
         }
-        Ok(ast::select(targets, vec![base], condition))
+        let select = order::sorted(ast::select(targets, vec![base], condition), order);
+        if held && own.is_some() {
+            return Ok(order::made_where_read(select, &build.relation.columns));
+        }
+        Ok(select)
     }
 
     /// How the leaf shows the actor's own records, if any column of it hangs on that.
-    fn own(&self, index: usize, build: &LeafBuild<'a>) -> Option<Own> {
+    /// Where its rows are `held` above it, it shows them as it reads them.
+    fn own(&self, index: usize, build: &LeafBuild<'a>, held: bool) -> Option<Own> {
         let set = build.key_set.filter(|_| self.resolver.rules.mode == Mode::Restricted)?;
         let columns = build.relation.columns.iter();
         let columns = columns.filter(|column| self.is_own(index, build, column)).count();
-        (columns > 0).then(|| Own { set, test: self.own_test(index, columns) })
+        (columns > 0).then(|| Own { set, test: self.own_test(index, columns, held) })
     }
 
     /// Whether the column is clear for the actor's own records. Only a column that the first run

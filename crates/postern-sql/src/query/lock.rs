@@ -3,13 +3,16 @@
 //! Who may change a record may hold it first, as programs do that read, decide and write: one table
 //! by itself, of which the records are named by their key. Whoever locks one can make others wait,
 //! and waits for them; what is left out because somebody else has locked it (SKIP LOCKED), or fails
-//! for it (NOWAIT), would tell of what others do.
+//! for it (NOWAIT), would tell of what others do. A restricted role locks what it may change, and finds
+//! nothing else: else it could keep others from their work.
+
+use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, scalar::is_found_by, select::Place};
+use super::{Analysis, LeafBuild, scalar::is_found_by, select::Place};
 use crate::{
-    Mode, Reach, TableRule,
+    KeySet, Mode, Reach, TableRule,
     refusal::{Judged, refuse},
 };
 
@@ -38,7 +41,7 @@ impl Analysis<'_> {
             });
         if named && !self.acts.locks_rows {
             // The table is all that the leaf reads: the lock is on what the sub-select names.
-            self.facts.crowded.insert(self.leaves.len());
+            self.facts.locked.insert(self.leaves.len());
             self.acts.locks_named = true;
         } else {
             self.acts.locks_named = false;
@@ -48,12 +51,17 @@ impl Analysis<'_> {
 
     /// Whether the role may change something of a table.
     fn may_change(&self, rule: &TableRule) -> bool {
-        let may = |reach: Reach| match (reach, self.resolver.rules.mode) {
-            (Reach::All, Mode::Accounted) => true,
-            (Reach::Keyed(_) | Reach::Own(_), Mode::Restricted) => true,
-            (Reach::All | Reach::Keyed(_) | Reach::Own(_) | Reach::Refuse, _) => false,
-        };
-        may(rule.delete) || rule.update.iter().any(|update| may(update.reach))
+        match self.resolver.rules.mode {
+            Mode::Accounted => reaches(rule).any(|reach| reach == Reach::All),
+            Mode::Restricted => !reachable(rule).is_empty(),
+        }
+    }
+
+    /// Of whom records may be locked, if the leaf's rows are: of those whose records may be
+    /// changed. Others are not found.
+    pub(super) fn lockable(&self, build: &LeafBuild<'_>) -> Option<BTreeSet<KeySet>> {
+        let restricted = self.resolver.rules.mode == Mode::Restricted;
+        (self.acts.locks_named && restricted).then(|| reachable(build.rule))
     }
 
     /// What is locked of protected tables is what [`Analysis::locks`] has found to be named.
@@ -70,4 +78,16 @@ impl Analysis<'_> {
         }
         Ok(())
     }
+}
+
+fn reaches(rule: &TableRule) -> impl Iterator<Item = Reach> {
+    rule.update.iter().map(|update| update.reach).chain([rule.delete])
+}
+
+fn reachable(rule: &TableRule) -> BTreeSet<KeySet> {
+    let sets = reaches(rule).filter_map(|reach| match reach {
+        Reach::Keyed(set) | Reach::Own(set) => Some(set),
+        Reach::All | Reach::Refuse => None,
+    });
+    sets.collect()
 }

@@ -13,6 +13,7 @@ use crate::{
 
 impl Analysis<'_> {
     pub(crate) fn merge_rows(&mut self, merge: &mut pb::MergeStmt) -> Judged<Rows> {
+        self.facts.held = true;
         self.with(merge.with_clause.as_mut(), None)?;
         let changes = changes(&merge.merge_when_clauses)?;
         if changes.contains(&Change::Update) {

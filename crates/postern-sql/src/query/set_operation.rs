@@ -19,6 +19,7 @@ impl Analysis<'_> {
         place: Place,
         recursive: Option<usize>,
     ) -> Judged<Rows> {
+        self.facts.held = true;
         let judge = |own: &mut Self| own.judged_arms(select, outer, place, recursive);
         let (judged, decisions) = self.lent(|own| &mut own.decisions, Taint::default(), judge);
         let (mut rows, around) = judged?;
@@ -91,6 +92,9 @@ impl Analysis<'_> {
             outputs
         };
         let mut around = self.ordered_arms(select, (&mut rows, &sorted), outer, place)?;
+        if !all && recursive.is_none() {
+            self.sort_different(&mut select.sort_clause, &sorted);
+        }
         for arm in [&one, &two] {
             around.add(&arm.around);
             self.decisions.add(&arm.decided);
@@ -143,9 +147,6 @@ impl Analysis<'_> {
         let leaves: BTreeSet<usize> = rows.leaves().collect();
         let few = self.pick(select, place, &leaves, (&rows.single, &sorts))?;
         rows.leave_few(&few);
-        if select.op() == pb::SetOperation::SetopUnion && select.all {
-            self.break_ties_of_arms(select, &rows.keys);
-        }
         Ok(around)
     }
 

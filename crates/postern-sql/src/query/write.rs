@@ -63,6 +63,7 @@ pub(super) enum Change {
 
 impl<'a> Analysis<'a> {
     pub(crate) fn insert(&mut self, insert: &mut pb::InsertStmt) -> Judged<Rows> {
+        self.facts.held = true;
         if let Some((relation, rule)) = self.protected(insert.relation.as_ref())? {
             return self.insert_protected(insert, relation, rule);
         }
@@ -106,6 +107,7 @@ impl<'a> Analysis<'a> {
     }
 
     pub(crate) fn update(&mut self, update: &mut pb::UpdateStmt) -> Judged<Rows> {
+        self.facts.held = true;
         if let Some((relation, rule)) = self.protected(update.relation.as_ref())? {
             return self.update_protected(update, relation, rule);
         }
@@ -121,6 +123,7 @@ impl<'a> Analysis<'a> {
     }
 
     pub(crate) fn delete(&mut self, delete: &mut pb::DeleteStmt) -> Judged<Rows> {
+        self.facts.held = true;
         if let Some((relation, rule)) = self.protected(delete.relation.as_ref())? {
             return self.delete_protected(delete, relation, rule);
         }

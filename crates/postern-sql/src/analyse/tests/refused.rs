@@ -273,7 +273,7 @@ fn protected_rows_are_not_locked() {
     );
     check(
         "SELECT id, name FROM customers WHERE id = 7 FOR UPDATE",
-        "SELECT customers.id, customers.name, customers.id AS pk_k1 FROM <public.customers b> customers WHERE customers.id = 7 FOR UPDATE
+        "SELECT customers.id, customers.name, customers.id AS pk_k1 FROM <public.customers b WHERE b.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[])> customers WHERE customers.id = 7 FOR UPDATE
   2 columns, keys [0]
   public.customers set 0 clear name",
     );

@@ -44,7 +44,7 @@ fn what_a_union_compares_is_masked() {
     );
     check_accounted(
         "SELECT id, email FROM customers UNION SELECT id, name FROM customers",
-        "SELECT customers.id, customers.email, customers.id AS pk_k3, customers.id AS pk_k4 FROM <public.customers b> customers UNION SELECT customers.id, customers.name, customers.id AS pk_k3, customers.id AS pk_k4 FROM <public.customers b> customers
+        "SELECT customers.id, customers.email, customers.id AS pk_k3, customers.id AS pk_k4 FROM <public.customers b> customers UNION SELECT customers.id, customers.name, customers.id AS pk_k3, customers.id AS pk_k4 FROM <public.customers b> customers ORDER BY 1, 2
   2 columns, keys [0 1]
   public.customers clear email
   public.customers clear name

@@ -292,3 +292,29 @@ fn a_view_of_nothing_protected_is_judged_too() {
     refused("function", &["SELECT * FROM exported", "TABLE exported_once"]);
     refused("not_understood", &["SELECT * FROM defaults"]);
 }
+
+/// As one that calls `random()` itself does.
+#[test]
+fn a_view_that_draws_is_known_to_have_drawn() {
+    let json = include_str!("../fixture.json");
+    let changed = json.replacen(
+        "products.name\\n   FROM public.products\\n  WHERE (products.price < 100)",
+        "random() AS name\\n   FROM public.products\\n  WHERE (products.price < 100)",
+        1,
+    );
+    assert_ne!(json, changed, "the fixture has the view `cheap`");
+    let draws = |json: &str, sql: &str| {
+        let catalogue = Catalogue::from_json(json).unwrap();
+        let path = names(&["public"]);
+        let context = Context::new(&path, PREFIX);
+        let judged = analyse(sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
+        match &judged[0].verdict {
+            Verdict::Plain(plain) => plain.draws,
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    for sql in ["SELECT name FROM cheap", "COPY (SELECT name FROM cheap) TO STDOUT"] {
+        assert!(draws(&changed, sql), "{sql}");
+        assert!(!draws(json, sql), "{sql}");
+    }
+}

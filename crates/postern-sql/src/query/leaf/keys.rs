@@ -1,4 +1,4 @@
-//! How a leaf tells whether a record is the actor's own: three forms of the same test.
+//! How a leaf tells whether a record is the actor's own: four forms of the same test.
 //!
 //! They differ in cost only. Evaluated once for each of many columns the test is dear for many
 //! rows; as a join with the keys it is cheap for many rows, also where a server before PostgreSQL
@@ -19,28 +19,23 @@ pub(super) enum Test {
     Once,
     /// In a join with the keys: for many rows.
     Joined,
+    /// In each column, against what the keys are hashed to: for many rows that are shown as they
+    /// are read.
+    Hashed,
 }
-
-/// The server reorders the joins of a FROM clause of at most this many relations (its default of
-/// `join_collapse_limit`); the test must not make it more.
-const REORDERED_MAX: usize = 8;
 
 impl Analysis<'_> {
     /// The cheapest form for a leaf with that many columns that hang on the keys.
-    pub(super) fn own_test(&self, leaf: usize, columns: usize) -> Test {
+    pub(super) fn own_test(&self, leaf: usize, columns: usize, held: bool) -> Test {
         let few = self.known.points.contains(&leaf);
-        match (self.known.crowded.contains(&leaf), few) {
+        if held {
+            return if few { Test::Inline } else { Test::Hashed };
+        }
+        match (self.known.locked.contains(&leaf), few) {
             (true, _) => Test::Inline,
             (false, true) if columns == 1 => Test::Inline,
             (false, true) => Test::Once,
             (false, false) => Test::Joined,
-        }
-    }
-
-    /// Notes which leaves stand among so many relations that none should be added.
-    pub(in crate::query) fn note_crowd(&mut self, leaves: &[usize], relations: usize) {
-        if relations + leaves.len() > REORDERED_MAX {
-            self.facts.crowded.extend(leaves);
         }
     }
 }
@@ -49,6 +44,7 @@ impl Analysis<'_> {
 pub(super) fn condition(test: Test, subject: &Node, keys: impl FnOnce() -> Node) -> Node {
     match test {
         Test::Inline => is_any(subject.clone(), keys()),
+        Test::Hashed => among(subject.clone(), keys()),
         Test::Once => ast::column(&["k", "k"]),
         Test::Joined => ast::node(NodeEnum::NullTest(Box::new(pb::NullTest {
             xpr: None,
@@ -63,7 +59,7 @@ pub(super) fn condition(test: Test, subject: &Node, keys: impl FnOnce() -> Node)
 /// The table of a leaf together with what the condition looks at.
 pub(super) fn beside(test: Test, base: Node, subject: Node, keys: impl FnOnce() -> Node) -> Node {
     let (kind, lateral, select, on) = match test {
-        Test::Inline => return base,
+        Test::Inline | Test::Hashed => return base,
         Test::Once => (pb::JoinType::JoinInner, true, once(is_any(subject, keys())), None),
         Test::Joined => {
             let same = ast::equal(pb::AExprKind::AexprOp, subject, ast::column(&["k", "k"]));
@@ -92,6 +88,31 @@ fn is_any(subject: Node, keys: Node) -> Node {
     ast::equal(pb::AExprKind::AexprOpAny, subject, keys)
 }
 
+/// `subject IN (SELECT k.k FROM unnest(…) k)`, of which the server makes a hash table.
+fn among(subject: Node, keys: Node) -> Node {
+    let select =
+        ast::select(vec![ast::target("k", ast::column(&["k", "k"]))], vec![unnested(keys)], None);
+    ast::node(NodeEnum::SubLink(Box::new(pb::SubLink {
+        xpr: None,
+        sub_link_type: pb::SubLinkType::AnySublink as i32,
+        sub_link_id: 0,
+        testexpr: Some(Box::new(subject)),
+        oper_name: vec![ast::string("pg_catalog"), ast::string("=")],
+        subselect: Some(Box::new(select)),
+        location: 0,
+    })))
+}
+
+fn unnested(keys: Node) -> Node {
+    let call = ast::call("unnest", vec![keys]);
+    let items = vec![call, Node { node: None }];
+    ast::node(NodeEnum::RangeFunction(pb::RangeFunction {
+        functions: vec![ast::node(NodeEnum::List(pb::List { items }))],
+        alias: Some(alias()),
+        ..pb::RangeFunction::default()
+    }))
+}
+
 fn alias() -> pb::Alias {
     pb::Alias { aliasname: "k".to_owned(), colnames: Vec::new() }
 }
@@ -111,15 +132,8 @@ fn once(test: Node) -> Node {
 /// `SELECT DISTINCT k.k AS k FROM unnest(…) k`: that no key comes twice is for the planner, too,
 /// which leaves the join out where no column needs it.
 fn distinct(keys: Node) -> Node {
-    let call = ast::call("unnest", vec![keys]);
-    let items = vec![call, Node { node: None }];
-    let function = ast::node(NodeEnum::RangeFunction(pb::RangeFunction {
-        functions: vec![ast::node(NodeEnum::List(pb::List { items }))],
-        alias: Some(alias()),
-        ..pb::RangeFunction::default()
-    }));
     let targets = vec![ast::target("k", ast::column(&["k", "k"]))];
-    let mut select = ast::select(targets, vec![function], None);
+    let mut select = ast::select(targets, vec![unnested(keys)], None);
     if let Some(NodeEnum::SelectStmt(select)) = select.node.as_mut() {
         select.distinct_clause.push(Node { node: None });
     }

@@ -1,0 +1,75 @@
+//! The order in which a leaf gives its rows.
+
+use super::*;
+
+/// Tickets have an index of their state and their protected body.
+fn told(sql: &str, mode: Mode) -> String {
+    let json = include_str!("../fixture.json");
+    let body = json.find("\"name\": \"body\"").unwrap();
+    let (before, after) = json.split_at(body);
+    let after = after.replacen("\"orders\": false", "\"orders\": true", 1);
+    let catalogue = Catalogue::from_json(&format!("{before}{after}")).unwrap();
+    let path = names(&["public"]);
+    let statements = analyse(sql, &catalogue, &rules(mode), Context::new(&path, PREFIX)).unwrap();
+    match &statements[0].verdict {
+        Verdict::Guarded(guarded) => written(guarded),
+        Verdict::Refused(refusal) => refusal.rule.to_owned(),
+        verdict => panic!("{verdict:?}"),
+    }
+}
+
+const SORTED: &str = "<public.tickets b ORDER BY b.id>";
+
+#[test]
+fn rows_that_an_index_could_put_in_order_come_by_their_keys() {
+    for sql in [
+        "SELECT id, body FROM tickets",
+        "SELECT status AS id, id AS x FROM tickets ORDER BY id LIMIT 250",
+        "SELECT id FROM (SELECT id, status, customer_id FROM tickets) t WHERE customer_id = 5",
+        "SELECT DISTINCT status, id FROM tickets",
+        "SELECT c.id, t.id FROM customers c JOIN tickets t ON t.customer_id = c.id",
+        "SELECT c.id, (SELECT json_agg(t.status) FROM tickets t WHERE t.customer_id = c.id) FROM customers c",
+        "SELECT id, row_number() OVER (PARTITION BY customer_id) FROM tickets",
+        "SELECT max(CASE WHEN status = 'a' THEN 1.0 ELSE 1.00 END) FROM tickets",
+        "SELECT status, count(*) FROM tickets GROUP BY status",
+        "SELECT id FROM tickets ORDER BY status FETCH FIRST 3 ROWS WITH TIES",
+    ] {
+        let told = told(sql, Mode::Restricted);
+        assert!(told.contains(SORTED), "{sql}: {told}");
+    }
+    // As it is read, and then it is sorted.
+    let sorted = told("SELECT t.body FROM tickets t, products", Mode::Restricted);
+    assert!(!sorted.contains("tableoid") && sorted.contains(SORTED), "{sorted}");
+    assert!(!judged("SELECT id, body FROM tickets", Mode::Restricted).contains("ORDER BY"));
+    // A client need not take all that comes, nor does LIMIT.
+    for sql in [
+        "SELECT id, body FROM tickets",
+        "SELECT id FROM tickets ORDER BY status LIMIT 1",
+        "SELECT status, count(*) FROM tickets GROUP BY status",
+        "SELECT t.id FROM tickets t JOIN products p ON p.id = t.id",
+    ] {
+        let told = told(sql, Mode::Accounted);
+        assert!(told.contains(SORTED), "{sql}: {told}");
+    }
+}
+
+#[test]
+fn what_is_hashed_of_clear_values_comes_in_their_order() {
+    for (sql, order) in [
+        ("SELECT DISTINCT id, email FROM customers LIMIT 2", " ORDER BY 1, 2 LIMIT 2"),
+        ("SELECT id, email FROM customers UNION SELECT id, name FROM customers", " ORDER BY 1, 2"),
+        ("SELECT id, email FROM customers GROUP BY 1, email", " ORDER BY 1, customers.email"),
+    ] {
+        let told = judged(sql, Mode::Accounted);
+        assert!(told.lines().next().unwrap().ends_with(order), "{sql}: {told}");
+        let masked = judged(sql, Mode::Restricted);
+        assert!(!masked.contains("ORDER BY"), "{sql}: {masked}");
+    }
+    for sql in [
+        "SELECT DISTINCT id, country FROM customers",
+        "SELECT id, max(email) FROM customers GROUP BY id",
+        "SELECT id, email FROM customers UNION ALL SELECT id, name FROM customers",
+    ] {
+        assert!(!judged(sql, Mode::Accounted).contains("ORDER BY"), "{sql}");
+    }
+}
