@@ -3,8 +3,8 @@
 //! Who may change a record may hold it first, as programs do that read, decide and write: one table
 //! by itself, of which the records are named by their key. Whoever locks one can make others wait,
 //! and waits for them; what is left out because somebody else has locked it (SKIP LOCKED), or fails
-//! for it (NOWAIT), would tell of what others do. A restricted role locks what it may change, and finds
-//! nothing else: else it could keep others from their work.
+//! for it (NOWAIT), would tell of what others do. A restricted role locks what it may change, and
+//! finds nothing else: else it could keep others from their work.
 
 use std::collections::BTreeSet;
 

@@ -260,6 +260,7 @@ impl Analysis<'_> {
         let judge = |own: &mut Self| own.beyond_from(select, scope, &mut star, place);
         let (judged, aggregates) = self.lent(|own| &mut own.aggregates, Vec::new(), judge);
         let (outputs, clauses, windows) = judged?;
+        self.sort_hashed(select, &outputs, &clauses);
         let folds = clauses.grouped || !windows.uses().is_empty();
         self.note_held(select, scope, place, folds);
         self.finish(select, scope, outputs, &clauses, (place, &aggregates, windows.uses()))
@@ -534,11 +535,6 @@ impl Analysis<'_> {
             self.carry_folded(select, scope, (clauses, place), (&whole, aggregates), &mut left);
         self.spoil_folded(aggregates, (&carried, &folded), &left);
         if folds {
-            if clauses.distinct {
-                self.sort_different(&mut select.sort_clause, &outputs);
-            } else {
-                self.sort_groups(select, &clauses.groups);
-            }
             self.fold_rows(&left, &whole, (place, aggregates), &outputs)?;
         }
         let rowwise = carried.iter().map(|(_, _, leaf)| *leaf);

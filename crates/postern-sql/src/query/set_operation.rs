@@ -23,6 +23,11 @@ impl Analysis<'_> {
         let judge = |own: &mut Self| own.judged_arms(select, outer, place, recursive);
         let (judged, decisions) = self.lent(|own| &mut own.decisions, Taint::default(), judge);
         let (mut rows, around) = judged?;
+        let all = select.op() == pb::SetOperation::SetopUnion && select.all;
+        if !all && recursive.is_none() && rows.open.is_none() {
+            let shown = Outputs::from_columns(&rows.columns);
+            self.sort_different(&mut select.sort_clause, &shown);
+        }
         self.flows_from_around(&mut rows, around, &decisions);
         Ok(rows)
     }
@@ -92,9 +97,6 @@ impl Analysis<'_> {
             outputs
         };
         let mut around = self.ordered_arms(select, (&mut rows, &sorted), outer, place)?;
-        if !all && recursive.is_none() {
-            self.sort_different(&mut select.sort_clause, &sorted);
-        }
         for arm in [&one, &two] {
             around.add(&arm.around);
             self.decisions.add(&arm.decided);

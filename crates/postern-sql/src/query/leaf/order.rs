@@ -20,7 +20,12 @@ use super::{LeafBuild, Shown, shown};
 use crate::{
     Mode, ast,
     catalogue::Column,
-    query::{Analysis, scope::Scope, select::Place, target::Outputs},
+    query::{
+        Analysis,
+        scope::Scope,
+        select::{Clauses, Place},
+        target::Outputs,
+    },
     taint::Taint,
 };
 
@@ -88,10 +93,20 @@ impl Analysis<'_> {
         }
     }
 
-    /// The same of groups, by what they are of.
-    pub(in crate::query) fn sort_groups(&self, select: &mut pb::SelectStmt, groups: &[Taint]) {
+    /// The same of what a select makes different or groups; of groups, by what they are of.
+    pub(in crate::query) fn sort_hashed(
+        &self,
+        select: &mut pb::SelectStmt,
+        shown: &Outputs,
+        clauses: &Clauses,
+    ) {
+        if clauses.distinct {
+            return self.sort_different(&mut select.sort_clause, shown);
+        }
         let simple = |node: &Node| !matches!(node.node, Some(NodeEnum::GroupingSet(_)));
-        if groups.iter().any(|group| self.hashes(group)) && select.group_clause.iter().all(simple) {
+        if clauses.groups.iter().any(|group| self.hashes(group))
+            && select.group_clause.iter().all(simple)
+        {
             select.sort_clause.extend(select.group_clause.iter().cloned().map(sort_by));
         }
     }
