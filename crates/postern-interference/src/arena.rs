@@ -234,6 +234,7 @@ fn people() -> anyhow::Result<People> {
         employer: "own".into(),
         verifier: Some(Verifier::derive(PASSWORD, b"0123456789abcdef", iterations)),
         ends: None,
+        active: true,
     };
     people.insert(Actor::new(ACTOR), account)?;
     Ok(people)

@@ -46,12 +46,14 @@ pub struct Account {
     pub verifier: Option<Verifier>,
     /// The last day, in UTC, on which the account works; `None` for no end.
     pub ends: Option<Date>,
+    /// Whether it works at all: a directory takes that away from who has left and gives it back.
+    pub active: bool,
 }
 
 impl Account {
-    /// Whether the account has not ended at that moment.
+    /// Whether the account is active and has not ended at that moment.
     pub fn works_at(&self, now: Timestamp) -> bool {
-        self.ends.is_none_or(|last| now.day() <= day_number(last))
+        self.active && self.ends.is_none_or(|last| now.day() <= day_number(last))
     }
 }
 

@@ -300,6 +300,7 @@ fn people() -> People {
             employer: "own".into(),
             verifier: Some(verifier),
             ends: None,
+            active: true,
         };
         people.insert(Actor::new(name), account).unwrap();
     }

@@ -44,10 +44,13 @@ pub fn changes(before: &States, after: &States) -> Vec<Change> {
 }
 
 fn state(account: &Account, key: &[u8]) -> Arc<str> {
-    let Account { role, employer, verifier, ends } = account;
+    let Account { role, employer, verifier, ends, active } = account;
     let mut text = format!("role {role:?}, employer {employer:?}");
     if let Some(ends) = ends {
         text += &format!(", last day {ends}");
+    }
+    if !active {
+        text += ", not active";
     }
     match verifier {
         None => text += ", no password",
@@ -80,6 +83,7 @@ mod tests {
                 employer: "own".into(),
                 verifier: password.map(|text| Verifier::derive(text, b"salt", iterations)),
                 ends: (*role == "guest").then(|| Date::constant(2026, 12, 31)),
+                active: *role != "left",
             };
             people.insert(Actor::new(*name), account).unwrap();
         }
@@ -105,6 +109,9 @@ mod tests {
             eva,
             "eva:  -> role \"guest\", employer \"own\", last day 2026-12-31, no password"
         );
+        let left = people(&[("eva", "left", None)]).states(b"key");
+        let [eva] = &changes(&States::new(), &left)[..] else { panic!("{left:?}") };
+        assert_eq!(&*eva.now, "role \"left\", employer \"own\", not active, no password");
         assert_eq!(changes(&after, &after), []);
         let numbers: Vec<_> = ana.split("password ").skip(1).map(|rest| &rest[..8]).collect();
         assert_ne!(numbers[0], numbers[1], "another password is a change");

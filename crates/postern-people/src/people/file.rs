@@ -26,6 +26,12 @@ struct AccountIn {
     employer: Option<Spanned<String>>,
     scram: Option<Spanned<String>>,
     ends: Option<Spanned<Datetime>>,
+    #[serde(default = "is_active")]
+    active: bool,
+}
+
+fn is_active() -> bool {
+    true
 }
 
 #[derive(Serialize)]
@@ -41,6 +47,8 @@ struct AccountOut<'a> {
     scram: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends: Option<Datetime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<bool>,
 }
 
 pub(super) fn parse(text: &str) -> Result<BTreeMap<Actor, Account>, PeopleError> {
@@ -92,6 +100,7 @@ fn convert(
         },
         verifier: verifier.transpose()?,
         ends: ends.transpose()?,
+        active: account.active,
     })
 }
 
@@ -142,5 +151,6 @@ fn out(account: &Account) -> AccountOut<'_> {
             time: None,
             offset: None,
         }),
+        active: (!account.active).then_some(false),
     }
 }

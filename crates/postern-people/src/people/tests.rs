@@ -14,6 +14,7 @@ scram = \"SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
 role = \"agent\"
 employer = \"Contractor Ltd\"
 ends = 2026-12-31
+active = false
 ";
 
 #[test]
@@ -30,6 +31,7 @@ fn a_people_file_is_read() {
     assert_eq!(&*bob.employer, "Contractor Ltd");
     assert_eq!(bob.verifier, None);
     assert_eq!(bob.ends, Some(Date::constant(2026, 12, 31)));
+    assert_eq!((eva.active, bob.active), (true, false));
     assert_eq!(people.account("carl"), None);
     assert_eq!(People::parse(""), Ok(People::default()));
 }
@@ -80,12 +82,15 @@ fn an_account_works_up_to_the_end_of_its_last_day() {
         employer: "own".into(),
         verifier: None,
         ends: Some(Date::constant(2019, 7, 31)),
+        active: true,
     };
     // 2019-08-01T00:00:00Z.
     let midnight = 1_564_617_600_000_000;
     assert!(account.works_at(Timestamp(midnight - 1)));
     assert!(!account.works_at(Timestamp(midnight)));
-    assert!(Account { ends: None, ..account }.works_at(Timestamp(i64::MAX)));
+    let account = Account { ends: None, ..account };
+    assert!(account.works_at(Timestamp(i64::MAX)));
+    assert!(!Account { active: false, ..account }.works_at(Timestamp(midnight)));
 }
 
 #[test]
@@ -98,6 +103,7 @@ fn a_stranger_is_asked_as_most_others_are() {
         employer: "own".into(),
         verifier: Some(verifier.clone()),
         ends: None,
+        active: true,
     };
     people.insert(Actor::new("fay"), account(&seven)).unwrap();
     people.insert(Actor::new("gus"), account(&seven)).unwrap();
@@ -120,6 +126,7 @@ fn what_the_file_cannot_hold_is_not_inserted() {
         employer: "own".into(),
         verifier: None,
         ends: None,
+        active: true,
     };
     assert!(people.insert(Actor::new("a\0b"), account("agent")).is_err());
     assert!(people.insert(Actor::new("eva"), account("")).is_err());
@@ -131,12 +138,13 @@ fn account() -> impl Strategy<Value = Account> {
         .prop_map(|(year, month, day)| Date::constant(year, month, day));
     let verifier = prop::collection::vec(any::<u8>(), 1..20)
         .prop_map(|salt| Verifier::derive("x", &salt, NonZeroU32::MIN));
-    (".{1,9}", ".{1,9}", option::of(verifier), option::of(date)).prop_map(
-        |(role, employer, verifier, ends)| Account {
+    (".{1,9}", ".{1,9}", option::of(verifier), option::of(date), any::<bool>()).prop_map(
+        |(role, employer, verifier, ends, active)| Account {
             role: role.into(),
             employer: employer.into(),
             verifier,
             ends,
+            active,
         },
     )
 }

@@ -53,9 +53,12 @@ pub(crate) fn people(settings: &Settings) -> anyhow::Result<People> {
 }
 
 fn add(settings: &Settings, args: PersonAddArgs) -> anyhow::Result<Outcome> {
-    let mut people = people(settings)?;
     let actor = args.actor;
-    ensure!(people.account(&actor).is_none(), "there is an account `{actor}` already");
+    let is_new = |people: &People| {
+        ensure!(people.account(&actor).is_none(), "there is an account `{actor}` already");
+        Ok(())
+    };
+    is_new(&people(settings)?)?;
     known_role(settings, &args.role)?;
     let ends = args.ends.as_deref().map(date).transpose()?;
     let verifier = match (args.no_password, args.password_stdin) {
@@ -64,11 +67,16 @@ fn add(settings: &Settings, args: PersonAddArgs) -> anyhow::Result<Outcome> {
         (false, false) => Some(verifier(&asked(&actor)?)?),
     };
     let logs_in = verifier.is_some();
+    // Not before the password is there: nobody else can change the list meanwhile.
+    let _alone = alone(settings)?;
+    let mut people = people(settings)?;
+    is_new(&people)?;
     let account = Account {
         role: args.role.into(),
         employer: args.employer.as_deref().unwrap_or("own").into(),
         verifier,
         ends,
+        active: true,
     };
     people.insert(Actor::new(actor.as_str()), account)?;
     write(settings, &people)?;
@@ -87,6 +95,7 @@ fn verifier(password: &Secret<String>) -> anyhow::Result<Verifier> {
 }
 
 fn remove(settings: &Settings, actor: &str) -> anyhow::Result<Outcome> {
+    let _alone = alone(settings)?;
     let mut people = people(settings)?;
     if !people.remove(actor) {
         return nobody(actor);
@@ -97,6 +106,7 @@ fn remove(settings: &Settings, actor: &str) -> anyhow::Result<Outcome> {
 }
 
 fn end(settings: &Settings, args: &PersonEndArgs) -> anyhow::Result<Outcome> {
+    let _alone = alone(settings)?;
     let mut people = people(settings)?;
     let PersonEndArgs { actor, on } = args;
     let Some(account) = people.account(actor) else { return nobody(actor) };
@@ -118,6 +128,7 @@ fn end(settings: &Settings, args: &PersonEndArgs) -> anyhow::Result<Outcome> {
 }
 
 fn change_role(settings: &Settings, actor: &str, role: &str) -> anyhow::Result<Outcome> {
+    let _alone = alone(settings)?;
     let mut people = people(settings)?;
     let Some(account) = people.account(actor) else { return nobody(actor) };
     known_role(settings, role)?;
@@ -126,6 +137,12 @@ fn change_role(settings: &Settings, actor: &str, role: &str) -> anyhow::Result<O
     write(settings, &people)?;
     ui::result(format!("{actor} has the role {role}"))?;
     Ok(Outcome::Yes)
+}
+
+/// Keeps others from changing the list at the same time, as long as it is held.
+fn alone(settings: &Settings) -> anyhow::Result<fs::File> {
+    let path = settings.data.people();
+    files::lock(&path).with_context(|| format!("can't lock `{}`", path.display()))
 }
 
 fn nobody(actor: &str) -> anyhow::Result<Outcome> {
@@ -153,6 +170,7 @@ struct Listed<'a> {
     employer: &'a str,
     ends: Option<String>,
     password: bool,
+    active: bool,
 }
 
 fn list(settings: &Settings, args: &JsonArgs) -> anyhow::Result<Outcome> {
@@ -167,11 +185,13 @@ fn list(settings: &Settings, args: &JsonArgs) -> anyhow::Result<Outcome> {
             employer: &account.employer,
             ends: account.ends.map(|date| date.to_string()),
             password: account.verifier.is_some(),
+            active: account.active,
         };
         if args.json {
             ui::json(&listed)?;
         } else {
-            let ends = listed.ends.unwrap_or_default();
+            let ends = if listed.active { listed.ends } else { Some("not active".to_owned()) };
+            let ends = ends.unwrap_or_default();
             grid.add_row([listed.actor, listed.role, listed.employer, &ends]);
         }
     }

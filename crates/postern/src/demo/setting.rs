@@ -157,6 +157,7 @@ fn people(world: &World) -> anyhow::Result<People> {
             employer: "own".into(),
             verifier: Some(Verifier::derive(password(actor).expose(), &salt, DEFAULT_ITERATIONS)),
             ends: None,
+            active: true,
         };
         people.insert(Actor::new(actor), account)?;
     }

@@ -27,11 +27,15 @@ fn a_person_is_added_listed_and_removed_and_no_password_is_kept() {
     agent02   agent   Acme       2030-01-31
     "#);
     insta::assert_snapshot!(bench.run("person list --json").yes(), @r#"
-    {"version":1,"actor":"agent01","role":"agent","employer":"own","ends":null,"password":true}
-    {"version":1,"actor":"agent02","role":"agent","employer":"Acme","ends":"2030-01-31","password":true}
+    {"version":1,"actor":"agent01","role":"agent","employer":"own","ends":null,"password":true,"active":true}
+    {"version":1,"actor":"agent02","role":"agent","employer":"Acme","ends":"2030-01-31","password":true,"active":true}
     "#);
     let file = bench.read("postern-data/people.toml");
     assert!(file.contains("SCRAM-SHA-256$") && !file.contains("correct horse"), "{file}");
+    let inactive = file.replacen("role = \"agent\"", "role = \"agent\"\nactive = false", 1);
+    std::fs::write(bench.path("postern-data/people.toml"), inactive).unwrap();
+    assert!(bench.run("person list").yes().contains("agent01   agent   own        not active\n"));
+    std::fs::write(bench.path("postern-data/people.toml"), &file).unwrap();
     let mode = bench.path("postern-data/people.toml").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
