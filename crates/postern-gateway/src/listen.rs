@@ -235,6 +235,11 @@ impl Handle {
         self.shared.registry.reaches()
     }
 
+    /// The people as they are in force.
+    pub fn people(&self) -> Arc<People> {
+        self.shared.people()
+    }
+
     /// Uses another list of people for the log-ins from now on, and cuts the sessions of those who
     /// are no longer in it.
     pub fn replace_people(&self, people: Arc<People>) {

@@ -7,10 +7,12 @@ use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod decoys;
+mod feed;
 mod found;
 mod traced;
 
 pub(crate) use self::decoys::{DecoyCommand, DecoyHitArgs, DecoyPlanArgs, DecoyPlantArgs};
+pub(crate) use self::feed::{ScimCommand, ScimTokenArgs};
 pub(crate) use self::found::{
     CaseActArgs, CaseCloseArgs, CaseOutcome, CaseShowArgs, CasesCommand, CasesListArgs,
     ComplaintAddArgs, ComplaintCommand, ComplaintKind, ComplaintWithdrawArgs, RulesCommand,
@@ -46,6 +48,9 @@ pub(crate) enum Command {
     /// Says who may log in.
     #[command(subcommand)]
     Person(PersonCommand),
+    /// Lets a company's directory say who may log in (SCIM; docs/scim.md).
+    #[command(subcommand)]
+    Scim(ScimCommand),
     /// Shuts an account out, at once: cuts its sessions and refuses it from now on.
     Suspend(SuspendArgs),
     /// Lets a suspended account in again.

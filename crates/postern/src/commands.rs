@@ -24,6 +24,7 @@ mod policy;
 pub(crate) use self::{decoy::CERTAIN, ledger::erase_by as erase};
 mod replay;
 mod rules;
+mod scim;
 mod trace;
 mod witness;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Complaint(command) => complaint::run(config, command),
         Command::Cases(command) => cases::run(config, command),
         Command::Person(command) => person::run(config, command),
+        Command::Scim(command) => scim::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),
         Command::Replay(args) => replay::run(config, &args),
         Command::Rules(command) => rules::run(config, &command),

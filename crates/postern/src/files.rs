@@ -33,8 +33,8 @@ pub(crate) fn replace_private(path: &Path, text: &str) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Waits until nobody else changes a file that is replaced as a whole, and keeps them from it for as
-/// long as what it returns is held. An empty file `….lock` beside it stays.
+/// Waits until nobody else changes a file that is replaced as a whole, and keeps them from it for
+/// as long as what it returns is held. An empty file `….lock` beside it stays.
 pub(crate) fn lock(path: &Path) -> io::Result<File> {
     let beside = path.with_added_extension("lock");
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(beside)?;

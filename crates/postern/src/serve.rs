@@ -36,12 +36,13 @@ mod keys;
 mod people;
 mod reloading;
 mod retention;
+mod scim;
 mod settings;
 mod space;
 mod watching;
 mod witnessed;
 
-pub(crate) use self::retention::retain;
+pub(crate) use self::{retention::retain, scim::tokens as scim_tokens};
 
 /// How long the ledger lets disclosures gather before it syncs: no longer than a sync itself takes.
 const COMMIT_DELAY: Duration = Duration::from_micros(50);
@@ -55,6 +56,8 @@ pub(crate) struct Running {
     reloads: reloading::Reloads,
     watching: thread::JoinHandle<()>,
     entries: mpsc::Sender<watching::Told>,
+    /// Nothing is changed by it once the ledger closes: it goes first.
+    scim: Option<postern_scim::Server>,
     _control: control::Listening,
     _asking: Option<witnessed::Asking>,
     _looking: space::Looking,
@@ -113,14 +116,13 @@ impl Running {
             .name("postern-watch".to_owned())
             .spawn(move || watching.run(&told, &counting))?;
         let retaining = announce(&ledger, settings)?;
-        let (key, effect_handle) = (mock_secret, handle.clone());
-        let effect = people::Effect { handle: effect_handle, ledger: ledger.clone(), key };
+        let effect = people::Effect::new(&handle, &ledger, mock_secret);
         let file = (settings.data.people(), &*people);
         let looks = people::Following::start(file, history.people, effect)?;
+        let scim = scim::start(settings, &handle, &ledger, &looks)?;
         let reloading = reloading::Reloading::new(settings, gateway_settings, policy);
-        let (for_looks, detectors) = (looks.clone(), sender.clone());
-        let effect =
-            reloading::Effect { handle: handle.clone(), looks: for_looks, detectors, keys };
+        let (again, detectors) = (looks.clone(), sender.clone());
+        let effect = reloading::Effect { handle: handle.clone(), looks: again, detectors, keys };
         let reloads = reloading.start(effect)?;
         let control = control::Listening::start(
             &settings.data.control_socket(),
@@ -140,6 +142,7 @@ impl Running {
             reloads,
             watching,
             entries: sender,
+            scim,
             _control: control,
             _asking: asking,
             _looking: space::Space::of(&settings.data).look()?,
@@ -159,6 +162,7 @@ impl Running {
 
     /// Drains, ends everything and closes the ledger.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
+        drop(self.scim);
         self.handle.stop();
         self.gateway.wait();
         // The detectors see all that was disclosed before the ledger closes. The hook's sender is

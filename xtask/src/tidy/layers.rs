@@ -48,7 +48,7 @@ const WORLD: [&str; 15] = [
 const WORLD_PREFIXES: [&str; 3] = ["tokio-", "hyper", "async-"];
 
 /// Dependencies that belong to some crates only. Tests may use them anywhere.
-const RESERVED: [(&str, &[&str]); 8] = [
+const RESERVED: [(&str, &[&str]); 9] = [
     // The composition root plays clients in the demo.
     (
         "postern-wire",
@@ -63,6 +63,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
     ("cedar-policy", &["postern-policy"]),
     ("askama", &["postern-console"]),
     ("axum", &["postern-console"]),
+    ("hyper", &["postern-scim", "postern-console"]),
     ("clap", &["postern", "postern-interference", "postern-sim", "xtask"]),
     ("anyhow", &["postern", "postern-interference", "postern-sim", "xtask"]),
 ];

@@ -218,7 +218,7 @@ fn write(settings: &Settings, people: &People) -> anyhow::Result<()> {
     files::replace_private(&path, &people.to_toml())
         .with_context(|| format!("can't write `{}`", path.display()))?;
     if let Some(why) = told(gateway.as_mut(), true)? {
-        bail!("it is written, but not in force: {why}");
+        bail!("it is written, but {why}");
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ use crate::{rules::RuleFiles, witnessing::WitnessAt};
 mod end_users;
 mod ledger;
 mod rules;
+mod scim;
 mod writes;
 
 pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, ConfigError> {
@@ -50,6 +51,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         data: checker.data(file.data),
         end_users: checker.end_users(file.end_users, &roles),
         sign_in: file.sign_in.and_then(|file| checker.sign_in(file)),
+        scim: file.scim.map(|file| checker.scim(file, &roles)),
         roles,
         tables: checker.tables(&file.tables),
         reasons: checker.reasons(&file.reasons, &file.tables),

@@ -47,6 +47,14 @@ pub(crate) fn text(settings: &Settings) -> String {
         let count = rules.rules().map_or(0, |rules| rules.ids().count());
         let _ = writeln!(page, "rules     {count} of your own in {}", rules.folder.display());
     }
+    if let Some(scim) = &settings.scim {
+        let encrypted = if scim.tls.is_some() { "with TLS" } else { "without TLS" };
+        let roles = match scim.rules.groups.len() {
+            1 => "1 group gives a role".to_owned(),
+            count => format!("{count} groups give roles"),
+        };
+        let _ = writeln!(page, "directory {}, {encrypted}; {roles}", scim.listen);
+    }
     for warning in settings.roles.iter().filter_map(Role::not_enforced) {
         let _ = writeln!(page, "WARNING   {warning}");
     }

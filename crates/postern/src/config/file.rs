@@ -7,13 +7,18 @@ use postern_model::FieldClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod scim;
+
+pub(crate) use self::scim::{ScimFile, ScimGroupFile};
+
 /// The configuration of one gateway: one TOML file. Paths are relative to the file's folder,
 /// durations are a number and one of `ms`, `s`, `m`, `h`, `d`, amounts of memory a number and one
 /// of `B`, `KiB`, `MiB`, `GiB`. A key that is not listed here is an error.
 ///
 /// `postern reload`, or SIGHUP, has the running gateway read the file again, with what it names:
-/// all of it is in force then, or none. `listen`, `workers`, `[data]`, `[ledger]`, `[witness]`
-/// and `[watch]`, but for `suspend_on`, need a restart: where they differ nothing is taken.
+/// all of it is in force then, or none. `listen`, `workers`, `[data]`, `[ledger]`, `[witness]`,
+/// `[scim]` and `[watch]`, but for `suspend_on`, need a restart: where they differ nothing is
+/// taken.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -33,6 +38,7 @@ pub(crate) struct File {
     pub(crate) approvals: Option<ApprovalsFile>,
     pub(crate) end_users: Option<EndUsersFile>,
     pub(crate) sign_in: Option<SignInFile>,
+    pub(crate) scim: Option<ScimFile>,
     #[serde(default)]
     pub(crate) policy: PolicyFile,
     #[serde(default)]

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) end_users: Option<Arc<Tokens>>,
     /// By which tokens people log in; `None` if nobody does.
     pub(crate) sign_in: Option<SignIn>,
+    /// How a directory says who works here; `None` if none does.
+    pub(crate) scim: Option<Scim>,
     pub(crate) policy: Policy,
     pub(crate) watch: Watch,
     /// The ledger's second copy; `None` if nothing waits for one.
@@ -71,6 +73,14 @@ pub(crate) struct SignIn {
     pub(crate) ask: Ask,
 }
 
+/// How a directory says who works here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scim {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) rules: postern_scim::Rules,
+}
+
 /// Who is asked to cosign the ledger.
 #[derive(Debug, Clone)]
 pub(crate) struct Witnessing {
@@ -92,7 +102,7 @@ pub(crate) struct Gateway {
 }
 
 /// PEM files; both were there when the configuration was read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerTls {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
@@ -154,6 +164,16 @@ impl Data {
     /// Who is who.
     pub(crate) fn people(&self) -> PathBuf {
         self.folder.join("people.toml")
+    }
+
+    /// What a directory has said.
+    pub(crate) fn scim(&self) -> PathBuf {
+        self.folder.join("scim.json")
+    }
+
+    /// The hashes of the tokens by which it may say something.
+    pub(crate) fn scim_tokens(&self) -> PathBuf {
+        self.folder.join("scim.tokens")
     }
 
     /// Where a running gateway takes orders.

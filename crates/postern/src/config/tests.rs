@@ -80,7 +80,7 @@ fn what_the_file_may_not_say_is_refused_where_it_stands() {
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"
-    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `policy`, `watch`, `ledger`, `witness`, `evidence`
+    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `scim`, `policy`, `watch`, `ledger`, `witness`, `evidence`
        did you mean `gateway`?
     "#);
     insta::assert_snapshot!(added("[gateway]\nworkers = \"two\""), @r#"
@@ -355,4 +355,28 @@ fn a_role_that_is_not_enforced_is_warned_of_and_must_be_restricted() {
     25: people for whom policy is not enforced have connections of their own
        leave `pool` out until it is
     "#);
+}
+
+#[test]
+fn what_a_directory_may_give_is_checked() {
+    let scim = |text: &str| added(&format!("[scim]\n{text}"));
+    insta::assert_snapshot!(scim("listen = \"0.0.0.0:6480\"\nrole = \"boss\""), @r#"
+    23: `0.0.0.0:6480` can be reached from other machines, and there is no TLS
+       give `tls_certificate` and `tls_key`, or listen on `127.0.0.1`
+    24: there is no role `boss`
+       add `[roles.boss]`, or name one of: agent
+    "#);
+    let group =
+        |name: &str, role: &str| format!("[[scim.groups]]\nname = \"{name}\"\nrole = \"{role}\"\n");
+    insta::assert_snapshot!(scim(&(group("A", "agent") + &group("a", "agent") + &group("", "x"))), @r#"
+    27: the group `a` gives two roles
+       keep one of them
+    30: `name` is empty
+       say something or leave it out
+    31: there is no role `x`
+       add `[roles.x]`, or name one of: agent
+    "#);
+    let good = settings(&format!("{GOOD}[scim]\n{}", group("A", "agent"))).scim.unwrap();
+    assert_eq!(good.rules.groups, [("A".to_owned(), "agent".to_owned())]);
+    assert_eq!((good.listen.port(), good.tls, &*good.rules.employer), (6480, None, "own"));
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use postern_gateway::Handle;
-use postern_ledger::{Ledger, Note};
+use postern_ledger::{Ledger, Note, RecordError};
 use postern_model::{Actor, Clock as _, Timestamp};
 use postern_people::{People, States, changes};
 
@@ -41,8 +41,11 @@ pub(super) fn read(path: &Path) -> anyhow::Result<People> {
 struct Look {
     by: String,
     changed: bool,
-    done: mpsc::SyncSender<Result<(), String>>,
+    done: mpsc::SyncSender<Result<Vec<Recording>, String>>,
 }
+
+/// Tells when a change is recorded.
+type Recording = mpsc::Receiver<Result<u64, RecordError>>;
 
 /// Has the file looked at.
 #[derive(Debug, Clone)]
@@ -50,13 +53,22 @@ pub(super) struct Looks(mpsc::Sender<Look>);
 
 impl Looks {
     /// Has the file looked at now, and lays the changes that it has to `by`; unless it is `changed`
-    /// already, those that come soon too.
+    /// already, those that come soon too. Returns when they are in force and recorded.
     pub(super) fn look(&self, by: &str, changed: bool) -> Result<(), String> {
         let (done, answer) = mpsc::sync_channel(1);
         let look = Look { by: by.to_owned(), changed, done };
         let stops = || "the gateway stops".to_owned();
         self.0.send(look).map_err(|_| stops())?;
-        answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(stops()))
+        let recording = answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(stops()));
+        let recording = recording.map_err(|why| format!("not in force: {why}"))?;
+        for one in recording {
+            match one.recv_timeout(PATIENCE) {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(format!("in force, but not recorded: {error}")),
+                Err(_) => return Err("in force, but not recorded in time".to_owned()),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -66,6 +78,12 @@ pub(super) struct Effect {
     pub(super) ledger: Arc<Ledger>,
     /// Keys the numbers that passwords have in the ledger.
     pub(super) key: [u8; 32],
+}
+
+impl Effect {
+    pub(super) fn new(handle: &Handle, ledger: &Arc<Ledger>, key: [u8; 32]) -> Self {
+        Self { handle: handle.clone(), ledger: ledger.clone(), key }
+    }
 }
 
 /// Follows the file for as long as somebody can want it to be looked at.
@@ -122,45 +140,50 @@ impl Following {
     /// Puts the file's content in force if it is another. Unless somebody has `told` of it, it must
     /// have been so at the look before: who writes a file in its place empties it first, and that
     /// would put everybody out.
-    fn look(&mut self, told: bool, effect: &Effect) -> Result<(), String> {
+    fn look(&mut self, told: bool, effect: &Effect) -> Result<Vec<Recording>, String> {
         effect.handle.enforce_people();
         let now = seen(&self.path);
         if now == self.seen {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let stands = now == self.changing;
         self.changing = now;
         if !told && !stands {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.seen = now;
         let people = read(&self.path).map_err(|error| format!("{error:#}"))?;
         // Out first, and recorded then: nobody stays in for want of a record.
         effect.handle.replace_people(Arc::new(people.clone()));
-        self.record(&people, effect);
-        Ok(())
+        Ok(self.record(&people, effect))
     }
 
-    fn record(&mut self, people: &People, effect: &Effect) {
+    fn record(&mut self, people: &People, effect: &Effect) -> Vec<Recording> {
         let states = people.states(&effect.key);
         let by = Actor::new(self.claimed().unwrap_or(UNKNOWN));
+        let mut recording = Vec::new();
         for change in changes(&self.states, &states) {
             tracing::info!(actor = %change.actor, %by, now = &*change.now, "a person has changed");
             let (actor, was, now) = (change.actor, change.was, change.now);
             let note = Note::Person { actor, by: by.clone(), was, now };
+            let (tell, told) = mpsc::sync_channel(1);
+            recording.push(told);
             effect.ledger.note(
                 note,
-                Box::new(|result| {
-                    if let Err(error) = result {
+                Box::new(move |result| {
+                    if let Err(error) = &result {
                         tracing::error!(
-                            error = &error as &dyn std::error::Error,
+                            error = error as &dyn std::error::Error,
                             "a change of the people could not be recorded"
                         );
                     }
+                    // There is not always somebody who waits.
+                    let _ = tell.send(result);
                 }),
             );
         }
         self.states = states;
+        recording
     }
 
     fn claimed(&self) -> Option<&str> {

@@ -190,7 +190,7 @@ impl Reloading {
         }
         let mut warnings: Vec<String> = warnings.iter().map(placed).collect();
         if let Err(error) = effect.looks.look(by, true) {
-            warnings.push(format!("the list of people stays as it was: {error}"));
+            warnings.push(format!("the list of people is {error}"));
         }
         let taken = Taken {
             hash: settings::hex(&hash),
@@ -260,6 +260,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         approvals: _,
         end_users: _,
         sign_in: _,
+        scim,
         policy: _,
         watch: was_watch,
         witness: config::Witnessing { witnesses, enough, every, bulk },
@@ -280,6 +281,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("data.folder", *folder == after.data.folder),
         ("data.min_free", *min_free_bytes == after.data.min_free_bytes),
         ("data.warn_free", *warn_free_bytes == after.data.warn_free_bytes),
+        ("scim", *scim == after.scim),
         ("ledger", *peer == after.peer && *retention == after.retention),
         (
             "watch.alerts_per_100_agents_per_day",

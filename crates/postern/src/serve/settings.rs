@@ -195,7 +195,7 @@ fn upstream(upstream: &config::Upstream) -> anyhow::Result<Upstream> {
     })
 }
 
-fn server_tls(files: &config::ServerTls) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+pub(super) fn server_tls(files: &config::ServerTls) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     let shown = files.certificate.display();
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)

@@ -31,6 +31,7 @@ mod raw;
 mod reload;
 mod retention;
 mod rules;
+mod scim;
 mod served;
 mod stamped;
 mod support;

@@ -71,6 +71,15 @@ impl Served {
         served
     }
 
+    /// What stands behind these words in what it has said until now, up to a blank.
+    #[track_caller]
+    pub(crate) fn said(&self, before: &str) -> String {
+        let log = self.log.lock().unwrap();
+        let rest = log.said.split_once(before).map(|(_, rest)| rest);
+        let rest = rest.unwrap_or_else(|| panic!("no `{before}` in:\n{}", log.said));
+        rest.split_whitespace().next().unwrap_or_default().to_owned()
+    }
+
     /// The first line from now on that says this.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str) -> String {
