@@ -208,11 +208,7 @@ class Servers(contextlib.ExitStack):
             cwd=self.own,
             env=os.environ | {"PGPASSWORD": PASSWORD},
         )
-        (folder / "postern.toml").write_text(
-            CONFIGURATION.format(
-                port=port, upstream=upstream, database=DATABASE, name=NAME, kind=kind
-            )
-        )
+        (folder / "postern.toml").write_text(self.configuration(kind, port, upstream))
         command(
             [
                 *self.prefix,
@@ -231,6 +227,11 @@ class Servers(contextlib.ExitStack):
         self.callback(self.stop_gateway, gateway, kind)
         gateway.wait_for(lambda: "ready for log-ins" in gateway.log.read_text(errors="replace"))
         return port
+
+    def configuration(self, kind, port, upstream):
+        return CONFIGURATION.format(
+            port=port, upstream=upstream, database=DATABASE, name=NAME, kind=kind
+        )
 
     def stop_gateway(self, gateway, kind):
         if not gateway.stop(signal.SIGTERM):

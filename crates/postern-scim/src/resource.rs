@@ -140,7 +140,7 @@ impl UserData {
                 let value = value.ok_or_else(|| invalid("`active` can't be removed"))?;
                 self.active = boolean(value)?;
             }
-            (None, "schemas") => {}
+            (_, "schemas") => {}
             (None, "id" | "meta" | "groups") => return Err(read_only(name)),
             (None, known) if NOT_KEPT.contains(&known) || known == "x509certificates" => {}
             (Some(urn), _) if urn == ENTERPRISE.to_ascii_lowercase() => {}

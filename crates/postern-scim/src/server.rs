@@ -263,6 +263,18 @@ impl Target {
             Some(id) => Self::One(resources, id),
         })
     }
+
+    /// Whether that method can be used on it.
+    fn takes(&self, method: &Method) -> bool {
+        let methods: &[Method] = match self {
+            Self::All(_) => &[Method::GET, Method::POST],
+            Self::One(..) => &[Method::GET, Method::PUT, Method::PATCH, Method::DELETE],
+            Self::Search(_) => &[Method::POST],
+            Self::Config | Self::ResourceTypes(_) | Self::Schemas(_) => &[Method::GET],
+            Self::Me => &[],
+        };
+        methods.contains(method)
+    }
 }
 
 impl Serving {
@@ -288,6 +300,13 @@ impl Serving {
     async fn asked(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, ScimError> {
         let unknown = || ScimError::new(Kind::NotFound, "there is nothing at this address");
         let target = Target::parse(request.uri().path()).ok_or_else(unknown)?;
+        if !target.takes(request.method()) {
+            return Err(if target == Target::Me {
+                ScimError::new(Kind::NotImplemented, "a token stands for nobody here")
+            } else {
+                ScimError::new(Kind::Method, "this can't be done with what is there")
+            });
+        }
         let base = base(&request, self.is_encrypted);
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
@@ -362,9 +381,7 @@ impl Asked {
                 described(schema::resource_types(&base), id.as_deref())
             }
             (Method::GET, Target::Schemas(id)) => described(schema::schemas(&base), id.as_deref()),
-            (_, Target::Me) => {
-                Err(ScimError::new(Kind::NotImplemented, "a token stands for no user here"))
-            }
+            // Those that `Target::takes` lets through stand above.
             (_, _) => Err(ScimError::new(Kind::Method, "this can't be done with what is there")),
         }
     }

@@ -45,7 +45,7 @@ fn parts_of_a_person_are_changed() {
             "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department": "Support",
             format!("{EXTENSION}:lastDay"): "2026-12-31T00:00:00Z",
         }},
-        {"op": "add", "path": EXTENSION, "value": {"employer": "Acme"}},
+        {"op": "add", "path": EXTENSION, "value": {"schemas": [EXTENSION], "employer": "Acme"}},
         {"op": "replace", "path": "userName", "value": "eva"},
     ]));
     let changed = changed.unwrap();
