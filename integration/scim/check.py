@@ -52,7 +52,8 @@ def person(http):
     group = say(http, "POST", "/Groups", 201, displayName="Support", members=members)
     role = "urn:ietf:params:scim:schemas:extension:postern:2.0:User"
     assert say(http, "GET", path, 200)[role]["role"] == "administrator"
-    for shape in [patch(False, path="active"), patch({"active": False}), patch("False", path="active")]:
+    out = [patch(False, path="active"), patch({"active": False}), patch("False", path="active")]
+    for shape in out:
         assert say(http, "PATCH", path, 200, **shape)["active"] is False
         assert say(http, "PATCH", path, 200, **patch(True, path="active"))["active"] is True
     say(http, "PATCH", path, 400, **patch("Other@Example.org", path="userName"))

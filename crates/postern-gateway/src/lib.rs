@@ -13,6 +13,7 @@
 mod approvals;
 mod breaker;
 mod catalogue;
+mod certificate;
 mod connection;
 mod draft;
 mod freshness;
@@ -42,6 +43,7 @@ mod upstream;
 pub use self::{
     approvals::{ApprovalError, approval_reasons},
     catalogue::{AskError, ReadCatalogueError, ask, read_catalogue},
+    certificate::{CertificateName, CertificateUse, ClientCertificates},
     listen::{BuildError, Gateway, Handle, ResumeError},
     observing::{NotEnforced, ObservedCounts},
     pool::PoolInfo,

@@ -16,11 +16,13 @@ use postern_wire::{
     encode::{Report, Severity},
     first_message,
 };
+use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     Role,
+    certificate::Certified,
     listen::{Core, Seat},
     pool::{Parameters, Set},
     shared::Shared,
@@ -29,6 +31,7 @@ use crate::{
 };
 
 mod behind;
+mod certificate;
 mod start;
 mod token;
 
@@ -84,6 +87,8 @@ struct Door<'a> {
     buffer: BytesMut,
     address: SocketAddr,
     encrypted: bool,
+    /// The certificates that the client has shown, its own first.
+    shown: Vec<CertificateDer<'static>>,
     reader: FrameReader,
 }
 
@@ -103,6 +108,7 @@ pub(crate) async fn login(
         buffer: BytesMut::new(),
         address,
         encrypted: false,
+        shown: Vec::new(),
         reader: FrameReader::new(LOGIN_BYTES_MAX),
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
@@ -167,7 +173,10 @@ impl<'a> Door<'a> {
         };
         self.stream.write_all(b"S").await?;
         let acceptor = tokio_rustls::TlsAcceptor::from(tls.clone());
-        self.stream = Box::new(acceptor.accept(self.stream).await?);
+        let stream = acceptor.accept(self.stream).await?;
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        self.shown = shown.iter().cloned().map(CertificateDer::into_owned).collect();
+        self.stream = Box::new(stream);
         self.encrypted = true;
         Ok(self)
     }
@@ -244,6 +253,9 @@ impl<'a> Door<'a> {
             refused(SqlState::INVALID_AUTHORIZATION, "no user name was given at start-up")
         })?;
         let actor = Actor::new(name);
+        if self.certified(&actor)? == Certified::Enough {
+            return self.enter_by_certificate(actor, parameters);
+        }
         if self.asks_for_token(&actor, parameters)? {
             return self.enter_by_token(actor, parameters).await;
         }

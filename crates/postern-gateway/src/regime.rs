@@ -207,6 +207,7 @@ fn is_same_but_at_the_door(before: &Settings, after: &Settings) -> bool {
         roles: _,
         tokens: _,
         sign_in: _,
+        certificates: _,
         upstream,
         limits,
         tables,

@@ -8,6 +8,8 @@ use postern_people::{ApprovalRules, Tokens};
 use postern_session::{Enforcement, HoldLimits, Kind, ReasonSettings, TableSettings};
 use postern_sql::Rules;
 
+use crate::ClientCertificates;
+
 /// What a gateway is told by whoever composes it; everything is checked already.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -33,6 +35,8 @@ pub struct Settings {
     pub tokens: Option<Arc<Tokens>>,
     /// How people log in by tokens; `None` if they don't.
     pub sign_in: Option<SignIn>,
+    /// How people log in by certificates, which `tls` then asks for; `None` if they don't.
+    pub certificates: Option<ClientCertificates>,
 }
 
 /// How people log in by tokens.

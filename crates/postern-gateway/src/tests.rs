@@ -11,6 +11,7 @@ use self::world::World;
 mod accounted;
 mod approved;
 mod asked;
+mod certificates;
 mod copies;
 mod definitions;
 mod encrypted;

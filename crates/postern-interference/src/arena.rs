@@ -299,6 +299,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
         approvals: None,
         tokens: None,
         sign_in: None,
+        certificates: None,
     }
 }
 

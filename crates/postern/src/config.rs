@@ -13,9 +13,10 @@ use postern_watch::WatchConfig;
 pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
-        Ask, CONTROL_SOCKET, Column, Count, Data, Enforcement, Gateway, Insert, PeerSettings,
-        Policy, Pool, Reason, Role, RoleKind, ServerTls, Settings, Strength, Table, Take, Upstream,
-        UpstreamTls, Watch, WatchRules, WhenLost, Witnessing,
+        Ask, CONTROL_SOCKET, CertificateName, CertificateUse, Certificates, Column, Count, Data,
+        Enforcement, Gateway, Insert, PeerSettings, Policy, Pool, Reason, Role, RoleKind,
+        ServerTls, Settings, Strength, Table, Take, Upstream, UpstreamTls, Watch, WatchRules,
+        WhenLost, Witnessing,
     },
     units::duration,
 };

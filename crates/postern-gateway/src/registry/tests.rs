@@ -74,6 +74,7 @@ fn settings() -> Settings {
         approvals: None,
         tokens: None,
         sign_in: None,
+        certificates: None,
     }
 }
 

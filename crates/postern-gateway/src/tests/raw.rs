@@ -57,6 +57,16 @@ impl Raw {
         password: &str,
         database: &str,
     ) -> Self {
+        Self::try_log_in(stream, user, password, database).await.expect("let in")
+    }
+
+    /// The same; what is said if it fails.
+    pub(super) async fn try_log_in(
+        stream: BoxedStream,
+        user: &str,
+        password: &str,
+        database: &str,
+    ) -> Result<Self, String> {
         let mut raw = Self { stream, buffer: BytesMut::new(), process_id: 0 };
         let mut out = BytesMut::new();
         encode::startup(&mut out, 0, &[("user", user), ("database", database)]).unwrap();
@@ -77,9 +87,9 @@ impl Raw {
                 Backend::Authentication(Authentication::SaslFinal(data)) => {
                     scram.finish(data).unwrap();
                 }
-                Backend::ReadyForQuery(_) => return raw,
+                Backend::ReadyForQuery(_) => return Ok(raw),
                 Backend::BackendKeyData { process_id, .. } => raw.process_id = process_id,
-                Backend::ErrorResponse(fields) => panic!("not let in: {fields:?}"),
+                Backend::ErrorResponse(fields) => return Err(format!("{:?}", fields.0)),
                 _ => {}
             }
             raw.send(&out).await;

@@ -400,5 +400,6 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
         approvals: None,
         tokens: None,
         sign_in: None,
+        certificates: None,
     }
 }

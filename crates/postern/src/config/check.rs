@@ -19,12 +19,13 @@ use super::{
     ConfigError, Loaded,
     error::{Problem, Source},
     file::{
-        ApprovalsFile, DataFile, EvidenceFile, File, GatewayFile, LimitsFile, PolicyFile,
-        ReasonFile, TlsFile, UpstreamFile, WatchFile, WitnessFile,
+        ApprovalsFile, CertificatesFile, DataFile, EvidenceFile, File, GatewayFile, LimitsFile,
+        PolicyFile, ReasonFile, TlsFile, UpstreamFile, WatchFile, WitnessFile,
     },
     place::Place,
     settings::{
-        Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch, WatchRules, Witnessing,
+        Certificates, Data, Gateway, Limits, Policy, ServerTls, Settings, Upstream, Watch,
+        WatchRules, Witnessing,
     },
     units,
 };
@@ -42,6 +43,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
 
     checker.writes(&file);
     let pool = file.gateway.pool;
+    let encrypted = file.gateway.tls_certificate.is_some();
     let roles = checker.roles(file.roles, (pool, &file.tables));
     let settings = Settings {
         path: path.to_owned(),
@@ -51,6 +53,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         data: checker.data(file.data),
         end_users: checker.end_users(file.end_users, &roles),
         sign_in: file.sign_in.and_then(|file| checker.sign_in(file)),
+        certificates: file.certificates.map(|section| checker.certificates(section, encrypted)),
         scim: file.scim.map(|file| checker.scim(file, &roles)),
         roles,
         tables: checker.tables(&file.tables),
@@ -161,6 +164,23 @@ impl Checker<'_> {
             certificate: self.existing(&place.key("tls_certificate"), &certificate),
             key: self.existing(&place.key("tls_key"), &key),
         })
+    }
+
+    fn certificates(&mut self, file: CertificatesFile, encrypted: bool) -> Certificates {
+        let place = Place::section("certificates");
+        if !encrypted {
+            self.wrong(
+                &place,
+                "certificates come by TLS, and the gateway has none",
+                "give `tls_certificate` and `tls_key` in `[gateway]`",
+            );
+        }
+        Certificates {
+            ca: self.existing(&place.key("ca"), &file.ca),
+            crl: file.crl.map(|path| self.existing(&place.key("crl"), &path)),
+            name: file.name,
+            used: file.used,
+        }
     }
 
     fn limits(&mut self, place: &Place, file: &LimitsFile) -> Limits {

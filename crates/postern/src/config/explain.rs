@@ -7,7 +7,7 @@ use postern_sql::Remark;
 use serde::Serialize;
 
 use super::{
-    Column, Loaded, Problem, Reason, Role, Settings, Strength, Table, UpstreamTls,
+    CertificateUse, Column, Loaded, Problem, Reason, Role, Settings, Strength, Table, UpstreamTls,
     settings::{Enforcement, Insert, Policy, RoleKind},
     units::{bytes_text, duration_text},
 };
@@ -46,6 +46,14 @@ pub(crate) fn text(settings: &Settings) -> String {
     if let Some(rules) = &watch.rules {
         let count = rules.rules().map_or(0, |rules| rules.ids().count());
         let _ = writeln!(page, "rules     {count} of your own in {}", rules.folder.display());
+    }
+    if let Some(certificates) = &settings.certificates {
+        let used = match certificates.used {
+            CertificateUse::Required => "everybody shows a certificate, in place of a password",
+            CertificateUse::Beside => "everybody shows a certificate, beside a password",
+            CertificateUse::Offered => "a certificate stands in for a password",
+        };
+        let _ = writeln!(page, "log-ins   {used}");
     }
     if let Some(scim) = &settings.scim {
         let encrypted = if scim.tls.is_some() { "with TLS" } else { "without TLS" };

@@ -7,9 +7,13 @@ use postern_model::FieldClass;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod certificates;
 mod scim;
 
-pub(crate) use self::scim::{ScimFile, ScimGroupFile};
+pub(crate) use self::{
+    certificates::{CertificateNameFile, CertificateUseFile, CertificatesFile},
+    scim::{ScimFile, ScimGroupFile},
+};
 
 /// The configuration of one gateway: one TOML file. Paths are relative to the file's folder,
 /// durations are a number and one of `ms`, `s`, `m`, `h`, `d`, amounts of memory a number and one
@@ -38,6 +42,7 @@ pub(crate) struct File {
     pub(crate) approvals: Option<ApprovalsFile>,
     pub(crate) end_users: Option<EndUsersFile>,
     pub(crate) sign_in: Option<SignInFile>,
+    pub(crate) certificates: Option<CertificatesFile>,
     pub(crate) scim: Option<ScimFile>,
     #[serde(default)]
     pub(crate) policy: PolicyFile,

@@ -14,7 +14,8 @@ use crate::{
 };
 
 pub(crate) use super::file::{
-    AskFile as Ask, Count, EnforcementFile as Enforcement, Insert, PoolFile as Pool, RoleKind,
+    AskFile as Ask, CertificateNameFile as CertificateName, CertificateUseFile as CertificateUse,
+    Count, EnforcementFile as Enforcement, Insert, PoolFile as Pool, RoleKind,
     TlsFile as UpstreamTls, WhenLostFile as WhenLost,
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) end_users: Option<Arc<Tokens>>,
     /// By which tokens people log in; `None` if nobody does.
     pub(crate) sign_in: Option<SignIn>,
+    /// How people log in by certificates; `None` if they don't.
+    pub(crate) certificates: Option<Certificates>,
     /// How a directory says who works here; `None` if none does.
     pub(crate) scim: Option<Scim>,
     pub(crate) policy: Policy,
@@ -71,6 +74,15 @@ pub(crate) struct SignIn {
     pub(crate) tokens: Arc<Tokens>,
     /// What who says nothing of it is asked for.
     pub(crate) ask: Ask,
+}
+
+/// How people log in by certificates. PEM files; they were there when the configuration was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certificates {
+    pub(crate) ca: PathBuf,
+    pub(crate) crl: Option<PathBuf>,
+    pub(crate) name: CertificateName,
+    pub(crate) used: CertificateUse,
 }
 
 /// How a directory says who works here.

@@ -80,7 +80,7 @@ fn what_the_file_may_not_say_is_refused_where_it_stands() {
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"
-    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `scim`, `policy`, `watch`, `ledger`, `witness`, `evidence`
+    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `certificates`, `scim`, `policy`, `watch`, `ledger`, `witness`, `evidence`
        did you mean `gateway`?
     "#);
     insta::assert_snapshot!(added("[gateway]\nworkers = \"two\""), @r#"
@@ -379,4 +379,15 @@ fn what_a_directory_may_give_is_checked() {
     let good = settings(&format!("{GOOD}[scim]\n{}", group("A", "agent"))).scim.unwrap();
     assert_eq!(good.rules.groups, [("A".to_owned(), "agent".to_owned())]);
     assert_eq!((good.listen.port(), good.tls, &*good.rules.employer), (6480, None, "own"));
+}
+
+#[test]
+fn certificates_of_people_need_tls() {
+    let section = "[certificates]\nca = \"nowhere.pem\"\nuse = \"beside\"";
+    insta::assert_snapshot!(added(section), @r#"
+    22: certificates come by TLS, and the gateway has none
+       give `tls_certificate` and `tls_key` in `[gateway]`
+    23: can't read `/etc/postern/nowhere.pem`: No such file or directory (os error 2)
+       make the file, or let the account that runs Postern read it; relative paths start at the configuration's folder
+    "#);
 }

@@ -260,6 +260,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         approvals: _,
         end_users: _,
         sign_in: _,
+        certificates: _,
         scim,
         policy: _,
         watch: was_watch,

@@ -53,7 +53,7 @@ pub(super) fn start(
     if guard.known().is_empty() {
         tracing::warn!("the SCIM endpoint has no token yet; `postern scim token` makes one");
     }
-    let tls = scim.tls.as_ref().map(server_tls).transpose()?.map(|tls| {
+    let tls = scim.tls.as_ref().map(|files| server_tls(files, None)).transpose()?.map(|tls| {
         let mut tls = rustls::ServerConfig::clone(&tls);
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Arc::new(tls)

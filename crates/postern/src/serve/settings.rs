@@ -4,8 +4,8 @@ use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use postern_gateway::{
-    Limits, Pooling, Role, Settings as GatewaySettings, SignIn, Upstream, UpstreamHost,
-    approval_reasons,
+    CertificateName, CertificateUse, ClientCertificates, Limits, Pooling, Role,
+    Settings as GatewaySettings, SignIn, Upstream, UpstreamHost, approval_reasons,
 };
 use postern_ledger::{Counter, Limit};
 use postern_model::Grade;
@@ -13,7 +13,10 @@ use postern_session::{
     ColumnSettings, Enforcement, HoldLimits, InsertRule, Kind, ReasonGrade, ReasonSettings,
     TableSettings, TakeRule, Values,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::{
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
+    server::{NoClientAuth, danger::ClientCertVerifier},
+};
 
 use crate::{
     config::{self, Count, Insert, Pool, RoleKind, Settings, Strength, UpstreamTls},
@@ -22,10 +25,12 @@ use crate::{
 
 pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
     let limits = &settings.gateway.limits;
+    let certificates = settings.certificates.as_ref().map(certificates).transpose()?;
+    let asking = certificates.as_ref().map(ClientCertificates::asking);
     Ok(GatewaySettings {
         listen: settings.gateway.listen,
         workers: settings.gateway.workers,
-        tls: settings.gateway.tls.as_ref().map(server_tls).transpose()?,
+        tls: settings.gateway.tls.as_ref().map(|files| server_tls(files, asking)).transpose()?,
         upstream: upstream(&settings.upstream)?,
         limits: Limits {
             connections_max: limits.connections_max,
@@ -55,6 +60,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
             tokens: sign_in.tokens.clone(),
             by_default: sign_in.ask == config::Ask::Token,
         }),
+        certificates,
     })
 }
 
@@ -195,7 +201,11 @@ fn upstream(upstream: &config::Upstream) -> anyhow::Result<Upstream> {
     })
 }
 
-pub(super) fn server_tls(files: &config::ServerTls) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+/// TLS as a server, which asks for clients' certificates if there is somebody to take them.
+pub(super) fn server_tls(
+    files: &config::ServerTls,
+    asking: Option<Arc<dyn ClientCertVerifier>>,
+) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     let shown = files.certificate.display();
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
@@ -204,21 +214,53 @@ pub(super) fn server_tls(files: &config::ServerTls) -> anyhow::Result<Arc<rustls
         .with_context(|| format!("can't read the key `{}`", files.key.display()))?;
     let mut tls = rustls::ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_client_cert_verifier(asking.unwrap_or_else(|| Arc::new(NoClientAuth)))
         .with_single_cert(chain, key)
         .with_context(|| format!("the certificate `{shown}` and its key can't be used"))?;
     tls.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(Arc::new(tls))
 }
 
-fn client_tls(ca: Option<&Path>) -> anyhow::Result<Arc<rustls::ClientConfig>> {
-    let ca = ca.context("TLS to the database server needs `tls_ca`, the certificate to trust")?;
+/// The certificates that people may show.
+fn certificates(files: &config::Certificates) -> anyhow::Result<ClientCertificates> {
+    let name = match files.name {
+        config::CertificateName::Cn => CertificateName::CommonName,
+        config::CertificateName::Email => CertificateName::Email,
+        config::CertificateName::Dns => CertificateName::Dns,
+        config::CertificateName::Uri => CertificateName::Uri,
+    };
+    let used = match files.used {
+        config::CertificateUse::Required => CertificateUse::Required,
+        config::CertificateUse::Beside => CertificateUse::Beside,
+        config::CertificateUse::Offered => CertificateUse::Offered,
+    };
+    let mut revoked = Vec::new();
+    if let Some(crl) = &files.crl {
+        let unread = || format!("can't read the revoked certificates in `{}`", crl.display());
+        let lists = CertificateRevocationListDer::pem_file_iter(crl);
+        for list in lists.with_context(unread)? {
+            revoked.push(list.with_context(unread)?);
+        }
+        anyhow::ensure!(!revoked.is_empty(), unread());
+    }
+    let roots = roots(&files.ca)?;
+    ClientCertificates::new(roots, revoked, provider(), (name, used))
+        .with_context(|| format!("the certificates in `{}` can't be used", files.ca.display()))
+}
+
+fn roots(ca: &Path) -> anyhow::Result<rustls::RootCertStore> {
     let mut roots = rustls::RootCertStore::empty();
     let read = CertificateDer::pem_file_iter(ca)
         .with_context(|| format!("can't read the certificates in `{}`", ca.display()))?;
     for certificate in read {
         roots.add(certificate?)?;
     }
+    Ok(roots)
+}
+
+fn client_tls(ca: Option<&Path>) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+    let ca = ca.context("TLS to the database server needs `tls_ca`, the certificate to trust")?;
+    let roots = roots(ca)?;
     let tls = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)

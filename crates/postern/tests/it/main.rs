@@ -11,6 +11,7 @@ mod approvals;
 mod backup;
 mod bench;
 mod cases;
+mod certificates;
 mod check_database;
 mod cli;
 mod complaint;
