@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 mod decoys;
 mod feed;
 mod found;
+mod login;
 mod traced;
 
 pub(crate) use self::decoys::{DecoyCommand, DecoyHitArgs, DecoyPlanArgs, DecoyPlantArgs};
@@ -18,6 +19,7 @@ pub(crate) use self::found::{
     ComplaintAddArgs, ComplaintCommand, ComplaintKind, ComplaintWithdrawArgs, RulesCommand,
     RulesTestArgs,
 };
+pub(crate) use self::login::{LoginArgs, TokenKind};
 pub(crate) use self::traced::{EvidenceCommand, ExportArgs, RedactArgs, TraceArgs};
 use crate::{config::duration, peer::PeerAt, witnessing::WitnessAt};
 
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     /// Lets a company's directory say who may log in (SCIM; docs/scim.md).
     #[command(subcommand)]
     Scim(ScimCommand),
+    /// Logs in at the company's identity provider, and leaves a credential for a while where psql
+    /// and other clients find it.
+    Login(LoginArgs),
     /// Shuts an account out, at once: cuts its sessions and refuses it from now on.
     Suspend(SuspendArgs),
     /// Lets a suspended account in again.

@@ -18,6 +18,7 @@ mod explain_policy;
 mod follow;
 mod gateway;
 mod ledger;
+mod login;
 pub(crate) mod person;
 mod policy;
 
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Complaint(command) => complaint::run(config, command),
         Command::Cases(command) => cases::run(config, command),
         Command::Person(command) => person::run(config, command),
+        Command::Login(args) => login::run(args),
         Command::Scim(command) => scim::run(config, command),
         Command::Ledger(command) => ledger::run(config, command),
         Command::Replay(args) => replay::run(config, &args),

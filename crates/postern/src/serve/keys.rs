@@ -12,13 +12,9 @@ use anyhow::Context as _;
 use postern_gateway::{Settings as GatewaySettings, SignIn};
 use postern_model::Clock as _;
 use postern_people::{FetchedKeys, KeySource, Tokens};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::clock::SystemClock;
+use crate::{clock::SystemClock, https};
 
-/// How long an issuer may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// A longer answer is no key set.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024;
 /// However often they are wanted, they are not fetched more often.
@@ -142,7 +138,8 @@ fn fetch(keys: &FetchedKeys) -> Duration {
 /// What the issuer answers, and for how long it says that it holds.
 fn answer(source: &KeySource) -> anyhow::Result<(String, Option<Duration>)> {
     let url = &source.url;
-    let reply = agent(source)?.get(url).call();
+    let agent = https::agent(&source.trusted).context("`keys_ca` can't be used")?;
+    let reply = agent.get(url).call();
     let mut reply = reply.with_context(|| format!("`{url}` could not be asked"))?;
     anyhow::ensure!(reply.status() == 200, "`{url}` answers with {}", reply.status());
     let cache = reply.headers().get("cache-control").and_then(|value| value.to_str().ok());
@@ -152,28 +149,6 @@ fn answer(source: &KeySource) -> anyhow::Result<(String, Option<Duration>)> {
     body.read_to_string(&mut text).with_context(|| format!("the answer of `{url}` broke off"))?;
     anyhow::ensure!(text.len() as u64 <= ANSWER_BYTES_MAX, "the answer of `{url}` is too long");
     Ok((text, lasts))
-}
-
-/// Asks, follows nobody elsewhere, and trusts nobody but whom it is told to.
-fn agent(source: &KeySource) -> anyhow::Result<ureq::Agent> {
-    let mut roots = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&source.trusted) {
-        let certificate = certificate.context("`keys_ca` holds something else")?;
-        roots.push(Certificate::from_der(&certificate).to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .unversioned_rustls_crypto_provider(provider)
-        .build();
-    let config = ureq::Agent::config_builder()
-        .tls_config(tls)
-        .timeout_global(Some(PATIENCE))
-        .max_redirects(0)
-        .proxy(None)
-        .user_agent("postern")
-        .build();
-    Ok(config.into())
 }
 
 /// The `max-age` of a Cache-Control field (RFC 9111, 5.2.2.1); 0 where it may not be kept.

@@ -24,6 +24,7 @@ mod explain_policy;
 mod full;
 mod init;
 mod ledger;
+mod login;
 mod peer;
 mod people;
 mod person;

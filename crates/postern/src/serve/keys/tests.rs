@@ -4,9 +4,13 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
 
 use super::*;
+use crate::https::PATIENCE;
 
 const CA: &[u8] = include_bytes!("../../../tests/it/tls/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("../../../tests/it/tls/follower.pem");
