@@ -18,7 +18,6 @@ use thiserror::Error;
 use crate::{
     Bad, Problems, Source,
     line::{self, LineError},
-    pool::{Pool, mark},
     source::{self, Line, Lines},
 };
 
@@ -106,7 +105,6 @@ pub struct Folder {
     inputs: Vec<Input>,
     held: BinaryHeap<Reverse<Held>>,
     problems: Problems,
-    pool: Pool,
     failed: bool,
     read: Arc<AtomicU64>,
     bytes: u64,
@@ -124,7 +122,7 @@ impl Folder {
     /// # Errors
     /// If none is there, or one can't be read.
     pub fn open(path: &Path, options: Options) -> Result<Self, FolderError> {
-        let (mut problems, mut pool) = (Problems::default(), Pool::default());
+        let mut problems = Problems::default();
         let mut inputs = Vec::new();
         let (read, mut bytes) = (Arc::new(AtomicU64::new(0)), 0);
         for source in Source::ALL {
@@ -135,14 +133,14 @@ impl Folder {
             bytes += path.metadata().map_or(0, |metadata| metadata.len());
             let reached = Timestamp(i64::MIN);
             let mut input = Input { source, path, lines, reached, next: None };
-            input.advance(&mut problems, &mut pool)?;
+            input.advance(&mut problems)?;
             inputs.push(input);
         }
         if inputs.is_empty() {
             return Err(FolderError::Empty { path: path.to_owned() });
         }
         let held = BinaryHeap::new();
-        Ok(Self { options, inputs, held, problems, pool, failed: false, read, bytes })
+        Ok(Self { options, inputs, held, problems, failed: false, read, bytes })
     }
 
     /// The sources that are connected.
@@ -174,7 +172,7 @@ impl Folder {
                 return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
             }
             if let Some(next) = input.next.take() {
-                input.advance(&mut self.problems, &mut self.pool)?;
+                input.advance(&mut self.problems)?;
                 if self.is_first(&next) {
                     return Ok(Some(next.arrival));
                 }
@@ -211,7 +209,7 @@ impl Iterator for Folder {
 
 impl Input {
     /// Reads up to the next line that gives an event.
-    fn advance(&mut self, problems: &mut Problems, pool: &mut Pool) -> Result<(), FolderError> {
+    fn advance(&mut self, problems: &mut Problems) -> Result<(), FolderError> {
         loop {
             let next = self.lines.next();
             let next =
@@ -222,7 +220,7 @@ impl Input {
             };
             problems.lines += 1;
             let why = match text {
-                Line::Text(text) => match line::parse(self.source, text, pool) {
+                Line::Text(text) => match line::parse(self.source, text) {
                     Ok(parsed) => {
                         let mark = mark(text);
                         self.take((number, mark), parsed, problems);
@@ -281,4 +279,15 @@ fn rank(event: &Event) -> u8 {
         },
         Event::Subject(_) | Event::Call(_) | Event::Access(_) | Event::Complaint(_) => 0,
     }
+}
+
+/// A text as a number (FNV-1a, eight bytes at a time).
+fn mark(text: &str) -> u64 {
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let last = (!rest.is_empty()).then_some(last);
+    words.iter().copied().chain(last).fold(0xcbf2_9ce4_8422_2325, |mark, word| {
+        (mark ^ u64::from_le_bytes(word)).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
+    })
 }

@@ -3,11 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
-use postern_model::{Secret, Subject};
+use postern_model::{Secret, Subject, Text};
 use postern_trace::{Leak, LeakRow, ValueVersion};
 use serde::Deserialize;
 use thiserror::Error;
@@ -95,12 +94,12 @@ fn delimiter(bytes: &[u8]) -> u8 {
 }
 
 /// Position and name of each known column, the first of several that mean the same.
-fn columns(header: &ByteRecord) -> Vec<(usize, Arc<str>)> {
-    let mut columns: Vec<(usize, Arc<str>)> = Vec::new();
+fn columns(header: &ByteRecord) -> Vec<(usize, Text)> {
+    let mut columns: Vec<(usize, Text)> = Vec::new();
     for (index, cell) in header.iter().enumerate() {
         let Some(name) = column(&String::from_utf8_lossy(cell)) else { continue };
         if columns.iter().all(|(_, known)| &**known != name) {
-            columns.push((index, Arc::from(name)));
+            columns.push((index, Text::from(name)));
         }
     }
     columns
@@ -120,7 +119,7 @@ fn column(heading: &str) -> Option<&'static str> {
     })
 }
 
-fn row(record: &ByteRecord, columns: &[(usize, Arc<str>)]) -> LeakRow {
+fn row(record: &ByteRecord, columns: &[(usize, Text)]) -> LeakRow {
     let mut row = LeakRow::default();
     for (index, name) in columns {
         let Some(cell) = record.get(*index).filter(|cell| !cell.is_empty()) else { continue };
@@ -128,7 +127,7 @@ fn row(record: &ByteRecord, columns: &[(usize, Arc<str>)]) -> LeakRow {
         if &**name == "subject" {
             row.subject = Some(Subject::new(value));
         } else {
-            row.fields.push((Arc::clone(name), Secret::new(value)));
+            row.fields.push((name.clone(), Secret::new(value)));
         }
     }
     row
@@ -149,7 +148,7 @@ struct ValueLine {
 /// If the file can't be read.
 pub fn read_values(path: &Path) -> Result<(Vec<ValueVersion>, Problems), LeakError> {
     let at = |source| LeakError::Read { path: path.to_owned(), source };
-    let mut lines = Lines::open(path, std::sync::Arc::default()).map_err(at)?;
+    let mut lines = Lines::open(path, Default::default()).map_err(at)?;
     let (mut values, mut problems) = (Vec::new(), Problems::default());
     while let Some((number, text)) = lines.next().map_err(at)? {
         problems.lines += 1;
@@ -171,7 +170,7 @@ fn value(text: &str) -> Result<ValueVersion, String> {
     Ok(ValueVersion {
         ts: line::time(&parsed.ts).map_err(|error| error.to_string())?,
         subject: Subject::new(parsed.subject),
-        field: Arc::from(parsed.field.to_lowercase()),
+        field: Text::from(parsed.field.to_lowercase()),
         value: Secret::new(parsed.value),
     })
 }

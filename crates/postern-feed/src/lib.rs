@@ -11,7 +11,6 @@ mod ahead;
 mod folder;
 mod leak;
 mod line;
-mod pool;
 mod problems;
 mod source;
 mod write;

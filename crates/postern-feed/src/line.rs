@@ -1,21 +1,22 @@
 //! One line to one event. The types of [`form`] are the format; those of the model are what it
 //! means.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Approval, ApprovalEvent, Call, Complaint, Direction,
-    Event, Grade, Person, PersonEvent, Shift, Subject, SubjectChange, Ticket, TicketEvent,
+    Event, Grade, Person, PersonEvent, Shift, Subject, SubjectChange, Text, Ticket, TicketEvent,
     Timestamp,
 };
 use thiserror::Error;
 
 use self::form::{
-    AccessLine, ApprovalLine, CallLine, ComplaintLine, PersonLine, SubjectLine, Text, TicketLine,
+    AccessLine, ApprovalLine, CallLine, ComplaintLine, Given, PersonLine, SubjectLine, TicketLine,
 };
-use crate::{Source, pool::Pool};
+use crate::Source;
 
 mod form;
+mod moment;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -53,15 +54,15 @@ pub(crate) struct Parsed {
 }
 
 /// Parses a line of the given file.
-pub(crate) fn parse(source: Source, line: &str, pool: &mut Pool) -> Result<Parsed, LineError> {
+pub(crate) fn parse(source: Source, line: &str) -> Result<Parsed, LineError> {
     match source {
-        Source::People => person(serde_json::from_str(line)?, pool),
-        Source::Subjects => subject(serde_json::from_str(line)?, pool),
-        Source::Tickets => ticket(serde_json::from_str(line)?, pool),
-        Source::Calls => call(serde_json::from_str(line)?, pool),
-        Source::Approvals => approval(serde_json::from_str(line)?, pool),
-        Source::Access => access(serde_json::from_str(line)?, pool),
-        Source::Complaints => complaint(serde_json::from_str(line)?, pool),
+        Source::People => person(serde_json::from_str(line)?),
+        Source::Subjects => subject(serde_json::from_str(line)?),
+        Source::Tickets => ticket(serde_json::from_str(line)?),
+        Source::Calls => call(serde_json::from_str(line)?),
+        Source::Approvals => approval(serde_json::from_str(line)?),
+        Source::Access => access(serde_json::from_str(line)?),
+        Source::Complaints => complaint(serde_json::from_str(line)?),
     }
 }
 
@@ -86,13 +87,15 @@ pub fn event_line(event: &Event, seen: Timestamp) -> Result<(Source, String), se
 /// # Errors
 /// A sentence that says what is wrong with the line.
 pub fn parse_event(source: Source, line: &str) -> Result<(Timestamp, Event), String> {
-    let Parsed { seen, event } =
-        parse(source, line, &mut Pool::default()).map_err(|error| error.told())?;
+    let Parsed { seen, event } = parse(source, line).map_err(|error| error.told())?;
     Ok((seen, event))
 }
 
 /// Parses a time as the format writes it.
 pub(crate) fn time(text: &str) -> Result<Timestamp, LineError> {
+    if let Some(time) = moment::usual(text) {
+        return Ok(time);
+    }
     let parsed: jiff::Timestamp =
         text.parse().map_err(|_source| LineError::Time(text.to_owned()))?;
     Ok(Timestamp(parsed.as_microsecond()))
@@ -105,25 +108,23 @@ fn times(ts: &str, seen: Option<&str>) -> Result<(Timestamp, Timestamp), LineErr
     Ok((ts, seen.max(ts)))
 }
 
-impl Pool {
-    fn shared(&mut self, text: Option<Text<'_>>) -> Option<Arc<str>> {
-        text.map(|text| self.text(&text))
-    }
-
-    fn list(&mut self, texts: Option<Vec<Text<'_>>>) -> Vec<Arc<str>> {
-        texts.unwrap_or_default().iter().map(|text| self.text(text)).collect()
-    }
-
-    fn actor(&mut self, text: &str) -> Actor {
-        Actor::new(self.text(text))
-    }
-
-    fn customer(&mut self, text: &str) -> Subject {
-        Subject::new(self.text(text))
-    }
+fn text(given: &str) -> Text {
+    Text::new(given)
 }
 
-fn person(line: PersonLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
+fn some(given: Option<Given<'_>>) -> Option<Text> {
+    given.map(|given| text(&given))
+}
+
+fn actor(given: &str) -> Actor {
+    Actor::new(text(given))
+}
+
+fn customer(given: &str) -> Subject {
+    Subject::new(text(given))
+}
+
+fn person(line: PersonLine<'_>) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = match &*line.event {
         "hired" => PersonEvent::Hired,
@@ -140,35 +141,35 @@ fn person(line: PersonLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
         end: shift.end,
         days: shift.days.into_iter().map(|day| day.0).collect(),
     });
-    let event = Event::Person(Person {
+    let event = Person {
         ts,
         seen,
-        actor: pool.actor(&line.actor),
+        actor: actor(&line.actor),
         event,
-        role: pool.shared(line.role),
-        team: pool.shared(line.team),
-        manager: line.manager.map(|text| pool.actor(&text)),
-        employer: pool.shared(line.employer),
-        queues: pool.list(line.queues),
-        languages: pool.list(line.languages),
+        role: some(line.role),
+        team: some(line.team),
+        manager: line.manager.map(|given| actor(&given)),
+        employer: some(line.employer),
+        queues: line.queues.unwrap_or_default(),
+        languages: line.languages.unwrap_or_default(),
         shift,
-    });
-    Ok(Parsed { seen, event })
+    };
+    Ok(Parsed { seen, event: Event::Person(Box::new(event)) })
 }
 
-fn subject(line: SubjectLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
+fn subject(line: SubjectLine<'_>) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = Event::Subject(SubjectChange {
         ts,
-        subject: pool.customer(&line.subject),
-        queue: pool.shared(line.queue),
-        language: pool.shared(line.language),
-        tags: pool.list(line.tags),
+        subject: customer(&line.subject),
+        queue: some(line.queue),
+        language: some(line.language),
+        tags: line.tags.unwrap_or_default(),
     });
     Ok(Parsed { seen, event })
 }
 
-fn ticket(line: TicketLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
+fn ticket(line: TicketLine<'_>) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = match &*line.event {
         "opened" => TicketEvent::Opened,
@@ -181,24 +182,24 @@ fn ticket(line: TicketLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
         "linked" => TicketEvent::Linked,
         other => return Err(LineError::UnknownEvent(other.to_owned())),
     };
-    let event = Event::Ticket(Ticket {
+    let event = Ticket {
         ts,
         seen,
-        ticket: pool.text(&line.ticket),
+        ticket: text(&line.ticket),
         event,
-        subject: line.subject.map(|text| pool.customer(&text)),
-        channel: pool.shared(line.channel),
-        opened_by: pool.shared(line.opened_by),
-        inbound_ref: pool.shared(line.inbound_ref),
-        origin: pool.shared(line.origin),
-        assignee: line.assignee.map(|text| pool.actor(&text)),
-        queue: pool.shared(line.queue),
-        language: pool.shared(line.language),
-    });
-    Ok(Parsed { seen, event })
+        subject: line.subject.map(|given| customer(&given)),
+        channel: some(line.channel),
+        opened_by: some(line.opened_by),
+        inbound_ref: some(line.inbound_ref),
+        origin: some(line.origin),
+        assignee: line.assignee.map(|given| actor(&given)),
+        queue: some(line.queue),
+        language: some(line.language),
+    };
+    Ok(Parsed { seen, event: Event::Ticket(Box::new(event)) })
 }
 
-fn call(line: CallLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
+fn call(line: CallLine<'_>) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let direction = match &*line.direction {
         "in" => Direction::In,
@@ -210,17 +211,17 @@ fn call(line: CallLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
     }
     let event = Event::Call(Call {
         ts,
-        call: pool.text(&line.call),
-        actor: pool.actor(&line.actor),
-        subject: line.subject.map(|text| pool.customer(&text)),
+        call: text(&line.call),
+        actor: actor(&line.actor),
+        subject: line.subject.map(|given| customer(&given)),
         direction,
         seconds: line.seconds,
-        booking: pool.shared(line.booking),
+        booking: some(line.booking),
     });
     Ok(Parsed { seen, event })
 }
 
-fn approval(line: ApprovalLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
+fn approval(line: ApprovalLine<'_>) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = match &*line.event {
         "asked" => ApprovalEvent::Asked,
@@ -231,17 +232,17 @@ fn approval(line: ApprovalLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError
     };
     let event = Event::Approval(Approval {
         ts,
-        request: pool.text(&line.request),
+        request: text(&line.request),
         event,
-        actor: pool.actor(&line.actor),
-        by: line.by.map(|text| pool.actor(&text)),
+        actor: actor(&line.actor),
+        by: line.by.map(|given| actor(&given)),
         scope: line.scope.map(Cow::into_owned),
     });
     Ok(Parsed { seen, event })
 }
 
 /// An unknown `kind` or `grade` is read as absent: the disclosure is worth more than its label.
-fn access(line: AccessLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
+fn access(line: AccessLine<'_>) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let kind = match line.kind.as_deref() {
         Some("lookup") => Some(AccessKind::Lookup),
@@ -263,36 +264,36 @@ fn access(line: AccessLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
         "stop" => AccessDecision::Stop,
         other => return Err(LineError::Value { key: "decision", value: other.to_owned() }),
     };
-    let event = Event::Access(Access {
+    let event = Access {
         ts,
-        id: line.id.into_owned(),
-        actor: pool.actor(&line.actor),
-        session: pool.text(&line.session),
-        client_addr: pool.shared(line.client_addr),
-        device: pool.shared(line.device),
-        app: pool.shared(line.app),
-        statement: pool.text(&line.statement),
+        id: text(&line.id),
+        actor: actor(&line.actor),
+        session: text(&line.session),
+        client_addr: some(line.client_addr),
+        device: some(line.device),
+        app: some(line.app),
+        statement: text(&line.statement),
         kind,
-        ticket: pool.shared(line.ticket),
-        reason: pool.shared(line.reason),
+        ticket: some(line.ticket),
+        reason: some(line.reason),
         grade,
-        subjects: line.subjects.iter().map(|text| pool.customer(text)).collect(),
-        clear: pool.list(line.clear),
-        masked: pool.list(line.masked),
+        subjects: line.subjects.into_iter().map(Subject::new).collect(),
+        clear: line.clear.unwrap_or_default(),
+        masked: line.masked.unwrap_or_default(),
         rows: line.rows,
         decision,
-        search: pool.shared(line.search),
-    });
-    Ok(Parsed { seen, event })
+        search: some(line.search),
+    };
+    Ok(Parsed { seen, event: Event::Access(Box::new(event)) })
 }
 
-fn complaint(line: ComplaintLine<'_>, pool: &mut Pool) -> Result<Parsed, LineError> {
+fn complaint(line: ComplaintLine<'_>) -> Result<Parsed, LineError> {
     let (ts, seen) = times(&line.ts, line.seen.as_deref())?;
     let event = Event::Complaint(Complaint {
         ts,
-        subject: pool.customer(&line.subject),
-        kind: pool.text(&line.kind),
-        fields: pool.list(line.fields),
+        subject: customer(&line.subject),
+        kind: text(&line.kind),
+        fields: line.fields.unwrap_or_default(),
     });
     Ok(Parsed { seen, event })
 }

@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, Read},
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -71,10 +72,14 @@ pub(crate) fn find(folder: &Path, name: &str) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// The lines of one file, numbered from 1, each at most [`Lines::MAX`] bytes.
+/// The lines of one file, numbered from 1, each shorter than [`Lines::MAX`] bytes. They are handed
+/// out where they were read to.
 pub(crate) struct Lines {
-    reader: Box<dyn BufRead + Send>,
+    reader: Box<dyn Read + Send>,
     buffer: Vec<u8>,
+    /// What of the buffer is read from the file and not handed out yet.
+    unread: Range<usize>,
+    ended: bool,
     number: u64,
 }
 
@@ -100,38 +105,145 @@ pub(crate) enum Line<'a> {
 }
 
 impl Lines {
-    /// Longest line that is read, in bytes; a longer one is malformed and is never held.
-    pub(crate) const MAX: u64 = 16 << 20;
+    /// Bytes from which on a line is malformed; it is never held as a whole.
+    pub(crate) const MAX: usize = 16 << 20;
+    const BUFFER: usize = 1 << 17;
 
     /// Opens a file; `read` counts the bytes that are read of it, as they are stored.
     pub(crate) fn open(path: &Path, read: Arc<AtomicU64>) -> io::Result<Self> {
         let file = Counted { file: File::open(path)?, read };
-        let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|e| e.to_str()) {
-            Some("gz") => Box::new(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(file))),
-            Some("zst") => Box::new(BufReader::with_capacity(1 << 17, zstd::Decoder::new(file)?)),
-            _ => Box::new(BufReader::with_capacity(1 << 17, file)),
+        let reader: Box<dyn Read + Send> = match path.extension().and_then(|e| e.to_str()) {
+            Some("gz") => Box::new(MultiGzDecoder::new(file)),
+            Some("zst") => Box::new(zstd::Decoder::new(file)?),
+            _ => Box::new(file),
         };
-        Ok(Self { reader, buffer: Vec::new(), number: 0 })
+        Ok(Self::of(reader))
+    }
+
+    fn of(reader: Box<dyn Read + Send>) -> Self {
+        Self { reader, buffer: vec![0; Self::BUFFER], unread: 0..0, ended: false, number: 0 }
     }
 
     /// The next line and its number; empty lines are passed over, as JSON Lines allows.
     pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         loop {
-            self.buffer.clear();
-            let mut limited = (&mut self.reader).take(Self::MAX);
-            if limited.read_until(b'\n', &mut self.buffer)? == 0 {
-                return Ok(None);
-            }
+            let Some(place) = self.whole()? else { return Ok(None) };
             self.number += 1;
-            if self.buffer.last() != Some(&b'\n') && self.buffer.len() as u64 == Self::MAX {
-                self.reader.skip_until(b'\n')?;
-                return Ok(Some((self.number, Line::TooLong)));
-            }
-            if !self.buffer.trim_ascii().is_empty() {
-                break;
+            let Some(place) = place else { return Ok(Some((self.number, Line::TooLong))) };
+            let filled = !self.text(&place).is_empty();
+            if filled {
+                let line = std::str::from_utf8(self.text(&place));
+                return Ok(Some((self.number, line.map_or(Line::NotUtf8, Line::Text))));
             }
         }
-        let line = std::str::from_utf8(self.buffer.trim_ascii()).map_or(Line::NotUtf8, Line::Text);
-        Ok(Some((self.number, line)))
+    }
+
+    fn text(&self, place: &Range<usize>) -> &[u8] {
+        self.buffer.get(place.clone()).unwrap_or_default().trim_ascii()
+    }
+
+    /// Where the next line is in the buffer, without its end; `Some(None)` if it is too long.
+    fn whole(&mut self) -> io::Result<Option<Option<Range<usize>>>> {
+        let (mut searched, mut skipped) = (0, false);
+        loop {
+            let unread = self.buffer.get(self.unread.clone()).unwrap_or_default();
+            let fresh = unread.get(searched..).unwrap_or_default();
+            if let Some(end) = memchr::memchr(b'\n', fresh) {
+                let (start, end) = (self.unread.start, self.unread.start + searched + end);
+                self.unread.start = end + 1;
+                return Ok(Some((!skipped).then_some(start..end)));
+            }
+            searched = unread.len();
+            if searched >= Self::MAX {
+                // What is left of it is passed over as it comes.
+                (self.unread, searched, skipped) = (0..0, 0, true);
+            }
+            if self.ended {
+                let rest = std::mem::take(&mut self.unread);
+                let line = (!skipped).then_some(rest.clone());
+                return Ok((skipped || !rest.is_empty()).then_some(line));
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Reads more behind what is unread.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.unread.start > 0 {
+            self.buffer.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
+        }
+        if self.unread.end == self.buffer.len() {
+            self.buffer.resize(2 * self.buffer.len(), 0);
+        }
+        let free = self.buffer.get_mut(self.unread.end..).unwrap_or_default();
+        let bytes = loop {
+            match self.reader.read(free) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.unread.end += bytes;
+        self.ended = bytes == 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives what it has in pieces of so many bytes.
+    struct Pieces(io::Cursor<Vec<u8>>, usize);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let many = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..many])
+        }
+    }
+
+    fn lines(text: &[u8], piece: usize) -> Vec<(u64, String)> {
+        let mut lines = Lines::of(Box::new(Pieces(io::Cursor::new(text.to_vec()), piece)));
+        let mut all = Vec::new();
+        while let Some((number, line)) = lines.next().unwrap() {
+            let told = match line {
+                Line::Text(text) if text.len() > 100 => format!("{} bytes", text.len()),
+                Line::Text(text) => text.to_owned(),
+                Line::TooLong => "too long".to_owned(),
+                Line::NotUtf8 => "not UTF-8".to_owned(),
+            };
+            all.push((number, told));
+        }
+        all
+    }
+
+    #[test]
+    fn lines_are_the_same_however_they_come() {
+        let text = b"one\n\n  two \r\n\xff\n\nlast";
+        let told = |all: &[(u64, &str)]| -> Vec<(u64, String)> {
+            all.iter().map(|(number, text)| (*number, (*text).to_owned())).collect()
+        };
+        for piece in [1, 2, 5, 1_000] {
+            let expected = told(&[(1, "one"), (3, "two"), (4, "not UTF-8"), (6, "last")]);
+            assert_eq!(lines(text, piece), expected, "{piece}");
+        }
+        assert_eq!(lines(b"", 8), told(&[]));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_one_bad_line() {
+        let mut text = vec![b'x'; Lines::MAX - 1];
+        text.push(b'\n');
+        text.extend(vec![b'y'; 2 * Lines::MAX + 5]);
+        text.extend(b"\nnext\n");
+        let long = format!("{} bytes", Lines::MAX - 1);
+        let expected = [(1, long.as_str()), (2, "too long"), (3, "next")];
+        let told: Vec<(u64, String)> =
+            expected.map(|(number, text)| (number, text.to_owned())).to_vec();
+        for piece in [1 << 14, 1 << 20] {
+            assert_eq!(lines(&text, piece), told);
+        }
+        assert_eq!(lines(&vec![b'z'; Lines::MAX], 1 << 20).len(), 1);
     }
 }

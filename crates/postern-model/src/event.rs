@@ -1,20 +1,19 @@
 //! The events of the replay format, as types. Live they come from the ledger and the connectors,
 //! otherwise from files; detectors and the tracer see no difference.
 
-use std::sync::Arc;
-
-use crate::{Actor, Grade, Subject, Timestamp};
+use crate::{Actor, Grade, Subject, Text, Timestamp};
 
 /// One line of a feed. `seen` is when it reached us, equal to `ts` where it came at once; a
-/// decision at a moment may use only what was seen by then.
+/// decision at a moment may use only what was seen by then. What is large is boxed, because events
+/// are handed on often, and many may wait for their time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    Person(Person),
+    Person(Box<Person>),
     Subject(SubjectChange),
-    Ticket(Ticket),
+    Ticket(Box<Ticket>),
     Call(Call),
     Approval(Approval),
-    Access(Access),
+    Access(Box<Access>),
     Complaint(Complaint),
 }
 
@@ -53,13 +52,13 @@ pub struct Person {
     pub seen: Timestamp,
     pub actor: Actor,
     pub event: PersonEvent,
-    pub role: Option<Arc<str>>,
-    pub team: Option<Arc<str>>,
+    pub role: Option<Text>,
+    pub team: Option<Text>,
     pub manager: Option<Actor>,
     /// `own`, or the contractor's name.
-    pub employer: Option<Arc<str>>,
-    pub queues: Vec<Arc<str>>,
-    pub languages: Vec<Arc<str>>,
+    pub employer: Option<Text>,
+    pub queues: Vec<Text>,
+    pub languages: Vec<Text>,
     pub shift: Option<Shift>,
 }
 
@@ -87,9 +86,9 @@ pub struct Shift {
 pub struct SubjectChange {
     pub ts: Timestamp,
     pub subject: Subject,
-    pub queue: Option<Arc<str>>,
-    pub language: Option<Arc<str>>,
-    pub tags: Vec<Arc<str>>,
+    pub queue: Option<Text>,
+    pub language: Option<Text>,
+    pub tags: Vec<Text>,
 }
 
 /// A change of a ticket.
@@ -97,20 +96,20 @@ pub struct SubjectChange {
 pub struct Ticket {
     pub ts: Timestamp,
     pub seen: Timestamp,
-    pub ticket: Arc<str>,
+    pub ticket: Text,
     pub event: TicketEvent,
     pub subject: Option<Subject>,
     /// `email`, `phone`, `chat`, `web` or `internal`.
-    pub channel: Option<Arc<str>>,
+    pub channel: Option<Text>,
     /// `customer`, or an actor.
-    pub opened_by: Option<Arc<str>>,
+    pub opened_by: Option<Text>,
     /// Id of the customer's own message or call.
-    pub inbound_ref: Option<Arc<str>>,
+    pub inbound_ref: Option<Text>,
     /// Opaque hash of the network address or mailbox domain that it came from.
-    pub origin: Option<Arc<str>>,
+    pub origin: Option<Text>,
     pub assignee: Option<Actor>,
-    pub queue: Option<Arc<str>>,
-    pub language: Option<Arc<str>>,
+    pub queue: Option<Text>,
+    pub language: Option<Text>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,19 +134,19 @@ pub enum Direction {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     pub ts: Timestamp,
-    pub call: Arc<str>,
+    pub call: Text,
     pub actor: Actor,
     pub subject: Option<Subject>,
     pub direction: Direction,
     pub seconds: f64,
-    pub booking: Option<Arc<str>>,
+    pub booking: Option<Text>,
 }
 
 /// A request for access, or an answer to one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Approval {
     pub ts: Timestamp,
-    pub request: Arc<str>,
+    pub request: Text,
     pub event: ApprovalEvent,
     /// Who asked.
     pub actor: Actor,
@@ -168,29 +167,29 @@ pub enum ApprovalEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Access {
     pub ts: Timestamp,
-    pub id: String,
+    pub id: Text,
     pub actor: Actor,
-    pub session: Arc<str>,
-    pub client_addr: Option<Arc<str>>,
-    pub device: Option<Arc<str>>,
-    pub app: Option<Arc<str>>,
+    pub session: Text,
+    pub client_addr: Option<Text>,
+    pub device: Option<Text>,
+    pub app: Option<Text>,
     /// The statement's fingerprint.
-    pub statement: Arc<str>,
+    pub statement: Text,
     pub kind: Option<AccessKind>,
     /// The ticket that the actor claimed as reason.
-    pub ticket: Option<Arc<str>>,
+    pub ticket: Option<Text>,
     /// The reason that held at the time.
-    pub reason: Option<Arc<str>>,
+    pub reason: Option<Text>,
     /// Its grade; `None` where the source does not know, or where no reason held.
     pub grade: Option<Grade>,
     /// Every customer disclosed.
     pub subjects: Vec<Subject>,
-    pub clear: Vec<Arc<str>>,
-    pub masked: Vec<Arc<str>>,
+    pub clear: Vec<Text>,
+    pub masked: Vec<Text>,
     pub rows: u64,
     pub decision: AccessDecision,
     /// Keyed hash of the searched value.
-    pub search: Option<Arc<str>>,
+    pub search: Option<Text>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,7 +215,7 @@ pub struct Complaint {
     pub ts: Timestamp,
     pub subject: Subject,
     /// `scam_call`, `phishing` or `other`.
-    pub kind: Arc<str>,
+    pub kind: Text,
     /// The fields that the caller knew.
-    pub fields: Vec<Arc<str>>,
+    pub fields: Vec<Text>,
 }

@@ -20,7 +20,7 @@ pub use self::{
         Event, Person, PersonEvent, Shift, SubjectChange, Ticket, TicketEvent,
     },
     finding::{Finding, Severity},
-    names::{Actor, FieldClass, Subject},
+    names::{Actor, FieldClass, Subject, Text},
     secret::Secret,
     time::{Clock, Timestamp},
 };

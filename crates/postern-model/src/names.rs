@@ -1,20 +1,25 @@
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{borrow::Borrow, fmt};
+
+/// A short text that is copied rather than shared: up to 23 bytes stand in the value itself. Names
+/// are that short mostly, so that they need no memory of their own and can be compared where they
+/// are, on whichever core.
+pub type Text = smol_str::SmolStr;
 
 /// The account of a person or a service, as the ledger knows it.
 ///
 /// Never a person: a credential can be borrowed, so what is suspected or named is the account.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Actor(Arc<str>);
+pub struct Actor(Text);
 
 /// A customer whose data it is, by the text of the subject column of the protected tables.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject(Arc<str>);
+pub struct Subject(Text);
 
 macro_rules! name {
     ($type:ident) => {
         impl $type {
             /// Takes the name as it stands; it is compared byte by byte.
-            pub fn new(name: impl Into<Arc<str>>) -> Self {
+            pub fn new(name: impl Into<Text>) -> Self {
                 Self(name.into())
             }
 

@@ -136,7 +136,7 @@ impl Rules {
     fn matches(&mut self, seen: Timestamp, event: &Event) -> BTreeMap<String, Vec<String>> {
         let Some(object) = object::of(event, seen) else { return BTreeMap::new() };
         let own = match event {
-            Event::Access(access) => vec![access.id.clone()],
+            Event::Access(access) => vec![access.id.to_string()],
             Event::Person(_)
             | Event::Subject(_)
             | Event::Ticket(_)

@@ -1,8 +1,8 @@
 //! How long a trace takes, and how much memory, by the number of disclosures.
 
-use std::{fs, sync::Arc, time::Instant};
+use std::{fs, time::Instant};
 
-use postern_model::{Access, AccessDecision, Actor, Subject, Timestamp};
+use postern_model::{Access, AccessDecision, Actor, Subject, Text, Timestamp};
 use postern_trace::{Leak, LeakRow, TraceConfig, Tracer};
 
 use crate::{chance::Chance, world::MINUTE};
@@ -44,7 +44,7 @@ pub fn measure(disclosures: usize, rows: usize, seed: u64) -> Measured {
         let shown = shown.iter().filter_map(|customer| subjects.get(*customer)).cloned();
         let access = access(number, time, &actors[number % ACCOUNTS], shown.collect());
         let start = Instant::now();
-        tracer.observe(&postern_model::Event::Access(access));
+        tracer.observe(&postern_model::Event::Access(Box::new(access)));
         filling += start.elapsed().as_secs_f64();
     }
     let mut list = || {
@@ -70,13 +70,13 @@ pub fn measure(disclosures: usize, rows: usize, seed: u64) -> Measured {
 fn access(number: usize, time: i64, actor: &Actor, subjects: Vec<Subject>) -> Access {
     Access {
         ts: Timestamp(time),
-        id: format!("a{number}"),
+        id: format!("a{number}").into(),
         actor: actor.clone(),
-        session: Arc::from("s"),
+        session: Text::from("s"),
         client_addr: None,
         device: None,
         app: None,
-        statement: Arc::from("list"),
+        statement: Text::from("list"),
         kind: None,
         ticket: None,
         reason: None,

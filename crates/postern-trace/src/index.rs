@@ -1,6 +1,8 @@
 //! What does not depend on the list, and is made once for all lists.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
+
+use postern_model::Text;
 
 use crate::{
     background::Background,
@@ -28,7 +30,7 @@ pub(crate) struct Index {
     /// By account and stratum, the customers whom it worked with.
     pub(crate) worked: Vec<Vec<u32>>,
     /// Of the pools, in their order.
-    pub(crate) pools: Vec<(Arc<str>, [Sizes; 2])>,
+    pub(crate) pools: Vec<(Text, [Sizes; 2])>,
     /// What somebody could have taken who needs no log-in: all that anybody has worked with (not
     /// what was opened for weak reasons, which shows what one account wanted), whole.
     pub(crate) everything: SourceSet,

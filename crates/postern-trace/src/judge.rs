@@ -1,8 +1,8 @@
 //! What may be said: the posterior over all hypotheses, and the conditions for naming an account.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap};
 
-use postern_model::Subject;
+use postern_model::{Subject, Text};
 
 use crate::{
     Leak, Trace,
@@ -45,7 +45,7 @@ const CROWDED: f64 = 0.05;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Who {
     Account(u32),
-    Pool(Arc<str>),
+    Pool(Text),
     Unlogged,
 }
 

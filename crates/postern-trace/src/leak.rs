@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use postern_model::{Complaint, Secret, Subject, Timestamp};
+use postern_model::{Complaint, Secret, Subject, Text, Timestamp};
 
 /// Records that turned up where they should not be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +13,7 @@ pub struct LeakRow {
     pub subject: Option<Subject>,
     /// Field and value as leaked. An empty value stands for a field that was known to the
     /// thief, though not in which wording: what a complaint tells.
-    pub fields: Vec<(Arc<str>, Secret<String>)>,
+    pub fields: Vec<(Text, Secret<String>)>,
     /// The moment before which the record was taken, if that is known.
     pub before: Option<Timestamp>,
 }
@@ -25,7 +23,7 @@ pub struct LeakRow {
 pub struct ValueVersion {
     pub ts: Timestamp,
     pub subject: Subject,
-    pub field: Arc<str>,
+    pub field: Text,
     pub value: Secret<String>,
 }
 
@@ -39,7 +37,7 @@ impl Leak {
             fields: complaint
                 .fields
                 .iter()
-                .map(|field| (Arc::clone(field), Secret::new(String::new())))
+                .map(|field| (field.clone(), Secret::new(String::new())))
                 .collect(),
             before: Some(complaint.ts),
         };

@@ -1,9 +1,9 @@
 //! What a trace says: verdict, suspects, the hypotheses that are no account, and what it rests on.
 //! It holds no judgement of its own. Start with [`Trace`].
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use postern_model::{Actor, Subject, Timestamp};
+use postern_model::{Actor, Subject, Text, Timestamp};
 
 /// What a trace comes to. An account is named, never a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +40,7 @@ pub enum OtherSource {
     /// The records were taken here on a way that is not logged.
     Unlogged,
     /// A source that several people share: a queue, a report, a service's account.
-    Pool(Arc<str>),
+    Pool(Text),
     Coalition(Vec<Actor>),
     /// Somebody else planted what this account had read.
     Framing(Actor),

@@ -9,11 +9,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::{BuildHasherDefault, DefaultHasher, Hash},
-    sync::Arc,
 };
 
 use postern_model::{
-    Access, AccessDecision, AccessKind, Actor, Complaint, Event, Grade, Subject, Timestamp,
+    Access, AccessDecision, AccessKind, Actor, Complaint, Event, Grade, Subject, Text, Timestamp,
 };
 
 use crate::{
@@ -40,7 +39,7 @@ pub struct TraceConfig {
     /// How many customers there are, if more than the feeds tell of.
     pub customers: Option<usize>,
     /// Roles whose accounts are used by many people or by programs, so that no one stands behind.
-    pub shared_roles: BTreeSet<Arc<str>>,
+    pub shared_roles: BTreeSet<Text>,
     /// Accounts that are shared, whatever their role.
     pub shared_accounts: BTreeSet<Actor>,
     /// The share of fields that were changed on the way from the source into the list.
@@ -61,7 +60,7 @@ impl Default for TraceConfig {
     fn default() -> Self {
         Self {
             customers: None,
-            shared_roles: BTreeSet::from([Arc::from("service")]),
+            shared_roles: BTreeSet::from([Text::from("service")]),
             shared_accounts: BTreeSet::new(),
             field_error: 0.05,
             field_chance: 1e-3,
@@ -122,7 +121,7 @@ impl<K: Clone + Eq + Hash> Names<K> {
 pub(crate) type Version = (Timestamp, String);
 
 /// Queue and language of a customer.
-pub(crate) type Segment = (Option<Arc<str>>, Option<Arc<str>>);
+pub(crate) type Segment = (Option<Text>, Option<Text>);
 
 /// Everything that a trace rests on.
 #[derive(Debug)]
@@ -133,21 +132,21 @@ pub struct Tracer {
     pub(crate) accounts: Names<Actor>,
     /// What each account was shown in clear, by its number.
     pub(crate) seen: Vec<SourceSet>,
-    roles: BTreeMap<Actor, Arc<str>>,
+    roles: BTreeMap<Actor, Text>,
     /// The ids of the accesses, by number.
-    pub(crate) accesses: Vec<String>,
+    pub(crate) accesses: Vec<Text>,
     /// Reports that more than one account ran.
-    reports: BTreeMap<Arc<str>, (BTreeSet<u32>, SourceSet)>,
+    reports: BTreeMap<Text, (BTreeSet<u32>, SourceSet)>,
     /// The customers who had tickets in a queue, from when on.
-    queues: BTreeMap<Arc<str>, SourceSet>,
+    queues: BTreeMap<Text, SourceSet>,
     pub(crate) versions: BTreeMap<(u32, Field), Vec<Version>>,
     pub(crate) by_value: BTreeMap<(Field, String), BTreeSet<u32>>,
     /// Customers with the same tag; there is no time to them.
-    tags: BTreeMap<Arc<str>, SourceSet>,
+    tags: BTreeMap<Text, SourceSet>,
     /// By ticket: what it says of who may read whom.
-    pub(crate) tickets: BTreeMap<Arc<str>, Facts>,
+    pub(crate) tickets: BTreeMap<Text, Facts>,
     /// By access, the ticket that was claimed as the reason.
-    pub(crate) claims: Vec<Option<Arc<str>>>,
+    pub(crate) claims: Vec<Option<Text>>,
     /// Customers by start (or else end) of a value, to find mistyped ones.
     pub(crate) near: BTreeMap<(Field, bool, String), Vec<u32>>,
     complaints: Vec<Complaint>,
@@ -189,7 +188,7 @@ impl Tracer {
             Event::Access(access) => self.access(access),
             Event::Person(person) => {
                 if let Some(role) = &person.role {
-                    self.roles.insert(person.actor.clone(), Arc::clone(role));
+                    self.roles.insert(person.actor.clone(), role.clone());
                 }
             }
             Event::Subject(change) => {
@@ -199,7 +198,7 @@ impl Tracer {
                 segment.1 = change.language.clone().or_else(|| segment.1.clone());
                 for tag in change.tags.iter().filter(|tag| !tag.contains(':')) {
                     let seen = Seen { subject, access: u32::MAX, time: i64::MIN, ..ANYTHING };
-                    self.tags.entry(Arc::clone(tag)).or_default().push(seen);
+                    self.tags.entry(tag.clone()).or_default().push(seen);
                 }
             }
             Event::Ticket(ticket) => {
@@ -209,7 +208,7 @@ impl Tracer {
                 let value = Field::Ticket.normalise(&ticket.ticket);
                 self.by_value.entry((Field::Ticket, value)).or_default().insert(subject);
                 if let Some(queue) = &ticket.queue {
-                    let pool = self.queues.entry(Arc::clone(queue)).or_default();
+                    let pool = self.queues.entry(queue.clone()).or_default();
                     pool.push(Seen { subject, time: ticket.ts.0, ..ANYTHING });
                 }
             }
@@ -239,7 +238,7 @@ impl Tracer {
         let handler = ticket.assignee.as_ref().map(|actor| self.accounts.number(actor));
         let subject = ticket.subject.as_ref().map(|subject| self.subjects.number(subject));
         self.seen.resize_with(self.accounts.names.len(), SourceSet::default);
-        self.tickets.entry(Arc::clone(&ticket.ticket)).or_default().learn(ticket, subject, handler);
+        self.tickets.entry(ticket.ticket.clone()).or_default().learn(ticket, subject, handler);
     }
 
     /// The complaints among the events, as a leak.
@@ -299,11 +298,11 @@ impl Tracer {
     }
 
     /// The sources that several people share, by name.
-    pub(crate) fn pools(&self) -> Vec<(Arc<str>, &SourceSet)> {
+    pub(crate) fn pools(&self) -> Vec<(Text, &SourceSet)> {
         let accounts = self.accounts.names.iter().zip(&self.seen);
         let shared = accounts
             .filter(|(actor, _)| self.is_shared(actor))
-            .map(|(actor, set)| (Arc::from(actor.as_str()), set));
+            .map(|(actor, set)| (Text::from(actor.as_str()), set));
         let queues = self.queues.iter().map(|(queue, set)| (format!("queue {queue}").into(), set));
         let reports = self
             .reports
@@ -338,7 +337,7 @@ impl Tracer {
         }
         let is_report = matches!(access.kind, Some(AccessKind::Report | AccessKind::Export));
         let mut report = is_report.then(|| {
-            let report = self.reports.entry(Arc::clone(&access.statement)).or_default();
+            let report = self.reports.entry(access.statement.clone()).or_default();
             report.0.insert(account);
             &mut report.1
         });
@@ -371,7 +370,7 @@ const ANYTHING: Seen = Seen {
 
 /// The fields that an access showed in clear; `None` if it showed nothing in clear.
 fn shown(access: &Access) -> Option<u8> {
-    let bits = |columns: &[Arc<str>]| {
+    let bits = |columns: &[Text]| {
         columns.iter().filter_map(|column| Field::of(column)).fold(0, |set, f| set | f.bit())
     };
     if access.decision == AccessDecision::Deny {

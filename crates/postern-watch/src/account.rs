@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use postern_model::Timestamp;
+use postern_model::{Text, Timestamp};
 
 use crate::{
     amount::{Sizes, Volume},
@@ -32,7 +32,7 @@ const REPLACED: i64 = 60;
 /// An access that something spoke against.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
-    pub(crate) id: String,
+    pub(crate) id: Text,
     pub(crate) subject: u32,
     /// The signals that said yes, as bits.
     pub(crate) signals: u32,

@@ -1,9 +1,9 @@
 //! Where nothing can be seen: sources that fall silent, jumps of the clock, events that come late
 //! or twice, accounts that nobody has told of. A blind spot is a finding, and never an alert.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
-use postern_model::{Actor, Event, Finding, Severity, Timestamp};
+use postern_model::{Actor, Event, Finding, Severity, Text, Timestamp};
 
 use crate::names::Map;
 
@@ -58,8 +58,8 @@ pub(crate) struct Blind {
     sources: [Source; SOURCES.len()],
     hour: i64,
     last: Option<Timestamp>,
-    ids: Map<Arc<str>, ()>,
-    order: VecDeque<Arc<str>>,
+    ids: Map<Text, ()>,
+    order: VecDeque<Text>,
     twice: i64,
     staffed: Option<Timestamp>,
     known: Map<Actor, ()>,
@@ -191,8 +191,9 @@ impl Blind {
         }
     }
 
-    fn duplicate(&mut self, seen: Timestamp, id: &str, findings: &mut Vec<Finding>) -> bool {
-        if self.ids.contains_key(id) {
+    fn duplicate(&mut self, seen: Timestamp, id: &Text, findings: &mut Vec<Finding>) -> bool {
+        let id = id.clone();
+        if self.ids.insert(id.clone(), ()).is_some() {
             if seen.day() > self.twice {
                 self.twice = seen.day();
                 let why = format!("access `{id}` came twice; what comes twice is counted once");
@@ -200,8 +201,6 @@ impl Blind {
             }
             return true;
         }
-        let id: Arc<str> = id.into();
-        self.ids.insert(Arc::clone(&id), ());
         self.order.push_back(id);
         if self.order.len() > IDS
             && let Some(old) = self.order.pop_front()

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use postern_model::{Access, AccessKind, Actor, Finding, Timestamp};
+use postern_model::{Access, AccessKind, Actor, Finding, Text, Timestamp};
 
 use crate::{
     WatchConfig,
@@ -67,14 +67,14 @@ struct Opened {
     at: Timestamp,
     actor: u32,
     subject: u32,
-    claimed: Option<std::sync::Arc<str>>,
+    claimed: Option<Text>,
 }
 
 /// A masked look-up that waits for a reason.
 #[derive(Debug)]
 struct Asked {
     due: Timestamp,
-    id: String,
+    id: Text,
     opened: Opened,
     /// What spoke against it, whatever its reason turns out to be.
     facts: Trial,
@@ -84,7 +84,7 @@ struct Asked {
 #[derive(Debug)]
 struct Pending {
     due: Timestamp,
-    id: String,
+    id: Text,
     opened: Opened,
     /// What explained it at once, if that can't become better or was checked by the gateway. It
     /// waits all the same, so that trials keep their order: what comes in clumps is held to have
@@ -145,7 +145,7 @@ impl Conduct {
     ) {
         self.give_up(seen, world, findings);
         self.settle(seen, world, findings);
-        let Some(actor) = world.actors.known(access.actor.as_str()) else { return };
+        let actor = world.acting;
         let shown = shown(access);
         if shown == Shown::Nothing {
             return;
@@ -237,7 +237,7 @@ impl Conduct {
     /// Puts the customer who was opened to the signals; says whether anything spoke against it.
     fn open(
         &mut self,
-        (seen, id): (Timestamp, &str),
+        (seen, id): (Timestamp, &Text),
         opened: Opened,
         (facts, checked): (Trial, bool),
         world: &mut World,
@@ -294,14 +294,14 @@ impl Conduct {
     /// Has the customer looked at again when late links had their time.
     fn wait(
         &mut self,
-        (seen, id): (Timestamp, &str),
+        (seen, id): (Timestamp, &Text),
         opened: Opened,
         (reason, checked): (Reason, bool),
     ) {
         let strong = reason.class == Class::Strong;
         let known = (strong || checked).then_some(reason);
         let (id, claimed) =
-            if strong { (String::new(), None) } else { (id.to_owned(), opened.claimed) };
+            if strong { (Text::default(), None) } else { (id.clone(), opened.claimed) };
         let opened = Opened { claimed, ..opened };
         self.pending.push_back(Pending { due: seen.after(GRACE), id, opened, known });
     }
@@ -350,7 +350,7 @@ impl Conduct {
             }
             let hit = world.has_opened(subject, actor, day - CALLED_WITHIN);
             let facts = Trial { settled: true, complained: Some(hit), ..blank(reason) };
-            if self.put(actor, seen, ("", subject), &facts) {
+            if self.put(actor, seen, (&Text::default(), subject), &facts) {
                 let name = Actor::new(world.actors.text(actor));
                 self.judge((actor, &name), seen, world, findings);
             }
@@ -390,7 +390,7 @@ impl Conduct {
         &mut self,
         actor: u32,
         seen: Timestamp,
-        (id, subject): (&str, u32),
+        (id, subject): (&Text, u32),
         trial: &Trial,
     ) -> bool {
         let Self { accounts, groups, teams, on, .. } = self;
@@ -434,7 +434,7 @@ impl Conduct {
             yes |= u32::from(cell.is_some()) << (AT_WILL + usize::from(trial.settled));
         }
         if yes != 0 {
-            account.mark(Mark { id: id.to_owned(), subject, signals: yes });
+            account.mark(Mark { id: id.clone(), subject, signals: yes });
         }
         yes != 0
     }

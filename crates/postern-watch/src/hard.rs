@@ -2,12 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
 use postern_model::{
-    Access, AccessDecision, AccessKind, Actor, Event, Finding, Severity, Subject, Timestamp,
+    Access, AccessDecision, AccessKind, Actor, Event, Finding, Severity, Subject, Text, Timestamp,
 };
 
 use crate::{
@@ -45,7 +44,7 @@ fn finding(access: &Access, kind: &'static str, severity: Severity, why: String)
         alert: true,
         score: CERTAIN,
         subjects_at_risk: subjects.len(),
-        evidence: vec![access.id.clone()],
+        evidence: vec![access.id.to_string()],
         why,
     }
 }
@@ -103,8 +102,7 @@ impl Detector for DecoyRead {
             // A list that passes over one means little; opening it alone means much.
             Shown::Clear => access.subjects.len() <= OPENED,
         };
-        let Some(actor) = world.actors.known(access.actor.as_str()) else { return };
-        let actor = actor as usize;
+        let actor = world.acting as usize;
         self.day(actor, access.ts.day());
         let decoys = access.subjects.iter().filter(|subject| opened && world.is_decoy(subject));
         for decoy in decoys {
@@ -128,7 +126,7 @@ impl Detector for DecoyRead {
 /// account has been quiet for the repeat time, and not on the last day itself.
 #[derive(Debug)]
 pub(crate) struct LeaverSession {
-    told: BTreeSet<(Actor, Arc<str>)>,
+    told: BTreeSet<(Actor, Text)>,
     repeat: Repeat,
 }
 
@@ -141,8 +139,8 @@ impl LeaverSession {
 impl Detector for LeaverSession {
     fn observe(&mut self, event: &Event, world: &World, findings: &mut Vec<Finding>) {
         let Event::Access(access) = event else { return };
-        let Some(left) = world.left(&access.actor).filter(|left| access.ts > *left) else { return };
-        if self.told.insert((access.actor.clone(), Arc::clone(&access.session))) {
+        let Some(left) = world.left().filter(|left| access.ts > *left) else { return };
+        if self.told.insert((access.actor.clone(), access.session.clone())) {
             let why = format!("`{}` is in use although its owner left at {left}", access.actor);
             let finding = finding(access, "leaver_session", Severity::Critical, why);
             let over = access.ts.since(left) > LAST_DAY;
@@ -182,7 +180,7 @@ impl Detector for RefusedAttempts {
             return;
         }
         let refused = self.refused.entry(access.actor.clone()).or_default();
-        refused.push_back((access.ts, access.id.clone()));
+        refused.push_back((access.ts, access.id.to_string()));
         while refused.front().is_some_and(|(at, _)| access.ts.since(*at) > self.within) {
             refused.pop_front();
         }

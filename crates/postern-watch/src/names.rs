@@ -3,8 +3,9 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
 };
+
+use postern_model::Text;
 
 /// A map that is never iterated where order could matter; its hasher has no random key, so that
 /// two runs do the same.
@@ -53,8 +54,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// Texts and their numbers, in the order in which they were first met.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    numbers: Map<Arc<str>, u32>,
-    texts: Vec<Arc<str>>,
+    numbers: Map<Text, u32>,
+    texts: Vec<Text>,
 }
 
 impl Names {
@@ -64,8 +65,8 @@ impl Names {
             return *number;
         }
         let number = u32::try_from(self.texts.len()).unwrap_or(NONE);
-        let text: Arc<str> = text.into();
-        self.texts.push(Arc::clone(&text));
+        let text: Text = text.into();
+        self.texts.push(text.clone());
         self.numbers.insert(text, number);
         number
     }

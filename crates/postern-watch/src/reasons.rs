@@ -5,10 +5,10 @@
 //! gateway has checked it. Otherwise the reason is derived here, as one of [`Class`]. What is
 //! called unexplained here is neutral: no system knows why.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use postern_model::{
-    Access, Approval, ApprovalEvent, Call, Direction, Grade, Ticket, TicketEvent, Timestamp,
+    Access, Approval, ApprovalEvent, Call, Direction, Grade, Text, Ticket, TicketEvent, Timestamp,
 };
 
 use crate::names::{Map, NONE};
@@ -129,14 +129,14 @@ struct Origin {
 #[derive(Debug)]
 pub(crate) struct Reasons {
     outlives: Duration,
-    numbers: Map<Arc<str>, u32>,
+    numbers: Map<Text, u32>,
     tickets: Vec<TicketState>,
     free: Vec<u32>,
     /// The latest ticket of each customer; the others follow from it. There is a place for every
     /// customer, because most have tickets.
     latest: Vec<u32>,
     desks: Map<u32, Desk>,
-    requests: Map<Arc<str>, u32>,
+    requests: Map<Text, u32>,
     origins: Map<u32, Origin>,
     connected: bool,
     /// Whether tickets tell who opened them, or why.
@@ -249,7 +249,7 @@ impl Reasons {
                 u32::try_from(self.tickets.len() - 1).unwrap_or(NONE)
             }
         };
-        self.numbers.insert(Arc::clone(&ticket.ticket), number);
+        self.numbers.insert(ticket.ticket.clone(), number);
         number
     }
 
@@ -335,7 +335,7 @@ impl Reasons {
     ) {
         self.connected = true;
         let next = u32::try_from(self.requests.len()).unwrap_or(NONE);
-        let request = *self.requests.entry(Arc::clone(&approval.request)).or_insert(next);
+        let request = *self.requests.entry(approval.request.clone()).or_insert(next);
         let grants = &mut self.desk(actor).grants;
         let another = by.filter(|by| *by != actor);
         if approval.event == ApprovalEvent::Granted

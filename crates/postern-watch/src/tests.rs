@@ -1,8 +1,8 @@
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Complaint, Grade, Person, PersonEvent, Severity,
-    Subject, Ticket, TicketEvent,
+    Subject, Text, Ticket, TicketEvent,
 };
 use proptest::{
     prelude::{ProptestConfig, any},
@@ -52,10 +52,10 @@ impl World {
         self.now += SECOND;
         self.made += customers;
         let made = self.made;
-        let fields: Vec<Arc<str>> = vec!["name".into()];
-        Event::Access(Access {
+        let fields: Vec<Text> = vec!["name".into()];
+        Event::Access(Box::new(Access {
             ts: Timestamp(self.now),
-            id: format!("e{made}"),
+            id: format!("e{made}").into(),
             actor: Actor::new(actor),
             session: "s".into(),
             client_addr: None,
@@ -72,7 +72,7 @@ impl World {
             rows: customers as u64,
             decision: AccessDecision::Allow,
             search: None,
-        })
+        }))
     }
 
     fn access(&mut self, actor: &str, explained: bool) {
@@ -84,19 +84,19 @@ impl World {
     /// Looks a customer up, sees masks, and a few seconds later the customer if there is a reason.
     fn look_up(&mut self, actor: &str, grade: Option<Grade>) {
         let Event::Access(masked) = self.event(actor, 1, None, false) else { return };
-        let masked = Access { kind: Some(AccessKind::Lookup), ..masked };
-        self.put(&Event::Access(masked.clone()));
+        let masked = Access { kind: Some(AccessKind::Lookup), ..*masked };
+        self.put(&Event::Access(Box::new(masked.clone())));
         if grade.is_some() {
             self.now += SECOND;
             let shown = Access {
                 ts: Timestamp(self.now),
-                id: format!("{}c", masked.id),
+                id: format!("{}c", masked.id).into(),
                 grade,
                 clear: masked.masked.clone(),
                 masked: Vec::new(),
                 ..masked
             };
-            self.put(&Event::Access(shown));
+            self.put(&Event::Access(Box::new(shown)));
         }
     }
 
@@ -310,12 +310,12 @@ fn opening_a_customer_counts_although_a_list_has_shown_it() {
         let Event::Access(list) = world.event("a3", 4, reason, true) else { return };
         world.put(&Event::Access(list.clone()));
         let one = Access {
-            id: format!("{}o", list.id),
+            id: format!("{}o", list.id).into(),
             subjects: list.subjects[..1].to_vec(),
             grade: None,
-            ..list.clone()
+            ..*list.clone()
         };
-        world.put(&Event::Access(one));
+        world.put(&Event::Access(Box::new(one)));
     }
     assert_eq!(world.alerts[0].kind, "picked_at_will");
 }
@@ -328,7 +328,7 @@ fn new_work_after_a_change_of_the_role_is_no_theft() {
             world.now = (world.now / DAY + 1) * DAY;
             let ts = Timestamp(world.now);
             if told && day == 0 {
-                world.put(&Event::Person(Person {
+                world.put(&Event::Person(Box::new(Person {
                     ts,
                     seen: ts,
                     actor: Actor::new("a3"),
@@ -340,7 +340,7 @@ fn new_work_after_a_change_of_the_role_is_no_theft() {
                     queues: Vec::new(),
                     languages: Vec::new(),
                     shift: None,
-                }));
+                })));
             }
             (0..20).for_each(|_| world.access("a3", false));
         }
@@ -481,7 +481,7 @@ struct Desk(World);
 impl Desk {
     fn ticket(&mut self, actor: &str, customer: usize, at: i64) {
         let ticket = |event, assignee: Option<Actor>| {
-            Event::Ticket(Ticket {
+            Event::Ticket(Box::new(Ticket {
                 ts: Timestamp(at),
                 seen: Timestamp(at),
                 ticket: format!("t{customer}").into(),
@@ -494,7 +494,7 @@ impl Desk {
                 assignee,
                 queue: None,
                 language: None,
-            })
+            }))
         };
         self.0.put(&ticket(TicketEvent::Opened, None));
         self.0.put(&ticket(TicketEvent::Assigned, Some(Actor::new(actor))));

@@ -353,7 +353,7 @@ fn finding(
 ) -> Finding {
     let marks = account.marks.iter().filter(|mark| mark.signals & (1 << place) != 0);
     let told = marks.clone().filter(|mark| !mark.id.is_empty());
-    let mut evidence: Vec<String> = told.map(|mark| mark.id.clone()).collect();
+    let mut evidence: Vec<String> = told.map(|mark| mark.id.to_string()).collect();
     evidence.dedup();
     let subjects: BTreeSet<u32> = marks.map(|mark| mark.subject).collect();
     let many = subjects.len();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use postern_model::{
-    Access, AccessDecision, Actor, Event, Person, PersonEvent, SubjectChange, Timestamp,
+    Access, AccessDecision, Event, Person, PersonEvent, SubjectChange, Text, Timestamp,
 };
 
 use crate::{
@@ -51,7 +51,6 @@ pub(crate) struct Customer {
     pub(crate) queue: u32,
     pub(crate) language: u32,
     pub(crate) vip: bool,
-    pub(crate) decoy: bool,
     /// The digits at the end of the identifier, if there are enough of them to be a sequence.
     pub(crate) number: Option<u64>,
     /// The two accounts that last looked without any reason, and on which day.
@@ -75,6 +74,10 @@ pub(crate) struct World {
     /// Whether HR has told of anybody.
     pub(crate) staffed: bool,
     gone: BTreeSet<u32>,
+    /// The account of the latest access.
+    pub(crate) acting: u32,
+    /// The planted customers.
+    decoys: Map<Text, ()>,
     /// Which sources are away.
     pub(crate) quiet: Quiet,
     /// The roles that feedback is laid to, where they were told.
@@ -96,6 +99,8 @@ impl World {
             devices: Map::default(),
             staffed: false,
             gone: BTreeSet::new(),
+            acting: NONE,
+            decoys: Map::default(),
             quiet: Quiet::default(),
             roles: Map::default(),
         }
@@ -131,7 +136,7 @@ impl World {
                 self.reasons.approval(approval, (actor, by), &scope);
             }
             Event::Access(access) => {
-                self.actor(access.actor.as_str());
+                self.acting = self.actor(access.actor.as_str());
                 self.reasons.access(access);
             }
             Event::Complaint(complaint) => {
@@ -182,7 +187,6 @@ impl World {
                 queue: NONE,
                 language: NONE,
                 vip: false,
-                decoy: false,
                 number: digits(subject),
                 strays: [(NONE, i64::MIN); 2],
                 openers: [(NONE, i32::MIN); OPENERS],
@@ -229,7 +233,7 @@ impl World {
     fn person(&mut self, person: &Person) {
         self.staffed = true;
         let number = self.actor(person.actor.as_str());
-        let words = |list: &[std::sync::Arc<str>], names: &mut Names| -> Vec<u32> {
+        let words = |list: &[Text], names: &mut Names| -> Vec<u32> {
             list.iter().map(|word| names.number(word)).collect()
         };
         let queues = words(&person.queues, &mut self.words);
@@ -275,14 +279,15 @@ impl World {
         customer.language = language.unwrap_or(customer.language);
         for tag in &change.tags {
             customer.vip |= &**tag == "vip" || tag.starts_with("employee:");
-            customer.decoy |= &**tag == "canary";
+            if &**tag == "canary" {
+                self.decoys.insert(Text::new(change.subject.as_str()), ());
+            }
         }
     }
 
-    /// When the account's owner left, if they did.
-    pub(crate) fn left(&self, actor: &Actor) -> Option<Timestamp> {
-        let number = self.actors.known(actor.as_str())?;
-        self.member(number)?.left
+    /// When the owner of the account of the latest access left, if they did.
+    pub(crate) fn left(&self) -> Option<Timestamp> {
+        self.member(self.acting)?.left
     }
 
     /// Whether nothing explains the access to the customer, by an account whose task that is not.
@@ -301,8 +306,7 @@ impl World {
 
     /// Whether the customer is a planted one.
     pub(crate) fn is_decoy(&self, subject: &postern_model::Subject) -> bool {
-        let number = self.subjects.known(subject.as_str());
-        number.and_then(|number| self.customer(number)).is_some_and(|customer| customer.decoy)
+        self.decoys.contains_key(subject.as_str())
     }
 }
 

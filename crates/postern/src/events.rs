@@ -8,7 +8,7 @@ use std::{
 use postern_ledger::{Body, Complained, DecoyHit, Disclosed, Entry, Group, Note};
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Complaint, Event, NOT_ENFORCED, Reason, Subject,
-    Timestamp,
+    Text, Timestamp,
 };
 
 /// The events that an entry stands for. An entry with several reasons is one access for each, with
@@ -18,11 +18,11 @@ pub(crate) fn of_entry(entry: &Entry) -> Vec<Event> {
         Body::Disclosed(disclosed) => of_disclosed(entry, disclosed),
         Body::Noted(Note::Refused { actor, connection, fingerprint, .. }) => {
             let id = entry.sequence.to_string();
-            vec![Event::Access(Access {
+            vec![Event::Access(Box::new(Access {
                 statement: fingerprint.to_string().into(),
                 decision: AccessDecision::Deny,
                 ..access(id, entry.time, actor, *connection)
-            })]
+            }))]
         }
         Body::Noted(Note::Complained(told)) if &*told.kind != WITHDRAWN => {
             vec![Event::Complaint(complaint(told, entry.time))]
@@ -37,7 +37,7 @@ pub(crate) const WITHDRAWN: &str = "withdrawn";
 /// A complaint that was heard of, or whose contact was, at that moment.
 fn complaint(told: &Complained, ts: Timestamp) -> Complaint {
     let Complained { subject, kind, fields, .. } = told;
-    Complaint { ts, subject: subject.clone(), kind: kind.clone(), fields: fields.clone() }
+    Complaint { ts, subject: subject.clone(), kind: kind.clone().into(), fields: texts(fields) }
 }
 
 /// What customers have told, as the tracer weighs it: one complaint of each customer, at the
@@ -119,10 +119,14 @@ fn of_disclosed(entry: &Entry, disclosed: &Disclosed) -> Vec<Event> {
             0 => entry.sequence.to_string(),
             _ => format!("{}.{number}", entry.sequence),
         };
-        events.push(Event::Access(Access {
+        events.push(Event::Access(Box::new(Access {
             kind: Some(kind(disclosed, subjects.len())),
-            ticket: disclosed.claimed.clone(),
-            reason: reason.as_ref().filter(|r| explains(r)).map(|reason| reason.name.clone()),
+            ticket: disclosed.claimed.clone().map(Into::into),
+            reason: reason
+                .as_ref()
+                .filter(|r| explains(r))
+                .map(|reason| reason.name.clone())
+                .map(Into::into),
             grade: reason.as_ref().filter(|r| explains(r)).map(|reason| reason.grade),
             subjects: subjects.into_iter().cloned().collect(),
             clear,
@@ -130,13 +134,17 @@ fn of_disclosed(entry: &Entry, disclosed: &Disclosed) -> Vec<Event> {
             rows: disclosed.allowed,
             decision,
             ..of_statement(id, entry, disclosed)
-        }));
+        })));
     }
     if events.is_empty() && (stopped || !disclosed.lookups.is_empty()) {
         let decision = if stopped { AccessDecision::Stop } else { AccessDecision::Mask };
         let kind = Some(kind(disclosed, 0));
         let id = entry.sequence.to_string();
-        events.push(Event::Access(Access { kind, decision, ..of_statement(id, entry, disclosed) }));
+        events.push(Event::Access(Box::new(Access {
+            kind,
+            decision,
+            ..of_statement(id, entry, disclosed)
+        })));
     }
     events
 }
@@ -152,7 +160,7 @@ fn of_statement(id: String, entry: &Entry, disclosed: &Disclosed) -> Access {
 fn access(id: String, ts: Timestamp, actor: &Actor, connection: u64) -> Access {
     Access {
         ts,
-        id,
+        id: id.into(),
         actor: actor.clone(),
         session: connection.to_string().into(),
         client_addr: None,
@@ -184,11 +192,15 @@ fn kind(disclosed: &Disclosed, subjects: usize) -> AccessKind {
 fn fields<'a>(
     groups: impl Iterator<Item = &'a Group>,
     of: impl Fn(&'a Group) -> &'a Vec<Arc<str>>,
-) -> Vec<Arc<str>> {
+) -> Vec<Text> {
     let names: BTreeSet<&Arc<str>> = groups.flat_map(of).collect();
-    names.into_iter().cloned().collect()
+    texts(names)
 }
 
-fn hex(bytes: [u8; 8]) -> Arc<str> {
+fn texts<'a>(texts: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<Text> {
+    texts.into_iter().map(Text::new).collect()
+}
+
+fn hex(bytes: [u8; 8]) -> Text {
     format!("{:016x}", u64::from_be_bytes(bytes)).into()
 }

@@ -2,32 +2,34 @@
 
 use std::borrow::Cow;
 
+use postern_model::Text;
 use serde::{Deserialize, Serialize};
 
-pub(super) type Text<'a> = Cow<'a, str>;
+/// A text as it stands in a line.
+pub(super) type Given<'a> = Cow<'a, str>;
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct PersonLine<'a> {
     #[serde(borrow)]
-    pub(super) ts: Text<'a>,
+    pub(super) ts: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<Text<'a>>,
+    pub(super) seen: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) actor: Text<'a>,
+    pub(super) actor: Given<'a>,
     #[serde(borrow)]
-    pub(super) event: Text<'a>,
+    pub(super) event: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) role: Option<Text<'a>>,
+    pub(super) role: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) team: Option<Text<'a>>,
+    pub(super) team: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) manager: Option<Text<'a>>,
+    pub(super) manager: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) employer: Option<Text<'a>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) queues: Option<Vec<Text<'a>>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) languages: Option<Vec<Text<'a>>>,
+    pub(super) employer: Option<Given<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) queues: Option<Vec<Text>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) languages: Option<Vec<Text>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shift: Option<ShiftLine>,
 }
@@ -44,137 +46,136 @@ pub(super) struct ShiftLine {
 #[derive(Deserialize, Serialize)]
 pub(super) struct SubjectLine<'a> {
     #[serde(borrow)]
-    pub(super) ts: Text<'a>,
+    pub(super) ts: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<Text<'a>>,
+    pub(super) seen: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) subject: Text<'a>,
+    pub(super) subject: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) queue: Option<Text<'a>>,
+    pub(super) queue: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) language: Option<Text<'a>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) tags: Option<Vec<Text<'a>>>,
+    pub(super) language: Option<Given<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tags: Option<Vec<Text>>,
 }
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct TicketLine<'a> {
     #[serde(borrow)]
-    pub(super) ts: Text<'a>,
+    pub(super) ts: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<Text<'a>>,
+    pub(super) seen: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) ticket: Text<'a>,
+    pub(super) ticket: Given<'a>,
     #[serde(borrow)]
-    pub(super) event: Text<'a>,
+    pub(super) event: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) subject: Option<Text<'a>>,
+    pub(super) subject: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) channel: Option<Text<'a>>,
+    pub(super) channel: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) opened_by: Option<Text<'a>>,
+    pub(super) opened_by: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) inbound_ref: Option<Text<'a>>,
+    pub(super) inbound_ref: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) origin: Option<Text<'a>>,
+    pub(super) origin: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) assignee: Option<Text<'a>>,
+    pub(super) assignee: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) queue: Option<Text<'a>>,
+    pub(super) queue: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) language: Option<Text<'a>>,
+    pub(super) language: Option<Given<'a>>,
 }
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct CallLine<'a> {
     #[serde(borrow)]
-    pub(super) ts: Text<'a>,
+    pub(super) ts: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<Text<'a>>,
+    pub(super) seen: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) call: Text<'a>,
+    pub(super) call: Given<'a>,
     #[serde(borrow)]
-    pub(super) actor: Text<'a>,
+    pub(super) actor: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) subject: Option<Text<'a>>,
+    pub(super) subject: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) direction: Text<'a>,
+    pub(super) direction: Given<'a>,
     pub(super) seconds: f64,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) booking: Option<Text<'a>>,
+    pub(super) booking: Option<Given<'a>>,
 }
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct ApprovalLine<'a> {
     #[serde(borrow)]
-    pub(super) ts: Text<'a>,
+    pub(super) ts: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<Text<'a>>,
+    pub(super) seen: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) request: Text<'a>,
+    pub(super) request: Given<'a>,
     #[serde(borrow)]
-    pub(super) event: Text<'a>,
+    pub(super) event: Given<'a>,
     #[serde(borrow)]
-    pub(super) actor: Text<'a>,
+    pub(super) actor: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) by: Option<Text<'a>>,
+    pub(super) by: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) scope: Option<Text<'a>>,
+    pub(super) scope: Option<Given<'a>>,
 }
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct AccessLine<'a> {
     #[serde(borrow)]
-    pub(super) ts: Text<'a>,
+    pub(super) ts: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<Text<'a>>,
+    pub(super) seen: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) id: Text<'a>,
+    pub(super) id: Given<'a>,
     #[serde(borrow)]
-    pub(super) actor: Text<'a>,
+    pub(super) actor: Given<'a>,
     #[serde(borrow)]
-    pub(super) session: Text<'a>,
+    pub(super) session: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) client_addr: Option<Text<'a>>,
+    pub(super) client_addr: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) device: Option<Text<'a>>,
+    pub(super) device: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) app: Option<Text<'a>>,
+    pub(super) app: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) statement: Text<'a>,
+    pub(super) statement: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) kind: Option<Text<'a>>,
+    pub(super) kind: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) ticket: Option<Text<'a>>,
+    pub(super) ticket: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<Text<'a>>,
+    pub(super) reason: Option<Given<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) grade: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) subjects: Vec<Text<'a>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) clear: Option<Vec<Text<'a>>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) masked: Option<Vec<Text<'a>>>,
+    pub(super) grade: Option<Given<'a>>,
+    pub(super) subjects: Vec<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clear: Option<Vec<Text>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) masked: Option<Vec<Text>>,
     pub(super) rows: u64,
     #[serde(borrow)]
-    pub(super) decision: Text<'a>,
+    pub(super) decision: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) search: Option<Text<'a>>,
+    pub(super) search: Option<Given<'a>>,
 }
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct ComplaintLine<'a> {
     #[serde(borrow)]
-    pub(super) ts: Text<'a>,
+    pub(super) ts: Given<'a>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) seen: Option<Text<'a>>,
+    pub(super) seen: Option<Given<'a>>,
     #[serde(borrow)]
-    pub(super) subject: Text<'a>,
+    pub(super) subject: Given<'a>,
     #[serde(borrow)]
-    pub(super) kind: Text<'a>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) fields: Option<Vec<Text<'a>>>,
+    pub(super) kind: Given<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fields: Option<Vec<Text>>,
 }
 
 /// A day of a shift, by name or by number; feeds have both.

@@ -5,22 +5,20 @@
 //! in a file. What the files have no word for (a list without elements, a `seen` that equals the
 //! `ts`) is left out and reads back as the same event. Where to start: [`print()`].
 
-use std::sync::Arc;
-
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Approval, ApprovalEvent, Call, Complaint, Direction,
-    Event, Person, PersonEvent, Subject, SubjectChange, Ticket, TicketEvent, Timestamp,
+    Event, Person, PersonEvent, Subject, SubjectChange, Text, Ticket, TicketEvent, Timestamp,
 };
 
 use super::form::{
-    AccessLine, ApprovalLine, CallLine, ComplaintLine, Day, PersonLine, ShiftLine, SubjectLine,
-    Text, TicketLine,
+    AccessLine, ApprovalLine, CallLine, ComplaintLine, Day, Given, PersonLine, ShiftLine,
+    SubjectLine, TicketLine,
 };
 use crate::Source;
 
 /// The event's file and its line there, without the line's end.
 pub(crate) fn print(event: &Event, seen: Timestamp) -> Result<(Source, String), serde_json::Error> {
-    let late = (seen > event.ts()).then(|| Text::from(seen.to_string()));
+    let late = (seen > event.ts()).then(|| Given::from(seen.to_string()));
     Ok(match event {
         Event::Person(e) => (Source::People, serde_json::to_string(&person(e, late))?),
         Event::Subject(e) => (Source::Subjects, serde_json::to_string(&subject(e, late))?),
@@ -32,23 +30,23 @@ pub(crate) fn print(event: &Event, seen: Timestamp) -> Result<(Source, String), 
     })
 }
 
-fn text(value: Option<&Arc<str>>) -> Option<Text<'_>> {
-    value.map(|value| Text::from(&**value))
+fn text(value: Option<&Text>) -> Option<Given<'_>> {
+    value.map(|value| Given::from(&**value))
 }
 
-fn list(values: &[Arc<str>]) -> Option<Vec<Text<'_>>> {
-    (!values.is_empty()).then(|| values.iter().map(|value| Text::from(&**value)).collect())
+fn list(values: &[Text]) -> Option<Vec<Text>> {
+    (!values.is_empty()).then(|| values.to_vec())
 }
 
-fn name(actor: &Actor) -> Text<'_> {
-    Text::from(actor.as_str())
+fn name(actor: &Actor) -> Given<'_> {
+    Given::from(actor.as_str())
 }
 
-fn customer(subject: &Subject) -> Text<'_> {
-    Text::from(subject.as_str())
+fn customer(subject: &Subject) -> Given<'_> {
+    Given::from(subject.as_str())
 }
 
-fn person<'a>(e: &'a Person, seen: Option<Text<'a>>) -> PersonLine<'a> {
+fn person<'a>(e: &'a Person, seen: Option<Given<'a>>) -> PersonLine<'a> {
     let event = match e.event {
         PersonEvent::Hired => "hired",
         PersonEvent::Role => "role",
@@ -64,10 +62,10 @@ fn person<'a>(e: &'a Person, seen: Option<Text<'a>>) -> PersonLine<'a> {
         days: shift.days.iter().cloned().map(Day).collect(),
     });
     PersonLine {
-        ts: Text::from(e.ts.to_string()),
+        ts: Given::from(e.ts.to_string()),
         seen,
         actor: name(&e.actor),
-        event: Text::from(event),
+        event: Given::from(event),
         role: text(e.role.as_ref()),
         team: text(e.team.as_ref()),
         manager: e.manager.as_ref().map(name),
@@ -78,9 +76,9 @@ fn person<'a>(e: &'a Person, seen: Option<Text<'a>>) -> PersonLine<'a> {
     }
 }
 
-fn subject<'a>(e: &'a SubjectChange, seen: Option<Text<'a>>) -> SubjectLine<'a> {
+fn subject<'a>(e: &'a SubjectChange, seen: Option<Given<'a>>) -> SubjectLine<'a> {
     SubjectLine {
-        ts: Text::from(e.ts.to_string()),
+        ts: Given::from(e.ts.to_string()),
         seen,
         subject: customer(&e.subject),
         queue: text(e.queue.as_ref()),
@@ -89,7 +87,7 @@ fn subject<'a>(e: &'a SubjectChange, seen: Option<Text<'a>>) -> SubjectLine<'a> 
     }
 }
 
-fn ticket<'a>(e: &'a Ticket, seen: Option<Text<'a>>) -> TicketLine<'a> {
+fn ticket<'a>(e: &'a Ticket, seen: Option<Given<'a>>) -> TicketLine<'a> {
     let event = match e.event {
         TicketEvent::Opened => "opened",
         TicketEvent::Assigned => "assigned",
@@ -101,10 +99,10 @@ fn ticket<'a>(e: &'a Ticket, seen: Option<Text<'a>>) -> TicketLine<'a> {
         TicketEvent::Linked => "linked",
     };
     TicketLine {
-        ts: Text::from(e.ts.to_string()),
+        ts: Given::from(e.ts.to_string()),
         seen,
-        ticket: Text::from(&*e.ticket),
-        event: Text::from(event),
+        ticket: Given::from(&*e.ticket),
+        event: Given::from(event),
         subject: e.subject.as_ref().map(customer),
         channel: text(e.channel.as_ref()),
         opened_by: text(e.opened_by.as_ref()),
@@ -116,24 +114,24 @@ fn ticket<'a>(e: &'a Ticket, seen: Option<Text<'a>>) -> TicketLine<'a> {
     }
 }
 
-fn call<'a>(e: &'a Call, seen: Option<Text<'a>>) -> CallLine<'a> {
+fn call<'a>(e: &'a Call, seen: Option<Given<'a>>) -> CallLine<'a> {
     let direction = match e.direction {
         Direction::In => "in",
         Direction::Out => "out",
     };
     CallLine {
-        ts: Text::from(e.ts.to_string()),
+        ts: Given::from(e.ts.to_string()),
         seen,
-        call: Text::from(&*e.call),
+        call: Given::from(&*e.call),
         actor: name(&e.actor),
         subject: e.subject.as_ref().map(customer),
-        direction: Text::from(direction),
+        direction: Given::from(direction),
         seconds: e.seconds,
         booking: text(e.booking.as_ref()),
     }
 }
 
-fn approval<'a>(e: &'a Approval, seen: Option<Text<'a>>) -> ApprovalLine<'a> {
+fn approval<'a>(e: &'a Approval, seen: Option<Given<'a>>) -> ApprovalLine<'a> {
     let event = match e.event {
         ApprovalEvent::Asked => "asked",
         ApprovalEvent::Granted => "granted",
@@ -141,17 +139,17 @@ fn approval<'a>(e: &'a Approval, seen: Option<Text<'a>>) -> ApprovalLine<'a> {
         ApprovalEvent::Expired => "expired",
     };
     ApprovalLine {
-        ts: Text::from(e.ts.to_string()),
+        ts: Given::from(e.ts.to_string()),
         seen,
-        request: Text::from(&*e.request),
-        event: Text::from(event),
+        request: Given::from(&*e.request),
+        event: Given::from(event),
         actor: name(&e.actor),
         by: e.by.as_ref().map(name),
-        scope: e.scope.as_deref().map(Text::from),
+        scope: e.scope.as_deref().map(Given::from),
     }
 }
 
-fn access<'a>(e: &'a Access, seen: Option<Text<'a>>) -> AccessLine<'a> {
+fn access<'a>(e: &'a Access, seen: Option<Given<'a>>) -> AccessLine<'a> {
     let kind = e.kind.map(|kind| match kind {
         AccessKind::Lookup => "lookup",
         AccessKind::Search => "search",
@@ -166,34 +164,34 @@ fn access<'a>(e: &'a Access, seen: Option<Text<'a>>) -> AccessLine<'a> {
         AccessDecision::Stop => "stop",
     };
     AccessLine {
-        ts: Text::from(e.ts.to_string()),
+        ts: Given::from(e.ts.to_string()),
         seen,
-        id: Text::from(&*e.id),
+        id: Given::from(&*e.id),
         actor: name(&e.actor),
-        session: Text::from(&*e.session),
+        session: Given::from(&*e.session),
         client_addr: text(e.client_addr.as_ref()),
         device: text(e.device.as_ref()),
         app: text(e.app.as_ref()),
-        statement: Text::from(&*e.statement),
-        kind: kind.map(Text::from),
+        statement: Given::from(&*e.statement),
+        kind: kind.map(Given::from),
         ticket: text(e.ticket.as_ref()),
         reason: text(e.reason.as_ref()),
-        grade: e.grade.map(|grade| Text::from(grade.as_str())),
-        subjects: e.subjects.iter().map(customer).collect(),
+        grade: e.grade.map(|grade| Given::from(grade.as_str())),
+        subjects: e.subjects.iter().map(|subject| Text::new(subject.as_str())).collect(),
         clear: list(&e.clear),
         masked: list(&e.masked),
         rows: e.rows,
-        decision: Text::from(decision),
+        decision: Given::from(decision),
         search: text(e.search.as_ref()),
     }
 }
 
-fn complaint<'a>(e: &'a Complaint, seen: Option<Text<'a>>) -> ComplaintLine<'a> {
+fn complaint<'a>(e: &'a Complaint, seen: Option<Given<'a>>) -> ComplaintLine<'a> {
     ComplaintLine {
-        ts: Text::from(e.ts.to_string()),
+        ts: Given::from(e.ts.to_string()),
         seen,
         subject: customer(&e.subject),
-        kind: Text::from(&*e.kind),
+        kind: Given::from(&*e.kind),
         fields: list(&e.fields),
     }
 }

@@ -2,11 +2,11 @@ use super::*;
 
 /// What the line becomes when it is read and written again, or why it gives no event.
 fn check(source: Source, line: &str, expected: &str) {
-    let told = match parse(source, line, &mut Pool::default()) {
+    let told = match parse(source, line) {
         Ok(parsed) => {
             let (to, text) = print(&parsed.event, parsed.seen).unwrap();
             assert_eq!(to, source);
-            let again = parse(source, &text, &mut Pool::default()).unwrap();
+            let again = parse(source, &text).unwrap();
             assert_eq!((again.seen, &again.event), (parsed.seen, &parsed.event));
             text
         }

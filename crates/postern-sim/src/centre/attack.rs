@@ -1,9 +1,7 @@
 //! The attackers. Each does its honest work and takes records on top.
 
-use std::sync::Arc;
-
 use postern_model::{
-    AccessDecision, AccessKind, Actor, PersonEvent, Subject, TicketEvent, Timestamp,
+    AccessDecision, AccessKind, Actor, PersonEvent, Subject, Text, TicketEvent, Timestamp,
 };
 
 use crate::centre::{
@@ -146,7 +144,7 @@ impl Attacker {
         for _ in 0..stage.chance.count(rate) {
             let (time, customer) = (stage.moment(index, day), stage.customer_for(index));
             let ticket = self.ticket(stage, time - 3 * MINUTE, customer, None);
-            let taken = stage.look(time, seat, customer, Some(Arc::clone(&ticket)));
+            let taken = stage.look(time, seat, customer, Some(ticket.clone()));
             let lag = stage.chance.between(3.0, 60.0) as i64;
             stage.log.ticket(time + lag * MINUTE, &ticket, TicketEvent::Closed);
             self.take(taken);
@@ -159,7 +157,7 @@ impl Attacker {
         time: i64,
         customer: usize,
         origin: Option<&str>,
-    ) -> Arc<str> {
+    ) -> Text {
         let ticket = stage.log.name("t");
         let inbound = origin.map(|_| stage.log.name("m"));
         let actor = self.attack.actors[0].clone();
@@ -171,7 +169,7 @@ impl Attacker {
         event.channel = Some(if origin.is_some() { "email" } else { channel }.into());
         event.opened_by = Some(origin.map_or(actor.as_str(), |_| "customer").into());
         event.inbound_ref = inbound;
-        event.origin = origin.map(Arc::from);
+        event.origin = origin.map(Text::from);
         event.queue = Some(queue.into());
         let event = stage.log.ticket(time + MINUTE, &ticket, TicketEvent::Assigned);
         event.assignee = Some(actor);
@@ -320,7 +318,7 @@ impl Attacker {
             let (time, customer) = (stage.moment(index, day), stage.customer_for(index));
             let origin = format!("o{}", base + stage.chance.below(2));
             let ticket = self.ticket(stage, time - HOUR, customer, Some(&origin));
-            let taken = stage.look(time, seat, customer, Some(Arc::clone(&ticket)));
+            let taken = stage.look(time, seat, customer, Some(ticket.clone()));
             stage.log.ticket(time + 2 * HOUR, &ticket, TicketEvent::Closed);
             self.take(taken);
         }

@@ -1,10 +1,8 @@
 //! Where a world's events are written down while it is made.
 
-use std::sync::Arc;
-
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Approval, ApprovalEvent, Call, Direction, Event,
-    Subject, Ticket, TicketEvent, Timestamp,
+    Subject, Text, Ticket, TicketEvent, Timestamp,
 };
 
 pub(crate) const MINUTE: i64 = 60_000_000;
@@ -38,9 +36,9 @@ pub(crate) struct Log {
 #[derive(Debug, Clone)]
 pub(crate) struct Seat {
     pub(crate) actor: Actor,
-    pub(crate) session: Arc<str>,
-    pub(crate) device: Arc<str>,
-    pub(crate) addr: Arc<str>,
+    pub(crate) session: Text,
+    pub(crate) device: Text,
+    pub(crate) addr: Text,
     pub(crate) app: &'static str,
 }
 
@@ -49,7 +47,7 @@ pub(crate) struct Seat {
 pub(crate) struct Look {
     pub(crate) kind: AccessKind,
     pub(crate) subjects: Vec<Subject>,
-    pub(crate) ticket: Option<Arc<str>>,
+    pub(crate) ticket: Option<Text>,
     /// How many of the fields are clear; the others are masked.
     pub(crate) clear: usize,
     pub(crate) statement: &'static str,
@@ -57,7 +55,7 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    pub(crate) fn lookup(subject: &Subject, ticket: Option<Arc<str>>) -> Self {
+    pub(crate) fn lookup(subject: &Subject, ticket: Option<Text>) -> Self {
         Self {
             kind: AccessKind::Lookup,
             subjects: vec![subject.clone()],
@@ -69,7 +67,7 @@ impl Look {
     }
 
     /// A search: names of several, masked.
-    pub(crate) fn search(subjects: Vec<Subject>, ticket: Option<Arc<str>>) -> Self {
+    pub(crate) fn search(subjects: Vec<Subject>, ticket: Option<Text>) -> Self {
         Self {
             kind: AccessKind::Search,
             subjects,
@@ -82,7 +80,7 @@ impl Look {
 }
 
 impl Log {
-    pub(crate) fn name(&mut self, letter: &str) -> Arc<str> {
+    pub(crate) fn name(&mut self, letter: &str) -> Text {
         self.made += 1;
         format!("{letter}{}", self.made).into()
     }
@@ -95,17 +93,17 @@ impl Log {
     /// Writes an access down and gives its id.
     pub(crate) fn access(&mut self, ts: i64, seat: &Seat, look: Look) -> String {
         let id = self.name("e").to_string();
-        let fields = |range: &[&str]| range.iter().map(|field| Arc::from(*field)).collect();
+        let fields = |range: &[&str]| range.iter().map(|field| Text::from(*field)).collect();
         let rows = look.subjects.len() as u64;
-        let search = (look.kind == AccessKind::Search).then(|| Arc::from(format!("h{ts}")));
+        let search = (look.kind == AccessKind::Search).then(|| Text::from(format!("h{ts}")));
         let (clear, masked) = FIELDS.split_at(look.clear.min(FIELDS.len()));
-        self.put(Event::Access(Access {
+        self.put(Event::Access(Box::new(Access {
             ts: Timestamp(ts),
-            id: id.clone(),
+            id: id.clone().into(),
             actor: seat.actor.clone(),
-            session: Arc::clone(&seat.session),
-            client_addr: Some(Arc::clone(&seat.addr)),
-            device: Some(Arc::clone(&seat.device)),
+            session: seat.session.clone(),
+            client_addr: Some(seat.addr.clone()),
+            device: Some(seat.device.clone()),
             app: Some(seat.app.into()),
             statement: look.statement.into(),
             kind: Some(look.kind),
@@ -118,15 +116,15 @@ impl Log {
             rows,
             decision: look.decision,
             search,
-        }));
+        })));
         id
     }
 
-    pub(crate) fn ticket(&mut self, ts: i64, ticket: &Arc<str>, event: TicketEvent) -> &mut Ticket {
-        self.put(Event::Ticket(Ticket {
+    pub(crate) fn ticket(&mut self, ts: i64, ticket: &Text, event: TicketEvent) -> &mut Ticket {
+        self.put(Event::Ticket(Box::new(Ticket {
             ts: Timestamp(ts),
             seen: Timestamp(ts),
-            ticket: Arc::clone(ticket),
+            ticket: ticket.clone(),
             event,
             subject: None,
             channel: None,
@@ -136,18 +134,18 @@ impl Log {
             assignee: None,
             queue: None,
             language: None,
-        }));
+        })));
         match self.events.last_mut() {
             Some(Seen { event: Event::Ticket(ticket), .. }) => ticket,
             _ => unreachable!("a ticket has just been written"),
         }
     }
 
-    pub(crate) fn call(&mut self, ts: i64, actor: &Actor, subject: Option<&Subject>) -> Arc<str> {
+    pub(crate) fn call(&mut self, ts: i64, actor: &Actor, subject: Option<&Subject>) -> Text {
         let call = self.name("k");
         self.put(Event::Call(Call {
             ts: Timestamp(ts),
-            call: Arc::clone(&call),
+            call: call.clone(),
             actor: actor.clone(),
             subject: subject.cloned(),
             direction: Direction::In,
@@ -164,7 +162,7 @@ impl Log {
         for (ts, event) in [(ts - 9 * MINUTE, ApprovalEvent::Asked), (ts, ApprovalEvent::Granted)] {
             self.put(Event::Approval(Approval {
                 ts: Timestamp(ts),
-                request: Arc::clone(&request),
+                request: request.clone(),
                 event,
                 actor: actor.clone(),
                 by: (event == ApprovalEvent::Granted).then(|| by.clone()),

@@ -175,7 +175,7 @@ fn finding(time: Timestamp, access: &Access, (kind, score): (&'static str, f64))
         alert: false,
         score,
         subjects_at_risk: access.subjects.len(),
-        evidence: vec![access.id.clone()],
+        evidence: vec![access.id.clone().to_string()],
         why: String::new(),
     }
 }

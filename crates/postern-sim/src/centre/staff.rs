@@ -1,8 +1,8 @@
 //! Who works in a world, and which customers it has.
 
-use std::sync::Arc;
-
-use postern_model::{Actor, Event, Person, PersonEvent, Shift, Subject, SubjectChange, Timestamp};
+use postern_model::{
+    Actor, Event, Person, PersonEvent, Shift, Subject, SubjectChange, Text, Timestamp,
+};
 
 use crate::centre::{
     Chance, Plan, Style, Trouble,
@@ -20,8 +20,8 @@ pub(crate) struct Member {
     pub(crate) team: usize,
     pub(crate) queues: Vec<usize>,
     pub(crate) languages: Vec<usize>,
-    pub(crate) device: Arc<str>,
-    pub(crate) addr: Arc<str>,
+    pub(crate) device: Text,
+    pub(crate) addr: Text,
     pub(crate) shift: f64,
     pub(crate) hours: f64,
     pub(crate) weekends: bool,
@@ -192,7 +192,7 @@ pub(crate) fn papers(plan: &Plan, staff: &[Member], chance: &mut Chance, log: &m
 pub(crate) fn person(member: &Member, ts: i64, event: PersonEvent) -> Event {
     let named = matches!(event, PersonEvent::Hired | PersonEvent::Role);
     let clock = |hour: f64| format!("{:02}:00", hour as i64 % 24);
-    Event::Person(Person {
+    Event::Person(Box::new(Person {
         ts: Timestamp(ts),
         seen: Timestamp(ts),
         actor: member.actor.clone(),
@@ -214,5 +214,5 @@ pub(crate) fn person(member: &Member, ts: i64, event: PersonEvent) -> Event {
             end: clock(member.shift + member.hours),
             days: ["mon", "tue", "wed", "thu", "fri"].map(str::to_owned).to_vec(),
         }),
-    })
+    }))
 }

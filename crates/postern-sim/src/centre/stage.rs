@@ -1,8 +1,8 @@
 //! A world while it is made.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use postern_model::{AccessKind, Subject, TicketEvent, Timestamp};
+use postern_model::{AccessKind, Subject, Text, TicketEvent, Timestamp};
 
 use crate::centre::{
     Chance, Plan, Trouble,
@@ -13,7 +13,7 @@ use crate::centre::{
 /// What a member has worked on.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
-    pub(crate) ticket: Arc<str>,
+    pub(crate) ticket: Text,
     pub(crate) customer: usize,
     pub(crate) day: i64,
 }
@@ -112,7 +112,7 @@ impl Stage {
         let late = self.chance.yes(member.late_links);
         self.open(&member, (time, customer), &ticket, late);
         let claims = self.chance.yes(0.85);
-        let claim = claims.then(|| Arc::clone(&ticket));
+        let claim = claims.then(|| ticket.clone());
         if self.chance.yes(0.3) {
             let mut found = vec![subject.clone()];
             for _ in 0..self.chance.below(5) {
@@ -139,13 +139,7 @@ impl Stage {
         self.done[index].push(Done { ticket, customer, day });
     }
 
-    fn open(
-        &mut self,
-        member: &Member,
-        (time, customer): (i64, usize),
-        ticket: &Arc<str>,
-        late: bool,
-    ) {
+    fn open(&mut self, member: &Member, (time, customer): (i64, usize), ticket: &Text, late: bool) {
         let Customer { subject, queue, language } = self.customers[customer].clone();
         let luck = self.chance.share();
         let (channel, opened) = match luck {
@@ -183,7 +177,7 @@ impl Stage {
         event.assignee = Some(member.actor.clone());
     }
 
-    fn end(&mut self, member: &Member, time: i64, ticket: &Arc<str>, about: (&Subject, bool)) {
+    fn end(&mut self, member: &Member, time: i64, ticket: &Text, about: (&Subject, bool)) {
         if about.1 && !self.chance.yes(0.08) {
             let lag = (self.chance.wait(7.0) * HOUR as f64) as i64;
             let event = self.log.ticket(time + 5 * MINUTE + lag, ticket, TicketEvent::Linked);
@@ -211,7 +205,7 @@ impl Stage {
         time: i64,
         seat: &Seat,
         customer: usize,
-        ticket: Option<Arc<str>>,
+        ticket: Option<Text>,
     ) -> (Timestamp, String, Subject) {
         let subject = self.subject(customer).clone();
         let id = self.log.access(time, seat, Look::lookup(&subject, ticket));

@@ -1,11 +1,11 @@
 //! What a company's systems tell of the same work: feeds that are missing, keys that nobody fills,
 //! events in another order. A style changes what is told and never what happened.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use postern_model::{
     Access, AccessDecision, AccessKind, Actor, Complaint, Event, Grade, Person, PersonEvent,
-    Subject, Ticket, TicketEvent, Timestamp,
+    Subject, Text, Ticket, TicketEvent, Timestamp,
 };
 
 use crate::centre::{
@@ -161,9 +161,9 @@ fn link_later(chance: &mut Chance, events: &mut Vec<Seen>) {
                 opened_by: None,
                 inbound_ref: None,
                 origin: None,
-                ..ticket.clone()
+                ..*ticket.clone()
             };
-            links.push(Seen { seen: ts, event: Event::Ticket(link) });
+            links.push(Seen { seen: ts, event: Event::Ticket(Box::new(link)) });
         }
     }
     events.append(&mut links);
@@ -171,12 +171,12 @@ fn link_later(chance: &mut Chance, events: &mut Vec<Seen>) {
 
 /// The opening's keys are told with the assignment.
 fn headless(events: &mut Vec<Seen>) {
-    let mut opened: BTreeMap<Arc<str>, Ticket> = BTreeMap::new();
+    let mut opened: BTreeMap<Text, Ticket> = BTreeMap::new();
     events.sort_by_key(|seen| seen.event.ts());
     events.retain_mut(|seen| {
         let Event::Ticket(ticket) = &mut seen.event else { return true };
         if ticket.event == TicketEvent::Opened {
-            opened.insert(Arc::clone(&ticket.ticket), ticket.clone());
+            opened.insert(ticket.ticket.clone(), *ticket.clone());
             return false;
         }
         if let Some(first) = opened.remove(&ticket.ticket) {
@@ -191,10 +191,10 @@ fn headless(events: &mut Vec<Seen>) {
 /// Leaves of a ticket its opening and its end, and tells at both whose it is.
 fn terse(events: &mut Vec<Seen>) {
     events.sort_by_key(|seen| seen.event.ts());
-    let mut told: BTreeMap<Arc<str>, (Option<Subject>, Option<Actor>)> = BTreeMap::new();
+    let mut told: BTreeMap<Text, (Option<Subject>, Option<Actor>)> = BTreeMap::new();
     for seen in events.iter() {
         let Event::Ticket(ticket) = &seen.event else { continue };
-        let state = told.entry(Arc::clone(&ticket.ticket)).or_default();
+        let state = told.entry(ticket.ticket.clone()).or_default();
         state.0 = state.0.take().or(ticket.subject.clone());
         if ticket.event == TicketEvent::Assigned {
             state.1.clone_from(&ticket.assignee);
@@ -256,12 +256,12 @@ fn complain(chance: &mut Chance, events: &mut Vec<Seen>, attacks: &[Attack]) {
 /// Writes down what a gateway would have checked: the claimed ticket and who opened it.
 fn grade(events: &mut [Seen]) {
     events.sort_by_key(|seen| seen.event.ts());
-    let mut tickets: BTreeMap<Arc<str>, (Option<Subject>, bool, Option<Actor>)> = BTreeMap::new();
-    let mut current: BTreeMap<(Actor, Subject), Arc<str>> = BTreeMap::new();
+    let mut tickets: BTreeMap<Text, (Option<Subject>, bool, Option<Actor>)> = BTreeMap::new();
+    let mut current: BTreeMap<(Actor, Subject), Text> = BTreeMap::new();
     for seen in events {
         match &mut seen.event {
             Event::Ticket(ticket) => {
-                let state = tickets.entry(Arc::clone(&ticket.ticket)).or_default();
+                let state = tickets.entry(ticket.ticket.clone()).or_default();
                 state.0 = ticket.subject.clone().or(state.0.take());
                 state.1 |=
                     ticket.inbound_ref.is_some() || ticket.opened_by.as_deref() == Some("customer");
@@ -271,7 +271,7 @@ fn grade(events: &mut [Seen]) {
                     if ticket.event == TicketEvent::Closed {
                         current.remove(&key);
                     } else {
-                        current.insert(key, Arc::clone(&ticket.ticket));
+                        current.insert(key, ticket.ticket.clone());
                     }
                 }
             }
@@ -305,13 +305,13 @@ fn mask_first(chance: &mut Chance, events: &mut Vec<Seen>) {
         let all = access.clear.iter().chain(&access.masked).cloned().collect();
         let masked = Access {
             ts,
-            id: format!("{}m", access.id),
+            id: format!("{}m", access.id).into(),
             clear: Vec::new(),
             masked: all,
             decision: AccessDecision::Mask,
-            ..access.clone()
+            ..*access.clone()
         };
-        before.push(Seen { seen: ts, event: Event::Access(masked) });
+        before.push(Seen { seen: ts, event: Event::Access(Box::new(masked)) });
     }
     events.append(&mut before);
 }
@@ -384,7 +384,7 @@ mod tests {
                 .iter()
                 .filter_map(|seen| {
                     let Event::Access(access) = &seen.event else { return None };
-                    Some((access.id.as_str(), access))
+                    Some((access.id.as_str(), &**access))
                 })
                 .collect();
             for (at, id, subject) in world.attacks.iter().flat_map(|attack| &attack.taken) {

@@ -1,8 +1,8 @@
 //! A day of honest work, for each role.
 
-use std::sync::Arc;
-
-use postern_model::{AccessDecision, AccessKind, Event, PersonEvent, SubjectChange, Timestamp};
+use postern_model::{
+    AccessDecision, AccessKind, Event, PersonEvent, SubjectChange, Text, Timestamp,
+};
 
 use crate::centre::{
     Style, Trouble,
@@ -229,7 +229,7 @@ fn quality(stage: &mut Stage, index: usize, day: i64, seat: &Seat) {
         }
         let back = 1 + stage.chance.below(stage.done[member].len().min(60));
         let theirs = stage.done[member][stage.done[member].len() - back].clone();
-        let claim: Option<Arc<str>> = stage.chance.yes(0.7).then_some(theirs.ticket);
+        let claim: Option<Text> = stage.chance.yes(0.7).then_some(theirs.ticket);
         let time = stage.moment(index, day);
         stage.look(time, seat, theirs.customer, claim);
     }

@@ -1,8 +1,8 @@
 //! Customers and staff.
 
-use std::sync::Arc;
-
-use postern_model::{Actor, Event, Person, PersonEvent, Secret, Subject, SubjectChange, Timestamp};
+use postern_model::{
+    Actor, Event, Person, PersonEvent, Secret, Subject, SubjectChange, Text, Timestamp,
+};
 use postern_trace::ValueVersion;
 
 use super::{Customer, DAY, FIELDS, Member, START, Setting, Style, Version, World};
@@ -198,10 +198,10 @@ pub(super) fn staff(setting: &Setting, chance: &mut Chance) -> Vec<Member> {
 
 pub(super) fn events(world: &World) -> Vec<Event> {
     let ts = Timestamp(START - DAY);
-    let queue = |number: &usize| Arc::from(format!("q{number}"));
-    let language = |number: &usize| Arc::from(format!("l{number}"));
+    let queue = |number: &usize| Text::from(format!("q{number}"));
+    let language = |number: &usize| Text::from(format!("l{number}"));
     let people = world.staff.iter().map(|member| {
-        Event::Person(Person {
+        Event::Person(Box::new(Person {
             ts,
             seen: ts,
             actor: Actor::new(member.name.as_str()),
@@ -213,7 +213,7 @@ pub(super) fn events(world: &World) -> Vec<Event> {
             queues: member.queues.iter().map(queue).collect(),
             languages: member.languages.iter().map(language).collect(),
             shift: None,
-        })
+        }))
     });
     let subjects = world.customers.iter().enumerate().map(|(number, customer)| {
         Event::Subject(SubjectChange {

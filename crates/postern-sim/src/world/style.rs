@@ -201,7 +201,7 @@ impl World {
         let events = self.events.iter().filter_map(move |event| style.tell(event));
         let accesses = self.accesses.iter().enumerate();
         let told = accesses.filter_map(move |(number, access)| style.tell_access(number, access));
-        events.chain(told.map(Event::Access))
+        events.chain(told.map(|access| Event::Access(Box::new(access))))
     }
 
     /// A tracer that was told of all of it.

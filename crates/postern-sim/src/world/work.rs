@@ -1,9 +1,7 @@
 //! What people read because it is their work, and a little because they are curious.
 
-use std::sync::Arc;
-
 use postern_model::{
-    Access, AccessDecision, AccessKind, Actor, Event, Grade, Subject, Ticket, TicketEvent,
+    Access, AccessDecision, AccessKind, Actor, Event, Grade, Subject, Text, Ticket, TicketEvent,
     Timestamp,
 };
 
@@ -32,13 +30,13 @@ impl World {
     /// Records that somebody was shown these customers.
     pub fn read(&mut self, member: usize, time: i64, customers: &[usize], how: How<'_>) {
         let shown = if self.setting.fields { how.shown } else { 0 };
-        let columns = |set: u8| -> Vec<Arc<str>> {
+        let columns = |set: u8| -> Vec<Text> {
             let named = FIELDS.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0);
-            named.map(|(_, name)| Arc::from(*name)).collect()
+            named.map(|(_, name)| Text::from(*name)).collect()
         };
         self.accesses.push(Access {
             ts: Timestamp(time),
-            id: format!("a{}", self.accesses.len()),
+            id: format!("a{}", self.accesses.len()).into(),
             actor: Actor::new(self.staff[member].name.as_str()),
             session: "s".into(),
             client_addr: None,
@@ -46,7 +44,7 @@ impl World {
             app: None,
             statement: how.statement.into(),
             kind: Some(how.kind),
-            ticket: how.ticket.map(Arc::from),
+            ticket: how.ticket.map(Text::from),
             reason: how.grade.map(|_| "assigned_ticket".into()),
             grade: if self.setting.graded { how.grade } else { None },
             subjects: customers.iter().map(|c| Subject::new(World::subject(*c))).collect(),
@@ -89,7 +87,7 @@ pub(super) fn happen(world: &mut World) {
     world.events.sort_by_key(Event::ts);
     world.accesses.sort_by_key(|access| access.ts);
     for (number, access) in world.accesses.iter_mut().enumerate() {
-        access.id = format!("a{number}");
+        access.id = format!("a{number}").into();
     }
 }
 
@@ -146,7 +144,7 @@ fn opened(
     let assignee = Actor::new(world.staff[agent].name.as_str());
     for (event, assignee) in [(TicketEvent::Opened, None), (TicketEvent::Assigned, Some(assignee))]
     {
-        world.events.push(Event::Ticket(Ticket {
+        world.events.push(Event::Ticket(Box::new(Ticket {
             ts: Timestamp(time),
             seen: Timestamp(time),
             ticket: number.into(),
@@ -159,7 +157,7 @@ fn opened(
             assignee,
             queue: Some(format!("q{queue}").into()),
             language: None,
-        }));
+        })));
     }
 }
 

@@ -126,7 +126,7 @@ impl Case<'_> {
         let window = kinds::likely_time(&points);
         let accesses: BTreeSet<(i64, u32)> =
             points.iter().map(|point| (point.seen.time, point.seen.access)).collect();
-        let id = |access: u32| self.tracer.accesses.get(at(access)).cloned();
+        let id = |access: u32| self.tracer.accesses.get(at(access)).map(ToString::to_string);
         (window, accesses.into_iter().filter_map(|(_, access)| id(access)).collect())
     }
 }

@@ -69,7 +69,7 @@ impl World {
         self.seen.entry(actor.to_owned()).or_default().extend(customers);
         self.accesses.push(Access {
             ts: Timestamp(time),
-            id: format!("e{}", self.accesses.len()),
+            id: format!("e{}", self.accesses.len()).into(),
             actor: Actor::new(actor),
             session: "s".into(),
             client_addr: None,
@@ -120,7 +120,7 @@ impl World {
         let mut tracer = Tracer::new(config);
         self.values.iter().for_each(|value| tracer.value(value));
         self.extra.iter().for_each(|event| tracer.observe(event));
-        self.accesses.iter().for_each(|a| tracer.observe(&Event::Access(a.clone())));
+        self.accesses.iter().for_each(|a| tracer.observe(&Event::Access(Box::new(a.clone()))));
         tracer
     }
 }
@@ -352,7 +352,7 @@ fn neither_the_order_of_rows_nor_that_of_events_matters() {
 fn a_shared_source_is_told_and_nobody_named() {
     let mut world = World::new(5, 20_000);
     let taken = world.bulk("etl", 800);
-    world.extra.push(Event::Person(Person {
+    world.extra.push(Event::Person(Box::new(Person {
         ts: Timestamp(0),
         seen: Timestamp(0),
         actor: Actor::new("etl"),
@@ -364,7 +364,7 @@ fn a_shared_source_is_told_and_nobody_named() {
         queues: Vec::new(),
         languages: Vec::new(),
         shift: None,
-    }));
+    })));
     let trace = world.tracer().trace(&leak(&world.chance.sample(&taken, 40)));
     assert_eq!((trace.verdict, named(&trace)), (Verdict::CannotTell, vec![]));
     assert_eq!(trace.others[0].source, OtherSource::Pool("etl".into()));

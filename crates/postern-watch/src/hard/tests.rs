@@ -8,7 +8,7 @@ const MINUTE: i64 = 60_000_000;
 fn access(minute: i64, decision: AccessDecision, subject: &str) -> Access {
     Access {
         ts: Timestamp(minute * MINUTE),
-        id: format!("e{minute}"),
+        id: format!("e{minute}").into(),
         actor: Actor::new("a"),
         session: "s".into(),
         client_addr: None,
@@ -29,7 +29,7 @@ fn access(minute: i64, decision: AccessDecision, subject: &str) -> Access {
 }
 
 fn person(minute: i64, event: PersonEvent) -> Event {
-    Event::Person(Person {
+    Event::Person(Box::new(Person {
         ts: Timestamp(minute * MINUTE),
         seen: Timestamp(minute * MINUTE),
         actor: Actor::new("a"),
@@ -41,7 +41,7 @@ fn person(minute: i64, event: PersonEvent) -> Event {
         queues: Vec::new(),
         languages: Vec::new(),
         shift: None,
-    })
+    }))
 }
 
 const DAY: i64 = 24 * 60;
@@ -70,22 +70,32 @@ fn a_decoy_is_told_once_when_it_is_opened() {
         clear: vec!["name".into()],
         ..access(minute, AccessDecision::Allow, "d")
     };
-    let before = Event::Access(clear(1));
-    let listed = Event::Access(access(2, AccessDecision::Mask, "d"));
-    let denied = Event::Access(access(3, AccessDecision::Deny, "d"));
+    let before = Event::Access(Box::new(clear(1)));
+    let listed = Event::Access(Box::new(access(2, AccessDecision::Mask, "d")));
+    let denied = Event::Access(Box::new(access(3, AccessDecision::Deny, "d")));
     let found = Access { kind: Some(AccessKind::Lookup), ..access(4, AccessDecision::Mask, "d") };
     check(
-        &[before, decoy.clone(), listed, denied, Event::Access(found), Event::Access(clear(5))],
+        &[
+            before,
+            decoy.clone(),
+            listed,
+            denied,
+            Event::Access(Box::new(found)),
+            Event::Access(Box::new(clear(5))),
+        ],
         &["decoy_read true e4"],
     );
-    check(&[decoy, Event::Access(clear(5)), Event::Access(clear(6))], &["decoy_read true e5"]);
+    check(
+        &[decoy, Event::Access(Box::new(clear(5))), Event::Access(Box::new(clear(6)))],
+        &["decoy_read true e5"],
+    );
 }
 
 #[test]
 fn a_leavers_session_is_told_once_each_and_the_last_day_is_no_alert() {
     let used = |minute, session: &str| {
         let access = access(minute, AccessDecision::Mask, "c");
-        Event::Access(Access { session: session.into(), ..access })
+        Event::Access(Box::new(Access { session: session.into(), ..access }))
     };
     check(
         &[
@@ -105,7 +115,7 @@ fn a_leavers_session_is_told_once_each_and_the_last_day_is_no_alert() {
 
 #[test]
 fn refusals_count_when_they_come_close_together() {
-    let refused = |minute| Event::Access(access(minute, AccessDecision::Deny, "c"));
+    let refused = |minute| Event::Access(Box::new(access(minute, AccessDecision::Deny, "c")));
     let slowly: Vec<Event> = (0..20).map(|i| refused(i * 3)).collect();
     check(&slowly, &[]);
     let quickly: Vec<Event> = (0..10).map(refused).collect();
@@ -117,7 +127,7 @@ fn refusals_count_when_they_come_close_together() {
 
 #[test]
 fn a_spent_budget_is_an_alert_once_in_a_while() {
-    let stop = |minute| Event::Access(access(minute, AccessDecision::Stop, "c"));
+    let stop = |minute| Event::Access(Box::new(access(minute, AccessDecision::Stop, "c")));
     check(
         &[stop(1), stop(2), stop(7 * 24 * 60 + 2)],
         &["budget_stop true e1", "budget_stop false e2", "budget_stop true e10082"],
@@ -136,11 +146,11 @@ fn decoys_that_everybody_opens_by_mistake_are_an_alert_from_the_second_one_on() 
         })
     };
     let opened = |minute: i64, actor: String, decoy: i64| {
-        Event::Access(Access {
+        Event::Access(Box::new(Access {
             actor: Actor::new(actor),
             clear: vec!["name".into()],
             ..access(minute, AccessDecision::Allow, &format!("d{decoy}"))
-        })
+        }))
     };
     let mut watch = Watch::new(&WatchConfig::default());
     (0..21).for_each(|number| drop(watch.observe(Timestamp(0), &decoy(format!("d{number}")))));

@@ -201,7 +201,7 @@ impl Seen {
                 let shown = self.by_decoy.entry(subject.clone()).or_default();
                 let by = if access.clear.is_empty() { &mut shown.masked } else { &mut shown.clear };
                 by.insert(access.actor.clone());
-                shown.accesses.push(access.id.clone());
+                shown.accesses.push(access.id.clone().to_string());
             }
         }
     }

@@ -133,7 +133,7 @@ impl Seen {
             for event in events::of_entry(&entry) {
                 let Event::Access(access) = event else { continue };
                 if wanted.contains(access.id.as_str()) {
-                    evidence.push(access.clone());
+                    evidence.push(Access::clone(&access));
                 }
                 if access.clear.is_empty() {
                     continue;
@@ -204,7 +204,7 @@ fn history(done: &postern_cases::Done) -> Done {
 
 fn evidence(access: &Access) -> Evidence {
     Evidence {
-        access: access.id.clone(),
+        access: access.id.clone().to_string(),
         time: access.ts.to_string(),
         customers: access.subjects.len(),
         clear: access.clear.iter().map(ToString::to_string).collect(),
