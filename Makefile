@@ -3,6 +3,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
+.PHONY: bench-external
 .PHONY: ledger-tests ledger-crashes ledger-faults integration
 
 help: ## List the targets
@@ -77,6 +78,12 @@ bench-watch: ## Measure the detectors on made-up worlds; SEEDS=4
 	cargo build --release --locked --package postern-sim
 	@cargo run --release --locked --quiet --package postern-sim \
 	  --bin postern-centre -- bench --seed 101 --seeds $(SEEDS)
+
+DATA ?=
+bench-external: ## Set the detectors' test beside published figures; DATA=folder of docs/detection.md
+	@test -n "$(DATA)" || { echo "error: DATA names no folder; see docs/detection.md" >&2; exit 64; }
+	cargo build --release --locked --package postern-sim
+	@cargo run --release --locked --quiet --package postern-sim --bin postern-external -- $(DATA)
 
 check: ## Check format, lints, the project's own rules and the supply chain
 	@scripts/setup check

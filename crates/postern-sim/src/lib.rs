@@ -7,12 +7,15 @@
 //! are made to be unlike what the tracer assumes: what outsiders sell is chosen by how active, how
 //! new or how important a customer is, and never the way in which the tracer's background thinks.
 //!
+//! [`external`] reads data that others made and labelled.
+//!
 //! Nothing here is part of the product. Start with [`World`], [`leaks`] and [`Scores`] for the
 //! tracer, with [`centre::World`] for the detectors.
 
 pub mod baselines;
 pub mod centre;
 pub mod chance;
+pub mod external;
 pub mod leaks;
 pub mod lists;
 pub mod plot;

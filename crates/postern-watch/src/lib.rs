@@ -32,6 +32,7 @@
 pub use self::{
     advice::{innocent, next},
     feedback::Feedback,
+    stream::Streams,
 };
 
 use std::{collections::BTreeSet, time::Duration};
@@ -62,6 +63,7 @@ mod reasons;
 mod rollout;
 mod share;
 mod signals;
+mod stream;
 mod tail;
 #[cfg(test)]
 mod tests;
