@@ -336,8 +336,8 @@ async fn serve(
             return;
         }
     };
-    let (mail, letters) = Mail::new();
-    tokio::task::spawn_local(mail.clone().deliver(letters));
+    let mail = Rc::<Mail>::default();
+    tokio::task::spawn_local(mail.clone().deliver());
     let mut regimes = shared.registry.follow();
     let seat = Rc::new(Seat::new(shared.clone(), index, mail));
     let mine = Rc::new(Cell::new(0));

@@ -2,34 +2,63 @@
 //!
 //! The ledger's writer answers a batch for many connections at once. Each answer that went to its
 //! connection by itself would wake the core by a system call of its own; so they go to the core,
-//! which is woken by the first, and from there to the connections, on the core's own thread.
+//! which is woken when all of the batch are there, and from there to the connections, on the core's
+//! own thread. How many there can be is bounded by what connections have asked for: each waits for
+//! one receipt and one answer at most.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    future::poll_fn,
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
 
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::registry::Command;
 
 /// What a core's connections are told, by the connection's number.
 type Letter = (u64, Command);
 
-/// How many are handed on before the core turns to something else.
-const LETTERS_MAX: usize = 256;
-
 /// A core's mail.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Mail {
-    sender: UnboundedSender<Letter>,
+    post: Arc<Post>,
     boxes: RefCell<HashMap<u64, UnboundedSender<Command>>>,
 }
 
-impl Mail {
-    /// With what [`Mail::deliver`] takes.
-    pub(crate) fn new() -> (Rc<Self>, UnboundedReceiver<Letter>) {
-        let (sender, letters) = mpsc::unbounded_channel();
-        (Rc::new(Self { sender, boxes: RefCell::default() }), letters)
+/// What has come and was not handed on. Its mutex is held to add one letter or to take all.
+#[derive(Debug, Default)]
+struct Post(Mutex<Arrived>);
+
+#[derive(Debug, Default)]
+struct Arrived {
+    letters: Vec<Letter>,
+    /// Who takes them, while it waits for one.
+    waiting: Option<Waker>,
+}
+
+impl Post {
+    fn arrived(&self) -> MutexGuard<'_, Arrived> {
+        // Each change is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts all letters into a list that is empty.
+    fn poll_take(&self, letters: &mut Vec<Letter>, context: &Context<'_>) -> Poll<()> {
+        let mut arrived = self.arrived();
+        if arrived.letters.is_empty() {
+            arrived.waiting = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut arrived.letters, letters);
+        Poll::Ready(())
+    }
+}
+
+impl Mail {
     /// Takes the letters to this connection from now on, as long as what it gives is there.
     pub(crate) fn open(
         self: &Rc<Self>,
@@ -41,11 +70,12 @@ impl Mail {
     }
 
     /// Hands the letters on for as long as the core lives.
-    pub(crate) async fn deliver(self: Rc<Self>, mut letters: UnboundedReceiver<Letter>) {
-        let mut some = Vec::with_capacity(LETTERS_MAX);
-        while letters.recv_many(&mut some, LETTERS_MAX).await > 0 {
+    pub(crate) async fn deliver(self: Rc<Self>) {
+        let mut letters = Vec::new();
+        loop {
+            poll_fn(|context| self.post.poll_take(&mut letters, context)).await;
             let boxes = self.boxes.borrow();
-            for (connection, command) in some.drain(..) {
+            for (connection, command) in letters.drain(..) {
                 // A connection that has ended meanwhile releases nothing.
                 if let Some(commands) = boxes.get(&connection) {
                     let _ = commands.send(command);
@@ -65,7 +95,7 @@ pub(crate) struct Letterbox {
 impl Letterbox {
     /// For another thread: tells the connection something.
     pub(crate) fn address(&self) -> Address {
-        Address { sender: self.mail.sender.clone(), connection: self.connection }
+        Address { post: self.mail.post.clone(), connection: self.connection }
     }
 }
 
@@ -78,13 +108,23 @@ impl Drop for Letterbox {
 /// Where a connection's letters go.
 #[derive(Debug)]
 pub(crate) struct Address {
-    sender: UnboundedSender<Letter>,
+    post: Arc<Post>,
     connection: u64,
 }
 
 impl Address {
+    /// Puts a letter there, and says whom to wake for it, sooner or later: nobody where somebody
+    /// is to be woken for another already. A core that has ended releases nothing.
+    #[must_use]
+    pub(crate) fn put(&self, command: Command) -> Option<Waker> {
+        let mut arrived = self.post.arrived();
+        arrived.letters.push((self.connection, command));
+        arrived.waiting.take()
+    }
+
     pub(crate) fn tell(&self, command: Command) {
-        // A core that has ended releases nothing.
-        let _ = self.sender.send((self.connection, command));
+        if let Some(waker) = self.put(command) {
+            waker.wake();
+        }
     }
 }

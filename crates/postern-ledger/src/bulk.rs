@@ -15,7 +15,7 @@ use std::{
 
 use postern_model::Actor;
 
-use crate::{Body, Entry, Receipt, RecordError, ledger::RecordDone};
+use crate::{Body, Entry, Receipt, RecordError, told::RecordDone};
 
 /// What waits for witnesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

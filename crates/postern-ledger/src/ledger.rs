@@ -15,6 +15,7 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
+    task::Waker,
     thread::{JoinHandle, ThreadId},
     time::Instant,
 };
@@ -24,7 +25,7 @@ use rand::RngExt;
 use zeroize::Zeroizing;
 
 use crate::{
-    Coming, CreateError, Draft, Entry, EraseError, Limit, Note, OpenError, Options, Plan, Receipt,
+    Coming, CreateError, Draft, Entry, EraseError, Limit, Note, OpenError, Options, Plan,
     RecordError, RetainError, Retained,
     bulk::Bulk,
     coming::Gathering,
@@ -38,16 +39,12 @@ use crate::{
     recover::{create_on, open_on},
     room::Room,
     sequencer::{Answer, Recorded, Sequencer, Work},
+    told::{Done, NoteDone, RecordDone, RecordWakes},
 };
 
 /// Is told of entries once they are durable, in order, on the writer's thread.
 pub type Hook = Arc<dyn Fn(Vec<Entry>) + Send + Sync>;
-/// Is told how a draft fared, on the writer's thread, on that of the second copy if it waits for
-/// that, or on the caller's if it was refused at once. It must not wait for anything.
-pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
-/// The same for a note; gets the entry's sequence.
-pub type NoteDone = Box<dyn FnOnce(Result<u64, RecordError>) + Send>;
-/// The same for a question; gets the limit that leaves no room, if there is one.
+/// Is told the answer to a question; gets the limit that leaves no room, if there is one.
 pub type AskDone = Box<dyn FnOnce(Result<Answer, RecordError>) + Send>;
 
 /// The same for an erasure; gets the sequence of its last entry.
@@ -113,11 +110,6 @@ struct Batch {
     erasures: Vec<Erasure>,
     retaining: Vec<Retaining>,
     bytes: u64,
-}
-
-enum Done {
-    Record(RecordDone),
-    Note(NoteDone),
 }
 
 /// How many requests one sync makes durable at most; fits a frame's `place`.
@@ -230,12 +222,21 @@ impl Ledger {
     /// Records what is about to be disclosed. `done` gets the receipt when the entry is on stable
     /// storage; without a receipt nothing may leave.
     pub fn record(&self, draft: Draft, done: RecordDone) {
+        self.record_and_tell(draft, Done::Record(done));
+    }
+
+    /// The same for who is woken when all that became durable with it is told, too.
+    pub fn record_waking(&self, draft: Draft, done: RecordWakes) {
+        self.record_and_tell(draft, Done::Wakes(done));
+    }
+
+    fn record_and_tell(&self, draft: Draft, done: Done) {
         match self.check(&draft) {
             Ok(room) => {
                 let work = Work::Draft(draft);
-                self.send(Message::Request(Request { work, room, done: Done::Record(done) }));
+                self.send(Message::Request(Request { work, room, done }));
             }
-            Err(error) => done(Err(error)),
+            Err(error) => done.refuse(error),
         }
     }
 
@@ -371,35 +372,6 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         self.len() >= BATCH_LEN_MAX || self.bytes >= BATCH_BYTES_MAX
-    }
-}
-
-impl Done {
-    fn refuse(self, error: RecordError) {
-        match self {
-            Self::Record(done) => done(Err(error)),
-            Self::Note(done) => done(Err(error)),
-        }
-    }
-
-    /// The same, told when witnesses have seen the entry, where it waits for them.
-    fn after(self, waits: Option<&Arc<Bulk>>, sequence: u64) -> Self {
-        match (self, waits) {
-            (Self::Record(done), Some(bulk)) => Self::Record(bulk.holding(sequence, done)),
-            (done, _) => done,
-        }
-    }
-
-    /// Says that it is durable here; a disclosure that waits for more comes back.
-    fn tell(self, recorded: Option<Receipt>, sequence: u64, waits: bool) -> Option<Waiting> {
-        match (self, recorded) {
-            (Self::Record(done), Some(receipt)) if waits => return Some((done, receipt)),
-            (Self::Record(done), Some(receipt)) => done(Ok(receipt)),
-            // A draft always has a receipt; without one it is not let through.
-            (Self::Record(done), None) => done(Err(RecordError::Closed)),
-            (Self::Note(done), _) => done(Ok(sequence)),
-        }
-        None
     }
 }
 
@@ -561,26 +533,31 @@ fn commit(sequencer: &mut Sequencer, batch: Vec<Request>, (hook, link, bulk): To
     match sequencer.commit(batch.iter().map(|request| &request.work), room) {
         Ok(recorded) => {
             let (mut entries, mut waiting) = (Vec::with_capacity(recorded.len()), Vec::new());
-            let (mut held, mut signs) = (Vec::new(), false);
+            let (mut held, mut signs, mut wakers) = (Vec::new(), false, Vec::new());
             for (request, Recorded { entry, receipt }) in batch.into_iter().zip(recorded) {
                 let waits = bulk.filter(|bulk| !bulk.admits(&entry));
                 let done = request.done.after(waits, entry.sequence);
                 signs |= waits.is_some();
                 // A checkpoint comes first, for who waits for witnesses alone.
-                if waits.is_some() && link.is_none() {
-                    held.push((done, receipt, entry.sequence));
-                } else {
-                    waiting.extend(done.tell(receipt, entry.sequence, link.is_some()));
+                let copied =
+                    if link.is_some() { done.waiting(receipt) } else { Err((done, receipt)) };
+                match copied {
+                    Ok(one) => waiting.push(one),
+                    Err((done, receipt)) if waits.is_some() && link.is_none() => {
+                        held.push((done, receipt, entry.sequence));
+                    }
+                    Err((done, receipt)) => wakers.extend(done.tell(receipt, entry.sequence)),
                 }
                 entries.push(entry);
             }
+            wakers.into_iter().for_each(Waker::wake);
             ship(sequencer, link, waiting);
             hook(entries);
             if signs {
                 sign_for_witnesses(sequencer, link);
             }
             for (done, receipt, sequence) in held {
-                done.tell(receipt, sequence, false);
+                done.tell(receipt, sequence).into_iter().for_each(Waker::wake);
             }
         }
         Err(error) => {

@@ -43,6 +43,7 @@ mod set;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod told;
 mod verify;
 mod witness;
 
@@ -69,7 +70,7 @@ pub use self::{
     follow::{Channel, Connect, Copied, Copying, FollowError, Follower, PeerOptions, WhenLost},
     identity::{SignError, cosigned, origin, public_key, sign_dsse, signed},
     index::{About, Broken, Index, IndexError, Question, Seen, answer_from_log},
-    ledger::{AskDone, EraseDone, Hook, Ledger, NoteDone, RecordDone, RetainDone},
+    ledger::{AskDone, EraseDone, Hook, Ledger, RetainDone},
     options::Options,
     prove::{CheckError, ProveError, Proved, check_proof, prove},
     publish::{PublishError, Published, publish},
@@ -82,6 +83,7 @@ pub use self::{
     retain::{RetainError, Retained},
     sequencer::Answer,
     survey::{Survey, survey},
+    told::{NoteDone, RecordDone, RecordWakes},
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
     witness::{
         AcceptError, Accepted, Cosigned, Cosigning, CosigningError, Quorum, WITNESSED, Witness,

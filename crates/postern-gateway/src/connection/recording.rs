@@ -23,10 +23,10 @@ impl Connection<'_> {
         let who = (number, &self.who.actor);
         let draft = draft(hold, who, &self.who.role.budgets, &self.shared.search_key);
         let address = self.letterbox.address();
-        self.shared.ledger.record(
+        self.shared.ledger.record_waking(
             draft,
             Box::new(move |result| {
-                address.tell(Command::Recorded { hold: id, result: Box::new(result) });
+                address.put(Command::Recorded { hold: id, result: Box::new(result) })
             }),
         );
     }

@@ -25,7 +25,7 @@ use super::{
     message::{Message, Piece, Shipped, read, write, write_later},
     source::Source,
 };
-use crate::{Damage, Receipt, RecordError, epoch::Keys, identity, ledger::RecordDone, scan::Mark};
+use crate::{Damage, Receipt, RecordError, epoch::Keys, identity, scan::Mark, told::RecordDone};
 
 /// A connection that nobody else can read or change. It breaks off when the other side says
 /// nothing for as long as the follower may take.
