@@ -19,7 +19,7 @@ use crate::{
     named::rejudged,
     portal::{NOTHING, Portal, Prepared, Run, UpstreamName},
     proof::Judgement,
-    session::{REFUSED_SQL, to_server},
+    session::{REFUSED_SQL, to_server, write_to_server},
     sharing::{close_nothing, executes},
     ticket::stated,
     weight::{KeptPlan, Searched},
@@ -340,11 +340,10 @@ impl Session {
         }
         let (upstream, statement) = (name.portal(), &self.sent_as(bind.statement));
         let upstream = Bind { portal: &upstream, statement, ..bind.clone() };
-        let Some(bytes) = self.bound(&upstream, &portal, view)? else {
+        if !self.bound(&upstream, &portal, view, effects)? {
             let failure = Failure::Protocol("format codes don't fit the statement");
             return self.refuse_in_order(&failure, effects);
-        };
-        to_server(&bytes, effects);
+        }
         let guarded = plan.is_guarded();
         let open = self.unproven(&portal);
         self.expect_bound(bind.portal, portal, (guarded, open));
@@ -357,21 +356,20 @@ impl Session {
         prepared.map_or(NOTHING, |prepared| prepared.upstream).statement()
     }
 
-    /// The message with the hidden parameters; `None` if its format codes don't fit.
+    /// Sends the message with the hidden parameters; not if its format codes don't fit.
     fn bound(
         &self,
         upstream: &Bind<'_>,
         portal: &Portal,
         view: &View<'_>,
-    ) -> Result<Option<BytesMut>, encode::EncodeError> {
-        let mut bytes = BytesMut::new();
+        effects: &mut Vec<Effect>,
+    ) -> Result<bool, encode::EncodeError> {
         let Planned::Guarded(plan) = &*portal.plan else {
-            if portal.names() {
-                self.bind_naming(upstream, &mut bytes)?;
-            } else {
-                encode::bind(&mut bytes, upstream)?;
-            }
-            return Ok(Some(bytes));
+            write_to_server(effects, |bytes| match portal.names() {
+                true => self.bind_naming(upstream, bytes),
+                false => encode::bind(bytes, upstream),
+            })?;
+            return Ok(true);
         };
         let asked = plan.guarded.bounded.then_some(&*portal.searched);
         let hidden: Vec<Arc<str>> =
@@ -381,8 +379,7 @@ impl Session {
             visible_columns: plan.guarded.visible_columns,
             hidden_columns: plan.guarded.keys.len(),
         };
-        let fits = rewrite::bind(&mut bytes, upstream, &hidden).is_ok();
-        Ok(fits.then_some(bytes))
+        Ok(write_to_server(effects, |bytes| rewrite::bind(bytes, upstream, &hidden)).is_ok())
     }
 
     /// Binds a statement whose text is made when it is sent: it is parsed once more.
@@ -465,7 +462,6 @@ impl Session {
         view: &mut View<'_>,
         effects: &mut Vec<Effect>,
     ) -> Sent {
-        let mut bytes = BytesMut::new();
         let expect = match target {
             Target::Statement(name) => {
                 if !self.prepare_again(name, view, effects)? {
@@ -479,7 +475,9 @@ impl Session {
                     return self.refuse_in_order(&Failure::PlanChanged, effects);
                 }
                 let name = prepared.upstream.statement();
-                encode::describe(&mut bytes, Target::Statement(&name))?;
+                write_to_server(effects, |bytes| {
+                    encode::describe(bytes, Target::Statement(&name))
+                })?;
                 Expect::DescribeStatement(prepared.described())
             }
             Target::Portal(name) => {
@@ -488,11 +486,10 @@ impl Session {
                     return self.refuse_in_order(&failure, effects);
                 };
                 let name = portal.upstream.portal();
-                encode::describe(&mut bytes, Target::Portal(&name))?;
+                write_to_server(effects, |bytes| encode::describe(bytes, Target::Portal(&name)))?;
                 Expect::DescribePortal(portal.clone())
             }
         };
-        to_server(&bytes, effects);
         self.expected.push_back(expect);
         Ok(())
     }
@@ -520,9 +517,7 @@ impl Session {
             rows => rows,
         };
         let upstream = Execute { portal: &portal.upstream.portal(), max_rows };
-        let mut bytes = BytesMut::new();
-        encode::execute(&mut bytes, &upstream)?;
-        to_server(&bytes, effects);
+        write_to_server(effects, |bytes| encode::execute(bytes, &upstream))?;
         self.sends(&portal);
         self.tell_unenforced(&portal);
         if self.unproven(&portal).is_some() {

@@ -61,12 +61,21 @@ pub(crate) struct Moments {
     at_rest: bool,
     /// The message that is being handled is the first one since then.
     first: bool,
+    /// The question's messages by that name of the statement: they are always the same.
+    question: Option<(UpstreamName, Box<[u8]>)>,
 }
 
 impl Moments {
     pub(crate) fn new() -> Self {
         let statement = Statement::Unknown;
-        Self { statement, stale: None, due: false, at_rest: true, first: false }
+        Self { statement, stale: None, due: false, at_rest: true, first: false, question: None }
+    }
+
+    /// The messages that ask, by the statement of that name.
+    fn question(&mut self, name: UpstreamName) -> Result<&[u8], encode::EncodeError> {
+        let known = self.question.take().filter(|(known, _)| *known == name);
+        let question = known.map_or_else(|| question(name).map(|bytes| (name, bytes)), Ok)?;
+        Ok(&self.question.insert(question).1)
     }
 
     /// A message of the client is handled.
@@ -118,6 +127,21 @@ pub(crate) enum Part {
 
 const PORTAL: &str = "postern_moment";
 
+fn question(statement: UpstreamName) -> Result<Box<[u8]>, encode::EncodeError> {
+    let mut bytes = BytesMut::new();
+    let bind = Bind {
+        portal: PORTAL,
+        statement: &statement.statement(),
+        formats: Vec::new(),
+        parameters: Vec::new(),
+        result_formats: Vec::new(),
+    };
+    encode::bind(&mut bytes, &bind)?;
+    encode::execute(&mut bytes, &Execute { portal: PORTAL, max_rows: 0 })?;
+    encode::close(&mut bytes, Target::Portal(PORTAL))?;
+    Ok(bytes.as_ref().into())
+}
+
 impl Session {
     /// Has the server prepare the question where nothing is under way: the Sync behind it would
     /// commit what the client has sent and not synced.
@@ -162,20 +186,9 @@ impl Session {
         if !due || self.skipping || !self.writes.is_empty() || self.copy_in != CopyIn::No {
             return;
         }
-        let mut bytes = BytesMut::new();
-        let bind = Bind {
-            portal: PORTAL,
-            statement: &name.statement(),
-            formats: Vec::new(),
-            parameters: Vec::new(),
-            result_formats: Vec::new(),
-        };
-        let written = encode::bind(&mut bytes, &bind)
-            .and_then(|()| encode::execute(&mut bytes, &Execute { portal: PORTAL, max_rows: 0 }))
-            .and_then(|()| encode::close(&mut bytes, Target::Portal(PORTAL)));
         // Without it the keeper is asked.
-        if written.is_ok() {
-            to_server(&bytes, effects);
+        if let Ok(bytes) = self.moments.question(name) {
+            to_server(bytes, effects);
             let parts = [Part::Bind, Part::Execute, Part::Close];
             self.expected.extend(parts.map(Expect::Moment));
         }

@@ -675,6 +675,22 @@ pub(crate) fn with_room(bytes: &[u8]) -> BytesMut {
     roomy
 }
 
+/// What is written goes to the server, without a buffer of its own; where it can't be written
+/// nothing does.
+pub(crate) fn write_to_server<E>(
+    effects: &mut Vec<Effect>,
+    write: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+) -> Result<(), E> {
+    if let Some(Effect::ToServer(last)) = effects.last_mut() {
+        let before = last.len();
+        return write(last).inspect_err(|_| last.truncate(before));
+    }
+    let mut bytes = with_room(&[]);
+    write(&mut bytes)?;
+    effects.push(Effect::ToServer(bytes));
+    Ok(())
+}
+
 pub(crate) fn to_server(bytes: &[u8], effects: &mut Vec<Effect>) {
     if let Some(Effect::ToServer(last)) = effects.last_mut() {
         last.extend_from_slice(bytes);
