@@ -118,6 +118,8 @@ struct Connection<'a> {
     effects: VecDeque<Effect>,
     /// What the latest inputs led to, before it is done.
     latest: Vec<Effect>,
+    /// The session has had inputs since it was looked at what they led to.
+    moved: bool,
     /// Reasons are being read: nothing else is handled until then.
     reading: bool,
     proving: Proving,
@@ -225,6 +227,7 @@ pub(crate) async fn serve(
         awaited: None,
         effects: VecDeque::new(),
         latest: Vec::new(),
+        moved: true,
         reading: false,
         proving: Proving::new(&regime.settings),
         leaves: None,
@@ -307,7 +310,9 @@ impl Connection<'_> {
     async fn handle_buffered(&mut self) -> Result<(), ConnectionError> {
         let handled = self.handle_messages().await;
         // What came before a message that can't be read goes out.
-        self.go_on().await?;
+        if self.moved || !self.effects.is_empty() {
+            self.go_on().await?;
+        }
         handled?;
         if self.ending {
             return Ok(());
@@ -407,10 +412,12 @@ impl Connection<'_> {
         let asks = self.who.wary.asks(now);
         let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
         self.session.handle(input, &mut view, &mut self.latest);
+        self.moved = true;
     }
 
     /// Does what is to be done, up to a reading of the reasons.
     async fn go_on(&mut self) -> Result<(), ConnectionError> {
+        self.moved = false;
         match (self.session.will_record(), &self.awaited) {
             (true, None) => self.awaited = Some(self.shared.ledger.coming().awaited()),
             (false, Some(_)) => self.awaited = None,

@@ -101,10 +101,11 @@ impl Side {
         }
         self.output.advance(written);
         self.unflushed = true;
-        if self.output.is_empty()
-            && let Poll::Ready(flushed) = self.poll_flush(context)
-        {
-            return Poll::Ready(flushed);
+        if self.output.is_empty() {
+            self.shrink();
+            if let Poll::Ready(flushed) = self.poll_flush(context) {
+                return Poll::Ready(flushed);
+            }
         }
         Poll::Ready(Ok(()))
     }

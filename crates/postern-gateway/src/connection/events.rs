@@ -59,8 +59,11 @@ impl Connection<'_> {
         if let Poll::Ready(Some(command)) = self.commands.poll_recv(context) {
             return Poll::Ready(Event::Command(command));
         }
+        // It may have been sent since it was wanted.
         if wants.write_client
+            && !self.client.output.is_empty()
             && let Poll::Ready(written) = self.client.poll_write(context)
+            && !(written.is_ok() && self.client.is_told() && self.waits_on(wants))
         {
             return Poll::Ready(Event::WroteClient(written));
         }
@@ -69,10 +72,12 @@ impl Connection<'_> {
         {
             return Poll::Ready(Event::WroteClient(flushed));
         }
+        let waits_on = self.waits_on(wants);
         if let Some(server) = &mut self.server {
             let side = &mut server.side;
             if !side.output.is_empty()
                 && let Poll::Ready(written) = side.poll_write(context)
+                && !(written.is_ok() && side.is_told() && waits_on)
             {
                 return Poll::Ready(Event::WroteServer(written));
             }
@@ -94,6 +99,13 @@ impl Connection<'_> {
             return self.client.poll_read(context).map(Event::ReadClient);
         }
         Poll::Pending
+    }
+
+    /// Whether nothing has to be looked at, and nothing else is wanted, once all that waited for a
+    /// side is sent.
+    fn waits_on(&self, wants: &Wants) -> bool {
+        let wants_all = wants.read_client && wants.read_server;
+        wants_all && self.leaves.is_none() && !self.is_half && self.turns.is_none()
     }
 
     pub(super) async fn happened(&mut self, event: Event) -> Result<(), ConnectionError> {
