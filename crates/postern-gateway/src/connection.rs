@@ -27,6 +27,7 @@ use tokio::{
 
 use crate::{
     Role, SessionInfo, Settings,
+    figures::Counters,
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
     judges::{Judges, Ruled},
@@ -108,6 +109,8 @@ struct Connection<'a> {
     commands: mpsc::UnboundedReceiver<Command>,
     sender: mpsc::UnboundedSender<Command>,
     letterbox: Letterbox,
+    /// Its core's.
+    counters: Arc<Counters>,
     /// What of the server a cancel request for this session reaches.
     reach: Reach,
     /// As many searches are asked for.
@@ -200,8 +203,7 @@ pub(crate) async fn serve(
         return Ok(());
     }
     login::ready(&mut greeting, key.0, secret)?;
-    let (who, client) = (actor.clone(), client.to_string().into());
-    shared.note(Note::LoggedIn { actor: who, connection: number, client });
+    begins(seat, &actor, number, client);
     let known = (actor, role_name, role);
     let who = Who::account((shared, regime), &core.judges, known).await;
     let session = turns::session((&turns, &owner), who.profile.clone(), regime);
@@ -221,6 +223,7 @@ pub(crate) async fn serve(
         receipt: None,
         commands,
         letterbox: seat.mail.open(number, sender.clone()),
+        counters: seat.counters.clone(),
         sender,
         reach,
         asking: 0,
@@ -241,6 +244,13 @@ pub(crate) async fn serve(
     // As long as the session lasts it takes no place.
     Box::pin(leaving::leave(connection, registered, (&core.spares, owner), &result)).await;
     result
+}
+
+/// Says that a session begins.
+fn begins(seat: &Seat, actor: &Actor, connection: u64, client: IpAddr) {
+    seat.counters.log_ins.add(1);
+    let (actor, client) = (actor.clone(), client.to_string().into());
+    seat.shared.note(Note::LoggedIn { actor, connection, client });
 }
 
 /// What was in force at the log-in is so no more. The client is told as one that has come in, and
@@ -361,6 +371,8 @@ impl Connection<'_> {
             let is_client = |is: fn(&Frame) -> bool| matches!(&input, Input::Client(f) if is(f));
             let long = is_client(|frame| frame.raw().len() > LONG_BYTES);
             let judged = is_client(|frame| matches!(frame.tag(), b'Q' | b'P' | b'B'));
+            let runs = is_client(|frame| matches!(frame.tag(), b'Q' | b'E'));
+            self.counters.statements.add(usize::from(runs));
             self.take(input, now);
             if long || !self.gathers() {
                 self.go_on().await?;
@@ -453,6 +465,7 @@ impl Connection<'_> {
                 append(&mut self.client.output, buffer.release(receipt, (hold, rows))?);
             }
             Effect::Refused(refused) => {
+                self.counters.refused.add(1);
                 let note = || Note::Refused {
                     actor: self.who.actor.clone(),
                     connection: self.number,

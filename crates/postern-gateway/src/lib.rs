@@ -16,6 +16,7 @@ mod catalogue;
 mod certificate;
 mod connection;
 mod draft;
+mod figures;
 mod freshness;
 mod hold;
 mod judges;
@@ -33,6 +34,7 @@ mod registry;
 mod searches;
 mod settings;
 mod shared;
+mod show;
 mod side;
 mod spare;
 mod stops;
@@ -44,6 +46,7 @@ pub use self::{
     approvals::{ApprovalError, approval_reasons},
     catalogue::{AskError, ReadCatalogueError, ask, read_catalogue},
     certificate::{CertificateName, CertificateUse, ClientCertificates},
+    figures::CoreStats,
     listen::{BuildError, Gateway, Handle, ResumeError},
     observing::{NotEnforced, ObservedCounts},
     pool::PoolInfo,
@@ -51,4 +54,5 @@ pub use self::{
     registry::SessionInfo,
     settings::{Limits, Pooling, Role, Settings, SignIn, Upstream, UpstreamHost},
     shared::{Parts, Suspension},
+    show::DATABASE as SHOW_DATABASE,
 };

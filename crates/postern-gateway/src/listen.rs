@@ -28,13 +28,15 @@ use tokio::{
 };
 
 use crate::{
-    NotEnforced, Parts, PoolInfo, SessionInfo, Settings, Suspension, connection,
+    CoreStats, NotEnforced, Parts, PoolInfo, SessionInfo, Settings, Suspension, connection,
+    figures::Counters,
     judges::Judges,
-    login,
+    login::{self, Came},
     mail::Mail,
     pool::Pool,
     regime::{Regime, host},
     shared::Shared,
+    show,
     spare::Spares,
 };
 
@@ -224,6 +226,11 @@ impl Handle {
         self.shared.pools()
     }
 
+    /// What each core has counted since the gateway started.
+    pub fn stats(&self) -> Vec<CoreStats> {
+        self.shared.figures.all()
+    }
+
     /// Who is connected.
     pub fn sessions(&self) -> Vec<SessionInfo> {
         self.shared.registry.sessions()
@@ -382,13 +389,15 @@ pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     index: usize,
     pub(crate) mail: Rc<Mail>,
+    pub(crate) counters: Arc<Counters>,
     core: RefCell<Core>,
 }
 
 impl Seat {
     fn new(shared: Arc<Shared>, index: usize, mail: Rc<Mail>) -> Self {
         let core = RefCell::new(Core::new(&shared, shared.regime(), index));
-        Self { shared, index, mail, core }
+        let counters = shared.figures.of(index);
+        Self { shared, index, mail, counters, core }
     }
 
     /// For connections that log in now. Of what was in force before, nothing is left here but what
@@ -465,8 +474,19 @@ async fn connection(seat: Rc<Seat>, stream: TcpStream, address: SocketAddr) {
         Box::pin(login::login(&seat, stream, address)),
     );
     let logged_in = match logged_in.await {
-        Ok(Ok(Some(logged_in))) => logged_in,
-        Ok(Ok(None)) => return,
+        Ok(Ok(Came::In(logged_in))) => logged_in,
+        Ok(Ok(Came::ToAsk(administrator))) => {
+            let shown = Box::pin(show::serve(&seat, *administrator, address.ip())).await;
+            if let Err(error) = shown {
+                tracing::info!(
+                    %address,
+                    error = &error as &dyn std::error::Error,
+                    "an administrator's connection has failed"
+                );
+            }
+            return;
+        }
+        Ok(Ok(Came::AndWent)) => return,
         Ok(Err(error)) => {
             tracing::info!(
                 %address,
@@ -477,7 +497,7 @@ async fn connection(seat: Rc<Seat>, stream: TcpStream, address: SocketAddr) {
         }
         Err(_) => return tracing::info!(%address, "a log-in took too long"),
     };
-    let served = Box::pin(connection::serve(&seat, logged_in, address.ip())).await;
+    let served = Box::pin(connection::serve(&seat, *logged_in, address.ip())).await;
     if let Err(error) = served {
         tracing::info!(
             %address,

@@ -26,6 +26,7 @@ use crate::{
     listen::{Core, Seat},
     pool::{Parameters, Set},
     shared::Shared,
+    show,
     spare::{self, Owner},
     upstream::{self, BoxedStream, Connected},
 };
@@ -49,6 +50,25 @@ pub(crate) struct LoggedIn {
     pub(crate) behind: Behind,
     /// The ParameterStatus messages, not yet sent.
     pub(crate) greeting: BytesMut,
+}
+
+/// What a connection has come for.
+pub(crate) enum Came {
+    /// A session.
+    In(Box<LoggedIn>),
+    /// To ask how the gateway is doing.
+    ToAsk(Box<Administrator>),
+    /// A cancel request, which is done.
+    AndWent,
+}
+
+/// An administrator who has proved who it is.
+pub(crate) struct Administrator {
+    pub(crate) core: Core,
+    pub(crate) actor: Actor,
+    pub(crate) role_name: Arc<str>,
+    pub(crate) stream: BoxedStream,
+    pub(crate) buffer: BytesMut,
 }
 
 /// How a session comes to the server.
@@ -92,13 +112,13 @@ struct Door<'a> {
     reader: FrameReader,
 }
 
-/// Takes a connection up to the point where queries can come. `None` is a connection that only
-/// brought a cancel request. Whatever is refused has been told to the client.
+/// Takes a connection up to the point where queries can come. Whatever is refused has been told to
+/// the client.
 pub(crate) async fn login(
     seat: &Seat,
     stream: TcpStream,
     address: SocketAddr,
-) -> Result<Option<LoggedIn>, LoginError> {
+) -> Result<Came, LoginError> {
     stream.set_nodelay(true)?;
     let door = Door {
         shared: &seat.shared,
@@ -111,9 +131,13 @@ pub(crate) async fn login(
         shown: Vec::new(),
         reader: FrameReader::new(LOGIN_BYTES_MAX),
     };
-    let Some((mut door, parameters)) = door.first().await? else { return Ok(None) };
+    let Some((mut door, parameters)) = door.first().await? else { return Ok(Came::AndWent) };
     match door.come_in(&parameters).await {
-        Ok((entered, found)) => Ok(Some(door.greet(entered, found)?)),
+        Ok((entered, Some(found))) => Ok(Came::In(Box::new(door.greet(entered, found)?))),
+        Ok(((actor, role_name, _), None)) => {
+            let Door { core, stream, buffer, .. } = door;
+            Ok(Came::ToAsk(Box::new(Administrator { core, actor, role_name, stream, buffer })))
+        }
         Err(error) => {
             door.tell(&error).await;
             Err(error)
@@ -212,16 +236,20 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// Who it is, and a connection to the server in their place, by what is in force at its end.
+    /// Who it is, and a connection to the server in their place, by what is in force at its end;
+    /// none for an administrator who asks how the gateway is doing.
     async fn come_in(
         &mut self,
         parameters: &[(String, String)],
-    ) -> Result<(Entered, Found), LoginError> {
+    ) -> Result<(Entered, Option<Found>), LoginError> {
         let (mut entered, mut settings) = self.enter(parameters).await?;
+        if self.asks(&entered.0, parameters) {
+            return Ok((entered, None));
+        }
         loop {
             let found = self.find(&entered, settings).await;
             if self.shared.regime().covers(&self.core.regime, &entered.1) {
-                return Ok((entered, found?));
+                return Ok((entered, Some(found?)));
             }
             if let Ok((Behind::Own(server, _), _)) = found {
                 tokio::task::spawn_local(spare::end(server));
@@ -298,6 +326,16 @@ impl<'a> Door<'a> {
         Ok((last, role_name, role))
     }
 
+    /// Whether an administrator has come to the gateway's own database. For all others there is
+    /// none of that name but the server's.
+    fn asks(&self, actor: &Actor, parameters: &[(String, String)]) -> bool {
+        let asked = parameters.iter().find(|(name, _)| name == "database");
+        let settings = &self.core.regime.settings;
+        asked.is_some_and(|(_, asked)| asked == show::DATABASE)
+            && settings.upstream.database != show::DATABASE
+            && settings.administrators.contains(actor)
+    }
+
     /// What the server is to be told of the start-up parameters.
     fn settings(
         &self,
@@ -305,6 +343,9 @@ impl<'a> Door<'a> {
         kind: Kind,
         parameters: &[(String, String)],
     ) -> Result<start::Settings, LoginError> {
+        if self.asks(actor, parameters) {
+            return Ok(start::Settings::new());
+        }
         let upstream = &self.core.regime.settings.upstream;
         let asked = parameters.iter().find(|(name, _)| name == "database");
         if let Some((_, other)) = asked.filter(|(_, asked)| *asked != upstream.database) {

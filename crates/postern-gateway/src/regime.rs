@@ -206,6 +206,7 @@ fn is_same_but_at_the_door(before: &Settings, after: &Settings) -> bool {
         tls: _,
         roles: _,
         tokens: _,
+        administrators: _,
         sign_in: _,
         certificates: _,
         upstream,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_ledger::Limit;
-use postern_model::Secret;
+use postern_model::{Actor, Secret};
 use postern_people::{ApprovalRules, Tokens};
 use postern_session::{Enforcement, HoldLimits, Kind, ReasonSettings, TableSettings};
 use postern_sql::Rules;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub approvals: Option<ApprovalRules>,
     /// What says which tokens of applications name somebody; `None` where none does.
     pub tokens: Option<Arc<Tokens>>,
+    /// Who may ask how the gateway is doing, by psql.
+    pub administrators: Vec<Actor>,
     /// How people log in by tokens; `None` if they don't.
     pub sign_in: Option<SignIn>,
     /// How people log in by certificates, which `tls` then asks for; `None` if they don't.

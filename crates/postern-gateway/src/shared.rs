@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Role, Settings,
+    figures::Figures,
     observing::{NotEnforced, Observations},
     pool::{PoolInfo, Told},
     refusals::{Refusals, left_out},
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) stops: Stops,
     pub(crate) refusals: Refusals,
     pub(crate) observations: Observations,
+    pub(crate) figures: Figures,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
     /// Server connections of all cores that no session uses.
@@ -98,6 +100,7 @@ impl Shared {
         (keepers, breakers): (mpsc::UnboundedSender<Work>, mpsc::UnboundedSender<Work>),
     ) -> Self {
         let approvals = Arc::new(Mutex::new(parts.approvals));
+        let figures = Figures::new(settings.workers);
         let common = Common { clock: parts.clock.clone(), approvals: approvals.clone() };
         let (regime, upkeep) = Regime::first(settings, parts.policy, &common);
         let shared = Self {
@@ -113,6 +116,7 @@ impl Shared {
             stops: Stops::default(),
             refusals: Refusals::default(),
             observations: Observations::default(),
+            figures,
             open: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),

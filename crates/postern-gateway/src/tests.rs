@@ -30,6 +30,7 @@ mod played;
 mod raw;
 mod reloads;
 mod shared;
+mod shown;
 mod sign_in;
 mod spares;
 mod stalling;

@@ -62,7 +62,7 @@ impl Connection<'_> {
         // It may have been sent since it was wanted.
         if wants.write_client
             && !self.client.output.is_empty()
-            && let Poll::Ready(written) = self.client.poll_write(context)
+            && let Poll::Ready(written) = self.poll_write_client(context)
             && !(written.is_ok() && self.client.is_told() && self.waits_on(wants))
         {
             return Poll::Ready(Event::WroteClient(written));
@@ -101,6 +101,13 @@ impl Connection<'_> {
         Poll::Pending
     }
 
+    fn poll_write_client(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.client.output.len();
+        let written = self.client.poll_write(context);
+        self.counters.sent_bytes.add(before - self.client.output.len());
+        written
+    }
+
     /// Whether nothing has to be looked at, and nothing else is wanted, once all that waited for a
     /// side is sent.
     fn waits_on(&self, wants: &Wants) -> bool {
@@ -120,7 +127,9 @@ impl Connection<'_> {
             }
             Event::ReadClient(read) => {
                 self.silence.is_broken();
-                if read.map_err(ConnectionError::Client)? == 0 {
+                let read = read.map_err(ConnectionError::Client)?;
+                self.counters.received_bytes.add(read);
+                if read == 0 {
                     self.sends_no_more();
                 }
             }

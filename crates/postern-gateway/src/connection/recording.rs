@@ -19,6 +19,8 @@ impl Connection<'_> {
     pub(super) fn record(&mut self, mut hold: Hold) {
         let (number, id) = (self.number, hold.id);
         self.shared.observations.count(&self.who.role_name, &hold);
+        self.counters.recorded.add(1);
+        self.counters.recorded_rows.add(hold.rows.len());
         self.held = Some(HoldBuffer::new(number, &mut hold));
         let who = (number, &self.who.actor);
         let draft = draft(hold, who, &self.who.role.budgets, &self.shared.search_key);

@@ -73,6 +73,7 @@ fn settings() -> Settings {
         reasons: Vec::new(),
         approvals: None,
         tokens: None,
+        administrators: Vec::new(),
         sign_in: None,
         certificates: None,
     }

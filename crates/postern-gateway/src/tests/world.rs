@@ -399,6 +399,7 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
         }],
         approvals: None,
         tokens: None,
+        administrators: vec![Actor::new("dba")],
         sign_in: None,
         certificates: None,
     }

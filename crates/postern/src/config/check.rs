@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use postern_model::{Secret, Subject};
+use postern_model::{Actor, Secret, Subject};
 use postern_people::{APPROVAL, ApprovalRules, BREAK_GLASS};
 use postern_rules::{PREFIX, Rules};
 use postern_watch::WatchConfig;
@@ -45,10 +45,11 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
     let pool = file.gateway.pool;
     let encrypted = file.gateway.tls_certificate.is_some();
     let roles = checker.roles(file.roles, (pool, &file.tables));
+    let guarded = file.upstream.database.clone();
     let settings = Settings {
         path: path.to_owned(),
         text: source.text.as_str().into(),
-        gateway: checker.gateway(file.gateway),
+        gateway: checker.gateway(file.gateway, &guarded),
         upstream: checker.upstream(file.upstream),
         data: checker.data(file.data),
         end_users: checker.end_users(file.end_users, &roles),
@@ -103,7 +104,7 @@ impl Checker<'_> {
         self.warnings.push(problem.into_warning());
     }
 
-    fn gateway(&mut self, file: GatewayFile) -> Gateway {
+    fn gateway(&mut self, file: GatewayFile, guarded: &str) -> Gateway {
         let place = Place::section("gateway");
         let encrypted = file.tls_certificate.is_some() || file.tls_key.is_some();
         let listen = self.listen(&place.key("listen"), &file.listen, encrypted);
@@ -112,7 +113,14 @@ impl Checker<'_> {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => usize::from(workers),
         };
-        Gateway { listen, tls, workers, limits: self.limits(&place.key("limits"), &file.limits) }
+        if !file.administrators.is_empty() && guarded == postern_gateway::SHOW_DATABASE {
+            let help = "ask by `postern show` on the gateway's machine, or rename the database";
+            let message = "administrators ask in a database named as the guarded one";
+            self.wrong(&place.key("administrators"), message, help);
+        }
+        let administrators = file.administrators.into_iter().map(Actor::new).collect();
+        let limits = self.limits(&place.key("limits"), &file.limits);
+        Gateway { listen, tls, workers, administrators, limits }
     }
 
     fn listen(&mut self, place: &Place, text: &str, encrypted: bool) -> SocketAddr {

@@ -85,6 +85,9 @@ pub(crate) struct GatewayFile {
     /// many clients share a few. What needs one connection, such as PREPARE in SQL, keeps it until
     /// the client says DISCARD ALL. A pass-through role has its own in any case.
     pub(crate) pool: PoolFile,
+    /// The accounts that may connect to a database named `postern`, by psql, and ask there how the
+    /// gateway is doing: `SHOW STATS`, `SHOW CLIENTS`, `SHOW POOLS`.
+    pub(crate) administrators: Vec<String>,
     pub(crate) limits: LimitsFile,
 }
 
@@ -96,6 +99,7 @@ impl Default for GatewayFile {
             tls_key: None,
             workers: 0,
             pool: PoolFile::Session,
+            administrators: Vec::new(),
             limits: LimitsFile::default(),
         }
     }

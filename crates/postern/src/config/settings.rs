@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_ledger::{BulkOptions, Retention};
-use postern_model::{FieldClass, Secret, Subject};
+use postern_model::{Actor, FieldClass, Secret, Subject};
 use postern_people::{ApprovalRules, Tokens};
 use postern_rules::{Rules, RulesError};
 
@@ -110,6 +110,8 @@ pub(crate) struct Gateway {
     pub(crate) tls: Option<ServerTls>,
     /// Threads that serve connections; at least 1.
     pub(crate) workers: usize,
+    /// Who may ask how the gateway is doing.
+    pub(crate) administrators: Vec<Actor>,
     pub(crate) limits: Limits,
 }
 

@@ -45,6 +45,15 @@ fn added(text: &str) -> String {
 }
 
 #[test]
+fn administrators_ask_in_another_database_than_the_guarded_one() {
+    let text = format!("{GOOD}[gateway]\nadministrators = [\"ops\"]\n");
+    let ops = settings(&text).gateway.administrators;
+    assert_eq!(ops.iter().map(|actor| actor.as_str()).collect::<Vec<_>>(), ["ops"]);
+    let same = text.replace("database = \"support\"", "database = \"postern\"");
+    assert!(problems(&same).contains("administrators ask in a database named as the guarded one"));
+}
+
+#[test]
 fn a_good_file_becomes_settings_with_its_defaults() {
     let settings = settings(GOOD);
     assert_eq!(settings.gateway.listen.to_string(), "127.0.0.1:6432");

@@ -249,7 +249,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
     let Settings {
         path: _,
         text: _,
-        gateway: config::Gateway { listen, tls: _, workers, limits: _ },
+        gateway: config::Gateway { listen, tls: _, workers, limits: _, administrators: _ },
         upstream: _,
         data: config::Data { folder, min_free_bytes, warn_free_bytes },
         peer,

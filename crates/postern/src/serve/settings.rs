@@ -56,6 +56,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
         reasons: reasons(settings),
         approvals: settings.approvals,
         tokens: settings.end_users.clone(),
+        administrators: settings.gateway.administrators.clone(),
         sign_in: settings.sign_in.as_ref().map(|sign_in| SignIn {
             tokens: sign_in.tokens.clone(),
             by_default: sign_in.ask == config::Ask::Token,
