@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering, mpsc::sync_channel},
     thread,
     time::Duration,
 };
@@ -42,6 +42,8 @@ use crate::{
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// How long idle sessions that outlive a gateway that has handed over have to be told so.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 /// How often a draining core looks whether all are gone.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -79,7 +81,20 @@ pub struct Gateway {
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
     address: SocketAddr,
-    stop: Arc<watch::Sender<bool>>,
+    stop: Arc<watch::Sender<Stop>>,
+    /// The socket on which the cores accept, for another gateway to go on with; gone once this one
+    /// stops, so that nobody waits for it.
+    listener: Arc<Mutex<Option<std::net::TcpListener>>>,
+}
+
+/// Whether a gateway goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// It ends its sessions when they are idle.
+    Now,
+    /// Another one accepts in its place: its sessions may go on for as long as the drain.
+    HandedOver,
 }
 
 impl std::fmt::Debug for Handle {
@@ -96,16 +111,30 @@ impl Gateway {
     pub fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
         let at = |source| BuildError::Listen { address: settings.listen, source };
         let listener = listen(settings.listen).map_err(at)?;
+        Self::build_on(listener, settings, parts)
+    }
+
+    /// Serves on a socket that listens, as the one that another gateway has handed over.
+    ///
+    /// # Errors
+    /// [`BuildError::Listen`] if it is of no use.
+    pub fn build_on(
+        listener: std::net::TcpListener,
+        settings: Settings,
+        parts: Parts,
+    ) -> Result<Self, BuildError> {
+        let at = |source| BuildError::Listen { address: settings.listen, source };
+        listener.set_nonblocking(true).map_err(at)?;
         let address = listener.local_addr().map_err(at)?;
         let mut listeners = Vec::new();
-        for _ in 1..settings.workers {
+        for _ in 0..settings.workers.max(1) {
             listeners.push(listener.try_clone().map_err(at)?);
         }
-        listeners.push(listener);
+        let listener = Arc::new(Mutex::new(Some(listener)));
         let (keepers, for_keepers) = mpsc::unbounded_channel();
         let (breakers, for_breakers) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(settings, parts, (keepers, breakers)));
-        let stop = Arc::new(watch::Sender::new(false));
+        let stop = Arc::new(watch::Sender::new(Stop::No));
         let mut threads = Vec::new();
         // Statements that end while the gateway drains need their proofs: the keepers go last.
         let (working, mut all_gone) = mpsc::channel::<()>(1);
@@ -124,13 +153,14 @@ impl Gateway {
             drop(end);
         })?);
         for (index, listener) in listeners.into_iter().enumerate() {
+            shared.accepting.fetch_add(1, Ordering::Relaxed);
             let (shared, stopping, working) = (shared.clone(), stop.subscribe(), working.clone());
             threads.push(spawn(&format!("core-{index}"), move || async move {
                 serve((shared, index), listener, stopping).await;
                 drop(working);
             })?);
         }
-        Ok(Self { handle: Handle { shared, address, stop }, threads })
+        Ok(Self { handle: Handle { shared, address, stop, listener }, threads })
     }
 
     /// For whoever administers it.
@@ -269,14 +299,47 @@ impl Handle {
 
     /// Stops accepting, lets running statements end within the configured time, then ends.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        drop(self.listener().take());
+        self.stop.send_replace(Stop::Now);
+    }
+
+    /// Stops accepting, and gives the socket on which it has listened to whoever goes on. Sessions
+    /// may go on for as long as the configured time; those that are left then are ended. `None` if
+    /// it stops already.
+    pub fn hand_over(&self) -> Option<std::net::TcpListener> {
+        let listener = self.listener().take()?;
+        self.stop.send_replace(Stop::HandedOver);
+        Some(listener)
+    }
+
+    /// Whether another gateway accepts in its place, and its sessions may still go on.
+    pub fn has_handed_over(&self) -> bool {
+        *self.stop.borrow() == Stop::HandedOver
+    }
+
+    /// After it has handed over: waits until all sessions have ended by themselves, or are ended.
+    /// Returns at once if it has not.
+    pub async fn left(&self) {
+        let shared = &self.shared;
+        while self.has_handed_over() && !shared.is_left() && !shared.registry.is_draining() {
+            tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+        }
+    }
+
+    /// Where it was told to listen; port 0 is a free one.
+    pub fn listens(&self) -> SocketAddr {
+        self.shared.regime().settings.listen
+    }
+
+    fn listener(&self) -> MutexGuard<'_, Option<std::net::TcpListener>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the gateway has been told to stop.
     pub async fn stopping(&self) {
         let mut stop = self.stop.subscribe();
         // An error says that it is gone already.
-        let _ = stop.wait_for(|stop| *stop).await;
+        let _ = stop.wait_for(|stop| *stop != Stop::No).await;
     }
 
     pub(crate) fn note(&self, note: Note) -> Result<(), RecordError> {
@@ -334,12 +397,13 @@ fn spawn<F: Future<Output = ()>>(
 async fn serve(
     (shared, index): (Arc<Shared>, usize),
     listener: std::net::TcpListener,
-    mut stopping: watch::Receiver<bool>,
+    mut stopping: watch::Receiver<Stop>,
 ) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "can't accept connections");
+            shared.accepting.fetch_sub(1, Ordering::Release);
             return;
         }
     };
@@ -369,17 +433,34 @@ async fn serve(
                 }
             },
             Ok(()) = regimes.changed() => drop(seat.core()),
-            _ = stopping.wait_for(|stop| *stop) => break,
+            _ = stopping.wait_for(|stop| *stop != Stop::No) => break,
         }
     }
     drop(listener);
+    shared.accepting.fetch_sub(1, Ordering::Release);
+    let mut drain = shared.regime().settings.limits.drain;
+    if *stopping.borrow() == Stop::HandedOver {
+        let until = tokio::time::Instant::now() + drain;
+        let all_left = async {
+            while !shared.is_left() {
+                tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = all_left => {}
+            // An error says that nobody can tell any more.
+            _ = stopping.wait_for(|stop| *stop == Stop::Now) => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+        drain = until.duration_since(tokio::time::Instant::now()).max(LAST_WORDS_MAX);
+    }
     shared.registry.drain();
     let all_gone = async {
         while mine.get() > 0 {
             tokio::time::sleep(DRAIN_LOOK_EVERY).await;
         }
     };
-    if tokio::time::timeout(shared.regime().settings.limits.drain, all_gone).await.is_err() {
+    if tokio::time::timeout(drain, all_gone).await.is_err() {
         tracing::warn!("connections were still busy when the time for stopping was over");
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use postern_ledger::{Ledger, Note};
@@ -76,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) figures: Figures,
     /// Connections of all cores, those included that have not logged in.
     pub(crate) open: AtomicUsize,
+    /// Cores that accept connections.
+    pub(crate) accepting: AtomicUsize,
     /// Server connections of all cores that no session uses.
     pub(crate) spares: AtomicUsize,
     /// A mutex held for one look or one count.
@@ -118,6 +123,7 @@ impl Shared {
             observations: Observations::default(),
             figures,
             open: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
             throttle: Mutex::new(Throttle::new(parts.mock_secret)),
             replays: Mutex::default(),
@@ -163,6 +169,12 @@ impl Shared {
             counts: self.observations.of(name),
         });
         counted.collect()
+    }
+
+    /// Whether no core accepts and all connections have ended.
+    pub(crate) fn is_left(&self) -> bool {
+        // What a core has accepted it has counted before it stops accepting.
+        self.accepting.load(Ordering::Acquire) == 0 && self.open.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {

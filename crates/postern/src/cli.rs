@@ -38,7 +38,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Guards the database that the configuration names, until it is asked to stop.
-    Serve,
+    Serve(ServeArgs),
     /// Looks at a database and writes a configuration for it, and a new ledger.
     Init(InitArgs),
     /// Reads the configuration, says what is wrong with it or what it means.
@@ -115,6 +115,15 @@ pub(crate) enum Command {
     /// Prints the reference of the configuration file.
     #[command(hide = true)]
     ConfigReference,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Take the place of the gateway that runs, with the same data folder: it takes no more
+    /// connections and ends with its last session, after `drain` at the latest; those who connect
+    /// meanwhile wait.
+    #[arg(long)]
+    pub(crate) take_over: bool,
 }
 
 #[derive(Debug, Args)]

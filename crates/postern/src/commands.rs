@@ -65,7 +65,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         }
         Command::Witness(args) => witness::run(args),
         Command::Follow(args) => follow::run(args),
-        Command::Serve => serve::run(config),
+        Command::Serve(args) => serve::run(config, &args),
         Command::Trace(args) => trace::run(config, &args),
         Command::Evidence(command) => evidence::run(config, &command),
     }

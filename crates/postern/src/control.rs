@@ -50,6 +50,9 @@ pub(crate) enum Request {
     Resume { actor: String },
     /// Read the configuration again.
     Reload {},
+    /// Stop taking connections, and hand over the socket for them to a gateway that is configured
+    /// to listen there.
+    HandOver { listen: String },
     /// How are you?
     Status {},
     /// What of this is there?
@@ -128,6 +131,8 @@ pub(crate) enum Reply {
     },
     /// It is in the ledger.
     Resumed {},
+    /// The socket comes with this; the gateway ends with its last session.
+    HandedOver {},
     /// The list of people in force is the one on the disk.
     Read {},
     Reloaded(Taken),

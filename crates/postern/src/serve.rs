@@ -1,13 +1,14 @@
 //! The composition root: puts the parts of a gateway together, runs them, takes them down.
 //!
-//! [`Running::start`] binds and starts everything and is what the demo uses too; [`run`] is the
-//! command, which adds signals. Order matters: the ledger's history is read before the ledger
-//! is opened for writing, witnesses are asked whether it was put back before anybody can connect,
-//! and the detectors have seen all of it before the first new entry.
+//! [`Running::start`] binds and starts everything; [`run`] is the command, which adds signals.
+//! Order matters: the ledger's history is read before the ledger is opened for writing, witnesses
+//! are asked whether it was put back before anybody can connect, and the detectors have seen all of
+//! it before the first new entry.
 
 use std::{
     collections::BTreeMap,
     fs,
+    net::TcpListener,
     path::Path,
     sync::{Arc, mpsc},
     thread,
@@ -23,6 +24,7 @@ use postern_policy::Policy;
 
 use self::watching::Detectors;
 use crate::{
+    cli::ServeArgs,
     clock::SystemClock,
     config::{self, Settings},
     ledger_options,
@@ -39,6 +41,7 @@ mod retention;
 mod scim;
 mod settings;
 mod space;
+mod taking_over;
 mod watching;
 mod witnessed;
 
@@ -79,7 +82,8 @@ struct History {
 
 impl Running {
     /// Builds and starts everything that the settings describe.
-    pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
+    /// On the socket of another gateway that has ended, where there is one.
+    fn start(settings: &Settings, listener: Option<TcpListener>) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock);
         let Basis { people, policy, gateway: mut gateway_settings } = basis(settings)?;
         let keys = keys::Keys::start(&mut gateway_settings);
@@ -100,7 +104,7 @@ impl Running {
             mock_secret,
             search_key: settings::secret(&settings.data.folder.join("search.key"))?,
         };
-        let gateway = Gateway::build(gateway_settings.clone(), parts)?;
+        let gateway = built(listener, gateway_settings.clone(), parts)?;
         let handle = gateway.handle();
         let cases = history.detectors.cases.clone();
         let watching = watching::Watching {
@@ -176,6 +180,18 @@ impl Running {
     }
 }
 
+/// On a socket of its own where no other gateway has handed one over.
+fn built(
+    listener: Option<TcpListener>,
+    settings: GatewaySettings,
+    parts: Parts,
+) -> anyhow::Result<Gateway> {
+    Ok(match listener {
+        Some(listener) => Gateway::build_on(listener, settings, parts)?,
+        None => Gateway::build(settings, parts)?,
+    })
+}
+
 /// How the ledger is opened.
 fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
     let min_free_bytes = settings.data.min_free_bytes;
@@ -210,7 +226,7 @@ fn announce(
 }
 
 /// The command: serves until SIGTERM or SIGINT; SIGHUP has the configuration read again.
-pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
+pub(crate) fn run(config: &Path, args: &ServeArgs) -> anyhow::Result<Outcome> {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("POSTERN_LOG")
@@ -224,7 +240,15 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     // during the start comes after it.
     let (signals, mut reload) = runtime.block_on(async { Signals::install() })?;
     let settings = config::load(config)?.settings;
-    let running = Running::start(&settings)?;
+    let listener = if args.take_over {
+        // What is wrong with them must not end the gateway that runs.
+        basis(&settings)?;
+        let listen = settings.gateway.listen.to_string();
+        Some(taking_over::take_over(&settings.data.control_socket(), &listen)?)
+    } else {
+        None
+    };
+    let running = Running::start(&settings, listener)?;
     let (address, database) = (running.handle().address(), &settings.upstream.database);
     let configuration = settings::hex(&settings::hash(&settings));
     tracing::info!(%address, database, configuration, "listening");
@@ -242,7 +266,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
         };
         tokio::select! {
             signal = signals.wait() => signal,
-            () = running.handle().stopping() => "the gateway's own decision",
+            reason = stopped(running.handle()) => reason,
             () = announce => "",
             () = reloads => "",
         }
@@ -250,6 +274,16 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<Outcome> {
     tracing::info!(signal, "stopping");
     running.stop()?;
     Ok(Outcome::Yes)
+}
+
+/// Waits until the gateway has been told to stop otherwise, or has handed over and nobody is left.
+async fn stopped(handle: &Handle) -> &'static str {
+    handle.stopping().await;
+    if !handle.has_handed_over() {
+        return "the gateway's own decision";
+    }
+    handle.left().await;
+    "another gateway has taken over"
 }
 
 struct Signals {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
     os::unix::{
         fs::PermissionsExt as _,
         net::{UnixListener, UnixStream},
@@ -20,8 +21,8 @@ use postern_ledger::{Complained, Ledger, Note};
 use postern_model::{Actor, Clock as _, Subject, Timestamp};
 
 use super::{
-    approvals, decoys, people, reloading::Reloads, settings::hex, space::Space, watching::Counts,
-    witnessed,
+    approvals, decoys, people, reloading::Reloads, settings::hex, space::Space, taking_over,
+    watching::Counts, witnessed,
 };
 use crate::{
     cases::{self, NoteOf},
@@ -77,7 +78,16 @@ impl Answering {
         }
     }
 
-    /// Does what `by` wants.
+    /// The socket for connections, for a gateway that is to listen at the same place.
+    fn hands_over(&self, listen: &str) -> Result<TcpListener, String> {
+        let here = self.handle.listens();
+        if here.to_string() != listen {
+            return Err(format!("it listens on another address, `{here}`"));
+        }
+        self.handle.hand_over().ok_or_else(|| "it stops already".to_owned())
+    }
+
+    /// Does what `by` wants; what needs the connection itself does `serve`.
     fn answer(&self, request: Request, by: &str) -> Reply {
         match request {
             Request::Suspend { actor, why } => {
@@ -98,6 +108,7 @@ impl Answering {
                 Ok(taken) => Reply::Reloaded(taken),
                 Err(why) => Reply::Refused { why },
             },
+            Request::HandOver { .. } => Reply::Refused { why: "not understood".to_owned() },
             Request::Status {} => Reply::Status(Box::new(self.status())),
             Request::Show { what: Shown::Clients } => Reply::Table(self.clients()),
             Request::Show { what: Shown::Pools } => Reply::Table(self.pools()),
@@ -371,6 +382,16 @@ fn serve(stream: UnixStream, answering: &Answering) -> io::Result<()> {
             return Ok(());
         }
         let reply = match serde_json::from_str(&line) {
+            Ok(Request::HandOver { listen }) => match answering.hands_over(&listen) {
+                Ok(listener) => {
+                    taking_over::hand_over(stream.get_mut(), &listener)?;
+                    tracing::info!(by, "handed over; ends with the last session");
+                    // The end of this process tells the other, by the end of the connection.
+                    stream.get_ref().set_read_timeout(None)?;
+                    continue;
+                }
+                Err(why) => Reply::Refused { why },
+            },
             Ok(request) => answering.answer(request, &by),
             Err(error) => Reply::Refused { why: format!("not understood: {error}") },
         };

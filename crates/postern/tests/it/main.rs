@@ -37,6 +37,7 @@ mod scim;
 mod served;
 mod stamped;
 mod support;
+mod take_over;
 mod trace;
 mod trouble;
 mod witness;

@@ -41,10 +41,19 @@ impl Served {
         Self::start_and(bench, |_| ())
     }
 
+    /// Starts one that takes the place of the one that runs, and waits until it listens.
+    pub(crate) fn take_over(bench: &Bench) -> Self {
+        Self::run(bench, &["serve", "--take-over"], |_| ())
+    }
+
     /// The same, and does something with the process in between.
     pub(crate) fn start_and(bench: &Bench, does: impl FnOnce(rustix::process::Pid)) -> Self {
+        Self::run(bench, &["serve"], does)
+    }
+
+    fn run(bench: &Bench, arguments: &[&str], does: impl FnOnce(rustix::process::Pid)) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_postern"))
-            .arg("serve")
+            .args(arguments)
             .current_dir(bench.path(""))
             .env_remove("POSTERN_LOG")
             .stdin(Stdio::null())
