@@ -80,8 +80,9 @@ bench-watch: ## Measure the detectors on made-up worlds; SEEDS=4
 	  --bin postern-centre -- bench --seed 101 --seeds $(SEEDS)
 
 DATA ?=
-bench-external: ## Set the detectors' test beside published figures; DATA=folder of docs/detection.md
-	@test -n "$(DATA)" || { echo "error: DATA names no folder; see docs/detection.md" >&2; exit 64; }
+bench-external: ## Set the detectors beside published figures; DATA=folder (docs/detection.md)
+	@test -n "$(DATA)" || \
+	  { echo "error: DATA names no folder; see docs/detection.md" >&2; exit 64; }
 	cargo build --release --locked --package postern-sim
 	@cargo run --release --locked --quiet --package postern-sim --bin postern-external -- $(DATA)
 

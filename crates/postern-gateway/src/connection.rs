@@ -369,6 +369,9 @@ impl Connection<'_> {
             }
             let Some(input) = input else { break };
             let is_client = |is: fn(&Frame) -> bool| matches!(&input, Input::Client(f) if is(f));
+            if is_client(|_| true) {
+                self.silence.is_broken();
+            }
             let long = is_client(|frame| frame.raw().len() > LONG_BYTES);
             let judged = is_client(|frame| matches!(frame.tag(), b'Q' | b'P' | b'B'));
             let runs = is_client(|frame| matches!(frame.tag(), b'Q' | b'E'));

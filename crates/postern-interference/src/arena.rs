@@ -253,6 +253,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
     Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         workers: 1,
+        administrators: Vec::new(),
         tls: None,
         upstream: Upstream {
             host: UpstreamHost::Unix {

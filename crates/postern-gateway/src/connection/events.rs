@@ -126,7 +126,6 @@ impl Connection<'_> {
                 }
             }
             Event::ReadClient(read) => {
-                self.silence.is_broken();
                 let read = read.map_err(ConnectionError::Client)?;
                 self.counters.received_bytes.add(read);
                 if read == 0 {

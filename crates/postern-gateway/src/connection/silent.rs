@@ -13,7 +13,7 @@ use std::{
 
 use postern_session::Failure;
 
-use super::{Connection, ConnectionError};
+use super::{Connection, ConnectionError, turns::is_whole};
 
 /// How often it is looked whether somebody waits for what is kept.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -37,7 +37,7 @@ enum Kept {
 pub(super) struct Silence(Option<Instant>);
 
 impl Silence {
-    /// Something was read.
+    /// The client has said something: a whole message.
     pub(super) fn is_broken(&mut self) {
         self.0 = None;
     }
@@ -53,7 +53,10 @@ pub(super) async fn look(at: Option<Instant>) {
 
 impl Connection<'_> {
     fn keeps(&self) -> Option<Kept> {
-        let idle = self.client.input.is_empty() && !self.reading && self.leaves.is_none();
+        // A part of a message says nothing yet, and the rest may never come.
+        let limit = self.regime.settings.limits.message_bytes_max;
+        let said = is_whole(&self.client.input, limit);
+        let idle = !said && !self.reading && self.leaves.is_none();
         if !idle || self.server.is_none() {
             return None;
         }

@@ -60,6 +60,17 @@ async fn who_keeps_a_connection_and_says_nothing_does_not_keep_it_for_good() {
         pid(&ben).await;
         assert_eq!(ana.answer().await.error.as_deref(), Some("57P05"), "{flushes}");
     }
+    // A message that has begun and does not come to its end says nothing.
+    for part in [&b"B\0\0\0"[..], b"S\0", b"Q\0\0\0\x10SELECT"] {
+        let mut ana = world.raw("ana").await;
+        let mut out = BytesMut::new();
+        run(&mut out, "SELECT 1", None);
+        out.extend_from_slice(part);
+        ana.send(&out).await;
+        pid(&ben).await;
+        assert_eq!(ana.first_row().await.rows, [["1"]]);
+        assert_eq!(ana.answer().await.error.as_deref(), Some("57P05"), "{part:?}");
+    }
     // Who sends no more will not ask for an answer.
     let mut ana = world.raw("ana").await;
     let mut out = BytesMut::new();
