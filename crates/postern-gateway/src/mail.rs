@@ -128,3 +128,6 @@ impl Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

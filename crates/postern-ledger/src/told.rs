@@ -70,3 +70,6 @@ fn at_once(done: RecordWakes) -> RecordDone {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
