@@ -342,7 +342,8 @@ impl Connection<'_> {
 
     /// Handles whole messages as long as the session wants them.
     async fn handle_messages(&mut self) -> Result<(), ConnectionError> {
-        let mut now = self.shared.clock.now();
+        // Read where something has come, and again after what takes long.
+        let mut now = None;
         while !self.reading {
             let mut input = self.proving.proven();
             if input.is_none()
@@ -376,7 +377,8 @@ impl Connection<'_> {
             let judged = is_client(|frame| matches!(frame.tag(), b'Q' | b'P' | b'B'));
             let runs = is_client(|frame| matches!(frame.tag(), b'Q' | b'E'));
             self.counters.statements.add(usize::from(runs));
-            self.take(input, now);
+            let moment = *now.get_or_insert_with(|| self.shared.clock.now());
+            self.take(input, moment);
             if long || !self.gathers() {
                 self.go_on().await?;
             }
@@ -385,7 +387,7 @@ impl Connection<'_> {
                 tokio::task::yield_now().await;
             }
             if judged {
-                now = self.shared.clock.now();
+                now = None;
             }
             if self.ending {
                 return Ok(());
@@ -438,7 +440,19 @@ impl Connection<'_> {
             (false, Some(_)) => self.awaited = None,
             (true, Some(_)) | (false, None) => {}
         }
-        self.effects.extend(self.latest.drain(..));
+        if self.effects.is_empty() {
+            let mut latest = std::mem::take(&mut self.latest);
+            for effect in latest.drain(..) {
+                if self.reading {
+                    self.effects.push_back(effect);
+                } else {
+                    self.apply(effect).await?;
+                }
+            }
+            self.latest = latest;
+        } else {
+            self.effects.extend(self.latest.drain(..));
+        }
         while !self.reading
             && let Some(effect) = self.effects.pop_front()
         {

@@ -118,11 +118,12 @@ impl Look {
         if self.under_way {
             return Due::UnderWay;
         }
-        let judged = matches!(first, Some(b'Q' | b'P' | b'B'));
-        let due = self.must || self.needed && !self.done && !looked.is_recent();
-        self.under_way = judged && due;
+        let done = std::mem::take(&mut self.done);
+        if !matches!(first, Some(b'Q' | b'P' | b'B')) {
+            return Due::No;
+        }
+        self.under_way = self.must || self.needed && !done && !looked.is_recent();
         self.must &= !self.under_way;
-        self.done = false;
         if self.under_way { Due::Now } else { Due::No }
     }
 

@@ -478,9 +478,16 @@ impl Session {
             self.flush_server(effects);
         }
         self.sent |= for_server(effects) != before;
-        effects.extend(self.untold.drain(..).map(Effect::Tell));
+        self.tell_untold(effects);
         if self.is_at_rest() {
             self.present.0 = self.nobody.clone();
+        }
+    }
+
+    fn tell_untold(&mut self, effects: &mut Vec<Effect>) {
+        // It is asked for each message, and hardly ever is there anything.
+        if !self.untold.is_empty() {
+            effects.extend(self.untold.drain(..).map(Effect::Tell));
         }
     }
 
