@@ -11,6 +11,8 @@
 //! What has run can't be taken back, so such a statement is told to the ledger first, as a search
 //! that found nobody, and sent when the receipt has come. Until then the client is read no further.
 
+use std::sync::Arc;
+
 use postern_sql::{Act, LookupKind};
 use postern_wire::Frame;
 
@@ -19,6 +21,7 @@ use crate::{
     hold::Held,
     judge::{Planned, PlannedGuarded},
     portal::{Portal, Run},
+    would::ToldPlain,
 };
 
 /// A message of the client that waits for the receipt of what it searches for.
@@ -35,6 +38,10 @@ enum Stage {
     Asking { question: u64, told: Box<Hold> },
     /// There is; the message is being handled.
     Asked,
+    /// That it is not known what it shows is told by this hold.
+    Telling(u64),
+    /// That is recorded; the message is being handled.
+    Known,
     /// What it searches for by storing it is told by this hold.
     Told(u64),
     /// The receipt has come; the message is being handled.
@@ -48,10 +55,15 @@ impl Session {
         &mut self,
         frame: &Frame,
         runs: &[(String, Run)],
+        unsure: impl FnOnce() -> Arc<ToldPlain>,
         effects: &mut Vec<Effect>,
     ) -> bool {
         let portals: Vec<&Portal> = runs.iter().map(|(_, run)| &run.portal).collect();
-        let waits = self.charges_as(frame, (&portals, true), effects);
+        let shows = portals.iter().any(|portal| !matches!(&*portal.plan, Planned::Local(_)));
+        let told = portals.iter().find_map(|portal| portal.plan.unaccounted()).cloned();
+        let told = told.or_else(|| (shows && self.is_unsure()).then(unsure));
+        let waits = self.tells_first(frame, told, effects)
+            || self.charges_as(frame, (&portals, true), effects);
         if waits && let Some(charging) = &mut self.charging {
             charging.query = true;
         }
@@ -77,16 +89,15 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> bool {
         match self.charging.as_ref().map(|charging| &charging.stage) {
-            None => {
-                if self.lets_through(frame, portals, effects) {
-                    return true;
-                }
+            None | Some(Stage::Known) => {
                 if self.asks(frame, (portals, planned), effects) {
                     return true;
                 }
             }
             Some(Stage::Asked) => {}
-            Some(Stage::Asking { .. } | Stage::Told(_) | Stage::Paid) => return false,
+            Some(Stage::Asking { .. } | Stage::Telling(_) | Stage::Told(_) | Stage::Paid) => {
+                return false;
+            }
         }
         let Some(held) = self.told(portals, LookupKind::Stored) else { return false };
         let stage = Stage::Told(held.hold.id);
@@ -95,18 +106,18 @@ impl Session {
         true
     }
 
-    /// Tells of a text that is sent as the client wrote it, and has it wait for the receipt.
-    fn lets_through(
+    /// Tells that it is not known what a message shows, and has it wait for the receipt: whether
+    /// it has to.
+    pub(crate) fn tells_first(
         &mut self,
         frame: &Frame,
-        portals: &[&Portal],
+        told: Option<Arc<ToldPlain>>,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let told = portals.iter().find_map(|portal| portal.plan.unaccounted());
-        let Some(told) = told.cloned() else { return false };
+        let Some(told) = told.filter(|_| self.charging.is_none()) else { return false };
         self.holds += 1;
         let held = told.held(self.holds);
-        let stage = Stage::Told(held.hold.id);
+        let stage = Stage::Telling(held.hold.id);
         self.charging = Some(Charging { frame: frame.clone(), query: false, stage });
         self.outbox.rows(held, effects);
         true
@@ -122,7 +133,9 @@ impl Session {
     ) -> bool {
         let hangs = running(&portal.plan)
             .is_some_and(|plan| plan.works() && !plan.looks_up(LookupKind::Compared));
-        hangs && self.charging.is_none() && self.asks(frame, (&[portal], true), effects)
+        let is_asked = |charging: &Charging| !matches!(charging.stage, Stage::Known);
+        let asked = self.charging.as_ref().is_some_and(is_asked);
+        hangs && !asked && self.asks(frame, (&[portal], true), effects)
     }
 
     /// Asks whether there is room for what they look up, if they do, or for anything at all.
@@ -195,7 +208,7 @@ impl Session {
     ) {
         let is_it = |charging: &mut Charging| match charging.stage {
             Stage::Asking { question: waits, .. } => waits == question,
-            Stage::Asked | Stage::Told(_) | Stage::Paid => false,
+            Stage::Asked | Stage::Telling(_) | Stage::Known | Stage::Told(_) | Stage::Paid => false,
         };
         let Some(mut charging) = self.charging.take_if(is_it) else { return };
         let stage = std::mem::replace(&mut charging.stage, Stage::Asked);
@@ -220,7 +233,10 @@ impl Session {
         let (frame, query) = (charging.frame.clone(), charging.query);
         self.charging = Some(charging);
         self.client(&frame, view, effects);
-        self.charging.take_if(|charging| matches!(charging.stage, Stage::Asked | Stage::Paid));
+        let is_handled = |charging: &mut Charging| {
+            matches!(charging.stage, Stage::Asked | Stage::Known | Stage::Paid)
+        };
+        self.charging.take_if(is_handled);
         if let Some(charging) = &mut self.charging {
             charging.query = query;
         }
@@ -259,8 +275,10 @@ impl Session {
         if self.outbox.waiting().is_none_or(|waiting| waiting.hold != hold) {
             return false;
         }
-        let is_it =
-            |charging: &mut Charging| matches!(charging.stage, Stage::Told(told) if told == hold);
+        let is_it = |charging: &mut Charging| match charging.stage {
+            Stage::Telling(told) | Stage::Told(told) => told == hold,
+            Stage::Asking { .. } | Stage::Asked | Stage::Known | Stage::Paid => false,
+        };
         let Some(mut charging) = self.charging.take_if(is_it) else { return false };
         if !charged.as_ref().is_err_and(Failure::is_unrecorded) {
             effects.push(Effect::Release { hold, rows: 0 });
@@ -268,7 +286,8 @@ impl Session {
         self.outbox.released();
         match charged {
             Ok(()) => {
-                charging.stage = Stage::Paid;
+                let is_told = matches!(charging.stage, Stage::Telling(_));
+                charging.stage = if is_told { Stage::Known } else { Stage::Paid };
                 self.go_on(charging, view, effects);
             }
             Err(failure) => self.refuse_charging(&charging, &failure, effects),

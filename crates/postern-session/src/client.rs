@@ -34,6 +34,7 @@ impl Session {
         };
         if message != Frontend::Terminate {
             self.moments.begins();
+            self.astray.begins(view.generation);
         }
         if self.waits(frame, &message) {
             return;
@@ -54,10 +55,10 @@ impl Session {
             // After an error everything up to Sync is dropped, as the server does.
             _ if self.skipping => Ok(()),
             Frontend::Query(sql) => self.query(frame, sql, view, effects),
-            Frontend::Parse(parse) => self.parse(&parse, view, effects),
+            Frontend::Parse(parse) => self.parse(frame, &parse, view, effects),
             Frontend::Bind(bind) => self.bind(frame, &bind, view, effects),
             Frontend::Describe(target) => self.describe(target, view, effects),
-            Frontend::Execute(execute) => self.execute(frame, &execute, effects),
+            Frontend::Execute(execute) => self.execute(frame, &execute, view, effects),
             Frontend::Close(target) => self.close_name(target, effects),
             Frontend::Flush if self.is_apart() => Ok(()),
             Frontend::Flush => {
@@ -150,12 +151,22 @@ impl Session {
         Ok(())
     }
 
-    fn parse(&mut self, parse: &Parse<'_>, view: &mut View<'_>, effects: &mut Vec<Effect>) -> Sent {
+    fn parse(
+        &mut self,
+        frame: &Frame,
+        parse: &Parse<'_>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
         let (sql, ticket) = match stated(parse.sql) {
             Some((sql, ticket)) => (sql, Some(ticket)),
             None => (parse.sql, None),
         };
         let parse = &Parse { sql, ..parse.clone() };
+        let unsure = self.is_unsure();
+        if unsure && self.tells_first(frame, Some(view.judge.unsure(sql)), effects) {
+            return Ok(());
+        }
         let name = parse.name;
         if name.is_empty() {
             self.statements.remove("");
@@ -165,22 +176,7 @@ impl Session {
         if self.statements.len() >= self.profile.limits.names_max {
             return self.refuse_in_order(&Failure::TooManyNames, effects);
         }
-        let plan = match single(&view.judge.judge(parse.sql)) {
-            Ok(plan) => {
-                let with = 2 * name.len() + parse.sql.len() + 4 * parse.types.len();
-                self.scale.plan(plan, with)
-            }
-            Err(None) => return self.refuse_in_order(&Failure::ManyStatements, effects),
-            Err(Some(refused)) => {
-                self.refuse_in_order(&refused.refusal, effects)?;
-                effects.push(Effect::Refused(refused));
-                return Ok(());
-            }
-        };
-        let plan = match plan {
-            Ok(plan) => plan,
-            Err(failure) => return self.refuse_in_order(&failure, effects),
-        };
+        let Some(plan) = self.parse_judged(parse, view, effects)? else { return Ok(()) };
         if plan.depends() {
             self.prepare_moment(effects)?;
         }
@@ -207,13 +203,47 @@ impl Session {
         let judge = view.judge.identity().clone();
         let guarded = plan.is_guarded();
         let by_sql = false;
-        let stated = ticket;
-        let prepared =
-            Prepared { upstream, sql, stated, plan, judge, parameters, types, by_sql, resolved };
+        let (stated, told_in) = (ticket, unsure.then(|| self.astray.round()));
+        let prepared = Prepared {
+            upstream,
+            sql,
+            stated,
+            plan,
+            judge,
+            parameters,
+            types,
+            by_sql,
+            told_in,
+            resolved,
+        };
         self.statements.insert(name.to_owned(), prepared);
         let name = name.to_owned();
         self.expected.push_back(Expect::Parse { name, guarded, upstream, known });
         Ok(())
+    }
+
+    /// The plan of a text to prepare; `None` if it was refused.
+    fn parse_judged(
+        &mut self,
+        parse: &Parse<'_>,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<KeptPlan>, encode::EncodeError> {
+        match single(&view.judge.judge(parse.sql)) {
+            Ok(plan) => {
+                let with = 2 * parse.name.len() + parse.sql.len() + 4 * parse.types.len();
+                match self.scale.plan(plan, with) {
+                    Ok(plan) => return Ok(Some(plan)),
+                    Err(failure) => self.refuse_in_order(&failure, effects)?,
+                }
+            }
+            Err(None) => self.refuse_in_order(&Failure::ManyStatements, effects)?,
+            Err(Some(refused)) => {
+                self.refuse_in_order(&refused.refusal, effects)?;
+                effects.push(Effect::Refused(refused));
+            }
+        }
+        Ok(None)
     }
 
     /// What is prepared for a text of that plan: a plan, its text, and what it comes to now; `None`
@@ -309,9 +339,13 @@ impl Session {
             }
             None => return self.refuse_in_order(&Failure::PlanChanged, effects),
         };
+        if self.tells_bound((frame, bind), &plan, view, effects) {
+            return Ok(());
+        }
         if plan.is_late() {
             return self.bind_late((frame, bind), &plan, view, effects);
         }
+        let Some(prepared) = self.statements.get(bind.statement) else { return Ok(()) };
         if let Some(failure) = prepared.miscounts(bind).filter(|_| plan.unaccounted().is_none()) {
             return self.refuse_in_order(&failure, effects);
         }
@@ -330,7 +364,7 @@ impl Session {
         let portal = self.portal(name, plan.clone(), Given::of(bind, &types), view);
         let portal = match portal.and_then(|portal| portal.with_token(&bind.parameters)) {
             Ok(portal) => portal,
-            Err(failure) => return self.bind_or_refuse(bind, failure, view, effects),
+            Err(failure) => return self.bind_or_refuse((frame, bind), failure, view, effects),
         };
         if self.asks_before_planning(frame, &portal, effects) {
             return Ok(());
@@ -346,7 +380,7 @@ impl Session {
         }
         let guarded = plan.is_guarded();
         let open = self.unproven(&portal);
-        self.expect_bound(bind.portal, portal, (guarded, open));
+        self.expect_bound(bind, portal, (guarded, open));
         Ok(())
     }
 
@@ -431,7 +465,7 @@ impl Session {
         let guarded = portal.plan.is_guarded() || plan.is_guarded();
         let open = self.unproven(&portal);
         self.expected.push_back(Expect::Own { guarded, open: None, does: OwnDoes::Else });
-        self.expect_bound(bind.portal, portal, (guarded, open));
+        self.expect_bound(bind, portal, (guarded, open));
         self.expected.push_back(Expect::Own { guarded, open: None, does: OwnDoes::Else });
         Ok(())
     }
@@ -439,12 +473,13 @@ impl Session {
     /// A Bind was sent for this portal.
     pub(crate) fn expect_bound(
         &mut self,
-        name: &str,
+        bind: &Bind<'_>,
         portal: Portal,
         (guarded, open): (bool, Option<Arc<Judgement>>),
     ) {
         let works = portal.plan.guarded().is_some_and(PlannedGuarded::works);
         let planned = works.then(|| Box::new(portal.clone()));
+        let (name, portal) = (bind.portal, self.told_of(bind.statement, portal));
         self.portals.insert(name.to_owned(), portal);
         self.expected.push_back(Expect::Bind { portal: name.to_owned(), planned, guarded, open });
     }
@@ -494,7 +529,13 @@ impl Session {
         Ok(())
     }
 
-    fn execute(&mut self, frame: &Frame, execute: &Execute<'_>, effects: &mut Vec<Effect>) -> Sent {
+    fn execute(
+        &mut self,
+        frame: &Frame,
+        execute: &Execute<'_>,
+        view: &View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
         let Some(portal) = self.portals.get(execute.portal) else {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
@@ -504,7 +545,9 @@ impl Session {
             Ok(true) => return Ok(()),
             Err(failure) => return self.refuse_bound(failure, effects),
         }
-        if self.charges(frame, &portal, effects) {
+        if self.tells_executed(frame, &portal, view, effects)
+            || self.charges(frame, &portal, effects)
+        {
             return Ok(());
         }
         let max_rows = match execute.max_rows {
@@ -524,6 +567,9 @@ impl Session {
             self.needs_moment();
         }
         self.await_copy(&portal);
+        if let Some(portal) = self.portals.get_mut(execute.portal) {
+            portal.told = false;
+        }
         let undo = self.change(&portal);
         self.expected.push_back(Expect::Execute(Run::new(portal, undo)));
         Ok(())

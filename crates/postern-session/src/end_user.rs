@@ -353,6 +353,7 @@ impl Session {
             parameters,
             types,
             by_sql,
+            told_in: None,
             resolved: None,
         };
         self.statements.insert(name.to_owned(), prepared);

@@ -37,6 +37,7 @@ impl Session {
         self.copy_in = CopyIn::No;
         self.unsettle();
         let mut dropped = self.drop_failed();
+        self.strays(&dropped, fields);
         let mut planned = Self::planned_only(&dropped);
         // A constraint that is checked late speaks of what was written before.
         let enforced = self.profile.enforcement.is_enforced();
@@ -89,6 +90,19 @@ impl Session {
             effects.push(Effect::Close);
         }
         Ok(())
+    }
+
+    /// Whether texts that were let through have begun to run before this error: not those behind
+    /// the message that it is about, nor one that the server could not read.
+    fn strays(&mut self, dropped: &[Expect], fields: &ReportFields<'_>) {
+        let unread = match dropped.first() {
+            Some(Expect::Parse { .. } | Expect::Refusal { .. }) => true,
+            Some(Expect::Execute(_) | Expect::Simple(_)) => {
+                code(fields) == SqlState::SYNTAX_ERROR && is_of_text(fields)
+            }
+            Some(_) | None => false,
+        };
+        if unread { self.astray.unread() } else { self.astray.answers() }
     }
 
     /// What a Bind that has failed would have run, if the server can have met values while it

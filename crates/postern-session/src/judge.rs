@@ -8,14 +8,14 @@ use std::{
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
     Act, Catalogue, Context, Guarded, LeafTexts, LookupValue, OwnNames, Refusal, Rules, Verdict,
-    analyse,
+    analyse, may_remain,
 };
 
 use crate::{
     ClientFacing, Shown,
     hold::ShownLeaf,
     literal::Shape,
-    would::{PlannedPlain, Would},
+    would::{PlannedPlain, ToldPlain, Would},
 };
 
 mod planned;
@@ -241,7 +241,8 @@ impl Judge {
             && observing.lets_through
             && !is_shape
         {
-            return Judged::Statements(vec![unaccounted(sql, refused, &would)]);
+            let remains = self.may_remain(sql);
+            return Judged::Statements(vec![unaccounted(sql, refused, &would, remains)]);
         }
         judged
     }
@@ -254,9 +255,8 @@ impl Judge {
         let about = match self.by_rules(sql, false, None) {
             Judged::Refused(refused) => refused,
             Judged::Statements(planned) => {
-                let shown = planned.iter().find_map(|plan| plan.guarded()).map(|plan| &plan.shown);
-                let statement = shown.map_or_else(|| "".into(), |shown| shown.statement.clone());
-                let fingerprint = shown.map(|shown| shown.fingerprint).unwrap_or_default();
+                drop(planned);
+                let (fingerprint, statement) = self.named(sql);
                 let refusal = Refusal {
                     sqlstate: "42501",
                     rule: "unaccounted",
@@ -267,7 +267,31 @@ impl Judge {
                 Refused { refusal, fingerprint, statement }
             }
         };
-        Some(unaccounted(sql, &about, &would))
+        Some(unaccounted(sql, &about, &would, self.may_remain(sql)))
+    }
+
+    /// What is told of a text of which it is not known what it shows, because of what was let
+    /// through before it.
+    pub(crate) fn unsure(&self, sql: &str) -> Arc<ToldPlain> {
+        let (fingerprint, statement) = self.named(sql);
+        let unread = || UNREAD.into();
+        let statement = if statement.is_empty() { unread() } else { statement };
+        ToldPlain::unsure(fingerprint, &statement)
+    }
+
+    /// A text's first fingerprint, and all its statements without literals; empty where it can't be
+    /// parsed.
+    fn named(&self, sql: &str) -> (StatementFingerprint, Arc<str>) {
+        let Some(catalogue) = &self.catalogue else { return Default::default() };
+        let context = Context::new(&self.search_path, &self.prefix);
+        let statements = analyse(sql, catalogue, &self.rules, context).unwrap_or_default();
+        let first = statements.first().map(|first| first.fingerprint);
+        let texts: Vec<&str> = statements.iter().map(|one| one.normalized.as_str()).collect();
+        (first.unwrap_or_default(), recorded_text(&texts.join("; ")))
+    }
+
+    fn may_remain(&self, sql: &str) -> bool {
+        self.catalogue.as_ref().is_none_or(|known| may_remain(sql, known))
     }
 
     /// The plan of a function call by the protocol's own message, which is sent as it is.
@@ -275,7 +299,7 @@ impl Judge {
         let statement = "a function call by the protocol's own message".into();
         let fingerprint = StatementFingerprint::default();
         let refused = Refused { refusal: refusal.clone(), fingerprint, statement };
-        unaccounted("", &refused, &Judged::Refused(refused.clone()))
+        unaccounted("", &refused, &Judged::Refused(refused.clone()), true)
     }
 
     /// By this judge's rules; with what others would say.
@@ -318,9 +342,10 @@ impl Judge {
     }
 }
 
+const UNREAD: &str = "a text that Postern can't read";
+
 /// A text that is sent as the client wrote it, because the rules that account for it refuse it.
-fn unaccounted(sql: &str, refused: &Refused, would: &Judged) -> Arc<Planned> {
-    const UNREAD: &str = "a text that Postern can't read";
+fn unaccounted(sql: &str, refused: &Refused, would: &Judged, remains: bool) -> Arc<Planned> {
     let would = match Would::of(would, 1).into_iter().next() {
         Some(would) if would.refusal.is_some() => would,
         // Masked it can be shown, and in clear not be accounted.
@@ -328,7 +353,8 @@ fn unaccounted(sql: &str, refused: &Refused, would: &Judged) -> Arc<Planned> {
     };
     let statement: Arc<str> =
         if refused.statement.is_empty() { UNREAD.into() } else { refused.statement.clone() };
-    let plain = PlannedPlain::unaccounted(sql, (refused.fingerprint, &statement), would);
+    let about = (refused.fingerprint, &statement);
+    let plain = PlannedPlain::unaccounted(sql, about, (would, remains));
     Arc::new(Planned::Plain(plain))
 }
 

@@ -15,6 +15,7 @@
 )]
 
 mod asked;
+mod astray;
 mod charge;
 mod client;
 mod copy;

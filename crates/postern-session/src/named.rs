@@ -254,6 +254,7 @@ impl Session {
             parameters,
             types: oids,
             by_sql: true,
+            told_in: None,
             resolved: None,
             stated: None,
         };
@@ -402,8 +403,8 @@ impl Session {
         if portal.resets() {
             self.ticket = None;
         }
-        if portal.plan.unaccounted().is_some() {
-            self.let_through = true;
+        if let Some(told) = portal.plan.unaccounted() {
+            self.astray.sends(told.remains);
             self.portals.values_mut().for_each(|portal| portal.unsure = true);
             return Undo::Nothing;
         }
@@ -412,6 +413,9 @@ impl Session {
         {
             if matches!(plain.effect, Effect::Deallocate | Effect::Discard) {
                 self.moments.forget();
+            }
+            if plain.effect == Effect::Discard {
+                self.astray.discards();
             }
             let mut change = |does| Undo::Names(self.own.change(&plain.changes, does));
             return match plain.effect {

@@ -33,6 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) types: Vec<u32>,
     /// It was prepared in SQL, on this connection to the server only.
     pub(crate) by_sql: bool,
+    /// It was told in this round that it is not known what it shows, and it was not bound since.
+    pub(crate) told_in: Option<u64>,
     /// What it came to when it was parsed, where that is found out anew at each Bind.
     pub(crate) resolved: Option<Box<Portal>>,
 }
@@ -70,6 +72,10 @@ pub(crate) struct Portal {
     pub(crate) token: Option<Secret<Arc<str>>>,
     /// The ticket that it goes by.
     pub(crate) claimed: Option<Arc<str>>,
+    /// It is told that it is not known what its next execution shows.
+    pub(crate) told: bool,
+    /// As the client wrote it, where that may have to be told.
+    pub(crate) text: Option<Arc<str>>,
 }
 
 impl Portal {
@@ -90,6 +96,8 @@ impl Portal {
             unsure: false,
             token: None,
             claimed: None,
+            told: false,
+            text: None,
         }
     }
 

@@ -59,7 +59,7 @@ impl Session {
             }
         }
         // Only now is it known what each name in the message means.
-        if self.charges_query(frame, &sent, effects) {
+        if self.charges_query(frame, &sent, || view.judge.unsure(sql), effects) {
             self.take_back(sent);
             return Ok(());
         }

@@ -71,6 +71,7 @@ impl Session {
                 if !self.early.is_empty() {
                     self.gate(effects);
                 }
+                self.astray.answers();
                 if let Some(Expect::Bind { planned, .. }) = self.expected.front_mut() {
                     self.planned.extend(planned.take().map(|portal| *portal));
                 }
@@ -383,6 +384,7 @@ impl Session {
     }
 
     fn complete(&mut self, frame: &Frame, tag: &str, effects: &mut Vec<Effect>) -> Handled {
+        self.astray.answers();
         if self.is_let_through() {
             self.copy_in = CopyIn::No;
             if matches!(self.expected.front(), Some(Expect::Simple(_))) {
@@ -393,6 +395,9 @@ impl Session {
         self.gate(effects);
         let run = self.finish_rows(effects)?;
         self.trace_done(&run, tag);
+        if tag == "DISCARD ALL" && run.portal.resets() {
+            self.astray.discarded();
+        }
         let writes = ["INSERT", "UPDATE", "DELETE", "MERGE"];
         if let Planned::Guarded(plan) = &*run.portal.plan
             && !plan.guarded.leaves.is_empty()
@@ -483,11 +488,12 @@ impl Session {
         self.expect(Expect::is_ready)?;
         self.tell_planned();
         self.flush(effects);
+        self.astray.answered();
         self.status = status;
         self.end_scope(status);
         if status == TransactionStatus::Idle {
             self.portals.clear();
-            let let_through = std::mem::take(&mut self.let_through);
+            let let_through = self.astray.ends();
             if self.own.ends() || let_through {
                 effects.push(Effect::Defined);
             }

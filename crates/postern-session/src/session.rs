@@ -12,6 +12,7 @@ use postern_wire::{Backend, Frame, Parse, TransactionStatus, encode};
 use crate::{
     ClientFacing, Entitled, Failure, Hold, Judge, Kind, Naming, Profile, Shown,
     asked::Given,
+    astray::Astray,
     charge::Charging,
     copy::CopyIn,
     end_user::{Pending, Scope},
@@ -192,8 +193,8 @@ pub struct Session {
     pub(crate) status: TransactionStatus,
     /// A write that reasons may depend on ran in this transaction.
     pub(crate) wrote: bool,
-    /// What was sent as the client wrote it ran in this transaction.
-    pub(crate) let_through: bool,
+    /// What was sent as the client wrote it, and what it may have done.
+    pub(crate) astray: Astray,
     /// A message that waits until what it searches for by storing it is charged.
     pub(crate) charging: Option<Charging>,
     /// As the view says.
@@ -266,7 +267,7 @@ impl Session {
             early: BytesMut::new(),
             status: TransactionStatus::Idle,
             wrote: false,
-            let_through: false,
+            astray: Astray::default(),
             charging: None,
             asks: false,
             ticket: None,

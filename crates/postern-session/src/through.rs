@@ -58,7 +58,7 @@ impl Session {
     /// refused.
     pub(crate) fn bind_or_refuse(
         &mut self,
-        bind: &Bind<'_>,
+        (frame, bind): (&Frame, &Bind<'_>),
         failure: Failure,
         view: &View<'_>,
         effects: &mut Vec<Effect>,
@@ -67,6 +67,9 @@ impl Session {
         let Some((sql, types, mut portal)) = let_through else {
             return self.refuse_bound(failure, effects);
         };
+        if self.tells_first(frame, portal.plan.unaccounted().cloned(), effects) {
+            return Ok(());
+        }
         portal.upstream = self.portal_name(bind.portal);
         let statement = UpstreamName(Some(self.names.next())).statement();
         let mut bytes = BytesMut::new();
@@ -80,7 +83,7 @@ impl Session {
         to_server(&bytes, effects);
         let own = || Expect::Own { guarded: false, open: None, does: OwnDoes::Else };
         self.expected.push_back(own());
-        self.expect_bound(bind.portal, portal, (false, None));
+        self.expect_bound(bind, portal, (false, None));
         self.expected.push_back(own());
         Ok(())
     }
@@ -101,7 +104,7 @@ impl Session {
         };
         let undo = self.change(&portal);
         let run = [(String::new(), Run::new(portal, undo))];
-        if self.charges_query(frame, &run, effects) {
+        if self.charges_query(frame, &run, || view.judge.unsure(""), effects) {
             return Ok(());
         }
         to_server(frame.raw(), effects);

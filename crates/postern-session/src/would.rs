@@ -96,8 +96,10 @@ pub struct PlannedPlain {
 pub(crate) struct ToldPlain {
     pub(crate) would: Arc<Would>,
     pub(crate) shown: Arc<Shown>,
-    /// It is sent as the client wrote it.
+    /// It is not known what it shows.
     pub(crate) unknown: bool,
+    /// Something of the session's own may be left behind that outlives its transaction.
+    pub(crate) remains: bool,
 }
 
 impl Deref for PlannedPlain {
@@ -123,7 +125,7 @@ impl PlannedPlain {
     ) -> Self {
         let Some(would) = would.filter(|would| would.refusal.is_some()) else { return self };
         let shown = shown(*fingerprint, statement);
-        let told = ToldPlain { would: would.clone(), shown, unknown: false };
+        let told = ToldPlain { would: would.clone(), shown, unknown: false, remains: false };
         Self { told: Some(Arc::new(told)), ..self }
     }
 
@@ -131,10 +133,11 @@ impl PlannedPlain {
     pub(crate) fn unaccounted(
         sql: &str,
         (fingerprint, statement): (StatementFingerprint, &Arc<str>),
-        would: Arc<Would>,
+        (would, remains): (Arc<Would>, bool),
     ) -> Self {
         let does = if copies_in(statement) { Does::CopyIn } else { Does::Query };
-        let told = ToldPlain { would, shown: shown(fingerprint, statement), unknown: true };
+        let shown = shown(fingerprint, statement);
+        let told = ToldPlain { would, shown, unknown: true, remains };
         Self { plain: Plain::new(sql.to_owned(), does, 0), told: Some(Arc::new(told)) }
     }
 
@@ -157,6 +160,12 @@ fn copies_in(statement: &str) -> bool {
 }
 
 impl ToldPlain {
+    /// Of a text that is judged where nothing that is known of the session need be so.
+    pub(crate) fn unsure(fingerprint: StatementFingerprint, statement: &Arc<str>) -> Arc<Self> {
+        let (would, shown) = (Arc::default(), shown(fingerprint, statement));
+        Arc::new(Self { would, shown, unknown: true, remains: false })
+    }
+
     /// As a hold without rows.
     pub(crate) fn held(&self, id: u64) -> Held {
         let mut held = Held::new(id, self.shown.clone());

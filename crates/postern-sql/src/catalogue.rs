@@ -534,7 +534,6 @@ impl Catalogue {
         self.types.get(oid)
     }
 
-    /// Whether a user-defined cast converts from or to the type.
     /// How the keys in a column are compared, if they can be; a relation is named by its schema and
     /// name.
     pub fn key_type(&self, (schema, name): (&str, &str), column: &str) -> Option<KeyType> {
@@ -553,6 +552,23 @@ impl Catalogue {
         }
     }
 
+    /// Whether there are user-defined casts, but for those of extensions.
+    pub(crate) fn has_user_casts(&self) -> bool {
+        !self.cast_types.is_empty()
+    }
+
+    /// The names of functions that did not come with PostgreSQL, and of types whose values somebody
+    /// else's code makes.
+    pub(crate) fn own_code(&self) -> impl Iterator<Item = &str> {
+        let functions = self.functions.values().map(|function| function.name.as_str());
+        let types = self
+            .types
+            .values()
+            .filter(|kind| !matches!(kind.kind, 'c' | 'e') && kind.schema != "pg_catalog");
+        functions.chain(types.map(|kind| kind.name.as_str()))
+    }
+
+    /// Whether a user-defined cast converts from or to the type.
     pub(crate) fn has_user_cast(&self, oid: u32) -> bool {
         self.cast_types.contains(&oid)
     }

@@ -50,6 +50,7 @@ pub mod quote;
 mod reads;
 mod refusal;
 mod relations;
+mod remains;
 mod remarks;
 mod resolve;
 mod rules;
@@ -74,6 +75,7 @@ pub use passed::Passed;
 pub use path::{search_path, written_path};
 pub use print::LeafTexts;
 pub use reads::{ConditionReads, condition_reads};
+pub use remains::{is_own_type, may_remain};
 pub use remarks::{Remark, remarks};
 pub use rules::{
     ColumnRule, Context, InsertRule, KeySet, Makes, Mode, Reach, ReasonRule, Rules, Show, Strong,

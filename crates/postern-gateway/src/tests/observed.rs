@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use postern_ledger::{Body, Counter, Disclosed, Limit, Observed};
 use postern_model::{FAILED, NOT_ENFORCED};
 use postern_session::Enforcement;
+use postern_wire::{Execute, Parse, encode};
 
-use super::{copies, end_users, raw::Raw, rows, world::World};
+use super::{
+    copies, end_users,
+    raw::{self, Raw},
+    rows,
+    world::World,
+};
 use crate::Settings;
 
 fn observe(settings: &mut Settings) {
@@ -168,8 +175,122 @@ async fn definitions_that_nobody_looked_into_are_known_afterwards() {
     let mut ana = world.raw("ana").await;
     told(&mut ana, "DO $$ BEGIN CREATE TABLE made (id int); INSERT INTO made VALUES (4); END $$")
         .await;
+    told(&mut ana, "DISCARD ALL").await;
+    let before = unknown(&world).len();
     assert_eq!(told(&mut ana, "SELECT id FROM made").await, [["4"]]);
-    assert_eq!(observed(&world).iter().filter(|one| one.unknown).count(), 1, "the DO only");
+    assert_eq!(unknown(&world).len(), before);
+}
+
+/// The statements of which it is not known what they showed.
+fn unknown(world: &World) -> Vec<String> {
+    let all = disclosed(world).into_iter();
+    let unknown = all.filter(|one| one.observed.as_ref().is_some_and(|one| one.unknown));
+    unknown.map(|one| one.statement.to_string()).collect()
+}
+
+#[tokio::test]
+async fn what_follows_a_text_that_was_let_through_is_not_known_either() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    told(&mut ana, "CREATE VIEW vx AS SELECT 1 AS x, ''::text AS email").await;
+    let peek = "SELECT email FROM vx WHERE x = 2";
+    told(&mut ana, "BEGIN").await;
+    assert_eq!(unknown(&world), [""; 0]);
+    told(&mut ana, "DECLARE held CURSOR FOR SELECT 7").await;
+    // A definition over what is protected can't be accounted.
+    let replace = "CREATE OR REPLACE VIEW vx AS SELECT id::int AS x, email FROM customers";
+    told(&mut ana, replace).await;
+    for count in 2..5 {
+        assert_eq!(told(&mut ana, peek).await, [["two@example.org"]]);
+        let all = unknown(&world);
+        assert_eq!(all.len(), count, "{all:?}");
+        assert_eq!(all[count - 1], "SELECT email FROM vx WHERE x = ?");
+    }
+    // What the session knows by name goes on, with an entry each.
+    told(&mut ana, "SAVEPOINT s").await;
+    assert_eq!(told(&mut ana, "FETCH held").await, [["7"]]);
+    told(&mut ana, "ROLLBACK TO s").await;
+    assert_eq!(unknown(&world)[4..], ["SAVEPOINT s", "FETCH held", "ROLLBACK TO s"]);
+    told(&mut ana, "ROLLBACK").await;
+    let ended = unknown(&world).len();
+    // The view may have been another one, of the session's own, and still be there.
+    told(&mut ana, peek).await;
+    told(&mut ana, "DISCARD ALL").await;
+    assert_eq!(unknown(&world).len(), ended + 2);
+    told(&mut ana, peek).await;
+    told(&mut ana, "SELECT 3").await;
+    assert_eq!(unknown(&world).len(), ended + 2);
+}
+
+#[tokio::test]
+async fn what_is_bound_and_executed_behind_such_a_text_is_told_each_time() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    told(&mut ana, "CREATE VIEW vx AS SELECT 1 AS x, ''::text AS email").await;
+    let replace = "CREATE OR REPLACE VIEW vx AS SELECT id::int AS x, email FROM customers";
+    let texts = [replace, "SELECT email FROM vx WHERE x = 2", "SELECT email FROM vx WHERE x = 1"];
+    told(&mut ana, "BEGIN").await;
+    // Without a Sync between.
+    let mut out = BytesMut::new();
+    texts.into_iter().for_each(|sql| raw::run(&mut out, sql, None));
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    let answer = ana.answer().await;
+    assert_eq!(answer.error, None, "{}", answer.said);
+    assert_eq!(answer.rows, [["two@example.org"], ["one@example.org"]]);
+    let select = "SELECT email FROM vx WHERE x = ?";
+    assert_eq!(unknown(&world)[1..], [select, select]);
+    // A portal that is executed again, and what is only described.
+    let mut out = BytesMut::new();
+    raw::run(&mut out, "SELECT email FROM vx WHERE x = 3", None);
+    encode::execute(&mut out, &Execute { portal: "", max_rows: 0 }).unwrap();
+    encode::parse(&mut out, &Parse { name: "", sql: "SELECT 1", types: Vec::new() }).unwrap();
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    ana.answer().await;
+    assert_eq!(unknown(&world).len(), 6);
+}
+
+#[tokio::test]
+async fn what_such_a_text_left_in_the_session_makes_nothing_look_plain() {
+    let world = World::start_as(&[], observe);
+    for left in [
+        "CREATE TEMP TABLE mine AS SELECT string_agg(email, ',') AS email FROM customers",
+        "SELECT set_config('standard_conforming_strings', 'off', false)",
+        "DO $$ BEGIN EXECUTE 'PREPARE postern_s_9 AS SELECT 1'; END $$",
+        "SET standard_conforming_strings = off",
+        "LISTEN news",
+    ] {
+        let mut ana = world.raw("ana").await;
+        let before = unknown(&world).len();
+        told(&mut ana, left).await;
+        told(&mut ana, "SELECT 1").await;
+        assert_eq!(unknown(&world).len(), before + 2, "{left}");
+        assert_eq!(unknown(&world).last().unwrap(), "SELECT ?", "{left}");
+        told(&mut ana, "DISCARD ALL").await;
+        told(&mut ana, "SELECT 1").await;
+        assert_eq!(unknown(&world).len(), before + 3, "{left}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_leave_nothing_in_the_session_is_over_with_its_transaction() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    for text in [
+        "EXPLAIN (COSTS OFF) SELECT email FROM customers WHERE id = 2",
+        "SELECT pg_advisory_lock_shared(1)",
+        "nonsense",
+        "SELECT nothing_such FROM customers",
+    ] {
+        let before = unknown(&world).len();
+        ana.query(text).await;
+        assert_eq!(unknown(&world).len(), before + 1, "{text}");
+        let acts = text.contains("advisory");
+        ana.query("SELECT 1").await;
+        assert_eq!(unknown(&world).len(), before + 1 + usize::from(acts), "{text}");
+        ana.query("DISCARD ALL").await;
+    }
 }
 
 #[tokio::test]
