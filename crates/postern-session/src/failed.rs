@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use postern_model::StatementFingerprint;
 use postern_sql::LookupKind;
 use postern_wire::{ReportFields, SqlState, TransactionStatus};
 
 use crate::{
-    ClientFacing, Effect, Session,
+    ClientFacing, Effect, Session, Shown,
     copy::CopyIn,
     expect::{Expect, OwnDoes},
-    hold::LookupTouch,
+    hold::{Held, LookupTouch, Observed},
     judge::{Planned, PlannedGuarded},
     moment::Part,
     named::{About, Undo},
     portal::Run,
-    scrub::scrub,
+    scrub::{gave_up, scrub},
     server::Handled,
+    would::ToldPlain,
 };
 
 impl Session {
@@ -37,7 +39,7 @@ impl Session {
         self.copy_in = CopyIn::No;
         self.unsettle();
         let mut dropped = self.drop_failed();
-        self.strays(&dropped, fields);
+        let shown = self.failed_with(&dropped, fields);
         let mut planned = Self::planned_only(&dropped);
         // A constraint that is checked late speaks of what was written before.
         let enforced = self.profile.enforcement.is_enforced();
@@ -68,20 +70,20 @@ impl Session {
         self.flush(effects);
         let mut bytes = BytesMut::new();
         let sqlstate = fields.sqlstate();
-        let missing = missing.map(|about| about.missing());
-        match (refusal, missing) {
+        match (refusal, missing.map(|about| about.missing())) {
             (Some((expected, error)), _) if sqlstate == Some(expected) => bytes = error,
             // The server would name it by its number.
             (_, Some(missing)) if sqlstate == Some(missing.sqlstate()) => {
                 missing.encode(&mut bytes);
             }
-            _ if alike.is_some() => {
-                let kept = fields.0.iter().filter(|(code, _)| *code != b'C').copied();
-                let code = alike.map(|alike| (b'C', alike));
-                let fields = ReportFields(kept.chain(code).collect());
-                scrub(b'E', &fields, true, &mut bytes)?;
+            _ if alike.is_some() => scrub(b'E', &with_code(fields, alike), true, &mut bytes)?,
+            _ => {
+                let scrubs = guarded && (enforced || is_fatal || gave_up(fields));
+                if guarded && !scrubs {
+                    self.tell_said(shown, effects);
+                }
+                scrub(b'E', fields, scrubs, &mut bytes)?;
             }
-            _ => scrub(b'E', fields, guarded && enforced, &mut bytes)?,
         }
         self.outbox.bytes(&bytes, effects);
         // The server closes after a fatal error; so does the session.
@@ -103,6 +105,41 @@ impl Session {
             Some(_) | None => false,
         };
         if unread { self.astray.unread() } else { self.astray.answers() }
+    }
+
+    /// Looks at what has failed before it is taken back; the statement on protected data in it.
+    fn failed_with(&mut self, dropped: &[Expect], fields: &ReportFields<'_>) -> Option<Arc<Shown>> {
+        self.strays(dropped, fields);
+        self.shown_of(dropped)
+    }
+
+    /// The statement on protected data that has failed.
+    fn shown_of(&self, dropped: &[Expect]) -> Option<Arc<Shown>> {
+        let mut runs = dropped.iter().flat_map(Expect::runs);
+        let run = runs.find_map(|run| run.portal.plan.guarded());
+        let kept = || {
+            let first = dropped.first()?;
+            if let Expect::Parse { name, .. } = first {
+                self.statements.get(name)?.plan.guarded()
+            } else if let Expect::Bind { portal, .. } = first {
+                self.portals.get(portal)?.plan.guarded()
+            } else {
+                None
+            }
+        };
+        run.or_else(kept).map(|plan| plan.shown.clone())
+    }
+
+    /// Tells, before it leaves, that what the server says of a statement on protected data is not
+    /// known: it can quote any value of it.
+    pub(crate) fn tell_said(&mut self, shown: Option<Arc<Shown>>, effects: &mut Vec<Effect>) {
+        const UNKNOWN: &str = "a message about what was done before with protected data";
+        let unknown =
+            || ToldPlain::unsure(StatementFingerprint::default(), &UNKNOWN.into()).shown.clone();
+        self.holds += 1;
+        let mut held = Held::new(self.holds, shown.unwrap_or_else(unknown));
+        held.hold.observed = Some(Box::new(Observed { rule: None, masked: 0, unknown: true }));
+        self.outbox.rows(held, effects);
     }
 
     /// What a Bind that has failed would have run, if the server can have met values while it
@@ -282,6 +319,12 @@ fn alike_code(run: &Run, fields: &ReportFields<'_>) -> Option<&'static str> {
     let said = matches!(class, "55" | "57") || is_of_text(fields);
     let said = said || class == "23" && plan.guarded.writes;
     (!said && may_hang_on_data(sqlstate, fields)).then_some("22000")
+}
+
+/// The same with this code.
+fn with_code<'f>(fields: &ReportFields<'f>, code: Option<&'static str>) -> ReportFields<'f> {
+    let kept = fields.0.iter().filter(|(code, _)| *code != b'C').copied();
+    ReportFields(kept.chain(code.map(|code| (b'C', code))).collect())
 }
 
 /// The error's code. What does not look like one could be anything, and is not taken for one.

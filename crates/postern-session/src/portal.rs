@@ -158,6 +158,8 @@ pub(crate) struct Run {
     pub(crate) undo: Undo,
     /// How many values have come that enforcement would have masked.
     pub(crate) masked: u64,
+    /// It is told that something the server said of it left whole.
+    pub(crate) said: bool,
 }
 
 impl Run {
@@ -174,6 +176,7 @@ impl Run {
             copy_began: false,
             undo,
             masked: 0,
+            said: false,
         }
     }
 }

@@ -46,6 +46,11 @@ fn whole(tag: u8, mut fields: Vec<(u8, &str)>) -> Vec<(u8, &str)> {
     fields
 }
 
+/// Whether a report says nothing but why the server gave up.
+pub(crate) fn gave_up(fields: &ReportFields<'_>) -> bool {
+    fields.message().is_some_and(|message| GAVE_UP.contains(&message))
+}
+
 /// Messages that hold no value, by which a person tells a limit from their own Ctrl-C.
 const GAVE_UP: [&str; 5] = [
     "canceling statement due to lock timeout",

@@ -466,6 +466,12 @@ impl Session {
         if guarded && enforced {
             return Ok(());
         }
+        let said = self.running().is_some_and(|run| std::mem::replace(&mut run.said, true));
+        if guarded && !said {
+            let plan = self.running().map(|run| run.portal.plan.clone());
+            let shown = plan.and_then(|plan| plan.guarded().map(|plan| plan.shown.clone()));
+            self.tell_said(shown, effects);
+        }
         let mut bytes = BytesMut::new();
         scrub(b'N', fields, false, &mut bytes)?;
         self.notice(&bytes, effects);

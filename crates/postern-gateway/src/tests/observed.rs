@@ -300,6 +300,8 @@ async fn errors_and_notices_come_through_whole() {
     let answer = ana.query("SELECT email::int FROM customers WHERE id = 2").await;
     assert_eq!(answer.error.as_deref(), Some("22P02"));
     assert!(answer.said.contains("two@example.org"), "{}", answer.said);
+    // Before it left, it was told that what left by it is not known.
+    assert_eq!(unknown(&world), ["SELECT email::int FROM customers WHERE id = ?"]);
     let failed = disclosed(&world).into_iter().flat_map(|one| one.lookups);
     assert!(failed.into_iter().any(|lookup| lookup.column.starts_with(FAILED)));
 }
