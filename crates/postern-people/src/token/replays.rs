@@ -17,7 +17,8 @@ pub enum Replayed {
     Full,
 }
 
-/// From where each token was used that has not expired; by a hash of it.
+/// From where each token was used that has not expired; by a hash of what is signed in it. One
+/// text can have many signatures that hold: whoever sees one by ECDSA can compute another.
 ///
 /// A token is a password that whoever sees it can use. A client connects more than once with the
 /// same one, and from one place; whoever has stolen it comes from another.
@@ -35,7 +36,8 @@ impl Replays {
         place: &[u8],
         (now, until): (Timestamp, Timestamp),
     ) -> Result<(), Replayed> {
-        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _signature)| signed);
+        let hash: [u8; 32] = Sha256::digest(signed.as_bytes()).into();
         if let Some((first, _)) = self.0.get(&hash) {
             return if first == place { Ok(()) } else { Err(Replayed::Elsewhere) };
         }
@@ -62,6 +64,16 @@ mod tests {
         assert_eq!(replays.admit("t", b"one", times), Ok(()));
         assert_eq!(replays.admit("t", b"two", times), Err(Replayed::Elsewhere));
         assert_eq!(replays.admit("u", b"two", times), Ok(()));
+    }
+
+    #[test]
+    fn another_signature_makes_no_other_token() {
+        let mut replays = Replays::default();
+        let times = (Timestamp(0), Timestamp(60));
+        assert_eq!(replays.admit("head.claims.r+s", b"one", times), Ok(()));
+        let other = replays.admit("head.claims.r-s", b"two", times);
+        assert_eq!(other, Err(Replayed::Elsewhere));
+        assert_eq!(replays.admit("head.others.r+s", b"two", times), Ok(()));
     }
 
     #[test]
