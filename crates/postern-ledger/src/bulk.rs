@@ -76,6 +76,14 @@ pub(crate) fn records(entry: &Entry) -> u64 {
     }
 }
 
+/// Whether it is not known how many records it shows.
+fn is_unknown(entry: &Entry) -> bool {
+    match &entry.body {
+        Body::Disclosed(disclosed) => disclosed.observed.as_ref().is_some_and(|one| one.unknown),
+        Body::Noted(_) => false,
+    }
+}
+
 impl Bulk {
     pub(crate) fn start(options: BulkOptions, before: UnseenBefore) -> std::io::Result<Arc<Self>> {
         let unseen = before.into_iter().map(|(actor, (sequence, records))| {
@@ -92,8 +100,12 @@ impl Bulk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what an entry shows may leave before a witness has seen it; it counts then.
+    /// Whether what an entry shows may leave before a witness has seen it; it counts then. Where it
+    /// is not known what that is, it is more than may.
     pub(crate) fn admits(&self, entry: &Entry) -> bool {
+        if is_unknown(entry) {
+            return false;
+        }
         let (Body::Disclosed(disclosed), count) = (&entry.body, records(entry)) else {
             return true;
         };

@@ -2,7 +2,7 @@ use std::sync::mpsc::{self, TryRecvError};
 
 use super::*;
 use crate::{
-    Ledger,
+    Draft, Ledger, Observed,
     tests::{Bench, draft, strong},
 };
 
@@ -51,6 +51,24 @@ fn more_than_a_few_records_wait_until_a_witness_has_seen_them() {
     // What was seen does not count any more.
     show(ledger, "ana", &["3", "4"]).recv().unwrap().unwrap();
     waits(ledger, &show(ledger, "ana", &["5"]), 1);
+}
+
+#[test]
+fn what_is_not_known_waits_always() {
+    let bench = bench(long(), 8);
+    let ledger = bench.ledger.as_ref().unwrap();
+    let observed = |unknown| Observed { rule: None, masked: 0, unknown };
+    let tell = |unknown| {
+        let (sender, told) = mpsc::channel();
+        let draft = Draft { observed: Some(observed(unknown).into()), ..draft("ana", &[], &[]) };
+        ledger.record(draft, Box::new(move |done| sender.send(done).unwrap()));
+        told
+    };
+    tell(false).recv().unwrap().unwrap();
+    let unknown = tell(true);
+    waits(ledger, &unknown, 1);
+    ledger.witnessed(2);
+    unknown.recv().unwrap().unwrap();
 }
 
 #[test]
