@@ -121,6 +121,9 @@ pub(crate) struct ComplaintAddArgs {
     /// What the caller knew: name, email, phone, ticket; separated by commas.
     #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
     pub(crate) fields: Vec<String>,
+    /// Record it although the ledger names no such customer.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 use comfy_table::{Table as Grid, presets};
-use postern_ledger::{Complained, Note, Reader};
+use postern_ledger::{Body, Complained, Note, Reader};
 use postern_model::{Actor, Clock as _, Complaint, Subject, Timestamp};
 use serde::Serialize;
 
@@ -30,10 +30,14 @@ pub(crate) fn run(config: &Path, command: ComplaintCommand) -> anyhow::Result<Ou
 }
 
 fn add(config: &Path, args: ComplaintAddArgs) -> anyhow::Result<Outcome> {
-    let ComplaintAddArgs { subject, at, caller, kind, fields } = args;
+    let ComplaintAddArgs { subject, at, caller, kind, fields, force } = args;
     let now = SystemClock.now();
     let at = at.unwrap_or(now);
     ensure!(at <= now, "nobody can have called at {at}, which is to come");
+    ensure!(
+        !caller.trim().is_empty(),
+        "`--caller` is empty: give the number or the name that the customer tells, or `unknown`"
+    );
     for field in &fields {
         ensure!(
             FIELDS.contains(&field.as_str()),
@@ -41,6 +45,11 @@ fn add(config: &Path, args: ComplaintAddArgs) -> anyhow::Result<Outcome> {
             FIELDS.join(", ")
         );
     }
+    ensure!(
+        force || names(config, &subject)?,
+        "the ledger names no customer `{subject}`: give the key that the customer has in the \
+         database, or `--force` if it is right and nobody was ever shown this customer"
+    );
     let kind = match kind {
         ComplaintKind::ScamCall => "scam_call",
         ComplaintKind::Phishing => "phishing",
@@ -95,6 +104,24 @@ fn told(config: &Path) -> anyhow::Result<Vec<Complaint>> {
         told.take(&entry?);
     }
     Ok(told.in_order())
+}
+
+/// Whether any entry names that customer.
+fn names(config: &Path, subject: &str) -> anyhow::Result<bool> {
+    for entry in Reader::open(&config::load(config)?.settings.data.ledger())? {
+        let named = match entry?.body {
+            Body::Disclosed(disclosed) => {
+                let mut subjects = disclosed.groups.iter().flat_map(|group| &group.subjects);
+                subjects.any(|named| named.as_str() == subject)
+            }
+            Body::Noted(Note::Complained(complained)) => complained.subject.as_str() == subject,
+            Body::Noted(_) => false,
+        };
+        if named {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A complaint in `complaint list --json`; version 1.

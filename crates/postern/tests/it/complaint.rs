@@ -90,3 +90,16 @@ fn complaints_that_can_not_be_so_are_refused() {
     assert!(field.contains("there is no field `shoe`"), "{field}");
     assert_eq!(bench.run("complaint add 1").code, Some(64));
 }
+
+#[test]
+fn a_customer_whom_the_ledger_does_not_know_is_asked_about() {
+    let bench = bench();
+    let unknown = bench.run("complaint add 999999 --caller x").ended(2);
+    assert!(unknown.contains("the ledger names no customer `999999`"), "{unknown}");
+    let nobody = bench.run("complaint add 50000 --caller= ").ended(2);
+    assert!(nobody.contains("`--caller` is empty"), "{nobody}");
+    assert!(!bench.run("complaint list").yes().contains("999999"));
+    bench.run("complaint add 999999 --caller x --force").yes();
+    bench.run("complaint add 999999 --caller y --kind other").yes();
+    assert!(bench.run("complaint list").yes().contains("999999"));
+}
