@@ -601,6 +601,11 @@ impl Session {
 
     /// Rows that fill up become a hold; nothing happens where there are none.
     pub(crate) fn flush(&mut self, effects: &mut Vec<Effect>) {
+        let unsure = self.is_unsure();
+        if let Some(observed) = self.filling.as_mut().and_then(|held| held.hold.observed.as_mut()) {
+            // By its name the server may have run something else than what was judged.
+            observed.unknown |= unsure;
+        }
         match self.filling.take() {
             Some(mut held) if held.hold.done && self.outbox.is_discarding() => {
                 self.untold.extend(held.searched());

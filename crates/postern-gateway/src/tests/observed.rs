@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use postern_ledger::{Body, Counter, Disclosed, Limit, Observed};
 use postern_model::{FAILED, NOT_ENFORCED};
 use postern_session::Enforcement;
-use postern_wire::{Execute, Parse, encode};
+use postern_wire::{Bind, Execute, Parse, encode};
 
 use super::{
     copies, end_users,
@@ -249,6 +249,44 @@ async fn what_is_bound_and_executed_behind_such_a_text_is_told_each_time() {
     ana.send(&out).await;
     ana.answer().await;
     assert_eq!(unknown(&world).len(), 6);
+}
+
+#[tokio::test]
+async fn what_is_put_in_the_place_of_a_prepared_statement_vouches_for_nobody() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    let mut out = BytesMut::new();
+    let sql = "SELECT id, email FROM customers WHERE id = 1";
+    encode::parse(&mut out, &Parse { name: "s", sql, types: Vec::new() }).unwrap();
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    ana.answer().await;
+    // The keys are hidden behind the columns.
+    let forge = "DO $$ DECLARE s record; BEGIN
+        FOR s IN SELECT name FROM pg_prepared_statements WHERE statement LIKE '%customers%' LOOP
+            EXECUTE format('DEALLOCATE %I', s.name);
+            EXECUTE format('PREPARE %I AS SELECT id, email, 1::bigint AS k FROM customers'
+                || ' WHERE id = 2', s.name);
+        END LOOP; END $$";
+    told(&mut ana, forge).await;
+    let before = disclosed(&world).len();
+    let mut out = BytesMut::new();
+    let bind = Bind {
+        portal: "",
+        statement: "s",
+        formats: Vec::new(),
+        parameters: Vec::new(),
+        result_formats: Vec::new(),
+    };
+    encode::bind(&mut out, &bind).unwrap();
+    encode::execute(&mut out, &Execute { portal: "", max_rows: 0 }).unwrap();
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    let answer = ana.answer().await;
+    assert_eq!(answer.rows, [["2", "two@example.org"]], "{}", answer.said);
+    let all = disclosed(&world).split_off(before);
+    assert!(all.iter().any(|one| !one.groups.is_empty()));
+    assert!(all.iter().all(|one| one.observed.as_ref().unwrap().unknown));
 }
 
 #[tokio::test]
