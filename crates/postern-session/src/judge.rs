@@ -8,7 +8,7 @@ use std::{
 use postern_model::{Secret, StatementFingerprint};
 use postern_sql::{
     Act, Catalogue, Context, Guarded, LeafTexts, LookupValue, OwnNames, Refusal, Rules, Verdict,
-    analyse, may_remain,
+    analyse, governs, governs_refusal, may_remain,
 };
 
 use crate::{
@@ -241,6 +241,9 @@ impl Judge {
             && observing.lets_through
             && !is_shape
         {
+            if governs(sql) {
+                return Judged::Refused(Refused { refusal: governs_refusal(), ..refused.clone() });
+            }
             let remains = self.may_remain(sql);
             return Judged::Statements(vec![unaccounted(sql, refused, &would, remains)]);
         }
@@ -251,6 +254,9 @@ impl Judge {
     /// reason.
     pub(crate) fn let_through(&self, sql: &str, why: &dyn ClientFacing) -> Option<Arc<Planned>> {
         let observing = self.observing.as_ref().filter(|observing| observing.lets_through)?;
+        if governs(sql) {
+            return None;
+        }
         let would = observing.own_rules.by_rules(sql, false, None);
         let about = match self.by_rules(sql, false, None) {
             Judged::Refused(refused) => refused,

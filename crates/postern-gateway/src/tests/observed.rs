@@ -129,6 +129,24 @@ async fn direct(world: &World, sql: &str) -> (Vec<Vec<String>>, Option<String>) 
     }
 }
 
+/// It would be run by the gateway's own account.
+#[tokio::test]
+async fn what_is_about_roles_is_refused_to_everybody() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    for sql in [
+        "ALTER ROLE CURRENT_USER PASSWORD 'mine'",
+        "SELECT 1; ALTER ROLE CURRENT_USER SET local_preload_libraries = 'x'",
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity",
+        "GRANT SELECT ON customers TO PUBLIC",
+    ] {
+        assert_eq!(ana.query(sql).await.error.as_deref(), Some("42501"), "{sql}");
+        let client = world.client("ana").await;
+        assert_eq!(super::code(&client.prepare(sql).await.unwrap_err()), "42501", "{sql}");
+    }
+    assert_eq!(told(&mut ana, "SELECT 1").await, [["1"]]);
+}
+
 #[tokio::test]
 async fn what_cant_be_accounted_can_be_prepared_and_copied() {
     let world = World::start_as(&[], observe);
