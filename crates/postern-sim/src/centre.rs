@@ -7,6 +7,7 @@
 //!
 //! Start with [`Plan`], [`World::make`] and [`score::Score`].
 
+pub mod account_days;
 mod attack;
 mod chance;
 mod log;

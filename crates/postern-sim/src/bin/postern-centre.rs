@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use postern_model::Finding;
 use postern_sim::{
     centre::{
-        Kind, Plan, Style, Trouble, World, plain_findings,
+        Kind, Plan, Style, Trouble, World, account_days, plain_findings,
         score::{self, Outcome, Score},
     },
     plot,
@@ -81,6 +81,13 @@ struct BenchArgs {
     /// Compares with plain methods, and writes plots into this folder.
     #[arg(long)]
     compare: Option<PathBuf>,
+    /// Compares with other methods, too: with what `scripts/baselines` made of the account-days
+    /// that an earlier run with `compare` has written.
+    #[arg(long)]
+    scores: Option<PathBuf>,
+    /// How much the attackers take, as a factor; by the seed otherwise.
+    #[arg(long)]
+    strength: Option<f64>,
     /// Prints every false alert and every attack that was missed.
     #[arg(long)]
     list: bool,
@@ -147,6 +154,7 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
                 if let Some(kind) = kind {
                     plan.attacks = vec![kind; ALIKE.min(plan.attacks.len())];
                 }
+                plan.strength = args.strength.unwrap_or(plan.strength);
                 runs.push(run(&plan, args, &mut plain)?);
             }
         }
@@ -154,6 +162,9 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             line(&mut stdout().lock(), style.as_str(), &runs)?;
         }
         all.append(&mut runs);
+    }
+    if let Some(scores) = &args.scores {
+        read_scores(scores, &all, &mut plain)?;
     }
     if let Some(folder) = &args.compare {
         compare(folder, &all, &plain)?;
@@ -175,11 +186,31 @@ fn bench(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 /// What plain methods found in each world.
-type Plains = BTreeMap<&'static str, Vec<(World, Vec<Finding>)>>;
+type Plains = BTreeMap<String, Vec<(World, Vec<Finding>)>>;
+
+/// Takes what other methods found in these worlds.
+fn read_scores(
+    path: &std::path::Path,
+    worlds: &[(World, Vec<Finding>)],
+    plain: &mut Plains,
+) -> anyhow::Result<()> {
+    let text = fs::read_to_string(path)?;
+    let scores = account_days::scores(&text)
+        .map_err(|line| anyhow::anyhow!("`{}` has a line `{line}`", path.display()))?;
+    for (method, world, finding) in scores {
+        let empty = || worlds.iter().map(|(world, _)| (world.clone(), Vec::new())).collect();
+        let runs = plain.entry(method).or_insert_with(empty);
+        let run = runs.get_mut(world);
+        let run = run.ok_or_else(|| anyhow::anyhow!("there is no world {world} in this run"))?;
+        run.1.push(finding);
+    }
+    Ok(())
+}
 
 /// Budgets at which methods are compared.
 const BUDGETS: [f64; 7] = [0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
-const COLOURS: [&str; 6] = ["#1f4e9c", "#c0392b", "#27853b", "#8e44ad", "#b9770e", "#5d6d7e"];
+const COLOURS: [&str; 8] =
+    ["#1f4e9c", "#c0392b", "#27853b", "#8e44ad", "#b9770e", "#5d6d7e", "#0e8a8a", "#d35490"];
 
 /// Compares the detectors with plain methods, each with thresholds that are chosen afterwards.
 fn compare(
@@ -189,7 +220,7 @@ fn compare(
 ) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     let methods = std::iter::once(("Postern", ours));
-    let methods = methods.chain(plain.iter().map(|(name, runs)| (*name, runs.as_slice())));
+    let methods = methods.chain(plain.iter().map(|(name, runs)| (name.as_str(), runs.as_slice())));
     let (mut recalls, mut losses) = (Vec::new(), Vec::new());
     for ((name, runs), colour) in methods.zip(COLOURS) {
         let (mut recall, mut lost) = (Vec::new(), Vec::new());
@@ -224,16 +255,30 @@ fn compare(
     Ok(())
 }
 
+/// Writes a world's account-days for methods that are elsewhere.
+fn account_day_lines(folder: &std::path::Path, number: usize, world: &World) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    let path = folder.join("account-days.csv");
+    if number == 0 {
+        fs::write(&path, format!("{}\n", account_days::HEADER))?;
+    }
+    let lines = account_days::lines(number, &world.events);
+    fs::OpenOptions::new().append(true).open(&path)?.write_all(lines.as_bytes())?;
+    Ok(())
+}
+
 /// Makes a world and runs the detectors over it.
 fn run(plan: &Plan, args: &BenchArgs, plain: &mut Plains) -> anyhow::Result<(World, Vec<Finding>)> {
     let config =
         WatchConfig { alerts_per_100_agents_per_day: args.budget, ..WatchConfig::default() };
     let mut world = World::make(plan);
-    if args.compare.is_some() {
+    if let Some(folder) = &args.compare {
+        let number = plain.values().next().map_or(0, Vec::len);
+        account_day_lines(folder, number, &world)?;
         let found = plain_findings(&world.events);
         let bare = World { events: Vec::new(), ..world.clone() };
         for (method, findings) in found {
-            plain.entry(method.as_str()).or_default().push((bare.clone(), findings));
+            plain.entry(method.as_str().to_owned()).or_default().push((bare.clone(), findings));
         }
     }
     let mut watch = Watch::new(&config);
