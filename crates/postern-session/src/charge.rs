@@ -48,6 +48,12 @@ enum Stage {
     Paid,
 }
 
+impl Charging {
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+}
+
 impl Session {
     /// Asks or tells of what the statements of a Query message search for, as they would be sent;
     /// whether the message has to wait.
@@ -229,7 +235,12 @@ impl Session {
     }
 
     /// Handles the message that waited.
-    fn go_on(&mut self, charging: Charging, view: &mut View<'_>, effects: &mut Vec<Effect>) {
+    pub(crate) fn go_on(
+        &mut self,
+        charging: Charging,
+        view: &mut View<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
         let (frame, query) = (charging.frame.clone(), charging.query);
         self.charging = Some(charging);
         self.client(&frame, view, effects);

@@ -9,6 +9,7 @@ use postern_wire::{Bind, Execute, Frame, Frontend, Parse, Target, encode};
 
 use crate::{
     Effect, Failure, Session, View,
+    charge::Charging,
     copy::CopyIn,
     expect::{Expect, OwnDoes},
     portal::Run,
@@ -20,6 +21,8 @@ use crate::{
 pub(crate) enum Step {
     /// A message of the client.
     Message(Frame),
+    /// One that has waited already for what it was told or asked for.
+    Charged(Charging),
     /// A statement of a Query message as it is sent, judged when the message came, however long
     /// it waits.
     Statement { sql: String, run: Box<Run> },
@@ -54,7 +57,11 @@ impl Session {
         let behind = matches!(message, Frontend::Query(_)) && self.is_unsynced();
         let waits = commits && !self.is_settled() || behind;
         if waits {
-            self.steps.push_back(Step::Message(frame.clone()));
+            // What was told of it is not told again; and it came before whatever waits.
+            match self.charging.take() {
+                Some(charging) => self.steps.push_front(Step::Charged(charging)),
+                None => self.steps.push_back(Step::Message(frame.clone())),
+            }
         }
         waits
     }
@@ -79,10 +86,14 @@ impl Session {
             }
             let may_commit = match self.steps.front() {
                 Some(Step::Statement { run, .. }) => run.portal.plan.is_transaction(),
-                Some(Step::Message(_) | Step::End) => true,
+                Some(Step::Message(_) | Step::Charged(_) | Step::End) => true,
                 None => return,
             };
-            let is_query = |step: &Step| matches!(step, Step::Message(f) if f.tag() == b'Q');
+            let is_query = |step: &Step| match step {
+                Step::Message(frame) => frame.tag() == b'Q',
+                Step::Charged(charging) => charging.frame().tag() == b'Q',
+                Step::Statement { .. } | Step::End => false,
+            };
             let behind = self.steps.front().is_some_and(is_query) && self.is_unsynced();
             if may_commit && !self.is_settled() || behind {
                 return self.flush_server(effects);
@@ -90,6 +101,10 @@ impl Session {
             let sent = match self.steps.pop_front() {
                 Some(Step::Message(frame)) => {
                     self.client(&frame, view, effects);
+                    Ok(())
+                }
+                Some(Step::Charged(charging)) => {
+                    self.go_on(charging, view, effects);
                     Ok(())
                 }
                 Some(Step::Statement { sql, run }) => self.run_own(&sql, *run, effects),

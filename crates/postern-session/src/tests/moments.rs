@@ -60,6 +60,33 @@ fn the_question_is_prepared_before_the_first_statement_and_seen_by_nobody() {
 }
 
 #[test]
+fn what_was_told_before_the_question_was_answered_is_not_told_again() {
+    let mut table = Table::with_proofs(true);
+    let mut profile = (*table.session.profile).clone();
+    (profile.moments, profile.enforcement) = (true, Enforcement::Observe);
+    table.session = Session::new(Arc::new(profile));
+    let catalogue = Catalogue::from_json(include_str!("catalogue.json")).unwrap();
+    let (rules, path) =
+        (Arc::new(crate::observing_rules(&tables())), Arc::from(["public".to_owned()]));
+    let judge = Judge::new(Some(Arc::new(catalogue)), rules.clone(), path, "pk_".into());
+    table.judge = judge.observing(rules, true);
+    // Behind it all is told.
+    table.query("LISTEN news").recorded(1, 0);
+    table.completed("LISTEN").ready(TransactionStatus::Idle).told();
+    table.query(PLAIN);
+    let told = table.told();
+    assert_eq!(told.last().unwrap(), "hold 2 []", "{told:?}");
+    // The receipt is there before the server has prepared the question.
+    table.recorded(2, 0);
+    let told = table.told();
+    assert!(!told.iter().any(|line| line.contains("query")), "{told:?}");
+    assert!(!table.session.takes_client(), "nothing may overtake it");
+    prepared(&mut table);
+    let sent = "server < query SELECT products.name FROM public.products;\nEXECUTE postern_s_1";
+    assert_eq!(table.told(), [sent]);
+}
+
+#[test]
 fn one_question_behind_a_pipeline_answers_for_all_of_it() {
     let mut table = table();
     table.client(|out| {
