@@ -222,9 +222,10 @@ impl Session {
             run.came(guarded, usize::from(touch.leaf), &touch.subject);
         }
         let mut told = run.tell_lookups(guarded, hit);
-        // What is folded comes of no record, too.
-        if !touched.touches.is_empty() {
-            told.extend(guarded.deciders(&portal.searched, true));
+        // What is folded comes of no record, too. Where it is all that comes, it tells that.
+        let found = !touched.touches.is_empty();
+        if found || guarded.guarded.keys.iter().any(|key| key.many) {
+            told.extend(guarded.deciders(&portal.searched, found));
         }
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let bytes = held.hold.bytes.len() - before;

@@ -24,6 +24,7 @@ use crate::{
     taint::{Rows, Taint},
 };
 
+mod alone;
 mod around;
 mod asked;
 mod call;
@@ -424,7 +425,11 @@ impl<'a> Analysis<'a> {
     /// only with the record that was searched for. No statement leaves anything behind that says
     /// how often an expression was worked out.
     fn close_traces(&self, rows: &Rows) -> Judged<()> {
-        if self.facts.lookups.keys().any(|leaf| !rows.certain.contains(leaf)) {
+        // One row that is folded of all that was found says so by the list of their keys.
+        let listed: BTreeSet<usize> =
+            rows.keys.iter().filter(|key| key.many).map(|key| key.leaf).collect();
+        let told = |leaf: &usize| rows.certain.contains(leaf) || listed.contains(leaf);
+        if !self.facts.lookups.keys().all(told) {
             return refuse(
                 "lookup",
                 "a search for one record must return rows of that record only",

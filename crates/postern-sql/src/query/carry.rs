@@ -12,9 +12,10 @@ use super::{
     scope::{Item, Scope},
     select::{Clauses, Place},
     target::Outputs,
+    window::WindowUse,
 };
 use crate::{
-    ast,
+    Mode, ast,
     functions::Kind,
     taint::{Column, Key, Source, Taint},
 };
@@ -169,7 +170,7 @@ impl Analysis<'_> {
         &self,
         select: &pb::SelectStmt,
         scope: &Scope<'_>,
-        (clauses, place): (&Clauses, Place),
+        (clauses, place, windows): (&Clauses, Place, &[WindowUse]),
         (whole, aggregates): (&Taint, &[Aggregate]),
         left: &mut BTreeSet<usize>,
     ) -> Folded {
@@ -183,10 +184,15 @@ impl Analysis<'_> {
             collects || flows.any(|flow| flow.needs_key(leaf))
         };
         let is_bare = |leaf: usize| scope.items.iter().any(|item| item.rows.bare.contains(&leaf));
+        // A window function shows something of other groups' rows.
+        let by_themselves = select.group_clause.is_empty() || windows.is_empty();
+        let at_the_end = place == Place::Top
+            && by_themselves
+            && self.shows_all_groups(select, scope)
+            && !self.makes_rows(select);
+        let needed = |leaf: usize| needed(leaf) || at_the_end && self.is_singled_out(leaf);
         let carried: BTreeSet<usize> =
             left.iter().copied().filter(|leaf| needed(*leaf) && !is_bare(*leaf)).collect();
-        let at_the_end =
-            place == Place::Top && self.is_narrow_and_whole(select) && !self.makes_rows(select);
         for (item, key) in scope.keys().filter(|(_, key)| carried.contains(&key.leaf)) {
             let one = clauses.about.contains(&key.leaf) && self.is_alone(scope, key.leaf);
             let listed = self.leaves.get(key.leaf).is_some_and(|leaf| leaf.key_type.is_listed());
@@ -201,13 +207,27 @@ impl Analysis<'_> {
         folded
     }
 
-    /// Whether a select folds its rows to one and shows that, and does not read all of a table.
-    fn is_narrow_and_whole(&self, select: &pb::SelectStmt) -> bool {
-        self.is_narrow(select)
-            && select.group_clause.is_empty()
-            && select.having_clause.is_none()
-            && select.limit_count.is_none()
+    /// Whether a search or a condition has found single records of the leaf: they are told by their
+    /// keys, or not folded at all.
+    fn is_singled_out(&self, leaf: usize) -> bool {
+        self.facts.lookups.contains_key(&leaf)
+            || self.pinned.contains(&leaf)
+            || self.narrowed.contains(&leaf)
+    }
+
+    /// Whether a select shows all groups that it folds its rows to, and does not read all of a
+    /// table. Where nothing is masked, groups that it leaves out tell of what is looked up only,
+    /// and it may read all if it says by what it groups.
+    fn shows_all_groups(&self, select: &pb::SelectStmt, scope: &Scope<'_>) -> bool {
+        let sets = |node: &Node| matches!(node.node, Some(NodeEnum::GroupingSet(_)));
+        let grouped = !select.group_clause.is_empty();
+        let accounted = grouped && self.resolver.rules.mode == Mode::Accounted;
+        let all = select.having_clause.is_none() && select.limit_count.is_none();
+        let searched = || scope.keys().any(|(_, key)| self.facts.lookups.contains_key(&key.leaf));
+        (accounted || all && (searched() || self.is_narrow(select)))
             && select.limit_offset.is_none()
+            && select.distinct_clause.is_empty()
+            && !select.group_clause.iter().any(sets)
     }
 
     /// Whether a select says which rows it wants, or how many.

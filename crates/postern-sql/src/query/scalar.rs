@@ -174,9 +174,14 @@ impl Analysis<'_> {
     /// Takes the sub-select out of an expression that is nothing else, with a name for it.
     fn take_value(&mut self, node: &mut Node) -> Option<(String, Box<pb::SelectStmt>)> {
         let Some(NodeEnum::SubLink(link)) = node.node.as_mut() else { return None };
-        let is_value = link.sub_link_type == pb::SubLinkType::ExprSublink as i32;
+        let kind = link.sub_link_type();
         let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
-        let Some(NodeEnum::SelectStmt(query)) = query.filter(|_| is_value) else { return None };
+        let Some(NodeEnum::SelectStmt(query)) = query else { return None };
+        match kind {
+            pb::SubLinkType::ExprSublink => {}
+            pb::SubLinkType::ArraySublink => **query = self.collected(query)?,
+            _ => return None,
+        }
         let takes = self.is_one_value(query) && self.has_room();
         takes.then(|| (self.name('v'), std::mem::take(query)))
     }
@@ -193,35 +198,8 @@ impl Analysis<'_> {
             })));
             return;
         }
-        let (some, more): (Vec<&mut Box<Node>>, Vec<&mut Node>) = match node.node.as_mut() {
-            Some(NodeEnum::TypeCast(n)) => (n.arg.iter_mut().collect(), Vec::new()),
-            Some(NodeEnum::CollateClause(n)) => (n.arg.iter_mut().collect(), Vec::new()),
-            Some(NodeEnum::NamedArgExpr(n)) => (n.arg.iter_mut().collect(), Vec::new()),
-            Some(NodeEnum::AExpr(n)) => {
-                (n.lexpr.iter_mut().chain(&mut n.rexpr).collect(), Vec::new())
-            }
-            Some(NodeEnum::AIndirection(n)) => (n.arg.iter_mut().collect(), Vec::new()),
-            Some(NodeEnum::CaseExpr(n)) => {
-                (n.arg.iter_mut().chain(&mut n.defresult).collect(), n.args.iter_mut().collect())
-            }
-            Some(NodeEnum::CaseWhen(n)) => {
-                (n.expr.iter_mut().chain(&mut n.result).collect(), Vec::new())
-            }
-            Some(NodeEnum::FuncCall(n)) if n.over.is_none() => {
-                (Vec::new(), n.args.iter_mut().collect())
-            }
-            Some(NodeEnum::BoolExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
-            Some(NodeEnum::NullTest(n)) => (n.arg.iter_mut().collect(), Vec::new()),
-            Some(NodeEnum::BooleanTest(n)) => (n.arg.iter_mut().collect(), Vec::new()),
-            Some(NodeEnum::CoalesceExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
-            Some(NodeEnum::MinMaxExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
-            Some(NodeEnum::RowExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
-            Some(NodeEnum::AArrayExpr(n)) => (Vec::new(), n.elements.iter_mut().collect()),
-            Some(NodeEnum::List(n)) => (Vec::new(), n.items.iter_mut().collect()),
-            _ => return,
-        };
-        for child in some.into_iter().map(Box::as_mut).chain(more) {
-            self.take_values(child, joined);
+        for part in parts(node) {
+            self.take_values(part, joined);
         }
     }
 
@@ -250,7 +228,7 @@ impl Analysis<'_> {
             && (is_first(query) || self.is_by_unique_column(query))
     }
 
-    fn reads_protected(&self, item: &Node) -> bool {
+    pub(super) fn reads_protected(&self, item: &Node) -> bool {
         match &item.node {
             Some(NodeEnum::RangeVar(range)) => {
                 let mut commons = self.commons.iter().rev();
@@ -309,6 +287,36 @@ impl Analysis<'_> {
     }
 }
 
+/// The parts of an expression that are worked out with it, at its place.
+pub(super) fn parts(node: &mut Node) -> Vec<&mut Node> {
+    let (some, more): (Vec<&mut Box<Node>>, Vec<&mut Node>) = match node.node.as_mut() {
+        Some(NodeEnum::TypeCast(n)) => (n.arg.iter_mut().collect(), Vec::new()),
+        Some(NodeEnum::CollateClause(n)) => (n.arg.iter_mut().collect(), Vec::new()),
+        Some(NodeEnum::NamedArgExpr(n)) => (n.arg.iter_mut().collect(), Vec::new()),
+        Some(NodeEnum::AExpr(n)) => (n.lexpr.iter_mut().chain(&mut n.rexpr).collect(), Vec::new()),
+        Some(NodeEnum::AIndirection(n)) => (n.arg.iter_mut().collect(), Vec::new()),
+        Some(NodeEnum::CaseExpr(n)) => {
+            (n.arg.iter_mut().chain(&mut n.defresult).collect(), n.args.iter_mut().collect())
+        }
+        Some(NodeEnum::CaseWhen(n)) => {
+            (n.expr.iter_mut().chain(&mut n.result).collect(), Vec::new())
+        }
+        Some(NodeEnum::FuncCall(n)) if n.over.is_none() => {
+            (Vec::new(), n.args.iter_mut().collect())
+        }
+        Some(NodeEnum::BoolExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
+        Some(NodeEnum::NullTest(n)) => (n.arg.iter_mut().collect(), Vec::new()),
+        Some(NodeEnum::BooleanTest(n)) => (n.arg.iter_mut().collect(), Vec::new()),
+        Some(NodeEnum::CoalesceExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
+        Some(NodeEnum::MinMaxExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
+        Some(NodeEnum::RowExpr(n)) => (Vec::new(), n.args.iter_mut().collect()),
+        Some(NodeEnum::AArrayExpr(n)) => (Vec::new(), n.elements.iter_mut().collect()),
+        Some(NodeEnum::List(n)) => (Vec::new(), n.items.iter_mut().collect()),
+        _ => return Vec::new(),
+    };
+    some.into_iter().map(Box::as_mut).chain(more).collect()
+}
+
 /// Whether the condition of a sub-select on one table names such a column of it by a column of a
 /// select around it, or by a constant.
 pub(super) fn is_found_by(
@@ -352,7 +360,7 @@ fn join_with(select: &mut pb::SelectStmt, joined: Joined, kind: pb::JoinType) ->
 }
 
 /// A sub-select in FROM, of one column.
-fn derived_row(query: Node, alias: &str, lateral: bool) -> Node {
+pub(super) fn derived_row(query: Node, alias: &str, lateral: bool) -> Node {
     ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
         lateral,
         subquery: Some(Box::new(query)),
@@ -392,7 +400,7 @@ fn strict_comparison(node: &mut Node) -> impl Iterator<Item = &mut Box<Node>> {
 }
 
 /// The column of what is joined for a value.
-fn value_of(alias: &str) -> String {
+pub(super) fn value_of(alias: &str) -> String {
     format!("{alias}_")
 }
 
@@ -411,7 +419,7 @@ fn is_first(query: &pb::SelectStmt) -> bool {
 }
 
 /// The name of the column that an expression is, by itself, of the relation of this alias.
-fn own_column<'n>(node: &'n Node, alias: &str) -> Option<&'n str> {
+pub(super) fn own_column<'n>(node: &'n Node, alias: &str) -> Option<&'n str> {
     let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
     match ast::names(&reference.fields).as_deref() {
         Some([name]) => Some(*name),

@@ -251,6 +251,7 @@ impl Analysis<'_> {
         if counts {
             leave_out_counted(select);
         }
+        self.unfold_alone(select, place);
         let mut values = self.join_values(select, place);
         values.extend(self.join_compared(select));
         let from = &mut select.from_clause;
@@ -311,7 +312,9 @@ impl Analysis<'_> {
         let accounted = self.resolver.rules.mode == Mode::Accounted;
         let passes = select.limit_offset.is_some() || accounted && select.limit_count.is_some();
         let passes = passes && at_random;
-        if place != Place::Top || !windows.uses().is_empty() || passes {
+        // So are the groups that it leaves out.
+        let leaves_out = accounted && select.having_clause.is_some();
+        if place != Place::Top || leaves_out || !windows.uses().is_empty() || passes {
             self.groups_tell(&compared);
         }
         self.sequential |= place == Place::Top && at_random && !compared.protected.is_empty();
@@ -531,8 +534,8 @@ impl Analysis<'_> {
             whole.add(group);
         }
         let folds = clauses.grouped || clauses.distinct;
-        let folded =
-            self.carry_folded(select, scope, (clauses, place), (&whole, aggregates), &mut left);
+        let read = (&whole, aggregates);
+        let folded = self.carry_folded(select, scope, (clauses, place, windows), read, &mut left);
         self.spoil_folded(aggregates, (&carried, &folded), &left);
         if folds {
             self.fold_rows(&left, &whole, (place, aggregates), &outputs)?;

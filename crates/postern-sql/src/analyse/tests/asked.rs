@@ -114,30 +114,33 @@ fn a_comparison_that_does_not_say_of_whom_is_refused_where_it_is_counted() {
     refused(
         "folded_lookup",
         &[
-            "SELECT count(*) FROM customers WHERE id = 5 + 0",
-            "SELECT count(*) FROM customers WHERE id = 5.0",
-            "SELECT count(*) FROM customers WHERE id = '5'::text::bigint",
-            "SELECT count(*) FROM customers WHERE id = '0x5'",
-            "SELECT count(*) FROM customers WHERE id IN (5, 7 + 0)",
-            "SELECT count(*) FROM customers WHERE id BETWEEN 5 AND 5",
-            "SELECT count(*) FROM customers WHERE id >= 5 AND id <= 5",
-            "SELECT count(*) FROM customers WHERE (id, country) = (5, 'DE')",
-            "SELECT count(*) FROM customers WHERE id = ANY (string_to_array('5', ',')::bigint[])",
-            "SELECT count(*) FROM customers WHERE CASE id WHEN 5 THEN true END",
-            "SELECT count(*) FROM customers WHERE id IS NOT DISTINCT FROM 5",
-            "SELECT count(*) FROM customers WHERE id = (SELECT 5)",
-            "SELECT count(*) FROM customers c JOIN products p ON p.id = c.id WHERE p.id = 5",
-            "SELECT count(*) FROM tickets WHERE id = 5",
-            "SELECT count(*) FROM (SELECT id, country FROM customers ORDER BY id LIMIT 3) s WHERE id = 5",
+            "SELECT count(*) FROM customers WHERE id = 5 + 0 HAVING true",
+            "SELECT count(*) FROM customers WHERE id = 5.0 HAVING true",
+            "SELECT count(*) FROM customers WHERE id = '5'::text::bigint HAVING true",
+            "SELECT count(*) FROM customers WHERE id = '0x5' HAVING true",
+            "SELECT count(*) FROM customers WHERE id IN (5, 7 + 0) HAVING true",
+            "SELECT count(*) FROM customers WHERE id BETWEEN 5 AND 5 HAVING true",
+            "SELECT count(*) FROM customers WHERE id >= 5 AND id <= 5 HAVING true",
+            "SELECT count(*) FROM customers WHERE (id, country) = (5, 'DE') HAVING true",
+            "SELECT count(*) FROM customers WHERE id = ANY (string_to_array('5', ',')::bigint[]) HAVING true",
+            "SELECT count(*) FROM customers WHERE CASE id WHEN 5 THEN true END HAVING true",
+            "SELECT count(*) FROM customers WHERE id IS NOT DISTINCT FROM 5 HAVING true",
+            "SELECT count(*) FROM customers WHERE id = (SELECT 5) HAVING true",
+            "SELECT count(*) FROM customers c JOIN products p ON p.id = c.id WHERE p.id = 5 HAVING true",
+            "SELECT count(*) FROM tickets WHERE id = 5 HAVING true",
+            "SELECT count(*) FROM (SELECT id, country FROM customers ORDER BY id LIMIT 3) s WHERE id = 5 HAVING true",
             // The parameter may be of any type: the other use decides.
-            "SELECT count(*), $1::float8 FROM customers WHERE id = $1",
-            "SELECT count(*) FROM customers WHERE $1::text IS NULL OR id = $1::int8",
-            "SELECT count(*) FROM customers WHERE id = $1 AND length(country) = $1",
+            "SELECT count(*), $1::float8 FROM customers WHERE id = $1 HAVING true",
+            "SELECT count(*) FROM customers WHERE $1::text IS NULL OR id = $1::int8 HAVING true",
+            "SELECT count(*) FROM customers WHERE id = $1 AND length(country) = $1 HAVING true",
         ],
     );
     let many: Vec<String> = (0..10_001).map(|id| format!("id = {id}")).collect();
     let many = format!("SELECT count(*) FROM customers WHERE {}", many.join(" OR "));
     assert_eq!(judged(&many, Mode::Restricted), "54000 asked_key");
-    let long = format!("SELECT count(*) FROM customers WHERE id IN (1{})", ", 2".repeat(1_000));
+    let long = format!(
+        "SELECT count(*) FROM customers WHERE id IN (1{}) HAVING true",
+        ", 2".repeat(1_000)
+    );
     refused("folded_lookup", &[&long]);
 }

@@ -34,7 +34,7 @@ fn what_may_be_anothers_is_not_carried() {
             "SELECT c.id, array_agg(t.status) FROM customers c JOIN tickets t ON t.customer_id = c.id OR t.status = 'open' GROUP BY c.id",
             "SELECT c.id, array_agg(t.status) FROM customers c CROSS JOIN tickets t LEFT JOIN products p ON t.customer_id = c.id GROUP BY c.id",
             "SELECT c.id, array_agg(t.status) FROM customers c CROSS JOIN tickets t LEFT JOIN customers d ON d.id = c.id AND d.id = t.customer_id GROUP BY c.id",
-            "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN (tickets t JOIN customers d ON d.id = t.customer_id) ON t.customer_id = c.id AND d.id = e.id WHERE c.id = 329 GROUP BY c.id",
+            "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN (tickets t JOIN customers d ON d.id = t.customer_id) ON t.customer_id = c.id AND d.id = e.id WHERE c.id = 329 GROUP BY c.id HAVING true",
             "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN (tickets t LEFT JOIN customers d ON d.id = t.customer_id) ON t.customer_id = c.id AND d.id = e.id GROUP BY c.id",
             "SELECT c.id, string_agg(e.country, ',') FROM (customers c CROSS JOIN customers e) LEFT JOIN (customers f JOIN (tickets t JOIN customers d ON d.id = t.customer_id) ON f.id = d.id) ON t.customer_id = c.id AND f.id = e.id GROUP BY c.id",
             "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN customers d ON d.id = c.id LEFT JOIN customers f ON f.id = d.id AND f.id = e.id GROUP BY c.id",
@@ -68,13 +68,13 @@ fn what_may_be_anothers_is_not_carried() {
 #[test]
 fn a_copy_of_a_key_is_no_key() {
     for sql in [
-        "SELECT c.id, string_agg(p.country, ',') FROM ((SELECT 1 AS id) c JOIN (SELECT 1 AS id) p ON c.id = p.id) AS j, customers c, customers p WHERE c.id = 2 GROUP BY c.id",
-        "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN (customers d CROSS JOIN ((SELECT 1) e CROSS JOIN (SELECT 1) q) AS j) ON d.id = c.id AND e.id = d.id WHERE c.id = 2 GROUP BY c.id",
-        "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN LATERAL (SELECT c.id AS id) z ON z.id = e.id WHERE c.id = 2 GROUP BY c.id",
-        "SELECT string_agg(s.x, ',') FROM (SELECT c.country x, z.id zid FROM customers c LEFT JOIN LATERAL (SELECT c.id AS id) z ON false) s GROUP BY s.zid",
+        "SELECT c.id, string_agg(p.country, ',') FROM ((SELECT 1 AS id) c JOIN (SELECT 1 AS id) p ON c.id = p.id) AS j, customers c, customers p WHERE c.id = 2 GROUP BY c.id OFFSET 0",
+        "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN (customers d CROSS JOIN ((SELECT 1) e CROSS JOIN (SELECT 1) q) AS j) ON d.id = c.id AND e.id = d.id WHERE c.id = 2 GROUP BY c.id OFFSET 0",
+        "SELECT c.id, string_agg(e.country, ',') FROM customers c CROSS JOIN customers e LEFT JOIN LATERAL (SELECT c.id AS id) z ON z.id = e.id WHERE c.id = 2 GROUP BY c.id OFFSET 0",
+        "SELECT string_agg(s.x, ',') FROM (SELECT c.country x, z.id zid FROM customers c LEFT JOIN LATERAL (SELECT c.id AS id) z ON false) s GROUP BY s.zid OFFSET 0",
         "SELECT DISTINCT s.zid, s.email FROM (SELECT c.email, z.id zid FROM customers c LEFT JOIN LATERAL (SELECT c.id AS id) z ON false) s",
         "SELECT string_agg(s.x, ',') OVER (PARTITION BY s.zid) FROM (SELECT c.country x, z.id zid FROM customers c LEFT JOIN LATERAL (SELECT c.id AS id) z ON false) s LIMIT 1",
-        "SELECT string_agg(s.x, ',') FROM (SELECT c.country x, z.id zid FROM customers c LEFT JOIN LATERAL (SELECT c.id AS id) z ON false WHERE c.id BETWEEN 7 AND 7) s GROUP BY s.zid",
+        "SELECT string_agg(s.x, ',') FROM (SELECT c.country x, z.id zid FROM customers c LEFT JOIN LATERAL (SELECT c.id AS id) z ON false WHERE c.id BETWEEN 7 AND 7) s GROUP BY s.zid OFFSET 0",
     ] {
         for mode in [Mode::Restricted, Mode::Accounted] {
             let told = judged(sql, mode);
@@ -97,9 +97,9 @@ fn a_column_of_the_row_around_carries_nothing() {
         "SELECT s.y FROM w o, LATERAL (SELECT string_agg(i.country, ',') OVER () y FROM w i CROSS JOIN LATERAL (SELECT o.id AS oid) z WHERE z.oid = 2 LIMIT 1) s WHERE o.id = 2",
         "SELECT s.y FROM w o, LATERAL (SELECT string_agg(i.country, ',') OVER () y FROM w i WHERE o.id = 2 LIMIT 1) s",
         "SELECT q.y FROM w o, LATERAL (SELECT i.id, array_agg(t.status) y FROM w i CROSS JOIN LATERAL (SELECT o.id AS oid) z JOIN tickets t ON t.customer_id = z.oid WHERE i.id = 329 GROUP BY i.id) q WHERE o.id = 2",
-        "SELECT a.id, string_agg(b.country, ',') FROM w a, w b GROUP BY a.id",
-        "SELECT a.id, string_agg(b.country, ',') FROM w a, w b WHERE a.id = 5 AND b.id BETWEEN 6 AND 6 GROUP BY a.id",
-        "SELECT a.id, b.country FROM w a, w b WHERE a.id = 5 GROUP BY a.id, b.country",
+        "SELECT a.id, string_agg(b.country, ',') FROM w a, w b GROUP BY a.id OFFSET 0",
+        "SELECT a.id, string_agg(b.country, ',') FROM w a, w b WHERE a.id = 5 AND b.id BETWEEN 6 AND 6 GROUP BY a.id OFFSET 0",
+        "SELECT a.id, b.country FROM w a, w b WHERE a.id = 5 GROUP BY a.id, b.country OFFSET 0",
         "SELECT u.id, string_agg(u.country, ',') OVER () FROM (SELECT * FROM w WHERE id = 1 UNION ALL SELECT * FROM w WHERE id = 7) u LIMIT 1",
         "SELECT g.x, string_agg(s2.country, ',') OVER () FROM (SELECT * FROM w WHERE id = 1) s1 CROSS JOIN (VALUES (0), (7)) g(x) LEFT JOIN (SELECT * FROM w WHERE id = 7) s2 ON s2.id = g.x ORDER BY g.x LIMIT 1",
     ] {

@@ -7,10 +7,10 @@ fn a_join_condition_names_its_two_sides_and_what_is_around() {
     refused(
         "folded_lookup",
         &[
-            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON id = 13577 + 0)) GROUP BY 1",
-            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products c, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON c.id = 13577 + 0)) GROUP BY 1",
-            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, (products p JOIN ((VALUES (1)) v(q) LEFT JOIN (VALUES (2)) u(r) ON id = 13577 + 0) ON p.id = v.q AND r = 2)) GROUP BY 1",
-            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON EXISTS (SELECT 1 FROM (VALUES (3)) w(s) WHERE id = 13577 + 0))) GROUP BY 1",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON id = 13577 + 0)) GROUP BY 1 HAVING true",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products c, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON c.id = 13577 + 0)) GROUP BY 1 HAVING true",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, (products p JOIN ((VALUES (1)) v(q) LEFT JOIN (VALUES (2)) u(r) ON id = 13577 + 0) ON p.id = v.q AND r = 2)) GROUP BY 1 HAVING true",
+            "SELECT country, count(*) FROM customers c WHERE EXISTS (SELECT 1 FROM products x, ((VALUES (1)) v(q) JOIN (VALUES (2)) u(r) ON EXISTS (SELECT 1 FROM (VALUES (3)) w(s) WHERE id = 13577 + 0))) GROUP BY 1 HAVING true",
         ],
     );
     refused(

@@ -180,14 +180,14 @@ fn a_fold_over_one_record_is_refused() {
     refused(
         "folded_lookup",
         &[
-            "SELECT count(*) FROM customers WHERE id = 5 + 0",
+            "SELECT count(*) FROM customers WHERE id = 5 + 0 HAVING true",
             "SELECT count(*) FILTER (WHERE id = 5 + 0) FROM customers",
             "SELECT count(NULLIF(id, 5)) FROM customers",
             "SELECT count(CASE WHEN id = 5 + 0 AND country = 'DE' THEN 1 END) FROM customers",
             "SELECT count(*) FROM customers c, generate_series(1, CASE WHEN c.id = 5 + 0 THEN 9 END)",
             "SELECT count(*) FROM (SELECT generate_series(1, CASE id WHEN 5 THEN 9 END) FROM customers) s",
             "SELECT count(*) FROM (SELECT * FROM customers WHERE id = 5 + 0) s",
-            "SELECT max(country) FROM (SELECT country FROM customers ORDER BY id LIMIT 1) s",
+            "SELECT max(country) FROM (SELECT country FROM customers ORDER BY id LIMIT 1) s HAVING true",
             "SELECT max(country) FILTER (WHERE r = 7) FROM (SELECT country, row_number() OVER (ORDER BY id) r FROM customers) s",
             "WITH a AS (SELECT * FROM customers) SELECT (SELECT count(*) FROM a), id FROM a WHERE id = 5 + 0",
             "SELECT count(*) FROM customers c JOIN (VALUES (5)) v(i) ON v.i = c.id",
@@ -203,8 +203,8 @@ fn a_lookup_returns_its_record_and_comes_alone() {
     refused(
         "lookup",
         &[
-            "SELECT count(*) FROM customers WHERE email = 'a'",
-            "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a')",
+            "SELECT count(*) FROM customers WHERE email = 'a' HAVING true",
+            "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a') LIMIT 1",
             "SELECT id FROM customers WHERE email = 'a' AND phone = 'b'",
             "SELECT id FROM customers WHERE email = 'a' AND email = 'b'",
             "SELECT a.id FROM customers a, customers b WHERE a.email = 'a' AND b.email = 'b'",

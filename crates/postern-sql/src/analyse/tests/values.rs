@@ -123,7 +123,7 @@ fn what_is_folded_of_one_subject_carries_its_key() {
         "unaccounted",
         &[
             "SELECT DISTINCT string_agg(number, ', ') FROM tickets WHERE customer_id = 5",
-            "SELECT t.status, string_agg(u.number, ', ') FROM tickets t, tickets u WHERE t.customer_id = 5 GROUP BY 1",
+            "SELECT t.status, string_agg(u.number, ', ') FROM tickets t, tickets u WHERE t.customer_id = 5 GROUP BY 1 HAVING true",
         ],
     );
 }
@@ -155,7 +155,7 @@ fn what_is_folded_of_many_carries_all_their_keys() {
         "unaccounted",
         &[
             "SELECT string_agg(number, ', ') FROM tickets",
-            "SELECT status, string_agg(number, ', ') FROM tickets WHERE assignee = 'me' GROUP BY status",
+            "SELECT status, string_agg(number, ', ') FROM tickets WHERE assignee = 'me' GROUP BY status HAVING true",
             "SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me' HAVING max(id) > 7",
             "SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me' OFFSET 1",
             "SELECT max(id), generate_series(1, 9) FROM tickets WHERE assignee = 'me'",
@@ -164,6 +164,117 @@ fn what_is_folded_of_many_carries_all_their_keys() {
             "SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me' UNION ALL SELECT ''",
             "SELECT string_agg(iban, ', ') FROM accounts WHERE iban IS NOT NULL HAVING true",
             "COPY (SELECT string_agg(number, ', ') FROM tickets WHERE assignee = 'me') TO STDOUT",
+        ],
+    );
+}
+
+/// What a search or a condition finds may be folded where all that it finds is listed.
+#[test]
+fn what_singles_records_out_is_folded_with_all_their_keys() {
+    check(
+        "SELECT count(*) FROM customers WHERE email = $1",
+        "SELECT pg_catalog.count(*), pg_catalog.string_agg(customers.id::pg_catalog.text, ',') AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) $1::pg_catalog.text> customers
+  1 columns, keys [0]
+  public.customers
+  lookup public.customers.email = $1",
+    );
+    check(
+        "SELECT status, array_agg(id) FROM tickets WHERE assignee = 'me' GROUP BY status",
+        "SELECT tickets.status, pg_catalog.array_agg(tickets.id), pg_catalog.string_agg(tickets.customer_id::pg_catalog.text, ',') AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.assignee = 'me' GROUP BY tickets.status
+  2 columns, keys [0]
+  public.tickets",
+    );
+    check_accounted(
+        "SELECT split_part(email, '@', 2), count(*) FROM customers GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC LIMIT 9",
+        "SELECT pg_catalog.split_part(customers.email, '@', 2), pg_catalog.count(*), pg_catalog.string_agg(customers.id::pg_catalog.text, ',') AS pk_k1 FROM <public.customers b> customers GROUP BY 1 HAVING pg_catalog.count(*) > 1 ORDER BY 2 DESC, 1 LIMIT 9
+  2 columns, keys [0]
+  public.customers clear email
+  decided by public.customers.email",
+    );
+    // Groups that don't come have decided that they don't.
+    let twice = "SELECT email FROM customers GROUP BY email HAVING count(*) > 1";
+    let told = judged(twice, Mode::Accounted);
+    assert!(told.contains("decided by public.customers.email"), "{told}");
+    for sql in [
+        "SELECT status, array_agg(id) FROM tickets WHERE assignee = 'me' GROUP BY status LIMIT 1",
+        "SELECT status, array_agg(id) FROM tickets WHERE assignee = 'me' GROUP BY status HAVING true",
+        "SELECT status, array_agg(id) FROM tickets WHERE assignee = 'me' GROUP BY ROLLUP (status)",
+        "SELECT DISTINCT ON (status) status, array_agg(id) FROM tickets WHERE assignee = 'me' GROUP BY status",
+        "SELECT status, array_agg(id), lead(min(id)) OVER (ORDER BY status) FROM tickets WHERE assignee = 'me' GROUP BY status",
+        "SELECT x.n FROM (SELECT status, array_agg(id) AS n FROM tickets WHERE assignee = 'me' GROUP BY status) x",
+        "SELECT p.id FROM products p, LATERAL (SELECT count(*) AS n FROM customers WHERE id = p.id + 0) x WHERE x.n = 0",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+    for sql in [
+        // It shows something of a group whose row does not come.
+        "SELECT country, lead(max(email)) OVER (ORDER BY country) FROM customers GROUP BY country LIMIT 1",
+        "SELECT country, max(email) FROM customers GROUP BY country OFFSET 1",
+        "SELECT max(email) FROM customers",
+        "SELECT country, max(email) FROM customers GROUP BY CUBE (country)",
+    ] {
+        let told = judged(sql, Mode::Accounted);
+        assert!(told.starts_with("42501 "), "{sql}: {told}");
+    }
+}
+
+/// `EXISTS`, as a count of what it finds.
+#[test]
+fn who_is_searched_for_by_exists_is_told() {
+    check(
+        "SELECT EXISTS (SELECT * FROM customers c WHERE c.email = $1 AND country = 'DE' LIMIT 1)",
+        "SELECT pg_catalog.count(*) > 0 AS \"exists\", pg_catalog.string_agg(c.id::pg_catalog.text, ',') AS pk_k1 FROM <public.customers b WHERE b.email OPERATOR(pg_catalog.=) $1::pg_catalog.text> c WHERE c.country = 'DE'
+  1 columns, keys [0]
+  public.customers
+  lookup public.customers.email = $1",
+    );
+    check_accounted(
+        "SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM customers WHERE name = 'x') THEN 'free' END AS told, 1",
+        "SELECT CASE WHEN NOT pg_catalog.count(*) > 0 THEN 'free' END AS told, 1 AS \"?column?\", pg_catalog.string_agg(customers.id::pg_catalog.text, ',') AS pk_k1 FROM <public.customers b> customers WHERE customers.name = 'x'
+  2 columns, keys [0]
+  public.customers
+  decided by public.customers.name",
+    );
+    for sql in [
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a' OFFSET 1)",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a' LIMIT 0)",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a' LIMIT NULL)",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a'), EXISTS (SELECT 1 FROM customers WHERE email = 'b')",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a') OFFSET 1",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a') UNION SELECT true",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email = 'a'), generate_series(1, 9)",
+        "SELECT EXISTS (SELECT 1 FROM customers, products WHERE email = 'a')",
+        "SELECT g FROM generate_series(1, 9) g WHERE EXISTS (SELECT 1 FROM customers WHERE email = 'a')",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE email IN (SELECT 'a'))",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(!told.contains("lookup public."), "{sql}: {told}");
+    }
+}
+
+/// `ARRAY(SELECT …)`, as `array_agg`.
+#[test]
+fn an_array_of_records_carries_their_keys() {
+    check(
+        "SELECT c.id, ARRAY(SELECT t.number FROM tickets t WHERE t.customer_id = c.id ORDER BY t.id DESC LIMIT 3) AS last FROM customers c",
+        "SELECT c.id, COALESCE(pk_v2.pk_v2_) AS last, c.id AS pk_k5, pk_v2.pk_k4 AS pk_k6 FROM <public.customers b> c LEFT JOIN LATERAL (SELECT COALESCE(pg_catalog.array_agg(pk_v1.pk_v1_), '{}') AS \"coalesce\", (pg_catalog.array_agg(pk_v1.pk_k3) FILTER (WHERE pk_v1.pk_k3 IS NOT NULL))[1] AS pk_k4 FROM (SELECT t.number AS number, t.customer_id AS pk_k3 FROM <public.tickets b> t WHERE t.customer_id = c.id ORDER BY t.id DESC LIMIT 3) pk_v1(pk_v1_)) pk_v2(pk_v2_) ON true
+  2 columns, keys [0 1]
+  public.customers
+  public.tickets set 0 clear number",
+    );
+    check(
+        "SELECT ARRAY(SELECT number FROM tickets WHERE assignee = 'me')",
+        "SELECT COALESCE(pg_catalog.array_agg(tickets.number), '{}') AS \"array\", pg_catalog.string_agg(tickets.customer_id::pg_catalog.text, ',') AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.assignee = 'me'
+  1 columns, keys [0]
+  public.tickets set 0 clear number",
+    );
+    refused(
+        "unaccounted",
+        &[
+            "SELECT c.id, ARRAY(SELECT t.number FROM tickets t WHERE t.status = c.country) FROM customers c",
+            "SELECT ARRAY(SELECT number FROM tickets)",
+            "SELECT country, count(*), ARRAY(SELECT id FROM tickets WHERE assignee = 'me') FROM customers GROUP BY country",
         ],
     );
 }

@@ -186,10 +186,10 @@ fn what_is_grouped_by_is_analysed_once() {
     refused(
         "folded_lookup",
         &[
-            "SELECT count(*) FROM (SELECT s.*, rank() OVER () AS r FROM (SELECT id AS g FROM customers) s GROUP BY 1) q WHERE r < 2",
-            "SELECT count(*) FROM (SELECT s.*, rank() OVER () AS r FROM (SELECT id AS g FROM customers) s GROUP BY g) q WHERE r < 2",
-            "SELECT count(*) FROM (SELECT rank() OVER () AS r FROM customers GROUP BY id, (SELECT 1)) q WHERE r < 2",
-            "SELECT count(*) FROM (SELECT rank() OVER () AS r, id FROM customers GROUP BY id, coalesce((SELECT 1), 2)) q WHERE r < 2",
+            "SELECT count(*) FROM (SELECT s.*, rank() OVER () AS r FROM (SELECT id AS g FROM customers) s GROUP BY 1) q WHERE r < 2 HAVING true",
+            "SELECT count(*) FROM (SELECT s.*, rank() OVER () AS r FROM (SELECT id AS g FROM customers) s GROUP BY g) q WHERE r < 2 HAVING true",
+            "SELECT count(*) FROM (SELECT rank() OVER () AS r FROM customers GROUP BY id, (SELECT 1)) q WHERE r < 2 HAVING true",
+            "SELECT count(*) FROM (SELECT rank() OVER () AS r, id FROM customers GROUP BY id, coalesce((SELECT 1), 2)) q WHERE r < 2 HAVING true",
         ],
     );
 }

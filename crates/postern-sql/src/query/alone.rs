@@ -1,0 +1,188 @@
+//! A sub-select that is all that a statement shows.
+//!
+//! `SELECT EXISTS (SELECT 1 FROM customers WHERE email = $1)` is `SELECT count(*) > 0 FROM
+//! customers WHERE email = $1`, which can say whom it has found, and `SELECT ARRAY(SELECT …)` is
+//! an `array_agg`. So they are written as these.
+
+use pg_query::{Node, NodeEnum, protobuf as pb};
+
+use super::{Analysis, scalar, select::Place, window::is_star};
+use crate::{
+    Mode, ast,
+    catalogue::{Column, Relation},
+    query::{
+        leaf::{Shown, shown},
+        names::figure,
+    },
+};
+
+impl Analysis<'_> {
+    /// Writes a select without FROM, in whose result columns one such sub-select is, as one of the
+    /// sub-select's rows. All that is not surely the same stays as it is.
+    pub(super) fn unfold_alone(&mut self, select: &mut pb::SelectStmt, place: Place) {
+        let bare = pb::SelectStmt { target_list: Vec::new(), with_clause: None, ..select.clone() };
+        if place != Place::Top || bare != ast::empty_select() || self.views.verbatim {
+            return;
+        }
+        let mut found: Option<Box<pb::SelectStmt>> = None;
+        let mut rows = select.clone();
+        for node in &mut rows.target_list {
+            let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else { return };
+            let Some(value) = target.val.as_deref_mut() else { return };
+            let name = figure(value);
+            if !self.unfold(value, &mut found) {
+                return;
+            }
+            if target.name.is_empty() {
+                target.name = name;
+            }
+        }
+        let Some(query) = found else { return };
+        rows.from_clause = query.from_clause;
+        rows.where_clause = query.where_clause;
+        *select = rows;
+    }
+
+    /// Puts what says it of folded rows in the place of the sub-select of an expression; `false` if
+    /// there is another, or anything else that hangs on rows.
+    fn unfold(&mut self, node: &mut Node, found: &mut Option<Box<pb::SelectStmt>>) -> bool {
+        if let Some(NodeEnum::SubLink(link)) = node.node.as_mut() {
+            let kind = link.sub_link_type();
+            let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
+            let Some(NodeEnum::SelectStmt(query)) = query else { return false };
+            let value = match kind {
+                pb::SubLinkType::ExistsSublink if self.finds_somebody(query) => more_than_none(),
+                pb::SubLinkType::ArraySublink => {
+                    let Some(mut collected) = self.collected(query) else { return false };
+                    let target = collected.target_list.pop().and_then(|target| target.node);
+                    let Some(NodeEnum::ResTarget(target)) = target else { return false };
+                    let Some(value) = target.val else { return false };
+                    **query = collected;
+                    *value
+                }
+                _ => return false,
+            };
+            let query = std::mem::take(query);
+            *node = value;
+            return found.replace(query).is_none();
+        }
+        let kept = matches!(
+            node.node,
+            Some(
+                NodeEnum::AConst(_)
+                    | NodeEnum::TypeCast(_)
+                    | NodeEnum::BoolExpr(_)
+                    | NodeEnum::CaseExpr(_)
+                    | NodeEnum::CaseWhen(_)
+                    | NodeEnum::CoalesceExpr(_)
+                    | NodeEnum::ParamRef(_)
+            )
+        );
+        kept && scalar::parts(node).into_iter().all(|part| self.unfold(part, found))
+    }
+
+    /// Whether a sub-select asks for somebody by a value of a protected column.
+    fn finds_somebody(&self, query: &pb::SelectStmt) -> bool {
+        let limit = query.limit_count.as_deref().is_none_or(|limit| {
+            let kind = limit.node.as_ref();
+            let number = match kind {
+                Some(NodeEnum::AConst(pb::AConst {
+                    val: Some(pb::a_const::Val::Ival(pb::Integer { ival })),
+                    isnull: false,
+                    ..
+                })) => *ival,
+                _ => 0,
+            };
+            number > 0
+        });
+        let rows = pb::SelectStmt { limit_count: None, ..query.clone() };
+        let Some((alias, relation)) = self.only_protected(query) else { return false };
+        let shows = |node: &Node| {
+            let Some(NodeEnum::ResTarget(target)) = &node.node else { return false };
+            let value = target.val.as_deref();
+            is_star(node) && target.indirection.is_empty()
+                || value.is_some_and(|value| match &value.node {
+                    Some(NodeEnum::AConst(_)) => true,
+                    Some(NodeEnum::ColumnRef(_)) => {
+                        let name = scalar::own_column(value, alias);
+                        relation.columns.iter().any(|column| Some(&*column.name) == name)
+                    }
+                    _ => false,
+                })
+        };
+        limit
+            && super::grouping::gives_its_rows(&rows)
+            && query.with_clause.is_none()
+            && query.window_clause.is_empty()
+            && query.target_list.iter().all(shows)
+            && self.is_asked_of(query, (alias, relation))
+    }
+
+    /// Whether a condition on a table's rows asks for a value of a protected column: it is a
+    /// search, or, where nothing is masked, a look-up by it.
+    fn is_asked_of(&self, query: &pb::SelectStmt, (alias, relation): (&str, &Relation)) -> bool {
+        let Some(rule) = self.resolver.rule_of(relation.oid) else { return false };
+        let accounted = self.resolver.rules.mode == Mode::Accounted;
+        let asked = |column: &Column| match shown(rule, column) {
+            Shown::Free => false,
+            Shown::Keyed(_, rule) | Shown::Masked(Some(rule)) => accounted || rule.lookup,
+            Shown::Always | Shown::Masked(None) => accounted,
+        };
+        scalar::is_found_by(query, (alias, relation), &asked)
+    }
+
+    /// A sub-select of one row with the array that `ARRAY(query)` is.
+    pub(super) fn collected(&mut self, query: &pb::SelectStmt) -> Option<pb::SelectStmt> {
+        let [one] = query.target_list.as_slice() else { return None };
+        let Some(NodeEnum::ResTarget(target)) = &one.node else { return None };
+        let value = target.val.as_deref().filter(|_| !is_star(one))?;
+        let plain = query.op() == pb::SetOperation::SetopNone
+            && query.values_lists.is_empty()
+            && query.with_clause.is_none()
+            && query.locking_clause.is_empty()
+            && query.group_clause.is_empty()
+            && query.having_clause.is_none()
+            && query.window_clause.is_empty()
+            && !self.is_grouped(query);
+        if !plain || !query.from_clause.iter().any(|item| self.reads_protected(item)) {
+            return None;
+        }
+        let rows = super::grouping::gives_its_rows(query) && query.sort_clause.is_empty();
+        let (value, from, condition) = if rows {
+            (value.clone(), query.from_clause.clone(), query.where_clause.clone())
+        } else {
+            let alias = self.name('v');
+            let query = ast::node(NodeEnum::SelectStmt(Box::new(query.clone())));
+            let row = scalar::derived_row(query, &alias, false);
+            (ast::column(&[&alias, &scalar::value_of(&alias)]), vec![row], None)
+        };
+        let all = ast::call("array_agg", vec![value]);
+        let all = ast::node(NodeEnum::CoalesceExpr(Box::new(pb::CoalesceExpr {
+            args: vec![all, ast::constant("{}")],
+            ..pb::CoalesceExpr::default()
+        })));
+        Some(pb::SelectStmt {
+            target_list: vec![ast::target("", all)],
+            from_clause: from,
+            where_clause: condition,
+            ..ast::empty_select()
+        })
+    }
+}
+
+/// `count(*) > 0`.
+fn more_than_none() -> Node {
+    let count = pb::FuncCall {
+        funcname: vec![ast::string("pg_catalog"), ast::string("count")],
+        agg_star: true,
+        funcformat: pb::CoercionForm::CoerceExplicitCall as i32,
+        ..pb::FuncCall::default()
+    };
+    ast::node(NodeEnum::AExpr(Box::new(pb::AExpr {
+        kind: pb::AExprKind::AexprOp as i32,
+        name: vec![ast::string(">")],
+        lexpr: Some(Box::new(ast::node(NodeEnum::FuncCall(Box::new(count))))),
+        rexpr: Some(Box::new(ast::integer(0))),
+        ..pb::AExpr::default()
+    })))
+}
