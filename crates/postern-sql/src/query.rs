@@ -46,6 +46,7 @@ mod names;
 mod optional;
 mod pick;
 mod recursion;
+mod same_rows;
 mod scalar;
 mod scope;
 mod select;

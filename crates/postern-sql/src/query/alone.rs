@@ -10,6 +10,7 @@ use super::{Analysis, scalar, select::Place, window::is_star};
 use crate::{
     Mode, ast,
     catalogue::{Column, Relation},
+    functions::Kind,
     query::{
         leaf::{Shown, shown},
         names::figure,
@@ -79,6 +80,101 @@ impl Analysis<'_> {
             )
         );
         kept && scalar::parts(node).into_iter().all(|part| self.unfold(part, found))
+    }
+
+    /// Writes `SELECT max(id) FROM tickets` as `SELECT (SELECT id FROM tickets ORDER BY id DESC
+    /// LIMIT 1)`: the one record whose key that is can be told then, and not all that there are.
+    /// So is what is folded beside it.
+    pub(super) fn split_extremes(&mut self, select: &mut pb::SelectStmt, place: Place) {
+        let bare = pb::SelectStmt {
+            target_list: Vec::new(),
+            from_clause: Vec::new(),
+            with_clause: None,
+            ..select.clone()
+        };
+        if place != Place::Top || bare != ast::empty_select() || self.views.verbatim {
+            return;
+        }
+        let Some((alias, relation)) = self.only_protected(select) else { return };
+        let (alias, relation) = (alias.to_owned(), relation.clone());
+        let from = std::mem::take(&mut select.from_clause);
+        let mut targets = select.target_list.clone();
+        let mut tells = false;
+        let split = targets.iter_mut().all(|node| {
+            let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else { return false };
+            let Some(value) = target.val.as_deref_mut() else { return false };
+            let name = figure(value);
+            let split = self.split(value, (&from, &alias, &relation), &mut tells);
+            if target.name.is_empty() {
+                target.name = name;
+            }
+            split
+        });
+        if split && tells {
+            select.target_list = targets;
+        } else {
+            select.from_clause = from;
+        }
+    }
+
+    /// Puts sub-selects in the places of an expression's aggregates; `false` if it names a column
+    /// otherwise. `tells` says that one of them is of what tells records apart.
+    fn split(
+        &self,
+        node: &mut Node,
+        (from, alias, relation): (&[Node], &str, &Relation),
+        tells: &mut bool,
+    ) -> bool {
+        if let Some(NodeEnum::FuncCall(call)) = &node.node
+            && matches!(self.kind_of_call(call), Some(Kind::Aggregate))
+        {
+            let rows = match self.extreme(call, (alias, relation)) {
+                Some((column, descending)) => {
+                    *tells = true;
+                    first_by(column, from.to_vec(), descending)
+                }
+                None => ast::select(vec![ast::target("", node.clone())], from.to_vec(), None),
+            };
+            *node = ast::node(NodeEnum::SubLink(Box::new(pb::SubLink {
+                sub_link_type: pb::SubLinkType::ExprSublink as i32,
+                subselect: Some(Box::new(rows)),
+                ..pb::SubLink::default()
+            })));
+            return true;
+        }
+        let kept = matches!(
+            node.node,
+            Some(
+                NodeEnum::AConst(_)
+                    | NodeEnum::TypeCast(_)
+                    | NodeEnum::AExpr(_)
+                    | NodeEnum::CoalesceExpr(_)
+            )
+        );
+        let parts = scalar::parts(node);
+        kept && parts.into_iter().all(|part| self.split(part, (from, alias, relation), tells))
+    }
+
+    /// The column that tells a table's records apart of which an aggregate gives the least or the
+    /// greatest value, and whether it is the greatest.
+    fn extreme<'c>(
+        &self,
+        call: &'c pb::FuncCall,
+        (alias, relation): (&str, &Relation),
+    ) -> Option<(&'c Node, bool)> {
+        let greatest = match ast::names(&call.funcname).as_deref() {
+            Some(["max"] | ["pg_catalog", "max"]) => true,
+            Some(["min"] | ["pg_catalog", "min"]) => false,
+            _ => return None,
+        };
+        let [column] = call.args.as_slice() else { return None };
+        let name = scalar::own_column(column, alias)?;
+        let known = relation.columns.iter().find(|column| column.name == name)?;
+        let rule = self.resolver.rule_of(relation.oid)?;
+        let tells = known.primary || known.unique || known.name == rule.subject;
+        let free = matches!(shown(rule, known), Shown::Free | Shown::Always);
+        let plain = call.over.is_none() && call.agg_filter.is_none() && call.agg_order.is_empty();
+        (plain && tells && free).then_some((column, greatest))
     }
 
     /// Whether a sub-select asks for somebody by a value of a protected column.
@@ -168,6 +264,31 @@ impl Analysis<'_> {
             ..ast::empty_select()
         })
     }
+}
+
+/// The first row of a table in the order of a column, and of it that column.
+fn first_by(column: &Node, from: Vec<Node>, descending: bool) -> Node {
+    let direction =
+        if descending { pb::SortByDir::SortbyDesc } else { pb::SortByDir::SortbyDefault };
+    let nulls = if descending {
+        pb::SortByNulls::SortbyNullsLast
+    } else {
+        pb::SortByNulls::SortbyNullsDefault
+    };
+    let by = pb::SortBy {
+        node: Some(Box::new(column.clone())),
+        sortby_dir: direction as i32,
+        sortby_nulls: nulls as i32,
+        ..pb::SortBy::default()
+    };
+    ast::node(NodeEnum::SelectStmt(Box::new(pb::SelectStmt {
+        target_list: vec![ast::target("", column.clone())],
+        from_clause: from,
+        sort_clause: vec![ast::node(NodeEnum::SortBy(Box::new(by)))],
+        limit_count: Some(Box::new(ast::integer(1))),
+        limit_option: pb::LimitOption::Count as i32,
+        ..ast::empty_select()
+    })))
 }
 
 /// `count(*) > 0`.

@@ -76,7 +76,9 @@ impl Analysis<'_> {
             return Ok(taint);
         }
         if let Some(window) = call.over.as_deref_mut() {
-            return self.windowed(taint, filters, kind, (window, scope));
+            let taint = self.windowed(taint, filters, kind, (window, scope))?;
+            self.moves(call, &built_in);
+            return Ok(taint);
         }
         if matches!(kind, Kind::Set | Kind::Record) {
             // The value decides how many rows there are.

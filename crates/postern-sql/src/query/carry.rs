@@ -12,7 +12,7 @@ use super::{
     scope::{Item, Scope},
     select::{Clauses, Place},
     target::Outputs,
-    window::WindowUse,
+    window::{Moved, WindowUse},
 };
 use crate::{
     Mode, ast,
@@ -267,13 +267,14 @@ impl Analysis<'_> {
     pub(super) fn append_keys(
         &mut self,
         select: &mut pb::SelectStmt,
-        (carried, folded): (Vec<Carried>, Folded),
+        (carried, folded, moved): (Vec<Carried>, Folded, Vec<Moved>),
     ) -> Vec<Key> {
         let mut values = Vec::new();
         let column = |alias: &str, name: &str| ast::column(&[alias, name]);
         values.extend(
             carried.into_iter().map(|(alias, name, leaf)| (column(&alias, &name), leaf, false)),
         );
+        values.extend(moved.into_iter().map(|(value, leaf)| (value, leaf, false)));
         let one = folded.one.into_iter();
         values.extend(one.map(|(alias, name, leaf)| (any_value(&alias, &name), leaf, false)));
         let all = folded.all.into_iter();

@@ -16,7 +16,7 @@ use super::{
     pick::certain,
     scope::Scope,
     target::Outputs,
-    window::{WindowUse, Windows},
+    window::{Moved, WindowUse, Windows},
 };
 use crate::{
     Mode, ast,
@@ -95,6 +95,7 @@ impl Analysis<'_> {
         let counted = mem::take(&mut self.counted);
         self.with_own_commons(|own| {
             own.with(select.with_clause.as_mut(), outer)?;
+            own.join_same_rows(select);
             own.locks(select, place);
             match select.op() {
                 pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
@@ -251,6 +252,7 @@ impl Analysis<'_> {
         if counts {
             leave_out_counted(select);
         }
+        self.split_extremes(select, place);
         self.unfold_alone(select, place);
         let mut values = self.join_values(select, place);
         values.extend(self.join_compared(select));
@@ -545,7 +547,7 @@ impl Analysis<'_> {
         let single: BTreeSet<usize> = single.collect();
         let rowwise = rowwise.chain(left.iter().copied().filter(|_| !clauses.grouped));
         let rowwise = rowwise.filter(|leaf| !single.contains(leaf)).collect();
-        let ranked = self.rank(&rowwise, windows, clauses)?;
+        let (ranked, moved) = self.rank(&rowwise, windows, (clauses, place, scope))?;
         let lost = whole.protected.iter().filter(|(leaf, _)| left.contains(leaf)).copied();
         self.spoil(&Taint { protected: lost.collect(), ..Taint::default() });
         // How many DISTINCT ON and WITH TIES leave hangs on what they compare.
@@ -562,7 +564,7 @@ impl Analysis<'_> {
         // There is a row where there is no record, too.
         padded.extend(folded.leaves());
         let joined = if folds { BTreeSet::new() } else { self.joined(scope, clauses, &carried) };
-        let keys = self.append_keys(select, (carried, folded));
+        let keys = self.append_keys(select, (carried, folded, moved));
         let mut given = Rows {
             columns: outputs.columns.into_iter().map(|output| output.column).collect(),
             open: outputs.open,
@@ -587,19 +589,21 @@ impl Analysis<'_> {
         Ok(given)
     }
 
-    /// What windows read of the rows of `leaves`; those whose rows they put into an order.
+    /// What windows read of the rows of `leaves`; those whose rows they put into an order, and
+    /// what carries the keys of the rows whose values they give.
     fn rank(
         &mut self,
         leaves: &BTreeSet<usize>,
         windows: &[WindowUse],
-        clauses: &Clauses,
-    ) -> Judged<BTreeSet<usize>> {
-        self.fold_windows(leaves, windows)?;
+        (clauses, place, scope): (&Clauses, Place, &Scope<'_>),
+    ) -> Judged<(BTreeSet<usize>, Vec<Moved>)> {
+        let shown = place == Place::Top && !clauses.grouped && !clauses.distinct && !clauses.first;
+        let moved = self.fold_windows(leaves, windows, shown.then_some(scope))?;
         self.shows_nobody_asked(&(&clauses.single - &clauses.about), windows)?;
         let ranked = Self::ranked(leaves, windows);
         if clauses.picks {
             self.singled.extend(clauses.computed.intersection(&ranked));
         }
-        Ok(ranked)
+        Ok((ranked, moved))
     }
 }

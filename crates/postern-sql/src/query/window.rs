@@ -56,7 +56,12 @@ pub(super) struct WindowUse {
     picks: bool,
     /// It hangs on an order of the rows.
     ordered: bool,
+    /// The call, where its value is one other row's: of that row's key it gives the key.
+    moves: Option<pb::FuncCall>,
 }
+
+/// A hidden column with the key of the row whose value a window function gives, and its leaf.
+pub(super) type Moved = (Node, usize);
 
 impl Windows {
     pub(super) fn uses(&self) -> &[WindowUse] {
@@ -148,7 +153,7 @@ impl Analysis<'_> {
         self.pinned.extend(&reached);
         self.folded.extend(&reached);
         let ordered = sorted || kind == Kind::Window;
-        self.windows.uses.push(WindowUse { values, filters, own, picks, ordered });
+        self.windows.uses.push(WindowUse { values, filters, own, picks, ordered, moves: None });
         taint.plain.clear();
         taint.windowed.clear();
         // It ranks the rows, so it tells them apart.
@@ -163,6 +168,21 @@ impl Analysis<'_> {
             }
         }
         Ok(taint)
+    }
+
+    /// Notes of the call that was judged last that it gives a value of one other row.
+    pub(super) fn moves(&mut self, call: &pb::FuncCall, name: &str) {
+        let one = matches!(name, "lag" | "lead" | "first_value" | "last_value" | "nth_value");
+        let offset = call.args.get(1).is_none_or(|by| matches!(by.node, Some(NodeEnum::AConst(_))));
+        let plain = call.agg_filter.is_none() && call.agg_order.is_empty() && !call.agg_distinct;
+        if one && offset && plain {
+            let mut moves = call.clone();
+            // Beyond the rows there is no key, whatever is given there.
+            moves.args.truncate(2);
+            if let Some(used) = self.windows.uses.last_mut() {
+                used.moves = Some(moves);
+            }
+        }
     }
 
     /// The leaf whose subject column an expression is a copy of, if that is so for all rows.
@@ -210,13 +230,16 @@ impl Analysis<'_> {
         ordered.flat_map(|used| leaves.difference(&used.own).copied()).collect()
     }
 
-    /// Checks the window functions of a select that sees the rows of `leaves` one by one.
+    /// Checks the window functions of a select that sees the rows of `leaves` one by one. Where
+    /// its rows are shown, those of `scope`, so may be the keys of those whose values it gives.
     pub(super) fn fold_windows(
         &mut self,
         leaves: &BTreeSet<usize>,
         uses: &[WindowUse],
-    ) -> Judged<()> {
+        scope: Option<&Scope<'_>>,
+    ) -> Judged<Vec<Moved>> {
         self.passes |= !uses.is_empty();
+        let mut carried = Vec::new();
         for used in uses {
             self.looked_at(leaves.difference(&used.own).copied())?;
             if used.ordered {
@@ -228,11 +251,15 @@ impl Analysis<'_> {
             // What is joined to a record, or computed for it, is moved as well as its columns are.
             let more = used.values.names_columns() && leaves.iter().any(|leaf| others(&leaf));
             if used.picks && (more || !moved.is_empty()) {
-                return unaccounted();
+                match scope.and_then(|scope| keys_of_moved(used, leaves, scope)) {
+                    Some(keys) => carried.extend(keys),
+                    None => return unaccounted(),
+                }
+                continue;
             }
             self.fold(moved, &used.values)?;
         }
-        Ok(())
+        Ok(carried)
     }
 
     /// Whom a statement asks about is recorded, and no column of theirs: a window may count and
@@ -310,6 +337,31 @@ impl Analysis<'_> {
             _ => true,
         }
     }
+}
+
+/// The same window function, of the keys of the row whose value it gives.
+fn keys_of_moved(
+    used: &WindowUse,
+    leaves: &BTreeSet<usize>,
+    scope: &Scope<'_>,
+) -> Option<Vec<Moved>> {
+    let call = used.moves.as_ref()?;
+    let others: BTreeSet<usize> = leaves.difference(&used.own).copied().collect();
+    let known: BTreeSet<usize> =
+        scope.keys().filter(|(_, key)| !key.many).map(|(_, key)| key.leaf).collect();
+    let bare = scope.items.iter().any(|item| !item.rows.bare.is_empty());
+    if bare || !others.is_subset(&known) {
+        return None;
+    }
+    let keys = scope.keys().filter(|(_, key)| others.contains(&key.leaf));
+    let moved = keys.map(|(item, key)| {
+        let mut call = call.clone();
+        if let Some(first) = call.args.first_mut() {
+            *first = ast::column(&[&item.alias, &key.column]);
+        }
+        (ast::node(NodeEnum::FuncCall(Box::new(call))), key.leaf)
+    });
+    Some(moved.collect())
 }
 
 /// Rows of one arm of a UNION ALL, which carry no key of a leaf of another, must not tell of it:

@@ -86,7 +86,7 @@ fn what_is_put_together_row_by_row_tells_of_the_rows() {
             "SELECT string_agg(s.n::text, '') FROM (SELECT count(*) FILTER (WHERE c.country = 'DE') n FROM customers c GROUP BY c.id ORDER BY c.id) s",
             "SELECT string_agg((SELECT count(*) FROM tickets t WHERE t.customer_id = c.id AND t.status = 'open')::text, '') FROM customers c",
             "SELECT string_agg(v.x, ',') FROM (SELECT id, country FROM customers ORDER BY id) c JOIN (VALUES ('DE'), ('FR')) v(x) ON v.x = c.country",
-            "SELECT c.id, lead(v.x) OVER (ORDER BY c.id) FROM customers c JOIN (VALUES ('DE'), ('FR')) v(x) ON v.x = c.country LIMIT 1",
+            "SELECT s.* FROM (SELECT c.id, lead(v.x) OVER (ORDER BY c.id) FROM customers c JOIN (VALUES ('DE'), ('FR')) v(x) ON v.x = c.country LIMIT 1) s",
             // What is equal and looks different comes in the order of the rows.
             "SELECT percentile_disc(ARRAY[0.1, 0.2]) WITHIN GROUP (ORDER BY v.x) FROM (SELECT id, country FROM customers ORDER BY id) c JOIN (VALUES ('DE', 1.0), ('FR', 1.00)) v(c, x) ON v.c = c.country",
             "SELECT string_agg(x.w, ',') FROM tickets t CROSS JOIN LATERAL (SELECT string_agg(chr(a), '' ORDER BY g) w FROM generate_series(1, 40) g, generate_series(32, 126) a WHERE substr(t.status, g, 1) = chr(a)) x",

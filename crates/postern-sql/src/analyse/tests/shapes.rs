@@ -509,7 +509,7 @@ fn what_picks_a_record_or_shows_many_is_refused() {
         "unaccounted",
         &[
             "SELECT jsonb_agg(jsonb_build_object('status', status)) FROM tickets",
-            "SELECT min(id), max(id) FROM tickets",
+            "SELECT min(id), max(id), avg(id) FROM tickets",
             "SELECT * FROM customers c WHERE c.id = (SELECT t.customer_id FROM tickets t WHERE t.id < 5)",
             "SELECT name FROM customers WHERE id = (SELECT max(customer_id) FROM tickets)",
             "SELECT array(SELECT status FROM tickets WHERE status = c.country) FROM customers c",

@@ -219,6 +219,61 @@ fn what_singles_records_out_is_folded_with_all_their_keys() {
     }
 }
 
+/// The least and the greatest key are single records'.
+#[test]
+fn the_greatest_key_is_that_of_one_record() {
+    check(
+        "SELECT coalesce(max(id), 0) + 1 AS next, count(*) FROM tickets",
+        "SELECT COALESCE(COALESCE(pk_v1.pk_v1_), 0) + 1 AS next, (SELECT pg_catalog.count(*) AS count FROM <public.tickets b> tickets) AS count, pk_v1.pk_k3 AS pk_k4 FROM (SELECT true AS \"?column?\") pk_v2(pk_v2_) LEFT JOIN LATERAL (SELECT tickets.id AS id, tickets.customer_id AS pk_k3 FROM <public.tickets b> tickets ORDER BY id DESC NULLS LAST LIMIT 1) pk_v1(pk_v1_) ON true
+  2 columns, keys [0]
+  public.tickets
+  public.tickets",
+    );
+    refused(
+        "unaccounted",
+        &[
+            "SELECT max(id), status FROM tickets",
+            "SELECT max(id) FILTER (WHERE status = 'open') FROM tickets",
+            "SELECT max(id) FROM tickets HAVING true",
+            "SELECT max(DISTINCT id), sum(id) FROM tickets",
+        ],
+    );
+}
+
+/// INTERSECT and EXCEPT of records of one table compare nothing.
+#[test]
+fn records_of_one_table_are_joined_by_their_conditions() {
+    check(
+        "SELECT * FROM tickets WHERE assignee = 'me' EXCEPT SELECT * FROM tickets t WHERE t.status = 'closed' OR opened_by IS NULL ORDER BY 1 LIMIT 5",
+        "SELECT *, tickets.customer_id AS pk_k1 FROM <public.tickets b> tickets WHERE tickets.assignee = 'me' AND (tickets.status = 'closed' OR tickets.opened_by IS NULL) IS NOT TRUE ORDER BY 1 LIMIT 5
+  7 columns, keys [0]
+  public.tickets set 0 clear number body",
+    );
+    check(
+        "SELECT id, body FROM tickets WHERE assignee = 'me' INTERSECT SELECT u.id, u.body FROM tickets u WHERE number = 'x'",
+        "SELECT tickets.id, tickets.body, tickets.customer_id AS pk_k1 FROM <public.tickets b WHERE b.number OPERATOR(pg_catalog.=) 'x'::pg_catalog.text> tickets WHERE tickets.assignee = 'me'
+  2 columns, keys [0]
+  public.tickets set 0 clear body
+  lookup public.tickets.number = \"x\"",
+    );
+    for sql in [
+        // What is equal need not be the same record.
+        "SELECT status, body FROM tickets WHERE assignee = 'me' EXCEPT SELECT status, body FROM tickets WHERE status = 'closed'",
+        "SELECT id, body FROM tickets WHERE assignee = 'me' EXCEPT SELECT id, number FROM tickets WHERE status = 'closed'",
+        "SELECT id, body FROM tickets WHERE assignee = 'me' EXCEPT SELECT id, 'x' FROM tickets WHERE status = 'closed'",
+        "SELECT id, body FROM tickets WHERE assignee = 'me' EXCEPT SELECT id, email FROM customers WHERE country = 'DE'",
+        "SELECT id, body FROM tickets WHERE assignee = 'me' EXCEPT ALL SELECT id, body FROM tickets WHERE status = 'closed'",
+        "SELECT id, body FROM tickets WHERE assignee = 'me' EXCEPT SELECT id, body FROM tickets WHERE status = 'closed' LIMIT 1 OFFSET 1",
+        "(SELECT id, body FROM tickets WHERE assignee = 'me' LIMIT 1) EXCEPT SELECT id, body FROM tickets WHERE status = 'closed'",
+        // Names of the selects around it stay where they are.
+        "SELECT c.id FROM customers c WHERE EXISTS (SELECT id, body FROM tickets EXCEPT SELECT id, body FROM tickets WHERE country = 'DE')",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        let stays = told.starts_with("42501 ") || sql.contains("OFFSET 1");
+        assert!(stays, "{sql}: {told}");
+    }
+}
+
 /// `EXISTS`, as a count of what it finds.
 #[test]
 fn who_is_searched_for_by_exists_is_told() {
