@@ -263,8 +263,7 @@ fn folded(sql: &str) -> String {
     let from = start + own_from(&sql[start..end]);
     let read = &sql[from..end];
     // How the actor's own records are told is not what most tests are about.
-    let joins = [" LEFT JOIN (SELECT DISTINCT k.k", " CROSS JOIN LATERAL (SELECT b."];
-    let join = joins.iter().find_map(|join| read.find(join));
+    let join = read.find(" CROSS JOIN LATERAL (SELECT b.");
     let after = |join: usize| read[join..].find(" WHERE ").map_or("", |at| &read[join + at..]);
     let read = join.map_or(read.to_owned(), |join| format!("{}{}", &read[..join], after(join)));
     // Nor where it is made.

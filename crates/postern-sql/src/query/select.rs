@@ -189,6 +189,7 @@ impl Analysis<'_> {
     }
 
     fn values(&mut self, select: &mut pb::SelectStmt, outer: Option<&Scope<'_>>) -> Judged<Rows> {
+        self.facts.held = true;
         let scope = Scope::new(outer);
         let mut rows = Rows::default();
         for list in &mut select.values_lists {

@@ -59,6 +59,8 @@ fn what_is_hashed_of_clear_values_comes_in_their_order() {
         ("SELECT DISTINCT id, email FROM customers LIMIT 2", " ORDER BY 1, 2 LIMIT 2"),
         ("SELECT id, email FROM customers UNION SELECT id, name FROM customers", " ORDER BY 1, 2"),
         ("SELECT id, email FROM customers GROUP BY 1, email", " ORDER BY 1, customers.email"),
+        // With what hangs on the key.
+        ("SELECT id, email FROM customers GROUP BY id", " ORDER BY customers.id, customers.email"),
     ] {
         let told = judged(sql, Mode::Accounted);
         assert!(told.lines().next().unwrap().ends_with(order), "{sql}: {told}");
@@ -72,4 +74,33 @@ fn what_is_hashed_of_clear_values_comes_in_their_order() {
     ] {
         assert!(!judged(sql, Mode::Accounted).contains("ORDER BY"), "{sql}");
     }
+}
+
+/// Rows that no clear key tells apart are sorted by all that can be shown of them.
+#[test]
+fn rows_without_a_key_come_by_all_that_shows() {
+    let mut fixture: serde_json::Value =
+        serde_json::from_str(include_str!("../fixture.json")).unwrap();
+    for relation in fixture["relations"].as_array_mut().unwrap() {
+        if relation["name"] != "tickets" {
+            continue;
+        }
+        for column in relation["columns"].as_array_mut().unwrap() {
+            for key in ["primary", "unique", "alone"] {
+                column[key] = false.into();
+            }
+            column["orders"] = (column["name"] == "body").into();
+        }
+    }
+    let catalogue = Catalogue::from_json(&fixture.to_string()).unwrap();
+    let path = names(&["public"]);
+    let context = Context::new(&path, PREFIX);
+    let sql = "SELECT status FROM tickets";
+    let statements = analyse(sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+    let told = written(guarded);
+    let order = "ORDER BY b.customer_id, b.id, b.status::pg_catalog.text COLLATE pg_catalog.\"C\", \
+                 b.assignee::pg_catalog.text COLLATE pg_catalog.\"C\", \
+                 b.opened_by::pg_catalog.text COLLATE pg_catalog.\"C\", b.ctid>";
+    assert!(told.contains(order), "{told}");
 }

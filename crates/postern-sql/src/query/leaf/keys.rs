@@ -1,10 +1,11 @@
-//! How a leaf tells whether a record is the actor's own: four forms of the same test.
+//! How a leaf tells whether a record is the actor's own: three forms of the same test.
 //!
-//! They differ in cost only. Evaluated once for each of many columns the test is dear for many
-//! rows; as a join with the keys it is cheap for many rows, also where a server before PostgreSQL
-//! 14 or a generic plan would search the array from front to back, and dear for one row. None of
-//! them changes which rows there are: the joined keys are distinct, and a key that is NULL is
-//! nobody's. All names are qualified by the aliases `b` and `k`, which nothing outside can see.
+//! They differ in cost only. An array is cheap for one row, and dear for many where a server
+//! before PostgreSQL 14 or a generic plan searches it from front to back; there the keys are
+//! hashed. A join with the keys would be cheaper still, but to join rows the server may sort them,
+//! or hash them: then it holds values that are not shown, and tells how long they are. None of the
+//! forms changes which rows there are: a key that is NULL is nobody's. All names are qualified by
+//! the aliases `b` and `k`, which nothing outside can see.
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -17,10 +18,7 @@ pub(super) enum Test {
     Inline,
     /// Once for each row, against an array: for few rows.
     Once,
-    /// In a join with the keys: for many rows.
-    Joined,
-    /// In each column, against what the keys are hashed to: for many rows that are shown as they
-    /// are read.
+    /// In each column, against what the keys are hashed to: for many rows.
     Hashed,
 }
 
@@ -28,14 +26,12 @@ impl Analysis<'_> {
     /// The cheapest form for a leaf with that many columns that hang on the keys.
     pub(super) fn own_test(&self, leaf: usize, columns: usize, held: bool) -> Test {
         let few = self.known.points.contains(&leaf);
-        if held {
-            return if few { Test::Inline } else { Test::Hashed };
-        }
-        match (self.known.locked.contains(&leaf), few) {
-            (true, _) => Test::Inline,
-            (false, true) if columns == 1 => Test::Inline,
-            (false, true) => Test::Once,
-            (false, false) => Test::Joined,
+        let by_itself = !held && columns > 1 && !self.known.locked.contains(&leaf);
+        match (few, by_itself) {
+            (true, true) => Test::Once,
+            (true, false) => Test::Inline,
+            (false, _) if self.known.locked.contains(&leaf) => Test::Inline,
+            (false, _) => Test::Hashed,
         }
     }
 }
@@ -46,39 +42,27 @@ pub(super) fn condition(test: Test, subject: &Node, keys: impl FnOnce() -> Node)
         Test::Inline => is_any(subject.clone(), keys()),
         Test::Hashed => among(subject.clone(), keys()),
         Test::Once => ast::column(&["k", "k"]),
-        Test::Joined => ast::node(NodeEnum::NullTest(Box::new(pb::NullTest {
-            xpr: None,
-            arg: Some(Box::new(ast::column(&["k", "k"]))),
-            nulltesttype: pb::NullTestType::IsNotNull as i32,
-            argisrow: false,
-            location: 0,
-        }))),
     }
 }
 
 /// The table of a leaf together with what the condition looks at.
 pub(super) fn beside(test: Test, base: Node, subject: Node, keys: impl FnOnce() -> Node) -> Node {
-    let (kind, lateral, select, on) = match test {
-        Test::Inline | Test::Hashed => return base,
-        Test::Once => (pb::JoinType::JoinInner, true, once(is_any(subject, keys())), None),
-        Test::Joined => {
-            let same = ast::equal(pb::AExprKind::AexprOp, subject, ast::column(&["k", "k"]));
-            (pb::JoinType::JoinLeft, false, distinct(keys()), Some(Box::new(same)))
-        }
-    };
+    if test != Test::Once {
+        return base;
+    }
     let right = ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
-        lateral,
-        subquery: Some(Box::new(select)),
+        lateral: true,
+        subquery: Some(Box::new(once(is_any(subject, keys())))),
         alias: Some(alias()),
     })));
     ast::node(NodeEnum::JoinExpr(Box::new(pb::JoinExpr {
-        jointype: kind as i32,
+        jointype: pb::JoinType::JoinInner as i32,
         is_natural: false,
         larg: Some(Box::new(base)),
         rarg: Some(Box::new(right)),
         using_clause: Vec::new(),
         join_using_alias: None,
-        quals: on,
+        quals: None,
         alias: None,
         rtindex: 0,
     })))
@@ -127,17 +111,6 @@ fn once(test: Node) -> Node {
         op: pb::SetOperation::SetopNone as i32,
         ..pb::SelectStmt::default()
     })))
-}
-
-/// `SELECT DISTINCT k.k AS k FROM unnest(…) k`: that no key comes twice is for the planner, too,
-/// which leaves the join out where no column needs it.
-fn distinct(keys: Node) -> Node {
-    let targets = vec![ast::target("k", ast::column(&["k", "k"]))];
-    let mut select = ast::select(targets, vec![unnested(keys)], None);
-    if let Some(NodeEnum::SelectStmt(select)) = select.node.as_mut() {
-        select.distinct_clause.push(Node { node: None });
-    }
-    select
 }
 
 /// The column that the keys are compared with.

@@ -29,9 +29,9 @@ use crate::{
     taint::Taint,
 };
 
-/// Types that can be sorted, of which the columns are by which rows are told apart.
-const SORTED: [&str; 10] =
-    ["bool", "date", "int2", "int4", "int8", "numeric", "text", "timestamp", "timestamptz", "uuid"];
+/// Types that can be sorted of which no two equal values look different.
+const SORTED: [&str; 8] =
+    ["bool", "date", "int2", "int4", "int8", "timestamp", "timestamptz", "uuid"];
 
 impl Analysis<'_> {
     /// Whether the order in which the server finds a leaf's rows can tell of protected columns.
@@ -58,15 +58,27 @@ impl Analysis<'_> {
         if let Some(primary) = columns.iter().filter(free).find(|column| column.primary) {
             return vec![by(&primary.name)];
         }
-        let sorts = |column: &&Column| {
-            let own = self.resolver.catalogue.type_by_oid(column.type_oid);
-            own.is_some_and(|own| own.schema == "pg_catalog" && SORTED.contains(&&*own.name))
-        };
+        // What is tied is to look the same in all that can be shown.
         let subject = build.subject().into_iter();
-        let unique =
-            columns.iter().filter(|column| column.unique && column.name != build.rule.subject);
-        let named = subject.chain(unique.filter(free).filter(sorts));
-        named.map(|column| &*column.name).chain(["ctid"]).map(by).collect()
+        let rest = || columns.iter().filter(free).filter(|c| c.name != build.rule.subject);
+        let unique = rest().filter(|column| column.unique);
+        let named = subject.chain(unique).chain(rest().filter(|column| !column.unique));
+        let mut sorts: Vec<Node> = named.map(|column| self.by_look(column)).collect();
+        sorts.push(by("ctid"));
+        sorts
+    }
+
+    /// An order of a column's values in which those that are equal look the same.
+    fn by_look(&self, column: &Column) -> Node {
+        let value = ast::column(&["b", &column.name]);
+        let own = self.resolver.catalogue.type_by_oid(column.type_oid);
+        let sorts =
+            own.is_some_and(|own| own.schema == "pg_catalog" && SORTED.contains(&&*own.name));
+        if sorts {
+            return sort_by(value);
+        }
+        let text = ast::cast(value, ast::type_name("pg_catalog", "text", &[], false));
+        sort_by(ast::collate(text, ["pg_catalog", "C"]))
     }
 
     /// Notes whether rows can be held above the leaves of a select.
@@ -77,9 +89,8 @@ impl Analysis<'_> {
         place: Place,
         folds: bool,
     ) {
-        let picks = select.limit_count.is_some() || select.limit_offset.is_some();
-        // All is computed before it is sorted, unless some is left out.
-        let sorts = picks && !select.sort_clause.is_empty();
+        // What is volatile or dear is computed after the rows are sorted, others before.
+        let sorts = !select.sort_clause.is_empty();
         let alone = place == Place::Top && scope.items.len() <= 1;
         self.facts.held |= !alone || folds || sorts || !select.distinct_clause.is_empty();
     }
@@ -104,7 +115,10 @@ impl Analysis<'_> {
             return self.sort_different(&mut select.sort_clause, shown);
         }
         let simple = |node: &Node| !matches!(node.node, Some(NodeEnum::GroupingSet(_)));
-        if clauses.groups.iter().any(|group| self.hashes(group))
+        // What hangs on a primary key was added to what the client groups by.
+        let added = select.group_clause.len() > clauses.groups.len()
+            && self.resolver.rules.mode == Mode::Accounted;
+        if (added || clauses.groups.iter().any(|group| self.hashes(group)))
             && select.group_clause.iter().all(simple)
         {
             select.sort_clause.extend(select.group_clause.iter().cloned().map(sort_by));
