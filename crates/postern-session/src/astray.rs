@@ -56,6 +56,11 @@ impl Astray {
         self.judged.get_or_insert(self.present);
     }
 
+    /// Something is left, whatever it was that left it.
+    pub(crate) fn strays(&mut self) {
+        self.left = true;
+    }
+
     /// The server has begun to run what it was sent.
     pub(crate) fn answers(&mut self) {
         self.left |= std::mem::take(&mut self.leaving);

@@ -183,6 +183,15 @@ impl Session {
         let Some((plan, sql, resolved)) = self.prepared(plan, parse, view, effects)? else {
             return Ok(());
         };
+        // The server works out constants of a type with checks while it reads the text. What calls
+        // nothing of somebody's own is told when it is bound.
+        let told = plan.unaccounted().filter(|told| told.remains).cloned();
+        if self.tells_first(frame, told.clone(), effects) {
+            return Ok(());
+        }
+        if let Some(told) = &told {
+            self.astray.sends(told.remains);
+        }
         let types = parse.types.clone();
         let used = match &*plan {
             Planned::Plain(plain) => plain.client_parameters,
@@ -203,7 +212,8 @@ impl Session {
         let judge = view.judge.identity().clone();
         let guarded = plan.is_guarded();
         let by_sql = false;
-        let (stated, told_in) = (ticket, unsure.then(|| self.astray.round()));
+        let told = unsure || told.is_some();
+        let (stated, told_in) = (ticket, told.then(|| self.astray.round()));
         let prepared = Prepared {
             upstream,
             sql,

@@ -98,9 +98,9 @@ impl Session {
     /// the message that it is about, nor one that the server could not read.
     fn strays(&mut self, dropped: &[Expect], fields: &ReportFields<'_>) {
         let unread = match dropped.first() {
-            Some(Expect::Parse { .. } | Expect::Refusal { .. }) => true,
-            Some(Expect::Execute(_) | Expect::Simple(_)) => {
-                code(fields) == SqlState::SYNTAX_ERROR && is_of_text(fields)
+            Some(Expect::Refusal { .. }) => true,
+            Some(Expect::Parse { .. } | Expect::Execute(_) | Expect::Simple(_)) => {
+                is_of_grammar(fields)
             }
             Some(_) | None => false,
         };
@@ -337,6 +337,14 @@ fn code(fields: &ReportFields<'_>) -> SqlState {
 /// (42601 of a value that is cast to `jsonpath`).
 fn is_of_text(fields: &ReportFields<'_>) -> bool {
     fields.field(b'P').is_some()
+}
+
+/// Whether the server's grammar does not know the text (`scanner_yyerror`, src/backend/parser/
+/// scan.l): code and place alone may be those of a function that the text's analysis has called.
+fn is_of_grammar(fields: &ReportFields<'_>) -> bool {
+    code(fields) == SqlState::SYNTAX_ERROR
+        && is_of_text(fields)
+        && fields.field(b'R') == Some("scanner_yyerror")
 }
 
 /// What the client is told if the server found that a mask would have been stored, and the error

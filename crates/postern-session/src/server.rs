@@ -48,8 +48,13 @@ impl Session {
 
     fn answer(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
         let message = Backend::parse(frame)?;
-        // However it came about, the session finds the setting again.
-        self.traces.kept |= matches!(message, Backend::ParameterStatus { .. });
+        if let Backend::ParameterStatus { name, value } = &message {
+            // However it came about, the session finds the setting again.
+            self.traces.kept = true;
+            if reads_otherwise(name, value) {
+                self.astray.strays();
+            }
+        }
         match message {
             Backend::DataRow(row) if self.tells_moment() => self.moment(&row, effects),
             Backend::RowDescription(_) if self.tells_moment() => Ok(()),
@@ -558,6 +563,15 @@ impl Run {
         } else {
             plan.lookups(LookupKind::Compared, &self.portal.searched, hit)
         }
+    }
+}
+
+/// Whether a setting has the server read texts in another way than they are judged.
+fn reads_otherwise(name: &str, value: &str) -> bool {
+    match name {
+        "client_encoding" => value != "UTF8",
+        "standard_conforming_strings" => value != "on",
+        _ => false,
     }
 }
 

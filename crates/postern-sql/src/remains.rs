@@ -71,8 +71,7 @@ fn leaves_nothing(node: &NodeEnum) -> bool {
 /// Whether a word or an operator can stand for more than that.
 fn says_more(sql: &str, tokens: &[ScanToken], catalogue: &Catalogue) -> bool {
     let own: BTreeSet<&str> = catalogue.own_code().collect();
-    let after = tokens.iter().skip(1).map(Some).chain([None]);
-    tokens.iter().zip(after).any(|(token, after)| {
+    tokens.iter().any(|token| {
         let (from, to) = (usize::try_from(token.start), usize::try_from(token.end));
         let Some(word) = from.ok().zip(to.ok()).and_then(|(from, to)| sql.get(from..to)) else {
             return true;
@@ -99,12 +98,12 @@ fn says_more(sql: &str, tokens: &[ScanToken], catalogue: &Catalogue) -> bool {
                     Some(inner) => inner.replace("\"\"", "\""),
                     None => word.to_lowercase(),
                 };
-                let called = after.is_some_and(|next| next.token() == Token::Ascii40);
                 own.contains(name.as_str())
                     || catalogue.may_name_view(word)
                     // The gateway's own names on the server.
                     || name.starts_with("postern_")
-                    || called && acts(&name, catalogue)
+                    // Called or not: what stands between a name and its arguments is not looked at.
+                    || acts(&name, catalogue)
             }
             _ => catalogue.operators_named(word).next().is_some(),
         }

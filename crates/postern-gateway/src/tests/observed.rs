@@ -157,7 +157,8 @@ async fn what_cant_be_accounted_can_be_prepared_and_copied() {
         let row = ana.query_one(&statement, &[&id]).await.unwrap();
         assert_eq!(row.get::<_, &str>(0), email);
     }
-    assert_eq!(observed(&world).iter().filter(|one| one.unknown).count(), 2);
+    // Somebody's own function is called already where the text is read, for all that is known.
+    assert_eq!(observed(&world).iter().filter(|one| one.unknown).count(), 3);
     // Names that are the server's own, for the session knows nothing of them.
     for sql in [
         "BEGIN",
@@ -269,6 +270,33 @@ async fn what_is_bound_and_executed_behind_such_a_text_is_told_each_time() {
     assert_eq!(unknown(&world).len(), 6);
 }
 
+/// The server works out constants of a type with checks when it reads the text.
+#[tokio::test]
+async fn what_is_prepared_is_told_before_the_server_reads_it() {
+    let world = World::start_as(&[], observe);
+    let mut ana = world.raw("ana").await;
+    let tells = "CREATE FUNCTION tells(t text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION USING ERRCODE = 'syntax_error',
+            MESSAGE = (SELECT string_agg(email, ',') FROM customers); END $$";
+    told(&mut ana, tells).await;
+    told(&mut ana, "CREATE DOMAIN told AS text CHECK (tells(VALUE))").await;
+    let mut ben = world.raw("ben").await;
+    let before = unknown(&world).len();
+    for sends in 1..3 {
+        let mut out = BytesMut::new();
+        let sql = "SELECT '{a}'::told[]";
+        encode::parse(&mut out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+        encode::sync(&mut out);
+        ben.send(&out).await;
+        let answer = ben.answer().await;
+        assert!(answer.said.contains("two@example.org"), "{}", answer.said);
+        assert_eq!(unknown(&world).len(), before + sends);
+    }
+    // It may have left anything.
+    told(&mut ben, "SELECT 1").await;
+    assert_eq!(unknown(&world).len(), before + 3);
+}
+
 #[tokio::test]
 async fn what_is_put_in_the_place_of_a_prepared_statement_vouches_for_nobody() {
     let world = World::start_as(&[], observe);
@@ -313,6 +341,8 @@ async fn what_such_a_text_left_in_the_session_makes_nothing_look_plain() {
     for left in [
         "CREATE TEMP TABLE mine AS SELECT string_agg(email, ',') AS email FROM customers",
         "SELECT set_config('standard_conforming_strings', 'off', false)",
+        // A function's name is one, whatever stands behind it.
+        "SELECT set_config/**/('backslash_quote', 'on', false), pg_sleep(0)",
         "DO $$ BEGIN EXECUTE 'PREPARE postern_s_9 AS SELECT 1'; END $$",
         "SET standard_conforming_strings = off",
         "LISTEN news",
