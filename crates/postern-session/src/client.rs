@@ -192,6 +192,21 @@ impl Session {
         if let Some(told) = &told {
             self.astray.sends(told.remains);
         }
+        let told = unsure || told.is_some();
+        self.send_prepared(parse, (plan, sql, resolved), (ticket, told), view, effects)
+    }
+
+    /// Sends a text to prepare, and keeps what it is under its name; whether it is `told`, and the
+    /// ticket that it states.
+    fn send_prepared(
+        &mut self,
+        parse: &Parse<'_>,
+        (plan, sql, resolved): ToParse,
+        (stated, told): (Option<Option<Arc<str>>>, bool),
+        view: &View<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Sent {
+        let name = parse.name;
         let types = parse.types.clone();
         let used = match &*plan {
             Planned::Plain(plain) => plain.client_parameters,
@@ -212,8 +227,7 @@ impl Session {
         let judge = view.judge.identity().clone();
         let guarded = plan.is_guarded();
         let by_sql = false;
-        let told = unsure || told.is_some();
-        let (stated, told_in) = (ticket, told.then(|| self.astray.round()));
+        let told_in = told.then(|| self.astray.round());
         let prepared = Prepared {
             upstream,
             sql,
@@ -549,6 +563,10 @@ impl Session {
         let Some(portal) = self.portals.get(execute.portal) else {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
+        if portal.path != self.own.path() {
+            // What it calls would find other things by their names.
+            return self.refuse_in_order(&Failure::PathChanged, effects);
+        }
         let portal = portal.clone();
         match self.names_end_user((frame, false), &[&portal]) {
             Ok(false) => {}

@@ -411,7 +411,7 @@ impl Portal {
     /// Whether it can end a transaction as a whole.
     fn ends_transaction(&self) -> bool {
         let Planned::Plain(plain) = &*self.plan else { return false };
-        let goes_on = |change: &OwnChange| !matches!(change, OwnChange::Back);
+        let goes_on = |change: &OwnChange| !matches!(change, OwnChange::Back | OwnChange::Commit);
         let begins = ["BEGIN", "START", "SET"].iter().any(|word| plain.sql.starts_with(word));
         plain.effect == Does::Transaction && !begins && !plain.changes.iter().any(goes_on)
     }

@@ -111,6 +111,8 @@ pub enum Failure {
     ManyStatements,
     #[error("cached plan must not change result type")]
     PlanChanged,
+    #[error("the search path was changed since the cursor or portal was opened")]
+    PathChanged,
     #[error("definitions in the database have changed while this statement ran")]
     CatalogueChanged,
     #[error("the database's definitions can't be checked at the moment, so nothing was released")]
@@ -186,7 +188,9 @@ impl ClientFacing for Failure {
             Self::EndUser(refusal) => refusal.sqlstate(),
             Self::Token { .. } => SqlState::INVALID_AUTHORIZATION,
             Self::LookupArgument | Self::CursorJump => SqlState::INSUFFICIENT_PRIVILEGE,
-            Self::PlanChanged | Self::NotExecutable => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::PlanChanged | Self::PathChanged | Self::NotExecutable => {
+                SqlState::FEATURE_NOT_SUPPORTED
+            }
             Self::Protocol(_) | Self::ParameterCount { .. } => SqlState::PROTOCOL_VIOLATION,
             Self::TooManyNames | Self::NamesTooLarge | Self::FoldsTooMany => {
                 SqlState::PROGRAM_LIMIT_EXCEEDED
@@ -220,6 +224,7 @@ impl ClientFacing for Failure {
                  ledger's witness back"
             }
             Self::PlanChanged => "prepare the statement again",
+            Self::PathChanged => "open it again, or SET search_path back to what it was",
             Self::CatalogueChanged => "run it again; in a transaction, the whole transaction",
             Self::CatalogueUnknown => "try again soon",
             Self::CursorJump => "use FETCH NEXT, FETCH FORWARD or FETCH ALL",
@@ -285,6 +290,7 @@ impl ClientFacing for Failure {
             | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
+            | Self::PathChanged
             | Self::CatalogueChanged
             | Self::CatalogueUnknown
             | Self::Protocol(_)
@@ -322,6 +328,7 @@ impl ClientFacing for Failure {
             | Self::NotExecutable
             | Self::ManyStatements
             | Self::PlanChanged
+            | Self::PathChanged
             | Self::CatalogueChanged
             | Self::Protocol(_)
             | Self::TooManyNames

@@ -368,6 +368,9 @@ impl Session {
             .portals
             .get(name)
             .filter(|cursor| matches!(*cursor.plan, Planned::Plain(_) | Planned::Guarded(_)));
+        if cursor.is_some_and(|cursor| cursor.path != self.own.path()) {
+            return Err(Failure::PathChanged);
+        }
         let upstream = cursor.map_or(NOTHING, |cursor| cursor.upstream);
         let held = cursor.is_some_and(|cursor| match &*cursor.plan {
             Planned::Guarded(plan) => plan.is_held(),

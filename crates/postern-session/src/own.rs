@@ -102,8 +102,14 @@ impl Own {
         self.failed = true;
     }
 
-    /// No transaction is open any more; whether one with definitions has ended.
-    pub(crate) fn ends(&mut self) -> bool {
+    /// What names are looked up in now; small where it is as the gateway has it.
+    pub(crate) fn path(&self) -> Option<Box<Arc<[String]>>> {
+        self.names.shared_path().map(Box::new)
+    }
+
+    /// No transaction is open any more, nor is anything on its way if it is `all`; whether one with
+    /// definitions has ended.
+    pub(crate) fn ends(&mut self, all: bool) -> bool {
         let failed = std::mem::take(&mut self.failed);
         let defined = std::mem::take(&mut self.defined);
         if std::mem::take(&mut self.changed) {
@@ -113,6 +119,10 @@ impl Own {
             } else {
                 names.end_transaction();
             }
+            if all {
+                names.settle(failed);
+            }
+            self.changed = !all;
             self.names = Arc::new(names);
         }
         defined

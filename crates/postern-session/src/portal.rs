@@ -72,6 +72,8 @@ pub(crate) struct Portal {
     pub(crate) token: Option<Secret<Arc<str>>>,
     /// The ticket that it goes by.
     pub(crate) claimed: Option<Arc<str>>,
+    /// What names without a schema were looked up in when it was opened.
+    pub(crate) path: Option<Box<Arc<[String]>>>,
     /// It is told that it is not known what its next execution shows.
     pub(crate) told: bool,
     /// As the client wrote it, where that may have to be told.
@@ -96,6 +98,7 @@ impl Portal {
             unsure: false,
             token: None,
             claimed: None,
+            path: None,
             told: false,
             text: None,
         }

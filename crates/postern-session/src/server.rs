@@ -1,7 +1,7 @@
 //! What the server answers.
 
 use bytes::BytesMut;
-use postern_sql::{Local, LookupKind};
+use postern_sql::{Local, LookupKind, OwnChange};
 use postern_wire::{Backend, DataRow, Frame, ReportFields, TransactionStatus, encode, rewrite};
 
 use crate::{
@@ -49,11 +49,7 @@ impl Session {
     fn answer(&mut self, frame: &Frame, effects: &mut Vec<Effect>) -> Handled {
         let message = Backend::parse(frame)?;
         if let Backend::ParameterStatus { name, value } = &message {
-            // However it came about, the session finds the setting again.
-            self.traces.kept = true;
-            if reads_otherwise(name, value) {
-                self.astray.strays();
-            }
+            self.is_set(name, value);
         }
         match message {
             Backend::DataRow(row) if self.tells_moment() => self.moment(&row, effects),
@@ -419,8 +415,8 @@ impl Session {
             self.planned.push(run.portal.clone());
         }
         // A COMMIT that could not be; what a ROLLBACK undoes is known since it was sent.
-        let undone =
-            matches!(&*run.portal.plan, Planned::Plain(plain) if !plain.changes.is_empty());
+        let undone = matches!(&*run.portal.plan,
+            Planned::Plain(plain) if plain.changes.contains(&OwnChange::Back));
         if tag == "ROLLBACK" {
             self.unsettle();
             if !undone {
@@ -484,6 +480,20 @@ impl Session {
         Ok(())
     }
 
+    /// A setting has changed, however that came about: the session finds it again.
+    fn is_set(&mut self, name: &str, value: &str) {
+        self.traces.kept = true;
+        // Texts may be read in another way than they are judged.
+        let reads = match name {
+            "client_encoding" => value == "UTF8",
+            "standard_conforming_strings" => value == "on",
+            _ => true,
+        };
+        if !reads {
+            self.astray.strays();
+        }
+    }
+
     fn ready(
         &mut self,
         frame: &Frame,
@@ -506,7 +516,7 @@ impl Session {
         if status == TransactionStatus::Idle {
             self.portals.clear();
             let let_through = self.astray.ends();
-            if self.own.ends() || let_through {
+            if self.own.ends(self.expected.is_empty()) || let_through {
                 effects.push(Effect::Defined);
             }
             if std::mem::take(&mut self.wrote) || let_through {
@@ -563,15 +573,6 @@ impl Run {
         } else {
             plan.lookups(LookupKind::Compared, &self.portal.searched, hit)
         }
-    }
-}
-
-/// Whether a setting has the server read texts in another way than they are judged.
-fn reads_otherwise(name: &str, value: &str) -> bool {
-    match name {
-        "client_encoding" => value != "UTF8",
-        "standard_conforming_strings" => value != "on",
-        _ => false,
     }
 }
 

@@ -331,7 +331,8 @@ impl Session {
         }
         let searched = self.scale.searched(&plan, given)?;
         let claimed = self.claimed();
-        Ok(Portal { claimed, ..Portal::new(upstream, plan, searched, view) })
+        let path = self.own.path();
+        Ok(Portal { claimed, path, ..Portal::new(upstream, plan, searched, view) })
     }
 
     /// The best reason for somebody now. No clear value hangs on it.

@@ -22,6 +22,9 @@ const OWN_MAX: usize = 2_000;
 /// So many columns of them all.
 const COLUMNS_MAX: usize = 20_000;
 
+/// So many paths, of which each may hold.
+const PATHS_MAX: usize = 50;
+
 /// The schemas that names without one are looked up in.
 type Path = Arc<[String]>;
 
@@ -35,6 +38,10 @@ pub struct OwnNames {
     before: Option<Meaning>,
     /// What there was at the savepoints since, with their names.
     saved: Vec<(String, Meaning)>,
+    /// The paths that may hold, until it is heard that all that was sent is done.
+    may_be: Vec<Path>,
+    /// A transaction that changed the path was to be committed, and may not have been.
+    uncertain: bool,
 }
 
 /// What names mean at one time.
@@ -92,6 +99,8 @@ pub enum OwnChange {
     BackTo(String),
     /// What was defined in the transaction is undone.
     Back,
+    /// The transaction is committed.
+    Commit,
 }
 
 /// A name that a definition gives another meaning.
@@ -131,7 +140,31 @@ impl OwnNames {
     /// Whether the session has nothing of its own, nor had before its transaction.
     pub fn is_empty(&self) -> bool {
         let before = self.before.as_ref();
-        self.start.is_none() && self.now.is_plain() && before.is_none_or(Meaning::is_plain)
+        self.start.is_none()
+            && self.now.is_plain()
+            && before.is_none_or(Meaning::is_plain)
+            && self.may_be.is_empty()
+    }
+
+    /// Whether each path that may hold now, whatever becomes of what is on its way, is the
+    /// beginning of this one.
+    pub(crate) fn is_within(&self, path: &[String]) -> bool {
+        let other = |may_be: &Path| !path.starts_with(may_be);
+        self.may_be.len() < PATHS_MAX && !self.may_be.iter().any(other)
+    }
+
+    fn may_be(&mut self, path: Option<Path>) {
+        let path = path.filter(|path| self.may_be.len() < PATHS_MAX && !self.may_be.contains(path));
+        self.may_be.extend(path);
+    }
+
+    /// All that was sent is done, and no transaction is open; whether one of them was not
+    /// committed.
+    pub fn settle(&mut self, failed: bool) {
+        self.uncertain &= failed;
+        if !self.uncertain {
+            self.may_be.clear();
+        }
     }
 
     /// The path that the session began with; `None` for the gateway's.
@@ -143,6 +176,12 @@ impl OwnNames {
     pub fn path(&self) -> Option<&[String]> {
         let set = self.now.local.as_ref().unwrap_or(&self.now.path);
         set.as_deref().or_else(|| self.start())
+    }
+
+    /// The same, to be kept.
+    pub fn shared_path(&self) -> Option<Arc<[String]>> {
+        let set = self.now.local.as_ref().unwrap_or(&self.now.path);
+        set.as_ref().or(self.start.as_ref()).cloned()
     }
 
     /// Whether the path is, and was before the transaction, what the session began with.
@@ -168,11 +207,15 @@ impl OwnNames {
             }
             OwnChange::Path { schemas, local } => {
                 self.before.get_or_insert_with(|| self.now.clone());
+                // What there was may come back, and what LOCAL covers.
+                self.may_be(self.shared_path());
+                self.may_be(self.now.path.clone());
                 if *local {
                     self.now.local = Some(schemas.clone());
                 } else {
                     (self.now.path, self.now.local) = (schemas.clone(), None);
                 }
+                self.may_be(self.shared_path());
             }
             OwnChange::Savepoint(name) if defines => {
                 if self.saved.len() + held >= OWN_MAX {
@@ -198,6 +241,16 @@ impl OwnNames {
                 }
             }
             OwnChange::Back => self.roll_back(),
+            OwnChange::Commit => {
+                self.now.local = None;
+                self.saved.clear();
+                // What a later ROLLBACK comes back to, as `AND CHAIN` has it.
+                if let Some(before) = &mut self.before {
+                    self.uncertain |= before.path != self.now.path;
+                    before.path.clone_from(&self.now.path);
+                    before.local = None;
+                }
+            }
             OwnChange::Savepoint(_) | OwnChange::Release(_) | OwnChange::BackTo(_) => {}
         }
         true

@@ -69,7 +69,8 @@ impl<'a> Context<'a> {
         let search_path = own.path().unwrap_or(pinned);
         let home = own.start().unwrap_or(pinned);
         // Under the first part of a path a name means the same, or nothing.
-        Self { search_path, home, is_astray: !pinned.starts_with(search_path), ..self }
+        let is_astray = !own.is_within(pinned) || !pinned.starts_with(search_path);
+        Self { search_path, home, is_astray, ..self }
     }
 
     /// A refusal with what it has to do with the path.
@@ -78,7 +79,7 @@ impl<'a> Context<'a> {
         if self.is_astray && RUNS.contains(&refusal.rule) {
             refusal.hint.push_str(
                 "; functions of the database's own run under the gateway's search path only: SET \
-                 search_path TO DEFAULT",
+                 search_path TO DEFAULT, outside of a transaction",
             );
         }
         refusal

@@ -73,9 +73,10 @@ fn transaction(transaction: &mut pb::TransactionStmt, context: Context<'_>) -> J
     let name = savepoint_name.clone();
     let change = |change| Ok(Utility::Forward(Effect::Transaction, Some(change)));
     match transaction.kind() {
-        Kind::TransStmtBegin | Kind::TransStmtStart | Kind::TransStmtCommit => {
+        Kind::TransStmtBegin | Kind::TransStmtStart => {
             Ok(Utility::Forward(Effect::Transaction, None))
         }
+        Kind::TransStmtCommit => change(OwnChange::Commit),
         Kind::TransStmtRollback => change(OwnChange::Back),
         Kind::TransStmtSavepoint => change(OwnChange::Savepoint(name)),
         Kind::TransStmtRelease => change(OwnChange::Release(name)),

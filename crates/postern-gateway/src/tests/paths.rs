@@ -165,3 +165,65 @@ async fn what_the_administrator_vouches_for_runs_under_his_path_only() {
     assert_eq!(answer.error.as_deref(), Some("42501"));
     assert!(answer.said.contains("SET search_path TO DEFAULT"), "{}", answer.said);
 }
+
+/// Whatever becomes of the transactions in which the path is changed.
+#[tokio::test]
+async fn nothing_vouched_for_runs_while_the_path_can_be_another() {
+    let world = World::start_as(&[], |settings| {
+        settings.roles.values_mut().for_each(|role| role.pooling = Pooling::Session);
+        settings.upstream.functions.push("public.looks_in".to_owned());
+    });
+    world
+        .dba()
+        .await
+        .batch_execute(
+            "CREATE FUNCTION public.looks_in() RETURNS text LANGUAGE sql AS \
+             $$ SELECT current_setting('search_path') $$; CREATE SCHEMA shop",
+        )
+        .await
+        .unwrap();
+    const CALL: &str = "SELECT public.looks_in()";
+    let home = one(&mut world.raw("dba").await, CALL).await;
+    assert!(home.contains("public"), "{home}");
+    for texts in [
+        &[
+            "SET search_path TO shop, public",
+            "BEGIN; SET LOCAL search_path TO public",
+            "COMMIT AND CHAIN",
+        ][..],
+        &[
+            "BEGIN",
+            "SET search_path TO shop, public",
+            "COMMIT AND CHAIN",
+            "SET search_path TO public",
+            "ROLLBACK",
+        ],
+        &[
+            "SET search_path TO shop, public",
+            "BEGIN",
+            "SET search_path TO public",
+            "SELECT 1/0",
+            "COMMIT AND CHAIN",
+        ],
+        &[
+            "BEGIN",
+            "DECLARE c CURSOR FOR SELECT public.looks_in()",
+            "SET search_path TO shop, public",
+        ],
+    ] {
+        let mut dba = world.raw("dba").await;
+        for text in texts {
+            dba.query(text).await;
+        }
+        let call = if texts[1].starts_with("DECLARE") { "FETCH c" } else { CALL };
+        let told = one(&mut dba, call).await;
+        assert!(told == "42501" || told == "0A000" || told == home, "{texts:?}: {told}");
+    }
+    let mut dba = world.raw("dba").await;
+    dba.query("SET search_path TO shop, public").await;
+    let at_once = "BEGIN; SET LOCAL search_path TO public; COMMIT; SELECT public.looks_in()";
+    assert_eq!(one(&mut dba, at_once).await, "42501");
+    // At rest again.
+    assert_eq!(one(&mut dba, "RESET search_path").await, "");
+    assert_eq!(one(&mut dba, CALL).await, home);
+}

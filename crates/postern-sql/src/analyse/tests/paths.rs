@@ -96,7 +96,18 @@ fn a_path_ends_as_the_server_ends_it() {
     own = OwnNames::default();
     own.apply(&change(Some(path(&["a"])), true));
     own.end_transaction();
+    assert!(!own.is_empty(), "it is not known that it has ended");
+    own.settle(false);
     assert!(own.is_empty());
+    // What was committed is where a chained transaction comes back to, unless it was not.
+    own.apply(&change(Some(path(&["a"])), false));
+    own.apply(&crate::OwnChange::Commit);
+    own.apply(&change(None, false));
+    own.apply(&crate::OwnChange::Back);
+    assert_eq!(own.path().unwrap(), ["a"]);
+    own.apply(&change(None, false));
+    own.settle(true);
+    assert!(!own.is_empty(), "the first may have been undone");
 }
 
 #[test]
