@@ -100,10 +100,12 @@ pub(crate) fn settled(
     if user.employer != made.employer {
         account.employer = user.employer.as_ref().unwrap_or(&rules.employer).as_str().into();
     }
+    let mut ends = made.ends;
     if user.last_day != made.ends {
         // An end that was set by hand is not put off.
         let by_hand = account.ends.filter(|_| account.ends != made.ends);
         account.ends = [user.last_day, by_hand].into_iter().flatten().min();
+        ends = user.last_day.filter(|_| account.ends != by_hand);
     }
     // Who has lost the role that a group gave has none to work by.
     let active = user.active && (role.is_some() || made.role.is_none());
@@ -115,7 +117,7 @@ pub(crate) fn settled(
     let made = Made {
         role: role.map(str::to_owned).or_else(|| made.role.clone()),
         employer: user.employer.clone(),
-        ends: user.last_day,
+        ends,
         active,
     };
     Settled::Account(account, made)

@@ -108,6 +108,12 @@ impl UserData {
         let body = object(body)?;
         let name = text("userName", field(body, "userName"))?;
         let name = name.ok_or_else(|| invalid("`userName` is missing"))?;
+        if !is_plain(&name) {
+            return Err(invalid(
+                "`userName` has letters that don't show, spaces at its ends or other ones than \
+                 plain, or parentheses: in the ledger it could be taken for another's",
+            ));
+        }
         let extension = member(body, EXTENSION);
         let within = |name| extension.and_then(|extension| field(extension, name));
         Ok(Self {
@@ -171,6 +177,25 @@ impl UserData {
             Some(urn) => urn.eq_ignore_ascii_case(ENTERPRISE),
         }
     }
+}
+
+/// Whether a name can't be taken for another that looks the same: it has no letters that don't
+/// show (of Unicode's category Cf, fillers and variation selectors among others) and no spaces but
+/// single ones within. Names with parentheses are those of what acts by itself.
+fn is_plain(name: &str) -> bool {
+    let shows = |c: char| {
+        !matches!(c,
+            '(' | ')' | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}'
+            | '\u{70f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+            && !c.is_control()
+            && (c == ' ' || !c.is_whitespace())
+    };
+    name.chars().all(shows) && name.trim() == name && !name.contains("  ")
 }
 
 /// Names are what the ledger knows accounts by.

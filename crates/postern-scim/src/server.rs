@@ -8,7 +8,7 @@ use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread,
     time::Duration,
 };
@@ -18,7 +18,9 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, LOCATION, WWW_AUTHENTICATE},
+    header::{
+        AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderName, LOCATION, WWW_AUTHENTICATE,
+    },
     server::conn::http1,
     service::service_fn,
 };
@@ -28,7 +30,7 @@ use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, oneshot},
+    sync::oneshot,
 };
 
 use crate::{
@@ -40,8 +42,11 @@ use crate::{
     token::{TokenHash, bearer, is_known},
 };
 
+mod door;
 #[cfg(test)]
 mod tests;
+
+use self::door::{Door, Pass};
 
 /// Where everything is below.
 const PREFIX: &str = "/scim/v2";
@@ -49,9 +54,7 @@ const PREFIX: &str = "/scim/v2";
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// All fields of a request's head together.
 const HEAD_BYTES_MAX: usize = 16 << 10;
-/// How many connections are served at once; others wait.
-const CONNECTIONS_MAX: usize = 64;
-/// How long a handshake, a head or a body may take.
+/// How long a connection may take to show a token, and how long a head or a body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection may last.
 const CONNECTION_MAX: Duration = Duration::from_secs(600);
@@ -166,10 +169,8 @@ async fn accept(
         Err(error) => return tracing::error!(%error, "the SCIM endpoint can't be served"),
     };
     let acceptor = tls.map(tokio_rustls::TlsAcceptor::from);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut door = Door::new();
     loop {
-        // It is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -179,13 +180,25 @@ async fn accept(
             }
         };
         let (acceptor, serving) = (acceptor.clone(), serving.clone());
-        tokio::spawn(async move {
-            let served = greet(stream, from, acceptor, serving);
-            if tokio::time::timeout(CONNECTION_MAX, served).await.is_err() {
-                tracing::info!(%from, "a connection to the SCIM endpoint has lasted long enough");
+        let pass = door.pass();
+        let mark = pass.mark();
+        let served = greet(stream, from, acceptor, (serving, pass));
+        let known = mark.clone();
+        let task = tokio::spawn(async move {
+            let nobody = async {
+                tokio::time::sleep(PATIENCE).await;
+                if known.load(Ordering::Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = nobody => tracing::info!(%from, "no token was shown to the SCIM endpoint"),
+                served = tokio::time::timeout(CONNECTION_MAX, served) => if served.is_err() {
+                    tracing::info!(%from, "a connection of the directory has lasted long enough");
+                },
             }
-            drop(place);
         });
+        door.admit(from.ip(), mark, task.abort_handle());
     }
 }
 
@@ -193,25 +206,26 @@ async fn greet(
     stream: TcpStream,
     from: SocketAddr,
     acceptor: Option<tokio_rustls::TlsAcceptor>,
-    serving: Arc<Serving>,
+    serving: (Arc<Serving>, Pass),
 ) {
     // It is only faster with it.
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else { return serve(stream, from, serving).await };
-    match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, from, serving).await,
-        Ok(Err(error)) => tracing::info!(%from, %error, "a TLS handshake has failed"),
-        Err(_) => tracing::info!(%from, "a TLS handshake took too long"),
+    match acceptor.accept(stream).await {
+        Ok(stream) => serve(stream, from, serving).await,
+        Err(error) => tracing::info!(%from, %error, "a TLS handshake has failed"),
     }
 }
 
-async fn serve<S>(stream: S, from: SocketAddr, serving: Arc<Serving>)
+async fn serve<S>(stream: S, from: SocketAddr, (serving, pass): (Arc<Serving>, Pass))
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // One request of a connection is served after the other.
+    let pass = Arc::new(tokio::sync::Mutex::new(pass));
     let service = service_fn(move |request| {
-        let serving = serving.clone();
-        async move { Ok::<_, Infallible>(serving.answer(request, from).await) }
+        let (serving, pass) = (serving.clone(), pass.clone());
+        async move { Ok::<_, Infallible>(serving.answer(request, from, &pass).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -278,9 +292,17 @@ impl Target {
 }
 
 impl Serving {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, from: SocketAddr) -> Answer {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        from: SocketAddr,
+        pass: &tokio::sync::Mutex<Pass>,
+    ) -> Answer {
         let answered = match self.admits(&request, from.ip()) {
-            Ok(()) => self.asked(request).await,
+            Ok(()) => {
+                pass.lock().await.shows_token().await;
+                self.asked(request).await
+            }
             Err(error) => Err(error),
         };
         answered.unwrap_or_else(|error| refused(&error))
@@ -459,6 +481,9 @@ fn refused(error: &ScimError) -> Answer {
     if error.kind == Kind::Unauthorized {
         let value = hyper::header::HeaderValue::from_static("Bearer");
         answer.headers_mut().insert(WWW_AUTHENTICATE, value);
+        // Who is not known keeps no place.
+        let close = hyper::header::HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
     }
     answer
 }

@@ -83,6 +83,10 @@ fn what_was_done_by_hand_stays_until_the_directory_speaks_of_it() {
     assert_eq!(account.ends, Some(day("2026-01-01")), "an end by hand is not put off");
     let account = story.says(&user(true, None, None), Some("agent"));
     assert_eq!(account.ends, Some(day("2026-01-01")), "nor taken away");
+    // Also where the directory has said the same day.
+    story.says(&user(true, Some("2026-01-01"), None), Some("agent"));
+    let account = story.says(&user(true, None, None), Some("agent"));
+    assert_eq!(account.ends, Some(day("2026-01-01")), "nor taken away with its own");
     story.account.as_mut().unwrap().active = false;
     assert!(!story.says(&user(true, None, None), Some("agent")).active, "it said so before");
     story.says(&user(false, None, None), Some("agent")).active = true;

@@ -177,7 +177,9 @@ fn names_are_taken_once_and_stay() {
         let error = directory.create(Resources::Users, &user(name), BASE).unwrap_err();
         assert_eq!(error.kind, Kind::Uniqueness, "{name}");
     }
-    for name in ["", "a\u{7}", &"x".repeat(300)] {
+    let unseen =
+        ["", "a\u{7}", "eva\u{200b}", "\u{202e}eva", " eva", "e  va", "e\u{a0}va", "x (scim)"];
+    for name in unseen.into_iter().chain([&*"x".repeat(300)]) {
         let error = directory.create(Resources::Users, &user(name), BASE).unwrap_err();
         assert_eq!(error.kind, Kind::Value, "{name}");
     }

@@ -174,3 +174,34 @@ fn garbage_is_refused_and_the_next_one_served() {
     }
     assert_eq!(ask("POST", users, &json!({"userName": "eva"})), 201);
 }
+
+/// Whoever reaches the port can't keep the directory out.
+#[test]
+fn strangers_make_room() {
+    let world = World::new();
+    let address = world.server.address();
+    let silent: Vec<Socket> = (0..100).map(|_| Socket::connect(address).unwrap()).collect();
+    let strangers: Vec<Socket> = (0..100)
+        .map(|_| {
+            let mut socket = Socket::connect(address).unwrap();
+            // It may be put out already.
+            let _ = socket.write_all(b"GET /scim/v2/Users HTTP/1.1\r\nHost: h\r\n\r\n");
+            socket
+        })
+        .collect();
+    for _ in 0..3 {
+        assert_eq!(world.ask("GET", "/scim/v2/Users", &Value::Null).0, 200);
+    }
+    // Without a token none is kept.
+    let ended = strangers.into_iter().map(|mut socket| {
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut answer = Vec::new();
+        // A reset is an end, too.
+        match socket.read_to_end(&mut answer) {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        }
+    });
+    assert_eq!(ended.filter(|ended| *ended).count(), 100);
+    drop(silent);
+}
