@@ -13,6 +13,9 @@ use crate::{
     payload::Texts,
 };
 
+mod hash;
+pub(crate) use self::hash::sha256;
+
 /// Checksum and length.
 pub(crate) const ROW_FRAME_BYTES: usize = 8;
 /// What a row takes besides its text.
@@ -43,13 +46,6 @@ impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
         [Self::Subject, Self::Name, Self::Text].into_iter().find(|&kind| kind as u8 == byte)
     }
-}
-
-pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    use sha2::Digest;
-    let mut hash = sha2::Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().into()
 }
 
 fn commitment(kind: Kind, number: u32, salt: &[u8; 16], text: &[u8]) -> [u8; 32] {
@@ -362,6 +358,19 @@ impl StoredRow {
 
 /// Reads the frame at the start of `bytes`; `None` if there is no good one. Returns its length too.
 pub(crate) fn decode_frame(bytes: &[u8], keys: &Keys) -> Option<(StoredRow, usize)> {
+    decode_frame_with(bytes, keys, |text| Some(text.into()))
+}
+
+/// The same without the text: the row looks as if it were erased.
+pub(crate) fn check_frame(bytes: &[u8], keys: &Keys) -> Option<(StoredRow, usize)> {
+    decode_frame_with(bytes, keys, |_| None)
+}
+
+fn decode_frame_with(
+    bytes: &[u8],
+    keys: &Keys,
+    keep: impl Fn(&str) -> Option<Arc<str>>,
+) -> Option<(StoredRow, usize)> {
     let mut cursor = Cursor::new(bytes);
     let checksum = cursor.u32().ok()?;
     let covered = cursor.clone().rest();
@@ -371,12 +380,20 @@ pub(crate) fn decode_frame(bytes: &[u8], keys: &Keys) -> Option<(StoredRow, usiz
     }
     let payload = cursor.take(length).ok()?;
     let good = crc32c::crc32c(covered.get(..length + 4)?) == checksum;
-    let row = good.then(|| decode_row(payload, keys)).flatten();
+    let row = good.then(|| decode_row_with(payload, keys, keep)).flatten();
     row.map(|row| (row, ROW_FRAME_BYTES + length))
 }
 
 /// Reads the payload of a row; `None` if it is none. One that is sealed may be in trouble.
 pub(crate) fn decode_row(payload: &[u8], keys: &Keys) -> Option<StoredRow> {
+    decode_row_with(payload, keys, |text| Some(text.into()))
+}
+
+fn decode_row_with(
+    payload: &[u8],
+    keys: &Keys,
+    keep: impl Fn(&str) -> Option<Arc<str>>,
+) -> Option<StoredRow> {
     let mut cursor = Cursor::new(payload);
     let form = cursor.u8().ok()?;
     let kind = Kind::from_byte(cursor.u8().ok()?)?;
@@ -391,7 +408,7 @@ pub(crate) fn decode_row(payload: &[u8], keys: &Keys) -> Option<StoredRow> {
         salt: [0; SALT_BYTES],
     };
     match form {
-        ROW => row.take_open(cursor.rest())?,
+        ROW => row.take_open(cursor.rest(), keep)?,
         ERASED => {
             row.commitment = cursor.array().ok()?;
             cursor.end().ok()?;
@@ -404,7 +421,7 @@ pub(crate) fn decode_row(payload: &[u8], keys: &Keys) -> Option<StoredRow> {
                 Ok(key) => {
                     let mut opened = cursor.rest().to_vec();
                     key.apply(kind, number, &nonce, &mut opened);
-                    row.take_open(&opened)?;
+                    row.take_open(&opened, keep)?;
                 }
                 Err(trouble) => row.trouble = Some(trouble),
             }
@@ -416,12 +433,12 @@ pub(crate) fn decode_row(payload: &[u8], keys: &Keys) -> Option<StoredRow> {
 
 impl StoredRow {
     /// Takes salt and text.
-    fn take_open(&mut self, bytes: &[u8]) -> Option<()> {
+    fn take_open(&mut self, bytes: &[u8], keep: impl Fn(&str) -> Option<Arc<str>>) -> Option<()> {
         let (salt, text) = bytes.split_first_chunk()?;
         let text = std::str::from_utf8(text).ok()?;
         self.salt = *salt;
         self.commitment = commitment(self.kind, self.number, salt, text.as_bytes());
-        self.text = Some(text.into());
+        self.text = keep(text);
         Some(())
     }
 }

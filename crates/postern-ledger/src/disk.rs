@@ -36,7 +36,7 @@ pub(crate) trait Disk: Send + Sync {
 }
 
 /// An open file.
-pub(crate) trait DiskFile: Send {
+pub(crate) trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// What tells one file from another while both are open.
     fn identity(&self) -> io::Result<(u64, u64)>;

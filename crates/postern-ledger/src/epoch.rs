@@ -5,7 +5,11 @@
 //! the key is destroyed, so that older copies of the file say nothing either. See "Epochs" in
 //! `docs/design/ledger.md`. Where to start: [`EpochKey`], [`Stage`].
 
-use std::{collections::BTreeMap, fmt, io, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    time::Duration,
+};
 
 use chacha20::{
     ChaCha20,
@@ -98,6 +102,9 @@ pub(crate) struct Keys {
     keys: BTreeMap<u16, EpochKey>,
     /// What the entries that begin epochs commit to, as far as they were read.
     committed: BTreeMap<u16, [u8; 32]>,
+    /// Epochs whose keys are others than they began with.
+    /// INVARIANT: what `keys` and `committed` say, which would take a hash for each row.
+    others: BTreeSet<u16>,
 }
 
 /// Why a row that is sealed can't be read.
@@ -126,7 +133,7 @@ impl Keys {
         };
         // What is no key has to be told from what is not there.
         let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice()).unwrap_or_default();
-        self.keys.insert(epoch, EpochKey::new(key));
+        self.insert(epoch, EpochKey::new(key));
         Ok(())
     }
 
@@ -137,11 +144,26 @@ impl Keys {
 
     pub(crate) fn insert(&mut self, epoch: u16, key: EpochKey) {
         self.keys.insert(epoch, key);
+        self.compare(epoch);
+    }
+
+    fn compare(&mut self, epoch: u16) {
+        let (key, committed) = (self.keys.get(&epoch), self.committed.get(&epoch));
+        match (key, committed) {
+            (Some(key), Some(committed)) if key.commitment(epoch) != *committed => {
+                self.others.insert(epoch);
+            }
+            // One pass goes on where another stood, and does not see what was before.
+            _ => {
+                self.others.remove(&epoch);
+            }
+        }
     }
 
     /// Takes what an entry says of the key of the epoch that it begins.
     pub(crate) fn commit(&mut self, epoch: u16, commitment: [u8; 32]) {
         self.committed.insert(epoch, commitment);
+        self.compare(epoch);
     }
 
     /// The same where a writer may have made the key since the others were read.
@@ -158,16 +180,14 @@ impl Keys {
     /// The key of an epoch, if it is the one that it began with.
     pub(crate) fn key(&self, epoch: u16) -> Result<&EpochKey, KeyTrouble> {
         let key = self.keys.get(&epoch).ok_or(KeyTrouble::Missing)?;
-        let committed = self.committed.get(&epoch);
-        // One pass goes on where another stood, and does not see what was before.
-        let is_own = committed.is_none_or(|committed| key.commitment(epoch) == *committed);
-        if is_own { Ok(key) } else { Err(KeyTrouble::Other) }
+        if self.others.contains(&epoch) { Err(KeyTrouble::Other) } else { Ok(key) }
     }
 
     /// Forgets the keys of epochs before that one.
     pub(crate) fn forget(&mut self, before: u16) {
         self.keys.retain(|&epoch, _| epoch >= before);
         self.committed.retain(|&epoch, _| epoch >= before);
+        self.others.retain(|&epoch| epoch >= before);
     }
 }
 

@@ -15,7 +15,11 @@ use crate::{
 
 mod investigation;
 mod note;
-pub(crate) use self::note::LOST;
+mod skim;
+pub(crate) use self::{
+    note::LOST,
+    skim::{Named, skim},
+};
 #[cfg(test)]
 mod tests;
 
@@ -271,7 +275,7 @@ impl<T: Texts> Decoder<'_, T> {
             claimed: self.optional_name()?,
             rows: self.cursor.varint()?,
             allowed: self.cursor.varint()?,
-            stopped: self.stop()?,
+            stopped: stop(&mut self.cursor)?,
             groups: self.list(|decoder| decoder.group(&mut charges))?,
             lookups: self.list(Self::looked_up)?,
             observed: None,
@@ -281,23 +285,6 @@ impl<T: Texts> Decoder<'_, T> {
         }
         charges.stop = disclosed.stopped_running();
         Ok((disclosed, charges))
-    }
-
-    fn stop(&mut self) -> Result<Option<Limit>, DecodeError> {
-        if !self.cursor.bool()? {
-            return Ok(None);
-        }
-        let counter = match self.cursor.u8()? {
-            1 => Counter::ClearSubjects,
-            2 => Counter::WeakSubjects,
-            3 => Counter::MaskedSubjects,
-            4 => Counter::Lookups,
-            5 => Counter::LookupMisses,
-            6 => Counter::Stops,
-            _ => return Err(DecodeError::Unknown),
-        };
-        let window = Duration::from_micros(self.cursor.varint()?);
-        Ok(Some(Limit { counter, window, max: self.cursor.varint()? }))
     }
 
     fn group(&mut self, charges: &mut Charges) -> Result<Group, DecodeError> {
@@ -334,6 +321,23 @@ impl<T: Texts> Decoder<'_, T> {
             search: self.cursor.array()?,
         })
     }
+}
+
+fn stop(cursor: &mut Cursor<'_>) -> Result<Option<Limit>, DecodeError> {
+    if !cursor.bool()? {
+        return Ok(None);
+    }
+    let counter = match cursor.u8()? {
+        1 => Counter::ClearSubjects,
+        2 => Counter::WeakSubjects,
+        3 => Counter::MaskedSubjects,
+        4 => Counter::Lookups,
+        5 => Counter::LookupMisses,
+        6 => Counter::Stops,
+        _ => return Err(DecodeError::Unknown),
+    };
+    let window = Duration::from_micros(cursor.varint()?);
+    Ok(Some(Limit { counter, window, max: cursor.varint()? }))
 }
 
 /// A statement that a limit on lookups stopped has its lookups in the entry, uncharged.

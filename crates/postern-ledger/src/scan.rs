@@ -9,7 +9,7 @@ use postern_model::Timestamp;
 use crate::{
     Damage, DamageKind, DecodeError,
     bytes::Cursor,
-    dictionary::{Rows, StoredRow, binding},
+    dictionary::{Keep, Rows, StoredRow, binding},
     disk::{Disk, DiskFile, read_from},
     epoch::{KeyTrouble, Keys, Stage, Turn, key_name},
     frame::{
@@ -19,7 +19,7 @@ use crate::{
     identity::{damage_at, unreadable},
     leaf::{self, EntrySalt, Leaf, SegmentSalt},
     payload::{self, Account, Decoded, Head},
-    scan::ahead::{Ahead, Framed, Loaded, load},
+    scan::ahead::{Ahead, Depth, Framed, Loaded, load},
 };
 
 mod ahead;
@@ -95,6 +95,8 @@ pub(crate) struct Scan {
     /// What the last entry brought, if that is asked for.
     brought: Option<Vec<Brought>>,
     brought_frames: Vec<u8>,
+    /// Those of the rows that the last entry brought.
+    commitments: Vec<[u8; 32]>,
     edge: Edge,
     time: Timestamp,
     stage: Stage,
@@ -105,23 +107,55 @@ impl Scan {
     /// Starts a pass over the ledger with that id. `rows` is empty; it says what is kept of the
     /// dictionary.
     pub(crate) fn open(disk: Arc<dyn Disk>, id: LedgerId, rows: Rows) -> Result<Self, Damage> {
-        Self::begin(disk, id, rows, Mark::start())
+        Self::begin(disk, id, (rows, Depth::Decode), Mark::start())
+    }
+
+    /// Starts a pass that asks of each entry only whether it holds, with [`Self::check_next`].
+    pub(crate) fn check(disk: Arc<dyn Disk>, id: LedgerId) -> Result<Self, Damage> {
+        let rows = Rows::keeping(Keep::Counts);
+        let mut scan = Self::begin(disk, id, (rows, Depth::Check), Mark::start())?;
+        if scan.ahead.is_some() {
+            scan.rows_file.go_ahead();
+        }
+        Ok(scan)
+    }
+
+    /// The same without threads.
+    #[cfg(test)]
+    pub(crate) fn check_alone(disk: Arc<dyn Disk>, id: LedgerId) -> Result<Self, Damage> {
+        let rows = Rows::keeping(Keep::Counts);
+        let scan = Self::begin(disk, id, (rows, Depth::Decode), Mark::start())?;
+        Ok(Self { ahead: None, ..scan })
+    }
+
+    /// Whether others read and hash ahead of the pass.
+    #[cfg(test)]
+    pub(crate) fn has_threads(&self) -> bool {
+        self.ahead.is_some()
     }
 
     /// Starts a pass that goes on where another one stood. Texts are not kept, and what every
     /// entry brings can be had from [`Self::brought`].
     pub(crate) fn resume(disk: Arc<dyn Disk>, id: LedgerId, mark: Mark) -> Result<Self, Damage> {
         let rows = Rows::counted(mark.rows);
-        Ok(Self { brought: Some(Vec::new()), ..Self::begin(disk, id, rows, mark)? })
+        Ok(Self {
+            brought: Some(Vec::new()),
+            ..Self::begin(disk, id, (rows, Depth::Decode), mark)?
+        })
     }
 
-    fn begin(disk: Arc<dyn Disk>, id: LedgerId, rows: Rows, mark: Mark) -> Result<Self, Damage> {
+    fn begin(
+        disk: Arc<dyn Disk>,
+        id: LedgerId,
+        (rows, depth): (Rows, Depth),
+        mark: Mark,
+    ) -> Result<Self, Damage> {
         let Mark { position: Position { segment, offset, dictionary }, .. } = mark;
         let segments = count_segments(&*disk)?;
         let taken = mark.rows.iter().map(|&count| u64::from(count)).sum();
         let rows_file = RowsFile::resume(&*disk, id, (dictionary, taken), mark.last_row)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut ahead = Ahead::start(&disk, segment..segments, offset);
+        let mut ahead = Ahead::start(&disk, segment..segments, offset, depth);
         let loaded = || load(&*disk, segment, offset);
         let loaded = ahead.as_mut().and_then(Ahead::next_segment).unwrap_or_else(loaded);
         let (Loaded { file, bytes, .. }, salt) = checked(&*disk, loaded, id, segment, mark.first)?;
@@ -143,6 +177,7 @@ impl Scan {
             rows,
             brought: None,
             brought_frames: Vec::new(),
+            commitments: Vec::new(),
             edge: mark.edge,
             time: mark.time,
             stage: mark.stage,
@@ -288,34 +323,61 @@ impl Scan {
 
     /// The next entry. At the end of what is good, [`Self::is_torn`] tells whether more follows.
     pub(crate) fn next(&mut self) -> Result<Option<(Decoded, Hash)>, Damage> {
-        let Some((range, leaf)) = self.next_frame()? else {
+        let Some(framed) = self.next_frame()? else {
             return Ok(None);
         };
-        let payload = self.bytes.get(range.clone()).unwrap_or_default();
-        let mut cursor = Cursor::new(payload);
+        let (head, body) = self.begin_entry(&framed.payload)?;
+        let decoded = self.decode(&head, body)?;
+        self.end_entry(framed, head.time);
+        Ok(Some((decoded, self.leaf)))
+    }
+
+    /// Whether there is a next entry, which holds.
+    pub(crate) fn check_next(&mut self) -> Result<bool, Damage> {
+        let Some(framed) = self.next_frame()? else {
+            return Ok(false);
+        };
+        let (head, body) = self.begin_entry(&framed.payload)?;
+        let decodes = framed.named.is_some_and(|named| named.are_in(self.rows.counts()));
+        if !decodes {
+            self.decode(&head, body)?;
+        }
+        self.end_entry(framed, head.time);
+        Ok(true)
+    }
+
+    /// Checks the head of an entry and the rows that it brings. Returns where its body is.
+    fn begin_entry(&mut self, payload: &Range<usize>) -> Result<(Head, Range<usize>), Damage> {
+        let mut cursor = Cursor::new(self.bytes.get(payload.clone()).unwrap_or_default());
         let entry_damage = |error| self.damage(DamageKind::Entry(error));
         let head = Head::decode(&mut cursor).map_err(entry_damage)?;
         // Each segment has the entries of its own version.
         if (head.open.account == Account::InBody) != self.salt.is_none() {
             return Err(entry_damage(DecodeError::Unknown));
         }
+        let body = payload.end - cursor.len()..payload.end;
         self.check_order(&head)?;
-        let body = payload.len() - cursor.len()..payload.len();
         self.binding = self.take_rows(&head)?;
-        let payload = self.bytes.get(range.clone()).unwrap_or_default();
-        let cursor = Cursor::new(payload.get(body).unwrap_or_default());
-        let decoded = payload::decode(&head, cursor, &self.rows)
+        Ok((head, body))
+    }
+
+    fn decode(&mut self, head: &Head, body: Range<usize>) -> Result<Decoded, Damage> {
+        let cursor = Cursor::new(self.bytes.get(body).unwrap_or_default());
+        let decoded = payload::decode(head, cursor, &self.rows)
             .map_err(|error| self.damage(DamageKind::Entry(error)))?;
-        let leaf = leaf.finish(payload, self.binding.as_ref());
         if let Some(turn) = decoded.turn {
             self.turn(turn)?;
         }
-        self.edge.append(leaf);
-        self.leaf = leaf;
-        self.time = head.time;
-        self.offset = range.end;
-        self.payload = range;
-        Ok(Some((decoded, leaf)))
+        Ok(decoded)
+    }
+
+    fn end_entry(&mut self, framed: Framed, time: Timestamp) {
+        let payload = self.bytes.get(framed.payload.clone()).unwrap_or_default();
+        self.leaf = framed.leaf.finish(payload, self.binding.as_ref());
+        self.edge.append(self.leaf);
+        self.time = time;
+        self.offset = framed.payload.end;
+        self.payload = framed.payload;
     }
 
     /// Takes what an entry says of epochs.
@@ -342,7 +404,8 @@ impl Scan {
                 Found::Frame { payload, .. } => {
                     let start = self.offset + FRAME_BYTES;
                     let leaf = Leaf::new(payload, &self.salt.unwrap_or_default());
-                    return Ok(Some((start..start + payload.len(), leaf)));
+                    let payload = start..start + payload.len();
+                    return Ok(Some(Framed { payload, leaf, named: None }));
                 }
                 Found::End if self.ordinal + 1 == self.segments => return Ok(None),
                 Found::End => self.next_segment()?,
@@ -411,7 +474,7 @@ impl Scan {
             return Ok(None);
         };
         let first = self.rows_file.offset;
-        let mut commitments = Vec::new();
+        self.commitments.clear();
         for _ in 0..head.rows {
             let offset = self.rows_file.offset;
             let row = self.rows_file.next(&*self.disk);
@@ -433,9 +496,9 @@ impl Scan {
                 self.rows.push(row).then_some(commitment)
             });
             let bad = || self.dictionary_damage(DamageKind::Row, offset);
-            commitments.push(commitment.ok_or_else(bad)?);
+            self.commitments.push(commitment.ok_or_else(bad)?);
         }
-        let found = binding(&commitments);
+        let found = binding(&self.commitments);
         if expected.fits(&found) {
             Ok(Some(found))
         } else {

@@ -52,14 +52,8 @@ fn bitmap(numbers: &[u32], shorter_than: usize) -> Option<Vec<u8>> {
 pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Vec<u32>, DecodeError> {
     match cursor.u8()? {
         GAPS => {
-            let count = cursor.count()?;
-            let mut numbers = Vec::with_capacity(count);
-            let mut next = 0u64;
-            for _ in 0..count {
-                let number = next.checked_add(cursor.varint()?).ok_or(DecodeError::Number)?;
-                numbers.push(u32::try_from(number).map_err(|_| DecodeError::Number)?);
-                next = number + 1;
-            }
+            let mut numbers = Vec::with_capacity(cursor.clone().count()?);
+            gaps_in(cursor, |number| numbers.push(number))?;
             Ok(numbers)
         }
         ROARING => {
@@ -77,6 +71,32 @@ pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Vec<u32>, DecodeError> {
         ELIAS_FANO => elias_fano::decode(cursor),
         _ => Err(DecodeError::Unknown),
     }
+}
+
+/// The largest number of a set, if it has any, where the set is one that [`decode`] reads. What is
+/// nearly always there, a few numbers as gaps, takes no memory.
+pub(crate) fn last(cursor: &mut Cursor<'_>) -> Result<Option<u32>, DecodeError> {
+    let mut ahead = cursor.clone();
+    if ahead.u8()? != GAPS {
+        return Ok(decode(cursor)?.last().copied());
+    }
+    let last = gaps_in(&mut ahead, |_| ())?;
+    *cursor = ahead;
+    Ok(last)
+}
+
+/// Reads the gaps behind their tag; the largest number, if there is any.
+fn gaps_in(cursor: &mut Cursor<'_>, mut each: impl FnMut(u32)) -> Result<Option<u32>, DecodeError> {
+    let mut last = None;
+    let mut next = 0u64;
+    for _ in 0..cursor.count()? {
+        let number = next.checked_add(cursor.varint()?).ok_or(DecodeError::Number)?;
+        let number32 = u32::try_from(number).map_err(|_| DecodeError::Number)?;
+        each(number32);
+        last = Some(number32);
+        next = number + 1;
+    }
+    Ok(last)
 }
 
 /// How many records one set may hold.
@@ -149,8 +169,13 @@ mod tests {
             mut bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             bytes.insert(0, tag);
-            if let Ok(numbers) = decode(&mut Cursor::new(&bytes)) {
+            let (mut one, mut other) = (Cursor::new(&bytes), Cursor::new(&bytes));
+            let numbers = decode(&mut one);
+            let largest = numbers.as_ref().map(|numbers| numbers.last().copied());
+            prop_assert_eq!(last(&mut other), largest.map_err(|&error| error));
+            if let Ok(numbers) = numbers {
                 prop_assert!(numbers.is_sorted_by(|a, b| a < b));
+                prop_assert_eq!(one.len(), other.len());
             }
         }
     }

@@ -12,7 +12,6 @@ use postern_model::Timestamp;
 
 use crate::{
     Damage, DamageKind, Which,
-    dictionary::{Keep, Rows},
     disk::{Disk, Folder},
     epoch::key_name,
     frame::LedgerId,
@@ -87,6 +86,15 @@ pub(crate) fn verify_on(
     options: &VerifyOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, Damage> {
+    verify_by(Scan::check, disk, options, progress)
+}
+
+fn verify_by(
+    start: fn(Arc<dyn Disk>, LedgerId) -> Result<Scan, Damage>,
+    disk: Arc<dyn Disk>,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, Damage> {
     let key = trusted_key(&*disk, options)?;
     // Before the entries: a writer at work may sign a newer one meanwhile.
     let own = identity::checkpoint(&*disk, &key)?;
@@ -97,9 +105,9 @@ pub(crate) fn verify_on(
         .map_err(|error| damage_at(&*disk, identity::CHECKPOINT, DamageKind::Kept(error)))?;
     checks.extend(kept.clone().map(|kept| Check::new(Which::Kept, kept)));
 
-    let mut scan = Scan::open(disk.clone(), LedgerId::new(&key), Rows::keeping(Keep::Counts))?;
+    let mut scan = start(disk.clone(), LedgerId::new(&key))?;
     checks.iter_mut().for_each(|check| check.look(scan.edge()));
-    while scan.next()?.is_some() {
+    while scan.check_next()? {
         let entries = scan.edge().size();
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
         if entries.is_multiple_of(PROGRESS_STEP) {
@@ -204,6 +212,15 @@ impl Check {
         }
         Err(scan.damage(DamageKind::Root { checkpoint, size }))
     }
+}
+
+/// The same in one thread, whatever the length, with every entry decoded.
+#[cfg(test)]
+pub(crate) fn verify_alone(
+    disk: Arc<dyn Disk>,
+    options: &VerifyOptions,
+) -> Result<Summary, Damage> {
+    verify_by(Scan::check_alone, disk, options, &mut |_| {})
 }
 
 #[cfg(test)]

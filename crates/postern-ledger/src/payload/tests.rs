@@ -270,6 +270,54 @@ proptest! {
     }
 }
 
+/// That skimming finds an entry good if decoding does, and no other.
+fn check_skim(payload: &[u8], rows: &Rows) -> Result<(), TestCaseError> {
+    let skimmed = skim(payload).is_some_and(|named| named.are_in(rows.counts()));
+    let decoded = decode_whole(payload, rows);
+    prop_assert_eq!(skimmed, decoded.is_ok(), "{:?}", decoded);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn skimming_finds_good_what_decodes(
+        (disclosed, numbers) in disclosed(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        end in prop::option::of(0..200usize),
+        missing in 0..3u32,
+    ) {
+        let mut dictionary = with_subjects();
+        let mut encoder = Encoder::new(&mut dictionary);
+        encoder.disclosed(&disclosed, &numbers);
+        let mut payload = encoder.finish(0, Timestamp(0)).payload;
+        let rows = rows(&dictionary);
+        check_skim(&payload, &rows)?;
+        let [subjects, names, texts] = rows.counts();
+        let fewer = [subjects - 100 * missing.min(1), names - missing.min(names), texts];
+        check_skim(&payload, &Rows::counted(fewer))?;
+        // Version and kind stay: others are not skimmed.
+        for (at, byte) in changes {
+            let at = 2 + at.index(payload.len() - 2);
+            payload[at] = byte;
+        }
+        payload.truncate(end.unwrap_or(usize::MAX).max(2));
+        check_skim(&payload, &rows)?;
+    }
+
+    #[test]
+    fn skimming_finds_good_what_decodes_of_short_bytes(
+        kind in prop_oneof![Just(DISCLOSED), Just(OBSERVED)],
+        rows_count in 0..2u8,
+        body in prop::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..60),
+    ) {
+        let mut payload = vec![VERSION, kind];
+        payload.extend_from_slice(&[0; 16]);
+        payload.extend_from_slice(&[1, rows_count]);
+        payload.extend_from_slice(&body);
+        check_skim(&payload, &Rows::counted([9, 9, 9]))?;
+    }
+}
+
 /// The bytes of an entry that discloses these records of twelve million, frame included.
 fn stored_bytes(numbers: Vec<u32>) -> usize {
     let group = Group {

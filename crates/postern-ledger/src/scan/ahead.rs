@@ -14,10 +14,26 @@ use crate::{
     disk::{Disk, DiskFile, read_from},
     frame::{self, FRAME_BYTES, HEADER_BYTES, segment_name},
     leaf::{Leaf, SegmentSalt},
+    payload::{Named, skim},
 };
 
-/// A good frame: where its payload is, and its leaf.
-pub(super) type Framed = (Range<usize>, Leaf);
+/// A good frame.
+pub(super) struct Framed {
+    /// Where its payload is.
+    pub(super) payload: Range<usize>,
+    pub(super) leaf: Leaf,
+    /// The rows that its entry needs, where it is known that it decodes if they are there.
+    pub(super) named: Option<Named>,
+}
+
+/// What a pass does with entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// It finds out what they say.
+    Decode,
+    /// It finds out whether they hold.
+    Check,
+}
 
 /// A segment's file and its bytes; nothing of them is checked.
 pub(super) struct Loaded {
@@ -77,7 +93,12 @@ pub(super) fn load(disk: &dyn Disk, ordinal: u64, from: usize) -> io::Result<Loa
 impl Ahead {
     /// Starts the thread if what is to be read is worth one; without it the pass does all itself.
     /// The first segment is read from that byte on.
-    pub(super) fn start(disk: &Arc<dyn Disk>, segments: Range<u64>, from: usize) -> Option<Self> {
+    pub(super) fn start(
+        disk: &Arc<dyn Disk>,
+        segments: Range<u64>,
+        from: usize,
+        depth: Depth,
+    ) -> Option<Self> {
         let length = disk.open_read(&segment_name(0)).and_then(|file| file.len()).ok()?;
         let count = segments.end.saturating_sub(segments.start);
         let started = count == 1 && from > HEADER_BYTES;
@@ -87,7 +108,7 @@ impl Ahead {
         let (sender, messages) = sync_channel(MESSAGES_AHEAD);
         let disk = disk.clone();
         let thread = std::thread::Builder::new().name("ledger ahead".into());
-        let started = thread.spawn(move || go_ahead(&*disk, segments, from, &sender));
+        let started = thread.spawn(move || go_ahead(&*disk, segments, (from, depth), &sender));
         started.ok()?;
         Some(Self { messages, frames: Vec::new().into_iter(), next: None })
     }
@@ -122,7 +143,12 @@ impl Ahead {
 }
 
 /// The thread: ends when all is sent, when a file can't be read, or when nobody listens any more.
-fn go_ahead(disk: &dyn Disk, segments: Range<u64>, from: usize, sender: &SyncSender<Message>) {
+fn go_ahead(
+    disk: &dyn Disk,
+    segments: Range<u64>,
+    (from, depth): (usize, Depth),
+    sender: &SyncSender<Message>,
+) {
     let mut from = Some(from);
     for ordinal in segments {
         let from = from.take().unwrap_or(HEADER_BYTES);
@@ -132,10 +158,14 @@ fn go_ahead(disk: &dyn Disk, segments: Range<u64>, from: usize, sender: &SyncSen
             return;
         }
         let Some(bytes) = bytes else { return };
-        let frames = Frames { bytes: &bytes, salt: frame::salt_in(&bytes), offset: from };
-        let mut frames = frames.peekable();
-        while frames.peek().is_some() {
-            let some = frames.by_ref().take(FRAMES_AT_ONCE).collect();
+        let mut frames =
+            Frames { bytes: &bytes, salt: frame::salt_in(&bytes), offset: from, depth };
+        loop {
+            let mut some = Vec::with_capacity(FRAMES_AT_ONCE);
+            some.extend(frames.by_ref().take(FRAMES_AT_ONCE));
+            if some.is_empty() {
+                break;
+            }
             if sender.send(Message::Frames(some)).is_err() {
                 return;
             }
@@ -148,21 +178,20 @@ struct Frames<'a> {
     bytes: &'a [u8],
     salt: SegmentSalt,
     offset: usize,
+    depth: Depth,
 }
 
 impl Iterator for Frames<'_> {
     type Item = Framed;
 
     fn next(&mut self) -> Option<Framed> {
-        let (range, leaf) = framed(self.bytes, self.offset, &self.salt)?;
-        self.offset = range.end;
-        Some((range, leaf))
+        let (_, payload) = frame::frame(self.bytes.get(self.offset..)?)?;
+        let start = self.offset + FRAME_BYTES;
+        self.offset = start + payload.len();
+        let named = match self.depth {
+            Depth::Decode => None,
+            Depth::Check => skim(payload),
+        };
+        Some(Framed { payload: start..self.offset, leaf: Leaf::new(payload, &self.salt), named })
     }
-}
-
-/// The frame at that place, if there is one.
-fn framed(bytes: &[u8], offset: usize, salt: &SegmentSalt) -> Option<Framed> {
-    let (_, payload) = frame::frame(bytes.get(offset..)?)?;
-    let start = offset + FRAME_BYTES;
-    Some((start..start + payload.len(), Leaf::new(payload, salt)))
 }

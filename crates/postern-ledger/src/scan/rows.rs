@@ -1,6 +1,6 @@
 //! The dictionary's file, read row by row beside the entries.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use crate::{
     Damage, DamageKind,
@@ -9,11 +9,14 @@ use crate::{
     epoch::Keys,
     frame::{self, DICTIONARY_NAME, HEADER_BYTES, LedgerId},
     identity::{damage_at, unreadable},
+    scan::rows::coming::Coming,
 };
+
+mod coming;
 
 /// The dictionary's file, read row by row.
 pub(crate) struct RowsFile {
-    file: Box<dyn DiskFile>,
+    file: Arc<dyn DiskFile>,
     /// The byte of the file that the next row starts at.
     pub(crate) offset: u64,
     /// How many rows stand before that byte.
@@ -25,6 +28,8 @@ pub(crate) struct RowsFile {
     /// What was read ahead, and how much of it is used up.
     ahead: Vec<u8>,
     used: usize,
+    /// Rows that a thread opens ahead of who asks for them.
+    coming: Option<Coming>,
 }
 
 /// Where a row begins, and what it commits to.
@@ -59,11 +64,13 @@ impl RowsFile {
             Ok(file)
         };
         let mut open = open;
-        let file = open().map_err(|error| unreadable(disk, DICTIONARY_NAME, error))?;
+        let file: Box<dyn DiskFile> =
+            open().map_err(|error| unreadable(disk, DICTIONARY_NAME, error))?;
         frame::decode_dictionary_header(&header, id)
             .map_err(|why| damage_at(disk, DICTIONARY_NAME, DamageKind::Header(why)))?;
         let keys = Keys::load(disk).map_err(|error| unreadable(disk, "", error))?;
-        let mut rows = Self { file, offset, taken, last, keys, ahead: Vec::new(), used: 0 };
+        let (file, ahead) = (file.into(), Vec::new());
+        let mut rows = Self { file, offset, taken, last, keys, ahead, used: 0, coming: None };
         let found = rows.is_behind_last().and_then(|is| if is { Ok(true) } else { rows.recount() });
         match found {
             Ok(true) => Ok(rows),
@@ -96,8 +103,29 @@ impl RowsFile {
         Ok(row.is_some_and(|(row, end)| row.commitment == commitment && end == length))
     }
 
+    /// Has the rows opened by a thread of their own, without their texts.
+    pub(super) fn go_ahead(&mut self) {
+        self.coming = Coming::start(self.file.clone(), self.offset, self.keys.clone());
+    }
+
+    /// The next row that the thread opened, if it is not to be looked at again here.
+    fn next_coming(&mut self) -> Option<StoredRow> {
+        let next = self.coming.as_mut()?.next();
+        // The thread does not know which keys entries committed to.
+        let trusted =
+            next.filter(|(row, _)| row.epoch.is_none_or(|epoch| self.keys.key(epoch).is_ok()));
+        let Some((row, length)) = trusted else {
+            self.coming = None;
+            return None;
+        };
+        Some(self.take(row, length))
+    }
+
     /// The next row; `None` if what follows is no row.
     pub(crate) fn next(&mut self, disk: &dyn Disk) -> io::Result<Option<StoredRow>> {
+        if let Some(row) = self.next_coming() {
+            return Ok(Some(row));
+        }
         let mut row = self.decode(self.used);
         if row.is_none() {
             // It may be cut by the end of what was read, or written since.
@@ -132,7 +160,7 @@ impl RowsFile {
         if file.is_same(&*self.file) {
             return Ok(false);
         }
-        self.file = file;
+        self.file = file.into();
         self.keys = Keys::load(disk)?;
         self.recount()
     }

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod tamper;
+mod threads;
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
