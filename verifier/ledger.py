@@ -21,8 +21,16 @@ class Folder:
         self.path = path
 
     def read(self, name):
-        with open(os.path.join(self.path, name), "rb") as file:
-            return file.read()
+        path = os.path.join(self.path, name)
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError as error:
+            if not os.path.islink(path):
+                raise
+            # A volume that is not mounted is another thing than a file that is missing.
+            to = os.readlink(path)
+            raise OSError(f"{path} is a link to {to}, which is not there") from error
 
     def has(self, name):
         return os.path.exists(os.path.join(self.path, name))

@@ -136,6 +136,17 @@ impl Folder {
     }
 }
 
+/// A link to a volume that is not mounted is another thing than a file that is not there.
+fn error_of_link(path: &Path, error: io::Error) -> io::Error {
+    match std::fs::read_link(path) {
+        Ok(to) if error.kind() == io::ErrorKind::NotFound => io::Error::other(format!(
+            "it is a link to `{}`, which is not there: is that volume mounted?",
+            to.display()
+        )),
+        _ => error,
+    }
+}
+
 impl Disk for Folder {
     fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -148,11 +159,14 @@ impl Disk for Folder {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).open(self.path(name))?))
+        let path = self.path(name);
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        Ok(Box::new(file.map_err(|error| error_of_link(&path, error))?))
     }
 
     fn open_read(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::open(self.path(name))?))
+        let path = self.path(name);
+        Ok(Box::new(File::open(&path).map_err(|error| error_of_link(&path, error))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -45,6 +45,7 @@ mod survey;
 mod tests;
 mod told;
 mod verify;
+mod volumes;
 mod witness;
 
 pub use postern_merkle::{CosignerKey, VerifyingKey};
@@ -85,6 +86,7 @@ pub use self::{
     survey::{Survey, survey},
     told::{NoteDone, RecordDone, RecordWakes},
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
+    volumes::{MoveError, Moved, move_segments},
     witness::{
         AcceptError, Accepted, Cosigned, Cosigning, CosigningError, Quorum, WITNESSED, Witness,
         WitnessError, WitnessReply,

@@ -339,11 +339,27 @@ pub(crate) enum LedgerCommand {
     /// Makes the names of customers past `retention` unreadable, and destroys their key; what was
     /// recorded and all proofs stay. A gateway does so by itself.
     Retain,
+    /// Moves segments that are never written again to a folder on another volume, also while a
+    /// gateway writes to the ledger; links stand in their place.
+    MoveSegments(MoveSegmentsArgs),
     /// Copies the ledger, also while a gateway writes to it. A folder that has a backup already
     /// gets what is new. It is recorded.
     Backup(BackupArgs),
     /// Puts a backup, or a follower's copy, where no ledger is; all of it is checked first.
     Restore(RestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveSegmentsArgs {
+    /// The folder that they go to. It has to be there, and is for this ledger only.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// How many of the newest stay, besides the one that is written to.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) keep: u64,
+    /// The ledger's folder, instead of the one that the configuration names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -42,6 +42,7 @@ mod scim;
 mod settings;
 mod space;
 mod taking_over;
+mod volumes;
 mod watching;
 mod witnessed;
 
@@ -64,8 +65,11 @@ pub(crate) struct Running {
     _control: control::Listening,
     _asking: Option<witnessed::Asking>,
     _looking: space::Looking,
-    _retaining: Option<retention::Retaining>,
+    _tending: Tending,
 }
+
+/// What looks after the ledger once a minute; it ends when this is dropped.
+type Tending = (Option<retention::Retaining>, Option<volumes::Moving>);
 
 /// What the ledger says of the time before this start.
 struct History {
@@ -119,7 +123,7 @@ impl Running {
         let watching = thread::Builder::new()
             .name("postern-watch".to_owned())
             .spawn(move || watching.run(&told, &counting))?;
-        let retaining = announce(&ledger, settings)?;
+        let tending = announce(&ledger, settings)?;
         let effect = people::Effect::new(&handle, &ledger, mock_secret);
         let file = (settings.data.people(), &*people);
         let looks = people::Following::start(file, history.people, effect)?;
@@ -150,7 +154,7 @@ impl Running {
             _control: control,
             _asking: asking,
             _looking: space::Space::of(&settings.data).look()?,
-            _retaining: retaining,
+            _tending: tending,
         })
     }
 
@@ -213,16 +217,13 @@ fn opened(settings: &Settings, detectors: mpsc::Sender<watching::Told>) -> anyho
 }
 
 /// Records what starts, in the epoch that it belongs to.
-fn announce(
-    ledger: &Arc<Ledger>,
-    settings: &Settings,
-) -> anyhow::Result<Option<retention::Retaining>> {
+fn announce(ledger: &Arc<Ledger>, settings: &Settings) -> anyhow::Result<Tending> {
     let retaining = settings.retention.map(|_| retention::Retaining::start(ledger.clone()));
     let version = env!("CARGO_PKG_VERSION");
     note(ledger, Note::Started { version: version.into() })?;
     let hash = settings::hash(settings);
     note(ledger, Note::Configured { hash, by: Actor::new(crate::control::os_user()) })?;
-    Ok(retaining.transpose()?)
+    Ok((retaining.transpose()?, volumes::Moving::start(settings)?))
 }
 
 /// The command: serves until SIGTERM or SIGINT; SIGHUP has the configuration read again.

@@ -26,6 +26,7 @@ mod cosign;
 mod erase;
 mod line;
 mod migrate;
+mod move_segments;
 mod proof;
 pub(super) mod recorded;
 mod retain;
@@ -44,6 +45,7 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::CheckProof(args) => proof::check(&args),
         LedgerCommand::Migrate(args) => migrate::migrate(config, args),
         LedgerCommand::Retain => retain::retain(config),
+        LedgerCommand::MoveSegments(args) => move_segments::run(config, args),
         LedgerCommand::Backup(args) => backup::backup(config, args),
         LedgerCommand::Restore(args) => backup::restore(config, args),
         LedgerCommand::Publish(args) => proof::publish(&folder(config, args.ledger)?, &args.to),

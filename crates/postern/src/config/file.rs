@@ -716,6 +716,10 @@ pub(crate) struct LedgerFile {
     /// How much is made unreadable at once: nothing before that is destroyed, and nothing is kept
     /// for longer than both together. `1d` to `366d`; it counts only with `retention`.
     pub(crate) epoch: String,
+    /// A folder on another volume, to which the gateway moves segments that are never written
+    /// again, but for the newest, once a minute; links stand in their place. It has to be there,
+    /// and is for this ledger only. Without it they stay in the ledger's folder.
+    pub(crate) older_segments: Option<String>,
     pub(crate) peer: Option<PeerFile>,
 }
 
@@ -725,6 +729,7 @@ impl Default for LedgerFile {
             durable_on: DurableOn::default(),
             retention: None,
             epoch: "30d".to_owned(),
+            older_segments: None,
             peer: None,
         }
     }

@@ -254,6 +254,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         data: config::Data { folder, min_free_bytes, warn_free_bytes },
         peer,
         retention,
+        older_segments,
         roles: _,
         tables: _,
         reasons: _,
@@ -284,6 +285,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("data.warn_free", *warn_free_bytes == after.data.warn_free_bytes),
         ("scim", *scim == after.scim),
         ("ledger", *peer == after.peer && *retention == after.retention),
+        ("ledger.older_segments", *older_segments == after.older_segments),
         (
             "watch.alerts_per_100_agents_per_day",
             alerts_per_100_agents_per_day.total_cmp(&watch.alerts_per_100_agents_per_day).is_eq(),

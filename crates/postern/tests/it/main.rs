@@ -40,4 +40,5 @@ mod support;
 mod take_over;
 mod trace;
 mod trouble;
+mod volumes;
 mod witness;

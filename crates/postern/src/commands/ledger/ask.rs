@@ -33,7 +33,8 @@ fn ask(config: &Path, about: About, args: AskArgs) -> anyhow::Result<Outcome> {
     };
     let micros = |time: Timestamp| time.0;
     let asked = Asked { since: since.map(micros), until: until.map(micros), ..asked };
-    record(config, &ledger, given, asked)?;
+    // Nor can an index be made where the question can't be recorded.
+    let scan = record(config, &ledger, given, asked)?.is_none() || scan;
     let question = Question { about, since, until };
     let (seen, past_retention) = match answer(&ledger, &question, scan) {
         Err(IndexError::Damaged(damage)) if !matches!(damage.kind, DamageKind::Unreadable(_)) => {

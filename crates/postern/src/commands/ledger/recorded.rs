@@ -1,7 +1,7 @@
 //! What a person does with the ledger becomes an entry of it: by the running gateway, or, where
 //! none runs, by this process. What can't be recorded is not done.
 
-use std::{path::Path, sync::Arc};
+use std::{io::ErrorKind, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use postern_ledger::{Ledger, Note, OpenError, Options, origin};
@@ -12,10 +12,11 @@ use crate::{
     config::{self, CONTROL_SOCKET, Settings},
     control::{Asked, Client, ControlError, Reply, Request},
     serve::note,
+    ui,
 };
 
-/// Records it and says as which entry; `None` where there is only a copy without a key. A folder
-/// that was `given` need not be the running gateway's.
+/// Records it and says as which entry; `None` where there is only a copy without a key, or one that
+/// takes no writing. A folder that was `given` need not be the running gateway's.
 pub(in crate::commands) fn record(
     config: &Path,
     ledger: &Path,
@@ -43,6 +44,10 @@ pub(in crate::commands) fn record(
                 .context("another process has the ledger, and no gateway answers beside it")?;
             return told(client.ask(&Request::Record(asked))?).map(Some);
         }
+        Err(error) if given && takes_no_writing(&error) => {
+            ui::warning("this copy takes no writing, so the question can't be recorded in it");
+            return Ok(None);
+        }
         opened => opened,
     };
     let ledger = opened.context(
@@ -51,6 +56,12 @@ pub(in crate::commands) fn record(
     let sequence = note(&ledger, asked.into())?;
     ledger.close().context("the ledger's last entries have no checkpoint")?;
     Ok(Some(sequence))
+}
+
+/// Whether a ledger is on a medium that is read-only, or belongs to somebody else.
+fn takes_no_writing(error: &OpenError) -> bool {
+    let OpenError::Io(error) = error else { return false };
+    matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
 }
 
 /// Has the running gateway do what is asked, or, where none runs, records the note itself; says as

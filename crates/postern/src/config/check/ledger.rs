@@ -1,7 +1,7 @@
 //! Where the ledger's second copy is kept, what waits for witnesses, and for how long customers are
 //! named.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use postern_ledger::{BulkOptions, Retention};
 
@@ -40,6 +40,13 @@ impl Checker<'_> {
             );
         }
         Some(Retention { epoch, keep })
+    }
+
+    pub(super) fn older_segments(&mut self, file: &LedgerFile) -> Option<PathBuf> {
+        let folder = file.older_segments.as_ref()?;
+        let place = Place::section("ledger").key("older_segments");
+        self.not_empty(&place, "folder", folder);
+        Some(self.folder.join(folder))
     }
 
     /// What waits for witnesses.
