@@ -31,7 +31,7 @@ sqlmap: ## Give a page with an SQL injection, behind Postern, to sqlmap for half
 
 NAME ?= all
 integration: ## Run drivers' tests directly and through Postern, and compare; NAME=psycopg
-	@scripts/setup test
+	@scripts/setup integration
 	cargo build --release --locked --package postern
 	@integration/run $(NAME) $(ARGS)
 

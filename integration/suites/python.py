@@ -1,0 +1,150 @@
+"""Suites that are in the source distributions of Python packages."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from servers import Failed, command
+
+from .base import HERE, SECONDS_MAX, Suite, result
+
+
+class Asyncpg(Suite):
+    """Its own tests, with the wheel of the same release."""
+
+    NAME, RELEASE = "asyncpg", "0.32.0"
+
+    # Those start servers of their own, which root can't.
+    unsound_max = 5
+
+    def prepare(self):
+        self.python = self.virtual_environment(
+            f"asyncpg=={self.RELEASE}", "pytest", "pytest-timeout", "distro"
+        )
+        if not (self.place / "tests").exists():
+            # Without the package beside them: what is tested is what is installed.
+            source = self.source(self.python, "asyncpg", self.RELEASE)
+            shutil.copytree(source / "tests", self.place / "tests")
+
+    def version(self):
+        return self.RELEASE
+
+    # Those two are about the package's own files and version.
+    LEFT_OUT = ["tests/test__sourcecode.py", "tests/test__environment.py"]
+
+    def run(self, servers, target, only):
+        # The other forms of a traceback break on how deep these are.
+        words = ["--tb=native", "tests", *(f"--ignore={path}" for path in self.LEFT_OUT)]
+        words += ["-k", only] if only else []
+        return self.pytest(self.python, words, servers, target, self.place)
+
+
+class SqlAlchemy(Suite):
+    """The suite that every dialect has to pass, and the tests of the dialect for PostgreSQL.
+
+    Both are run with psycopg and with asyncpg.
+    """
+
+    NAME, RELEASE = "sqlalchemy", "2.1.9"
+    DRIVERS = {"psycopg": "psycopg[binary]==3.3.9", "asyncpg": "asyncpg==0.32.0"}
+    TESTS = ["test/dialect/test_suite.py", "test/dialect/postgresql"]
+    # Thousands of comparisons of ranges, one as the other, and texts that no server sees.
+    PART = "not range and not compile"
+
+    wants_new_servers = True
+
+    # What the tests expect to be there, as SQLAlchemy's README.unittests says.
+    SETTING = """
+        CREATE SCHEMA test_schema;
+        CREATE SCHEMA test_schema_2;
+        CREATE EXTENSION hstore;
+        CREATE EXTENSION citext;
+    """
+
+    def prepare(self):
+        self.python = self.virtual_environment(
+            f"sqlalchemy[asyncio]=={self.RELEASE}",
+            "pytest",
+            "pytest-timeout",
+            *self.DRIVERS.values(),
+        )
+        self.tests = self.source(self.python, "sqlalchemy", self.RELEASE)
+
+    def version(self):
+        return self.RELEASE
+
+    def run(self, servers, target, only):
+        command(
+            ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", self.SETTING],
+            env=servers.environment("direct"),
+        )
+        results = {}
+        for driver in self.DRIVERS:
+            place = servers.environment(target)
+            address = (
+                f"postgresql+{driver}://{place['PGUSER']}:{place['PGPASSWORD']}"
+                f"@{place['PGHOST']}:{place['PGPORT']}/{place['PGDATABASE']}"
+            )
+            words = ["--tb=short", "--dburi", address, *self.TESTS]
+            words += ["-k", f"({only}) and {self.PART}" if only else self.PART]
+            results |= self.pytest(self.python, words, servers, target, self.tests)
+        return results
+
+
+class Django(Suite):
+    """Django's own tests of what goes to the database, on PostgreSQL by psycopg 3."""
+
+    NAME, RELEASE = "django", "5.2.19"
+
+    wants_new_servers = True
+
+    APPS = """
+        aggregation aggregation_regress annotations async backends basic bulk_create composite_pk
+        constraints custom_columns custom_lookups custom_pk datatypes dates datetimes db_functions
+        db_typecasts db_utils defer delete delete_regress distinct_on_fields expressions
+        expressions_case expressions_window field_defaults filtered_relation fixtures
+        force_insert_update foreign_object from_db_value generic_relations get_or_create indexes
+        inspectdb introspection lookup many_to_many many_to_one migrations model_fields
+        model_inheritance multiple_database null_queries ordering or_lookups prefetch_related
+        queries raw_query reserved_names reverse_lookup schema select_for_update select_related
+        string_lookup timezones transaction_hooks transactions update xor_lookups
+    """.split()
+
+    def prepare(self):
+        self.python = self.virtual_environment(
+            f"django=={self.RELEASE}", "psycopg[binary]==3.3.9", "jinja2", "PyYAML", "tblib"
+        )
+        self.tests = self.source(self.python, "django", self.RELEASE) / "tests"
+        for file in (HERE / "django").glob("*.py"):
+            shutil.copy(file, self.tests)
+
+    def version(self):
+        return self.RELEASE
+
+    def run(self, servers, target, only):
+        results = self.part(servers, target, only, self.APPS)
+        # Their tables need extensions, so they are made directly.
+        self.part(servers, "direct", "test_equal", ["postgres_tests"])
+        return results | self.part(servers, target, only, ["postgres_tests"])
+
+    def part(self, servers, target, only, apps):
+        with tempfile.TemporaryDirectory() as own:
+            lines = pathlib.Path(own) / "results"
+            lines.touch()
+            words = [self.python, "-s", "runtests.py", "--settings=postern_settings"]
+            words += ["--keepdb", "--noinput", "--parallel=1", "--verbosity=0", *apps]
+            words += ["-k", only] if only else []
+            done = subprocess.run(
+                list(map(str, words)),
+                env=servers.environment(target) | {"RESULTS": str(lines)},
+                cwd=self.tests,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS_MAX,
+            )
+            told = [json.loads(line) for line in lines.read_text().splitlines()]
+            if not told and not only:
+                raise Failed(f"Django's tests do not run: {done.stderr.strip()[-500:]}")
+            return {one["test"]: result(one["outcome"], one["detail"]) for one in told}
