@@ -30,6 +30,10 @@ pub(super) struct Star {
     pub(super) columns: Vec<StarColumn>,
     /// There are columns that are not known.
     pub(super) open: Option<Taint>,
+    /// Names that some of those have for certain.
+    pub(super) names: BTreeSet<String>,
+    /// A join has merged columns, which stand before all others.
+    pub(super) merges: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -53,7 +57,14 @@ impl Star {
             .columns
             .iter()
             .map(|column| StarColumn { alias: Some(item.alias.clone()), column: column.clone() });
-        Self { columns: columns.collect(), open: item.rows.open.clone() }
+        // A function's one column may be named by the alias, or be a row of others.
+        let names = item.rows.names.iter().filter(|name| **name != item.alias).cloned();
+        Self {
+            columns: columns.collect(),
+            open: item.rows.open.clone(),
+            names: names.collect(),
+            merges: false,
+        }
     }
 
     /// The first column of each name.
@@ -70,6 +81,8 @@ impl Star {
         if let Some(open) = other.open {
             self.open.get_or_insert_default().add(&open);
         }
+        self.names.extend(other.names);
+        self.merges |= other.merges;
     }
 }
 

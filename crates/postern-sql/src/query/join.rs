@@ -115,7 +115,7 @@ impl Analysis<'_> {
                 open.add(&column.column.taint);
             }
             self.predicate(&open);
-            return Ok(Star { columns: Vec::new(), open: Some(open) });
+            return Ok(Star { open: Some(open), merges: true, ..Star::default() });
         };
         if using.is_empty() {
             let mut star = left;
@@ -154,7 +154,7 @@ impl Analysis<'_> {
             };
             merged.push(StarColumn { alias: None, column });
         }
-        let mut star = Star { columns: merged, open: None };
+        let mut star = Star { columns: merged, merges: true, ..Star::default() };
         let using: BTreeSet<String> = using.into_iter().collect();
         for mut side in [left, right] {
             side.columns.retain(|column| !using.contains(&column.column.name));
@@ -188,6 +188,7 @@ impl Analysis<'_> {
         let mut rows = Rows {
             columns: star.columns.into_iter().map(|c| c.column).collect(),
             open: star.open,
+            names: star.names,
             ..Rows::default()
         };
         rename(&mut rows, &alias_columns(Some(alias))?, false)?;

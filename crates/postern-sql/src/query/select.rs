@@ -567,8 +567,6 @@ impl Analysis<'_> {
         let joined = if folds { BTreeSet::new() } else { self.joined(scope, clauses, &carried) };
         let keys = self.append_keys(select, (carried, folded, moved));
         let mut given = Rows {
-            columns: outputs.columns.into_iter().map(|output| output.column).collect(),
-            open: outputs.open,
             keys,
             picked,
             bare: if folds { BTreeSet::new() } else { left },
@@ -583,7 +581,7 @@ impl Analysis<'_> {
             about: clauses.about.clone(),
             padded,
             joined,
-            ..Rows::default()
+            ..outputs.into_rows()
         };
         given.leave_few(&few);
         given.rank(&ranked);

@@ -92,7 +92,7 @@ impl Analysis<'_> {
         }
         let sorted = if rows.open.is_some() {
             self.spoil(&whole);
-            Outputs { columns: outputs.columns, open: rows.open.clone() }
+            Outputs { columns: outputs.columns, open: rows.open.clone(), ..Outputs::default() }
         } else {
             outputs
         };

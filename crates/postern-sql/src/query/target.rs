@@ -1,5 +1,7 @@
 //! Target lists: `*` is expanded where hidden columns stand behind it.
 
+use std::collections::BTreeSet;
+
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     Refusal, ast,
     refusal::{Judged, not_understood, refuse},
-    taint::{Column, Taint},
+    taint::{Column, Rows, Taint},
 };
 
 /// The result columns of one select.
@@ -22,6 +24,8 @@ pub(super) struct Outputs {
     pub(super) columns: Vec<Output>,
     /// There are columns that are not known.
     pub(super) open: Option<Taint>,
+    /// Names that some of those have for certain.
+    pub(super) names: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -34,7 +38,13 @@ pub(super) struct Output {
 impl Outputs {
     pub(super) fn from_columns(columns: &[Column]) -> Self {
         let output = |column: &Column| Output { column: column.clone(), reference: None };
-        Self { columns: columns.iter().map(output).collect(), open: None }
+        Self { columns: columns.iter().map(output).collect(), ..Self::default() }
+    }
+
+    pub(super) fn into_rows(self) -> Rows {
+        let columns = self.columns.into_iter().map(|output| output.column);
+        let (open, names) = (self.open, self.names);
+        Rows { columns: columns.collect(), open, names, ..Rows::default() }
     }
 
     /// The result column that a bare name or a number means.
@@ -108,6 +118,7 @@ impl Outputs {
         if let Some(open) = star.open {
             self.open.get_or_insert_default().add(&open);
         }
+        self.names.extend(star.names);
     }
 }
 
@@ -138,7 +149,10 @@ impl Analysis<'_> {
                         && prefix.as_ref().is_none_or(|prefix| item.alias == *prefix)
                 });
                 if expand {
-                    kept.extend(expanded(&star, scope)?);
+                    kept.extend(match &star.open {
+                        Some(_) if prefix.is_none() => item_by_item(&star, scope)?,
+                        _ => expanded(&star, scope)?,
+                    });
                 } else {
                     if let Some(prefix) = prefix {
                         *value = star_of(&prefix);
@@ -244,6 +258,24 @@ pub(super) fn starred(
 fn star_of(alias: &str) -> Node {
     let fields = vec![ast::string(alias), ast::node(NodeEnum::AStar(pb::AStar {}))];
     ast::node(NodeEnum::ColumnRef(pb::ColumnRef { fields, location: 0 }))
+}
+
+/// `*` over catalogue relations beside what has columns that are not known: these stay a star, that
+/// of their own alias.
+fn item_by_item(star: &Star, scope: &Scope<'_>) -> Judged<Vec<Node>> {
+    if star.merges {
+        return name_columns();
+    }
+    let mut targets = Vec::new();
+    for item in &scope.items {
+        match item.rows.open {
+            Some(_) if item.hides || !item.covers.is_empty() => return name_columns(),
+            None if item.hides => return name_columns(),
+            Some(_) => targets.push(ast::target("", star_of(&item.alias))),
+            None => targets.extend(expanded(&Star::of(item), scope)?),
+        }
+    }
+    Ok(targets)
 }
 
 pub(super) fn expanded(star: &Star, scope: &Scope<'_>) -> Judged<Vec<Node>> {

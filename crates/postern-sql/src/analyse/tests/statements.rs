@@ -122,6 +122,40 @@ fn something_else_stands_for_a_covered_column_wherever_it_is_named() {
 }
 
 #[test]
+fn a_star_over_a_catalogue_beside_a_function_is_written_item_by_item() {
+    // Django looks for indexes so.
+    check(
+        "SELECT idx.*, idx.key, option FROM (SELECT * FROM pg_attrdef i, \
+         unnest(ARRAY[i.oid], '{1}'::int[]) WITH ORDINALITY koi(key, option, arridx)) idx",
+        "plain SELECT idx.*, idx.key, option FROM (SELECT i.oid AS oid, i.adrelid AS adrelid, \
+         i.adnum AS adnum, NULL::pg_catalog.pg_node_tree AS adbin, koi.* \
+         FROM pg_catalog.pg_attrdef i, ROWS FROM (pg_catalog.unnest(ARRAY[i.oid]) , pg_catalog.unnest('{1}'::int[]) ) \
+         WITH ORDINALITY koi(key, option, arridx)) idx",
+    );
+    check(
+        "SELECT * FROM json_each('{}') x, pg_attrdef d",
+        "plain SELECT x.*, d.oid AS oid, d.adrelid AS adrelid, d.adnum AS adnum, \
+         NULL::pg_catalog.pg_node_tree AS adbin \
+         FROM pg_catalog.json_each('{}') x, pg_catalog.pg_attrdef d",
+    );
+    // Which columns stand first is not known, or whose a row is.
+    refused(
+        "star",
+        &[
+            "SELECT * FROM pg_attrdef d, json_each('{}') x NATURAL JOIN json_each('{}') y",
+            "SELECT * FROM pg_attrdef d, json_each('{}') x JOIN json_each('{}') y USING (key)",
+            "SELECT * FROM pg_attrdef d, json_each('{}') x, customers c",
+            "SELECT * FROM (SELECT * FROM pg_attrdef d, json_each('{}') x) z, customers c",
+        ],
+    );
+    // Nothing is called by what looks like a field.
+    refused(
+        "function",
+        &["SELECT z.peek FROM (SELECT * FROM pg_attrdef d, json_each('{}') peek) z"],
+    );
+}
+
+#[test]
 fn sizes_are_answered_by_null_and_never_looked_at() {
     check(
         "SELECT pg_size_pretty(pg_table_size(c.oid)) AS size FROM pg_class c WHERE c.oid = $1",
