@@ -48,7 +48,15 @@ pub(crate) fn null() -> Node {
 }
 
 pub(crate) fn truth() -> Node {
-    let val = Some(pb::a_const::Val::Boolval(pb::Boolean { boolval: true }));
+    boolean(true)
+}
+
+pub(crate) fn falsehood() -> Node {
+    boolean(false)
+}
+
+fn boolean(boolval: bool) -> Node {
+    let val = Some(pb::a_const::Val::Boolval(pb::Boolean { boolval }));
     node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))
 }
 

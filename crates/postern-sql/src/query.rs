@@ -457,8 +457,8 @@ impl<'a> Analysis<'a> {
         if self.acts.counts && !self.leaves.is_empty() {
             return refuse(
                 "sequence",
-                "a statement on a protected table can't take numbers of a sequence: how many it \
-                 took would tell of its rows",
+                "a statement on a protected table can't take numbers of a sequence or of \
+                 transactions: how many it took would tell of its rows",
                 "take the number in a statement of its own",
             );
         }

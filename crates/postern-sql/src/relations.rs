@@ -10,6 +10,16 @@ pub(crate) struct CatalogueRelation {
     pub(crate) name: &'static str,
     /// Its columns in order, if it may be read.
     pub(crate) columns: Option<Vec<CatalogueColumn>>,
+    pub(crate) rows: RowsShown,
+}
+
+/// Which rows there are of a catalogue relation that may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowsShown {
+    All,
+    /// That of the session's own process.
+    Own,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +67,14 @@ fn relation(
 ) -> Option<CatalogueRelation> {
     let (schema, name) = words.next()?.split_once('.')?;
     let there = holds(words.next()?, major);
-    let columns = (words.next()? == "read").then(Vec::new);
-    there.then_some(CatalogueRelation { schema, name, columns })
+    let rows = match words.next()? {
+        "read" => Some(RowsShown::All),
+        "own" => Some(RowsShown::Own),
+        "empty" => Some(RowsShown::None),
+        _ => None,
+    };
+    let (columns, rows) = (rows.map(|_| Vec::new()), rows.unwrap_or(RowsShown::None));
+    there.then_some(CatalogueRelation { schema, name, columns, rows })
 }
 
 /// A word such as `name`, `name@14-18`, `-name:type` or `~name`.

@@ -12,7 +12,7 @@ use crate::{
     own::{Found, TEMPORARY},
     query::{Shown, shown},
     refusal::{Judged, refuse},
-    relations::{CatalogueColumn, CatalogueRelation},
+    relations::{CatalogueColumn, CatalogueRelation, RowsShown},
 };
 
 /// What a relation's name stands for.
@@ -25,7 +25,7 @@ pub(crate) enum Resolved<'a> {
     /// A view that reads a protected table: its definition stands for it.
     View(&'a Relation),
     /// A catalogue relation that may be read, and its columns.
-    Catalogue { schema: &'a str, columns: &'a [CatalogueColumn] },
+    Catalogue { schema: &'a str, columns: &'a [CatalogueColumn], rows: RowsShown },
 }
 
 /// Resolves relations for one statement.
@@ -56,7 +56,10 @@ impl<'a> Resolver<'a> {
             let known = |r: &&CatalogueRelation| r.schema == schema && r.name == range.relname;
             if let Some(found) = self.catalogue.system().iter().find(known) {
                 return match &found.columns {
-                    Some(columns) => Ok(Resolved::Catalogue { schema: found.schema, columns }),
+                    Some(columns) => {
+                        let (schema, rows) = (found.schema, found.rows);
+                        Ok(Resolved::Catalogue { schema, columns, rows })
+                    }
                     None => refused_catalogue(range),
                 };
             }

@@ -46,14 +46,9 @@ pub(super) fn covered(node: &mut Node, cover: Cover) {
 /// Puts `CASE WHEN false THEN … END` around the call: NULL of its type, and never called.
 pub(super) fn never(node: &mut Node) {
     let call = mem::take(node);
-    let no = ast::node(NodeEnum::AConst(pb::AConst {
-        isnull: false,
-        location: 0,
-        val: Some(pb::a_const::Val::Boolval(pb::Boolean { boolval: false })),
-    }));
     let when = ast::node(NodeEnum::CaseWhen(Box::new(pb::CaseWhen {
         xpr: None,
-        expr: Some(Box::new(no)),
+        expr: Some(Box::new(ast::falsehood())),
         result: Some(Box::new(call)),
         location: 0,
     })));

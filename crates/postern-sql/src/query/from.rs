@@ -9,14 +9,14 @@ use super::{
     leaf::with_sample,
     scope::{Item, Scope},
     select::Place,
-    settings::{is_settings, readable_settings_of, settings_view},
+    settings::{few_rows, is_settings, readable_settings_of, settings_view},
 };
 use crate::{
     Mode, ast,
     catalogue::Relation,
     functions::Kind,
     refusal::{Judged, not_understood, refuse, too_many},
-    relations::CatalogueColumn,
+    relations::{CatalogueColumn, RowsShown},
     resolve::Resolved,
     taint::{Column, Rows, Taint},
 };
@@ -207,9 +207,21 @@ impl Analysis<'_> {
                 rename(&mut item.rows, &names, false)?;
                 relation.schema.clone()
             }
-            Resolved::Catalogue { schema, columns } => {
+            Resolved::Catalogue { schema, columns, rows: RowsShown::All } => {
                 let range = (range, sample);
                 *node = self.catalogue(&mut item, range, (schema, columns), &names)?;
+                rename(&mut item.rows, &names, false)?;
+                schema.to_owned()
+            }
+            Resolved::Catalogue { schema, columns, rows } => {
+                if sample.is_some() {
+                    return not_understood("TABLESAMPLE of a view");
+                }
+                self.can_rewrite("a system catalogue")?;
+                self.facts.catalogue = true;
+                let known: Vec<String> = columns.iter().map(|c| c.name.to_owned()).collect();
+                item.rows.columns = plain_columns(known.iter());
+                *node = few_rows(range, schema, columns, rows);
                 rename(&mut item.rows, &names, false)?;
                 schema.to_owned()
             }

@@ -1,8 +1,13 @@
-//! What is read of the server's settings as rows.
+//! What is read of the server's settings, and of other things of the server's own, as rows.
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use crate::{ast, functions::readable_settings};
+use super::definition::covered;
+use crate::{
+    ast,
+    functions::readable_settings,
+    relations::{CatalogueColumn, RowsShown},
+};
 
 /// What `pg_show_all_settings()` in FROM stands for: the view of its rows.
 pub(super) fn settings_view(alias: Option<pb::Alias>) -> pb::RangeVar {
@@ -54,6 +59,47 @@ pub(super) fn readable_settings_of(range: pb::RangeVar, columns: &[String]) -> N
     ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
         lateral: false,
         subquery: Some(Box::new(ast::select(targets, vec![from], Some(condition)))),
+        alias: Some(alias),
+    })))
+}
+
+/// The session's own row of a catalogue relation, or none of what looks like its rows; what stands
+/// for a column stands in it.
+pub(super) fn few_rows(
+    range: pb::RangeVar,
+    schema: &str,
+    columns: &[CatalogueColumn],
+    rows: RowsShown,
+) -> Node {
+    let name = range.relname.clone();
+    let alias = range.alias.clone();
+    let alias = alias.unwrap_or_else(|| pb::Alias { aliasname: name, colnames: Vec::new() });
+    let inner = pb::Alias { colnames: Vec::new(), ..alias.clone() };
+    let of = |column: &str| ast::column(&[&alias.aliasname, column]);
+    let targets = columns.iter().map(|column| {
+        let mut value = of(column.name);
+        if let Some(cover) = column.cover {
+            covered(&mut value, cover);
+        }
+        ast::target(column.name, value)
+    });
+    let (from, condition) = match rows {
+        RowsShown::Own | RowsShown::All => {
+            let named = pb::RangeVar {
+                schemaname: schema.to_owned(),
+                catalogname: String::new(),
+                alias: Some(inner),
+                ..range
+            };
+            let own = ast::call("pg_backend_pid", Vec::new());
+            let own = ast::equal(pb::AExprKind::AexprOp, of("pid"), own);
+            (vec![ast::node(NodeEnum::RangeVar(named))], own)
+        }
+        RowsShown::None => (Vec::new(), ast::falsehood()),
+    };
+    ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
+        lateral: false,
+        subquery: Some(Box::new(ast::select(targets.collect(), from, Some(condition)))),
         alias: Some(alias),
     })))
 }

@@ -399,7 +399,7 @@ fn catalogue_relations_are_refused_unless_listed() {
         "catalogue",
         &[
             "SELECT * FROM pg_stats",
-            "SELECT query FROM pg_stat_activity",
+            "SELECT query FROM pg_stat_progress_copy",
             "SELECT rolpassword FROM pg_authid",
             "SELECT 1 FROM pg_statistic_ext_data",
             "SELECT 1 FROM information_schema.user_mapping_options",

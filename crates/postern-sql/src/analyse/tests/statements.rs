@@ -155,6 +155,39 @@ fn a_star_over_a_catalogue_beside_a_function_is_written_item_by_item() {
     );
 }
 
+/// Tools look at what the server does, and go on where there is nothing to see.
+#[test]
+fn of_what_the_server_does_the_session_is_shown_its_own() {
+    check(
+        "SELECT a.pid, principal, a.* FROM pg_stat_gssapi a",
+        "plain SELECT a.pid, a.principal, a.* FROM (SELECT a.pid AS pid, \
+         a.gss_authenticated AS gss_authenticated, NULL::pg_catalog.text AS principal, \
+         a.encrypted AS encrypted FROM pg_catalog.pg_stat_gssapi a \
+         WHERE a.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) a",
+    );
+    let activity = judged("SELECT count(*) FROM pg_stat_activity", Mode::Restricted);
+    for text in ["NULL::pg_catalog.text AS query", "pid OPERATOR(pg_catalog.=) pg_catalog.pg_back"]
+    {
+        assert!(activity.contains(text), "{activity}");
+    }
+    let locks = judged("SELECT l FROM pg_catalog.pg_locks l (a, b)", Mode::Restricted);
+    assert!(locks.starts_with("plain SELECT l FROM (SELECT NULL::pg_catalog.text AS locktype,"));
+    assert!(locks.ends_with(" WHERE false) l(a, b)"), "{locks}");
+    // A view of the administrator's is sent by its name.
+    refused("not_understood", &["SELECT * FROM pg_locks TABLESAMPLE system (1)"]);
+    refused(
+        "catalogue",
+        &["SELECT * FROM pg_stats", "TABLE pg_prepared_statements", "TABLE pg_cursors"],
+    );
+    check("SELECT txid_current()", "plain SELECT pg_catalog.txid_current()");
+    refused("sequence", &["SELECT txid_current() FROM customers"]);
+    check(
+        "SELECT pg_stat_get_numscans(1)",
+        "plain SELECT CASE WHEN false THEN pg_catalog.pg_stat_get_numscans(1) END \
+         AS pg_stat_get_numscans",
+    );
+}
+
 #[test]
 fn sizes_are_answered_by_null_and_never_looked_at() {
     check(
