@@ -387,7 +387,7 @@ impl Session {
         }
         let portal = self.portal(name, plan.clone(), Given::of(bind, &types), view);
         let portal = match portal.and_then(|portal| portal.with_token(&bind.parameters)) {
-            Ok(portal) => portal,
+            Ok(portal) => portal.with_ticket(&bind.parameters),
             Err(failure) => return self.bind_or_refuse((frame, bind), failure, view, effects),
         };
         if self.asks_before_planning(frame, &portal, effects) {

@@ -211,7 +211,7 @@ impl Session {
         self.portals.retain(|_, portal| !portal.plan.is_guarded());
         self.profile = profile;
         // It was stated for somebody else.
-        self.ticket = None;
+        self.own.forget_tickets();
         let Some((frame, query)) = message else { return };
         let sent = match failure {
             None => {
@@ -428,5 +428,5 @@ fn refusal(message: &str, hint: &str) -> Refusal {
 }
 
 fn refused(message: &str, hint: &str) -> Failure {
-    Failure::EndUser(Box::new(refusal(message, hint)))
+    Failure::Said(Box::new(refusal(message, hint)))
 }

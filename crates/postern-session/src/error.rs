@@ -100,7 +100,7 @@ pub enum Failure {
     #[error("{}", .0.refusal.message)]
     Unreadable(Box<crate::judge::Refused>),
     #[error("{}", .0.message)]
-    EndUser(Box<Refusal>),
+    Said(Box<Refusal>),
     #[error("the token names no end user: {why}")]
     Token { why: String },
     #[error("rows of single records can't be passed over: a cursor on them goes from row to row")]
@@ -158,7 +158,7 @@ impl Failure {
         if let Self::Unreadable(refused) = self {
             return Some(*refused);
         }
-        let Self::EndUser(refusal) = self else { return None };
+        let Self::Said(refusal) = self else { return None };
         let fingerprint = postern_model::StatementFingerprint::default();
         Some(crate::judge::Refused { refusal: *refusal, fingerprint, statement: "".into() })
     }
@@ -185,7 +185,7 @@ impl ClientFacing for Failure {
             Self::CursorExists(_) => SqlState::DUPLICATE_CURSOR,
             Self::ManyStatements | Self::ArgumentCount(_) => SqlState::SYNTAX_ERROR,
             Self::Unreadable(refused) => refused.refusal.sqlstate(),
-            Self::EndUser(refusal) => refusal.sqlstate(),
+            Self::Said(refusal) => refusal.sqlstate(),
             Self::Token { .. } => SqlState::INVALID_AUTHORIZATION,
             Self::LookupArgument | Self::CursorJump => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::PlanChanged | Self::PathChanged | Self::NotExecutable => {
@@ -230,7 +230,7 @@ impl ClientFacing for Failure {
             Self::CursorJump => "use FETCH NEXT, FETCH FORWARD or FETCH ALL",
             Self::LookupArgument => "write the value itself, without a function or an operator",
             Self::Unreadable(refused) => return refused.refusal.hint(),
-            Self::EndUser(refusal) => return refusal.hint(),
+            Self::Said(refusal) => return refusal.hint(),
             Self::Token { .. } => "protected tables are not shown until another token is given",
             Self::NoConnection { .. } => {
                 "try again; end transactions soon, and say DISCARD ALL after what keeps a \
@@ -284,7 +284,7 @@ impl ClientFacing for Failure {
             | Self::ParameterCount { .. }
             | Self::LookupArgument
             | Self::Unreadable(_)
-            | Self::EndUser(_)
+            | Self::Said(_)
             | Self::Token { .. }
             | Self::CursorJump
             | Self::NotExecutable
@@ -308,7 +308,7 @@ impl ClientFacing for Failure {
             | Self::Suspended
             | Self::CursorJump
             | Self::Unreadable(_)
-            | Self::EndUser(_)
+            | Self::Said(_)
             | Self::Token { .. } => ErrorKind::Refused,
             Self::NotRecorded
             | Self::LedgerFull

@@ -388,7 +388,11 @@ fn plan(
                 Act::Prepare { query, .. } | Act::Declare { query, .. } => {
                     Some(Arc::new(plan((**query).clone(), about, would)?))
                 }
-                Act::Execute { .. } | Act::Deallocate | Act::Fetch { .. } | Act::Close => None,
+                Act::Execute { .. }
+                | Act::Deallocate
+                | Act::Fetch { .. }
+                | Act::Close
+                | Act::ShowTicket => None,
             };
             Planned::Named(Box::new(PlannedNamed { named, query }))
         }

@@ -208,6 +208,7 @@ impl Session {
                 let kept = Kept::Cursor(name, upstream);
                 Ok((sql, self.about(plan, kept, Change::Cursor(None), view)?))
             }
+            (Act::ShowTicket, _) => self.show_ticket(view),
             (Act::Prepare { .. } | Act::Declare { .. }, None) => Err(Failure::NotExecutable),
         }
     }
@@ -403,9 +404,6 @@ impl Session {
     /// Takes over what an execution that is being sent changes; it is put back if it fails.
     pub(crate) fn change(&mut self, portal: &Portal) -> Undo {
         self.trace(portal);
-        if portal.resets() {
-            self.ticket = None;
-        }
         if let Some(told) = portal.plan.unaccounted() {
             self.astray.sends(told.remains);
             self.portals.values_mut().for_each(|portal| portal.unsure = true);
@@ -420,11 +418,12 @@ impl Session {
             if plain.effect == Effect::Discard {
                 self.astray.discards();
             }
-            let mut change = |does| Undo::Names(self.own.change(&plain.changes, does));
+            let changes = self.changes(plain, portal);
+            let mut change = |does| Undo::Names(self.own.change(&changes, does));
             return match plain.effect {
                 Effect::Define => change(Changes::Defines),
-                Effect::Transaction if !plain.changes.is_empty() => change(Changes::Transacts),
-                Effect::Setting if !plain.changes.is_empty() => change(Changes::Searches),
+                Effect::Transaction if !changes.is_empty() => change(Changes::Transacts),
+                Effect::Setting if !changes.is_empty() => change(Changes::Searches),
                 Effect::Deallocate => {
                     Undo::Statements(std::mem::take(&mut self.statements), self.server.clear())
                 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use postern_sql::{OwnChange, OwnNames};
+use postern_sql::{OwnChange, OwnNames, Ticket};
 
 use crate::judge::{Identity, Judge};
 
@@ -82,6 +82,16 @@ impl Own {
             self.names = Arc::new(names);
         }
         was
+    }
+
+    /// The ticket that is stated for what follows; `None` for none.
+    pub(crate) fn ticket(&self) -> Option<&Ticket> {
+        self.names.ticket()
+    }
+
+    /// What was stated was so for somebody else.
+    pub(crate) fn forget_tickets(&mut self) {
+        Arc::make_mut(&mut self.names).forget_tickets();
     }
 
     pub(crate) fn put_back(&mut self, names: Arc<OwnNames>) {

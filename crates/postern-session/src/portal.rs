@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use postern_model::{Secret, Timestamp};
+use postern_sql::Ticket;
 
 use crate::{
     Entitled, View,
@@ -70,6 +71,8 @@ pub(crate) struct Portal {
     pub(crate) unsure: bool,
     /// The token that names an end user, where it is a parameter.
     pub(crate) token: Option<Secret<Arc<str>>>,
+    /// The ticket that it states for what follows; `None` for none.
+    pub(crate) states: Option<Box<Ticket>>,
     /// The ticket that it goes by.
     pub(crate) claimed: Option<Arc<str>>,
     /// What names without a schema were looked up in when it was opened.
@@ -97,6 +100,7 @@ impl Portal {
             about: None,
             unsure: false,
             token: None,
+            states: None,
             claimed: None,
             path: None,
             told: false,

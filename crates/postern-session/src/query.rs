@@ -35,7 +35,7 @@ impl Session {
         let own = self.states(ticket, view);
         let &mut View { generation, now, asks, .. } = view;
         let view = &mut View { judge: view.judge, generation, entitled: &own, now, asks };
-        let sent = match self.sets_ticket(sql, view).or_else(|| self.of_shape(sql, view)) {
+        let sent = match self.of_shape(sql, view) {
             Some(sent) => {
                 self.prepare_moment(effects)?;
                 vec![sent]
@@ -45,7 +45,8 @@ impl Session {
                 None => return Ok(()),
             },
         };
-        match self.message_names(frame, &sent) {
+        let stated = self.states_beside(&sent);
+        match stated.and_then(|()| self.message_names(frame, &sent)) {
             Ok(false) => {}
             Ok(true) => {
                 self.take_back(sent);
@@ -118,6 +119,7 @@ impl Session {
             }
             let kept = self.scale.plan(plan.clone(), 0);
             let resolved = kept.and_then(|plan| self.resolve(&plan, Given::default(), view));
+            let resolved = resolved.map(|(sql, portal)| (sql, portal.with_ticket(&[])));
             let (sql, portal) = match resolved {
                 Ok(resolved) => resolved,
                 Err(failure) => {

@@ -4,7 +4,7 @@
 //! the condition's name, or its message if that is one that says nothing but why the server gave
 //! up; everything else can quote a value (`Failing row contains (...)`). Notices of such a
 //! statement don't come here: there can be one for each row. Other messages lose only their
-//! positions, which count in the rewritten text.
+//! positions, which count in the rewritten text, and what they call a setting.
 
 use bytes::BytesMut;
 use postern_wire::{ReportFields, SqlState, encode};
@@ -17,7 +17,13 @@ pub(crate) fn scrub(
 ) -> Result<(), encode::EncodeError> {
     if !guarded {
         let kept = fields.0.iter().filter(|(code, _)| !matches!(code, b'P' | b'p' | b'q'));
-        let kept = whole(tag, kept.copied().collect());
+        let mut kept = whole(tag, kept.copied().collect());
+        let message = fields.message().filter(|message| message.contains(OWN_COPY));
+        let named = message.map(|message| message.replace(OWN_COPY, "\""));
+        let told = kept.iter_mut().find(|(code, _)| *code == b'M');
+        if let (Some(named), Some(told)) = (&named, told) {
+            told.1 = named;
+        }
         return encode::report_fields(out, tag, &ReportFields(kept));
     }
     let sqlstate = fields.sqlstate().unwrap_or(SqlState::INTERNAL_ERROR);
@@ -32,6 +38,9 @@ pub(crate) fn scrub(
     kept.push((b'M', &message));
     encode::report_fields(out, tag, &ReportFields(whole(tag, kept)))
 }
+
+/// What a setting of the database's own is called that a session reads; it doesn't know of that.
+const OWN_COPY: &str = "\"postern.own.";
 
 /// With the fields that every report has: drivers give up a connection on one without them.
 fn whole(tag: u8, mut fields: Vec<(u8, &str)>) -> Vec<(u8, &str)> {

@@ -167,6 +167,7 @@ impl Session {
         run.rows += 1;
         let plan = run.portal.plan.clone();
         let guarded = match &*plan {
+            Planned::Plain(plain) if plain.silent => return Ok(()),
             Planned::Plain(_) => return self.pass(frame, effects),
             Planned::Guarded(plan) if !plan.is_held() => return self.pass(frame, effects),
             Planned::Guarded(plan) => plan,
@@ -539,7 +540,7 @@ fn own_tag(run: &Run, tag: &str) -> Result<Option<String>, Unexpected> {
         return Ok(Some((*tag).to_owned()));
     }
     if let Planned::Plain(plain) = &*run.portal.plan
-        && let Some(tag) = plain.end_user.as_ref().and_then(|naming| naming.tag)
+        && let Some(tag) = plain.tag
     {
         return Ok(Some(tag.to_owned()));
     }

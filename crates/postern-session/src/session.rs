@@ -199,8 +199,6 @@ pub struct Session {
     pub(crate) charging: Option<Charging>,
     /// As the view says.
     pub(crate) asks: bool,
-    /// What is stated for all statements, until it is set to something else.
-    pub(crate) ticket: Option<Option<Arc<str>>>,
     /// What is stated for the statements that are being handled.
     pub(crate) stated: Option<Stated>,
     /// Counts the questions whether there is room for searches.
@@ -270,7 +268,6 @@ impl Session {
             astray: Astray::default(),
             charging: None,
             asks: false,
-            ticket: None,
             stated: None,
             questions: 0,
             untold: Vec::new(),

@@ -417,7 +417,7 @@ impl Session {
 
     /// What this execution may leave on the connection.
     pub(crate) fn trace(&mut self, portal: &Portal) {
-        if portal.names() {
+        if portal.names() || portal.states_ticket() {
             return;
         }
         self.traces.hidden |= portal.plan.unaccounted().is_some();
@@ -454,7 +454,9 @@ impl Session {
     /// The same, once it is done: by the server's word what it was.
     pub(crate) fn trace_done(&mut self, run: &Run, tag: &str) {
         let ends_with_transaction = match &*run.portal.plan {
-            Planned::Plain(plain) => plain.end_user.is_some() || is_local(&plain.sql),
+            Planned::Plain(plain) => {
+                plain.end_user.is_some() || plain.states.is_some() || is_local(&plain.sql)
+            }
             Planned::Guarded(_) | Planned::Copy(_) => false,
             // These are kept here, by name or not at all.
             Planned::Named(_) | Planned::Local(_) => true,

@@ -1,21 +1,22 @@
 //! The ticket that a client states for a statement: `/*postern.ticket='T-123'*/` at its end, as
 //! sqlcommenter writes it (<https://google.github.io/sqlcommenter/spec/>); or for all that follow in
-//! the session, by `SET postern.ticket = 'T-123'`, which is answered here and never sent.
+//! the session, by `SET postern.ticket = 'T-123'`, of which the server hears nothing. Like any
+//! setting it is taken back when the transaction is, and may be for the transaction only.
 //!
 //! It is checked and not believed: a ticket that is no reason of the actor's now is a refusal, and
 //! one that is narrows what is clear down to its own customer. The comment is taken off before the
 //! text is judged, so that texts that differ in it are one; what is judged is what runs.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use postern_sql::{Local, Refusal};
+use postern_sql::{Effect, LookupValue, OwnChange, Plain, Refusal, quote::literal};
 
 use crate::{
     Entitled, Failure, Session, View,
     asked::Given,
     judge::{Planned, PlannedGuarded},
-    named::Undo,
-    portal::{Run, UpstreamName},
+    named::Resolved,
+    portal::{Portal, Run, UpstreamName},
 };
 
 /// The longest name of a ticket.
@@ -46,34 +47,6 @@ pub(crate) fn stated(sql: &str) -> Option<(&str, Option<Arc<str>>)> {
     let mut pairs = comment.split(',').filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.find(|(key, _)| decoded(key.trim()).as_deref() == Some(KEY))?;
     Some((before, ticket(value.trim())))
-}
-
-/// What a text sets for the statements that follow it, if it is `SET postern.ticket = '…'` or takes
-/// that back, and nothing else; with the tag of the answer.
-pub(crate) fn setting(sql: &str) -> Option<(Option<Option<Arc<str>>>, &'static str)> {
-    let text = sql.trim_matches(|c: char| c.is_ascii_whitespace() || c == ';');
-    let (verb, rest) = text.split_once(|c: char| c.is_ascii_whitespace())?;
-    let rest = rest.trim_start();
-    let named = rest.get(..KEY.len()).filter(|name| name.eq_ignore_ascii_case(KEY))?;
-    let rest = rest.get(named.len()..)?.trim_start();
-    if verb.eq_ignore_ascii_case("RESET") && rest.is_empty() {
-        return Some((None, "RESET"));
-    }
-    let is_to = |to: &&str| to.eq_ignore_ascii_case("TO ");
-    let value = rest
-        .strip_prefix('=')
-        .or_else(|| rest.get(3..).filter(|_| rest.get(..3).as_ref().is_some_and(is_to)))?;
-    if !verb.eq_ignore_ascii_case("SET") {
-        return None;
-    }
-    let value = value.trim();
-    if value.eq_ignore_ascii_case("DEFAULT") || value == "''" {
-        return Some((None, "SET"));
-    }
-    let quoted = value.strip_prefix('\'')?.strip_suffix('\'')?;
-    // A quote in it is doubled; anything else is another statement.
-    let plain = quoted.replace("''", "");
-    (!plain.contains('\'')).then(|| (Some(fitting(&quoted.replace("''", "'"))), "SET"))
 }
 
 fn ticket(value: &str) -> Option<Arc<str>> {
@@ -115,7 +88,7 @@ impl Session {
         ticket: Option<Option<Arc<str>>>,
         view: &View<'_>,
     ) -> Arc<Entitled> {
-        let Some(ticket) = ticket.or_else(|| self.ticket.clone()) else {
+        let Some(ticket) = ticket.or_else(|| self.own.ticket().cloned()) else {
             self.stated = None;
             return view.entitled.clone();
         };
@@ -128,14 +101,43 @@ impl Session {
         }
     }
 
-    /// A message that sets the ticket for those that follow, as it is sent: an empty one, which is
-    /// answered here.
-    pub(crate) fn sets_ticket(&mut self, sql: &str, view: &View<'_>) -> Option<(String, Run)> {
-        let (ticket, tag) = setting(sql)?;
-        let plan = self.scale.plan(Arc::new(Planned::Local(Local::Tag(tag))), 0).ok()?;
-        let portal = self.portal(UpstreamName(None), plan, Given::default(), view).ok()?;
-        self.ticket = ticket;
-        Some((String::new(), Run::new(portal, Undo::Nothing)))
+    /// What a statement changes for the session's next statements: what it says of names, and of
+    /// the ticket that they go by.
+    pub(crate) fn changes<'p>(&self, plain: &'p Plain, portal: &Portal) -> Cow<'p, [OwnChange]> {
+        let (ticket, local) = match &plain.states {
+            Some(stating) => (portal.states.as_deref().cloned(), stating.local),
+            None if portal.resets() && self.own.ticket().is_some() => (None, false),
+            None => return Cow::Borrowed(&plain.changes),
+        };
+        let ticket = OwnChange::Ticket { ticket, local };
+        Cow::Owned(plain.changes.iter().cloned().chain([ticket]).collect())
+    }
+
+    /// The text that shows what is stated, as a setting's value.
+    pub(crate) fn show_ticket(&self, view: &View<'_>) -> Resolved {
+        let ticket = self.own.ticket().and_then(Option::as_deref).unwrap_or_default();
+        let sql = format!("SELECT {}::pg_catalog.text AS \"postern.ticket\"", literal(ticket));
+        let mut shown = Plain::new(sql.clone(), Effect::Setting, 0);
+        shown.tag = Some("SHOW");
+        let plan = self.scale.plan(Arc::new(Planned::Plain(shown.into())), 0)?;
+        Ok((sql, self.portal(UpstreamName(None), plan, Given::default(), view)?))
+    }
+
+    /// Whether what a Query message holds is judged by a ticket that it states itself.
+    pub(crate) fn states_beside(&self, runs: &[(String, Run)]) -> Result<(), Failure> {
+        let states = runs.iter().any(|(_, run)| run.portal.states_ticket());
+        let reads =
+            |run: &Run| run.portal.plan.guarded().is_some_and(|p| !p.guarded.leaves.is_empty());
+        if !states || !runs.iter().any(|(_, run)| reads(run)) {
+            return Ok(());
+        }
+        Err(Failure::Said(Box::new(Refusal {
+            sqlstate: "42501",
+            rule: "ticket",
+            message: "a ticket is stated in a message before that in which it counts".to_owned(),
+            hint: "send what states it by itself".to_owned(),
+            position: None,
+        })))
     }
 
     /// The ticket that a statement goes by: one that was stated, and is so.
@@ -167,32 +169,31 @@ impl Session {
     }
 }
 
+impl Portal {
+    /// Whether it states a ticket for what follows, or none.
+    pub(crate) fn states_ticket(&self) -> bool {
+        matches!(&*self.plan, Planned::Plain(plain) if plain.states.is_some())
+    }
+
+    /// Keeps the ticket that such a statement states, be it a parameter.
+    pub(crate) fn with_ticket(mut self, parameters: &[Option<&[u8]>]) -> Self {
+        let Planned::Plain(plain) = &*self.plan else { return self };
+        let Some(stating) = &plain.states else { return self };
+        self.states = match &stating.ticket {
+            None => None,
+            Some(LookupValue::Constant(ticket)) => Some(Box::new(fitting(ticket))),
+            Some(LookupValue::Parameter(_)) => {
+                let given = parameters.first().copied().flatten().filter(|text| !text.is_empty());
+                given.map(|text| Box::new(fitting(&String::from_utf8_lossy(text))))
+            }
+        };
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_setting_states_a_ticket_for_what_follows() {
-        let is = |ticket: &str, tag| Some((Some(Some(ticket.into())), tag));
-        assert_eq!(setting("SET postern.ticket = 'T-1'"), is("T-1", "SET"));
-        assert_eq!(setting(" set Postern.Ticket TO 'it''s' ;\n"), is("it's", "SET"));
-        assert_eq!(setting("SET postern.ticket='T'"), is("T", "SET"));
-        assert_eq!(setting("RESET postern.ticket"), Some((None, "RESET")));
-        assert_eq!(setting("SET postern.ticket TO DEFAULT"), Some((None, "SET")));
-        let long = format!("SET postern.ticket = '{}'", "T".repeat(201));
-        assert_eq!(setting(&long), Some((Some(None), "SET")));
-        for sql in [
-            "SET LOCAL postern.ticket = 'T'",
-            "SET postern.tickets = 'T'",
-            "SET postern.ticket = 'T'; SELECT 'x'",
-            "SET postern.ticket = T",
-            "SET postern.ticket",
-            "RESET postern.ticket, x",
-            "SET",
-        ] {
-            assert_eq!(setting(sql), None, "{sql}");
-        }
-    }
 
     #[test]
     fn a_comment_at_the_end_states_a_ticket() {

@@ -9,9 +9,9 @@ use pg_query::{
 use postern_model::StatementFingerprint;
 
 use crate::{
-    Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, LookupKind,
-    Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions, end_user,
-    explain, named, nesting, path,
+    Act, Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, LookupKind,
+    Named, Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions,
+    end_user, explain, named, nesting, path,
     print::{internal, with_leaves, written},
     query::{Analysis, Facts},
     refusal::{Judged, refuse, unknown_kind},
@@ -19,6 +19,7 @@ use crate::{
     shape::Shape,
     syntax,
     taint::{Rows, Taint},
+    ticket,
     utility::{self, Utility},
 };
 
@@ -136,10 +137,13 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
     let Some(mut node) = raw.stmt.and_then(|node| node.node) else {
         return Verdict::Local(Local::Empty);
     };
+    if ticket::is_shown(&node) {
+        return Verdict::Named(Named { name: String::new(), act: Act::ShowTicket });
+    }
     if let Some(judged) = utility::judge(&mut node, resolver.context, Some(resolver.catalogue)) {
         let (effect, change) = match judged {
             Ok(Utility::Local(local)) => return Verdict::Local(local),
-            Ok(Utility::EndUser(naming)) => return Verdict::Plain(end_user::plain(naming)),
+            Ok(Utility::Instead(plain)) => return Verdict::Plain(*plain),
             Ok(Utility::Forward(effect, change)) => (effect, change),
             Err(refusal) => return Verdict::Refused(refusal),
         };
@@ -151,8 +155,8 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
             Err(refusal) => Verdict::Refused(refusal),
         };
     }
-    if let Some(named) = end_user::call(&node) {
-        return named.map_or_else(Verdict::Refused, Verdict::Plain);
+    if let Some(said) = end_user::call(&node).or_else(|| ticket::call(&node)) {
+        return said.map_or_else(Verdict::Refused, Verdict::Plain);
     }
     if let Some(set) = path::call(&node, resolver.context) {
         return set.map_or_else(Verdict::Refused, Verdict::Plain);

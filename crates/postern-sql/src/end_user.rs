@@ -14,21 +14,21 @@ use crate::{
 /// The setting.
 pub(crate) const SETTING: &str = "postern.actor";
 
-/// What is sent where nothing but a tag is answered.
-pub(crate) fn plain(naming: Naming) -> Plain {
-    Plain {
-        end_user: Some(Box::new(naming)),
-        ..Plain::new(NOTHING_DONE.to_owned(), Effect::Setting, 0)
-    }
-}
-
 /// `SET` or `RESET` of the setting; `None` if it is of another.
-pub(crate) fn set(set: &pb::VariableSetStmt) -> Option<Judged<Naming>> {
+pub(crate) fn set(set: &pb::VariableSetStmt) -> Option<Judged<Plain>> {
     use pb::VariableSetKind as Kind;
     if !set.name.eq_ignore_ascii_case(SETTING) {
         return None;
     }
-    let naming = |token, tag| Ok(Naming { token, local: set.is_local, tag: Some(tag) });
+    let naming = |token, tag| {
+        let naming = Naming { token, local: set.is_local };
+        Ok(Plain {
+            end_user: Some(Box::new(naming)),
+            tag: Some(tag),
+            // Nothing but a tag is answered.
+            ..Plain::new(NOTHING_DONE.to_owned(), Effect::Setting, 0)
+        })
+    };
     Some(match (set.kind(), set.args.as_slice()) {
         (Kind::VarReset, _) => naming(None, "RESET"),
         (Kind::VarSetDefault, _) => naming(None, "SET"),
@@ -60,7 +60,7 @@ pub(crate) fn call(node: &NodeEnum) -> Option<Judged<Plain>> {
         None => return Some(Err(no_token())),
     };
     let sql = format!("SELECT {shown}::pg_catalog.text AS {}", identifier(found.column));
-    let naming = Naming { token, local, tag: None };
+    let naming = Naming { token, local };
     Some(Ok(Plain {
         end_user: Some(Box::new(naming)),
         ..Plain::new(sql, Effect::Setting, parameters)

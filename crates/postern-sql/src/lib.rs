@@ -61,6 +61,7 @@ mod statement;
 mod syntax;
 mod taint;
 mod template;
+mod ticket;
 mod utility;
 mod verdicts;
 
@@ -72,7 +73,7 @@ pub use check::{Checks, Parameter};
 pub use governs::{governs, governs_refusal};
 pub use identity::{Identities, ProtectedTable};
 pub use literals::{Literal, Literals, without_literals};
-pub use own::{OwnChange, OwnNames};
+pub use own::{OwnChange, OwnNames, Ticket};
 pub use passed::Passed;
 pub use path::{search_path, written_path};
 pub use print::LeafTexts;
@@ -87,6 +88,6 @@ pub use setting::{Setting, millis, setting};
 pub use statement::{
     Act, Arguments, Copy, CopyForm, Decider, Effect, Guarded, KeyColumn, KeyType, Leaf, Local,
     Lookup, LookupKind, LookupValue, MaskCheck, NOTHING_DONE, Named, Naming, Origin, Plain,
-    Refusal, Statement, SyntaxError, Verdict,
+    Refusal, Statement, Stating, SyntaxError, Verdict,
 };
 pub use template::{Hole, Template};

@@ -1,4 +1,5 @@
-//! What a session has made, changed or dropped and nobody else sees yet, and its search path.
+//! What a session has made, changed or dropped and nobody else sees yet, its search path, and the
+//! ticket that it goes by.
 //!
 //! The snapshot of the catalogues shows what is committed, and no temporary tables. A session that
 //! makes a table in a transaction, or a temporary one, names it in its next statement. Only what is
@@ -28,6 +29,9 @@ const PATHS_MAX: usize = 50;
 /// The schemas that names without one are looked up in.
 type Path = Arc<[String]>;
 
+/// The name of a ticket, `None` if what was stated can't be one.
+pub type Ticket = Option<Arc<str>>;
+
 /// The tables and views of a session's own, and where it looks up names that have no schema.
 #[derive(Debug, Clone, Default)]
 pub struct OwnNames {
@@ -53,6 +57,10 @@ struct Meaning {
     path: Option<Path>,
     /// The transaction's, in its place.
     local: Option<Option<Path>>,
+    /// The ticket that is stated for what follows; `None` for none.
+    ticket: Option<Ticket>,
+    /// The transaction's, in its place.
+    local_ticket: Option<Option<Ticket>>,
 }
 
 impl Meaning {
@@ -91,6 +99,11 @@ pub enum OwnChange {
     /// the transaction ends.
     Path {
         schemas: Option<Arc<[String]>>,
+        local: bool,
+    },
+    /// This ticket is stated for what follows, or none; `local` until the transaction ends.
+    Ticket {
+        ticket: Option<Ticket>,
         local: bool,
     },
     Savepoint(String),
@@ -189,6 +202,19 @@ impl OwnNames {
         self.now.is_at_home() && self.before.as_ref().is_none_or(Meaning::is_at_home)
     }
 
+    /// The ticket that is stated for what follows; `None` for none.
+    pub fn ticket(&self) -> Option<&Ticket> {
+        self.now.local_ticket.as_ref().unwrap_or(&self.now.ticket).as_ref()
+    }
+
+    /// No ticket is stated any more, nor is one that was by what is undone.
+    pub fn forget_tickets(&mut self) {
+        let saved = self.saved.iter_mut().map(|(_, meaning)| meaning);
+        for meaning in saved.chain(&mut self.before).chain([&mut self.now]) {
+            (meaning.ticket, meaning.local_ticket) = (None, None);
+        }
+    }
+
     /// As the session began.
     pub fn discard(&mut self) {
         *self = Self { start: self.start.take(), ..Self::default() };
@@ -217,6 +243,14 @@ impl OwnNames {
                 }
                 self.may_be(self.shared_path());
             }
+            OwnChange::Ticket { ticket, local } => {
+                self.before.get_or_insert_with(|| self.now.clone());
+                if *local {
+                    self.now.local_ticket = Some(ticket.clone());
+                } else {
+                    (self.now.ticket, self.now.local_ticket) = (ticket.clone(), None);
+                }
+            }
             OwnChange::Savepoint(name) if defines => {
                 if self.saved.len() + held >= OWN_MAX {
                     return false;
@@ -242,13 +276,14 @@ impl OwnNames {
             }
             OwnChange::Back => self.roll_back(),
             OwnChange::Commit => {
-                self.now.local = None;
+                (self.now.local, self.now.local_ticket) = (None, None);
                 self.saved.clear();
                 // What a later ROLLBACK comes back to, as `AND CHAIN` has it.
                 if let Some(before) = &mut self.before {
                     self.uncertain |= before.path != self.now.path;
                     before.path.clone_from(&self.now.path);
-                    before.local = None;
+                    before.ticket.clone_from(&self.now.ticket);
+                    (before.local, before.local_ticket) = (None, None);
                 }
             }
             OwnChange::Savepoint(_) | OwnChange::Release(_) | OwnChange::BackTo(_) => {}
@@ -293,7 +328,7 @@ impl OwnNames {
     pub fn end_transaction(&mut self) {
         self.before = None;
         self.saved.clear();
-        self.now.local = None;
+        (self.now.local, self.now.local_ticket) = (None, None);
         self.now.tables.retain(|(schema, _), _| schema == TEMPORARY);
     }
 

@@ -52,6 +52,7 @@ mod scope;
 mod select;
 mod set_operation;
 mod settings;
+mod switch;
 mod target;
 mod union;
 mod view;

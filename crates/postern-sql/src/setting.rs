@@ -214,6 +214,20 @@ pub(crate) fn refused<T>(name: &str) -> Judged<T> {
     )
 }
 
+/// The setting in which the server keeps once more what the session has given one of the
+/// database's own settings: this is the one that the session reads. What the administrator has
+/// written there (a key, say, by ALTER DATABASE), or a function, is not in it.
+pub(crate) fn own_copy(name: &str) -> String {
+    format!("postern.own.{}", name.to_ascii_lowercase())
+}
+
+/// Gives one of the database's own settings a value, and its copy, in one expression.
+pub(crate) fn set_both(name: &str, value: Node, local: Node) -> Node {
+    let set =
+        |name: &str, value, local| ast::call("set_config", vec![ast::constant(name), value, local]);
+    set(&own_copy(name), set(name, value, local.clone()), local)
+}
+
 /// A statement with one value, a call of `set_config`.
 pub(crate) struct SetConfig<'a> {
     /// In small letters.

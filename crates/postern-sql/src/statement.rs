@@ -77,6 +77,8 @@ pub enum Act {
     },
     /// `CLOSE name`.
     Close,
+    /// `SHOW postern.ticket`: what the session has stated.
+    ShowTicket,
 }
 
 /// The arguments of EXECUTE.
@@ -144,6 +146,12 @@ pub struct Plain {
     pub changes: Vec<OwnChange>,
     /// Whom an application's next statements are for, if that is what it says.
     pub end_user: Option<Box<Naming>>,
+    /// The ticket that the next statements go by, if that is what it says.
+    pub states: Option<Box<Stating>>,
+    /// The tag that the client awaits, if the server's is of another statement.
+    pub tag: Option<&'static str>,
+    /// The client awaits no rows, though there are some.
+    pub silent: bool,
     /// A definition that the client has not written can stand in its plan: a view's, a listed
     /// function's, a virtual column's.
     pub(crate) opens_definition: bool,
@@ -159,8 +167,15 @@ pub struct Naming {
     pub token: Option<LookupValue>,
     /// Until the transaction ends.
     pub local: bool,
-    /// The tag that the client awaits, if the server's is of another statement.
-    pub tag: Option<&'static str>,
+}
+
+/// How a client states the ticket that its next statements go by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stating {
+    /// The ticket; `None` for none.
+    pub ticket: Option<LookupValue>,
+    /// Until the transaction ends.
+    pub local: bool,
 }
 
 /// What is sent for what is done here and answered in its order: nothing listens to this channel.
@@ -169,9 +184,18 @@ pub const NOTHING_DONE: &str = "UNLISTEN postern_nothing";
 impl Plain {
     /// One that changes the meaning of no name.
     pub fn new(sql: String, effect: Effect, client_parameters: usize) -> Self {
-        let (opens_definition, draws) = (false, false);
-        let (changes, end_user) = (Vec::new(), None);
-        Self { sql, effect, client_parameters, changes, end_user, opens_definition, draws }
+        Self {
+            sql,
+            effect,
+            client_parameters,
+            changes: Vec::new(),
+            end_user: None,
+            states: None,
+            tag: None,
+            silent: false,
+            opens_definition: false,
+            draws: false,
+        }
     }
 }
 

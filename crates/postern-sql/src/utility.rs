@@ -3,11 +3,14 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
-    Catalogue, Context, Effect, Local, Naming, OwnChange, end_user,
-    functions::readable_setting,
+    Catalogue, Context, Effect, Local, OwnChange, Plain, ast, end_user,
+    functions::{readable_setting, readable_settings},
     path,
+    print::written,
+    quote::{identifier, literal},
     refusal::{Judged, not_understood, refuse},
-    setting::{BOUNDS, Setting, isolation, refused, setting},
+    setting::{BOUNDS, Setting, isolation, own_copy, refused, set_both, setting},
+    ticket,
 };
 
 /// What is done with a statement of this kind.
@@ -15,8 +18,8 @@ pub(crate) enum Utility {
     /// The server is told, and does this; with what names mean then.
     Forward(Effect, Option<OwnChange>),
     Local(Local),
-    /// It says whom an application's next statements are for.
-    EndUser(Naming),
+    /// The server is sent something else.
+    Instead(Box<Plain>),
 }
 
 /// Sets the locations of a statement of this kind to zero; `false` if it is of another kind.
@@ -35,7 +38,7 @@ pub(crate) fn judge(
     let judged = match node {
         NodeEnum::TransactionStmt(n) => transaction(n, context),
         NodeEnum::VariableSetStmt(n) => set(n, context, catalogue),
-        NodeEnum::VariableShowStmt(n) => show(n),
+        NodeEnum::VariableShowStmt(n) => show(n, catalogue),
         // The settings that the reading of statements depends on are given at start-up, so that
         // they are what a reset comes back to.
         NodeEnum::DiscardStmt(n) if n.target() == pb::DiscardMode::DiscardAll => {
@@ -121,11 +124,11 @@ fn set(
     catalogue: Option<&Catalogue>,
 ) -> Judged<Utility> {
     use pb::VariableSetKind as Kind;
-    if let Some(naming) = end_user::set(set) {
-        return naming.map(Utility::EndUser);
+    if let Some(said) = end_user::set(set).or_else(|| ticket::set(set)) {
+        return said.map(|plain| Utility::Instead(Box::new(plain)));
     }
     let kind = set.kind();
-    let pb::VariableSetStmt { kind: _, name, args, jumble_args: _, is_local: _, location } = set;
+    let pb::VariableSetStmt { kind: _, name, args, jumble_args: _, is_local, location } = set;
     *location = 0;
     let lower = name.to_ascii_lowercase();
     match kind {
@@ -148,7 +151,13 @@ fn set(
         return path::set(set, (kind == Kind::VarSetValue).then_some(values), context);
     }
     if catalogue.is_some_and(|catalogue| catalogue.is_custom_setting(name)) {
-        return Ok(Utility::Forward(Effect::Setting, None));
+        let given = match (kind, values.as_slice()) {
+            (Kind::VarSetValue, [value]) => Some(value.as_str()),
+            (Kind::VarSetValue, _) => return not_understood("a setting of several values"),
+            _ => None,
+        };
+        let tag = if kind == Kind::VarReset { "RESET" } else { "SET" };
+        return sets_both(name, (given, *is_local), tag);
     }
     let value = values.join(",").to_ascii_lowercase();
     let value = (kind == Kind::VarSetValue).then_some(value.as_str());
@@ -197,13 +206,57 @@ fn setting_value(node: &mut Node, context: Context<'_>) -> Judged<String> {
     Ok(text)
 }
 
-fn show(show: &pb::VariableShowStmt) -> Judged<Utility> {
+fn show(show: &pb::VariableShowStmt, catalogue: Option<&Catalogue>) -> Judged<Utility> {
+    if show.name.eq_ignore_ascii_case("all") {
+        return Ok(Utility::Instead(Box::new(all_settings())));
+    }
     if readable_setting(&show.name) {
         return Ok(Utility::Forward(Effect::Setting, None));
+    }
+    if catalogue.is_some_and(|catalogue| catalogue.is_custom_setting(&show.name)) {
+        let (copy, name) = (literal(&own_copy(&show.name)), identifier(&show.name));
+        let sql = format!("SELECT pg_catalog.current_setting({copy}) AS {name}");
+        let shown = Plain { tag: Some("SHOW"), ..Plain::new(sql, Effect::Setting, 0) };
+        return Ok(Utility::Instead(Box::new(shown)));
     }
     refuse(
         "setting",
         format!("setting `{}` can't be read by this role", show.name),
         "read a setting that describes the session, by its name",
     )
+}
+
+/// SET of one of the database's own settings, or RESET.
+fn sets_both(
+    name: &str,
+    (value, local): (Option<&str>, bool),
+    tag: &'static str,
+) -> Judged<Utility> {
+    let local = || if local { ast::truth() } else { ast::falsehood() };
+    let lower = name.to_ascii_lowercase();
+    let calls = match value {
+        Some(value) => vec![set_both(&lower, ast::constant(value), local())],
+        None => [lower.clone(), own_copy(&lower)]
+            .into_iter()
+            .map(|name| ast::call("set_config", vec![ast::constant(&name), ast::null(), local()]))
+            .collect(),
+    };
+    let targets = calls.into_iter().map(|call| ast::target("", call)).collect();
+    let mut node = ast::select(targets, Vec::new(), None).node;
+    let Some(node) = node.as_mut() else { return refused(name) };
+    let sql = written(node)?;
+    let plain = Plain { tag: Some(tag), silent: true, ..Plain::new(sql, Effect::Setting, 0) };
+    Ok(Utility::Instead(Box::new(plain)))
+}
+
+/// `SHOW ALL`: all that may be shown.
+fn all_settings() -> Plain {
+    let listed: Vec<&str> = readable_settings().collect();
+    let listed = literal(&format!("{{{}}}", listed.join(",")));
+    let sql = format!(
+        "SELECT s.name, pg_catalog.current_setting(s.name) AS setting, s.short_desc AS description \
+         FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY \
+         ({listed}::pg_catalog.text[]) ORDER BY pg_catalog.lower(s.name)"
+    );
+    Plain { tag: Some("SHOW"), ..Plain::new(sql, Effect::Setting, 0) }
 }

@@ -227,3 +227,90 @@ async fn nothing_vouched_for_runs_while_the_path_can_be_another() {
     assert_eq!(one(&mut dba, "RESET search_path").await, "");
     assert_eq!(one(&mut dba, CALL).await, home);
 }
+
+/// What of the database's own settings the session has written it reads, and nothing else of them.
+#[tokio::test]
+async fn of_the_databases_own_settings_a_session_reads_what_it_has_written() {
+    for pooling in [Pooling::Session, Pooling::Transaction] {
+        let world = world(pooling);
+        let dba = world.dba().await;
+        let secret = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET app.key = ''secret''', \
+                      current_database()); END $$";
+        dba.batch_execute(secret).await.unwrap();
+        let mut ana = world.raw("ana").await;
+        let mut ben = world.raw("ben").await;
+        let key = "SELECT current_setting('app.key', true)";
+        for (sql, expected) in [
+            ("SELECT 1", "NULL"),
+            ("SET app.key = 'hers'", "hers"),
+            ("BEGIN; SET app.key TO 17; ROLLBACK", "hers"),
+            ("BEGIN; SET LOCAL app.key TO 'x'; COMMIT", "hers"),
+            ("SELECT set_config('App.Key', 'mine', false), set_config('app.b', 'c', true)", "mine"),
+            ("RESET app.key", ""),
+            ("SELECT set_config('app.key', '', false)", ""),
+            ("SET app.key = 'hers'", "hers"),
+            ("SET app.key TO DEFAULT", ""),
+            ("SET app.key = 'hers'; SELECT 1 / 0", ""),
+            ("SET app.key = 'hers'; RESET ALL", ""),
+            ("SET app.key = 'hers'", "hers"),
+            ("DISCARD ALL", ""),
+        ] {
+            let set = ana.query(sql).await;
+            assert!(
+                !set.said.contains("secret") && set.rows.concat().concat() != "secret",
+                "{sql}"
+            );
+            assert_eq!(one(&mut ana, key).await, expected, "{pooling:?} {sql}");
+        }
+        assert_eq!(ana.query("SHOW app.key").await.rows, [[""]]);
+        let theirs = one(&mut ben, key).await;
+        assert!(["", "NULL"].contains(&&*theirs), "{theirs}");
+        assert_eq!(one(&mut ben, "SELECT current_setting('app.none')").await, "42704");
+    }
+}
+
+/// Drivers prepare whatever they send.
+#[tokio::test]
+async fn the_databases_own_settings_are_set_and_shown_by_both_protocols() {
+    let world = world(Pooling::Session);
+    let ana = world.client("ana").await;
+    let shown = async || {
+        let simple = rows(&ana.simple_query("SHOW app.who").await.unwrap()).concat().concat();
+        let prepared = ana.query_one("SHOW app.who", &[]).await.unwrap();
+        assert_eq!(prepared.columns()[0].name(), "app.who");
+        assert_eq!(prepared.get::<_, &str>(0), simple);
+        simple
+    };
+    for (sql, expected) in [
+        ("SET app.who = 'x'", "x"),
+        ("SET SESSION app.who TO 'y'", "y"),
+        ("RESET app.who", ""),
+        ("SET LOCAL app.who = 'z'", ""),
+    ] {
+        let prepared = ana.prepare(sql).await.unwrap();
+        assert!(prepared.columns().is_empty() && prepared.params().is_empty(), "{sql}");
+        assert!(ana.query(&prepared, &[]).await.unwrap().is_empty(), "{sql}");
+        assert_eq!(shown().await, expected, "{sql}");
+        assert!(rows(&ana.simple_query(sql).await.unwrap()).is_empty(), "{sql}");
+        assert_eq!(shown().await, expected, "{sql}");
+    }
+    // As PostgREST begins each request.
+    let sql = "SELECT set_config('search_path', $1, true), set_config('role', $2, true), \
+               set_config('request.jwt.claims', $3, true)";
+    ana.batch_execute("BEGIN").await.unwrap();
+    let row = ana.query_one(sql, &[&"public", &"ana", &"{}"]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(2), "{}");
+    let claims = "SELECT current_setting('request.jwt.claims', true)";
+    assert_eq!(ana.query_one(claims, &[]).await.unwrap().get::<_, &str>(0), "{}");
+    let refused = ana.query_one(sql, &[&"public", &"postgres", &"{}"]).await.unwrap_err();
+    assert_eq!(code(&refused), "42501");
+    ana.batch_execute("ROLLBACK").await.unwrap();
+    // An administrator's default does not come by NULL.
+    let null = ana.query_one("SELECT set_config('app.who', $1, false)", &[&None::<&str>]).await;
+    assert_eq!(null.unwrap().get::<_, &str>(0), "");
+    let failed = ana.simple_query("SHOW app.none").await.unwrap_err();
+    assert_eq!(
+        failed.as_db_error().unwrap().message(),
+        "unrecognized configuration parameter \"app.none\""
+    );
+}

@@ -56,6 +56,97 @@ async fn a_ticket_shows_its_own_customer_and_is_in_the_entry() {
     assert_eq!(claimed(&world).last().unwrap().as_deref(), Some("1"));
 }
 
+/// Drivers prepare whatever they send.
+#[tokio::test]
+async fn a_ticket_is_set_and_shown_by_both_protocols() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let names = async || {
+        let seen = ana.query(NAMES, &[]).await.unwrap();
+        seen.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join(" ")
+    };
+    let shown = async || {
+        let prepared = ana.query_one("SHOW postern.ticket", &[]).await.unwrap();
+        let simple = rows(&ana.simple_query("SHOW postern.ticket").await.unwrap());
+        let prepared = prepared.get::<_, String>(0);
+        assert_eq!(simple, [[prepared.clone()]]);
+        prepared
+    };
+    assert_eq!(shown().await, "");
+    let both = "Name 1 *** Name 3";
+    let one = "Name 1 *** ***";
+    for (set, ticket, expected) in [
+        ("SET SESSION postern.ticket = '1'", "1", one),
+        ("SET postern.ticket TO DEFAULT", "", both),
+        ("SET Postern.Ticket = 1", "1", one),
+        ("RESET postern.ticket", "", both),
+        ("SET postern.ticket = \"1\"", "1", one),
+        ("RESET ALL", "", both),
+        ("SELECT set_config('postern.ticket', '1', false)", "1", one),
+        ("SELECT set_config('postern.ticket', '', false)", "", both),
+        // For the transaction, of one statement.
+        ("SET LOCAL postern.ticket = '1'", "", both),
+    ] {
+        let tag = ana.prepare(set).await.unwrap();
+        ana.query(&tag, &[]).await.unwrap();
+        assert_eq!((shown().await.as_str(), names().await.as_str()), (ticket, expected), "{set}");
+        ana.simple_query("RESET postern.ticket").await.unwrap();
+        ana.simple_query(set).await.unwrap();
+        assert_eq!((shown().await.as_str(), names().await.as_str()), (ticket, expected), "{set}");
+    }
+    let set = "SELECT set_config('postern.ticket', $1, false)";
+    let row = ana.query_one(set, &[&"2"]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "2");
+    assert_eq!(names().await, "*** *** Name 3");
+    ana.query_one(set, &[&None::<&str>]).await.unwrap();
+    assert_eq!(names().await, both);
+    for sql in [
+        "SET postern.ticket = '1', '2'",
+        "SELECT set_config('postern.ticket', name, false) FROM products",
+        "SELECT set_config('postern.ticket', '1', false), 1",
+        "SELECT current_setting('postern.ticket')",
+        "SET postern.tickets = '1'",
+        &format!("SET postern.ticket = '1'; {NAMES}"),
+    ] {
+        assert_eq!(super::code(&ana.simple_query(sql).await.unwrap_err()), "42501", "{sql}");
+    }
+    assert_eq!(names().await, both);
+}
+
+#[tokio::test]
+async fn a_ticket_goes_with_the_transaction_that_set_it() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let ticket = async || rows(&ana.simple_query("SHOW postern.ticket").await.unwrap()).concat();
+    for (sql, expected) in [
+        ("SET postern.ticket = '1'", "1"),
+        ("BEGIN; SET postern.ticket = '2'", "2"),
+        ("SAVEPOINT s; SET postern.ticket = '3'", "3"),
+        ("ROLLBACK TO s", "2"),
+        ("ROLLBACK", "1"),
+        ("BEGIN; SET LOCAL postern.ticket = '2'", "2"),
+        ("SELECT set_config('postern.ticket', '3', true)", "3"),
+        ("COMMIT", "1"),
+        ("BEGIN; RESET ALL", ""),
+        ("ROLLBACK", "1"),
+        ("BEGIN; RESET postern.ticket", ""),
+        ("COMMIT", ""),
+        ("BEGIN; SET postern.ticket = '2'", "2"),
+    ] {
+        ana.simple_query(sql).await.unwrap();
+        assert_eq!(ticket().await, [expected], "{sql}");
+    }
+    // What fails takes it back, too.
+    ana.simple_query("SELECT 1 / 0").await.unwrap_err();
+    let failed = ana.simple_query("SET postern.ticket = '1'").await.unwrap_err();
+    assert_eq!(super::code(&failed), "25P02");
+    ana.simple_query("COMMIT").await.unwrap();
+    assert_eq!(ticket().await, [""]);
+    ana.simple_query("SET postern.ticket = '1'").await.unwrap();
+    ana.simple_query("DISCARD ALL").await.unwrap();
+    assert_eq!(ticket().await, [""]);
+}
+
 #[tokio::test]
 async fn a_ticket_that_is_no_reason_is_refused_and_recorded() {
     let world = World::start(&[]);

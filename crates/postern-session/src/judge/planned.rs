@@ -241,7 +241,7 @@ impl Planned {
                 Act::Declare { .. } => named.query.as_ref().is_some_and(|query| query.writes()),
                 // What they run is the plan of their portal.
                 Act::Execute { .. } | Act::Fetch { .. } => false,
-                Act::Prepare { .. } | Act::Deallocate | Act::Close => false,
+                Act::Prepare { .. } | Act::Deallocate | Act::Close | Act::ShowTicket => false,
             },
             Self::Local(_) => false,
         }
@@ -270,7 +270,7 @@ impl Planned {
             Self::Named(named) => match named.named.act {
                 Act::Declare { .. } | Act::Fetch { .. } | Act::Execute { .. } => true,
                 // What is prepared is judged again, and proven, when it is executed.
-                Act::Prepare { .. } | Act::Deallocate | Act::Close => false,
+                Act::Prepare { .. } | Act::Deallocate | Act::Close | Act::ShowTicket => false,
             },
             Self::Local(_) => false,
         }
@@ -318,7 +318,7 @@ impl Planned {
                     // The values are parts of the texts.
                     Act::Execute(arguments) => 2 * arguments.sql.len(),
                     Act::Fetch { what, .. } => what.len(),
-                    Act::Declare { .. } | Act::Deallocate | Act::Close => 0,
+                    Act::Declare { .. } | Act::Deallocate | Act::Close | Act::ShowTicket => 0,
                 };
                 // The verdict of which the query's plan was made is there too.
                 let query = named.query.as_ref().map_or(0, |query| 2 * query.bytes());
@@ -332,9 +332,13 @@ impl Planned {
         matches!(self, Self::Named(_) | Self::Copy(_))
     }
 
-    /// Whether its rows are for the ledger only.
+    /// Whether its rows are for the ledger only, or for nobody.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(self, Self::Guarded(plan) if plan.guarded.silent)
+        match self {
+            Self::Guarded(plan) => plan.guarded.silent,
+            Self::Plain(plain) => plain.silent,
+            Self::Local(_) | Self::Named(_) | Self::Copy(_) => false,
+        }
     }
 
     /// Whether another plan sends the same and shows the same.

@@ -176,6 +176,7 @@ fn written_named(named: &Named) -> String {
             format!("fetch {what} moves {moves}{}", if *jumps { " jumps" } else { "" })
         }
         Act::Close => "close".to_owned(),
+        Act::ShowTicket => "show ticket".to_owned(),
     };
     format!("{}: {act}", named.name)
 }

@@ -14,18 +14,13 @@ use crate::{
         Arity, BuiltIn, Class, Kind, readable_setting, readable_settings, refused, unlisted,
     },
     refusal::{Judged, not_understood, refusal},
-    setting::{Setting, setting},
     taint::{Column, Taint},
 };
 
 impl Analysis<'_> {
     pub(super) fn call(&mut self, call: &mut pb::FuncCall, scope: &Scope<'_>) -> Judged<Taint> {
-        if self.switches_setting(call) {
-            self.acts.switches = true;
-            call.funcname = vec![ast::string("pg_catalog"), ast::string("set_config")];
-            for argument in &mut call.args {
-                self.expression(argument, scope)?;
-            }
+        if let Some(switch) = self.switches_setting(call) {
+            self.switch(call, switch, scope)?;
             return Ok(Taint::default());
         }
         let kind = self.function(call)?;
@@ -33,6 +28,7 @@ impl Analysis<'_> {
             Some(["pg_catalog", name]) => (*name).to_owned(),
             _ => String::new(),
         };
+        self.read_copy(call);
         self.act(call, &built_in)?;
         let windowed = call.over.is_some();
         let aggregates = !windowed
@@ -103,36 +99,6 @@ impl Analysis<'_> {
         self.aggregate(taint, collects, scope)
     }
 
-    /// Whether it is `set_config('jit', 'off', false)` or its like, which drivers call before they
-    /// read the catalogue: what SET may do, said as a function. A value that is a parameter is not
-    /// known here; that of `jit` changes how fast a statement is and nothing else, and that of a
-    /// setting that is the database's own may be any.
-    fn switches_setting(&self, call: &pb::FuncCall) -> bool {
-        use pb::a_const::Val;
-        let named = ast::names(&call.funcname).is_some_and(|names| {
-            matches!(names.as_slice(), ["set_config"] | ["pg_catalog", "set_config"])
-        });
-        let [name, value, local] = call.args.as_slice() else { return false };
-        let constant = |node: &Node| match &node.node {
-            Some(NodeEnum::AConst(pb::AConst { val, .. })) => val.clone(),
-            _ => None,
-        };
-        let Some(Val::Sval(pb::String { sval: name })) = constant(name) else { return false };
-        let custom = self.resolver.catalogue.is_custom_setting(&name);
-        let may_be = match constant(value) {
-            Some(Val::Sval(_)) if custom => Ok(Setting::Free),
-            Some(Val::Sval(pb::String { sval })) => setting(&name, Some(&sval)),
-            _ if (custom || name == "jit") && is_parameter(value) => Ok(Setting::Free),
-            _ => return false,
-        };
-        named
-            && may_be == Ok(Setting::Free)
-            && matches!(constant(local), Some(Val::Boolval(_)))
-            && call.agg_order.is_empty()
-            && call.agg_filter.is_none()
-            && call.over.is_none()
-    }
-
     /// What the call does besides giving a value.
     fn act(&mut self, call: &pb::FuncCall, built_in: &str) -> Judged<()> {
         let verbatim = self.views.verbatim || self.defines_view;
@@ -141,6 +107,7 @@ impl Analysis<'_> {
         self.acts.clocks |=
             tells_time(built_in) && self.conditions_on.is_none() && (verbatim || !is_clock(call));
         match self.class_of_call(call) {
+            Class::Setting if Self::reads_copy(call) => {}
             Class::Setting => self.setting(call)?,
             Class::Sleep => self.acts.sleeps = true,
             Class::Counter => self.acts.counts = true,
@@ -350,7 +317,7 @@ impl Analysis<'_> {
 }
 
 /// A parameter, be it cast to a text, that is then declared as one or not at all.
-fn text_parameter(node: &Node) -> Given {
+pub(super) fn text_parameter(node: &Node) -> Given {
     match &node.node {
         Some(NodeEnum::ParamRef(parameter)) => {
             usize::try_from(parameter.number).map_or(Given::Unknown, Given::Parameter)
@@ -384,11 +351,6 @@ fn draws(built_in: &str) -> bool {
 pub(super) fn is_plain_random(call: &pb::FuncCall) -> bool {
     call.args.is_empty()
         && matches!(ast::names(&call.funcname).as_deref(), Some(["pg_catalog", "random"]))
-}
-
-fn is_parameter(value: &Node) -> bool {
-    let value = ast::cast_to_text(value).unwrap_or(value);
-    matches!(value.node, Some(NodeEnum::ParamRef(_)))
 }
 
 /// Whether an aggregate of this level is somewhere in the expression.

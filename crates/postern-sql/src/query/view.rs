@@ -28,7 +28,7 @@ const VIEWS_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Views {
     /// Those being analysed, outermost first, with the depth of each.
-    open: Vec<(u32, usize)>,
+    pub(super) open: Vec<(u32, usize)>,
     expanded: usize,
     /// The definition that is analysed is not what is sent: the server runs its own.
     pub(super) verbatim: bool,

@@ -208,9 +208,11 @@ impl Judged<'_> {
             Verdict::Copy(copy) => self.guarded(&copy.query),
             Verdict::Named(named) => match &named.act {
                 Act::Prepare { query, .. } | Act::Declare { query, .. } => self.statement(query),
-                Act::Execute { .. } | Act::Deallocate | Act::Fetch { .. } | Act::Close => {
-                    Statement::new("kept")
-                }
+                Act::Execute { .. }
+                | Act::Deallocate
+                | Act::Fetch { .. }
+                | Act::Close
+                | Act::ShowTicket => Statement::new("kept"),
             },
         }
     }

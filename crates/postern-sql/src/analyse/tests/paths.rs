@@ -140,7 +140,7 @@ fn paths_that_cant_be_followed_are_refused() {
     );
     assert_eq!(told("SELECT set_config('search_path', 'a,', false)"), "22023 setting");
     for sql in [
-        "SELECT set_config('search_path', $1, false)",
+        "PREPARE p AS SELECT set_config('search_path', $1, false), set_config('app.a', 'b', true)",
         "SELECT set_config('search_path', 'x', false), 1",
         "SELECT set_config('search_path', 'x', false) FROM products",
         "SELECT set_config('search_path', 'x', name = 'a') FROM products",

@@ -31,6 +31,98 @@ fn of_the_settings_those_are_shown_that_show_shows() {
     refused("not_understood", &["SELECT pg_settings FROM pg_settings"]);
 }
 
+/// What an administrator, or a function, has written into the database's own settings stays there.
+#[test]
+fn of_the_databases_own_settings_the_session_reads_what_it_has_written() {
+    let check = super::check;
+    check(
+        "SET app.user_id = 17",
+        "plain SELECT pg_catalog.set_config('postern.own.app.user_id', \
+         pg_catalog.set_config('app.user_id', '17', false), false)",
+    );
+    check(
+        "SET LOCAL \"Request.jwt.claims\" TO '{\"a\": 1}'",
+        "plain SELECT pg_catalog.set_config('postern.own.request.jwt.claims', \
+         pg_catalog.set_config('request.jwt.claims', '{\"a\": 1}', true), true)",
+    );
+    check(
+        "RESET app.user_id",
+        "plain SELECT pg_catalog.set_config('app.user_id', NULL, false), \
+         pg_catalog.set_config('postern.own.app.user_id', NULL, false)",
+    );
+    check(
+        "SELECT set_config('App.b', $1::text, false), set_config('jit', 'off', true)",
+        "plain SELECT pg_catalog.set_config('postern.own.app.b', pg_catalog.set_config('app.b', \
+         COALESCE($1::pg_catalog.text, ''), false), false), \
+         pg_catalog.set_config('jit', 'off', true)",
+    );
+    check(
+        "SELECT current_setting('app.user_id', true), name FROM products",
+        "plain SELECT pg_catalog.current_setting('postern.own.app.user_id', true), products.name \
+         FROM public.products",
+    );
+    check(
+        "SHOW app.user_id",
+        "plain SELECT pg_catalog.current_setting('postern.own.app.user_id') AS \"app.user_id\"",
+    );
+    // Nothing of a row's, nor what is an extension's or the gateway's.
+    refused(
+        "function",
+        &[
+            "SELECT set_config('app.a', name, true) FROM products",
+            "SELECT set_config('app.a', current_setting('app.b'), true)",
+            "SELECT set_config('postern.own.app.a', 'x', true)",
+            "SELECT set_config('app.a', 'x', name = 'a') FROM products",
+        ],
+    );
+    refused(
+        "setting",
+        &[
+            "SET postern.own.app.a = 'x'",
+            "SHOW plpgsql.extra_errors",
+            "SELECT set_config('app.a', 'x', true) FROM customers",
+        ],
+    );
+    refused("not_understood", &["SET app.a = 'x', 'y'"]);
+    let view = "CREATE VIEW v AS SELECT current_setting('app.a')";
+    assert_eq!(super::judged(view, Mode::Accounted), "42501 setting");
+}
+
+/// As PostgREST begins each request.
+#[test]
+fn what_may_not_be_set_may_be_set_to_what_it_is() {
+    let path = names(&["public"]);
+    let context = Context::new(&path, super::PREFIX);
+    let sql = "SELECT set_config('search_path', $1, true), set_config('role', $2, true), \
+               set_config('request.method', $3, true)";
+    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+    let text = guarded.sql.render_parameters(3).0;
+    assert!(
+        text.starts_with("SELECT pg_catalog.concat($1::pg_catalog.text) AS set_config, "),
+        "{text}"
+    );
+    for (path, role, may) in [
+        ("public", "ana", true),
+        ("\"public\"", "ana", true),
+        ("public", "postgres", false),
+        ("other", "ana", false),
+        ("pg_catalog", "ana", false),
+    ] {
+        let given = [path, role, "GET"].map(|v| Parameter { value: Some(v.as_bytes()) });
+        assert_eq!(guarded.checks.run("ana", &given).is_ok(), may, "{path} {role}");
+    }
+    super::check(
+        "SELECT set_config('search_path', 'public', true), set_config('role', 'none', true)",
+        "plain SELECT pg_catalog.concat('public'::pg_catalog.text) AS set_config, \
+         pg_catalog.concat('none'::pg_catalog.text) AS set_config",
+    );
+    refused(
+        "function",
+        &["SELECT set_config('search_path', 'other', true), set_config('app.a', 'x', true)"],
+    );
+}
+
 #[test]
 fn a_setting_that_a_parameter_names_is_looked_at() {
     let path = names(&["public"]);
