@@ -11,11 +11,12 @@ use postern_model::StatementFingerprint;
 use crate::{
     Act, Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, LookupKind,
     Named, Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions,
-    end_user, explain, named, nesting, path,
+    end_user, explain, locks, named, nesting, path,
     print::{internal, with_leaves, written},
     query::{Analysis, Facts},
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
+    setting,
     shape::Shape,
     syntax,
     taint::{Rows, Taint},
@@ -155,6 +156,7 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
             Err(refusal) => Verdict::Refused(refusal),
         };
     }
+    setting::named_by_its_row(&mut node);
     if let Some(said) = end_user::call(&node).or_else(|| ticket::call(&node)) {
         return said.map_or_else(Verdict::Refused, Verdict::Plain);
     }
@@ -170,6 +172,7 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
         match &node {
             NodeEnum::CopyStmt(copy) => copy::judge(copy, resolver),
             NodeEnum::ExplainStmt(explain) => explain::judge(explain, resolver),
+            NodeEnum::LockStmt(lock) => locks::judge(lock, resolver),
             _ => query_verdict(node, resolver),
         }
     };

@@ -39,6 +39,7 @@ mod functions;
 mod governs;
 mod identity;
 mod literals;
+mod locks;
 mod mask;
 mod named;
 mod nesting;

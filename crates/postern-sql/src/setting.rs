@@ -166,8 +166,9 @@ const PLANNING: [&str; 26] = [
     "seq_page_cost",
 ];
 
-/// Settings of the session that change how values look or how long things take, nothing else.
-const SETTABLE: [&str; 22] = [
+/// Settings of the session that change how values look, how long things take or what the session
+/// keeps itself from, nothing else.
+const SETTABLE: [&str; 23] = [
     "application_name",
     "bytea_output",
     "check_function_bodies",
@@ -183,6 +184,7 @@ const SETTABLE: [&str; 22] = [
     "lc_numeric",
     "lc_time",
     "lock_timeout",
+    "restrict_nonsystem_relation_kind",
     "row_security",
     "synchronize_seqscans",
     "synchronous_commit",
@@ -276,6 +278,47 @@ impl<'a> SetConfig<'a> {
             })) => Some(*boolval),
             _ => None,
         }
+    }
+}
+
+/// Writes the name into `SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'y'`,
+/// which is about that setting if the server has it: so pg_dump and pgAdmin ask for it.
+pub(crate) fn named_by_its_row(node: &mut NodeEnum) {
+    let NodeEnum::SelectStmt(select) = node else { return };
+    let from = match select.from_clause.as_slice() {
+        [Node { node: Some(NodeEnum::RangeVar(range)) }] => range,
+        _ => return,
+    };
+    let condition = match select.where_clause.as_ref().and_then(|node| node.node.as_ref()) {
+        Some(NodeEnum::AExpr(is)) if is.kind() == pb::AExprKind::AexprOp => is,
+        _ => return,
+    };
+    let is_name = |node: Option<&NodeEnum>| {
+        let Some(NodeEnum::ColumnRef(reference)) = node else { return false };
+        ast::names(&reference.fields).as_deref() == Some(&["name"])
+    };
+    let (left, right) = (condition.lexpr.as_ref(), condition.rexpr.as_ref());
+    let Some(name) = right.and_then(|node| node.node.as_ref()).and_then(ast::text) else { return };
+    let name = name.to_owned();
+    let pinned = from.relname == "pg_settings"
+        && ast::names(&condition.name).as_deref() == Some(&["="])
+        && is_name(left.and_then(|node| node.node.as_ref()));
+    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_mut_slice()
+    else {
+        return;
+    };
+    let value = target.val.as_mut().and_then(|value| value.node.as_mut());
+    let Some(NodeEnum::FuncCall(call)) = value else { return };
+    let sets = matches!(
+        ast::names(&call.funcname).as_deref(),
+        Some(["set_config"] | ["pg_catalog", "set_config"])
+    );
+    if let Some(first) = call.args.first_mut()
+        && pinned
+        && sets
+        && is_name(first.node.as_ref())
+    {
+        *first = ast::constant(&name);
     }
 }
 

@@ -123,6 +123,41 @@ fn what_may_not_be_set_may_be_set_to_what_it_is() {
     );
 }
 
+/// pg_dump asks for a setting so that not all servers have.
+#[test]
+fn a_setting_that_its_row_names_is_known() {
+    let sql = "SELECT set_config(name, 'view', false) FROM pg_settings WHERE name = 'NAME'";
+    let known =
+        super::judged(&sql.replace("NAME", "restrict_nonsystem_relation_kind"), Mode::Accounted);
+    let called =
+        "plain SELECT pg_catalog.set_config('restrict_nonsystem_relation_kind', 'view', false)";
+    assert!(known.starts_with(called), "{known}");
+    for sql in [
+        sql.replace("NAME", "session_replication_role"),
+        sql.replace(" = ", " <> "),
+        sql.replace("pg_settings", "products"),
+    ] {
+        assert_eq!(super::judged(&sql, Mode::Accounted), "42501 function", "{sql}");
+    }
+}
+
+#[test]
+fn tables_are_locked_so_that_nobody_waits_or_where_nothing_is_protected() {
+    let judged =
+        |sql: &str| [Mode::Restricted, Mode::Accounted].map(|mode| super::judged(sql, mode));
+    let sql = "LOCK TABLE customers, ONLY public.products IN ACCESS SHARE MODE";
+    let told =
+        r#"plain LOCK TABLE "public"."customers", ONLY "public"."products" IN ACCESS SHARE MODE"#;
+    assert_eq!(judged(sql), [told, told]);
+    let told = r#"plain LOCK TABLE "public"."products" IN SHARE MODE NOWAIT"#;
+    assert_eq!(judged("LOCK products IN SHARE MODE NOWAIT"), ["42501 lock", told]);
+    assert_eq!(judged("LOCK TABLE customers"), ["42501 lock"; 2]);
+    for sql in ["LOCK TABLE pg_class IN ACCESS SHARE MODE", "LOCK TABLE cheap IN ACCESS SHARE MODE"]
+    {
+        assert_eq!(judged(sql), ["42501 not_understood"; 2], "{sql}");
+    }
+}
+
 #[test]
 fn a_setting_that_a_parameter_names_is_looked_at() {
     let path = names(&["public"]);
