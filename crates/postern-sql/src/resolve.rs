@@ -153,6 +153,8 @@ impl<'a> Resolver<'a> {
             'v' | 'm' => self.view(relation, listed),
             'f' if listed => Ok(Resolved::Plain(relation)),
             'f' => self.derived(relation, "is a foreign table"),
+            // Its state tells how many rows there were, which accounted roles may count.
+            'S' if self.rules.mode == Mode::Accounted => Ok(Resolved::Plain(relation)),
             _ => self.derived(relation, "is no table or view"),
         }
     }
