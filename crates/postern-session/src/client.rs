@@ -563,7 +563,7 @@ impl Session {
         let Some(portal) = self.portals.get(execute.portal) else {
             return self.refuse_in_order(&Failure::NoPortal(execute.portal.to_owned()), effects);
         };
-        if portal.path != self.own.path() {
+        if portal.judged.path != self.own.path() {
             // What it calls would find other things by their names.
             return self.refuse_in_order(&Failure::PathChanged, effects);
         }

@@ -369,7 +369,7 @@ impl Session {
             .portals
             .get(name)
             .filter(|cursor| matches!(*cursor.plan, Planned::Plain(_) | Planned::Guarded(_)));
-        if cursor.is_some_and(|cursor| cursor.path != self.own.path()) {
+        if cursor.is_some_and(|cursor| cursor.judged.path != self.own.path()) {
             return Err(Failure::PathChanged);
         }
         let upstream = cursor.map_or(NOTHING, |cursor| cursor.upstream);

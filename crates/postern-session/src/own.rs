@@ -112,9 +112,9 @@ impl Own {
         self.failed = true;
     }
 
-    /// What names are looked up in now; small where it is as the gateway has it.
-    pub(crate) fn path(&self) -> Option<Box<Arc<[String]>>> {
-        self.names.shared_path().map(Box::new)
+    /// What names are looked up in now.
+    pub(crate) fn path(&self) -> Option<Arc<[String]>> {
+        self.names.shared_path()
     }
 
     /// No transaction is open any more, nor is anything on its way if it is `all`; whether one with
@@ -125,7 +125,7 @@ impl Own {
         if std::mem::take(&mut self.changed) {
             let mut names = (*self.names).clone();
             if failed {
-                names.roll_back();
+                names.fail();
             } else {
                 names.end_transaction();
             }

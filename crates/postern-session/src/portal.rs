@@ -75,8 +75,6 @@ pub(crate) struct Portal {
     pub(crate) states: Option<Box<Ticket>>,
     /// The ticket that it goes by.
     pub(crate) claimed: Option<Arc<str>>,
-    /// What names without a schema were looked up in when it was opened.
-    pub(crate) path: Option<Box<Arc<[String]>>>,
     /// It is told that it is not known what its next execution shows.
     pub(crate) told: bool,
     /// As the client wrote it, where that may have to be told.
@@ -88,21 +86,20 @@ impl Portal {
         upstream: UpstreamName,
         plan: KeptPlan,
         searched: Arc<Searched>,
-        view: &View<'_>,
+        (path, view): (Option<Arc<[String]>>, &View<'_>),
     ) -> Self {
         Self {
             upstream,
             plan,
             bound: view.entitled.clone(),
             bound_at: view.now,
-            judged: Judgement::new(view.generation),
+            judged: Judgement::new(view.generation, path),
             searched,
             about: None,
             unsure: false,
             token: None,
             states: None,
             claimed: None,
-            path: None,
             told: false,
             text: None,
         }

@@ -24,14 +24,16 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Judgement {
     pub(crate) generation: u64,
+    /// What names without a schema were looked up in when it was opened.
+    pub(crate) path: Option<Arc<[String]>>,
     /// That the server's analysis was by the same one. It analyses once for each portal, so that
     /// this holds for all that the portal returns.
     proven: AtomicBool,
 }
 
 impl Judgement {
-    pub(crate) fn new(generation: u64) -> Arc<Self> {
-        Arc::new(Self { generation, proven: AtomicBool::new(false) })
+    pub(crate) fn new(generation: u64, path: Option<Arc<[String]>>) -> Arc<Self> {
+        Arc::new(Self { generation, path, proven: AtomicBool::new(false) })
     }
 
     pub(crate) fn is_proven(&self) -> bool {

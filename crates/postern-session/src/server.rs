@@ -416,8 +416,9 @@ impl Session {
             self.planned.push(run.portal.clone());
         }
         // A COMMIT that could not be; what a ROLLBACK undoes is known since it was sent.
+        let undoes = |change: &OwnChange| !matches!(change, OwnChange::Commit);
         let undone = matches!(&*run.portal.plan,
-            Planned::Plain(plain) if plain.changes.contains(&OwnChange::Back));
+            Planned::Plain(plain) if plain.changes.iter().any(undoes));
         if tag == "ROLLBACK" {
             self.unsettle();
             if !undone {

@@ -329,7 +329,7 @@ impl Session {
         let searched = self.scale.searched(&plan, given)?;
         let claimed = self.claimed();
         let path = self.own.path();
-        Ok(Portal { claimed, path, ..Portal::new(upstream, plan, searched, view) })
+        Ok(Portal { claimed, ..Portal::new(upstream, plan, searched, (path, view)) })
     }
 
     /// The best reason for somebody now. No clear value hangs on it.

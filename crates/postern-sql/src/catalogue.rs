@@ -139,6 +139,7 @@ impl Column {
             unique: false,
             alone: false,
             primary: false,
+            runs: Vec::new(),
             reads: Vec::new(),
             generated: String::new(),
             collation: 0,
@@ -184,6 +185,9 @@ pub(crate) struct Column {
     pub(crate) primary: bool,
     /// No two rows have the same value of it, whatever their other columns hold.
     pub(crate) alone: bool,
+    /// The functions that checks of its type, or of what that is made of, call, as `schema.name`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) runs: Vec<String>,
     /// The columns that a generated column is computed from.
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) reads: Vec<String>,
@@ -218,7 +222,7 @@ pub(crate) struct Type {
     pub(crate) category: char,
     pub(crate) checked: bool,
     pub(crate) label: Option<String>,
-    /// The functions that a domain's checks call, as `schema.name`.
+    /// The functions that checks of domains that it is made of call, as `schema.name`.
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) runs: Vec<String>,
     pub(crate) extension: bool,

@@ -46,6 +46,8 @@ pub struct OwnNames {
     may_be: Vec<Path>,
     /// A transaction that changed the path was to be committed, and may not have been.
     uncertain: bool,
+    /// What there was before the transaction that was to be committed.
+    uncommitted: Option<Meaning>,
 }
 
 /// What names mean at one time.
@@ -210,7 +212,8 @@ impl OwnNames {
     /// No ticket is stated any more, nor is one that was by what is undone.
     pub fn forget_tickets(&mut self) {
         let saved = self.saved.iter_mut().map(|(_, meaning)| meaning);
-        for meaning in saved.chain(&mut self.before).chain([&mut self.now]) {
+        let before = self.before.iter_mut().chain(&mut self.uncommitted);
+        for meaning in saved.chain(before).chain([&mut self.now]) {
             (meaning.ticket, meaning.local_ticket) = (None, None);
         }
     }
@@ -279,6 +282,7 @@ impl OwnNames {
                 (self.now.local, self.now.local_ticket) = (None, None);
                 self.saved.clear();
                 // What a later ROLLBACK comes back to, as `AND CHAIN` has it.
+                self.uncommitted.clone_from(&self.before);
                 if let Some(before) = &mut self.before {
                     self.uncertain |= before.path != self.now.path;
                     before.path.clone_from(&self.now.path);
@@ -316,6 +320,14 @@ impl OwnNames {
         true
     }
 
+    /// It has turned out that the transaction was not committed.
+    pub fn fail(&mut self) {
+        if self.uncommitted.is_some() {
+            self.before = self.uncommitted.take();
+        }
+        self.roll_back();
+    }
+
     /// The transaction has ended without a commit.
     pub fn roll_back(&mut self) {
         if let Some(before) = self.before.take() {
@@ -326,7 +338,7 @@ impl OwnNames {
 
     /// The transaction has ended: what is not temporary is in the snapshot from now on, or gone.
     pub fn end_transaction(&mut self) {
-        self.before = None;
+        (self.before, self.uncommitted) = (None, None);
         self.saved.clear();
         (self.now.local, self.now.local_ticket) = (None, None);
         self.now.tables.retain(|(schema, _), _| schema == TEMPORARY);

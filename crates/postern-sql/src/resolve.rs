@@ -307,32 +307,24 @@ impl<'a> Resolver<'a> {
         !self.context.is_astray && self.rules.functions.contains(&format!("{schema}.{name}"))
     }
 
-    /// Whether the checks of a domain, or of what it or an array is made of, call a function that a
-    /// statement may not call: they run on whatever is cast to it.
+    /// Whether the checks of a domain that a type is made of call a function that a statement may
+    /// not call: they run on whatever is cast to it.
     pub(crate) fn runs_unlisted(&self, kind: &Type) -> bool {
-        let unlisted = |function: &String| {
-            let Some((schema, name)) = function.split_once('.') else { return true };
-            let found = self.catalogue.built_in().find(name, Arity::Unknown);
-            let built_in = schema == "pg_catalog" && matches!(found, Some(BuiltIn::Allowed(..)));
-            !built_in && !self.vouches_for(schema, name)
-        };
-        let parts = self.closure_of_type(kind.oid);
-        parts
-            .iter()
-            .filter_map(|oid| self.catalogue.type_by_oid(*oid))
-            .any(|part| part.runs.iter().any(unlisted))
+        kind.runs.iter().any(|function| self.is_unlisted(function))
     }
 
-    fn closure_of_type(&self, oid: u32) -> BTreeSet<u32> {
-        let mut seen = BTreeSet::new();
-        let mut queue = vec![oid];
-        while let Some(oid) = queue.pop() {
-            if seen.insert(oid) {
-                let kind = self.catalogue.type_by_oid(oid);
-                queue.extend(kind.into_iter().flat_map(|kind| [kind.base, kind.element]));
-            }
-        }
-        seen
+    /// The column of a table whose type has such checks: a literal beside it can take its type
+    /// without being cast.
+    pub(crate) fn column_that_runs<'r>(&self, relation: &'r Relation) -> Option<&'r Column> {
+        let runs = |column: &&Column| column.runs.iter().any(|name| self.is_unlisted(name));
+        relation.columns.iter().find(runs)
+    }
+
+    fn is_unlisted(&self, function: &str) -> bool {
+        let Some((schema, name)) = function.split_once('.') else { return true };
+        let found = self.catalogue.built_in().find(name, Arity::Unknown);
+        let built_in = schema == "pg_catalog" && matches!(found, Some(BuiltIn::Allowed(..)));
+        !built_in && !self.vouches_for(schema, name)
     }
 
     /// A table with its partitions and children: a write to it may write those.

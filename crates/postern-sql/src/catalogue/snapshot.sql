@@ -1,3 +1,31 @@
+WITH RECURSIVE parts (whole, part) AS (
+  -- What a type is made of, but for those that came with PostgreSQL.
+  SELECT t.oid, t.oid FROM pg_catalog.pg_type t WHERE t.oid >= 16384
+  UNION
+  SELECT w.whole, p.part
+  FROM parts w JOIN pg_catalog.pg_type t ON t.oid = w.part
+  CROSS JOIN LATERAL (
+    SELECT t.typbasetype
+    UNION ALL SELECT t.typelem
+    UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
+      WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    -- Multiranges came with PostgreSQL 14.
+    UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r
+      WHERE r.rngtypid = t.oid
+        OR t.typtype = 'm' AND (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid = t.oid
+  ) p (part)
+  WHERE p.part >= 16384
+), checks (type, runs) AS (
+  -- The functions that checks of domains call.
+  SELECT w.whole, pg_catalog.json_agg(DISTINCT pn.nspname || '.' || p.proname)
+  FROM parts w
+  JOIN pg_catalog.pg_constraint k ON k.contypid = w.part
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(
+    k.conbin::pg_catalog.text, ':(?:op)?funcid ([0-9]+)', 'g') AS m(found)
+  JOIN pg_catalog.pg_proc p ON p.oid = m.found[1]::pg_catalog.oid
+  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+  GROUP BY w.whole
+)
 SELECT pg_catalog.json_build_object(
   'server', pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
   'database', pg_catalog.current_database(),
@@ -26,7 +54,7 @@ SELECT pg_catalog.json_build_object(
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
           'number', a.attnum, 'name', a.attname, 'type', a.atttypid::pg_catalog.int8, 'modifier', a.atttypmod,
           'collation', a.attcollation::pg_catalog.int8, 'required', a.attnotnull, 'generated', a.attgenerated,
-          'identity', a.attidentity,
+          'identity', a.attidentity, 'runs', (SELECT k.runs FROM checks k WHERE k.type = a.atttypid),
           'unique', EXISTS (
             SELECT 1 FROM pg_catalog.pg_index i
             WHERE i.indrelid = a.attrelid AND (i.indisunique OR i.indisexclusion)
@@ -138,14 +166,7 @@ SELECT pg_catalog.json_build_object(
       'element', CASE WHEN t.typlen = -1 THEN t.typelem::pg_catalog.int8 ELSE 0 END,
       'checked', t.typnotnull OR EXISTS (
         SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid),
-      'runs', (
-        SELECT pg_catalog.json_agg(DISTINCT pn.nspname || '.' || p.proname)
-        FROM pg_catalog.pg_constraint k
-        CROSS JOIN LATERAL pg_catalog.regexp_matches(
-          k.conbin::pg_catalog.text, ':(?:op)?funcid ([0-9]+)', 'g') AS m(found)
-        JOIN pg_catalog.pg_proc p ON p.oid = m.found[1]::pg_catalog.oid
-        JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-        WHERE k.contypid = t.oid),
+      'runs', (SELECT c.runs FROM checks c WHERE c.type = t.oid),
       'label', (
         SELECT e.enumlabel FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder LIMIT 1),
       'extension', EXISTS (

@@ -181,7 +181,7 @@ impl Analysis<'_> {
         let names = alias_columns(range.alias.as_ref())?;
         let alias = range.alias.as_ref().map_or(&range.relname, |alias| &alias.aliasname).clone();
         let mut item = derived(alias, Rows::default());
-        let schema = match self.resolver.relation(&range)? {
+        let schema = match self.running_no_checks(self.resolver.relation(&range)?)? {
             Resolved::Protected(relation, rule) => {
                 let (leaf, rows, index) = self.leaf(range, sample, relation, rule)?;
                 *node = leaf;
@@ -257,6 +257,24 @@ impl Analysis<'_> {
         // Its views have none: then the server says so.
         (item.system, item.has_system) = (true, true);
         Ok(with_sample(range, sample))
+    }
+
+    /// A literal can take a column's type from what stands beside it, and then the checks of the
+    /// domains in it run.
+    fn running_no_checks<'r>(&self, read: Resolved<'r>) -> Judged<Resolved<'r>> {
+        let (Resolved::Protected(relation, _) | Resolved::Plain(relation)) = read else {
+            return Ok(read);
+        };
+        let Some(column) = self.resolver.column_that_runs(relation) else { return Ok(read) };
+        refuse(
+            "type",
+            format!(
+                "`{}.{}` can't be read by this role: checks of the type of its column `{}` call a \
+                 function that is not listed",
+                relation.schema, relation.name, column.name
+            ),
+            "ask the administrator to list the function",
+        )
     }
 
     fn unprotected(

@@ -78,7 +78,11 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
         CREATE DOMAIN plain AS text CHECK (VALUE ~ '^a' AND lower(VALUE) <> 'x');
         CREATE DOMAIN asks AS text CHECK (known(VALUE));
         CREATE DOMAIN asks_too AS asks CHECK (VALUE <> '');
-        CREATE DOMAIN runs AS text CHECK (query_to_xml(VALUE, true, true, '') IS NULL);";
+        CREATE DOMAIN runs AS text CHECK (query_to_xml(VALUE, true, true, '') IS NULL);
+        CREATE TYPE pair AS (a int, b asks); CREATE DOMAIN paired AS pair;
+        CREATE TYPE span AS RANGE (SUBTYPE = asks);
+        CREATE TABLE plains (a plain, b plain[]); CREATE TABLE lists (a asks[]);
+        CREATE TABLE pairs (a pair); CREATE TABLE spans (a span); CREATE VIEW listed AS SELECT a FROM lists;";
     server.psql(schema).unwrap();
     let catalogue = Catalogue::from_json(&server.psql(SNAPSHOT_SQL).unwrap()).unwrap();
     let path = ["public".to_owned()];
@@ -96,11 +100,17 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
         matches!(&judged[0].verdict, Verdict::Refused(refusal) if refusal.rule == "type")
     };
     assert!(!refused(&rules, "SELECT 'a'::plain"));
-    for name in ["asks", "asks_too", "runs", "asks[]", "_asks_too"] {
+    for name in ["asks", "asks_too", "runs", "asks[]", "_asks_too", "paired", "span", "paired[]"] {
         assert!(refused(&rules, &format!("SELECT CAST(NULL AS {name})")), "{name}");
+    }
+    // A literal takes the type of what stands beside it.
+    assert!(!refused(&rules, "SELECT coalesce(b, '{a}') FROM plains"));
+    for table in ["lists", "pairs", "spans", "listed"] {
+        assert!(refused(&rules, &format!("SELECT coalesce(a, '(a)') FROM {table}")), "{table}");
     }
     rules.functions.push("public.known".to_owned());
     assert!(!refused(&rules, "SELECT 'a'::asks_too"));
+    assert!(!refused(&rules, "SELECT coalesce(a, '{a}') FROM lists"));
     assert!(refused(&rules, "SELECT 'a'::runs"));
 }
 
