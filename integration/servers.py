@@ -53,6 +53,21 @@ min_free = "16MiB"
 kind = "{kind}"
 """
 
+# Of a gateway `KIND+protected`: there is something to protect, and no test touches it.
+TABLE = """
+CREATE SCHEMA IF NOT EXISTS beside;
+CREATE TABLE IF NOT EXISTS beside.members (id int PRIMARY KEY, name text, mail text);
+"""
+PROTECTED = """
+[[tables]]
+name = "beside.members"
+subject = "id"
+[tables.columns.name]
+class = "name"
+[tables.columns.mail]
+class = "email"
+"""
+
 
 class Failed(Exception):
     """Something that had to work did not; the text says what."""
@@ -199,16 +214,21 @@ class Servers(contextlib.ExitStack):
         server.wait_for(lambda: subprocess.run(probe).returncode == 0)
         return port
 
-    def start_gateway(self, kind):
+    def start_gateway(self, target):
+        kind, _, protected = target.partition("+")
         folder, port = self.own / kind, free_port()
         upstream = self.targets["direct"]
+        if protected:
+            command(["psql", "-X", "-q", "-c", TABLE], env=self.environment("direct"))
         url = f"postgres://{NAME}@127.0.0.1:{upstream}/{DATABASE}"
         command(
             [*self.prefix, self.binary, "init", "--upstream", url, "--dir", folder],
             cwd=self.own,
             env=os.environ | {"PGPASSWORD": PASSWORD},
         )
-        (folder / "postern.toml").write_text(self.configuration(kind, port, upstream))
+        (folder / "postern.toml").write_text(
+            self.configuration(kind, port, upstream) + (PROTECTED if protected else "")
+        )
         command(
             [
                 *self.prefix,

@@ -2,18 +2,22 @@
 
 import os
 
-DATABASES = {
-    "default": {
+
+def database(**test):
+    return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": os.environ["PGDATABASE"],
         "USER": os.environ["PGUSER"],
         "PASSWORD": os.environ["PGPASSWORD"],
         "HOST": os.environ["PGHOST"],
         "PORT": os.environ["PGPORT"],
-        "TEST": {"NAME": os.environ["PGDATABASE"]},
-    },
-    # What tests of several databases do with the second is not looked at.
-    "other": {"ENGINE": "django.db.backends.sqlite3"},
+        "TEST": test,
+    }
+
+
+DATABASES = {
+    "default": database(NAME=os.environ["PGDATABASE"]),
+    "other": database(MIRROR="default"),
 }
 
 SECRET_KEY = "django_tests_secret_key"

@@ -2,8 +2,8 @@
 
 from .base import cause, same
 from .drivers import NodePostgres, Pgjdbc, Psycopg, TokioPostgres
-from .postgres import Psql, Regress
-from .python import Asyncpg, Django, SqlAlchemy
+from .postgres import Dump, Isolation, Libpq, Psql, Regress, RegressBeside
+from .python import Asyncpg, Django, SqlAlchemy, SqlAlchemyAsyncpg, SqlAlchemyDialect
 
 ALL = {
     suite.NAME: suite
@@ -11,12 +11,18 @@ ALL = {
         Psycopg,
         Asyncpg,
         SqlAlchemy,
+        SqlAlchemyAsyncpg,
+        SqlAlchemyDialect,
         Django,
         NodePostgres,
         Pgjdbc,
         TokioPostgres,
         Psql,
+        Dump,
+        Libpq,
         Regress,
+        RegressBeside,
+        Isolation,
     ]
 }
 

@@ -65,7 +65,10 @@ def contrast(one, other):
 class Suite:
     """A suite with a folder of its own below `place`, which stays for the next run."""
 
-    # The kinds of role that it is run through.
+    # What all others are compared with: PostgreSQL itself, or a gateway as in `kinds`.
+    first = "direct"
+    # The kinds of role that it is run through; with `+protected` a table is protected that no
+    # test touches.
     kinds = ["pass_through", "accounted"]
     # Whether each run needs servers on which nothing has run before.
     wants_new_servers = False
