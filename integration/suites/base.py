@@ -20,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent.parent
 SECONDS_MAX = 1800
 
 # How a refusal looks in what drivers print. PostgreSQL itself refuses a superuser next to nothing.
-REFUSED = re.compile(r"42501|InsufficientPrivilege|(for|by) this role|can't be set to this")
+REFUSED = re.compile(r"\b42501\b|InsufficientPrivilege|(for|by) this role|can't be set to this")
 
 
 def result(outcome, detail=""):

@@ -214,7 +214,9 @@ class Libpq(Sourced):
     """libpq's own tests of pipelines and its examples, with what went over the wire."""
 
     NAME = "libpq"
+    wants_new_servers = True
     MODULE = "src/test/modules/libpq_pipeline"
+    TEST_SECONDS = 120
 
     def prepare(self):
         super().prepare()
@@ -247,9 +249,11 @@ class Libpq(Sourced):
                 words = [self.source / "tree/src/test/examples" / name]
             if name.startswith("testlo"):
                 (pathlib.Path(own) / "in").write_bytes(bytes(range(256)) * 100)
-                words += ["postgres", "in", "out"]
+                words += ["postgres", "in", "out", *(["again"] if name == "testlo64" else [])]
+            # One that waits for what never comes is a failure, and the others go on.
+            limited = ["timeout", "--signal=KILL", str(self.TEST_SECONDS), *words]
             done = subprocess.run(
-                list(map(str, words)),
+                list(map(str, limited)),
                 # Its own libpq, which is the one that is tested.
                 env=servers.environment(target)
                 | {"LD_LIBRARY_PATH": str(self.source / "tree/src/interfaces/libpq")},
@@ -257,9 +261,12 @@ class Libpq(Sourced):
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=SECONDS_MAX,
             )
-            seen = f"{done.returncode}\n{done.stdout}{done.stderr}\n{trace.read_text()}"
+            wire = trace.read_text()
+        if name == "uniqviol":
+            # It sends until the socket is full, which is as much as it happens to be.
+            wire = done.stdout = done.stderr = ""
+        seen = f"{done.returncode}\n{done.stdout}{done.stderr}\n{wire}"
         # Ports, and what a server counts up by itself.
         seen = seen.replace(str(servers.targets[target]), "PORT")
         seen = re.sub(r"large object \d+", "large object N", seen)

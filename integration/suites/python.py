@@ -114,6 +114,9 @@ class Django(Suite):
 
     NAME, RELEASE = "django", "5.2.19"
 
+    # They want a database that is empty, or another one.
+    unsound_max = 2
+
     wants_new_servers = True
 
     APPS = """
@@ -125,7 +128,7 @@ class Django(Suite):
 
     def prepare(self):
         self.python = self.virtual_environment(
-            f"django=={self.RELEASE}", "psycopg[binary]==3.3.9", "jinja2", "PyYAML", "tblib"
+            f"django=={self.RELEASE}", "psycopg[binary,pool]==3.3.9", "jinja2", "PyYAML", "tblib"
         )
         self.tests = self.source(self.python, "django", self.RELEASE) / "tests"
         for file in (HERE / "django").glob("*.py"):
