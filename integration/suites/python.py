@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -74,6 +75,10 @@ class SqlAlchemy(Suite):
             "pytest-timeout",
         )
         self.tests = self.source(self.python, "sqlalchemy", self.RELEASE)
+        # It makes extensions before the first test, which judged roles can't: ours are there.
+        (file,) = (self.place / "venv").rglob("sqlalchemy/dialects/postgresql/provision.py")
+        extensions = re.compile(r"^_extensions = \[.*?^\]", re.M | re.S)
+        file.write_text(extensions.sub("_extensions = []", file.read_text()))
 
     def version(self):
         return self.RELEASE
