@@ -57,6 +57,9 @@ impl Sequencer {
         by: &Actor,
         recorded: &mut Vec<Recorded>,
     ) -> Result<Retained, RetainError> {
+        // An entry that begins an epoch may be on disk though it was not recorded: its key has to
+        // stay what it was, or nobody could open the ledger again.
+        self.check_poison()?;
         let before = self.stage.kept;
         if let Some(retention) = self.options.retention {
             if retention.keep < self.options.horizon {

@@ -179,7 +179,7 @@ impl Sequencer {
         Err(full(io::Error::new(io::ErrorKind::StorageFull, text)))
     }
 
-    fn check_poison(&self) -> Result<(), RecordError> {
+    pub(crate) fn check_poison(&self) -> Result<(), RecordError> {
         match &self.poison {
             Some(source) => Err(RecordError::Poisoned { source: source.clone() }),
             None => Ok(()),

@@ -256,6 +256,35 @@ fn a_ledger_whose_epoch_has_no_key_is_not_opened() {
 }
 
 #[test]
+fn an_epoch_that_may_have_begun_keeps_its_key() {
+    let mut begun = 0;
+    for fault in [Fault::Broken, Fault::Full] {
+        for (operation, seed) in (0..20).flat_map(|at| (0..4).map(move |seed| (at, seed))) {
+            let mut kept = Kept::new();
+            let mut sequencer = kept.open();
+            retain(&mut sequencer);
+            show(&mut sequencer, &["1"]);
+            kept.on_day(31);
+            kept.disk.fail_at(operation, fault);
+            // A gateway tries again once a minute, whatever went wrong.
+            for _ in 0..2 {
+                let _ = sequencer.retain(&Actor::new("root"), &mut Vec::new());
+            }
+            drop(sequencer);
+            kept.disk = if seed < 2 { kept.disk.restart() } else { kept.disk.lose_power(seed) };
+            let mut sequencer = kept.open();
+            begun += usize::from(kept.disk.contents().contains_key(&key_name(2)));
+            retain(&mut sequencer);
+            show(&mut sequencer, &["2"]);
+            drop(sequencer);
+            verify_clean(&kept.disk).unwrap();
+            assert_eq!(kept.subjects(), ["1", "2"], "{fault:?} {operation} {seed}");
+        }
+    }
+    assert!(begun > 20, "{begun}");
+}
+
+#[test]
 fn whatever_ends_forgetting_half_way_the_next_opening_ends_it_well() {
     let (mut gone, mut there) = (0, 0);
     for fault in [Fault::Killed, Fault::Broken, Fault::Full] {
