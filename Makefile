@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
 .PHONY: bench-external
-.PHONY: ledger-tests ledger-crashes ledger-faults integration
+.PHONY: ledger-tests ledger-crashes ledger-faults ledger-power integration
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -60,6 +60,11 @@ ledger-faults: ## Kill real programs and fail their system calls with strace; wr
 	cargo build --release --locked --package postern
 	cargo build --release --locked --package postern-ledger --example writer
 	@scripts/ledger-faults $(ARGS)
+
+ledger-power: ## Cut the power of real programs, with what they did not sync lost; writes the same
+	cargo build --release --locked --package postern
+	cargo build --release --locked --package postern-ledger --example writer
+	@scripts/ledger-power $(ARGS)
 
 bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
 	@scripts/setup bench

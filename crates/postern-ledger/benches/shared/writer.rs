@@ -1,6 +1,8 @@
 //! A program that records without end and says what it has a receipt for, to be killed by
-//! `scripts/ledger-faults`: `writer LEDGER [STATEMENTS]`, or `writer LEDGER --read`, which says
-//! what is recorded. What it says of each statement is its id, on a line.
+//! `scripts/ledger-faults`: `writer LEDGER [STATEMENTS [LOOKS]]`, or `writer LEDGER --read`, which
+//! says what is recorded. What it says of each statement is its id, on a line. With LOOKS a
+//! new epoch begins after so many looks at the clock, one or two for each statement, and the ones
+//! before are forgotten.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
@@ -17,7 +19,7 @@ use std::{
 };
 
 use postern_ledger::{
-    Body, Draft, DraftLeaf, DraftRow, Entry, Ledger, Options, Reader, RecordError, Touch,
+    Body, Draft, DraftLeaf, DraftRow, Entry, Ledger, Options, Reader, RecordError, Retention, Touch,
 };
 use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp};
 
@@ -35,13 +37,23 @@ impl Clock for Ticks {
     }
 }
 
-fn options() -> Options {
+/// `epoch` is in looks at the clock, each a microsecond.
+fn options(epoch: Option<u64>, last: Timestamp) -> Options {
+    let clock = Arc::new(Ticks(AtomicU64::new(last.0.cast_unsigned())));
+    let all = Options::new(ORIGIN, clock).small();
+    let retention = epoch.map(|looks| Retention {
+        epoch: Duration::from_micros(looks),
+        keep: Duration::from_micros(looks + 1),
+    });
     Options {
+        retention,
+        // Budgets may not look back further than names are kept.
+        horizon: retention.map_or(all.horizon, |retention| retention.keep),
         checkpoint_interval: Duration::from_millis(3),
         // Small, so that new segments and longer dictionaries come often.
         segment_bytes: 16 << 10,
         dictionary_step_bytes: 4 << 10,
-        ..Options::new(ORIGIN, Arc::new(Ticks::default())).small()
+        ..all
     }
 }
 
@@ -81,24 +93,37 @@ fn record(ledger: &Ledger, id: u64) -> Result<(), RecordError> {
     receiver.recv().unwrap_or(Err(RecordError::Closed))
 }
 
-/// The ids of what is recorded.
-fn recorded(folder: &Path) -> Result<Vec<u64>, Box<dyn Error>> {
-    let mut ids = Vec::new();
+fn retain(ledger: &Ledger) -> bool {
+    let (sender, receiver) = mpsc::channel();
+    let done = Box::new(move |done: Result<_, _>| {
+        // As above.
+        let _ = sender.send(done.is_ok());
+    });
+    ledger.retain(Actor::new("root"), done);
+    receiver.recv().unwrap_or(false)
+}
+
+/// The ids of what is recorded, and the time of the last entry.
+fn recorded(folder: &Path) -> Result<(Vec<u64>, Timestamp), Box<dyn Error>> {
+    let (mut ids, mut last) = (Vec::new(), Timestamp(0));
     for entry in Reader::open(folder)? {
-        if let Entry { body: Body::Disclosed(disclosed), .. } = entry? {
+        let Entry { time, body, .. } = entry?;
+        last = time;
+        if let Body::Disclosed(disclosed) = body {
             ids.push(disclosed.connection);
         }
     }
-    Ok(ids)
+    Ok((ids, last))
 }
 
 /// Records ids from the first that is free on; the first error of a thread ends it.
-fn write(folder: &Path, statements: u64) -> Result<(), Box<dyn Error>> {
+fn write(folder: &Path, statements: u64, epoch: Option<u64>) -> Result<(), Box<dyn Error>> {
     if !folder.exists() {
-        Ledger::create(folder, &options())?;
+        Ledger::create(folder, &options(epoch, Timestamp(0)))?;
     }
-    let free = recorded(folder)?.into_iter().max().map_or(0, |last| last + 1);
-    let ledger = Ledger::open(folder, options(), Arc::new(|_| {}))?;
+    let (ids, last) = recorded(folder)?;
+    let free = ids.into_iter().max().map_or(0, |last| last + 1);
+    let ledger = Ledger::open(folder, options(epoch, last), Arc::new(|_| {}))?;
     println!("open");
     let next = AtomicU64::new(free);
     let end = free.saturating_add(statements);
@@ -112,6 +137,9 @@ fn write(folder: &Path, statements: u64) -> Result<(), Box<dyn Error>> {
                     }
                     // One write, behind the receipt, as a row goes to a client.
                     println!("{id}");
+                    if epoch.is_some() && !retain(&ledger) {
+                        return;
+                    }
                 }
             });
         }
@@ -125,12 +153,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments.next().as_deref() {
         Some("--read") => {
             let mut out = std::io::stdout().lock();
-            let ids = recorded(Path::new(&folder))?;
+            let (ids, _) = recorded(Path::new(&folder))?;
             Ok(ids.into_iter().try_for_each(|id| writeln!(out, "{id}"))?)
         }
         statements => {
             let statements = statements.map_or(Ok(u64::MAX), str::parse)?;
-            write(Path::new(&folder), statements)
+            let epoch = arguments.next().map(|looks| looks.parse()).transpose()?;
+            write(Path::new(&folder), statements, epoch)
         }
     }
 }
