@@ -3,7 +3,7 @@
 use std::{rc::Rc, time::Duration};
 
 use postern_session::Kind;
-use postern_sql::quote::identifier;
+use postern_sql::written_path;
 use postern_wire::SqlState;
 
 use super::{Behind, Door, Entered, LoginError, refused, start};
@@ -121,12 +121,10 @@ pub(crate) fn pinned(settings: &Settings, kind: Kind) -> Vec<(String, String)> {
         return Vec::new();
     }
     let limits = &settings.limits;
-    let path: Vec<String> =
-        settings.upstream.search_path.iter().map(|schema| identifier(schema)).collect();
     let pinned = [
         ("client_encoding", "UTF8".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),
-        ("search_path", path.join(", ")),
+        ("search_path", written_path(&settings.upstream.search_path)),
         // Not serializable, whatever the server's is; a client may choose another one.
         ("default_transaction_isolation", "read committed".to_owned()),
         ("statement_timeout", limits.statement_timeout.as_millis().to_string()),
