@@ -2,6 +2,7 @@
 
 use std::{
     ops::Deref,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,8 +33,11 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// What the server may say to the keeper at once: the whole catalogue is one message, about a
 /// kilobyte for each table.
 const MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// What takes longer on the keeper's connection has failed.
-const QUERY_MAX: Duration = Duration::from_secs(5);
+/// What takes longer on the keeper's connection has failed, and nobody waits longer for it.
+pub(crate) const QUERY_MAX: Duration = Duration::from_secs(5);
+/// So long may the catalogue be read: it takes a second for some thousand tables where nothing
+/// else is at work.
+pub(crate) const READ_MAX: Duration = Duration::from_secs(60);
 
 /// What the keeper works with.
 pub(crate) struct Keeper {
@@ -106,7 +110,7 @@ impl Keeper {
         let start = async {
             let reading = timeout(QUERY_MAX, connect(&settings.upstream)).await??;
             let probing = timeout(QUERY_MAX, connect(&settings.upstream)).await??;
-            let (probe, read) = timeout(QUERY_MAX, Probe::begin(&probing)).await??;
+            let (probe, read) = timeout(READ_MAX, Probe::begin(&probing)).await??;
             let clock = self.clock.clone();
             Ok::<_, KeepError>((reading, probing, probe, read, clock))
         };
@@ -171,7 +175,17 @@ impl Freshness<'_> {
             while let Ok(request) = self.proofs.try_recv() {
                 asked.push(request);
             }
-            if let Some(read) = timeout(QUERY_MAX, self.probe.changed(self.client)).await?? {
+            let read = {
+                let mut changed = pin!(self.probe.changed(self.client));
+                if let Ok(read) = timeout(QUERY_MAX, changed.as_mut()).await {
+                    read?
+                } else {
+                    // It is read on, and nobody is kept waiting for it.
+                    asked.clear();
+                    declining(self.proofs, timeout(READ_MAX, changed)).await??
+                }
+            };
+            if let Some(read) = read {
                 let read = remembering(read, self.identities, self.tables);
                 publish(self.present, self.generation, read);
             }
@@ -307,7 +321,7 @@ pub async fn read_catalogue(upstream: &Upstream) -> Result<Catalogue, ReadCatalo
             ended = connection => Err(ended.err().map_or(KeepError::Closed, KeepError::Database)),
         }
     };
-    match timeout(QUERY_MAX, reading).await {
+    match timeout(READ_MAX, reading).await {
         Ok(read) => read.map_err(ReadCatalogueError),
         Err(late) => Err(ReadCatalogueError(late.into())),
     }

@@ -14,7 +14,7 @@ use std::{
 
 use postern_session::MOMENT_SQL;
 use postern_sql::{Catalogue, VERSION_SQL};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_postgres::{Client, Statement};
 
 use crate::{
@@ -202,7 +202,9 @@ impl Probe {
         client: &Client,
     ) -> Result<Option<Catalogue>, KeepError> {
         if self.seen.is_some() {
-            let row = client.query_one(&self.moment, &[]).await?;
+            // A connection that does not answer this is given up.
+            let asked = timeout(catalogue::QUERY_MAX, client.query_one(&self.moment, &[]));
+            let row = asked.await??;
             if row.try_get::<_, Option<String>>(0)? == self.seen {
                 return Ok(None);
             }
