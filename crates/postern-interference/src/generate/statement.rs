@@ -41,7 +41,7 @@ const CATALOGUE: [&str; 16] = [
     "SELECT pg_relation_size('people')",
     "SELECT pg_get_viewdef('v_people'::regclass)",
     "SELECT enumlabel FROM pg_enum ORDER BY 1",
-    "SELECT * FROM pg_stat_activity",
+    "SELECT datname, application_name, state FROM pg_stat_activity",
     "SELECT query_to_xml('SELECT * FROM people', true, false, '')",
     "SELECT * FROM pg_catalog.pg_tables WHERE schemaname = 'public' ORDER BY 2",
 ];
