@@ -38,7 +38,7 @@ expect = "plain"
 role = "metered"
 sql = "LOCK TABLE customers"
 expect = "refused"
-rule = "not_understood"
+rule = "lock"
 "#;
 
 /// Policy by which only strong reasons show anything, and no e-mail address is shown.
