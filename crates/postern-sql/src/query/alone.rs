@@ -1,8 +1,9 @@
-//! A sub-select that is all that a statement shows.
+//! Statements that show one value, written so that it can be told whose it is.
 //!
 //! `SELECT EXISTS (SELECT 1 FROM customers WHERE email = $1)` is `SELECT count(*) > 0 FROM
 //! customers WHERE email = $1`, which can say whom it has found, and `SELECT ARRAY(SELECT …)` is
-//! an `array_agg`. So they are written as these.
+//! an `array_agg`. So they are written as these, and the greatest key of a table as the first
+//! record in that order.
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 

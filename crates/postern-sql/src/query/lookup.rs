@@ -112,7 +112,7 @@ impl Analysis<'_> {
 
 /// The leaf of which a conjunct leaves a few records: `key = constant`, or a short list of them.
 fn point(node: &Node, scope: &Scope<'_>) -> Option<usize> {
-    /// As many records as are told apart faster one by one than in a join with the keys.
+    /// As many records as are told apart faster by an array than by a hash of the keys.
     const FEW: usize = 20;
     let Some(NodeEnum::AExpr(comparison)) = &node.node else { return None };
     if !ast::is_equality(&comparison.name) {
