@@ -238,6 +238,9 @@ pub(crate) struct Function {
     /// It may give several columns: of a composite or polymorphic type, or with OUT parameters.
     #[serde(default)]
     pub(crate) row: bool,
+    /// Whose member it is.
+    #[serde(default)]
+    pub(crate) extension: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

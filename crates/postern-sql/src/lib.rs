@@ -35,6 +35,7 @@ mod copy;
 mod definitions;
 mod end_user;
 mod explain;
+mod extensions;
 mod functions;
 mod governs;
 mod identity;

@@ -8,6 +8,7 @@ use pg_query::protobuf as pb;
 use crate::{
     Catalogue, Context, KeyType, Mode, Refusal, Rules, TableRule,
     catalogue::{Column, Relation, Type},
+    extensions,
     functions::{Arity, BuiltIn},
     own::{Found, TEMPORARY},
     query::{Shown, shown},
@@ -307,6 +308,17 @@ impl<'a> Resolver<'a> {
         !self.context.is_astray && self.rules.functions.contains(&format!("{schema}.{name}"))
     }
 
+    /// Whether all functions of that name belong to an extension whose functions of that name
+    /// compute on their arguments.
+    pub(crate) fn is_pure(&self, schema: &str, name: &str) -> bool {
+        let mut found = self.catalogue.functions_named(schema, name).peekable();
+        found.peek().is_some()
+            && found.all(|function| {
+                let extension = function.extension.as_deref();
+                extension.is_some_and(|extension| extensions::is_pure(extension, name))
+            })
+    }
+
     /// Whether the checks of a domain that a type is made of call a function that a statement may
     /// not call: they run on whatever is cast to it.
     pub(crate) fn runs_unlisted(&self, kind: &Type) -> bool {
@@ -324,7 +336,7 @@ impl<'a> Resolver<'a> {
         let Some((schema, name)) = function.split_once('.') else { return true };
         let found = self.catalogue.built_in().find(name, Arity::Unknown);
         let built_in = schema == "pg_catalog" && matches!(found, Some(BuiltIn::Allowed(..)));
-        !built_in && !self.vouches_for(schema, name)
+        !built_in && !self.vouches_for(schema, name) && !self.is_pure(schema, name)
     }
 
     /// A table with its partitions and children: a write to it may write those.

@@ -187,7 +187,9 @@ impl Analysis<'_> {
         }
         let own = match ast::names(&call.funcname).as_deref() {
             Some(["pg_catalog", _]) => true,
-            Some([schema, name]) => self.numbers_elements(schema, name),
+            Some([schema, name]) => {
+                self.numbers_elements(schema, name) || self.resolver.is_pure(schema, name)
+            }
             _ => false,
         };
         if !own {
@@ -255,9 +257,9 @@ impl Analysis<'_> {
         path.find(|schema| self.resolver.catalogue.functions_named(schema, name).next().is_some())
     }
 
-    /// A user-defined function that the administrator vouches for.
+    /// A function that the administrator vouches for, or an extension's that computes.
     fn listed(&self, schema: &str, name: &str) -> Option<Kind> {
-        if !self.resolver.vouches_for(schema, name) {
+        if !self.resolver.vouches_for(schema, name) && !self.resolver.is_pure(schema, name) {
             return None;
         }
         let mut kinds = self.resolver.catalogue.functions_named(schema, name);

@@ -252,6 +252,31 @@ fn what_drivers_ask_for_keys_with_changes_nothing() {
     }
 }
 
+/// They are told by the extension that they belong to: anybody may name a function so.
+#[test]
+fn what_an_extension_computes_is_allowed() {
+    check(
+        "SELECT similarity(name, 'x'), public.similarity('a', 'b') FROM products ORDER BY 1",
+        "plain SELECT public.similarity(products.name, 'x'), public.similarity('a', 'b') FROM public.products ORDER BY 1",
+    );
+    check(
+        "SELECT id, similarity(name, 'x') FROM customers WHERE similarity(name, 'x') > 0.3",
+        "SELECT customers.id, public.similarity(customers.name, 'x'), customers.id AS pk_k1 FROM <public.customers b> customers WHERE public.similarity(customers.name, 'x') > 0.3
+  2 columns, keys [0]
+  public.customers masked name",
+    );
+    refused(
+        "function",
+        &[
+            "SELECT set_limit(0.5)",
+            "SELECT soundex('a')",
+            "SELECT public.metaphone('a', 4)",
+            "SELECT other.similarity('a', 'b')",
+            "SELECT pg_catalog.similarity('a', 'b')",
+        ],
+    );
+}
+
 #[test]
 fn transactions_and_settings_are_forwarded_or_answered() {
     check(
