@@ -7,12 +7,14 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 use super::{
     Analysis,
     carry::{Carried, Folded},
+    scalar::parts,
     scope::Scope,
     select::{Clauses, Place, Reference},
     target::Outputs,
 };
 use crate::{
     Mode, ast,
+    functions::Kind,
     refusal::{Judged, refuse},
     taint::Taint,
 };
@@ -208,12 +210,18 @@ impl Analysis<'_> {
             };
             columns.iter().any(is_key)
         };
+        let mut used = BTreeSet::new();
         let sorted = select.sort_clause.iter().filter_map(|node| match &node.node {
-            Some(NodeEnum::SortBy(by)) => scope.column(by.node.as_deref()?),
+            Some(NodeEnum::SortBy(by)) => by.node.as_deref(),
             _ => None,
         });
-        let mut used: BTreeSet<Reference> =
-            sorted.map(|(item, column)| (item.alias.clone(), column.name.clone())).collect();
+        let shown = select.target_list.iter().filter_map(|node| match &node.node {
+            Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
+            _ => None,
+        });
+        for node in sorted.chain(shown).chain(select.having_clause.as_deref()) {
+            self.used_of_groups(&mut node.clone(), scope, &mut used);
+        }
         used.extend(outputs.columns.iter().filter_map(|output| output.reference.clone()));
         // Whose record it is, too.
         let subjects = scope.keys().filter(|(item, key)| item.leaf == Some(key.leaf));
@@ -222,6 +230,23 @@ impl Analysis<'_> {
         for (alias, name) in used {
             select.group_clause.push(ast::column(&[&alias, &name]));
             group_columns.push((alias, name));
+        }
+    }
+
+    /// The columns that an expression uses of its groups, outside of aggregates.
+    fn used_of_groups(&self, node: &mut Node, scope: &Scope<'_>, used: &mut BTreeSet<Reference>) {
+        if let Some((item, column)) = scope.column(node) {
+            used.insert((item.alias.clone(), column.name.clone()));
+        }
+        let aggregates = match &node.node {
+            Some(NodeEnum::FuncCall(call)) => matches!(
+                self.kind_of_call(call),
+                Some(Kind::Aggregate | Kind::Collecting | Kind::WindowOrAggregate)
+            ),
+            _ => false,
+        };
+        if !aggregates {
+            parts(node).into_iter().for_each(|part| self.used_of_groups(part, scope, used));
         }
     }
 }

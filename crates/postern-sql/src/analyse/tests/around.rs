@@ -414,6 +414,25 @@ fn columns_that_something_is_computed_of_are_known() {
 }
 
 /// As mappers count the pages of what they have grouped.
+/// As PostgreSQL allows it of a table: a leaf has no primary key.
+#[test]
+fn what_hangs_on_a_primary_key_that_is_grouped_by_may_be_used() {
+    let sql = "SELECT c.id, length(c.name), max(c.born) FROM customers c GROUP BY c.id \
+               HAVING upper(c.country) = 'X' ORDER BY lower(c.nick)";
+    for (mode, sorted) in [
+        (Mode::Restricted, "c.nick)"),
+        (Mode::Accounted, "c.nick), c.id, c.country, c.name, c.nick"),
+    ] {
+        let told = judged(sql, mode);
+        let expected = format!(
+            "SELECT c.id, pg_catalog.length(c.name), pg_catalog.max(c.born), c.id AS pk_k1 \
+             FROM <public.customers b> c GROUP BY c.id, c.country, c.name, c.nick \
+             HAVING pg_catalog.upper(c.country) = 'X' ORDER BY pg_catalog.lower({sorted}\n"
+        );
+        assert!(told.starts_with(&expected), "{told}");
+    }
+}
+
 #[test]
 fn groups_by_keys_are_counted_as_different_keys_are() {
     for sql in [
