@@ -129,8 +129,8 @@ enum CommonState {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Acts {
     locks_rows: bool,
-    /// These are named by their key, and of one protected table that is read by itself.
-    locks_named: bool,
+    /// These are of protected tables that the outermost select names: how many it names of all.
+    locks_named: Option<usize>,
     /// A setting is changed.
     switches: bool,
     /// The state of a random number generator is changed: what it gives can be foretold from what
@@ -402,10 +402,12 @@ impl<'a> Analysis<'a> {
         }
         self.close_checks()?;
         self.close_locks()?;
-        if self.acts.writes && self.leaves.len() > usize::from(self.target.leaf.is_some()) {
+        let may_be_read = usize::from(self.target.leaf.is_some()) + self.target.filters;
+        if self.acts.writes && self.leaves.len() > may_be_read {
             return refuse(
                 "write",
-                "a statement that writes can't read a protected table",
+                "a statement that writes can read a protected table in a condition of what it \
+                 changes only",
                 "read and write in two statements, without copying protected values",
             );
         }

@@ -212,16 +212,16 @@ impl<'a> Analysis<'a> {
         range: pb::RangeVar,
         sample: Option<Box<pb::RangeTableSample>>,
     ) -> Judged<Node> {
-        let order = self.leaf_order(build);
-        let held = self.is_held(&order);
+        let order = self.leaf_order(index, build);
+        let held = self.is_held(index, &order);
         let own = self.own(index, build, held || !order.is_empty());
         let mut targets = Vec::new();
         for column in &build.relation.columns {
             let value = self.leaf_column(index, build, column, own)?;
             targets.push(ast::target(&column.name, value));
         }
-        // What is locked is found by its key, so that there is no other condition.
-        let condition = match self.lockable(build) {
+        // Nothing is looked up in what is locked: there is no other condition.
+        let condition = match self.lockable(index, build) {
             None => self.leaf_condition(index, build),
             Some(sets) => {
                 let own = sets.into_iter().map(|set| self.among_keys("b", build, set));

@@ -40,6 +40,8 @@ use self::sets_off::{Done, set_columns};
 pub(crate) struct Target {
     /// Its place among the leaves.
     pub(crate) leaf: Option<usize>,
+    /// How many of the leaves stand in the condition on it.
+    pub(crate) filters: usize,
     /// Values that are stored where they must be the only ones, by column number.
     pub(crate) stored: Vec<(i16, LookupValue)>,
     /// Rows are inserted or taken.

@@ -79,7 +79,10 @@ fn a_cursor_that_outlives_its_reasons_or_hides_its_keys_is_refused() {
             "DECLARE c BINARY CURSOR FOR SELECT name FROM customers",
         ],
     );
-    refused("row_lock", &["DECLARE c CURSOR FOR SELECT id FROM customers FOR UPDATE"]);
+    refused(
+        "row_lock",
+        &["DECLARE c CURSOR FOR SELECT id FROM (SELECT id FROM customers) s FOR UPDATE"],
+    );
     refused("not_understood", &["UPDATE products SET price = 1 WHERE CURRENT OF c"]);
 }
 

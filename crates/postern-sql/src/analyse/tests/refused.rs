@@ -255,14 +255,12 @@ fn protected_rows_are_not_locked() {
     refused(
         "row_lock",
         &[
-            "SELECT * FROM customers FOR UPDATE",
-            "SELECT id FROM customers WHERE country = 'DE' FOR UPDATE",
-            "SELECT id FROM customers WHERE id > 7 FOR UPDATE",
-            "SELECT id FROM customers WHERE id = 7 FOR UPDATE SKIP LOCKED",
-            "SELECT id FROM customers WHERE id = 7 FOR SHARE NOWAIT",
             "SELECT id FROM customers WHERE email = 'x' FOR UPDATE",
             "SELECT id FROM customers WHERE id = 7 AND email = 'x' FOR UPDATE",
-            "SELECT t.id FROM tickets t JOIN customers c ON c.id = t.customer_id WHERE t.id = 7 FOR UPDATE",
+            "SELECT id FROM tickets t FOR UPDATE OF c",
+            "SELECT t.id FROM tickets t JOIN products p ON p.id = t.id FOR UPDATE OF p",
+            "SELECT t.id FROM tickets t JOIN (SELECT id FROM customers) c ON c.id = t.customer_id FOR UPDATE OF t",
+            "SELECT t.id FROM tickets t WHERE EXISTS (SELECT FROM customers c WHERE c.id = t.customer_id) FOR UPDATE",
             "SELECT id FROM customers c WHERE id = 7 AND EXISTS (SELECT FROM tickets t WHERE t.customer_id = c.id) FOR UPDATE",
             "SELECT id FROM (SELECT id FROM customers WHERE id = 7 FOR UPDATE) s",
             "SELECT id FROM (SELECT id FROM customers WHERE id = 7) s FOR UPDATE",
@@ -270,19 +268,45 @@ fn protected_rows_are_not_locked() {
             "SELECT id FROM directory WHERE id = 7 FOR UPDATE",
         ],
     );
+    for sql in [
+        "SELECT * FROM customers FOR UPDATE",
+        "SELECT id FROM customers WHERE country = 'DE' FOR UPDATE",
+        "SELECT id FROM customers WHERE id > 7 FOR UPDATE",
+        "SELECT id FROM customers WHERE id = 7 FOR UPDATE SKIP LOCKED",
+        "SELECT id FROM customers WHERE id = 7 FOR SHARE NOWAIT",
+        "SELECT t.id FROM tickets t JOIN customers c ON c.id = t.customer_id FOR UPDATE OF t",
+    ] {
+        assert_eq!(judged(sql, Mode::Accounted), "42501 row_lock", "{sql}");
+    }
+}
+
+/// As with row-level security, of which the policies for UPDATE decide what FOR UPDATE finds.
+#[test]
+fn only_own_rows_are_locked() {
     check(
         "SELECT id, name FROM customers WHERE id = 7 FOR UPDATE",
         "SELECT customers.id, customers.name, customers.id AS pk_k1 FROM <public.customers b WHERE b.id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[])> customers WHERE customers.id = 7 FOR UPDATE
   2 columns, keys [0]
   public.customers set 0 clear name",
     );
-    for lock in ["FOR NO KEY UPDATE", "FOR SHARE", "FOR KEY SHARE OF t", "FOR UPDATE OF t"] {
-        for found in ["t.id = 47", "t.customer_id = $1", "t.status = 'open' AND 47 = t.id"] {
-            let told =
-                judged(&format!("SELECT * FROM tickets t WHERE {found} {lock}"), Mode::Restricted);
-            assert!(told.contains(&format!(" {lock}\n")), "{told}");
+    let own = "b WHERE b.customer_id OPERATOR(pg_catalog.=) ANY('{set";
+    for lock in ["FOR NO KEY UPDATE", "FOR SHARE NOWAIT", "FOR KEY SHARE OF t", "FOR UPDATE OF t"] {
+        for found in [
+            "t.id = 47",
+            "t.customer_id = $1",
+            "t.status = 'open' AND 47 = t.id",
+            "t.status = 'open' ORDER BY t.id LIMIT 1",
+        ] {
+            let sql = format!("SELECT * FROM tickets t WHERE {found} {lock}");
+            let told = judged(&sql, Mode::Restricted);
+            assert!(told.contains(&format!(" {lock}\n")) && told.contains(own), "{told}");
         }
     }
+    let joined = "SELECT t.id, c.name FROM tickets t LEFT JOIN customers c ON c.id = t.customer_id \
+                  ORDER BY t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED";
+    let told = judged(joined, Mode::Restricted);
+    assert!(told.contains(" FOR UPDATE OF t SKIP LOCKED\n"), "{told}");
+    assert!(told.contains(own) && told.contains("<public.customers b> c"), "{told}");
 }
 
 #[test]

@@ -21,6 +21,44 @@ fn a_take_gets_the_next_row_of_the_queue() {
     );
 }
 
+/// Queues of jobs are written so.
+#[test]
+fn a_take_may_pick_its_row_beside_it() {
+    let pick = "SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number LIMIT 1 \
+                FOR UPDATE SKIP LOCKED";
+    let within = super::judged(
+        &format!("UPDATE tickets t SET assignee = 'ana' WHERE t.id = ({pick}) RETURNING t.id"),
+        crate::Mode::Restricted,
+    );
+    assert!(within.starts_with("UPDATE public.tickets t SET assignee = 'ana' WHERE t.id"));
+    for beside in [
+        format!(
+            "WITH n AS ({pick}) UPDATE tickets t SET assignee = 'ana' FROM n WHERE t.id = n.id"
+        ),
+        format!("UPDATE tickets t SET assignee = 'ana' FROM ({pick}) n WHERE n.id = t.id"),
+        format!(
+            "WITH q AS ({pick}) UPDATE tickets t SET assignee = 'ana' FROM q AS n \
+             WHERE t.assignee IS NULL AND t.id = n.id"
+        ),
+    ] {
+        check(&format!("{beside} RETURNING t.id"), &within);
+    }
+    let take = "UPDATE tickets t SET assignee = 'ana'";
+    refused(
+        "take",
+        &[
+            &format!("WITH n AS ({pick}) {take} FROM n WHERE t.id = n.id AND t.id = n.id"),
+            &format!("WITH n AS ({pick}) {take} FROM n WHERE t.id = n.id OR t.id = 7"),
+            &format!("WITH n AS ({pick}), m AS (SELECT 7) {take} FROM n WHERE t.id = n.id"),
+            &format!("WITH n AS ({pick}) {take} FROM n, products p WHERE t.id = n.id"),
+            &format!("WITH n AS (SELECT 7 AS id) {take} FROM n WHERE t.id = n.id"),
+            &format!("WITH n(no) AS ({pick}) {take} FROM n WHERE t.id = n.no"),
+            &format!("WITH n AS ({pick}) {take} FROM tickets n WHERE t.id = n.id"),
+            &format!("{take} FROM ({pick}) n WHERE t.customer_id = n.id"),
+        ],
+    );
+}
+
 #[test]
 fn a_take_does_not_choose() {
     let pick = "id = (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number LIMIT 1)";

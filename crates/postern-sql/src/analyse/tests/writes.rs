@@ -1,6 +1,8 @@
 //! UPDATE, DELETE and INSERT of protected tables.
 
-use super::{Mode, analyse, catalogue, check, check_accounted, names, refusal_of, refused, rules};
+use super::{
+    Mode, analyse, catalogue, check, check_accounted, judged, names, refusal_of, refused, rules,
+};
 use crate::{Catalogue, Context, Parameter, Verdict};
 
 #[test]
@@ -249,13 +251,43 @@ fn a_write_reads_no_other_protected_rows() {
         "write",
         &[
             "UPDATE tickets t SET body = c.country FROM customers c WHERE c.id = 5",
-            "UPDATE customers SET country = 'x' WHERE id IN (SELECT customer_id FROM tickets)",
-            "UPDATE tickets SET status = 'open' WHERE EXISTS (SELECT 1 FROM customers)",
+            "UPDATE products SET name = 'x' WHERE EXISTS (SELECT 1 FROM customers)",
             "DELETE FROM tickets USING customers c WHERE c.id = customer_id",
             "WITH x AS (SELECT id FROM customers) UPDATE tickets SET body = 'x'",
             "UPDATE tickets SET body = 'x' RETURNING (SELECT count(*) FROM customers)",
         ],
     );
+}
+
+/// As in a SELECT: of what is masked a condition meets the mask, and no record is singled out.
+#[test]
+fn what_is_changed_may_be_found_by_other_protected_rows() {
+    let own = "AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[])";
+    for found in [
+        "customer_id IN (SELECT id FROM customers WHERE country = 'DE')",
+        "NOT EXISTS (SELECT 1 FROM customers c WHERE c.id = customer_id AND c.name = body)",
+        "id IN (SELECT t.id FROM tickets t JOIN customers c ON c.id = t.customer_id)",
+    ] {
+        for what in ["UPDATE tickets SET body = 'x'", "DELETE FROM tickets"] {
+            let told = judged(&format!("{what} WHERE {found}"), Mode::Restricted);
+            assert!(told.contains(own) && told.contains("public.customers b>"), "{told}");
+            assert!(!told.contains("body)"), "{told}");
+        }
+    }
+    refused(
+        "folded_lookup",
+        &[
+            "UPDATE tickets SET body = 'x' WHERE id IN (SELECT id FROM tickets WHERE id = 5)",
+            "DELETE FROM tickets WHERE id IN (SELECT id FROM tickets ORDER BY id LIMIT 1)",
+        ],
+    );
+    for sql in [
+        "DELETE FROM tickets WHERE customer_id IN (SELECT id FROM customers WHERE email = 'x')",
+        "DELETE FROM tickets WHERE customer_id IN (SELECT id FROM customers WHERE name > 'x')",
+        "DELETE FROM tickets WHERE EXISTS (SELECT 1 FROM customers c WHERE c.name = body)",
+    ] {
+        assert_eq!(judged(sql, Mode::Accounted), "42501 folded_lookup", "{sql}");
+    }
 }
 
 #[test]

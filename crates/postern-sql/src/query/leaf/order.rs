@@ -18,8 +18,8 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{LeafBuild, Shown, shown};
 use crate::{
-    Mode, ast,
-    catalogue::Column,
+    Mode, TableRule, ast,
+    catalogue::{Column, Relation},
     query::{
         Analysis,
         scope::Scope,
@@ -35,10 +35,10 @@ const SORTED: [&str; 8] =
 
 impl Analysis<'_> {
     /// Whether the order in which the server finds a leaf's rows can tell of protected columns.
-    fn tells_by_order(&self, build: &LeafBuild<'_>) -> bool {
+    pub(in crate::query) fn tells_by_order(&self, relation: &Relation, rule: &TableRule) -> bool {
         let accounted = self.resolver.rules.mode == Mode::Accounted;
-        build.relation.columns.iter().filter(|column| column.orders).any(|column| {
-            match shown(build.rule, column) {
+        relation.columns.iter().filter(|column| column.orders).any(|column| {
+            match shown(rule, column) {
                 Shown::Free => false,
                 // What is shown to all of the role, or, to accounted ones, what is recorded if it
                 // comes: a client need not take all rows.
@@ -49,8 +49,10 @@ impl Analysis<'_> {
     }
 
     /// What the leaf's rows are sorted by, where the order in which they are found tells.
-    pub(super) fn leaf_order(&self, build: &LeafBuild<'_>) -> Vec<Node> {
-        if !self.tells_by_order(build) {
+    /// Rows that a restricted role locks are its own: it knows what they hold, and sorting all of
+    /// them would lock all of them.
+    pub(super) fn leaf_order(&self, leaf: usize, build: &LeafBuild<'_>) -> Vec<Node> {
+        if self.locks_own(leaf, build) || !self.tells_by_order(build.relation, build.rule) {
             return Vec::new();
         }
         let columns = &build.relation.columns;
@@ -131,8 +133,8 @@ impl Analysis<'_> {
 
     /// Whether what is shown of the leaf is to be made where its rows are read: the server has to
     /// be told, unless they are sorted there.
-    pub(super) fn is_held(&self, order: &[Node]) -> bool {
-        self.known.held && order.is_empty() && !self.acts.locks_named
+    pub(super) fn is_held(&self, leaf: usize, order: &[Node]) -> bool {
+        self.known.held && order.is_empty() && !self.is_locked(leaf)
     }
 }
 

@@ -114,7 +114,10 @@ impl<'a> Analysis<'a> {
 
     fn where_clause(&mut self, condition: &mut Option<Box<Node>>, scope: &Scope<'_>) -> Judged<()> {
         self.take_lookups(condition, scope)?;
+        let before = self.leaves.len();
         let taint = self.all(condition.as_deref_mut(), scope)?;
+        // What is read there says which rows are meant, as in a SELECT, and is copied nowhere.
+        self.target.filters += self.leaves.len() - before;
         // How many rows it meets tells of those that it does not meet, too.
         self.spoil(&taint);
         Ok(())

@@ -40,6 +40,7 @@ impl<'a> Analysis<'a> {
         columns: &[&Column],
     ) -> Judged<Rows> {
         let Some(take) = &reason.take else { return protected_write(relation) };
+        picks_in_place(update);
         let whole = relation.schema == rule.schema && relation.name == rule.table;
         let plain = update.with_clause.is_none() && update.from_clause.is_empty();
         let Some(range) = update.relation.as_mut().filter(|range| range.inh && whole && plain)
@@ -146,6 +147,75 @@ fn is_plain(node: &Node) -> bool {
     }
 }
 
+/// Writes `WITH next AS (SELECT …) UPDATE … FROM next WHERE key = next.key`, or the same with the
+/// sub-select in FROM, as `UPDATE … WHERE key = (SELECT …)`: of one row it is the same.
+fn picks_in_place(update: &mut pb::UpdateStmt) {
+    let Some((alias, column, select)) = picked(update) else { return };
+    let is_picked = |node: &Node| {
+        let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return false };
+        ast::names(&reference.fields).as_deref() == Some(&[alias.as_str(), column.as_str()])
+    };
+    let mut conditions = update.where_clause.take().map(|node| conjuncts(*node));
+    let mut placed = 0;
+    for node in conditions.iter_mut().flatten() {
+        let Some(NodeEnum::AExpr(equal)) = node.node.as_mut() else { continue };
+        if equal.kind() != pb::AExprKind::AexprOp || !ast::is_equality(&equal.name) {
+            continue;
+        }
+        if equal.lexpr.as_deref().is_some_and(is_picked) {
+            std::mem::swap(&mut equal.lexpr, &mut equal.rexpr);
+        }
+        if equal.rexpr.as_deref().is_some_and(is_picked) {
+            equal.rexpr = Some(Box::new(row_of(select.clone())));
+            placed += 1;
+        }
+    }
+    update.where_clause = conditions.and_then(conjunction);
+    // Else what it is named for stands elsewhere, too, and it is no take.
+    if placed == 1 {
+        update.with_clause = None;
+        update.from_clause.clear();
+    }
+}
+
+/// The one item of FROM that is a sub-select of one column: its name, the column, the sub-select.
+fn picked(update: &pb::UpdateStmt) -> Option<(String, String, pb::SelectStmt)> {
+    let [from] = update.from_clause.as_slice() else { return None };
+    let (alias, query) = match (&from.node, &update.with_clause) {
+        (Some(NodeEnum::RangeSubselect(from)), None) if !from.lateral => {
+            let alias = from.alias.as_ref().filter(|alias| alias.colnames.is_empty())?;
+            (&alias.aliasname, from.subquery.as_deref()?)
+        }
+        (Some(NodeEnum::RangeVar(range)), Some(with)) if !with.recursive => {
+            let [Node { node: Some(NodeEnum::CommonTableExpr(common)) }] = with.ctes.as_slice()
+            else {
+                return None;
+            };
+            let plain = common.aliascolnames.is_empty()
+                && range.schemaname.is_empty()
+                && range.relname == common.ctename;
+            let alias = range.alias.as_ref();
+            let alias = match alias.filter(|_| plain) {
+                Some(alias) if !alias.colnames.is_empty() => return None,
+                Some(alias) => &alias.aliasname,
+                None if plain => &common.ctename,
+                None => return None,
+            };
+            (alias, common.ctequery.as_deref()?)
+        }
+        _ => return None,
+    };
+    let Some(NodeEnum::SelectStmt(select)) = &query.node else { return None };
+    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else {
+        return None;
+    };
+    let column = match target.name.as_str() {
+        "" => column_name(target.val.as_deref()?)?,
+        name => name,
+    };
+    Some((alias.clone(), column.to_owned(), (**select).clone()))
+}
+
 fn by_order<T>() -> Judged<T> {
     refuse(
         "take",
@@ -200,13 +270,8 @@ impl Queue<'_> {
             }))],
             ..ast::empty_select()
         };
-        let link = ast::node(NodeEnum::SubLink(Box::new(pb::SubLink {
-            sub_link_type: pb::SubLinkType::ExprSublink as i32,
-            subselect: Some(Box::new(ast::node(NodeEnum::SelectStmt(Box::new(select))))),
-            ..pb::SubLink::default()
-        })));
         let key = ast::column(&[self.alias, &self.key.name]);
-        ast::equal(pb::AExprKind::AexprOp, key, link)
+        ast::equal(pb::AExprKind::AexprOp, key, row_of(select))
     }
 
     /// Nobody has the row.
@@ -339,6 +404,15 @@ impl Queue<'_> {
         };
         texts.is_some_and(|texts| pool.values.iter().all(|value| texts.contains(&value.as_str())))
     }
+}
+
+/// The value that a sub-select gives.
+fn row_of(select: pb::SelectStmt) -> Node {
+    ast::node(NodeEnum::SubLink(Box::new(pb::SubLink {
+        sub_link_type: pb::SubLinkType::ExprSublink as i32,
+        subselect: Some(Box::new(ast::node(NodeEnum::SelectStmt(Box::new(select))))),
+        ..pb::SubLink::default()
+    })))
 }
 
 /// The alias of a row in the queue. Nothing of the client's stands where it could be named.
