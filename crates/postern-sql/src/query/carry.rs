@@ -232,6 +232,9 @@ impl Analysis<'_> {
 
     /// Whether a select says which rows it wants, or how many.
     fn is_narrow(&self, select: &pb::SelectStmt) -> bool {
+        if let (Some(left), Some(right)) = (&select.larg, &select.rarg) {
+            return self.is_narrow(left) && self.is_narrow(right);
+        }
         select.where_clause.is_some()
             || select.limit_count.is_some()
             || select.from_clause.iter().any(|item| self.is_narrow_item(item))
@@ -253,7 +256,7 @@ impl Analysis<'_> {
     }
 
     /// Whether a select's result columns make more than one row of one.
-    fn makes_rows(&self, select: &pb::SelectStmt) -> bool {
+    pub(super) fn makes_rows(&self, select: &pb::SelectStmt) -> bool {
         // What looks for aggregates looks for these.
         let sets = |call: &pb::FuncCall| {
             let kind = self.kind_of_call(call);

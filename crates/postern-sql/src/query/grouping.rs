@@ -16,7 +16,7 @@ use crate::{
     Mode, ast,
     functions::Kind,
     refusal::{Judged, refuse},
-    taint::Taint,
+    taint::{Column, Taint},
 };
 
 /// A use of an aggregate, until it is known which leaves the select folds.
@@ -233,6 +233,53 @@ impl Analysis<'_> {
         }
     }
 
+    /// Writes `SELECT DISTINCT name …` as `SELECT name … GROUP BY 1`, which is the same: groups can
+    /// carry the keys of all that they fold. Only where it is needed: where a key is among what is
+    /// shown, it carries itself.
+    pub(super) fn group_different(
+        &self,
+        select: &mut pb::SelectStmt,
+        scope: &Scope<'_>,
+        place: Place,
+    ) {
+        let distinct = matches!(select.distinct_clause.as_slice(), [Node { node: None }]);
+        let plain = place == Place::Top
+            && select.window_clause.is_empty()
+            && !self.is_grouped(select)
+            && !self.makes_rows(select);
+        if !distinct || !plain {
+            return;
+        }
+        let mut used = BTreeSet::new();
+        for target in &select.target_list {
+            let Some(NodeEnum::ResTarget(target)) = &target.node else { return };
+            let Some(value) = target.val.as_deref() else { return };
+            let mut own = BTreeSet::new();
+            self.used_of_groups(&mut value.clone(), scope, &mut own);
+            let is_reference = matches!(value.node, Some(NodeEnum::ColumnRef(_)));
+            // Of a star nothing is found.
+            if is_reference && own.is_empty() || has_window(&mut value.clone()) {
+                return;
+            }
+            used.extend(own);
+        }
+        let column = |(alias, name): &Reference| {
+            let item = scope.items.iter().find(|item| item.alias == *alias)?;
+            item.rows.columns.iter().find(|column| column.name == *name)
+        };
+        let columns: Vec<&Column> = used.iter().filter_map(column).collect();
+        let is_key = |column: &&Column| {
+            column.source.is_some_and(|source| source.subject || self.is_primary(source))
+        };
+        let needs_key =
+            |column: &&Column| scope.keys().any(|(_, key)| column.taint.needs_key(key.leaf));
+        if columns.iter().any(needs_key) && !columns.iter().any(is_key) {
+            let places = (1..).take(select.target_list.len()).map(ast::integer);
+            select.group_clause = places.collect();
+            select.distinct_clause.clear();
+        }
+    }
+
     /// The columns that an expression uses of its groups, outside of aggregates.
     fn used_of_groups(&self, node: &mut Node, scope: &Scope<'_>, used: &mut BTreeSet<Reference>) {
         if let Some((item, column)) = scope.column(node) {
@@ -249,6 +296,12 @@ impl Analysis<'_> {
             parts(node).into_iter().for_each(|part| self.used_of_groups(part, scope, used));
         }
     }
+}
+
+/// Whether a window function is worked out in an expression.
+fn has_window(node: &mut Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::FuncCall(call)) if call.over.is_some())
+        || parts(node).into_iter().any(has_window)
 }
 
 pub(crate) fn unaccounted<T>() -> Judged<T> {

@@ -290,6 +290,7 @@ impl Analysis<'_> {
         if let Some(condition) = select.where_clause.as_deref_mut() {
             let _ = self.condition(condition, scope)?;
         }
+        self.group_different(select, scope, place);
         scope.grouped = self.is_grouped(select);
         scope.records = !scope.grouped || self.groups_records(select, scope);
         let windows = self.windows_of(&select.window_clause, scope)?;
@@ -405,12 +406,14 @@ impl Analysis<'_> {
         })
     }
 
-    /// Whether all rows come, each with its key: how they are sorted tells of these only. Where
-    /// nothing is masked, it is a look-up.
+    /// Whether all rows, or groups, come, each with its keys: how they are sorted tells of these
+    /// only. Where nothing is masked, it is a look-up.
     fn shows_all(&self, select: &pb::SelectStmt, scope: &Scope<'_>, place: Place) -> bool {
+        let sets = |node: &Node| matches!(node.node, Some(NodeEnum::GroupingSet(_)));
+        let all = select.having_clause.is_none() && !select.group_clause.iter().any(sets);
         self.resolver.rules.mode == Mode::Restricted
             && place == Place::Top
-            && !scope.grouped
+            && (!scope.grouped || all)
             && select.limit_count.is_none()
             && select.limit_offset.is_none()
             && select.distinct_clause.is_empty()

@@ -414,6 +414,45 @@ fn columns_that_something_is_computed_of_are_known() {
 }
 
 /// As mappers count the pages of what they have grouped.
+/// They are groups, which carry lists of keys.
+#[test]
+fn different_rows_are_told_by_the_keys_of_all_that_they_fold() {
+    let list = "pg_catalog.string_agg(c.id::pg_catalog.text, ',') AS pk_k1 FROM";
+    let of = "FROM customers c JOIN tickets t ON t.customer_id = c.id";
+    for (sql, expected) in [
+        (
+            format!("SELECT DISTINCT c.name, c.email {of} WHERE t.status = 'open' ORDER BY c.name, 2"),
+            format!("SELECT c.name, c.email, {list} <public.customers b> c JOIN <public.tickets b> t ON t.customer_id = c.id WHERE t.status = 'open' GROUP BY 1, 2 ORDER BY c.name, 2
+  2 columns, keys [0]
+  public.customers set 0 clear name email
+  public.tickets"),
+        ),
+        (
+            "SELECT DISTINCT 'x', upper(c.email) FROM customers c WHERE c.country = 'DE'".to_owned(),
+            format!("SELECT 'x', pg_catalog.upper(c.email), {list} <public.customers b> c WHERE c.country = 'DE' GROUP BY 1, 2
+  2 columns, keys [0]
+  public.customers masked email"),
+        ),
+        (
+            "SELECT DISTINCT country FROM customers c".to_owned(),
+            "SELECT DISTINCT c.country FROM <public.customers b> c
+  1 columns, keys []
+  public.customers".to_owned(),
+        ),
+    ] {
+        check(&sql, &expected);
+    }
+    refused(
+        "unaccounted",
+        &[
+            "SELECT DISTINCT c.name FROM customers c",
+            "SELECT DISTINCT c.name FROM customers c WHERE c.country = 'DE' LIMIT 3",
+            "SELECT DISTINCT c.name, t.id FROM customers c JOIN tickets t ON t.customer_id = c.id WHERE t.status = 'x'",
+            "SELECT DISTINCT c.name, row_number() OVER () FROM customers c WHERE c.country = 'DE'",
+        ],
+    );
+}
+
 /// As PostgreSQL allows it of a table: a leaf has no primary key.
 #[test]
 fn what_hangs_on_a_primary_key_that_is_grouped_by_may_be_used() {

@@ -79,7 +79,10 @@ fn a_copy_of_a_key_is_no_key() {
         for mode in [Mode::Restricted, Mode::Accounted] {
             let told = judged(sql, mode);
             let masked = mode == Mode::Restricted && sql.contains("s.email");
-            let safe = told.starts_with("42501 ") || masked && told.contains(" masked email");
+            // All that is folded is told by the keys of the records themselves.
+            let listed = told.contains("string_agg(s.pk_k1::pg_catalog.text");
+            let safe =
+                told.starts_with("42501 ") || listed || masked && told.contains(" masked email");
             assert!(safe, "{sql}: {told}");
         }
     }
