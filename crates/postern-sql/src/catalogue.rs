@@ -54,6 +54,8 @@ pub struct Catalogue {
     operators: BTreeMap<String, Vec<Operator>>,
     symbols: BTreeSet<String>,
     cast_types: BTreeSet<u32>,
+    /// Tables and types of which the database's own code runs where they are named.
+    acting: BTreeSet<String>,
     /// What stands before the dot in the names of extensions' settings.
     setting_prefixes: BTreeSet<String>,
     built_in: Functions,
@@ -298,6 +300,8 @@ struct Snapshot {
     casts: Vec<(u32, u32)>,
     #[serde(deserialize_with = "nullable")]
     setting_prefixes: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    acting: Vec<String>,
 }
 
 fn nullable<'de, D: serde::Deserializer<'de>, T: DeserializeOwned>(
@@ -435,6 +439,7 @@ impl Catalogue {
             built_in: Functions::of_version(snapshot.server / 10_000),
             system: relations::of_version(snapshot.server / 10_000),
             setting_prefixes: snapshot.setting_prefixes.into_iter().collect(),
+            acting: snapshot.acting.into_iter().collect(),
             cast_types: snapshot.casts.iter().flat_map(|(from, to)| [*from, *to]).collect(),
         })
     }
@@ -564,15 +569,22 @@ impl Catalogue {
         !self.cast_types.is_empty()
     }
 
-    /// The names of functions that did not come with PostgreSQL, and of types whose values somebody
-    /// else's code makes.
+    /// The names of functions that did not come with PostgreSQL, of types whose values somebody
+    /// else's code makes or checks, and of tables that can't be read without such code.
     pub(crate) fn own_code(&self) -> impl Iterator<Item = &str> {
         let functions = self.functions.values().map(|function| function.name.as_str());
         let types = self
             .types
             .values()
             .filter(|kind| !matches!(kind.kind, 'c' | 'e') && kind.schema != "pg_catalog");
-        functions.chain(types.map(|kind| kind.name.as_str()))
+        let acting = self.acting.iter().map(String::as_str);
+        functions.chain(types.map(|kind| kind.name.as_str())).chain(acting)
+    }
+
+    /// Whether a relation or type of that name is in another schema.
+    pub(crate) fn is_named_elsewhere(&self, schema: &str, name: &str) -> bool {
+        let elsewhere = |(other, own): &(String, String)| own == name && other != schema;
+        self.names.keys().chain(self.type_names.keys()).any(elsewhere)
     }
 
     /// Whether a user-defined cast converts from or to the type.

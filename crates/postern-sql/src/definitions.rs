@@ -193,6 +193,14 @@ impl<'a> Definition<'a> {
                 "use a name that is neither a protected table's nor the server's",
             );
         }
+        if self.resolver.vouches() && self.resolver.catalogue.is_named_elsewhere(schema, name) {
+            return refuse(
+                "definition",
+                format!("nothing can be made under the name `{schema}.{name}`"),
+                "use a name that no table or type of another schema has: functions of the \
+                 database's own may look for that one by this name",
+            );
+        }
         Ok(())
     }
 

@@ -20,6 +20,9 @@ use crate::{
 /// Objects with smaller numbers came with PostgreSQL (`FirstNormalObjectId`, access/transam.h).
 const FIRST_OWN_OID: u32 = 16_384;
 
+/// The longest name.
+const NAME_BYTES_MAX: usize = 63;
+
 /// Whether somebody's own code may read the values of a type: a domain's checks, say.
 pub fn is_own_type(oid: u32) -> bool {
     oid >= FIRST_OWN_OID
@@ -70,7 +73,8 @@ fn leaves_nothing(node: &NodeEnum) -> bool {
 
 /// Whether a word or an operator can stand for more than that.
 fn says_more(sql: &str, tokens: &[ScanToken], catalogue: &Catalogue) -> bool {
-    let own: BTreeSet<&str> = catalogue.own_code().collect();
+    let own: BTreeSet<String> = catalogue.own_code().map(str::to_lowercase).collect();
+    let says = |operator: &str| catalogue.operators_named(operator).next().is_some();
     tokens.iter().any(|token| {
         let (from, to) = (usize::try_from(token.start), usize::try_from(token.end));
         let Some(word) = from.ok().zip(to.ok()).and_then(|(from, to)| sql.get(from..to)) else {
@@ -85,6 +89,17 @@ fn says_more(sql: &str, tokens: &[ScanToken], catalogue: &Catalogue) -> bool {
             | Token::Iconst
             | Token::Fconst
             | Token::Param => false,
+            // Words that are operators (src/backend/parser/gram.y).
+            Token::Like => says("~~") || says("!~~"),
+            Token::Ilike => says("~~*") || says("!~~*"),
+            Token::Similar => says("~") || says("!~"),
+            Token::InP
+            | Token::Between
+            | Token::Nullif
+            | Token::Case
+            | Token::Distinct
+            | Token::Natural
+            | Token::Using => ["=", "<>", "<=", ">=", "<", ">"].into_iter().any(says),
             // What writes runs triggers, and a table is made.
             Token::Into
             | Token::Insert
@@ -93,9 +108,11 @@ fn says_more(sql: &str, tokens: &[ScanToken], catalogue: &Catalogue) -> bool {
             | Token::Merge
             | Token::Uident
             | Token::Usconst => true,
+            // The server reads the beginning of a longer name (`NAMEDATALEN`).
+            _ if word.len() > NAME_BYTES_MAX => true,
             _ if word.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '"')) => {
                 let name = match word.strip_prefix('"').and_then(|word| word.strip_suffix('"')) {
-                    Some(inner) => inner.replace("\"\"", "\""),
+                    Some(inner) => inner.replace("\"\"", "\"").to_lowercase(),
                     None => word.to_lowercase(),
                 };
                 own.contains(name.as_str())
@@ -105,7 +122,7 @@ fn says_more(sql: &str, tokens: &[ScanToken], catalogue: &Catalogue) -> bool {
                     // Called or not: what stands between a name and its arguments is not looked at.
                     || acts(&name, catalogue)
             }
-            _ => catalogue.operators_named(word).next().is_some(),
+            _ => says(word),
         }
     })
 }

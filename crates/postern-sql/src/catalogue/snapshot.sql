@@ -13,6 +13,12 @@ WITH RECURSIVE parts (whole, part) AS (
     UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r
       WHERE r.rngtypid = t.oid
         OR t.typtype = 'm' AND (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid = t.oid
+    -- What a check casts to, or makes a row of, is checked as that.
+    UNION ALL SELECT m.found[1]::pg_catalog.oid
+      FROM pg_catalog.pg_constraint k
+      CROSS JOIN LATERAL pg_catalog.regexp_matches(
+        k.conbin::pg_catalog.text, ':[a-z_]*type(?:id)? ([0-9]+)', 'g') AS m(found)
+      WHERE k.contypid = t.oid
   ) p (part)
   WHERE p.part >= 16384
 ), checks (type, runs) AS (
@@ -25,6 +31,28 @@ WITH RECURSIVE parts (whole, part) AS (
   JOIN pg_catalog.pg_proc p ON p.oid = m.found[1]::pg_catalog.oid
   JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
   GROUP BY w.whole
+), acting (relation) AS (
+  -- Tables for which the server runs somebody's own code where they are named: policies, checks and
+  -- expressions that it looks at when it plans, checks of their columns' types.
+  SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relrowsecurity
+  UNION
+  SELECT a.attrelid FROM pg_catalog.pg_attribute a JOIN checks h ON h.type = a.atttypid WHERE a.attnum > 0
+  UNION
+  SELECT e.relation
+  FROM (
+    SELECT k.conrelid, k.conbin::pg_catalog.text FROM pg_catalog.pg_constraint k WHERE k.conbin IS NOT NULL
+    UNION ALL SELECT i.indrelid, i.indexprs::pg_catalog.text FROM pg_catalog.pg_index i WHERE i.indexprs IS NOT NULL
+    UNION ALL SELECT i.indrelid, i.indpred::pg_catalog.text FROM pg_catalog.pg_index i WHERE i.indpred IS NOT NULL
+    UNION ALL SELECT p.partrelid, p.partexprs::pg_catalog.text
+      FROM pg_catalog.pg_partitioned_table p WHERE p.partexprs IS NOT NULL
+    -- Statistics of expressions came with PostgreSQL 14.
+    UNION ALL SELECT s.stxrelid, pg_catalog.to_jsonb(s) ->> 'stxexprs' FROM pg_catalog.pg_statistic_ext s
+  ) e (relation, expression)
+  CROSS JOIN LATERAL pg_catalog.regexp_matches(
+    e.expression, ':(?:(?:op)?func|[a-z_]*type)(?:id)? ([0-9]+)', 'g') AS m(found)
+  WHERE m.found[1]::pg_catalog.oid >= 16384
+  UNION
+  SELECT i.inhparent FROM acting r JOIN pg_catalog.pg_inherits i ON i.inhrelid = r.relation
 )
 SELECT pg_catalog.json_build_object(
   'server', pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
@@ -205,6 +233,10 @@ SELECT pg_catalog.json_build_object(
       SELECT pg_catalog.lower(pg_catalog.split_part(s.name, '.', 1)) FROM pg_catalog.pg_settings s
       WHERE pg_catalog.strpos(s.name, '.') > 0
       UNION ALL SELECT pg_catalog.lower(e.extname::pg_catalog.text) FROM pg_catalog.pg_extension e) p(prefix)),
+  'acting', (
+    SELECT pg_catalog.json_agg(DISTINCT x.name) FROM (
+      SELECT c.relname FROM acting r JOIN pg_catalog.pg_class c ON c.oid = r.relation
+      UNION ALL SELECT t.typname FROM checks h JOIN pg_catalog.pg_type t ON t.oid = h.type) x(name)),
   'casts', (
     SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
       c.castsource::pg_catalog.int8, c.casttarget::pg_catalog.int8) ORDER BY c.oid)

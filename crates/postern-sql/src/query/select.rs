@@ -321,6 +321,10 @@ impl Analysis<'_> {
         if place != Place::Top || leaves_out || !windows.uses().is_empty() || passes {
             self.groups_tell(&compared);
         }
+        if accounted {
+            // So is what the groups say of columns that do not come with them.
+            self.groups_tell(&outputs.left_out_of(&compared));
+        }
         self.sequential |= place == Place::Top && at_random && !compared.protected.is_empty();
         Ok((outputs, clauses, windows))
     }

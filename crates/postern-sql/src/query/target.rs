@@ -65,6 +65,16 @@ impl Outputs {
         }
     }
 
+    /// The protected columns among these that are no result columns themselves.
+    pub(super) fn left_out_of(&self, compared: &Taint) -> Taint {
+        let shows = |place: &(usize, i16)| {
+            let mut sources = self.columns.iter().filter_map(|output| output.column.source);
+            sources.any(|source| (source.leaf, source.attribute) == *place)
+        };
+        let left_out = compared.protected.iter().filter(|place| !shows(place));
+        Taint { protected: left_out.copied().collect(), ..Taint::default() }
+    }
+
     /// What flows into those that are, or may be, computed of keys.
     pub(super) fn computed(&self) -> Taint {
         let mut taint = self.open.clone().unwrap_or_default();

@@ -6,6 +6,7 @@ use super::{Cover, of_version};
 use crate::{
     Catalogue, Context, Mode, Rules, SNAPSHOT_SQL, Verdict, analyse,
     functions::{Arity, BuiltIn, Functions, lines},
+    may_remain,
 };
 
 const LIST: &str = include_str!("../relations.txt");
@@ -80,6 +81,8 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
         CREATE DOMAIN asks_too AS asks CHECK (VALUE <> '');
         CREATE DOMAIN runs AS text CHECK (query_to_xml(VALUE, true, true, '') IS NULL);
         CREATE TYPE pair AS (a int, b asks); CREATE DOMAIN paired AS pair;
+        CREATE DOMAIN casts AS text CHECK (VALUE::asks IS NOT NULL);
+        CREATE DOMAIN pairs_up AS text CHECK (ROW(1, VALUE)::pair IS NOT NULL);
         CREATE TYPE span AS RANGE (SUBTYPE = asks);
         CREATE TABLE plains (a plain, b plain[]); CREATE TABLE lists (a asks[]);
         CREATE TABLE pairs (a pair); CREATE TABLE spans (a span); CREATE VIEW listed AS SELECT a FROM lists;";
@@ -100,7 +103,18 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
         matches!(&judged[0].verdict, Verdict::Refused(refusal) if refusal.rule == "type")
     };
     assert!(!refused(&rules, "SELECT 'a'::plain"));
-    for name in ["asks", "asks_too", "runs", "asks[]", "_asks_too", "paired", "span", "paired[]"] {
+    for name in [
+        "asks",
+        "asks_too",
+        "runs",
+        "asks[]",
+        "_asks_too",
+        "paired",
+        "span",
+        "paired[]",
+        "casts",
+        "pairs_up[]",
+    ] {
         assert!(refused(&rules, &format!("SELECT CAST(NULL AS {name})")), "{name}");
     }
     // A literal takes the type of what stands beside it.
@@ -112,6 +126,34 @@ fn a_domain_whose_check_calls_what_may_not_be_called_is_refused() {
     assert!(!refused(&rules, "SELECT 'a'::asks_too"));
     assert!(!refused(&rules, "SELECT coalesce(a, '{a}') FROM lists"));
     assert!(refused(&rules, "SELECT 'a'::runs"));
+}
+
+/// Functions run that a text does not name: by types and tables.
+#[test]
+fn what_is_named_may_run_somebodys_own_code() {
+    let server = PostgresServer::start(Options::default()).unwrap();
+    let schema = "CREATE FUNCTION known(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+            'BEGIN RETURN length($1) > 1; END';
+        CREATE DOMAIN asks AS text CHECK (known(VALUE));
+        CREATE TYPE pair AS (a asks, b int); CREATE TYPE plain AS (a text, b int);
+        CREATE TABLE holds (a pair[]); CREATE TABLE simple (a text CHECK (a <> ''), b plain);
+        CREATE TABLE hidden (a text); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+        CREATE TABLE parent (a text); CREATE TABLE child (CHECK (known(a))) INHERITS (parent);
+        CREATE TABLE indexed (a text); CREATE INDEX ON indexed ((known(a)));
+        CREATE TABLE partial (a text); CREATE INDEX ON partial (a) WHERE known(a);
+        CREATE TABLE parted (a text) PARTITION BY LIST ((known(a)));
+        CREATE INDEX ON simple (lower(a)) WHERE length(a) > 1;";
+    server.psql(schema).unwrap();
+    let catalogue = Catalogue::from_json(&server.psql(SNAPSHOT_SQL).unwrap()).unwrap();
+    for name in ["holds", "hidden", "parent", "child", "indexed", "partial", "parted"] {
+        assert!(may_remain(&format!("SELECT 1 FROM {name}"), &catalogue), "{name}");
+    }
+    for name in ["pair", "pair[]", "_pair", "holds", "asks"] {
+        assert!(may_remain(&format!("SELECT NULL::{name}"), &catalogue), "{name}");
+    }
+    for sql in ["SELECT a FROM simple", "SELECT NULL::plain", "SELECT '{}'::_plain"] {
+        assert!(!may_remain(sql, &catalogue), "{sql}");
+    }
 }
 
 #[test]

@@ -38,6 +38,9 @@ fn what_may_act_may_leave_something_behind() {
         "SELECT 'xa'::checked_text",
         "SELECT checked_text 'xa'",
         "SELECT * FROM peeking",
+        "SELECT * FROM audited",
+        "SELECT '(a,1)'::\"Made_of_checked\"",
+        "SELECT a234567890123456789012345678901234567890123456789012345678901234 FROM customers",
         "SELECT * FROM \"directory\"",
         "SELECT U&\"p\\0065ek\"('a')",
         "SELECT email INTO TEMP t FROM customers",
@@ -69,4 +72,29 @@ fn a_cast_that_somebody_made_may_act_wherever_it_stands() {
     json["casts"] = serde_json::json!([[25, 16_999]]);
     let catalogue = Catalogue::from_json(&json.to_string()).unwrap();
     assert!(may_remain("SELECT 1", &catalogue));
+}
+
+#[test]
+fn words_that_are_operators_may_be_somebodys_own() {
+    let with = |operator: &str| {
+        let json = include_str!("../analyse/fixture.json");
+        let own = format!(r#""name": "{operator}", "extension": false"#);
+        Catalogue::from_json(&json.replace(r#""name": "===", "extension": false"#, &own)).unwrap()
+    };
+    for (operator, condition) in [
+        ("~~", "id LIKE 2"),
+        ("!~~", "id NOT LIKE 2"),
+        ("~~*", "id ILIKE 2"),
+        ("!~~*", "id NOT ILIKE 2"),
+        ("~", "id SIMILAR TO 2"),
+        ("=", "id IN (2)"),
+        (">=", "id BETWEEN 1 AND 2"),
+        ("=", "NULLIF(id, 2) IS NULL"),
+        ("=", "CASE id WHEN 2 THEN true END"),
+        ("=", "id IS DISTINCT FROM 2"),
+    ] {
+        let sql = format!("SELECT email FROM customers WHERE {condition}");
+        assert!(may_remain(&sql, &with(operator)), "{sql}");
+        assert!(!may_remain(&sql, &with("====")), "{sql}");
+    }
 }

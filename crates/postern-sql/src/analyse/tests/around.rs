@@ -414,6 +414,24 @@ fn columns_that_something_is_computed_of_are_known() {
 }
 
 /// As mappers count the pages of what they have grouped.
+/// Which records share a value, and in which order values come, is asked of the column though it
+/// does not come itself.
+#[test]
+fn groups_by_what_does_not_come_are_looked_up() {
+    for (sql, decides) in [
+        ("SELECT id FROM customers GROUP BY name, id", true),
+        ("SELECT json_agg(id) FROM customers GROUP BY name", true),
+        ("SELECT count(*) FROM customers GROUP BY name", true),
+        ("SELECT email, count(*) FROM customers GROUP BY email, name", true),
+        ("SELECT name, count(*) FROM customers GROUP BY name", false),
+        ("SELECT name, count(*) FROM customers GROUP BY 1", false),
+        ("SELECT upper(name), email FROM customers GROUP BY id", false),
+    ] {
+        let told = judged(sql, Mode::Accounted);
+        assert_eq!(told.contains("decided by public.customers.name"), decides, "{told}");
+    }
+}
+
 /// They are groups, which carry lists of keys.
 #[test]
 fn different_rows_are_told_by_the_keys_of_all_that_they_fold() {

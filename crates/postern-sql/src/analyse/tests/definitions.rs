@@ -52,6 +52,34 @@ fn what_holds_nothing_protected_is_made() {
     }
 }
 
+/// Temporary tables are looked for first, and a path has several schemas.
+#[test]
+fn what_is_made_takes_no_others_place_for_what_is_vouched_for() {
+    let mut rules = rules(Mode::Accounted);
+    let path = names(&["public"]);
+    let judged = |sql: &str, rules: &Rules| {
+        let context = Context::new(&path, PREFIX);
+        let verdict = analyse(sql, &catalogue(), rules, context).unwrap().pop().unwrap().verdict;
+        matches!(verdict, Verdict::Refused(refusal) if refusal.rule == "definition")
+    };
+    let made = [
+        "CREATE TEMP TABLE products (id int)",
+        "CREATE TABLE pg_temp.products AS SELECT 1 AS id",
+        "CREATE TEMP VIEW products AS SELECT 1 AS id",
+        "CREATE TEMP TABLE tier (id int)",
+        "CREATE TABLE other.products (id int)",
+        "CREATE TEMP TABLE t (id int); ALTER TABLE t RENAME TO products",
+    ];
+    for sql in made {
+        assert!(judged(sql, &rules), "{sql}");
+    }
+    assert!(!judged("CREATE TEMP TABLE goods (id int)", &rules));
+    rules.functions.clear();
+    for sql in made {
+        assert!(!judged(sql, &rules), "{sql}");
+    }
+}
+
 #[test]
 fn what_is_protected_is_not_built_upon_or_changed() {
     for sql in [
