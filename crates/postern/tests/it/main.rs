@@ -23,6 +23,7 @@ mod evidence;
 mod explain_policy;
 mod full;
 mod init;
+mod insiders;
 mod ledger;
 mod login;
 mod peer;

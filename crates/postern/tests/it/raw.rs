@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
 };
 
 use bytes::BytesMut;
@@ -63,20 +63,38 @@ impl Answer {
 }
 
 impl Raw {
-    /// Logs in.
+    /// Logs in by the password.
     pub(crate) fn connect(address: SocketAddr, actor: &str) -> Result<Self, End> {
         let stream = TcpStream::connect(address).map_err(|_| End::Gone)?;
+        Self::log_in(stream, &[("user", actor), ("database", DATABASE)], &password(actor))
+    }
+
+    /// Logs in by a token, from this address of the machine's.
+    pub(crate) fn connect_from(
+        (address, from): (SocketAddr, Ipv4Addr),
+        actor: &str,
+        token: &str,
+    ) -> Result<Self, End> {
+        let stream = connected(address, from).map_err(|_| End::Gone)?;
+        let options = "-c postern.sign_in=token";
+        let parameters = [("user", actor), ("database", DATABASE), ("options", options)];
+        Self::log_in(stream, &parameters, token)
+    }
+
+    fn log_in(stream: TcpStream, parameters: &[(&str, &str)], secret: &str) -> Result<Self, End> {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut raw = Self { stream, buffer: BytesMut::new() };
         let mut out = BytesMut::new();
-        encode::startup(&mut out, 0, &[("user", actor), ("database", DATABASE)]).unwrap();
+        encode::startup(&mut out, 0, parameters).unwrap();
         raw.send(&out)?;
-        let password = password(actor);
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        let mut scram = ScramSha256::new(secret.as_bytes(), ChannelBinding::unsupported());
         loop {
             let frame = raw.frame().ok_or(End::Gone)?;
             let mut out = BytesMut::new();
             match Backend::parse(&frame).unwrap() {
+                Backend::Authentication(Authentication::CleartextPassword) => {
+                    encode::password(&mut out, secret).unwrap();
+                }
                 Backend::Authentication(Authentication::Sasl { .. }) => {
                     encode::sasl_initial_response(&mut out, "SCRAM-SHA-256", scram.message())
                         .unwrap();
@@ -195,6 +213,14 @@ impl Raw {
             }
         }
     }
+}
+
+fn connected(address: SocketAddr, from: Ipv4Addr) -> rustix::io::Result<TcpStream> {
+    use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&socket, &SocketAddrV4::new(from, 0))?;
+    connect(&socket, &address)?;
+    Ok(socket.into())
 }
 
 fn report(fields: &postern_wire::ReportFields<'_>) -> Report {
