@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use postern_ledger::{Found, Note, RecordError};
-use postern_model::{Actor, Severity, Subject, Timestamp};
+use postern_model::{Actor, Grade, Reason, Severity, StatementFingerprint, Subject, Timestamp};
 use postern_people::{
-    APPROVAL, Act, Approval, ApprovalRules, Approvals, BREAK_GLASS, Deed, NotDone,
+    APPROVAL, Act, Approval, ApprovalRules, Approvals, BREAK_GLASS, Deed, NotDone, SavedQuery,
 };
+use postern_policy::{Action, Request};
 use postern_session::{ReasonGrade, ReasonSettings};
 use thiserror::Error;
 
-use crate::Handle;
+use crate::{Handle, regime::Regime, shared::Shared};
 
 /// Two who approve for each other.
 const MUTUAL: &str = "mutual_approval";
@@ -27,10 +28,24 @@ pub enum ApprovalError {
     NoKey { subject: Subject, table: String },
     #[error("the database can't be read, so that nobody knows what a customer's key looks like")]
     Unread,
+    #[error("`{field}` is no protected column; write them as `schema.table.column`")]
+    NoField { field: Arc<str> },
+    #[error("policy does not show `{field}` to `{actor}`, approved or not")]
+    NotShown { field: Arc<str>, actor: Actor },
     #[error("it is not done")]
     NotDone(#[source] NotDone),
     #[error("it could not be recorded")]
     Unrecorded(#[source] RecordError),
+}
+
+impl ApprovalError {
+    /// With its cause.
+    pub(crate) fn in_full(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
 }
 
 /// The reasons under which policy is asked about approvals. They belong to no table, so that no row
@@ -69,6 +84,25 @@ impl Handle {
         self.act(|approvals, rules, now| approvals.ask(of, by, lasts, rules, now))
     }
 
+    /// Asks that the result of a statement may leave once, to an actor, up to so long.
+    ///
+    /// # Errors
+    /// [`ApprovalError`].
+    pub fn ask_query(
+        &self,
+        (actor, query): (Actor, SavedQuery),
+        by: (Actor, Arc<str>),
+        lasts: std::time::Duration,
+    ) -> Result<Deed, ApprovalError> {
+        let people = self.shared.people();
+        let account = people.account(actor.as_str());
+        let nobody = || ApprovalError::Nobody { actor: actor.clone() };
+        let role = account.ok_or_else(nobody)?.role.clone();
+        permits(&self.shared.regime(), (&actor, &role), &query)?;
+        let query = Arc::new(query);
+        self.act(|approvals, rules, now| approvals.ask_query((actor, query), by, lasts, rules, now))
+    }
+
     /// Lets an actor in to a customer at once. It is a finding.
     ///
     /// # Errors
@@ -93,7 +127,19 @@ impl Handle {
         number: u64,
         by: (Actor, Arc<str>),
     ) -> Result<Deed, ApprovalError> {
-        self.act(|approvals, _, now| approvals.decide(act, number, by, now))
+        let who = by.0.clone();
+        let done = self.act(|approvals, _, now| approvals.decide(act, number, by, now));
+        if let Err(ApprovalError::NotDone(_)) = &done {
+            // Who tries what they may not is told, and it is known.
+            self.shared.refused(&who, 0, || Note::Refused {
+                actor: who.clone(),
+                connection: 0,
+                fingerprint: StatementFingerprint::default(),
+                statement: format!("number {number}: {}", act.as_str()).into(),
+                rule: APPROVAL.into(),
+            });
+        }
+        done
     }
 
     /// All that was asked for, approved or taken and is remembered; whether a review is overdue.
@@ -119,6 +165,10 @@ impl Handle {
         let regime = self.shared.regime();
         let present = regime.catalogue.borrow().clone().ok_or(ApprovalError::Unread)?;
         let mut read = subject.to_string();
+        if SavedQuery::hash_of(&subject).is_some() {
+            let table = "any table".to_owned();
+            return Err(ApprovalError::NoKey { subject, table });
+        }
         for table in &regime.settings.tables {
             let name = (&*table.schema, &*table.table);
             let Some(kind) = present.catalogue.key_type(name, &table.subject) else { continue };
@@ -131,33 +181,72 @@ impl Handle {
         Ok(Subject::new(read))
     }
 
-    /// Records a deed and puts it in force. A crash between the two is made up for at the next
-    /// start, from the entry.
     fn act(
         &self,
         make: impl FnOnce(&Approvals, &ApprovalRules, Timestamp) -> Result<Deed, NotDone>,
     ) -> Result<Deed, ApprovalError> {
-        let _one_at_a_time = self.shared.deeds();
-        let now = self.shared.clock.now();
-        let (deed, mutual) = {
-            let rules = self.shared.regime().settings.approvals.ok_or(ApprovalError::Off)?;
-            let approvals = self.shared.approvals();
-            let deed = make(&approvals, &rules, now).map_err(ApprovalError::NotDone)?;
-            let mutual = approvals.is_mutual(&deed);
-            (deed, mutual)
-        };
-        self.note(noted(&deed)).map_err(ApprovalError::Unrecorded)?;
-        self.shared.approvals().apply(&deed, now);
-        if let Some(found) = finding(&deed, mutual, now) {
-            tracing::warn!(kind = &*found.kind, "{}", found.why);
-            self.shared.note(Note::Found(found));
-        }
-        Ok(deed)
+        act(&self.shared, make)
     }
 }
 
+/// Records a deed, waits until it is durable, and puts it in force. A crash between the two is made
+/// up for at the next start, from the entry.
+pub(crate) fn act(
+    shared: &Shared,
+    make: impl FnOnce(&Approvals, &ApprovalRules, Timestamp) -> Result<Deed, NotDone>,
+) -> Result<Deed, ApprovalError> {
+    let _one_at_a_time = shared.deeds();
+    let now = shared.clock.now();
+    let (deed, mutual) = {
+        let rules = shared.regime().settings.approvals.ok_or(ApprovalError::Off)?;
+        let approvals = shared.approvals();
+        let deed = make(&approvals, &rules, now).map_err(ApprovalError::NotDone)?;
+        let mutual = approvals.is_mutual(&deed);
+        (deed, mutual)
+    };
+    shared.note_durably(noted(&deed)).map_err(ApprovalError::Unrecorded)?;
+    shared.approvals().apply(&deed, now);
+    if let Some(found) = finding(&deed, mutual, now) {
+        tracing::warn!(kind = &*found.kind, "{}", found.why);
+        shared.note(Note::Found(found));
+    }
+    Ok(deed)
+}
+
+/// Whether policy shows all that a statement names to an actor, if it is approved.
+pub(crate) fn permits(
+    regime: &Regime,
+    (actor, role): (&Actor, &str),
+    query: &SavedQuery,
+) -> Result<(), ApprovalError> {
+    let reason = Reason { name: APPROVAL.into(), grade: Grade::Strong };
+    for field in query.fields() {
+        let found = regime.settings.tables.iter().find_map(|table| {
+            let name = format!("{}.{}", table.schema, table.table);
+            let column = field.strip_prefix(&*name)?.strip_prefix('.')?;
+            let column = table.columns.iter().find(|known| known.name == column)?;
+            Some((name, column))
+        });
+        let no_field = || ApprovalError::NoField { field: field.clone() };
+        let (table, column) = found.ok_or_else(no_field)?;
+        let request = Request {
+            actor,
+            role,
+            action: Action::SeeClear,
+            table: &table,
+            column: Some(&column.name),
+            class: Some(column.class),
+            reason: Some(&reason),
+        };
+        if !regime.policy.decide(&request).permitted {
+            return Err(ApprovalError::NotShown { field: field.clone(), actor: actor.clone() });
+        }
+    }
+    Ok(())
+}
+
 fn noted(deed: &Deed) -> Note {
-    let Deed { act, number, actor, subject, by, until, why } = deed.clone();
+    let Deed { act, number, actor, subject, by, until, why, query: _ } = deed.clone();
     let act = act.as_str().into();
     Note::Approval { actor, by, act, number, subject, until, why }
 }
@@ -176,7 +265,13 @@ fn finding(deed: &Deed, mutual: bool, now: Timestamp) -> Option<Found> {
             Severity::Medium,
             format!("{by} approved number {number} for somebody who has approved for them"),
         ),
-        Act::Asked | Act::Approved | Act::Reviewed | Act::Revoked => return None,
+        Act::Asked
+        | Act::Approved
+        | Act::Reviewed
+        | Act::Revoked
+        | Act::Tried
+        | Act::Released
+        | Act::Withheld => return None,
     };
     let mut actors = vec![actor.clone(), by.clone()];
     actors.dedup();

@@ -43,6 +43,7 @@ use crate::{
 };
 
 mod events;
+mod export;
 mod half;
 mod leaving;
 mod proving;
@@ -51,6 +52,7 @@ mod silent;
 mod turns;
 mod who;
 
+pub(crate) use self::export::Export;
 use self::{events::Event, proving::Proving, silent::Silence, turns::Turns, who::Who};
 
 /// Bytes for one side that may wait before the other side is read no further.
@@ -129,6 +131,8 @@ struct Connection<'a> {
     /// The connection ends when it is idle: why.
     leaves: Option<Leave>,
     silence: Silence,
+    /// It is for one statement whose result is approved, or is to be.
+    export: Option<Box<Export>>,
     /// The client sends no more.
     is_half: bool,
     /// Nothing more is handled.
@@ -180,17 +184,16 @@ pub(crate) async fn serve(
     logged_in: LoggedIn,
     client: IpAddr,
 ) -> Result<(), ConnectionError> {
-    let LoggedIn { core, actor, role_name, role, behind, mut greeting, .. } = logged_in;
+    let LoggedIn { core, actor, role_name, role, behind, export, mut greeting, .. } = logged_in;
     let (shared, regime) = (&seat.shared, &core.regime);
     let (sender, commands) = mpsc::unbounded_channel();
     let (number, secret) = (shared.registry.connection(), login::cancel_secret());
-    let (since, role_now) = (shared.clock.now(), role_name.clone());
     let info = SessionInfo {
         connection: number,
         actor: actor.clone(),
-        role: role_now,
+        role: role_name.clone(),
         client,
-        since,
+        since: shared.clock.now(),
         end_user: None,
     };
     let reach = Reach::default();
@@ -204,7 +207,7 @@ pub(crate) async fn serve(
     }
     login::ready(&mut greeting, key.0, secret)?;
     begins(seat, &actor, number, client);
-    let known = (actor, role_name, role);
+    let known = (actor, role_name, Export::role(export.as_deref(), role));
     let who = Who::account((shared, regime), &core.judges, known).await;
     let session = turns::session((&turns, &owner), who.profile.clone(), regime);
     let mut connection = Box::new(Connection {
@@ -235,6 +238,7 @@ pub(crate) async fn serve(
         proving: Proving::new(&regime.settings),
         leaves: None,
         silence: Silence::default(),
+        export,
         is_half: false,
         ending: false,
         cut: false,
@@ -360,7 +364,14 @@ impl Connection<'_> {
                 && !self.looks_first()
             {
                 match self.frames.next(&mut self.client.input) {
-                    Ok(frame) => input = frame.map(Input::Client),
+                    Ok(frame) => {
+                        let refused = frame.as_ref().and_then(|frame| self.not_approved(frame));
+                        if let Some(failure) = refused {
+                            self.last_word(&failure).await;
+                            return Ok(());
+                        }
+                        input = frame.map(Input::Client);
+                    }
                     Err(error) => {
                         self.go_on().await?;
                         self.last_word(&Failure::Protocol("malformed message")).await;
@@ -470,19 +481,27 @@ impl Connection<'_> {
                 let server = self.server.as_mut().ok_or(ConnectionError::Apart)?;
                 append(&mut server.side.output, bytes);
             }
-            Effect::ToClient(bytes) => append(&mut self.client.output, bytes),
-            Effect::Hold(hold) => self.record(hold),
+            Effect::ToClient(bytes) => self.say(bytes).await?,
+            Effect::Hold(hold) => {
+                if let Some(hold) = self.exported(hold) {
+                    self.record(hold);
+                }
+            }
             Effect::Tell(hold) => self.tell(hold),
             Effect::Ask { question, searches, writes } => self.ask(question, searches, writes),
             Effect::Prove { proof } => self.prove(proof),
             Effect::Moment { proof, moment } => self.moment(proof, moment.as_deref()),
             Effect::Release { hold, rows } => {
+                if self.drops_tried()? {
+                    return Ok(());
+                }
                 let waits = self.receipt.take();
                 let (buffer, receipt) = waits.ok_or(WrongReceipt::Named { named: hold })?;
-                append(&mut self.client.output, buffer.release(receipt, (hold, rows))?);
+                self.reveal(buffer.release(receipt, (hold, rows))?)?;
             }
             Effect::Refused(refused) => {
                 self.counters.refused.add(1);
+                self.export_refused();
                 let note = || Note::Refused {
                     actor: self.who.actor.clone(),
                     connection: self.number,
@@ -525,6 +544,7 @@ impl Connection<'_> {
     async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         match command {
             Command::Recorded { hold, result } => self.recorded(hold, *result).await,
+            Command::Tried { hold, rows, fits } => self.handle(Self::tried(hold, rows, fits)).await,
             Command::Asked { question, result } => self.asked(question, *result).await,
             Command::Proven { proof: LOOK, .. } => {
                 self.proving.looked();

@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering, mpsc::sync_channel},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     thread,
     time::Duration,
 };
@@ -343,15 +343,7 @@ impl Handle {
     }
 
     pub(crate) fn note(&self, note: Note) -> Result<(), RecordError> {
-        let (sender, receiver) = sync_channel(1);
-        self.shared.ledger.note(
-            note,
-            Box::new(move |result| {
-                // The receiver waits below, so that this never fails.
-                let _ = sender.send(result.map(|_| ()));
-            }),
-        );
-        receiver.recv().unwrap_or(Err(RecordError::Closed))
+        self.shared.note_durably(note)
     }
 }
 

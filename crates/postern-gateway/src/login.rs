@@ -9,7 +9,7 @@ use std::{
 use bytes::BytesMut;
 use postern_ledger::Note;
 use postern_model::Actor;
-use postern_people::{Account, Attempt, ScramServer, Standing, Verifier};
+use postern_people::{Account, Attempt, NotDone, ScramServer, Standing, Verifier};
 use postern_session::Kind;
 use postern_wire::{
     FirstMessage, Frame, FrameReader, Frontend, SaslInitial, SqlState, TransactionStatus, encode,
@@ -21,8 +21,9 @@ use thiserror::Error;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    Role,
+    ApprovalError, Role,
     certificate::Certified,
+    connection::Export,
     listen::{Core, Seat},
     pool::{Parameters, Set},
     shared::Shared,
@@ -48,6 +49,8 @@ pub(crate) struct LoggedIn {
     pub(crate) client: BoxedStream,
     pub(crate) client_buffer: BytesMut,
     pub(crate) behind: Behind,
+    /// It has come for one statement.
+    pub(crate) export: Option<Box<Export>>,
     /// The ParameterStatus messages, not yet sent.
     pub(crate) greeting: BytesMut,
 }
@@ -133,7 +136,13 @@ pub(crate) async fn login(
     };
     let Some((mut door, parameters)) = door.first().await? else { return Ok(Came::AndWent) };
     match door.come_in(&parameters).await {
-        Ok((entered, Some(found))) => Ok(Came::In(Box::new(door.greet(entered, found)?))),
+        Ok((entered, Some(found))) => match door.export(&entered, &parameters) {
+            Ok(export) => Ok(Came::In(Box::new(door.greet(entered, found, export)?))),
+            Err(error) => {
+                door.tell(&error).await;
+                Err(error)
+            }
+        },
         Ok(((actor, role_name, _), None)) => {
             let Door { core, stream, buffer, .. } = door;
             Ok(Came::ToAsk(Box::new(Administrator { core, actor, role_name, stream, buffer })))
@@ -432,11 +441,35 @@ impl<'a> Door<'a> {
         let _ = self.stream.shutdown().await;
     }
 
+    /// The one statement that the client has come for, if it says so.
+    fn export(
+        &self,
+        (actor, role_name, role): &Entered,
+        parameters: &[(String, String)],
+    ) -> Result<Option<Box<Export>>, LoginError> {
+        let number = start::approved(parameters).map_err(|denied| self.denied(actor, &denied))?;
+        let Some(number) = number else { return Ok(None) };
+        let who = (actor, &**role_name);
+        let export = match role.kind {
+            Kind::Restricted if !role.speaks_for => {
+                Export::of((self.shared, &self.core.regime), number, who)
+            }
+            Kind::Restricted | Kind::Accounted | Kind::PassThrough => {
+                Err(ApprovalError::NotDone(NotDone::Unknown { number, act: "run" }))
+            }
+        };
+        export.map(|export| Some(Box::new(export))).map_err(|error| {
+            self.note_refused(actor, &format!("number {number} may not be run"));
+            refused(SqlState::INSUFFICIENT_PRIVILEGE, &error.in_full())
+        })
+    }
+
     /// Prepares what the client is greeted with.
     fn greet(
         self,
         (actor, role_name, role): Entered,
         (behind, parameters): Found,
+        export: Option<Box<Export>>,
     ) -> Result<LoggedIn, LoginError> {
         let mut greeting = BytesMut::new();
         encode::authentication(&mut greeting, &postern_wire::Authentication::Ok)?;
@@ -449,7 +482,17 @@ impl<'a> Door<'a> {
             encode::parameter_status(&mut greeting, name, value)?;
         }
         let Self { core, stream: client, buffer: client_buffer, .. } = self;
-        Ok(LoggedIn { core, actor, role_name, role, client, client_buffer, behind, greeting })
+        Ok(LoggedIn {
+            core,
+            actor,
+            role_name,
+            role,
+            client,
+            client_buffer,
+            behind,
+            export,
+            greeting,
+        })
     }
 }
 

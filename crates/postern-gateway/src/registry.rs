@@ -22,6 +22,9 @@ use crate::{breaker::Ended, regime::Regime};
 pub(crate) enum Command {
     /// The ledger's answer to a hold.
     Recorded { hold: u64, result: Box<Result<Receipt, RecordError>> },
+    /// A hold was looked at that is not recorded, since nothing of it leaves; whether it is what
+    /// was asked for.
+    Tried { hold: u64, rows: usize, fits: bool },
     /// The keeper's answer to a request for proof: which catalogue is the present one.
     Proven { proof: u64, generation: Option<u64> },
     /// The ledger's answer to a question whether there is room for searches.

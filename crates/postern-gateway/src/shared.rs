@@ -5,10 +5,11 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
+        mpsc::sync_channel,
     },
 };
 
-use postern_ledger::{Ledger, Note};
+use postern_ledger::{Ledger, Note, RecordError};
 use postern_model::{Actor, Clock, Timestamp};
 use postern_people::{Approvals, People, Replays, Throttle};
 use postern_policy::{Action, Policy, Request};
@@ -288,6 +289,19 @@ impl Shared {
     pub(crate) fn tells_refused(&self, actor: &Actor, connection: u64) {
         let count = self.refusals.ends(actor);
         left_out(actor, connection, count).into_iter().for_each(|note| self.note(note));
+    }
+
+    /// Puts a note into the ledger and waits until it is durable.
+    pub(crate) fn note_durably(&self, note: Note) -> Result<(), RecordError> {
+        let (sender, receiver) = sync_channel(1);
+        self.ledger.note(
+            note,
+            Box::new(move |result| {
+                // The receiver waits below, so that this never fails.
+                let _ = sender.send(result.map(|_| ()));
+            }),
+        );
+        receiver.recv().unwrap_or(Err(RecordError::Closed))
     }
 
     /// Puts a note into the ledger without waiting for it. One that can't be written is said in the

@@ -135,10 +135,9 @@ impl Showing<'_> {
                         Command::Leave(why) => why.into(),
                         Command::Late => Failure::Outdated,
                         // Nobody answers what was not asked.
-                        Command::Recorded { .. } | Command::Proven { .. } | Command::Asked { .. }
-                        | Command::Cancelled | Command::ReasonsRead | Command::Named { .. } => {
-                            continue;
-                        }
+                        Command::Recorded { .. } | Command::Proven { .. } | Command::Tried { .. }
+                        | Command::Asked { .. } | Command::Cancelled | Command::ReasonsRead
+                        | Command::Named { .. } => continue,
                     };
                     return self.last_word(&failure).await;
                 }

@@ -10,8 +10,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use postern_model::{Actor, Grade, Reason, Subject, Timestamp};
 use thiserror::Error;
 
+mod query;
 #[cfg(test)]
 mod tests;
+
+pub use self::query::{Digesting, QueryError, QueryResult, SavedQuery};
 
 /// The reason's name under an approval, and after breaking the glass.
 pub const APPROVAL: &str = "approval";
@@ -45,11 +48,25 @@ pub enum Act {
     BrokeGlass,
     Reviewed,
     Revoked,
+    /// A statement was run to see what it gives; nothing left.
+    Tried,
+    /// The approved result of a statement left.
+    Released,
+    /// The result was another one than was approved; nothing left.
+    Withheld,
 }
 
 impl Act {
-    const ALL: [Self; 5] =
-        [Self::Asked, Self::Approved, Self::BrokeGlass, Self::Reviewed, Self::Revoked];
+    const ALL: [Self; 8] = [
+        Self::Asked,
+        Self::Approved,
+        Self::BrokeGlass,
+        Self::Reviewed,
+        Self::Revoked,
+        Self::Tried,
+        Self::Released,
+        Self::Withheld,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,6 +75,9 @@ impl Act {
             Self::BrokeGlass => "broke_glass",
             Self::Reviewed => "reviewed",
             Self::Revoked => "revoked",
+            Self::Tried => "tried",
+            Self::Released => "released",
+            Self::Withheld => "withheld",
         }
     }
 
@@ -72,12 +92,16 @@ pub struct Deed {
     pub act: Act,
     /// Of what was asked for or taken; all acts about it have the same.
     pub number: u64,
-    /// Who is let in to the subject's data.
+    /// Who is let in to the subject's data, or runs the statement.
     pub actor: Actor,
+    /// A customer, or the name of a statement.
     pub subject: Subject,
     pub by: Actor,
     pub until: Timestamp,
+    /// Of a statement that was run, what it gave.
     pub why: Arc<str>,
+    /// The statement, where one is asked for.
+    pub query: Option<Arc<SavedQuery>>,
 }
 
 /// Why something is not done.
@@ -91,6 +115,18 @@ pub enum NotDone {
     Length { longest_s: u64 },
     #[error("there are too many requests and approvals at the moment")]
     TooMany,
+    #[error(
+        "nobody knows yet what number {number} gives: `{actor}` has to run it, which shows nothing"
+    )]
+    NotTried { number: u64, actor: Actor },
+    #[error("who asks for number {number} has approved something for you, so somebody else has to")]
+    Circular { number: u64 },
+    #[error("what number {number} stands for has left already; it is good for one time")]
+    Used { number: u64 },
+    #[error("number {number} has ended, at {until}")]
+    Ended { number: u64, until: Timestamp },
+    #[error("the text of number {number} is not there any more; ask again")]
+    TextGone { number: u64 },
     #[error("`{by}` has {PERSON_MAX} requests and approvals that are remembered; that is the most")]
     TooManyOfOne { by: Actor },
 }
@@ -109,12 +145,26 @@ pub struct Standing {
     pub second: Option<Actor>,
     pub glass: bool,
     pub revoked: bool,
+    /// The statement that it is about, if its text is still there.
+    pub query: Option<Arc<SavedQuery>>,
+    /// What came of it when it was tried last, in words.
+    pub tried: Option<Arc<str>>,
+    /// What it gave then, if it did not fail.
+    pub result: Option<QueryResult>,
+    /// That has left.
+    pub used: bool,
 }
 
 impl Standing {
-    /// Whether it lets the actor in now.
+    /// Whether it is about a statement and not about a customer.
+    pub fn is_query(&self) -> bool {
+        SavedQuery::hash_of(&self.subject).is_some()
+    }
+
+    /// Whether it lets the actor in to the customer now.
     pub fn holds(&self, now: Timestamp) -> bool {
-        (self.glass || self.second.is_some()) && !self.revoked && now < self.until
+        let is_let_in = self.glass || self.second.is_some();
+        is_let_in && !self.is_query() && !self.revoked && now < self.until
     }
 
     fn is_own(&self, by: &Actor) -> bool {
@@ -148,6 +198,73 @@ impl Approvals {
         self.begin(Act::Asked, (actor, subject), (by, why), now.after(lasts))
     }
 
+    /// Somebody asks that the result of a statement may leave, once.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn ask_query(
+        &self,
+        (actor, query): (Actor, Arc<SavedQuery>),
+        by: (Actor, Arc<str>),
+        lasts: Duration,
+        rules: &ApprovalRules,
+        now: Timestamp,
+    ) -> Result<Deed, NotDone> {
+        let deed = self.ask((actor, query.name()), by, lasts, rules, now)?;
+        Ok(Deed { query: Some(query), ..deed })
+    }
+
+    /// What an actor may run under that number, and the result that may leave; without one it is
+    /// run to be seen what it gives.
+    ///
+    /// # Errors
+    /// [`NotDone`]: there is nothing of that number for them, or not any more.
+    pub fn runs(
+        &self,
+        number: u64,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(Arc<SavedQuery>, Option<QueryResult>), NotDone> {
+        let theirs = |one: &&Standing| one.is_query() && one.actor == *actor && !one.revoked;
+        let unknown = NotDone::Unknown { number, act: "run" };
+        let standing = self.standing.get(&number).filter(theirs).ok_or(unknown)?;
+        if standing.used {
+            return Err(NotDone::Used { number });
+        }
+        if now >= standing.until {
+            return Err(NotDone::Ended { number, until: standing.until });
+        }
+        let query = standing.query.clone().ok_or(NotDone::TextGone { number })?;
+        let result = standing.result.clone().filter(|_| standing.second.is_some());
+        Ok((query, result))
+    }
+
+    /// The actor has run it: it was tried, its result is to leave, or is withheld. `what` it gave.
+    ///
+    /// # Errors
+    /// As [`Self::runs`]; what was approved meanwhile is not tried any more.
+    pub fn ran(
+        &self,
+        act: Act,
+        number: u64,
+        (actor, what): (&Actor, Arc<str>),
+        now: Timestamp,
+    ) -> Result<Deed, NotDone> {
+        let (query, approved) = self.runs(number, actor, now)?;
+        let standing = self.standing.get(&number);
+        let fits = match act {
+            Act::Tried => approved.is_none(),
+            Act::Released => approved.is_some_and(|approved| *what == *approved.to_string()),
+            Act::Withheld => approved.is_some(),
+            Act::Asked | Act::Approved | Act::BrokeGlass | Act::Reviewed | Act::Revoked => false,
+        };
+        let unknown = NotDone::Unknown { number, act: act.as_str() };
+        let standing = standing.filter(|_| fits).ok_or(unknown)?;
+        let (by, until) = (actor.clone(), standing.until);
+        let (actor, subject) = (actor.clone(), standing.subject.clone());
+        Ok(Deed { act, number, actor, subject, by, until, why: what, query: Some(query) })
+    }
+
     /// Somebody lets an actor in at once.
     ///
     /// # Errors
@@ -175,7 +292,8 @@ impl Approvals {
         if self.standing.values().filter(|one| one.asked_by == by).count() >= PERSON_MAX {
             return Err(NotDone::TooManyOfOne { by });
         }
-        Ok(Deed { act, number: self.next.saturating_add(1), actor, subject, by, until, why })
+        let (number, query) = (self.next.saturating_add(1), None);
+        Ok(Deed { act, number, actor, subject, by, until, why, query })
     }
 
     /// Somebody approves, reviews or revokes what has that number.
@@ -196,8 +314,8 @@ impl Approvals {
             Act::Approved => !standing.glass && standing.second.is_none() && now < standing.until,
             // Also what is over is reviewed.
             Act::Reviewed => standing.glass && standing.second.is_none(),
-            Act::Revoked => now < standing.until,
-            Act::Asked | Act::BrokeGlass => false,
+            Act::Revoked => now < standing.until && !standing.used,
+            Act::Asked | Act::BrokeGlass | Act::Tried | Act::Released | Act::Withheld => false,
         };
         if !possible || standing.revoked && act != Act::Reviewed {
             return Err(unknown());
@@ -205,8 +323,18 @@ impl Approvals {
         if act != Act::Revoked && standing.is_own(&by) {
             return Err(NotDone::Own);
         }
-        let Standing { actor, subject, until, .. } = standing.clone();
-        Ok(Deed { act, number, actor, subject, by, until, why })
+        let Standing { actor, subject, until, query, .. } = standing.clone();
+        let deed = Deed { act, number, actor, subject, by, until, why, query };
+        if act == Act::Approved && standing.is_query() {
+            if standing.result.is_none() {
+                return Err(NotDone::NotTried { number, actor: deed.actor });
+            }
+            // For one customer it is a finding. What leaves as a list is not to be got back.
+            if self.is_mutual(&deed) {
+                return Err(NotDone::Circular { number });
+            }
+        }
+        Ok(deed)
     }
 
     /// Whether somebody approves here for whom the one who asks has approved of late: the one hand
@@ -226,11 +354,11 @@ impl Approvals {
     pub fn apply(&mut self, deed: &Deed, now: Timestamp) {
         let oldest = now.before(REMEMBERED);
         self.standing.retain(|_, standing| {
-            let was = standing.glass || standing.second.is_some();
+            let was = standing.glass || standing.second.is_some() || standing.is_query();
             let kept = if was { oldest } else { now };
             standing.until > kept || standing.needs_review()
         });
-        let Deed { act, number, actor, subject, by, until, why } = deed.clone();
+        let Deed { act, number, actor, subject, by, until, why, query } = deed.clone();
         self.next = self.next.max(number);
         let glass = act == Act::BrokeGlass;
         if matches!(act, Act::Asked | Act::BrokeGlass) {
@@ -247,15 +375,24 @@ impl Approvals {
                 second,
                 glass,
                 revoked,
+                query,
+                tried: None,
+                result: None,
+                used: false,
             };
             self.standing.insert(number, begun);
             return;
         }
         let Some(standing) = self.standing.get_mut(&number) else { return };
-        if act == Act::Revoked {
-            standing.revoked = true;
-        } else {
-            standing.second = Some(by);
+        match act {
+            Act::Revoked => standing.revoked = true,
+            Act::Tried => {
+                standing.result = QueryResult::parse(&why);
+                standing.tried = Some(why);
+            }
+            Act::Released => standing.used = true,
+            Act::Approved | Act::Reviewed => standing.second = Some(by),
+            Act::Withheld | Act::Asked | Act::BrokeGlass => {}
         }
     }
 

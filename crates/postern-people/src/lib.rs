@@ -23,7 +23,8 @@ pub use jiff::civil::Date;
 
 pub use self::{
     approvals::{
-        APPROVAL, Act, ApprovalRules, Approvals, BREAK_GLASS, Deed, NotDone, Standing as Approval,
+        APPROVAL, Act, ApprovalRules, Approvals, BREAK_GLASS, Deed, Digesting, NotDone, QueryError,
+        QueryResult, SavedQuery, Standing as Approval,
     },
     people::{Account, Change, People, PeopleError, States, changes},
     scram::{ScramError, ScramServer},

@@ -62,6 +62,9 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     /// Asks that an account be let in to a customer for a while; somebody else has to approve.
     Ask(AccessArgs),
+    /// Asks that the result of a statement may leave to an account, once. The account tries it, and
+    /// somebody else approves what it gives (docs/approvals.md).
+    AskQuery(AskQueryArgs),
     /// Approves what somebody else has asked for.
     Approve(DecideArgs),
     /// Lets an account in to a customer at once. It is a finding, and somebody else has to review
@@ -71,8 +74,8 @@ pub(crate) enum Command {
     Review(DecideArgs),
     /// Ends access, or a request for it.
     Revoke(DecideArgs),
-    /// Lists what was asked for, approved and taken.
-    Approvals(JsonArgs),
+    /// Lists what was asked for, approved and taken; with a number, what is to be approved.
+    Approvals(ApprovalsArgs),
     /// Takes a customer's name out of the ledger; what was recorded and all proofs stay.
     Erase(EraseArgs),
     /// Has the running gateway read its configuration again: all of it is in force then, or none.
@@ -273,6 +276,36 @@ pub(crate) struct AccessArgs {
     /// How long, as in `30m` or `2h`.
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = lasting)]
     pub(crate) lasts: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskQueryArgs {
+    /// The account that runs it and gets the result.
+    pub(crate) actor: String,
+    /// The file with the statement: one SELECT, or COPY (SELECT …) TO STDOUT.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The protected columns that it may show, as SCHEMA.TABLE.COLUMN.
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub(crate) fields: Vec<String>,
+    /// The most rows that may leave.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) rows: u64,
+    /// Why; it is recorded, so it must not say more of customers than has to be.
+    #[arg(long)]
+    pub(crate) why: String,
+    /// For how long the result may leave from now on, as in `30m` or `2h`.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = lasting)]
+    pub(crate) lasts: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsArgs {
+    /// Shows this one, in full.
+    pub(crate) number: Option<u64>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -65,6 +65,8 @@ pub(crate) enum Request {
     People { changed: bool },
     /// Let the actor in to the customer for so many seconds, once somebody else approves.
     Ask { actor: String, subject: String, seconds: u64, why: String },
+    /// Let the result of the statement leave to the actor, once, if somebody else approves it.
+    AskQuery(AskedQuery),
     /// Let the actor in to the customer at once.
     BreakGlass { actor: String, subject: String, why: String },
     /// Approve, review or revoke what has that number.
@@ -85,6 +87,18 @@ pub(crate) enum Request {
     DecoyFound { why: String, evidence: Vec<String> },
     /// Do this with a case.
     Case { act: String, number: u64, why: String },
+}
+
+/// A statement, what it may show, and up to so many seconds from now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskedQuery {
+    pub(crate) actor: String,
+    pub(crate) sql: String,
+    pub(crate) fields: Vec<String>,
+    pub(crate) rows: u64,
+    pub(crate) seconds: u64,
+    pub(crate) why: String,
 }
 
 /// What a person asks the ledger. Times are in microseconds since 1970.
@@ -277,12 +291,26 @@ pub(crate) struct Approval {
     pub(crate) why: String,
     /// Who approved or reviewed it.
     pub(crate) second: Option<String>,
-    /// `asked`, `approved`, `taken`, `revoked`, `over`.
+    /// `asked`, `approved`, `taken`, `revoked`, `released`, `over`.
     pub(crate) state: String,
     /// It was taken, nobody else has looked at it, and the time for that is over.
     pub(crate) overdue: bool,
     /// It was taken, and nobody else has looked at it.
     pub(crate) needs_review: bool,
+    /// The statement that it is about, in place of a customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) query: Option<Query>,
+}
+
+/// A statement whose result is to leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Query {
+    pub(crate) sql: String,
+    /// Protected columns that it may show, as `schema.table.column`.
+    pub(crate) fields: Vec<String>,
+    pub(crate) rows_max: u64,
+    /// What came of it when it was tried last, in words.
+    pub(crate) tried: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -140,7 +140,7 @@ impl Running {
                 looks,
                 reloads.clone(),
                 (counts, history.entries),
-                space::Space::of(&settings.data),
+                (space::Space::of(&settings.data), settings.data.queries()),
             ),
         )?;
         Ok(Self {
@@ -378,7 +378,8 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
                 }
             }
             Body::Noted(note @ Note::Approval { .. }) => {
-                deed(note).iter().for_each(|deed| approvals.apply(deed, entry.time));
+                let folder = settings.data.queries();
+                deed(note, &folder).iter().for_each(|deed| approvals.apply(deed, entry.time));
             }
             // What an earlier start left unrecorded was its own to record; since then the
             // configuration may have changed, so only the newest run is made up for.
@@ -396,10 +397,11 @@ fn history(settings: &Settings, now: Timestamp) -> anyhow::Result<History> {
 }
 
 /// What an entry says that somebody did; nothing if a later version has another word for it.
-fn deed(note: &Note) -> Option<Deed> {
+fn deed(note: &Note, queries: &Path) -> Option<Deed> {
     let Note::Approval { actor, by, act, number, subject, until, why } = note else { return None };
     Some(Deed {
         act: Act::parse(act)?,
+        query: approvals::kept(queries, subject),
         number: *number,
         actor: actor.clone(),
         subject: subject.clone(),

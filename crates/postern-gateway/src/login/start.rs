@@ -30,7 +30,8 @@ pub(super) fn settings(
             all.push((name.clone(), value.clone()));
         } else {
             let switches = switches(value)?;
-            all.extend(switches.into_iter().filter(|(name, _)| name != SIGN_IN));
+            let own = |name: &str| name == SIGN_IN || name == APPROVED;
+            all.extend(switches.into_iter().filter(|(name, _)| !own(name)));
         }
     }
     for (name, value) in parameters {
@@ -44,7 +45,7 @@ pub(super) fn settings(
             }
             name if name.starts_with("_pq_.") => {}
             // It is for the gateway, at the log-in.
-            SIGN_IN => {}
+            SIGN_IN | APPROVED => {}
             _ => all.push((lower, value.clone())),
         }
     }
@@ -72,10 +73,16 @@ pub(super) fn settings(
             Err(refusal) => return Err(Denied { name, hint: refusal.hint }),
         }
     }
+    if said(parameters, APPROVED).is_some() {
+        // What is only tried must leave nothing behind; the one statement that comes can't undo it.
+        told.retain(|(name, _)| name != READ_ONLY);
+        told.push((READ_ONLY.to_owned(), "on".to_owned()));
+    }
     Ok(told)
 }
 
 const SEARCH_PATH: &str = "search_path";
+const READ_ONLY: &str = "default_transaction_read_only";
 
 /// The search path that a session begins with, of settings of which the last one counts; `None` if
 /// it is the gateway's.
@@ -89,19 +96,36 @@ pub(crate) fn own_path(settings: &[(String, String)], pinned: &[String]) -> Opti
 /// Says at the start whether the client has a password or a token.
 const SIGN_IN: &str = "postern.sign_in";
 
-/// Whether the client says that it has a token; `None` if it says nothing of it.
-pub(super) fn by_token(parameters: &[(String, String)]) -> Result<Option<bool>, Denied> {
+/// Says at the start under which number what the client runs was asked for.
+const APPROVED: &str = "postern.approved";
+
+/// What the client says of a setting of the gateway's own; the last word counts.
+fn said(parameters: &[(String, String)], own: &str) -> Option<String> {
     let mut said = None;
     for (name, value) in parameters {
         if name.eq_ignore_ascii_case("options") {
             // What can't be read is refused when it is known who asks.
             let switches = switches(value).unwrap_or_default();
-            said = switches.into_iter().rfind(|(name, _)| name == SIGN_IN).or(said);
-        } else if name.eq_ignore_ascii_case(SIGN_IN) {
+            said = switches.into_iter().rfind(|(name, _)| name == own).or(said);
+        } else if name.eq_ignore_ascii_case(own) {
             said = Some((name.clone(), value.clone()));
         }
     }
-    match said.as_ref().map(|(_, value)| value.as_str()) {
+    said.map(|(_, value)| value)
+}
+
+/// The number of the request that the client has come to run; `None` if it says nothing of it.
+pub(super) fn approved(parameters: &[(String, String)]) -> Result<Option<u64>, Denied> {
+    let number = said(parameters, APPROVED).map(|value| value.parse());
+    number.transpose().map_err(|_| {
+        let hint = "write the number that it was given".to_owned();
+        Denied { name: APPROVED.to_owned(), hint }
+    })
+}
+
+/// Whether the client says that it has a token; `None` if it says nothing of it.
+pub(super) fn by_token(parameters: &[(String, String)]) -> Result<Option<bool>, Denied> {
+    match said(parameters, SIGN_IN).as_deref() {
         None => Ok(None),
         Some("token") => Ok(Some(true)),
         Some("password") => Ok(Some(false)),
@@ -246,6 +270,18 @@ mod tests {
         let options = [("options", "-c postern.sign_in=token -c jit=off")];
         assert_eq!(asked(Kind::Restricted, &options), pairs(&[("jit", "off")]));
         assert_eq!(asked(Kind::Restricted, &[("postern.sign_in", "token")]), pairs(&[]));
+    }
+
+    #[test]
+    fn a_client_says_at_the_start_what_it_runs() {
+        let said = |name: &str, value: &str| approved(&[(name.to_owned(), value.to_owned())]);
+        assert_eq!(said("options", "-c jit=off"), Ok(None));
+        assert_eq!(said("options", "-c jit=off -c postern.approved=7"), Ok(Some(7)));
+        assert_eq!(said("postern.approved", "8"), Ok(Some(8)));
+        assert_eq!(said("postern.approved", "-8").unwrap_err().name, APPROVED);
+        let options = [("options", "-c postern.approved=7 -c jit=off")];
+        let expected = pairs(&[("jit", "off"), (READ_ONLY, "on")]);
+        assert_eq!(asked(Kind::Restricted, &options), expected);
     }
 
     /// A bound stands, whoever asks for none.

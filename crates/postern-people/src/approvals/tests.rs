@@ -138,3 +138,101 @@ fn one_person_asks_for_so_much_at_a_time() {
     let last = ask(&mut approvals, of("eva", "x"), "max", 601);
     assert_eq!(approvals.iter().map(|standing| standing.number).collect::<Vec<_>>(), [last]);
 }
+
+fn query(sql: &str) -> Arc<SavedQuery> {
+    Arc::new(SavedQuery::new(sql, ["public.customers.email".to_owned()], 10).unwrap())
+}
+
+fn gives(rows: u64) -> Arc<str> {
+    let mut digesting = Digesting::default();
+    (0..rows).for_each(|_| digesting.add(b"a row\n"));
+    digesting.ended(rows, rows).to_string().into()
+}
+
+/// Eva runs it.
+fn ran(approvals: &mut Approvals, act: Act, number: u64, gave: &Arc<str>) -> Result<(), NotDone> {
+    let eva = Actor::new("eva");
+    let deed = approvals.ran(act, number, (&eva, gave.clone()), at(2))?;
+    approvals.apply(&deed, at(2));
+    Ok(())
+}
+
+fn asked_query(approvals: &mut Approvals, by: &str) -> u64 {
+    let asks = (Actor::new("eva"), query("SELECT email FROM customers"));
+    let lasts = Duration::from_secs(600);
+    let deed = approvals.ask_query(asks, who(by), lasts, &RULES, at(0)).unwrap();
+    approvals.apply(&deed, at(0));
+    deed.number
+}
+
+#[test]
+fn a_result_leaves_once_and_is_the_one_that_was_approved() {
+    let mut approvals = Approvals::default();
+    let number = asked_query(&mut approvals, "lea");
+    let untried = decide(&mut approvals, Act::Approved, number, "max", 1);
+    assert!(matches!(untried, Err(NotDone::NotTried { .. })), "{untried:?}");
+    let nobody = approvals.runs(number, &Actor::new("ben"), at(1));
+    assert!(matches!(nobody, Err(NotDone::Unknown { .. })), "it is Eva's");
+    assert!(ran(&mut approvals, Act::Released, number, &gives(3)).is_err(), "not approved");
+    ran(&mut approvals, Act::Tried, number, &gives(2)).unwrap();
+    ran(&mut approvals, Act::Tried, number, &"it failed with 22012".into()).unwrap();
+    let failed = decide(&mut approvals, Act::Approved, number, "max", 3);
+    assert!(matches!(failed, Err(NotDone::NotTried { .. })), "{failed:?}");
+    ran(&mut approvals, Act::Tried, number, &gives(3)).unwrap();
+    for own in ["lea", "eva"] {
+        assert_eq!(decide(&mut approvals, Act::Approved, number, own, 3), Err(NotDone::Own));
+    }
+    decide(&mut approvals, Act::Approved, number, "max", 3).unwrap();
+    assert_eq!(held(&approvals, "eva", 4), [""; 0], "it is no reason for anything else");
+    assert!(ran(&mut approvals, Act::Tried, number, &gives(3)).is_err(), "it is approved");
+    assert!(ran(&mut approvals, Act::Released, number, &gives(4)).is_err(), "another result");
+    ran(&mut approvals, Act::Withheld, number, &gives(4)).unwrap();
+    ran(&mut approvals, Act::Released, number, &gives(3)).unwrap();
+    let twice = ran(&mut approvals, Act::Released, number, &gives(3));
+    assert_eq!(twice, Err(NotDone::Used { number }));
+    assert!(decide(&mut approvals, Act::Revoked, number, "max", 5).is_err(), "it has left");
+}
+
+#[test]
+fn a_statement_is_over_in_time_and_not_approved_in_a_circle() {
+    let mut approvals = Approvals::default();
+    let number = asked_query(&mut approvals, "eva");
+    ran(&mut approvals, Act::Tried, number, &gives(3)).unwrap();
+    let over = approvals.runs(number, &Actor::new("eva"), at(600));
+    assert_eq!(over, Err(NotDone::Ended { number, until: at(600) }));
+    // Eva has approved for Max.
+    let other = ask(&mut approvals, of("max", "17"), "max", 3);
+    decide(&mut approvals, Act::Approved, other, "eva", 4).unwrap();
+    let circular = decide(&mut approvals, Act::Approved, number, "max", 5);
+    assert_eq!(circular, Err(NotDone::Circular { number }));
+    decide(&mut approvals, Act::Approved, number, "kim", 5).unwrap();
+    decide(&mut approvals, Act::Revoked, number, "kim", 6).unwrap();
+    assert!(approvals.runs(number, &Actor::new("eva"), at(7)).is_err());
+}
+
+#[test]
+fn a_statement_is_kept_under_its_hash() {
+    let kept = query(" SELECT email FROM customers ;\n");
+    assert_eq!(*kept, *query("SELECT email FROM customers"));
+    assert!(kept.is("SELECT email FROM customers;") && !kept.is("SELECT name FROM customers"));
+    let name = kept.name();
+    assert_eq!(SavedQuery::kept(&kept.text(), &name).as_ref(), Ok(&*kept));
+    let changed = kept.text().replace("email FROM", "email, name FROM");
+    assert_eq!(SavedQuery::kept(&changed, &name), Err(QueryError::Kept));
+    assert!(SavedQuery::hash_of(&name).is_some());
+    for customer in ["17", "query:17", &name.as_str()[1..]] {
+        assert_eq!(SavedQuery::hash_of(&Subject::new(customer)), None, "{customer}");
+    }
+    let refused = |sql: &str, field: &[&str], rows| {
+        let fields = field.iter().map(|field| (*field).to_owned());
+        SavedQuery::new(sql, fields, rows).unwrap_err()
+    };
+    assert_eq!(refused("DELETE FROM x", &["a.b.c"], 1), QueryError::Kind);
+    assert_eq!(refused(" ; ", &["a.b.c"], 1), QueryError::Length);
+    assert_eq!(refused("SELECT 1", &[], 1), QueryError::Fields);
+    assert_eq!(refused("SELECT 1", &["a.b.c"], 0), QueryError::Rows);
+    assert_eq!(refused("SELECT 1", &["a.b.c"], 100_001), QueryError::Rows);
+    let gave = gives(3);
+    assert_eq!(QueryResult::parse(&gave).unwrap().to_string(), *gave);
+    assert_eq!(QueryResult::parse("it failed with 22012"), None);
+}

@@ -192,6 +192,11 @@ impl Data {
         self.folder.join("scim.tokens")
     }
 
+    /// Statements whose results were asked for, each by its hash.
+    pub(crate) fn queries(&self) -> PathBuf {
+        self.folder.join("queries")
+    }
+
     /// Where a running gateway takes orders.
     pub(crate) fn control_socket(&self) -> PathBuf {
         self.folder.join(CONTROL_SOCKET)

@@ -1,19 +1,60 @@
 //! What people ask and decide about access, for the control socket.
 
-use std::time::Duration;
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use postern_gateway::{ApprovalError, Handle};
 use postern_model::{Actor, Clock as _, Subject, Timestamp};
-use postern_people::{Act, Approval as Standing, Deed};
+use postern_people::{Act, Approval as Standing, Deed, SavedQuery};
 
 use super::control::chain;
 use crate::{
     clock::SystemClock,
-    control::{Approval, Reply},
+    control::{Approval, AskedQuery, Query, Reply},
+    files,
 };
 
 pub(super) fn ask(handle: &Handle, of: (String, String), by: (&str, &str), seconds: u64) -> Reply {
     done(handle.ask_access(subject(of), person(by), Duration::from_secs(seconds)))
+}
+
+/// Keeps the statement's text and asks for its result. A crash in between leaves a text that nobody
+/// asks for.
+pub(super) fn ask_query(handle: &Handle, folder: &Path, asked: AskedQuery, by: &str) -> Reply {
+    let AskedQuery { actor, sql, fields, rows, seconds, why } = asked;
+    let refused = |why: String| Reply::Refused { why };
+    let query = match SavedQuery::new(&sql, fields, rows) {
+        Ok(query) => query,
+        Err(error) => return refused(error.to_string()),
+    };
+    if let Err(error) = keep(folder, &query) {
+        return refused(format!("the statement can't be kept: {error}"));
+    }
+    let asks = (Actor::new(actor), query);
+    done(handle.ask_query(asks, person((by, &why)), Duration::from_secs(seconds)))
+}
+
+fn keep(folder: &Path, query: &SavedQuery) -> io::Result<()> {
+    let name = query.name();
+    let Some(hash) = SavedQuery::hash_of(&name) else { return Ok(()) };
+    files::private_folder(folder)?;
+    files::replace_private(&folder.join(hash), &query.text())
+}
+
+/// The statement that an entry is about, in place of a customer. An attacker who can change the
+/// file can have it count no more: it is known by its hash, which is in the ledger.
+pub(super) fn kept(folder: &Path, subject: &Subject) -> Option<Arc<SavedQuery>> {
+    let hash = SavedQuery::hash_of(subject)?;
+    let path = folder.join(hash);
+    let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+    let kept =
+        read.and_then(|text| SavedQuery::kept(&text, subject).map_err(|error| error.to_string()));
+    match kept {
+        Ok(query) => Some(Arc::new(query)),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), error, "a statement's text is not there");
+            None
+        }
+    }
 }
 
 pub(super) fn break_glass(handle: &Handle, of: (String, String), by: (&str, &str)) -> Reply {
@@ -51,6 +92,7 @@ fn done(done: Result<Deed, ApprovalError>) -> Reply {
 fn listed(one: &Standing, overdue: bool, now: Timestamp) -> Approval {
     let state = match () {
         () if one.revoked => "revoked",
+        () if one.used => "released",
         () if now >= one.until => "over",
         () if one.glass => "taken",
         () if one.second.is_some() => "approved",
@@ -68,5 +110,11 @@ fn listed(one: &Standing, overdue: bool, now: Timestamp) -> Approval {
         state: state.to_owned(),
         overdue,
         needs_review: one.needs_review(),
+        query: one.query.as_ref().map(|query| Query {
+            sql: query.sql().to_owned(),
+            fields: query.fields().iter().map(ToString::to_string).collect(),
+            rows_max: query.rows_max(),
+            tried: one.tried.as_ref().map(ToString::to_string),
+        }),
     }
 }

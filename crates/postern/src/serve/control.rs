@@ -51,6 +51,8 @@ pub(super) struct Answering {
     counts: Counts,
     entries_before: u64,
     space: Space,
+    /// Where the texts of statements are kept.
+    queries: PathBuf,
     since: Timestamp,
 }
 
@@ -61,7 +63,7 @@ impl Answering {
         people: people::Looks,
         reloads: Reloads,
         (counts, entries_before): (Counts, u64),
-        space: Space,
+        (space, queries): (Space, PathBuf),
     ) -> Self {
         let since = SystemClock.now();
         Self {
@@ -74,6 +76,7 @@ impl Answering {
             counts,
             entries_before,
             space,
+            queries,
             since,
         }
     }
@@ -119,6 +122,9 @@ impl Answering {
             Request::Ask { actor, subject, seconds, why } => {
                 approvals::ask(&self.handle, (actor, subject), (by, &why), seconds)
             }
+            Request::AskQuery(asked) => {
+                approvals::ask_query(&self.handle, &self.queries, asked, by)
+            }
             Request::BreakGlass { actor, subject, why } => {
                 approvals::break_glass(&self.handle, (actor, subject), (by, &why))
             }
@@ -132,13 +138,7 @@ impl Answering {
                     Err(error) => Reply::Refused { why: chain(&error) },
                 }
             }
-            Request::Retain {} => match super::retain(&self.ledger, by) {
-                Ok(done) => Reply::Retained {
-                    forgot: done.forgot,
-                    until: done.past_retention.map(|until| until.to_string()),
-                },
-                Err(error) => Reply::Refused { why: chain(&error) },
-            },
+            Request::Retain {} => self.retain(by),
             Request::Look { what } => {
                 self.noted(Note::Read { by: Actor::new(by), what: what.into() })
             }
@@ -156,6 +156,16 @@ impl Answering {
             Request::DecoyFound { why, evidence } => self.noted(decoys::found(&why, evidence)),
             Request::Case { act, number, why } => self.case(&act, number, (by, &why)),
             Request::Record(asked) => self.noted(Asked { by: by.to_owned(), ..asked }.into()),
+        }
+    }
+
+    fn retain(&self, by: &str) -> Reply {
+        match super::retain(&self.ledger, by) {
+            Ok(done) => Reply::Retained {
+                forgot: done.forgot,
+                until: done.past_retention.map(|until| until.to_string()),
+            },
+            Err(error) => Reply::Refused { why: chain(&error) },
         }
     }
 

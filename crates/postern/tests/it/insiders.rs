@@ -4,6 +4,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -271,7 +272,7 @@ fn a_contractor_past_the_end_date_is_told_what_strangers_are_told() {
 }
 
 /// Who runs a command as somebody else on the gateway's machine; only root can.
-fn other_person(centre: &Centre, arguments: &str) -> Option<Run> {
+pub(crate) fn other_person(folder: &Path, arguments: &str) -> Option<Run> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -280,7 +281,7 @@ fn other_person(centre: &Centre, arguments: &str) -> Option<Run> {
         .args(other)
         .arg(env!("CARGO_BIN_EXE_postern"))
         .args(arguments.split_whitespace())
-        .current_dir(centre.support.bench.path(""))
+        .current_dir(folder)
         .output()
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -293,17 +294,18 @@ fn other_person(centre: &Centre, arguments: &str) -> Option<Run> {
 #[test]
 fn mutual_approval_is_a_finding_and_nobody_approves_their_own() {
     let centre = Centre::open();
+    let bench = centre.support.bench.path("");
     centre.run("ask ana 1 --why callback").yes();
     let own = centre.run("approve 1").ended(1);
     assert!(own.contains("nobody approves or reviews what they asked for"), "{own}");
-    let Some(approved) = other_person(&centre, "approve 1") else { return };
+    let Some(approved) = other_person(&bench, "approve 1") else { return };
     assert_eq!(approved.yes(), "number 1 is approved\n");
-    let twice = other_person(&centre, "approve 1").unwrap().ended(1);
+    let twice = other_person(&bench, "approve 1").unwrap().ended(1);
     assert!(twice.contains("no request or access of the number 1"), "{twice}");
     let sees = || ask(&mut centre.log_in("ana"), &name_of(1)).rows == [["Name 1"]];
     wait_until(PATIENCE, "ana sees her", sees).unwrap();
     // And now the other way round.
-    other_person(&centre, "ask ben 2 --why callback").unwrap().yes();
+    other_person(&bench, "ask ben 2 --why callback").unwrap().yes();
     centre.run("approve 2").yes();
     let mutual =
         |note: &Note| matches!(note, Note::Found(found) if &*found.kind == "mutual_approval");

@@ -21,6 +21,7 @@ mod demo;
 mod doctor;
 mod evidence;
 mod explain_policy;
+mod exports;
 mod full;
 mod init;
 mod insiders;

@@ -1,0 +1,222 @@
+//! A statement whose result leaves once, when somebody else has approved that very result.
+
+use std::process::{Command, Output};
+
+use postern_ledger::{Body, Entry, Note, Reader};
+use postern_testkit::wait_until;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    bench::Run,
+    insiders::other_person,
+    raw::{DATABASE, password},
+    served::{PATIENCE, Served},
+    support::Support,
+};
+
+const COPY: &str = "COPY (SELECT id, email FROM customers WHERE id <= 25 ORDER BY id) TO STDOUT";
+
+struct Desk {
+    support: Support,
+    served: Served,
+}
+
+impl Desk {
+    fn open() -> Self {
+        let support = Support::new();
+        support.configure(&(support.configuration("") + "\n[approvals]\nlongest = \"2h\"\n"));
+        let served = Served::start(&support.bench);
+        served.wait_until_open("ana");
+        Self { support, served }
+    }
+
+    fn run(&self, arguments: &str) -> Run {
+        self.support.bench.run(arguments)
+    }
+
+    fn asks(&self, sql: &str, fields: &str, rows: u64) -> Run {
+        std::fs::write(self.support.bench.path("export.sql"), sql).unwrap();
+        self.run(&format!(
+            "ask-query ana --file export.sql --fields {fields} --rows {rows} --why letter"
+        ))
+    }
+
+    /// As psql does it.
+    fn psql(&self, actor: &str, number: u64, sql: &str) -> Output {
+        let port = self.served.address.port();
+        let place = format!(
+            "host=127.0.0.1 port={port} user={actor} dbname={DATABASE} sslmode=disable \
+             options='-c postern.approved={number}'"
+        );
+        let mut psql = Command::new("psql");
+        psql.env_clear().env("PATH", "/usr/bin:/bin").env("PGPASSWORD", password(actor));
+        psql.args(["-X", "-w", "-At", &place, "-c", sql]).output().unwrap()
+    }
+
+    /// What psql is told, where nothing leaves.
+    #[track_caller]
+    fn nothing(&self, actor: &str, number: u64, sql: &str) -> String {
+        let output = self.psql(actor, number, sql);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// What was done about statements: the acts and what they say.
+    fn acts(&self) -> Vec<(String, String)> {
+        let entries = Reader::open(&self.support.ledger()).unwrap().map(Result::unwrap);
+        let acts = entries.filter_map(|entry| match entry.body {
+            Body::Noted(Note::Approval { act, subject, why, .. }) => {
+                assert!(subject.as_str().starts_with("query:"), "{subject}");
+                Some((act.to_string(), why.to_string()))
+            }
+            _ => None,
+        });
+        acts.collect()
+    }
+
+    /// Whose e-mail address was shown, by which statement's number.
+    fn shown(&self) -> Vec<(String, Option<String>)> {
+        let mut shown = Vec::new();
+        for entry in Reader::open(&self.support.ledger()).unwrap().map(Result::unwrap) {
+            let Body::Disclosed(disclosed) = &entry.body else { continue };
+            let claimed = disclosed.claimed.as_ref().map(ToString::to_string);
+            for seen in Entry::disclosures(&entry).filter(|seen| !seen.clear.is_empty()) {
+                assert_eq!(&*seen.reason.unwrap().name, "approval");
+                let subjects = seen.subjects.iter();
+                shown.extend(subjects.map(|subject| (subject.to_string(), claimed.clone())));
+            }
+        }
+        shown
+    }
+}
+
+#[test]
+fn the_approved_result_is_what_leaves_once_and_byte_for_byte() {
+    let mut desk = Desk::open();
+    let asked = desk.asks(COPY, "public.customers.email", 25).yes();
+    assert!(asked.starts_with("asked, number 1, for ana until "), "{asked}");
+    let bench = desk.support.bench.path("");
+    if let Some(untried) = other_person(&bench, "approve 1") {
+        let untried = untried.ended(1);
+        assert!(untried.contains("`ana` has to run it, which shows nothing"), "{untried}");
+    }
+
+    let tried = desk.nothing("ana", 1, COPY);
+    assert!(tried.contains("number 1 is tried, nothing left"), "{tried}");
+    assert_eq!(desk.shown(), [], "nobody has seen anything");
+    let seen = desk.run("approvals 1").yes();
+    for part in [COPY, "may show  public.customers.email", "gave      25 rows of 25 customers"] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    let own = desk.run("approve 1").ended(1);
+    assert!(own.contains("nobody approves or reviews what they asked for"), "{own}");
+    let Some(approved) = other_person(&bench, "approve 1") else { return };
+    approved.yes();
+
+    // It is approved over a restart, for her and for this text.
+    desk.served.terminate();
+    assert_eq!(desk.served.ended(), Some(0));
+    desk.served = Served::start(&desk.support.bench);
+    desk.served.wait_until_open("ana");
+    let other = desk.nothing("ben", 1, COPY);
+    assert!(other.contains("no request or access of the number 1"), "{other}");
+    let more = desk.nothing("ana", 1, &COPY.replace("<= 25", "<= 26"));
+    assert!(more.contains("is for the statement of number 1, and nothing else"), "{more}");
+
+    // What was approved is not what it gives now, and then is again.
+    let change = |name: &str| {
+        let sql = format!("UPDATE customers SET email = '{name}' WHERE id = 7");
+        desk.support.postgres.psql_in(DATABASE, &sql).unwrap();
+    };
+    change("another@example.org");
+    let changed = desk.nothing("ana", 1, COPY);
+    assert!(changed.contains("what number 1 gives now is not what was approved"), "{changed}");
+    change("mail7@example.org");
+    let output = desk.psql("ana", 1, COPY);
+    let expected: String = (1..=25).map(|id| format!("{id}\tmail{id}@example.org\n")).collect();
+    assert_eq!(String::from_utf8(output.stdout.clone()).unwrap(), expected);
+    let twice = desk.nothing("ana", 1, COPY);
+    assert!(twice.contains("it is good for one time"), "{twice}");
+
+    let digest: String =
+        Sha256::digest(&output.stdout).iter().map(|byte| format!("{byte:02x}")).collect();
+    let acts = desk.acts();
+    let names: Vec<&str> = acts.iter().map(|(act, _)| act.as_str()).collect();
+    assert_eq!(names, ["asked", "tried", "approved", "withheld", "released"]);
+    let gave = format!("25 rows of 25 customers, {} bytes, sha256 {digest}", expected.len());
+    assert_eq!([&acts[1].1, &acts[4].1], [&gave, &gave]);
+    // Those of the result that was withheld are recorded, too: too much is said, never too little.
+    let shown = desk.shown();
+    assert_eq!(shown.len(), 50);
+    assert!(shown.iter().all(|(_, claimed)| claimed.as_deref() == Some("approval 1")));
+    assert!(desk.run("approvals").yes().contains("released"));
+}
+
+/// What comes of a trial is for whoever approves: told to the account it would answer questions.
+#[test]
+fn a_trial_tells_the_account_nothing() {
+    let desk = Desk::open();
+    let fields = "public.customers.email";
+    let gives = "SELECT email FROM customers WHERE email LIKE 'mail7@%'";
+    let none = "SELECT email FROM customers WHERE email LIKE 'nobody%'";
+    let fails = "SELECT email FROM customers WHERE 1 / (length(email) - 17) > 0";
+    let many = "SELECT email FROM customers";
+    let mut told = Vec::new();
+    for (number, sql) in (1..).zip([gives, none, fails, many]) {
+        desk.asks(sql, fields, 100).yes();
+        told.push(desk.nothing("ana", number, sql).replace(&number.to_string(), "N"));
+    }
+    assert!(told.iter().all(|said| *said == told[0]), "{told:#?}");
+    let tried = || desk.acts().into_iter().filter(|(act, _)| act == "tried");
+    wait_until(PATIENCE, "the entries", || tried().count() == 4).unwrap();
+    let words: Vec<String> = tried().map(|(_, why)| why).collect();
+    assert!(words[0].starts_with("1 rows of 1 customers"), "{words:?}");
+    assert!(words[1].starts_with("0 rows of 0 customers"), "{words:?}");
+    assert_eq!(words[2..], ["it failed with 22000", "it gives more than 100 rows"]);
+    assert_eq!(desk.shown(), []);
+    if let Some(failed) = other_person(&desk.support.bench.path(""), "approve 3") {
+        let failed = failed.ended(1);
+        assert!(failed.contains("nobody knows yet what number 3 gives"), "{failed}");
+    }
+}
+
+/// Before anybody has approved it, it is run: that leaves nothing behind.
+#[test]
+fn a_trial_writes_nothing() {
+    let desk = Desk::open();
+    let configuration = desk.support.bench.read("postern.toml");
+    for (number, pool) in [(1, "session"), (2, "transaction")] {
+        let workers = format!("workers = 2\npool = \"{pool}\"");
+        desk.support.configure(&configuration.replace("workers = 2", &workers));
+        desk.run("reload").yes();
+        let writes = "SELECT email FROM customers WHERE id = 5; \
+                      INSERT INTO products VALUES (9, 'Desk')";
+        desk.asks(writes, "public.customers.email", 10).yes();
+        desk.nothing("ana", number, writes);
+        let count = desk.support.postgres.psql_in(DATABASE, "SELECT count(*) FROM products");
+        assert_eq!(count.unwrap().trim(), "2");
+        let (act, why) = desk.acts().pop().unwrap();
+        assert_eq!((&*act, &*why), ("tried", "it failed with 25006"));
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_what_policy_and_the_request_name() {
+    let desk = Desk::open();
+    let refused = |sql: &str, fields: &str| desk.asks(sql, fields, 10).ended(1);
+    let said = refused("DELETE FROM customers", "public.customers.email");
+    assert!(said.contains("only SELECT, WITH and COPY"), "{said}");
+    let said = refused(COPY, "public.customers.plan");
+    assert!(said.contains("`public.customers.plan` is no protected column"), "{said}");
+    // It shows more than it names; or it is more than one; or a rule refuses it.
+    for (number, (sql, expected)) in (1..).zip([
+        ("SELECT email, name FROM customers WHERE id = 1", "shows `public.customers.name`"),
+        ("SELECT email FROM customers WHERE id = 1; SELECT 1", "it has to be one statement"),
+        ("SELECT email, pg_read_file('x') FROM customers", "pg_read_file"),
+    ]) {
+        desk.asks(sql, "public.customers.email", 10).yes();
+        let said = desk.nothing("ana", number, sql);
+        assert!(said.contains(expected), "{said}");
+    }
+    assert_eq!(desk.shown(), []);
+}
