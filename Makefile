@@ -3,7 +3,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
-.PHONY: bench-external
+.PHONY: bench-external web
 .PHONY: ledger-tests ledger-crashes ledger-faults ledger-power integration
 
 help: ## List the targets
@@ -34,6 +34,12 @@ integration: ## Run drivers' tests directly and through Postern, and compare; NA
 	@scripts/setup integration
 	cargo build --release --locked --package postern
 	@integration/run $(NAME) $(ARGS)
+
+REQUESTS ?= 100000
+web: ## Put a pooled web application's requests through Postern: none is another user's; REQUESTS=2000
+	@scripts/setup web
+	cargo build --release --locked --package postern
+	@integration/web/run --requests $(REQUESTS) $(ARGS)
 
 QUERIES ?= 1000000
 SEED ?= 1
