@@ -36,7 +36,7 @@ integration: ## Run drivers' tests directly and through Postern, and compare; NA
 	@integration/run $(NAME) $(ARGS)
 
 REQUESTS ?= 100000
-web: ## Put a pooled web application's requests through Postern: none is another user's; REQUESTS=2000
+web: ## Put a pooled web application's requests through Postern; REQUESTS=2000
 	@scripts/setup web
 	cargo build --release --locked --package postern
 	@integration/web/run --requests $(REQUESTS) $(ARGS)

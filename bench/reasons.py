@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """What it costs to keep the reasons of many active actors: share of a core, in gateway and server.
 
-Each actor has a connection to the gateway (which shares few to the server) and reasons for so many
-customers, by open tickets. The tickets change all the time, by a connection around the gateway: each
-change gives a ticket to another actor. CPU is read from /proc over the time measured: the gateway's
-process, and the server's processes without the one that makes the changes, while the actors ask for
-nothing, by turns for nothing of anybody's (`SELECT 1`), and for a customer of theirs: an answer that
-is masked says that the reasons could not be read in time.
+Each actor has a connection to the gateway (which shares few to the server) and reasons for so
+many customers, by open tickets. The tickets change all the time, by a connection around the
+gateway: each change gives a ticket to another actor. CPU is read from /proc over the time
+measured: the gateway's process, and the server's processes without the one that makes the
+changes, while the actors ask for nothing, by turns for nothing of anybody's (`SELECT 1`), and for
+a customer of theirs: an answer that is masked says that the reasons could not be read in time.
 """
 
 import argparse
@@ -113,8 +113,8 @@ class Changes(threading.Thread):
 
 
 class Asking(threading.Thread):
-    """All actors by turns, so many a second: each asks for a customer who is theirs all the time, or
-    for nothing of anybody's."""
+    """All actors by turns, so many a second: each asks for a customer who is theirs all the time,
+    or for nothing of anybody's."""
 
     def __init__(self, sessions, options, rate, plain):
         super().__init__(daemon=True)
