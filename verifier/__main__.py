@@ -8,6 +8,7 @@ import evidence
 import note
 import ranges
 import stamp
+import values
 from ledger import Folder, verify
 from stored import Damage
 
@@ -26,6 +27,11 @@ def arguments():
         "--tsa", metavar="PEM", help="whom you trust with time: evidence has to be stamped by them"
     )
     parser.add_argument("--entries", action="store_true", help="print every entry as JSON")
+    parser.add_argument(
+        "--saw",
+        metavar="CUSTOMER",
+        help="print which entries showed the value on the standard input of that customer",
+    )
     return parser.parse_args()
 
 
@@ -61,6 +67,19 @@ def check_evidence(path, key, tsa):
     return 0
 
 
+def saw(files, subject):
+    value = sys.stdin.buffer.read()
+    found = False
+    try:
+        for told in values.saw(files, subject, value):
+            print(json.dumps(told, ensure_ascii=False))
+            found = True
+    except values.NoKey as error:
+        print(f"error: without `{error}` hashes of values stand for nothing", file=sys.stderr)
+        return 2
+    return 0 if found else 1
+
+
 def main():
     given = arguments()
     if given.evidence:
@@ -86,6 +105,8 @@ def main():
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if given.saw:
+        return saw(Folder(given.ledger), given.saw)
     print(json.dumps(summary), file=sys.stderr if given.entries else sys.stdout)
     return 0
 

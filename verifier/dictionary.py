@@ -71,13 +71,13 @@ def _opened(head, kind, number, data):
     text = cursor.take(cursor.left())
     commitment = sha256(b"postern dictionary row 1\n", head, salt, text)
     try:
-        return kind, number, text.decode("utf-8"), commitment
+        return kind, number, text.decode("utf-8"), commitment, salt
     except UnicodeDecodeError as error:
         raise Malformed("text is not UTF-8") from error
 
 
 def row(payload, epochs=None):
-    """Kind, number, text (None: erased) and commitment."""
+    """Kind, number, text (None: erased), commitment and salt."""
     cursor = Cursor(payload)
     form, kind = cursor.u8(), cursor.u8()
     head = payload[1:6]
@@ -89,7 +89,7 @@ def row(payload, epochs=None):
     if form == ERASED:
         commitment = cursor.take(32)
         cursor.end()
-        return kind, number, None, commitment
+        return kind, number, None, commitment, None
     if form == SEALED:
         epoch = int.from_bytes(cursor.take(2), "little")
         nonce = cursor.take(7)
@@ -106,6 +106,8 @@ class Dictionary:
     def __init__(self, data, epochs):
         self.data, self.at, self.epochs = data, HEADER_BYTES, epochs
         self.rows = {SUBJECT: [], NAME: [], TEXT: []}
+        # Of each subject the salt of the last row.
+        self.salts = {}
 
     def next_commitment(self):
         """Reads the next row; returns its commitment."""
@@ -113,13 +115,15 @@ class Dictionary:
         if payload is None:
             raise NotNext("no row")
         try:
-            kind, number, text, commitment = row(payload, self.epochs)
+            kind, number, text, commitment, salt = row(payload, self.epochs)
         except Malformed as error:
             raise NotNext(str(error)) from error
         column = self.rows[kind]
         if number != len(column):
             raise NotNext("another number")
         column.append(f"erased {number}" if text is None else text)
+        if kind == SUBJECT and text is not None:
+            self.salts[text] = salt
         self.at += 8 + len(payload)
         return commitment
 

@@ -153,6 +153,43 @@ class Body:
             "lookups": self.list(self.lookup),
         }
 
+    def values(self, groups):
+        """Keyed hashes of what stood in clear columns, of subjects counted through the groups."""
+        places = [
+            (number, place)
+            for number, group in enumerate(groups)
+            for place in range(len(group["subjects"]))
+        ]
+        count, at, values = self.cursor.count(), 0, []
+        if not count:
+            raise Malformed("no values where there have to be some")
+        for _ in range(count):
+            at += self.cursor.varint()
+            if at >= len(places):
+                raise Malformed("a value of nobody")
+            group, subject = places[at]
+            columns = self.cursor.varint()
+            clear = len(groups[group]["clear"])
+            if not columns or columns >> clear:
+                raise Malformed("a value of no column")
+            hashes = [
+                [column, self.cursor.take(6).hex()]
+                for column in range(64)
+                if columns >> column & 1
+            ]
+            values.append({"group": group, "subject": subject, "hashes": hashes})
+        return values
+
+    def with_values(self, read):
+        fields = read(self)
+        return {**fields, "values": self.values(fields["groups"])}
+
+    def disclosed_values(self):
+        return self.with_values(Body.disclosed)
+
+    def observed_values(self):
+        return self.with_values(Body.observed)
+
     def observed(self):
         """A disclosure, and what enforcement of policy would have done."""
         return {
@@ -347,6 +384,8 @@ KINDS = {
     19: ("forgotten", Body.forgotten),
     20: ("observed", Body.observed),
     21: ("lost", Body.lost),
+    22: ("disclosed", Body.disclosed_values),
+    23: ("observed", Body.observed_values),
     24: ("case", Body.case),
     25: ("complained", Body.complained),
     26: ("planted", Body.planted),

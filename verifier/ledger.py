@@ -65,7 +65,7 @@ def _read(files, name):
         raise Damage("Missing", name) from error
 
 
-def _key(files, trusted):
+def trusted_key(files, trusted=None):
     data = _read(files, "key.pub")
     try:
         text = data.decode("utf-8")
@@ -246,7 +246,7 @@ def _compare(walk, roots, checkpoint, whose):
 
 def verify(files, against=None, trusted=None, clean=True, each=None):
     """Checks all of a ledger. Returns what it has, or raises Damage."""
-    key = _key(files, trusted)
+    key = trusted_key(files, trusted)
     own = _checkpoint(_read(files, "checkpoint"), key, "Checkpoint")
     witnessed = _witnessed(files, key)
     kept = None if against is None else _checkpoint(against, key, "Kept")

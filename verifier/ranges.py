@@ -164,7 +164,7 @@ class Texts:
         if sha256(*leaf.commitments) != _binding(leaf):
             raise Refused("not the rows that the entry brought")
         for payload in leaf.rows:
-            kind, index, text, commitment = row(payload)
+            kind, index, text, commitment, _ = row(payload)
             if text is None or commitment not in leaf.commitments:
                 raise Refused("a row that the entry did not bring")
             self.texts[kind, index] = text

@@ -61,6 +61,7 @@ pub(crate) fn draft(
                 search: search_hash(search_key, lookup.value.expose()),
             })
             .collect(),
+        values: Vec::new(),
         claimed: hold.claimed,
         observed: hold.observed.map(|observed| {
             let postern_session::Observed { rule, masked, unknown } = *observed;

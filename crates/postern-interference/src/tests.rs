@@ -182,6 +182,7 @@ fn told(subjects: &[&str], searches: usize) -> Told {
         stopped: None,
         groups: vec![group],
         lookups: vec![lookup; searches],
+        values: Vec::new(),
     };
     let body = Body::Disclosed(disclosed);
     Told::of(&[Entry { sequence: 0, time: Timestamp(0), body }])

@@ -91,7 +91,7 @@ fn main() {
     let temporary = tempfile::tempdir().unwrap();
     let ledger = keep.map_or_else(|| temporary.path().join("ledger"), PathBuf::from);
     if !ledger.exists() {
-        made::make(&ledger, entries, each).unwrap();
+        made::make(&ledger, entries, each, 0).unwrap();
     }
     let before = size_mb(&ledger);
     let start = Instant::now();

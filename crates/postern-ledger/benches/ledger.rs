@@ -1,6 +1,6 @@
 //! What verifying costs, and what is stored: entries a second, bytes an entry, bytes a record.
-//! `cargo bench -p postern-ledger --bench ledger -- [ENTRIES] [--keep DIR]`; a ledger that is kept
-//! is not made again.
+//! `cargo bench -p postern-ledger --bench ledger -- [ENTRIES] [--values N] [--keep DIR]`; a ledger
+//! that is kept is not made again. With `--values` entries have hashes of one or two values.
 
 #![expect(clippy::print_stdout, reason = "it prints what it measures")]
 #![expect(clippy::unwrap_used, reason = "a bench that fails may stop")]
@@ -17,6 +17,12 @@ mod made;
 
 fn entries() -> u64 {
     std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000)
+}
+
+/// How many values of each customer are told of.
+fn values() -> usize {
+    let mut behind = std::env::args().skip_while(|argument| argument != "--values").skip(1);
+    behind.next().map_or(0, |values| values.parse().unwrap())
 }
 
 /// The most memory that this process had resident, in MiB.
@@ -57,8 +63,11 @@ fn main() {
     let ledger = keep.map_or_else(|| temporary.path().join("ledger"), PathBuf::from);
     if !ledger.exists() {
         let (start, entries) = (Instant::now(), entries());
-        made::make(&ledger, entries, 1).unwrap();
-        println!("made {entries} entries in {:.1} s", start.elapsed().as_secs_f64());
+        let (values, cpu) = (values(), cpu_seconds());
+        made::make(&ledger, entries, 1, values).unwrap();
+        let (seconds, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+        let each = cpu * 1e6 / entries as f64;
+        println!("made {entries} entries in {seconds:.1} s; {each:.2} us of CPU time each");
     }
     measure(&ledger);
 }

@@ -51,7 +51,7 @@ fn follow<C: Channel + 'static>(
 
 fn record(ledger: &Ledger, number: u64) {
     let (sender, receiver) = mpsc::channel();
-    let draft = made::draft(number, made::subjects(number, 1));
+    let draft = made::draft(number, made::subjects(number, 1), 0);
     ledger.record(draft, Box::new(move |done| sender.send(done.map(drop)).unwrap()));
     receiver.recv().unwrap().unwrap();
 }

@@ -85,6 +85,9 @@ pub(crate) struct Dictionary {
     earlier: HashMap<Arc<str>, Earlier>,
     /// The present epoch and its key; `None`: none has begun.
     epoch: Option<(u16, EpochKey)>,
+    /// Salts of the present epoch's customers, from the number `salted_from` on, if they are kept.
+    subject_salts: Option<Vec<[u8; SALT_BYTES]>>,
+    salted_from: u32,
     // The next numbers; more than the maps hold once rows were erased.
     subjects_len: u32,
     names_len: u32,
@@ -114,6 +117,8 @@ impl Dictionary {
             passing,
             earlier: rows.earlier,
             epoch,
+            subject_salts: rows.subject_salts,
+            salted_from: first_subject,
             salts,
             unwritten: Vec::new(),
             fresh: Vec::new(),
@@ -137,6 +142,8 @@ impl Dictionary {
         let before = self.epoch.as_ref().map_or(0, |&(epoch, _)| epoch);
         to_earlier(&mut self.earlier, self.subjects.drain(), before);
         self.passing.clear();
+        self.subject_salts.iter_mut().for_each(Vec::clear);
+        self.salted_from = self.subjects_len;
         self.epoch = Some((epoch, key));
     }
 
@@ -172,6 +179,17 @@ impl Dictionary {
     pub(crate) fn counted_as(&self, subject: &str) -> Option<u32> {
         let earlier = self.earlier.get(subject).map(|earlier| earlier.first);
         earlier.or_else(|| self.subjects.get(subject).copied())
+    }
+
+    /// The number of a customer in the present epoch.
+    pub(crate) fn counted_now(&self, subject: &str) -> Option<u32> {
+        self.subjects.get(subject).copied()
+    }
+
+    /// The salt of a customer of the present epoch, where salts are kept.
+    pub(crate) fn subject_salt(&self, number: u32) -> Option<&[u8; SALT_BYTES]> {
+        let index = usize::try_from(number.checked_sub(self.salted_from)?).ok()?;
+        self.subject_salts.as_ref()?.get(index)
     }
 
     /// The only number of a customer, where no epoch has begun.
@@ -220,7 +238,14 @@ impl Dictionary {
 
     /// A subject's name was erased: should it come again it gets another number.
     pub(crate) fn forget(&mut self, subject: &str) {
-        self.subjects.remove(subject);
+        let number = self.subjects.remove(subject);
+        let index = number.and_then(|number| number.checked_sub(self.salted_from));
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        if let (Some(salts), Some(index)) = (&mut self.subject_salts, index)
+            && let Some(salt) = salts.get_mut(index)
+        {
+            *salt = [0; SALT_BYTES];
+        }
         self.earlier.remove(subject);
     }
 
@@ -247,6 +272,9 @@ impl Dictionary {
 
     fn add(&mut self, kind: Kind, number: u32, text: &str, lasting: Lasting) {
         let salt = (self.salts)();
+        if let (Kind::Subject, Some(salts)) = (kind, &mut self.subject_salts) {
+            salts.push(salt);
+        }
         self.fresh.push(commitment(kind, number, &salt, text.as_bytes()));
         let payload = match &self.epoch {
             Some((epoch, key)) if lasting == Lasting::Epoch => {
@@ -345,7 +373,7 @@ pub(crate) struct StoredRow {
     pub(crate) epoch: Option<u16>,
     /// Why it can't be read. Its text and commitment stand for nothing then.
     pub(crate) trouble: Option<KeyTrouble>,
-    salt: [u8; SALT_BYTES],
+    pub(crate) salt: [u8; SALT_BYTES],
 }
 
 impl StoredRow {
@@ -471,6 +499,10 @@ pub(crate) struct Rows {
     first: HashMap<u32, u32>,
     /// The numbers of names that are sealed.
     passing: BTreeSet<u32>,
+    /// A customer whose rows are kept as they are stored, and those rows.
+    watched: Option<(Arc<str>, Vec<StoredRow>)>,
+    /// Salts of the customers of the present epoch, if they are kept.
+    subject_salts: Option<Vec<[u8; SALT_BYTES]>>,
 }
 
 #[derive(Debug, Default)]
@@ -484,6 +516,21 @@ impl Rows {
     /// No rows yet.
     pub(crate) fn keeping(keep: Keep) -> Self {
         Self { keep, ..Self::default() }
+    }
+
+    /// The same, of who goes on writing hashes of values.
+    pub(crate) fn with_salts(self) -> Self {
+        Self { subject_salts: Some(Vec::new()), ..self }
+    }
+
+    /// All texts, and the rows of a customer as they are stored.
+    pub(crate) fn watching(subject: &str) -> Self {
+        Self { watched: Some((subject.into(), Vec::new())), ..Self::default() }
+    }
+
+    /// The rows of the customer who is watched.
+    pub(crate) fn watched(&self) -> &[StoredRow] {
+        self.watched.as_ref().map(|(_, rows)| rows.as_slice()).unwrap_or_default()
     }
 
     fn column(&self, kind: Kind) -> &Column {
@@ -544,6 +591,7 @@ impl Rows {
             let of_epoch = of_epoch.filter_map(|(number, text)| Some((text.clone()?, number)));
             to_earlier(&mut self.earlier, of_epoch, epoch);
         }
+        self.subject_salts.iter_mut().for_each(Vec::clear);
         self.epoch_start = [self.subjects.len, self.names.len];
     }
 
@@ -561,6 +609,14 @@ impl Rows {
     pub(crate) fn push(&mut self, row: StoredRow) -> bool {
         if self.keep == Keep::Earlier && row.epoch.is_some() {
             self.note_sealed(&row);
+        }
+        if let (Kind::Subject, Some(salts)) = (row.kind, &mut self.subject_salts) {
+            salts.push(row.salt);
+        }
+        if let (Kind::Subject, Some((name, rows))) = (row.kind, &mut self.watched)
+            && row.text.as_ref() == Some(name)
+        {
+            rows.push(row.clone());
         }
         let column = match row.kind {
             Kind::Subject => &mut self.subjects,

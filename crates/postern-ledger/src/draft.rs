@@ -7,7 +7,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use postern_model::{Actor, Reason, StatementFingerprint, Subject};
+use postern_model::{Actor, Reason, StatementFingerprint, Subject, ValueDigest};
 
 use crate::Observed;
 
@@ -29,6 +29,8 @@ pub struct Draft {
     pub rows: Vec<DraftRow>,
     /// Searches by a protected value that the statement made.
     pub lookups: Vec<DraftLookup>,
+    /// What stands in clear columns of the rows, where hashes of it are to be kept.
+    pub values: Vec<DraftValue>,
     /// The ticket that the actor named.
     pub claimed: Option<Arc<str>>,
     /// What would have been done, where policy is not enforced for the actor.
@@ -89,6 +91,18 @@ pub struct DraftLookup {
     pub hit: bool,
     /// Keyed hash of the value.
     pub search: [u8; 8],
+}
+
+/// What stands in a clear column of a row.
+#[derive(Debug, Clone)]
+pub struct DraftValue {
+    /// Index into the draft's rows.
+    pub row: usize,
+    /// Index into the row's touches: whose it is.
+    pub touch: usize,
+    /// Index into the leaf's `clear` and, behind them, `shown`.
+    pub column: usize,
+    pub digest: ValueDigest,
 }
 
 /// What a limit counts, for each actor.

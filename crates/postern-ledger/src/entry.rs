@@ -14,7 +14,7 @@ use postern_model::{
 mod investigation;
 
 pub use self::investigation::{CaseAct, Complained, DecoyHit, Planted};
-use crate::Limit;
+use crate::{Limit, ValueHash};
 
 /// One entry of the ledger, with the names that its numbers stand for.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +63,8 @@ pub struct Disclosed {
     pub lookups: Vec<LookedUp>,
     /// What enforcement would have done; `None` where it was in force.
     pub observed: Option<Observed>,
+    /// Keyed hashes of what stood in clear columns, if they are kept.
+    pub values: Vec<Values>,
 }
 
 /// What would have been done if policy were enforced for the actor's role.
@@ -99,6 +101,18 @@ pub struct Group {
     pub reason: Option<Reason>,
     /// Whose records, each once, in the order of their numbers.
     pub subjects: Vec<Subject>,
+}
+
+/// Keyed hashes of what was shown of one customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values {
+    /// The group, by its place in the entry.
+    pub group: usize,
+    /// The customer, by the place in the group's subjects.
+    pub subject: usize,
+    /// Columns, by their places among the group's clear ones, ascending, and the hash of what stood
+    /// there.
+    pub hashes: Vec<(u8, ValueHash)>,
 }
 
 /// A search by a protected value.

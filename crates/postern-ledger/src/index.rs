@@ -29,10 +29,11 @@ use self::{
 };
 use crate::{
     Body, Damage, DamageKind, Disclosed, Entry, Group, Which,
-    dictionary::Kind,
+    dictionary::{Kind, StoredRow},
     disk::{Disk, Folder},
     frame::LedgerId,
     identity,
+    payload::Decoded,
     scan::{Mark, Scan},
     verify::{Check, PROGRESS_STEP},
 };
@@ -348,6 +349,10 @@ impl Index {
     }
 
     fn row(&self, kind: Kind, number: u32) -> Result<Option<Arc<str>>, IndexError> {
+        Ok(self.stored_row(kind, number)?.text)
+    }
+
+    fn stored_row(&self, kind: Kind, number: u32) -> Result<StoredRow, IndexError> {
         let row = self.parts().find_map(|part| part.row(kind, number)).ok_or(Broken)??;
         self.log.row(kind, number, row)
     }
@@ -367,7 +372,54 @@ impl Index {
         Ok(numbers)
     }
 
+    /// The entries in which a customer stands, and the customer's rows.
+    pub(crate) fn entries_with(
+        &mut self,
+        question: &Question,
+    ) -> Result<(Vec<Decoded>, Vec<StoredRow>), IndexError> {
+        match self.look_for_entries(question) {
+            Err(IndexError::Broken(_)) => {
+                let _lock = self.lock()?;
+                self.remake(&mut |_, _| {})?;
+                self.look_for_entries(question)
+            }
+            other => other,
+        }
+    }
+
+    fn look_for_entries(
+        &self,
+        question: &Question,
+    ) -> Result<(Vec<Decoded>, Vec<StoredRow>), IndexError> {
+        let (kind, numbers, entries) = self.found(question)?;
+        let mut found = Vec::new();
+        for entries in entries.chunks(ENTRIES_AT_ONCE) {
+            for payload in self.payloads(entries, kind)? {
+                found.push(ask::decoded(self, &payload, Some(&numbers))?);
+            }
+        }
+        let rows = numbers.iter().map(|&number| self.stored_row(kind, number));
+        Ok((found, rows.collect::<Result<_, _>>()?))
+    }
+
     fn look(&self, question: &Question) -> Result<Vec<Seen>, IndexError> {
+        let (kind, numbers, entries) = self.found(question)?;
+        let mut seen = Vec::new();
+        for entries in entries.chunks(ENTRIES_AT_ONCE) {
+            for payload in self.payloads(entries, kind)? {
+                let found = seen_in(self, &payload, (kind, &numbers))?;
+                // The index says that it is there.
+                if found.is_empty() && kind == Kind::Subject {
+                    return Err(Broken.into());
+                }
+                seen.extend(found);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The numbers of whom is asked about, and the entries that have them, by their places.
+    fn found(&self, question: &Question) -> Result<(Kind, Vec<u32>, Vec<u64>), IndexError> {
         let (kind, table, text) = match &question.about {
             About::Subject(subject) => (Kind::Subject, Table::Subjects, subject.as_str()),
             About::Actor(actor) => (Kind::Name, Table::Actors, actor.as_str()),
@@ -382,18 +434,7 @@ impl Index {
                 entries.extend(found.into_iter().filter(|entry| (first..end).contains(entry)));
             }
         }
-        let (entries, mut seen) = (Vec::from_iter(entries), Vec::new());
-        for entries in entries.chunks(ENTRIES_AT_ONCE) {
-            for payload in self.payloads(entries, kind)? {
-                let found = seen_in(self, &payload, (kind, &numbers))?;
-                // The index says that it is there.
-                if found.is_empty() && kind == Kind::Subject {
-                    return Err(Broken.into());
-                }
-                seen.extend(found);
-            }
-        }
-        Ok(seen)
+        Ok((kind, numbers, Vec::from_iter(entries)))
     }
 
     /// Reads entries, and has the system begin to read what their texts take: the disk is asked for

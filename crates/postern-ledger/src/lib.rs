@@ -37,6 +37,7 @@ mod reader;
 mod recover;
 mod retain;
 mod room;
+mod saw;
 mod scan;
 mod sequencer;
 mod set;
@@ -44,6 +45,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod told;
+mod values;
 mod verify;
 mod volumes;
 mod witness;
@@ -59,12 +61,12 @@ pub use self::{
     coming::{Awaited, Coming},
     damage::{Damage, DamageKind, Which},
     draft::{
-        Counter, Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Nearing, Plan, Receipt,
-        RecordError, Touch,
+        Counter, Draft, DraftLeaf, DraftLookup, DraftRow, DraftValue, Limit, Nearing, Plan,
+        Receipt, RecordError, Touch,
     },
     entry::{
         Body, CaseAct, Complained, DecoyHit, Disclosed, Entry, Found, Group, LookedUp, Note,
-        Observed, Planted,
+        Observed, Planted, Values,
     },
     epoch::Retention,
     erase::EraseError,
@@ -82,9 +84,11 @@ pub use self::{
     reader::Reader,
     recover::{CreateError, OpenError},
     retain::{RetainError, Retained},
+    saw::{SawError, Told, ValueQuestion, saw_value},
     sequencer::Answer,
     survey::{Survey, survey},
     told::{NoteDone, RecordDone, RecordWakes},
+    values::ValueHash,
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
     volumes::{MoveError, Moved, move_segments},
     witness::{

@@ -33,6 +33,10 @@ pub struct Options {
     pub bulk: Option<BulkOptions>,
     /// For how long customers are named; `None`: for ever. It must be no shorter than `horizon`.
     pub retention: Option<Retention>,
+    /// Whether hashes of the values that small results show are kept, for whoever asks later
+    /// whether a leaked value is one of them. It takes 16 bytes of memory for each customer of the
+    /// present epoch.
+    pub value_hashes: bool,
     /// The longest window that a limit may have. Budgets remember this much of the past.
     pub horizon: Duration,
 }
@@ -52,6 +56,7 @@ impl Options {
             peer: None,
             bulk: None,
             retention: None,
+            value_hashes: false,
             horizon: Duration::from_secs(31 * 86_400),
         }
     }
@@ -77,6 +82,7 @@ impl fmt::Debug for Options {
             .field("peer", &self.peer)
             .field("bulk", &self.bulk)
             .field("retention", &self.retention)
+            .field("value_hashes", &self.value_hashes)
             .field("horizon", &self.horizon)
             .finish_non_exhaustive()
     }

@@ -16,9 +16,11 @@ use crate::{
 mod investigation;
 mod note;
 mod skim;
+mod values;
 pub(crate) use self::{
     note::LOST,
     skim::{Named, skim},
+    values::COLUMNS_MAX,
 };
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,9 @@ const FIRST_VERSION: u8 = 1;
 const DISCLOSED: u8 = 1;
 /// A disclosure while policy is not enforced, with what enforcement would have done behind it.
 const OBSERVED: u8 = 20;
+/// The same two with hashes of values behind them.
+const DISCLOSED_VALUES: u8 = 22;
+const OBSERVED_VALUES: u8 = 23;
 
 /// What the leaf of an entry shows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,10 +154,13 @@ pub(crate) fn decode(
     let kind = head.open.kind;
     let account = head.open.account;
     let mut decoder = Decoder { cursor: body, rows, account, erased: None, turn: None };
-    let (body, charges) = if matches!(kind, DISCLOSED | OBSERVED) {
+    let (body, charges) = if is_disclosure(kind) {
         let (mut disclosed, charges) = decoder.disclosed()?;
-        if kind == OBSERVED {
+        if matches!(kind, OBSERVED | OBSERVED_VALUES) {
             disclosed.observed = Some(decoder.observed()?);
+        }
+        if matches!(kind, DISCLOSED_VALUES | OBSERVED_VALUES) {
+            disclosed.values = values::decode(&mut decoder.cursor, &disclosed.groups)?;
         }
         (Body::Disclosed(disclosed), Some(charges))
     } else {
@@ -168,10 +176,14 @@ pub(crate) fn decode(
     Ok(Decoded { entry, charges, erased, turn })
 }
 
+fn is_disclosure(kind: u8) -> bool {
+    matches!(kind, DISCLOSED | OBSERVED | DISCLOSED_VALUES | OBSERVED_VALUES)
+}
+
 /// What kind of entry it is, in words.
 pub(crate) fn kind_name(kind: u8) -> Result<&'static str, DecodeError> {
     Ok(match kind {
-        1 => "disclosed",
+        DISCLOSED | DISCLOSED_VALUES => "disclosed",
         2 => "logged_in",
         3 => "login_refused",
         4 => "logged_out",
@@ -190,7 +202,7 @@ pub(crate) fn kind_name(kind: u8) -> Result<&'static str, DecodeError> {
         17 => "approval",
         18 => "epoch",
         19 => "forgotten",
-        20 => "observed",
+        OBSERVED | OBSERVED_VALUES => "observed",
         21 => "lost",
         24 => "case",
         25 => "complained",
@@ -279,6 +291,7 @@ impl<T: Texts> Decoder<'_, T> {
             groups: self.list(|decoder| decoder.group(&mut charges))?,
             lookups: self.list(Self::looked_up)?,
             observed: None,
+            values: Vec::new(),
         };
         if lookups_are_charged(disclosed.stopped) {
             charges.lookups = disclosed.lookups.iter().map(|lookup| lookup.hit).collect();
@@ -429,7 +442,12 @@ impl<'a> Encoder<'a> {
 
     /// Writes a disclosure; `subjects` holds the numbers of each group's subjects.
     pub(crate) fn disclosed(&mut self, disclosed: &Disclosed, subjects: &[Vec<u32>]) {
-        self.kind = if disclosed.observed.is_some() { OBSERVED } else { DISCLOSED };
+        self.kind = match (disclosed.observed.is_some(), disclosed.values.is_empty()) {
+            (false, true) => DISCLOSED,
+            (true, true) => OBSERVED,
+            (false, false) => DISCLOSED_VALUES,
+            (true, false) => OBSERVED_VALUES,
+        };
         self.acting(&disclosed.actor);
         self.varint(disclosed.connection);
         self.varint(disclosed.hold);
@@ -457,6 +475,9 @@ impl<'a> Encoder<'a> {
             self.optional(rule);
             self.varint(observed.masked);
             self.u8(observed.unknown.into());
+        }
+        if !disclosed.values.is_empty() {
+            values::encode(&disclosed.values, &disclosed.groups, &mut self.body);
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     room::{RowsLog, Segment},
     scan::{Position, Scan},
     sequencer::{Sequencer, write_checkpoint},
+    values::ValueKey,
     verify::{Check, own_checks},
     witness::WITNESSED,
 };
@@ -142,7 +143,9 @@ pub(crate) fn open_on(
     let mut budgets = Budgets::new(options.horizon);
     let (mut begun, mut unseen) = (Vec::new(), UnseenBefore::new());
     let seen = identity::witnessed(&*disk, &verifying)?.map_or(0, |(_, witnessed)| witnessed.size);
-    let settled = settle_all(&disk, id, (checks, signed), &mut |decoded, rows| {
+    let rows = Rows::keeping(Keep::Earlier);
+    let rows = if options.value_hashes { rows.with_salts() } else { rows };
+    let settled = settle_all(&disk, id, (checks, signed), rows, &mut |decoded, rows| {
         if let Some(charges) = &decoded.charges {
             budgets.replay(charges, decoded.entry.time, rows);
         }
@@ -159,6 +162,8 @@ pub(crate) fn open_on(
     })?;
     let Settled { segment, rows, edge, last, texts, stage, keys } = settled;
     let epoch = present_epoch(&*disk, stage, &keys)?;
+    let value_key = epoch.as_ref().map_or(&*seed, |(_, key)| key.as_bytes());
+    let value_key = ValueKey::new(value_key);
     Ok(Sequencer {
         disk,
         _lock: lock,
@@ -168,6 +173,7 @@ pub(crate) fn open_on(
         segment,
         rows,
         dictionary: Dictionary::new(texts, epoch, salts),
+        value_key,
         budgets,
         stage,
         begun,
@@ -222,9 +228,10 @@ pub(crate) fn settle_all(
     disk: &Arc<dyn Disk>,
     id: LedgerId,
     (mut checks, signed): (Vec<Check>, u64),
+    rows: Rows,
     each: &mut dyn FnMut(&Decoded, &Rows),
 ) -> Result<Settled, OpenError> {
-    let mut scan = Scan::open(disk.clone(), id, Rows::keeping(Keep::Earlier))?;
+    let mut scan = Scan::open(disk.clone(), id, rows)?;
     let mut settled = scan.position();
     let mut erased = BTreeSet::new();
     checks.iter_mut().for_each(|check| check.look(scan.edge()));

@@ -15,6 +15,7 @@ use crate::{
     follow::Shipped,
     room::Room,
     sequencer::{Recorded, Sequencer, Work},
+    values::ValueKey,
 };
 
 /// What retention came to.
@@ -104,6 +105,7 @@ impl Sequencer {
             self.stage.unsealed = self.dictionary.subjects_len();
         }
         self.begun.push(began.entry.time);
+        self.value_key = ValueKey::new(key.as_bytes());
         self.dictionary.begin_epoch(epoch, key);
         recorded.push(began);
         Ok(())

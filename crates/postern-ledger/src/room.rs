@@ -29,6 +29,8 @@ const GROUP_BYTES: u64 = 32;
 const LOOKUP_BYTES: u64 = 2 * NUMBER_BYTES + 9;
 /// How many values, and whether it is known whose.
 const OBSERVED_BYTES: u64 = 11;
+/// Step, columns and hash, should each value have its own.
+const VALUE_BYTES: u64 = 21;
 
 impl Room {
     pub(crate) fn needed_by_draft(draft: &Draft) -> Self {
@@ -60,6 +62,7 @@ impl Room {
             room.text(&lookup.column);
             room.frames_bytes += LOOKUP_BYTES;
         }
+        room.frames_bytes += draft.values.len() as u64 * VALUE_BYTES;
         room
     }
 

@@ -3,7 +3,7 @@
 use std::{any::Any, collections::BTreeMap, io, sync::Arc};
 
 use postern_merkle::{Checkpoint, Edge, SigningKey};
-use postern_model::{Actor, Grade, Reason, Subject, Timestamp};
+use postern_model::{Actor, Grade, Subject, Timestamp};
 
 use crate::{
     Body, Disclosed, Draft, DraftLookup, DraftRow, Entry, Group, Limit, LookedUp, Note, Options,
@@ -20,6 +20,7 @@ use crate::{
     leaf::{Leaf, SegmentSecret},
     payload::{Encoded, Encoder, lookups_are_charged},
     room::{Room, RowsLog, Segment},
+    values::{self, GroupKey, ValueKey},
 };
 
 /// What is to be recorded.
@@ -63,6 +64,8 @@ pub(crate) struct Sequencer {
     pub(crate) segment: Segment,
     pub(crate) rows: RowsLog,
     pub(crate) dictionary: Dictionary,
+    /// What values are hashed with now.
+    pub(crate) value_key: ValueKey,
     pub(crate) budgets: Budgets,
     /// The tree over all entries; those in memory only while a batch is being written.
     pub(crate) edge: Edge,
@@ -284,7 +287,13 @@ impl Sequencer {
             }
             allowed += u64::from(stopped.is_none());
         }
-        let (groups, numbers) = finish_groups(draft, groups);
+        let Finished { groups, keys, numbers } = finish_groups(draft, groups);
+        let values = if self.options.value_hashes && !draft.values.is_empty() {
+            let keyed = (&self.dictionary, &self.value_key);
+            values::gathered(draft, allowed, (&keys, &numbers), keyed)
+        } else {
+            Vec::new()
+        };
         let disclosed = Disclosed {
             actor: draft.actor.clone(),
             connection: draft.connection,
@@ -298,6 +307,7 @@ impl Sequencer {
             groups,
             lookups: draft.lookups.iter().map(|lookup| self.looked_up(lookup)).collect(),
             observed: draft.observed.as_deref().cloned(),
+            values,
         };
         if disclosed.stopped_running() {
             self.budgets.actor(actor, now).stop();
@@ -384,7 +394,14 @@ pub(crate) fn write_checkpoint(
 }
 
 /// Subjects by the leaf and the reason under which they were seen.
-type Groups<'a> = BTreeMap<(u16, Option<&'a Reason>), Vec<(u32, &'a Subject)>>;
+type Groups<'a> = BTreeMap<GroupKey<'a>, Vec<(u32, &'a Subject)>>;
+
+/// Groups, what each is told from the others by, and the numbers of its subjects.
+struct Finished<'a> {
+    groups: Vec<Group>,
+    keys: Vec<GroupKey<'a>>,
+    numbers: Vec<Vec<u32>>,
+}
 
 fn touches<'a>(draft: &Draft, row: &'a DraftRow, dictionary: &Dictionary) -> Vec<RowTouch<'a>> {
     let one = |touch: &'a Touch| {
@@ -399,10 +416,11 @@ fn charged_for(draft: &Draft, touch: &Touch) -> Option<Grade> {
     charged(touch.reason.as_ref(), leaf.is_some_and(|leaf| !leaf.shown.is_empty()))
 }
 
-fn finish_groups(draft: &Draft, groups: Groups<'_>) -> (Vec<Group>, Vec<Vec<u32>>) {
+fn finish_groups<'a>(draft: &Draft, groups: Groups<'a>) -> Finished<'a> {
     let mut finished = Vec::with_capacity(groups.len());
-    let mut all_numbers = Vec::with_capacity(groups.len());
+    let (mut keys, mut all_numbers) = (Vec::new(), Vec::with_capacity(groups.len()));
     for ((leaf, reason), mut subjects) in groups {
+        let key = (leaf, reason);
         // Every leaf was checked to exist before the draft was taken.
         let Some(leaf) = draft.leaves.get(usize::from(leaf)) else {
             continue;
@@ -425,7 +443,8 @@ fn finish_groups(draft: &Draft, groups: Groups<'_>) -> (Vec<Group>, Vec<Vec<u32>
             reason: reason.cloned(),
             subjects: subjects.iter().map(|&(_, subject)| subject.clone()).collect(),
         });
+        keys.push(key);
         all_numbers.push(subjects.iter().map(|&(number, _)| number).collect());
     }
-    (finished, all_numbers)
+    Finished { groups: finished, keys, numbers: all_numbers }
 }

@@ -73,16 +73,18 @@ pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Vec<u32>, DecodeError> {
     }
 }
 
-/// The largest number of a set, if it has any, where the set is one that [`decode`] reads. What is
-/// nearly always there, a few numbers as gaps, takes no memory.
-pub(crate) fn last(cursor: &mut Cursor<'_>) -> Result<Option<u32>, DecodeError> {
+/// How many numbers a set has, and the largest if it has any, where the set is one that [`decode`]
+/// reads. What is nearly always there, a few numbers as gaps, takes no memory.
+pub(crate) fn skim(cursor: &mut Cursor<'_>) -> Result<(u64, Option<u32>), DecodeError> {
     let mut ahead = cursor.clone();
     if ahead.u8()? != GAPS {
-        return Ok(decode(cursor)?.last().copied());
+        let numbers = decode(cursor)?;
+        return Ok((numbers.len() as u64, numbers.last().copied()));
     }
-    let last = gaps_in(&mut ahead, |_| ())?;
+    let mut count = 0;
+    let last = gaps_in(&mut ahead, |_| count += 1)?;
     *cursor = ahead;
-    Ok(last)
+    Ok((count, last))
 }
 
 /// Reads the gaps behind their tag; the largest number, if there is any.
@@ -171,8 +173,9 @@ mod tests {
             bytes.insert(0, tag);
             let (mut one, mut other) = (Cursor::new(&bytes), Cursor::new(&bytes));
             let numbers = decode(&mut one);
-            let largest = numbers.as_ref().map(|numbers| numbers.last().copied());
-            prop_assert_eq!(last(&mut other), largest.map_err(|&error| error));
+            let known = |numbers: &Vec<u32>| (numbers.len() as u64, numbers.last().copied());
+            let known = numbers.as_ref().map(known).map_err(|&error| error);
+            prop_assert_eq!(skim(&mut other), known);
             if let Ok(numbers) = numbers {
                 prop_assert!(numbers.is_sorted_by(|a, b| a < b));
                 prop_assert_eq!(one.len(), other.len());

@@ -74,6 +74,7 @@ pub(crate) fn draft(actor: &str, rows: &[(&str, Option<Reason>)], limits: &[Limi
         }],
         rows: rows.iter().map(row).collect(),
         lookups: Vec::new(),
+        values: Vec::new(),
         claimed: None,
         observed: None,
         refused: None,

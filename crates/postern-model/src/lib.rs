@@ -12,6 +12,7 @@ mod finding;
 mod names;
 mod secret;
 mod time;
+mod value;
 
 pub use self::{
     disclosure::{Disclosure, FAILED, Grade, NOT_ENFORCED, Reason, StatementFingerprint},
@@ -23,4 +24,5 @@ pub use self::{
     names::{Actor, FieldClass, Subject, Text},
     secret::Secret,
     time::{Clock, Timestamp},
+    value::{ValueDigest, value_digest},
 };

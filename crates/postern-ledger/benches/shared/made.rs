@@ -10,8 +10,10 @@ use std::{
     },
 };
 
-use postern_ledger::{Draft, DraftLeaf, DraftRow, Ledger, Options, RecordError, Touch};
-use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp};
+use postern_ledger::{Draft, DraftLeaf, DraftRow, DraftValue, Ledger, Options, RecordError, Touch};
+use postern_model::{
+    Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp, value_digest,
+};
 
 const SUBJECTS: u64 = 12_000_000;
 const ACTORS: u64 = 200;
@@ -36,8 +38,22 @@ fn scattered(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What the clear columns of a customer hold: of so many of them the ledger is told.
+fn shown_values(subjects: &[u64], values: usize) -> Vec<DraftValue> {
+    let of = |(row, subject): (usize, &u64)| {
+        let columns = ["name", "email"].into_iter().enumerate().take(values);
+        let text = format!("somebody{subject}@example.org");
+        columns.map(move |(column, name)| {
+            let digest = value_digest("public.customers", name, text.as_bytes());
+            DraftValue { row, touch: 0, column, digest }
+        })
+    };
+    subjects.iter().enumerate().flat_map(of).collect()
+}
+
 /// A statement that showed those customers to somebody.
-pub(crate) fn draft(number: u64, subjects: impl Iterator<Item = u64>) -> Draft {
+pub(crate) fn draft(number: u64, subjects: impl Iterator<Item = u64>, values: usize) -> Draft {
+    let subjects: Vec<u64> = subjects.collect();
     let chance = scattered(number);
     let statement = chance / ACTORS % STATEMENTS;
     let reason = Some(Reason { name: "assigned_ticket".into(), grade: Grade::Strong });
@@ -60,7 +76,8 @@ pub(crate) fn draft(number: u64, subjects: impl Iterator<Item = u64>) -> Draft {
             shown: Vec::new(),
             masked: vec!["phone".into(), "birth_date".into()],
         }],
-        rows: subjects.map(row).collect(),
+        values: shown_values(&subjects, values),
+        rows: subjects.into_iter().map(row).collect(),
         lookups: Vec::new(),
         claimed: (!number.is_multiple_of(3)).then(|| format!("T-{}", number / 100).into()),
         observed: None,
@@ -75,10 +92,17 @@ pub(crate) fn subjects(number: u64, each: u64) -> impl Iterator<Item = u64> {
     (0..each).map(move |place| scattered((number * each + place) ^ 0x5555) % SUBJECTS)
 }
 
-/// Makes a ledger of so many statements that each showed some customers of twelve million.
-pub(crate) fn make(folder: &Path, entries: u64, each: u64) -> Result<(), Box<dyn Error>> {
+/// Makes a ledger of so many statements that each showed some customers of twelve million, with
+/// hashes of so many values of each.
+pub(crate) fn make(
+    folder: &Path,
+    entries: u64,
+    each: u64,
+    values: usize,
+) -> Result<(), Box<dyn Error>> {
     let clock = Arc::new(Steps(AtomicI64::new(1_764_028_800_000_000)));
     let options = Options::new("bench.example/ledger", clock);
+    let options = Options { value_hashes: values > 0, ..options };
     Ledger::create(folder, &options)?;
     let ledger = Ledger::open(folder, options, Arc::new(|_| {}))?;
     let (sender, receiver) = mpsc::channel();
@@ -92,7 +116,7 @@ pub(crate) fn make(folder: &Path, entries: u64, each: u64) -> Result<(), Box<dyn
                 // Nobody listens any more once another was refused.
                 let _ = sender.send(done.map(drop));
             };
-            ledger.record(draft(number, subjects(number, each)), Box::new(told));
+            ledger.record(draft(number, subjects(number, each), values), Box::new(told));
         }
         for done in receiver.iter().take((numbers.end - numbers.start) as usize) {
             done?;

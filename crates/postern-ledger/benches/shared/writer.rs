@@ -75,6 +75,7 @@ fn draft(id: u64) -> Draft {
         }],
         rows: vec![DraftRow { touches: vec![Touch { leaf: 0, subject, reason }] }],
         lookups: Vec::new(),
+        values: Vec::new(),
         claimed: None,
         observed: None,
         limits: Arc::new([]),

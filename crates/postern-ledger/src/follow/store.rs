@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Damage, DamageKind, OpenError, Which,
+    dictionary::{Keep, Rows},
     disk::{Disk, is_full, read_from, remove_if_there, replace},
     epoch::{EpochKey, Keys, Stage, Turn, destroy_keys, write_key},
     erase::{Gone, write_without},
@@ -82,7 +83,8 @@ impl Store {
             return Self::empty(disk, lock, key, id);
         }
         let checks = checkpoint.map(|own| Check::new(Which::Own, own)).into_iter().collect();
-        let settled = settle_all(&disk, id, (checks, signed), &mut |_, _| {})?;
+        let rows = Rows::keeping(Keep::Earlier);
+        let settled = settle_all(&disk, id, (checks, signed), rows, &mut |_, _| {})?;
         let Settled { segment, rows, edge, last, texts, stage, keys } = settled;
         let chain = Chain { edge, time: last, rows: texts.counts(), stage };
         let opened = Self::with(disk, lock, (key, id), rows, chain);

@@ -12,7 +12,7 @@ use super::{Broken, Index, IndexError, Seen, run::payload_hash, table::Record};
 use crate::{
     Body, DecodeError, Group,
     bytes::Cursor,
-    dictionary::{self, Kind},
+    dictionary::{self, Kind, StoredRow},
     disk::{Disk, DiskFile},
     epoch::Keys,
     frame::{self, DICTIONARY_NAME, FRAME_BYTES, segment_name},
@@ -101,13 +101,13 @@ impl Log {
         read(&**file, keys)
     }
 
-    /// The text of a row, which must be the one that was indexed; `None` if it was erased.
+    /// A row, which must be the one that was indexed.
     pub(super) fn row(
         &self,
         kind: Kind,
         number: u32,
         row: Record,
-    ) -> Result<Option<Arc<str>>, IndexError> {
+    ) -> Result<StoredRow, IndexError> {
         let (place, commitment) = row.split_at(8);
         let offset = u64::from_le_bytes(*place.first_chunk().ok_or(Broken)?);
         let row = self.with_dictionary(|file, keys| {
@@ -119,7 +119,7 @@ impl Log {
         if !same || !row.commitment.starts_with(commitment) {
             return Err(Broken.into());
         }
-        Ok(row.text)
+        Ok(row)
     }
 }
 
@@ -193,6 +193,19 @@ pub(super) fn subjects_in(payload: &[u8]) -> Result<Vec<u32>, Broken> {
     Ok(charges.subjects.into_iter().flat_map(|(_, numbers)| numbers).collect())
 }
 
+/// A whole entry, in which only those customers have names if they are given.
+pub(super) fn decoded(
+    index: &Index,
+    payload: &[u8],
+    only: Option<&[u32]>,
+) -> Result<Decoded, IndexError> {
+    let names = Names { index, only, blank: "".into(), failed: Cell::default() };
+    let mut cursor = Cursor::new(payload);
+    let decoded = Head::decode(&mut cursor).and_then(|head| payload::decode(&head, cursor, &names));
+    let failed = names.failed.take();
+    decoded.map_err(|_| failed.unwrap_or(IndexError::Broken(Broken)))
+}
+
 /// What an entry has of a subject or an actor, by its numbers.
 pub(super) fn seen_in(
     index: &Index,
@@ -200,11 +213,7 @@ pub(super) fn seen_in(
     (kind, numbers): (Kind, &[u32]),
 ) -> Result<Vec<Seen>, IndexError> {
     let only = (kind == Kind::Subject).then_some(numbers);
-    let names = Names { index, only, blank: "".into(), failed: Cell::default() };
-    let mut cursor = Cursor::new(payload);
-    let decoded = Head::decode(&mut cursor).and_then(|head| payload::decode(&head, cursor, &names));
-    let failed = names.failed.take();
-    let decoded = decoded.map_err(|_| failed.unwrap_or(IndexError::Broken(Broken)))?;
+    let decoded = decoded(index, payload, only)?;
     let Decoded { entry, charges: Some(Charges { actor, subjects, .. }), .. } = decoded else {
         return Err(Broken.into());
     };

@@ -5,7 +5,10 @@
 //! the entry is decoded, which says what is wrong. Only disclosures are looked at, which are nearly
 //! all entries.
 
-use super::{DISCLOSED, Head, OBSERVED, VERSION, stop};
+use super::{
+    DISCLOSED_VALUES, Head, OBSERVED, OBSERVED_VALUES, VERSION, is_disclosure, stop,
+    values::{self, Size},
+};
 use crate::{
     bytes::{Cursor, DecodeError},
     set,
@@ -29,24 +32,32 @@ impl Named {
 pub(crate) fn skim(payload: &[u8]) -> Option<Named> {
     let mut cursor = Cursor::new(payload);
     let open = Head::decode(&mut cursor).ok()?.open;
-    let mut skimmer = Skimmer { cursor, named: Named::default() };
+    let mut skimmer =
+        Skimmer { cursor, named: Named::default(), sizes: [(0, 0); SIZES], groups: 0 };
     let super::Account::Shown(Some(account)) = open.account else { return None };
     skimmer.row(account.into());
-    match (open.version, open.kind) {
-        (VERSION, DISCLOSED) => skimmer.disclosed().ok()?,
-        (VERSION, OBSERVED) => {
-            skimmer.disclosed().ok()?;
-            skimmer.observed().ok()?;
-        }
-        _ => return None,
+    if open.version != VERSION || !is_disclosure(open.kind) {
+        return None;
+    }
+    skimmer.disclosed().ok()?;
+    if matches!(open.kind, OBSERVED | OBSERVED_VALUES) {
+        skimmer.observed().ok()?;
+    }
+    if matches!(open.kind, DISCLOSED_VALUES | OBSERVED_VALUES) {
+        skimmer.values()?;
     }
     skimmer.cursor.end().ok()?;
     Some(skimmer.named)
 }
 
+/// Of so many groups the sizes are known; entries with values have few.
+const SIZES: usize = 16;
+
 struct Skimmer<'a> {
     cursor: Cursor<'a>,
     named: Named,
+    sizes: [Size; SIZES],
+    groups: usize,
 }
 
 /// As those of [`super::Decoder`], field by field.
@@ -92,6 +103,7 @@ impl Skimmer<'_> {
 
     fn group(&mut self) -> Result<(), DecodeError> {
         self.name()?;
+        let clear = self.cursor.clone().varint()?;
         self.list(Self::name)?;
         self.list(Self::name)?;
         match self.cursor.u8()? {
@@ -99,9 +111,14 @@ impl Skimmer<'_> {
             1 | 2 => self.name()?,
             _ => return Err(DecodeError::Unknown),
         }
-        if let Some(last) = set::last(&mut self.cursor)? {
+        let (count, last) = set::skim(&mut self.cursor)?;
+        if let Some(last) = last {
             self.named.subjects = self.named.subjects.max(u64::from(last) + 1);
         }
+        if let Some(size) = self.sizes.get_mut(self.groups) {
+            *size = (count, clear);
+        }
+        self.groups += 1;
         Ok(())
     }
 
@@ -110,6 +127,11 @@ impl Skimmer<'_> {
         self.name()?;
         self.cursor.bool()?;
         self.cursor.array::<8>().map(drop)
+    }
+
+    fn values(&mut self) -> Option<()> {
+        let sizes = self.sizes.get(..self.groups)?;
+        values::each(&mut self.cursor, sizes, |_, _, _, _| ()).ok()
     }
 
     fn observed(&mut self) -> Result<(), DecodeError> {

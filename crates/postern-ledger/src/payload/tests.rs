@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Found, Note,
+    Found, Note, Values,
     dictionary::{self, Rows},
     epoch::Keys,
 };
@@ -163,6 +163,28 @@ prop_compose! {
     }
 }
 
+/// Values of some of the groups' subjects.
+fn values_of(groups: &[Group], picks: &[(prop::sample::Index, u8)]) -> Vec<Values> {
+    let of = |(group, one): (usize, &Group)| {
+        let (subjects, clear) = (one.subjects.len(), one.clear.len());
+        (0..subjects).filter(move |_| clear > 0).map(move |subject| (group, subject, clear))
+    };
+    let places: Vec<_> = groups.iter().enumerate().flat_map(of).collect();
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let mut picked: Vec<_> =
+        picks.iter().map(|(at, byte)| (at.index(places.len()), *byte)).collect();
+    picked.sort_unstable();
+    let values = picked.into_iter().map(|(at, byte)| {
+        let (group, subject, clear) = places[at];
+        let columns = (0..clear).filter(|column| *column == 0 || byte >> column & 1 == 1);
+        let hashes = columns.map(|column| (column as u8, [byte; 6])).collect();
+        Values { group, subject, hashes }
+    });
+    values.collect()
+}
+
 prop_compose! {
     fn disclosed()(
         (actor, statement, claimed) in (name(), name(), prop::option::of(name())),
@@ -172,6 +194,7 @@ prop_compose! {
         groups in prop::collection::vec(group(), 0..4),
         lookups in prop::collection::vec((name(), name(), any::<bool>(), any::<[u8; 8]>()), 0..4),
         observed in prop::option::of((prop::option::of(name()), any::<u64>(), any::<bool>())),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) -> (Disclosed, Vec<Vec<u32>>) {
         let counters = [
             Counter::ClearSubjects,
@@ -198,8 +221,10 @@ prop_compose! {
             groups,
             lookups: lookups.into_iter().map(lookup).collect(),
             observed: observed.map(|(rule, masked, unknown)| Observed { rule, masked, unknown }),
+            values: Vec::new(),
         };
-        (disclosed, numbers)
+        let values = values_of(&disclosed.groups, &picks);
+        (Disclosed { values, ..disclosed }, numbers)
     }
 }
 
@@ -232,7 +257,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_do_no_harm(
-        kind in 0..20u8,
+        kind in 0..28u8,
         rows_count in 0..2u8,
         body in prop::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..120),
     ) {
@@ -306,7 +331,12 @@ proptest! {
 
     #[test]
     fn skimming_finds_good_what_decodes_of_short_bytes(
-        kind in prop_oneof![Just(DISCLOSED), Just(OBSERVED)],
+        kind in prop_oneof![
+            Just(DISCLOSED),
+            Just(OBSERVED),
+            Just(DISCLOSED_VALUES),
+            Just(OBSERVED_VALUES)
+        ],
         rows_count in 0..2u8,
         body in prop::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..60),
     ) {
@@ -318,8 +348,9 @@ proptest! {
     }
 }
 
-/// The bytes of an entry that discloses these records of twelve million, frame included.
-fn stored_bytes(numbers: Vec<u32>) -> usize {
+/// The bytes of an entry that discloses these records of twelve million, frame included, with
+/// hashes of so many values of each.
+fn stored_bytes(numbers: Vec<u32>, values: u8) -> usize {
     let group = Group {
         relation: "public.customers".into(),
         clear: vec!["name".into(), "email".into()],
@@ -327,6 +358,9 @@ fn stored_bytes(numbers: Vec<u32>) -> usize {
         reason: Some(Reason { name: "assigned_ticket".into(), grade: Grade::Strong }),
         subjects: Vec::new(),
     };
+    let hashes: Vec<_> = (0..values).map(|column| (column, [column; 6])).collect();
+    let of = |subject| Values { group: 0, subject, hashes: hashes.clone() };
+    let values = (0..numbers.len()).filter(|_| values > 0).map(of).collect();
     let disclosed = Disclosed {
         actor: Actor::new("agent07"),
         connection: 4_000_000,
@@ -340,6 +374,7 @@ fn stored_bytes(numbers: Vec<u32>) -> usize {
         groups: vec![group],
         lookups: Vec::new(),
         observed: None,
+        values,
     };
     let mut dictionary = dictionary();
     let mut payload = Vec::new();
@@ -358,13 +393,21 @@ fn stored_bytes(numbers: Vec<u32>) -> usize {
 fn an_entry_takes_few_bytes_whatever_the_number_of_records() {
     use rand::{SeedableRng as _, rngs::StdRng, seq::index};
     let mut rng = StdRng::seed_from_u64(1);
-    let mut each = |count: usize| {
+    let mut each = |count: usize, values: Option<u8>| {
         let chosen = index::sample(&mut rng, 12_000_000, count).into_iter();
         let mut numbers: Vec<u32> = chosen.map(|number| number as u32).collect();
         numbers.sort_unstable();
-        stored_bytes(numbers) as f64 / count as f64
+        let values = values.filter(|_| count <= 64).unwrap_or(0);
+        stored_bytes(numbers, values) as f64 / count as f64
     };
     // What docs/ledger-tests.md says; at most 2.3 and 120 were promised.
-    let rounded = [1, 10, 100, 1_000, 10_000, 100_000].map(|count| format!("{:.2}", each(count)));
+    let rounded =
+        [1, 10, 100, 1_000, 10_000, 100_000].map(|count| format!("{:.2}", each(count, None)));
     assert_eq!(rounded, ["66.00", "9.40", "3.02", "2.00", "1.53", "1.11"]);
+    // With hashes of 1, 2, 3, 5 and 8 values of each.
+    let values = [1, 2, 3, 5, 8];
+    let one = values.map(|values| format!("{:.0}", each(1, Some(values))));
+    assert_eq!(one, ["75", "81", "87", "99", "118"]);
+    let ten = values.map(|values| format!("{:.1}", each(10, Some(values))));
+    assert_eq!(ten, ["17.5", "23.4", "29.5", "41.5", "60.3"]);
 }

@@ -2,15 +2,21 @@
 //! implementation; a change of a byte is a new format version. `entries.jsonl` says what they mean.
 //! `POSTERN_BLESS=1` writes them anew.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
+use postern_model::Secret;
 use serde_json::Value;
 
 use super::*;
 use crate::{
-    CaseAct, Complained, DecoyHit, Observed, Planted,
+    CaseAct, Complained, DecoyHit, DraftValue, Observed, Planted, Told, ValueQuestion,
     disk::sim::SimDisk,
     recover::{create_on, open_on},
+    saw_value,
 };
 
 mod json;
@@ -236,6 +242,93 @@ fn observed() -> Vec<Vec<Work>> {
     vec![vec![Work::Draft(seen), Work::Draft(unknown)]]
 }
 
+/// Values that were shown, in an epoch and before the first, of an erased customer too.
+fn with_values() -> BTreeMap<String, Vec<u8>> {
+    let clock = Arc::new(HandClock::default());
+    let disk = SimDisk::new(0);
+    let plain = Options {
+        segment_bytes: 2048,
+        dictionary_step_bytes: 512,
+        value_hashes: true,
+        ..options(clock.clone())
+    };
+    create_on(&disk, &plain, &[7; 32]).unwrap();
+    let day = Duration::from_secs(86_400);
+    let retention = Some(Retention { epoch: 30 * day, keep: 40 * day });
+    let value = |row, column: usize, text: &[u8]| {
+        let digest = postern_model::value_digest("public.customer", VALUE_COLUMNS[column], text);
+        DraftValue { row, touch: 0, column, digest }
+    };
+    for month in 0..2u8 {
+        let mut start = month * 100;
+        let salts = Box::new(move || {
+            start += 1;
+            [start; 16]
+        });
+        clock.set(1_564_617_600_000_000 + i64::from(month) * 30 * 86_400_000_000);
+        let options = Options { retention: retention.filter(|_| month > 0), ..plain.clone() };
+        let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
+        sequencer.retain(&Actor::new("root"), &mut Vec::new()).unwrap();
+        let rows = [("17", strong()), ("1003", strong()), ("17", strong()), ("9", None)];
+        let mut shown = draft("ana", &rows, &[]);
+        // The last is masked.
+        shown.values = vec![
+            value(0, 0, "J\u{fc}rgen".as_bytes()),
+            value(0, 1, b"j@example.org"),
+            value(1, 1, b"\0\xff"),
+            value(2, 0, b""),
+            value(3, 0, b"masked"),
+        ];
+        let would = Observed { rule: None, masked: 1, unknown: false };
+        let observed = Draft { observed: Some(Box::new(would)), ..shown.clone() };
+        commit(&mut sequencer, &[Work::Draft(shown), Work::Draft(observed)]).unwrap();
+        if month == 0 {
+            let (subject, by) = (Subject::new("1003"), Actor::new("root"));
+            sequencer.erase(&subject, &by, &"by letter".into()).unwrap();
+        }
+        sequencer.sign().unwrap();
+    }
+    disk.contents()
+}
+
+const VALUE_COLUMNS: [&str; 2] = ["name", "email"];
+
+/// What `values.jsonl` asks both implementations: of whom, which value, and in which columns of
+/// which entries it stood.
+fn check_values(name: &str) {
+    let folder = vectors(name);
+    for line in read_lines(&std::fs::read_to_string(folder.join("values.jsonl")).unwrap()) {
+        let value: Vec<u8> = serde_json::from_value(line["value"].clone()).unwrap();
+        let subject = line["subject"].as_str().unwrap();
+        let question = ValueQuestion {
+            subject: Subject::new(subject),
+            actor: None,
+            since: None,
+            until: None,
+            forms: vec![Secret::new(value.clone())],
+        };
+        let (told, _) = saw_value(&folder, &question, true, &mut |_, _| {}).unwrap();
+        let found = told.iter().filter(|told| !told.same.is_empty());
+        let columns = |told: &Told| told.same.iter().map(|column| column.to_string()).collect();
+        let found: Vec<(u64, Vec<String>)> =
+            found.map(|told| (told.sequence, columns(told))).collect();
+        let wanted = line["found"].clone();
+        assert_eq!(serde_json::to_value(&found).unwrap(), wanted, "{line}");
+        let Some(python) = python::interpreter() else { continue };
+        let mut command = Command::new(python);
+        command.arg(python::script("")).arg(&folder).args(["--saw", subject]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = command.spawn().unwrap();
+        running.stdin.take().unwrap().write_all(&value).unwrap();
+        let output = running.wait_with_output().unwrap();
+        assert_eq!(output.status.success(), wanted != serde_json::json!([]), "{line}");
+        let said = read_lines(&String::from_utf8(output.stdout).unwrap());
+        let said = said.iter().map(|told| (told["sequence"].clone(), told["same"].clone()));
+        let said: Vec<(Value, Value)> = said.collect();
+        assert_eq!(serde_json::to_value(&said).unwrap(), wanted, "{line}");
+    }
+}
+
 fn made_now(work: Vec<Vec<Work>>) -> BTreeMap<String, Vec<u8>> {
     let clock = Arc::new(HandClock::default());
     let options = Options { segment_bytes: 2048, ..options(clock.clone()) };
@@ -329,6 +422,9 @@ fn the_format_is_the_one_of_the_vectors() {
     check_meaning("2-investigated");
     check_bytes("2-observed", &made_now(observed()));
     check_meaning("2-observed");
+    check_bytes("2-values", &with_values());
+    check_meaning("2-values");
+    check_values("2-values");
 }
 
 /// A ledger of the first version goes on in the second, in a segment of its own.

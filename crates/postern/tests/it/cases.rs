@@ -57,6 +57,7 @@ fn shown(actor: &str, customer: usize, grade: Grade) -> Draft {
         }],
         rows: vec![DraftRow { touches: vec![Touch { leaf: 0, subject, reason: Some(reason) }] }],
         lookups: Vec::new(),
+        values: Vec::new(),
         claimed: None,
         refused: None,
         observed: None,

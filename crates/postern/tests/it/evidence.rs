@@ -43,6 +43,7 @@ fn disclosure(actor: &str, customer: usize, grade: Grade) -> Draft {
         }],
         rows: vec![DraftRow { touches: vec![touch] }],
         lookups: Vec::new(),
+        values: Vec::new(),
         claimed: None,
         observed: None,
         refused: None,

@@ -51,6 +51,7 @@ pub(crate) fn disclosure() -> Draft {
         }],
         rows: vec![DraftRow { touches: vec![touch("1201", Grade::Strong)] }],
         lookups: Vec::new(),
+        values: Vec::new(),
         claimed: None,
         observed: None,
         refused: None,

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Body, CaseAct, Complained, DecoyHit, Disclosed, Found, Group, LookedUp, Note, Observed, Planted,
+    Body, CaseAct, Complained, DecoyHit, Disclosed, Found, Group, LookedUp, Note, Observed,
+    Planted, Values,
 };
 
 pub(super) fn line(entry: &Entry) -> Value {
@@ -31,7 +32,7 @@ fn disclosed_json(disclosed: &Disclosed) -> Value {
         let window = limit.window.as_micros() as u64;
         json!({ "counter": limit.counter.as_str(), "window": window, "max": limit.max })
     });
-    json!({
+    let mut value = json!({
         "actor": disclosed.actor.as_str(),
         "connection": disclosed.connection,
         "hold": disclosed.hold,
@@ -43,7 +44,18 @@ fn disclosed_json(disclosed: &Disclosed) -> Value {
         "stop": stop,
         "groups": disclosed.groups.iter().map(group).collect::<Vec<_>>(),
         "lookups": disclosed.lookups.iter().map(lookup).collect::<Vec<_>>(),
-    })
+    });
+    if !disclosed.values.is_empty() {
+        let values = disclosed.values.iter().map(values).collect::<Vec<_>>();
+        value.as_object_mut().unwrap().insert("values".into(), json!(values));
+    }
+    value
+}
+
+fn values(values: &Values) -> Value {
+    let hashes = values.hashes.iter().map(|(column, hash)| json!([column, hex(hash)]));
+    let hashes = hashes.collect::<Vec<_>>();
+    json!({ "group": values.group, "subject": values.subject, "hashes": hashes })
 }
 
 fn observed_json(disclosed: &Disclosed, observed: &Observed) -> Value {
