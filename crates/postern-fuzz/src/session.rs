@@ -27,8 +27,13 @@ mod setting;
 use self::{client::Client, server::Server, setting::Setting};
 
 /// A client that does not read and a ledger that is slow may make so much wait.
-const LIMITS: HoldLimits =
-    HoldLimits { rows_max: 3, bytes_max: 2_048, names_max: 8, names_bytes_max: 256 * 1024 };
+const LIMITS: HoldLimits = HoldLimits {
+    rows_max: 3,
+    bytes_max: 2_048,
+    value_rows_max: 2,
+    names_max: 8,
+    names_bytes_max: 256 * 1024,
+};
 /// Longer scripts say nothing new.
 const STEPS_MAX: usize = 400;
 /// What is in each visible cell of a row that the scripted server sends.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use postern_ledger::{Draft, DraftLeaf, DraftLookup, DraftRow, Limit, Observed, Touch};
+use postern_ledger::{Draft, DraftLeaf, DraftLookup, DraftRow, DraftValue, Limit, Observed, Touch};
 use postern_model::Actor;
-use postern_session::{Hold, Stopped};
+use postern_session::{Hold, ShownValue, Stopped};
 
 /// What the ledger is told of a hold.
 ///
@@ -61,7 +61,7 @@ pub(crate) fn draft(
                 search: search_hash(search_key, lookup.value.expose()),
             })
             .collect(),
-        values: Vec::new(),
+        values: hold.values.into_iter().map(value).collect(),
         claimed: hold.claimed,
         observed: hold.observed.map(|observed| {
             let postern_session::Observed { rule, masked, unknown } = *observed;
@@ -70,6 +70,11 @@ pub(crate) fn draft(
         refused: hold.stopped.as_ref().and_then(|stopped| limit_of(stopped, limits)),
         limits: if unbounded { Arc::new([]) } else { limits.clone() },
     }
+}
+
+fn value(value: ShownValue) -> DraftValue {
+    let ShownValue { row, touch, column, digest } = value;
+    DraftValue { row, touch, column, digest }
 }
 
 /// The limit that a session was told of in words.

@@ -38,6 +38,7 @@ mod suspended;
 mod throttled;
 mod tickets;
 mod turns;
+mod values;
 mod views;
 mod whoami;
 mod world;

@@ -255,7 +255,7 @@ impl Session {
             self.copy_bytes(parts, effects);
             return Ok(());
         }
-        self.hold(&copy.query, effects, |out| {
+        self.hold(&copy.query, None, effects, |out| {
             put_copy_data(out, parts);
             Ok(keys.iter().map(Option::as_deref))
         })

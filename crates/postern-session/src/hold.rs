@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use postern_model::{Reason, Secret, StatementFingerprint, Subject};
+use postern_model::{Reason, Secret, StatementFingerprint, Subject, ValueDigest};
 use postern_sql::Leaf;
 
 use crate::{Stopped, judge::PlannedGuarded};
@@ -68,6 +68,19 @@ pub struct LookupTouch {
     pub value: Secret<Arc<[u8]>>,
 }
 
+/// What a row shows in a clear column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownValue {
+    /// Index into [`Hold::rows`].
+    pub row: usize,
+    /// Index into [`HeldRow::touches`]: whose it is.
+    pub touch: usize,
+    /// Index into the leaf's `clear` and, behind them, `shown`.
+    pub column: usize,
+    /// Of the value, as it is sent.
+    pub digest: ValueDigest,
+}
+
 /// A chunk of rows that may leave only after it has been recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -79,6 +92,8 @@ pub struct Hold {
     pub rows: Vec<HeldRow>,
     /// The lookups that this chunk answers.
     pub lookups: Vec<LookupTouch>,
+    /// What stands in clear columns, where that is told.
+    pub values: Vec<ShownValue>,
     /// The rows' messages, one after the other.
     pub bytes: BytesMut,
     /// The statement was refused unsent: there was no room in this budget.
@@ -125,9 +140,10 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn new(id: u64, shown: Arc<Shown>) -> Self {
         let (rows, lookups) = (Vec::new(), Vec::new());
-        let bytes = BytesMut::new();
+        let (values, bytes) = (Vec::new(), BytesMut::new());
         let (done, stopped, observed, claimed) = (false, None, None, None);
-        let hold = Hold { id, shown, rows, lookups, bytes, stopped, done, observed, claimed };
+        let hold =
+            Hold { id, shown, rows, lookups, values, bytes, stopped, done, observed, claimed };
         Self { hold, relied: Vec::new(), touches: 0 }
     }
 
@@ -146,6 +162,7 @@ impl Held {
             return false;
         }
         self.hold.rows.retain(|row| row.asks);
+        self.hold.values.clear();
         self.hold.observed.iter_mut().for_each(|observed| observed.masked = 0);
         self.hold.bytes.clear();
         self.relied.clear();
@@ -167,7 +184,9 @@ impl Held {
         let mut observed = self.hold.observed.clone();
         observed.iter_mut().for_each(|observed| observed.masked = 0);
         let claimed = self.hold.claimed.clone();
-        let told = Hold { id, shown, rows, lookups, bytes, stopped, done, observed, claimed };
+        let values = Vec::new();
+        let told =
+            Hold { id, shown, rows, lookups, values, bytes, stopped, done, observed, claimed };
         (!told.lookups.is_empty() || !told.rows.is_empty()).then_some(told)
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     ClientFacing, Shown,
     hold::ShownLeaf,
     literal::Shape,
+    values::values_at,
     would::{PlannedPlain, ToldPlain, Would},
 };
 
@@ -416,8 +417,8 @@ fn planned(
         LookupValue::Parameter(_) => None,
     });
     let constants = constants.collect();
-    let would = would.cloned();
-    PlannedGuarded { guarded, sql, parameters, shown, constants, asked_leaves, would }
+    let (values, would) = (values_at(&guarded), would.cloned());
+    PlannedGuarded { guarded, sql, parameters, shown, constants, asked_leaves, values, would }
 }
 
 /// The ledger keeps each text for good, so that a long one is kept in part; the fingerprint is of

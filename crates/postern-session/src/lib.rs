@@ -47,6 +47,7 @@ mod tests;
 mod through;
 mod ticket;
 mod touched;
+mod values;
 mod weight;
 mod would;
 
@@ -54,7 +55,7 @@ pub use self::{
     end_user::{EndUser, Naming},
     entitled::{Entitled, ReasonSet},
     error::{ClientFacing, ErrorKind, Failure},
-    hold::{HeldRow, Hold, LookupTouch, Observed, Shown, ShownLeaf, Touch},
+    hold::{HeldRow, Hold, LookupTouch, Observed, Shown, ShownLeaf, ShownValue, Touch},
     judge::{Judge, Judged, Planned, PlannedCopy, PlannedGuarded, PlannedNamed, Refused},
     moment::MOMENT_SQL,
     profile::{

@@ -24,7 +24,7 @@ enum Out {
     /// What comes behind it was judged by a catalogue that must be proven to be the present one.
     Gate(Gate),
     /// Rows that must be recorded first, with what they take.
-    Rows(Held, usize),
+    Rows(Box<Held>, usize),
     /// A ReadyForQuery message; a cut statement discards up to here.
     Ready(BytesMut),
 }
@@ -144,7 +144,7 @@ impl Outbox {
         }
         let weight = weight(&held.hold);
         self.queued_bytes += weight;
-        self.queue.push_back(Out::Rows(held, weight));
+        self.queue.push_back(Out::Rows(Box::new(held), weight));
         self.pull(effects);
     }
 
@@ -240,7 +240,8 @@ impl Outbox {
                     send(&bytes, effects);
                 }
                 Some(Out::Gate(gate)) => self.gate = Some(gate),
-                Some(Out::Rows(Held { hold, relied, .. }, weight)) => {
+                Some(Out::Rows(held, weight)) => {
+                    let Held { hold, relied, .. } = *held;
                     self.queued_bytes -= weight;
                     let rows = hold.rows.len();
                     self.waiting = Some(Waiting { hold: hold.id, rows, relied, recorded: None });

@@ -57,6 +57,9 @@ pub struct HoldLimits {
     pub rows_max: usize,
     /// Bytes of one chunk; a single row may be as large as a message may be.
     pub bytes_max: usize,
+    /// Of a statement that comes to at most so many rows the ledger is told digests of what is
+    /// shown in clear; 0: of none.
+    pub value_rows_max: u64,
     /// Prepared statements and portals of one session.
     pub names_max: usize,
     /// Bytes of their texts, of what these were rewritten to, and of what look-ups search for.
@@ -68,6 +71,7 @@ impl Default for HoldLimits {
         Self {
             rows_max: 512,
             bytes_max: 256 * 1024,
+            value_rows_max: 0,
             names_max: 10_000,
             names_bytes_max: 32 * 1024 * 1024,
         }

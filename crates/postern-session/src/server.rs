@@ -2,7 +2,9 @@
 
 use bytes::BytesMut;
 use postern_sql::{Local, LookupKind, OwnChange};
-use postern_wire::{Backend, DataRow, Frame, ReportFields, TransactionStatus, encode, rewrite};
+use postern_wire::{
+    Backend, Cells, DataRow, Frame, ReportFields, TransactionStatus, encode, rewrite,
+};
 
 use crate::{
     Effect, Failure, Session,
@@ -178,13 +180,16 @@ impl Session {
             // Which of them are keys can't be told.
             return Err(Unexpected);
         }
-        self.hold(guarded, effects, |out| Ok(row.split_trailing_into(hidden, out)?))
+        let cells = Some(row.cells());
+        self.hold(guarded, cells, effects, |out| Ok(row.split_trailing_into(hidden, out)?))
     }
 
-    /// Holds a row that is written without its keys, which are given back.
+    /// Holds a row that is written without its keys, which are given back. What it shows is told if
+    /// its cells are given.
     pub(crate) fn hold<'k, I: Iterator<Item = Option<&'k [u8]>>>(
         &mut self,
         guarded: &PlannedGuarded,
+        shown: Option<Cells<'_>>,
         effects: &mut Vec<Effect>,
         write: impl FnOnce(&mut BytesMut) -> Result<I, Unexpected>,
     ) -> Handled {
@@ -223,14 +228,17 @@ impl Session {
         for touch in &touched.touches {
             run.came(guarded, usize::from(touch.leaf), &touch.subject);
         }
+        let rows = run.rows;
         let mut told = run.tell_lookups(guarded, hit);
         // What is folded comes of no record, too. Where it is all that comes, it tells that.
         let found = !touched.touches.is_empty();
         if found || guarded.guarded.keys.iter().any(|key| key.many) {
             told.extend(guarded.deciders(&portal.searched, found));
         }
+        let is_small = rows <= self.profile.limits.value_rows_max;
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let bytes = held.hold.bytes.len() - before;
+        held.take_values(guarded, &touched.touches, shown.filter(|_| bytes > 0), is_small);
         let Touched { touches, relied, masked, unknown } = touched;
         if let Some(observed) = &mut held.hold.observed {
             observed.masked += masked;

@@ -32,6 +32,7 @@ mod proofs;
 mod proven;
 mod refusals;
 mod sharing;
+mod values;
 mod weights;
 mod writes;
 

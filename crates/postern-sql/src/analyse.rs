@@ -297,6 +297,11 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         used.add(&column.taint);
     }
     let origins = rows.columns.iter().map(|column| column.origin);
+    let sources = rows.columns.iter().map(|column| {
+        let source = column.source?;
+        let name = &analysis.leaves.get(source.leaf)?.column(source.attribute)?.name;
+        Some((source.leaf, name.as_str().into()))
+    });
     let lookups = analysis.facts.lookups.iter().filter_map(|(index, lookup)| {
         let leaf = analysis.leaves.get(*index)?;
         Some(Lookup {
@@ -325,6 +330,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         keys: rows.keys.iter().map(|key| KeyColumn { leaf: key.leaf, many: key.many }).collect(),
         leaves: described(analysis, &used),
         origins: origins.collect(),
+        sources: sources.collect(),
         lookups: lookups.chain(stored).collect(),
         decided_by: decided_by.into_iter().collect(),
         worked: worked(analysis),

@@ -236,6 +236,9 @@ pub struct Guarded {
     /// What RowDescription must say for each visible column that is a plain reference to a
     /// protected table's column.
     pub origins: Vec<Option<Origin>>,
+    /// The leaf's column that each visible column is nothing but a copy of: index into `leaves`,
+    /// and name.
+    pub sources: Vec<Option<(usize, Arc<str>)>>,
     /// The lookups in it; at most one.
     pub lookups: Vec<Lookup>,
     /// Protected columns of an accounted role's that do more than come with their record: what does

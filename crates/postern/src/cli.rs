@@ -357,6 +357,9 @@ pub(crate) enum LedgerCommand {
     WhoSaw(WhoSawArgs),
     /// Says what an account saw. The question is recorded.
     SeenBy(SeenByArgs),
+    /// Says whether a value was shown of a customer, to whom and when, even if it has changed
+    /// since. The value is read from the standard input. The question is recorded.
+    SawValue(SawValueArgs),
     /// Makes a proof that one entry is in the ledger, or that certain ones are all of an account,
     /// for people who have no ledger.
     Prove(ProveArgs),
@@ -442,6 +445,17 @@ pub(crate) struct WhoSawArgs {
 pub(crate) struct SeenByArgs {
     /// The account.
     pub(crate) actor: String,
+    #[command(flatten)]
+    pub(crate) asked: AskArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SawValueArgs {
+    /// The customer, by the key that the ledger has.
+    pub(crate) subject: String,
+    /// Only by this account.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) actor: Option<String>,
     #[command(flatten)]
     pub(crate) asked: AskArgs,
 }

@@ -200,9 +200,15 @@ fn built(
 fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
     let min_free_bytes = settings.data.min_free_bytes;
     let peer = settings.peer.as_ref().map(crate::peer::options).transpose()?;
-    let (commit_delay, retention) = (COMMIT_DELAY, settings.retention);
-    let (bulk, options) = (settings.witness.bulk, ledger_options());
-    Ok(postern_ledger::Options { min_free_bytes, commit_delay, peer, retention, bulk, ..options })
+    Ok(postern_ledger::Options {
+        min_free_bytes,
+        commit_delay: COMMIT_DELAY,
+        peer,
+        retention: settings.retention,
+        value_hashes: settings.value_hashes,
+        bulk: settings.witness.bulk,
+        ..ledger_options()
+    })
 }
 
 /// The ledger, whose entries the detectors are told once they are durable.

@@ -36,6 +36,7 @@ fn hold(id: u64) -> Hold {
         shown: Arc::new(shown),
         rows: vec![row],
         lookups: Vec::new(),
+        values: Vec::new(),
         bytes,
         stopped: None,
         done: false,

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     num::NonZeroU32,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -93,6 +94,7 @@ impl World {
         postgres.psql_in("support", SCHEMA).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let options = Options::new("test", Arc::new(SystemClock)).small();
+        let options = Options { value_hashes: true, ..options };
         let path = folder.path().join("ledger");
         Ledger::create(&path, &options).unwrap();
         let ledger = Arc::new(Ledger::open(&path, options, Arc::new(|_| {})).unwrap());
@@ -258,8 +260,12 @@ impl World {
         }
     }
 
+    pub(super) fn ledger_path(&self) -> PathBuf {
+        self.folder.path().join("ledger")
+    }
+
     pub(super) fn entries(&self) -> Vec<Entry> {
-        let reader = Reader::open(&self.folder.path().join("ledger")).unwrap();
+        let reader = Reader::open(&self.ledger_path()).unwrap();
         reader.map(Result::unwrap).collect()
     }
 
@@ -372,7 +378,7 @@ fn settings(postgres: &PostgresServer, budgets: &[Limit]) -> Settings {
             queue_time: PATIENCE,
             server_lifetime: Duration::from_secs(3_600),
             prepared_max: 8,
-            hold: HoldLimits { rows_max: 10, ..HoldLimits::default() },
+            hold: HoldLimits { rows_max: 10, value_rows_max: 64, ..HoldLimits::default() },
         },
         roles: BTreeMap::from([
             ("agent".into(), role(Kind::Restricted, budgets)),

@@ -11,6 +11,7 @@ use postern_sql::{
 use super::Refused;
 use crate::{
     Failure, LookupTouch, Shown,
+    values::ValueAt,
     weight::Searched,
     would::{PlannedPlain, Would},
 };
@@ -65,6 +66,8 @@ pub struct PlannedGuarded {
     pub(super) constants: Vec<Option<Secret<Arc<[u8]>>>>,
     /// The leaves whose subjects it asks about; what it shows has one more of each.
     pub(crate) asked_leaves: Vec<usize>,
+    /// Visible columns whose values the ledger can be told of.
+    pub(crate) values: Vec<ValueAt>,
     /// What enforcement would do; `None` where it does.
     pub(crate) would: Option<Arc<Would>>,
 }
@@ -299,7 +302,8 @@ impl Planned {
                 let named = [&leaf.clear, &leaf.shown, &leaf.masked];
                 LEAF_BYTES + NAME_BYTES * named.map(Vec::len).iter().sum::<usize>()
             });
-            let columns = NAME_BYTES * (plan.guarded.origins.len() + plan.guarded.keys.len());
+            let columns = plan.guarded.origins.len() + plan.guarded.keys.len();
+            let columns = NAME_BYTES * (columns + plan.values.len());
             2 * leaves.sum::<usize>() + columns
         });
         self.bytes() + found

@@ -30,6 +30,7 @@ mod move_segments;
 mod proof;
 pub(super) mod recorded;
 mod retain;
+mod saw;
 
 pub(crate) use self::erase::run as erase_by;
 pub(super) use self::{erase::erase, proof::key};
@@ -40,6 +41,7 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::Show(args) => show(config, args),
         LedgerCommand::WhoSaw(args) => ask::who_saw(config, args),
         LedgerCommand::SeenBy(args) => ask::seen_by(config, args),
+        LedgerCommand::SawValue(args) => saw::saw_value(config, args),
         LedgerCommand::Prove(args) => prove(config, args),
         LedgerCommand::Cosign(args) => cosign(config, args),
         LedgerCommand::CheckProof(args) => proof::check(&args),

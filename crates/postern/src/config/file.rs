@@ -716,6 +716,12 @@ pub(crate) struct LedgerFile {
     /// How much is made unreadable at once: nothing before that is destroyed, and nothing is kept
     /// for longer than both together. `1d` to `366d`; it counts only with `retention`.
     pub(crate) epoch: String,
+    /// Whether hashes of the clear values of results of at most 64 rows are recorded, so that
+    /// `postern ledger saw-value` can say whether a leaked value is what somebody was shown, even
+    /// if it has changed since. They are keyed: who has the ledger's `key`, or the key of an
+    /// epoch, and the dictionary finds by trying what has few possible values. If it is left out,
+    /// they are where `retention` is set, since their key is destroyed then.
+    pub(crate) value_hashes: Option<bool>,
     /// A folder on another volume, to which the gateway moves segments that are never written
     /// again, but for the newest, once a minute; links stand in their place. It has to be there,
     /// and is for this ledger only. Without it they stay in the ledger's folder.
@@ -729,6 +735,7 @@ impl Default for LedgerFile {
             durable_on: DurableOn::default(),
             retention: None,
             epoch: "30d".to_owned(),
+            value_hashes: None,
             older_segments: None,
             peer: None,
         }

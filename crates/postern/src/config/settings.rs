@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) peer: Option<PeerSettings>,
     /// For how long the ledger names customers; `None`: for ever.
     pub(crate) retention: Option<Retention>,
+    /// Whether hashes of clear values are recorded.
+    pub(crate) value_hashes: bool,
     /// Where segments go that are never written again; `None`: they stay.
     pub(crate) older_segments: Option<PathBuf>,
     pub(crate) witness: Witnessing,

@@ -254,6 +254,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         data: config::Data { folder, min_free_bytes, warn_free_bytes },
         peer,
         retention,
+        value_hashes,
         older_segments,
         roles: _,
         tables: _,
@@ -285,6 +286,7 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         ("data.warn_free", *warn_free_bytes == after.data.warn_free_bytes),
         ("scim", *scim == after.scim),
         ("ledger", *peer == after.peer && *retention == after.retention),
+        ("ledger.value_hashes", *value_hashes == after.value_hashes),
         ("ledger.older_segments", *older_segments == after.older_segments),
         (
             "watch.alerts_per_100_agents_per_day",

@@ -48,6 +48,7 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
             hold: HoldLimits {
                 rows_max: limits.hold_rows_max,
                 bytes_max: limits.hold_bytes_max,
+                value_rows_max: if settings.value_hashes { VALUE_ROWS_MAX } else { 0 },
                 ..HoldLimits::default()
             },
         },
@@ -64,6 +65,9 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
         certificates,
     })
 }
+
+/// Of larger results no hashes of values are recorded.
+const VALUE_ROWS_MAX: u64 = 64;
 
 /// How many statements may be stopped in a role that says nothing of it, in the shortest of the
 /// role's windows: who is locked out by it is so for no longer than by any of them.

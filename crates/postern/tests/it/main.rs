@@ -35,6 +35,7 @@ mod raw;
 mod reload;
 mod retention;
 mod rules;
+mod saw;
 mod scim;
 mod served;
 mod stamped;

@@ -206,7 +206,8 @@ fn noted(note: &Note) -> Said {
         Note::Read { by: who, what } => ("read", by(who), format!("read {what}")),
         Note::Asked { by: who, actor, subject, .. } => {
             let about = match (actor, subject) {
-                (Some(actor), _) => format!("what {actor} saw"),
+                (Some(actor), Some(subject)) => format!("what {actor} saw of customer {subject}"),
+                (Some(actor), None) => format!("what {actor} saw"),
                 (None, Some(subject)) => format!("who saw customer {subject}"),
                 (None, None) => "for all entries".to_owned(),
             };
