@@ -136,6 +136,7 @@ pub(super) fn all() -> Vec<Family> {
         zeroed_tails(),
         cut_files(),
         forged_entries(),
+        forged_values(),
         forged_rows(),
         moved_rows(),
         forged_checkpoints(),
@@ -306,6 +307,34 @@ fn forged_entries() -> Family {
         }
     }
     base.family("each bit of the entries flipped, checksum mended", cases)
+}
+
+/// The same of entries that have hashes of values, in an epoch and before.
+fn forged_values() -> Family {
+    const KINDS: &[&str] = &["Entry", "Sequence", "Time", "Row", "Binding", "Root"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/2-values");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let names = [KEY, KEY_PUB, CHECKPOINT, "dictionary.log", "epoch-00001"];
+    let segments = ["segments/0000000000.seg", "segments/0000000001.seg"];
+    let there = segments.into_iter().filter(|name| folder.join(name).exists());
+    let whole: Files =
+        names.into_iter().chain(there).map(|name| (name.to_owned(), read(name))).collect();
+    let mut cases = Vec::new();
+    for (entry, (name, bytes)) in frames(&whole).into_iter().enumerate() {
+        let frame = whole[&name][bytes.clone()].to_vec();
+        let (place, payload) = (frame[8], &frame[FRAME_BYTES..]);
+        for bit in (0..8 * payload.len()).filter(|_| matches!(payload[1], 22 | 23)) {
+            let mut forged = payload.to_vec();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            let mut frame = Vec::new();
+            frame::encode(&mut frame, place.into(), &forged);
+            let mut files = whole.clone();
+            files.get_mut(&name).unwrap()[bytes.clone()].copy_from_slice(&frame);
+            cases.push(Case { files, expected: Expected::Kinds(KINDS, entry as u64) });
+        }
+    }
+    assert!(cases.len() > 1000);
+    Family { name: "each bit of entries with values flipped, checksum mended", whole, cases }
 }
 
 fn forged_rows() -> Family {
