@@ -9,6 +9,7 @@
 
 mod ahead;
 mod folder;
+mod index;
 mod leak;
 mod line;
 mod problems;
@@ -17,6 +18,7 @@ mod write;
 
 pub use self::{
     folder::{Arrival, Folder, FolderError, Options},
+    index::{open_index, write_index},
     leak::{LeakError, read_leak, read_values},
     line::{event_line, parse_event, parse_time},
     problems::{Bad, Problems},

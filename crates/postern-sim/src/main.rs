@@ -40,6 +40,12 @@ struct Arguments {
     /// customers, at most 100,000.
     #[arg(long, value_delimiter = ',')]
     scale: Vec<usize>,
+    /// With one number in `--scale`: prepares an index in this file, and the lists beside it.
+    #[arg(long, requires = "scale")]
+    prepare: Option<PathBuf>,
+    /// Instead, traces the lists beside this prepared index.
+    #[arg(long)]
+    index: Option<PathBuf>,
     /// Where the reliability diagram goes.
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -55,11 +61,13 @@ const METHODS: [(&str, Option<Method>); 5] = [
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(index) = &arguments.index {
+        let traced = scale::traced(index)?;
+        stdout().write_all(tables::from_index(&traced).as_bytes())?;
+        return Ok(());
+    }
     if !arguments.scale.is_empty() {
-        let measured = arguments.scale.iter().map(|disclosures| {
-            scale::measure(*disclosures, (disclosures / 1_000).min(100_000), arguments.seed)
-        });
-        stdout().write_all(tables::scale(measured).as_bytes())?;
+        stdout().write_all(scaled(&arguments)?.as_bytes())?;
         return Ok(());
     }
     if arguments.style == "all" {
@@ -82,6 +90,20 @@ fn main() -> anyhow::Result<()> {
     text.push_str(&tables::styles(&[(style.as_str(), methods[0].1.clone())]));
     stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// Traces after so many disclosures, or prepares an index.
+fn scaled(arguments: &Arguments) -> anyhow::Result<String> {
+    let rows = |disclosures: usize| (disclosures / 1_000).min(100_000);
+    let mut measured = Vec::new();
+    for disclosures in &arguments.scale {
+        if let Some(index) = &arguments.prepare {
+            let prepared = scale::prepare(index, *disclosures, rows(*disclosures), arguments.seed)?;
+            return Ok(tables::prepared(*disclosures, prepared));
+        }
+        measured.push(scale::measure(*disclosures, rows(*disclosures), arguments.seed)?);
+    }
+    Ok(tables::scale(measured.into_iter()))
 }
 
 /// Every method on every list of worlds of a style.

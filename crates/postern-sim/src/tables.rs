@@ -78,6 +78,23 @@ pub fn scale(measured: impl Iterator<Item = Measured>) -> String {
     text
 }
 
+/// How long it took to prepare an index, and how much memory.
+pub fn prepared(disclosures: usize, (seconds, memory): (f64, Option<u64>)) -> String {
+    let memory = memory.unwrap_or(0) >> 20;
+    format!("{disclosures} disclosures prepared in {seconds:.1} s; most memory {memory} MB\n")
+}
+
+/// How long traces from an index took, and how much memory.
+pub fn from_index(
+    ([open, first, another], suspect, memory): &([f64; 3], String, Option<u64>),
+) -> String {
+    let memory = memory.unwrap_or(0) >> 20;
+    format!(
+        "opened in {open:.2} s, first trace {first:.2} s, another {another:.2} s; most memory \
+         {memory} MB; first suspect {suspect}\n"
+    )
+}
+
 fn share(share: Share) -> String {
     if share.of == 0 { "–".to_owned() } else { format!("{:.3}", share.value()) }
 }

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    TraceConfig,
     resolve::Row,
     source::Windows,
     tracer::{Segment, Tracer},
@@ -30,7 +31,7 @@ pub(crate) struct Background {
     pub(crate) sizes: Vec<f64>,
     pub(crate) readings: Vec<f64>,
     /// By stratum: the sum of the squares of the readings of each customer.
-    squares: Vec<f64>,
+    pub(crate) squares: Vec<f64>,
     pub(crate) windows: Windows,
     /// How fields err: share, and chance of being right all the same.
     error: f64,
@@ -69,8 +70,21 @@ impl Background {
         add(&mut sizes, 0, untold as f64);
         let windows =
             if span.0 > span.1 { Windows::over(0, 0) } else { Windows::over(span.0, span.1) };
-        let (error, chance) = (tracer.config.field_error, tracer.config.field_chance);
-        let (error, chance) = (error.clamp(1e-6, 0.5), chance.clamp(1e-9, 0.5));
+        let sums = [sizes, readings, squares];
+        Self::known(windows, (strata, stratum_of), readers, sums, &tracer.config)
+    }
+
+    /// What is counted already: how many strata there are and which is whose, by customer how many
+    /// accounts have worked with them, and by stratum the three sums.
+    pub(crate) fn known(
+        windows: Windows,
+        (strata, stratum_of): (usize, Vec<u16>),
+        readers: Vec<u32>,
+        [sizes, readings, squares]: [Vec<f64>; 3],
+        config: &TraceConfig,
+    ) -> Self {
+        let error = config.field_error.clamp(1e-6, 0.5);
+        let chance = config.field_chance.clamp(1e-9, 0.5);
         Self { strata, stratum_of, readers, sizes, readings, squares, windows, error, chance }
     }
 

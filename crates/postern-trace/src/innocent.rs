@@ -1,7 +1,14 @@
 //! Simulated innocent leaks: lists of the same size and strata as the one that is judged, drawn
 //! from elsewhere, and how suspicious the most suspicious account looks under each.
 
-use crate::{background::Background, resolve::Resolved, source::SourceSet};
+use std::{borrow::Cow, sync::OnceLock};
+
+use crate::{
+    background::{Background, at},
+    resolve::Resolved,
+    source::{Seen, SourceSet},
+    stored::BySubject,
+};
 
 /// Rows of a simulated list at most. For a longer one the closed bound is used: by Chernoff, the
 /// screening statistic of one account exceeds `t` with a probability of at most `e^-t`.
@@ -31,51 +38,108 @@ impl Generator {
 /// Who read which customer, from both sides.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    /// By customer: the accounts, at `of[from[c]..from[c + 1]]`.
-    from: Vec<usize>,
-    of: Vec<u32>,
-    /// By stratum: its customers, and its customers as often as accounts have worked with them.
-    customers: Vec<Vec<u32>>,
-    readings: Vec<Vec<u32>>,
+    lists: Lists,
+    drawn: OnceLock<Vec<Drawn>>,
+}
+
+/// By customer, the accounts that read them.
+#[derive(Debug)]
+enum Lists {
+    /// At `of[from[c]..from[c + 1]]`.
+    Held {
+        from: Vec<usize>,
+        of: Vec<u32>,
+    },
+    Stored(BySubject),
+}
+
+/// The customers of a stratum, as innocent leaks have them.
+#[derive(Debug, Default)]
+struct Drawn {
+    customers: Vec<u32>,
+    /// How many readings there are of these and of all before them.
+    readings: Vec<u32>,
 }
 
 impl Readers {
-    pub(crate) fn new(sets: &[&SourceSet], background: &Background) -> Self {
-        let known = background.stratum_of.len();
-        let mut pairs: Vec<(u32, u32)> = Vec::new();
-        for (account, set) in (0_u32..).zip(sets) {
-            pairs.extend(set.subjects().map(|subject| (subject, account)));
+    /// Nobody has read anybody yet.
+    pub(crate) fn new() -> Self {
+        Self { lists: Lists::Held { from: vec![0], of: Vec::new() }, drawn: OnceLock::new() }
+    }
+
+    /// They lie in a prepared index.
+    pub(crate) fn stored(by_subject: BySubject) -> Self {
+        Self { lists: Lists::Stored(by_subject), drawn: OnceLock::new() }
+    }
+
+    /// Takes the readings of the next customers: of all before `until`.
+    pub(crate) fn add(&mut self, postings: &[(u32, Seen)], until: u32) {
+        let Lists::Held { from, of } = &mut self.lists else { return };
+        let mut rest = postings;
+        while from.len() <= at(until) {
+            let subject = u32::try_from(from.len()).unwrap_or(u32::MAX) - 1;
+            let many = rest.partition_point(|(_, seen)| seen.subject <= subject);
+            let (of_subject, behind) = rest.split_at_checked(many).unwrap_or_default();
+            let readers = of_subject.chunk_by(|a, b| a.0 == b.0);
+            of.extend(readers.filter_map(|of| Some(of.first()?.0)));
+            from.push(of.len());
+            rest = behind;
         }
-        pairs.sort_unstable();
-        let mut from = vec![0; known + 1];
-        let mut customers = vec![Vec::new(); background.strata];
-        let mut readings = vec![Vec::new(); background.strata];
-        let mut at = 0;
-        for (number, (subject, slot)) in (0_u32..).zip(from.iter_mut()).enumerate() {
-            *slot = at;
-            let stratum = usize::from(background.stratum(subject));
-            if let Some(customers) = customers.get_mut(stratum).filter(|_| number < known) {
-                customers.push(subject);
-            }
-            while pairs.get(at).is_some_and(|(of, _)| *of == subject) {
-                at += 1;
-            }
-            let popular = background.readers.get(number).copied().unwrap_or(0);
-            if let Some(readings) = readings.get_mut(stratum) {
-                readings.extend((0..popular).map(|_| subject));
-            }
-        }
-        let of = pairs.into_iter().map(|(_, account)| account).collect();
-        Self { from, of, customers, readings }
     }
 
     /// The accounts that read a customer.
-    pub(crate) fn of(&self, subject: u32) -> &[u32] {
-        let at = usize::try_from(subject).unwrap_or(usize::MAX - 1);
-        let (Some(from), Some(until)) = (self.from.get(at), self.from.get(at + 1)) else {
-            return &[];
-        };
-        self.of.get(*from..*until).unwrap_or_default()
+    pub(crate) fn of(&self, subject: u32) -> Cow<'_, [u32]> {
+        match &self.lists {
+            Lists::Held { from, of } => {
+                let (Some(from), Some(until)) = (from.get(at(subject)), from.get(at(subject) + 1))
+                else {
+                    return Cow::Borrowed(&[]);
+                };
+                Cow::Borrowed(of.get(*from..*until).unwrap_or_default())
+            }
+            Lists::Stored(by_subject) => {
+                let mut of: Vec<u32> = by_subject.of(subject).iter().map(|(of, _)| *of).collect();
+                of.dedup();
+                Cow::Owned(of)
+            }
+        }
+    }
+
+    /// What accounts were shown of a customer, in the order of accounts and of time.
+    pub(crate) fn postings(&self, sets: &[SourceSet], subject: u32) -> Vec<(u32, Seen)> {
+        if let Lists::Stored(by_subject) = &self.lists {
+            return by_subject.of(subject);
+        }
+        let mut postings = Vec::new();
+        for reader in self.of(subject).iter() {
+            let of = sets.get(at(*reader)).map(|set| set.of(subject)).unwrap_or_default();
+            postings.extend(of.iter().map(|seen| (*reader, *seen)));
+        }
+        postings
+    }
+
+    /// The stored readings, if they are.
+    pub(crate) fn by_subject(&self) -> Option<&BySubject> {
+        match &self.lists {
+            Lists::Held { .. } => None,
+            Lists::Stored(by_subject) => Some(by_subject),
+        }
+    }
+
+    fn drawn(&self, background: &Background, stratum: usize) -> Option<&Drawn> {
+        let drawn = self.drawn.get_or_init(|| {
+            let mut drawn: Vec<Drawn> = Vec::new();
+            drawn.resize_with(background.strata, Drawn::default);
+            let both = background.stratum_of.iter().zip(&background.readers);
+            for (subject, (stratum, readers)) in (0_u32..).zip(both) {
+                let Some(drawn) = drawn.get_mut(usize::from(*stratum)) else { continue };
+                let before = drawn.readings.last().copied().unwrap_or(0);
+                drawn.customers.push(subject);
+                drawn.readings.push(before.saturating_add(*readers));
+            }
+            drawn
+        });
+        drawn.get(stratum)
     }
 }
 
@@ -150,7 +214,7 @@ pub(crate) fn p_value(
             let Some(subject) = draw(&mut generator, background, readers, stratum) else {
                 continue;
             };
-            for reader in readers.of(subject) {
+            for reader in readers.of(subject).iter() {
                 let index = usize::try_from(*reader).unwrap_or(usize::MAX);
                 if let Some(count) = hits.get_mut(index) {
                     if *count == 0 {
@@ -178,11 +242,12 @@ fn draw(
     readers: &Readers,
     stratum: usize,
 ) -> Option<u32> {
-    let readings = readers.readings.get(stratum)?;
-    if generator.next() >> 63 == 1 && !readings.is_empty() {
-        return readings.get(generator.below(readings.len())).copied();
+    let Drawn { customers, readings } = readers.drawn(background, stratum)?;
+    let all = readings.last().copied().map_or(0, at);
+    if generator.next() >> 63 == 1 && all > 0 {
+        let one = generator.below(all);
+        return customers.get(readings.partition_point(|until| at(*until) <= one)).copied();
     }
-    let customers = readers.customers.get(stratum)?;
     let size = background.sizes.get(stratum).copied().unwrap_or(0.0).max(1.0);
     // The share of the customers whom no feed tells of is drawn first.
     let known = customers.len() as f64 / size;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use postern_model::{Subject, Text};
 
 use crate::{
-    Leak, Trace,
+    Trace,
     background::at,
     copied,
     fit::{Column, Fit, Fitted},
@@ -13,7 +13,7 @@ use crate::{
     innocent::{self, Readers},
     mixture::{Mixture, log_sum},
     reasons,
-    resolve::{self, Resolved},
+    resolve::Resolved,
     source::SourceSet,
     tracer::Tracer,
     tracks::{Candidate, Model, Tracks},
@@ -97,19 +97,17 @@ struct Weighed {
 }
 
 /// Judges a list. See [`Trace`].
-pub(crate) fn judge(tracer: &Tracer, index: &Index, leak: &Leak) -> Trace {
-    let list = resolve::resolve(tracer, leak);
-    weighed(tracer, index, &list, |case, weighed| {
+pub(crate) fn judge(tracer: &Tracer, index: &Index, list: &Resolved) -> Trace {
+    weighed(tracer, index, list, |case, weighed| {
         let (verdict, named) = case.verdict(weighed);
         case.told(weighed, verdict, &named)
     })
-    .unwrap_or_else(|| words::nothing_known(&list))
+    .unwrap_or_else(|| words::nothing_known(list))
 }
 
 /// The customers who may be called next. See [`Tracer::next_called`].
-pub(crate) fn next_called(tracer: &Tracer, index: &Index, leak: &Leak) -> Vec<(Subject, f64)> {
-    let list = resolve::resolve(tracer, leak);
-    weighed(tracer, index, &list, |case, weighed| case.next_called(weighed)).unwrap_or_default()
+pub(crate) fn next_called(tracer: &Tracer, index: &Index, list: &Resolved) -> Vec<(Subject, f64)> {
+    weighed(tracer, index, list, |case, weighed| case.next_called(weighed)).unwrap_or_default()
 }
 
 /// Weighs a list, and has something said of it; `None` if nothing can be said.
@@ -119,7 +117,7 @@ fn weighed<T>(
     list: &Resolved,
     say: impl FnOnce(&Case<'_>, &Weighed) -> T,
 ) -> Option<T> {
-    if list.rows.len() + list.strangers == 0 || tracer.accesses.is_empty() {
+    if list.rows.len() + list.strangers == 0 || !tracer.has_accesses() {
         return None;
     }
     let mixture = Mixture::new();
@@ -131,7 +129,8 @@ fn weighed<T>(
         copied: &copied,
         reasons: reasons::are_known(tracer),
     };
-    let case = Case::new(tracer, index, model);
+    let everything = index.everything_of(tracer, list);
+    let case = Case::new(tracer, index, model, &everything);
     let fit = Fit::new(&model, None);
     let mut weighed = case.with_tastes(case.weigh(&fit), &fit);
     weighed.framed = case.framings(&weighed, &fit);
@@ -139,20 +138,25 @@ fn weighed<T>(
 }
 
 impl<'a> Case<'a> {
-    fn new(tracer: &'a Tracer, index: &'a Index, model: Model<'a>) -> Self {
+    fn new(
+        tracer: &'a Tracer,
+        index: &'a Index,
+        model: Model<'a>,
+        everything: &'a SourceSet,
+    ) -> Self {
         let Index { background, readers, .. } = index;
         let list = model.list;
         let sets: Vec<&SourceSet> = tracer.seen.iter().collect();
-        let expected = innocent::expected(&index.masses, background, list);
+        let expected = innocent::expected(&index.accounts.masses, background, list);
         let (numbers, all) = screened(tracer, readers, list, &expected);
         let accounts = numbers.into_iter().filter_map(|number| {
             let set = *sets.get(at(number))?;
             let candidate = Candidate::account(set, index.sizes(number, set), list);
             Some((Who::Account(number), candidate))
         });
-        let everything = &index.everything;
-        let unlogged = Candidate::pool(everything, Cow::Borrowed(&index.everything_sizes), list);
-        let unlogged = (Who::Unlogged, unlogged.excluding(&index.one_account));
+        let all_sizes = Cow::Borrowed(&index.everything.sizes);
+        let unlogged = Candidate::pool(everything, all_sizes, list);
+        let unlogged = (Who::Unlogged, unlogged.excluding(&index.everything.one_account));
         let pools =
             tracer.pools().into_iter().zip(&index.pools).map(|((name, set), (_, sizes))| {
                 (Who::Pool(name), Candidate::pool(set, Cow::Borrowed(sizes), list))
@@ -408,7 +412,7 @@ fn screened(
 ) -> (Vec<u32>, usize) {
     let mut hits = vec![0_u32; expected.len()];
     for row in &list.rows {
-        for reader in readers.of(row.subject) {
+        for reader in readers.of(row.subject).iter() {
             if let Some(count) = hits.get_mut(at(*reader)) {
                 *count += 1;
             }

@@ -41,6 +41,7 @@ mod outcome;
 mod reasons;
 mod resolve;
 mod source;
+mod stored;
 mod tracer;
 mod tracks;
 
@@ -48,5 +49,6 @@ pub use self::{
     leak::{Leak, LeakRow, ValueVersion},
     likelihood::{Likelihood, LikelihoodField, LikelihoodRow, LikelihoodTrack},
     outcome::{Condition, Details, Other, OtherSource, Rows, Scale, Step, Suspect, Trace, Verdict},
+    stored::{Bytes, Prepared, PreparedError},
     tracer::{TraceConfig, Tracer, trace},
 };

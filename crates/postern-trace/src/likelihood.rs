@@ -105,7 +105,7 @@ impl Tracer {
         let tracks = candidate.weigh(&model);
         let rows = list.rows.iter().filter_map(|row| {
             Some(LikelihoodRow {
-                subject: self.subjects.name(row.subject)?.clone(),
+                subject: self.subject_name(row.subject)?,
                 readers: background.readers.get(at(row.subject)).copied().unwrap_or(0),
                 before: Some(row.before).filter(|before| *before < i64::MAX),
                 fields: row.fields.iter().filter_map(field).collect(),

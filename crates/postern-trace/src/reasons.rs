@@ -37,7 +37,7 @@ impl Facts {
 
 /// Whether anything tells readings with a reason from others.
 pub(crate) fn are_known(tracer: &Tracer) -> bool {
-    tracer.graded || !tracer.tickets.is_empty()
+    tracer.graded || !tracer.tickets.is_empty() || tracer.stored.as_ref().is_some_and(|s| s.reasons)
 }
 
 /// Marks the readings that nothing explains.

@@ -79,17 +79,14 @@ pub(crate) fn resolve(tracer: &Tracer, leak: &Leak) -> Resolved {
         });
     }
     // Numbers depend on the order of events; names do not.
-    rows.sort_by(|a, b| tracer.subjects.name(a.subject).cmp(&tracer.subjects.name(b.subject)));
+    rows.sort_by_cached_key(|row| tracer.subject_name(row.subject));
     Resolved { list: leak.rows.len(), rows, strangers: strangers.len() }
 }
 
 /// The fields of which the values of nearly all customers are known.
 fn covered(tracer: &Tracer) -> BTreeSet<Field> {
-    let mut known: BTreeMap<Field, usize> = BTreeMap::new();
-    for (_, field) in tracer.versions.keys() {
-        *known.entry(*field).or_default() += 1;
-    }
-    let customers = tracer.subjects.names.len();
+    let mut known = tracer.valued();
+    let customers = tracer.customers();
     known.retain(|_, count| *count * 10 >= customers * 9);
     known.into_keys().collect()
 }
@@ -134,7 +131,7 @@ const NEAR_MAX: usize = 4_000;
 /// looked for only where no value is found as it stands.
 fn subject_of(tracer: &Tracer, row: &LeakRow) -> Meant {
     let mut votes: BTreeMap<u32, u32> = BTreeMap::new();
-    if let Some(subject) = row.subject.as_ref().and_then(|name| tracer.subjects.find(name)) {
+    if let Some(subject) = row.subject.as_ref().and_then(|name| tracer.subject_number(name)) {
         *votes.entry(subject).or_default() += BY_KEY;
     }
     let values: Vec<(Field, String)> = row
@@ -147,10 +144,9 @@ fn subject_of(tracer: &Tracer, row: &LeakRow) -> Meant {
         .filter(|(_, value)| !value.is_empty())
         .collect();
     for (field, value) in values.iter().filter(|(field, _)| *field != Field::Name) {
-        let key = (*field, field.key(value).to_owned());
-        for subject in tracer.by_value.get(&key).into_iter().flatten() {
-            if *field == Field::Ticket || is_one_of(tracer, *subject, *field, value) {
-                *votes.entry(*subject).or_default() += BY_VALUE;
+        for subject in tracer.with_value(*field, field.key(value)) {
+            if *field == Field::Ticket || is_one_of(tracer, subject, *field, value) {
+                *votes.entry(subject).or_default() += BY_VALUE;
             }
         }
     }
@@ -164,8 +160,8 @@ fn subject_of(tracer: &Tracer, row: &LeakRow) -> Meant {
     let name = values.iter().find(|(field, _)| *field == Field::Name);
     if let Some((_, name)) = name {
         if votes.is_empty() {
-            let same = tracer.by_value.get(&(Field::Name, name.clone()));
-            votes.extend(same.into_iter().flatten().map(|subject| (*subject, 0)));
+            let same = tracer.with_value(Field::Name, name);
+            votes.extend(same.into_iter().map(|subject| (subject, 0)));
         }
         for (subject, votes) in &mut votes {
             *votes += by_name(tracer, *subject, name);
@@ -181,8 +177,8 @@ fn subject_of(tracer: &Tracer, row: &LeakRow) -> Meant {
 }
 
 fn by_name(tracer: &Tracer, subject: u32, name: &str) -> u32 {
-    let versions = tracer.versions.get(&(subject, Field::Name)).into_iter().flatten();
-    match versions.map(|(_, version)| Field::Name.likeness(version, name)).max() {
+    let versions = tracer.versions_of(subject, Field::Name);
+    match versions.iter().map(|(_, version)| Field::Name.likeness(version, name)).max() {
         Some(Likeness::Same) => BY_NAME,
         Some(Likeness::Near) => BY_NEAR_NAME,
         Some(Likeness::Different) | None => 0,
@@ -190,8 +186,10 @@ fn by_name(tracer: &Tracer, subject: u32, name: &str) -> u32 {
 }
 
 fn is_one_of(tracer: &Tracer, subject: u32, field: Field, value: &str) -> bool {
-    let mut versions = tracer.versions.get(&(subject, field)).into_iter().flatten();
-    versions.any(|(_, version)| field.likeness(version, value) == Likeness::Same)
+    tracer
+        .versions_of(subject, field)
+        .iter()
+        .any(|(_, version)| field.likeness(version, value) == Likeness::Same)
 }
 
 /// The customers who have a value that may be this one, mistyped.
@@ -199,13 +197,13 @@ fn similar(tracer: &Tracer, field: Field, value: &str) -> BTreeSet<u32> {
     let Some((start, end)) = field.near_keys(value) else { return BTreeSet::new() };
     let mut found = BTreeSet::new();
     for (at_start, key) in [(true, start), (false, end)] {
-        let near = tracer.near.get(&(field, at_start, key)).map(Vec::as_slice).unwrap_or_default();
+        let near = tracer.with_near(field, at_start, &key);
         if near.len() > NEAR_MAX {
             continue;
         }
         found.extend(near.iter().copied().filter(|subject| {
-            let mut versions = tracer.versions.get(&(*subject, field)).into_iter().flatten();
-            versions.any(|(_, version)| field.likeness(version, value) == Likeness::Near)
+            let versions = tracer.versions_of(*subject, field);
+            versions.iter().any(|(_, version)| field.likeness(version, value) == Likeness::Near)
         }));
     }
     found
@@ -217,11 +215,11 @@ fn fields(tracer: &Tracer, subject: u32, row: &LeakRow) -> Vec<RowField> {
         let Some(field) = Field::of(name) else { continue };
         let unknown = RowField { bit: field.bit(), versions: 1.0, valid: None };
         let value = field.normalise(value.expose());
-        let versions = tracer.versions.get(&(subject, field));
-        let Some(versions) = versions.filter(|_| !value.is_empty()) else {
+        let versions = tracer.versions_of(subject, field);
+        if versions.is_empty() || value.is_empty() {
             fields.push(unknown);
             continue;
-        };
+        }
         // A slip of the pen is forgiven only if the value is no other version as it stands.
         let alike = versions.iter().map(|(_, version)| field.likeness(version, &value)).max();
         let alike = alike.unwrap_or(Likeness::Different).max(Likeness::Near);

@@ -1,5 +1,9 @@
 //! What a source could have taken, and how that looks through windows of time.
 
+use std::{borrow::Cow, sync::OnceLock};
+
+use crate::stored::{Place, push_short, shorts};
+
 /// One record that a source had before its eyes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seen {
@@ -19,11 +23,23 @@ pub(crate) struct Seen {
 /// All that a source had, ordered by customer and time once sorted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceSet {
+    /// All of it; where it lies in a prepared index, what it had of those whom the list names.
     seen: Vec<Seen>,
     sorted: bool,
+    stored: Option<(Place, OnceLock<Vec<Seen>>)>,
 }
 
 impl SourceSet {
+    /// What lies in a prepared index.
+    pub(crate) fn stored(place: Place) -> Self {
+        Self { seen: Vec::new(), sorted: true, stored: Some((place, OnceLock::new())) }
+    }
+
+    /// Of what lies in a prepared index, what it had of those whom the list names, in order.
+    pub(crate) fn look_at(&mut self, listed: Vec<Seen>) {
+        self.seen = listed;
+    }
+
     pub(crate) fn push(&mut self, seen: Seen) {
         self.seen.push(seen);
         self.sorted = false;
@@ -37,7 +53,23 @@ impl SourceSet {
     }
 
     pub(crate) fn all(&self) -> &[Seen] {
-        &self.seen
+        match &self.stored {
+            Some((place, read)) => read.get_or_init(|| place.read()),
+            None => &self.seen,
+        }
+    }
+
+    /// The same, and not kept in memory if it lies in a prepared index.
+    pub(crate) fn once(&self) -> Cow<'_, [Seen]> {
+        match &self.stored {
+            Some((place, read)) if read.get().is_none() => Cow::Owned(place.read()),
+            Some(_) | None => Cow::Borrowed(self.all()),
+        }
+    }
+
+    /// Whether it had this customer.
+    pub(crate) fn has(&self, subject: u32) -> bool {
+        self.all().binary_search_by_key(&subject, |seen| seen.subject).is_ok()
     }
 
     /// Says anew of every reading whether nothing explains it.
@@ -46,7 +78,8 @@ impl SourceSet {
         self.sorted = false;
     }
 
-    /// What there is on one customer, in the order of time.
+    /// What there is on one customer, in the order of time; if it lies in a prepared index, the
+    /// list must name the customer.
     pub(crate) fn of(&self, subject: u32) -> &[Seen] {
         let from = self.seen.partition_point(|seen| seen.subject < subject);
         let rest = self.seen.get(from..).unwrap_or_default();
@@ -56,30 +89,32 @@ impl SourceSet {
 
     /// The distinct customers that it had for other than weak reasons, ascending.
     pub(crate) fn worked_with(&self) -> impl Iterator<Item = u32> {
-        let of = self.seen.chunk_by(|a, b| a.subject == b.subject);
+        let of = self.all().chunk_by(|a, b| a.subject == b.subject);
         of.filter(|of| of.iter().any(|seen| !seen.weak)).filter_map(|of| Some(of.first()?.subject))
     }
 
     /// How many distinct customers it had for weak reasons.
     pub(crate) fn unexplained(&self) -> usize {
-        let of = self.seen.chunk_by(|a, b| a.subject == b.subject);
+        let of = self.all().chunk_by(|a, b| a.subject == b.subject);
         of.filter(|of| of.iter().any(|seen| seen.weak)).count()
     }
 
     /// The share of its readings that nothing explains; `None` if there are none.
     pub(crate) fn unexplained_share(&self) -> Option<f64> {
-        let weak = self.seen.iter().filter(|seen| seen.weak).count() as f64;
-        (!self.seen.is_empty()).then(|| weak / self.seen.len() as f64)
+        let weak = self.all().iter().filter(|seen| seen.weak).count() as f64;
+        (!self.all().is_empty()).then(|| weak / self.all().len() as f64)
     }
 
     /// What there is on each customer.
     pub(crate) fn by_subject(&self) -> impl Iterator<Item = &[Seen]> {
-        self.seen.chunk_by(|a, b| a.subject == b.subject)
+        self.all().chunk_by(|a, b| a.subject == b.subject)
     }
 
     /// The distinct customers, ascending.
     pub(crate) fn subjects(&self) -> impl Iterator<Item = u32> {
-        self.seen.chunk_by(|a, b| a.subject == b.subject).filter_map(|of| Some(of.first()?.subject))
+        self.all()
+            .chunk_by(|a, b| a.subject == b.subject)
+            .filter_map(|of| Some(of.first()?.subject))
     }
 }
 
@@ -107,6 +142,11 @@ impl Windows {
             levels += 1;
         }
         Self { from, length, levels }
+    }
+
+    /// The windows of these parts.
+    pub(crate) fn of_parts((from, length, levels): (i64, i64, u32)) -> Self {
+        Self { from, length: length.max(1), levels: levels.clamp(1, Self::LEVELS_MAX) }
     }
 
     /// First moment, length and levels.
@@ -208,6 +248,36 @@ impl Sizes {
             unexplained.push(of_unexplained);
         }
         [Self { strata, counts: all }, Self { strata, counts: unexplained }]
+    }
+
+    /// Adds what was counted of other customers.
+    pub(crate) fn add(&mut self, others: &Self) {
+        if self.counts.is_empty() {
+            *self = others.clone();
+            return;
+        }
+        for (counts, others) in self.counts.iter_mut().zip(&others.counts) {
+            counts.iter_mut().zip(others).for_each(|(count, other)| *count += other);
+        }
+    }
+
+    /// The counts, one behind the other.
+    pub(crate) fn encode(&self, to: &mut Vec<u8>) {
+        self.counts.iter().flatten().for_each(|count| push_short(to, *count));
+    }
+
+    /// Two that were encoded one behind the other; what is missing counts nothing.
+    pub(crate) fn decode(bytes: &[u8], windows: Windows, strata: usize) -> [Self; 2] {
+        let mut all = shorts(bytes);
+        [(); 2].map(|()| {
+            let counts = windows.kinds().map(|kind| {
+                let many = windows.count(kind) * strata;
+                let mut counts: Vec<u32> = all.by_ref().take(many).collect();
+                counts.resize(many, 0);
+                counts
+            });
+            Self { strata, counts: counts.collect() }
+        })
     }
 
     /// The size in one window, over all strata.

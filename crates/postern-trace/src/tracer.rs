@@ -21,7 +21,9 @@ use crate::{
     index::Index,
     judge,
     reasons::{self, Facts},
+    resolve::{self, Resolved},
     source::{Seen, SourceSet},
+    stored::Stored,
 };
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ impl<K> Default for Names<K> {
 }
 
 impl<K: Clone + Eq + Hash> Names<K> {
-    fn number(&mut self, name: &K) -> u32 {
+    pub(crate) fn number(&mut self, name: &K) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
@@ -152,6 +154,8 @@ pub struct Tracer {
     complaints: Vec<Complaint>,
     /// Whether any access says how well it was reasoned.
     pub(crate) graded: bool,
+    /// Where most of that lies, if it was prepared; then little of it is here.
+    pub(crate) stored: Option<Stored>,
     /// Made by the first trace after the last event.
     index: Option<Index>,
 }
@@ -177,6 +181,7 @@ impl Tracer {
             near: BTreeMap::new(),
             complaints: Vec::new(),
             graded: false,
+            stored: None,
             index: None,
         }
     }
@@ -264,7 +269,8 @@ impl Tracer {
     /// Weighs where the list came from.
     pub fn trace(&mut self, leak: &Leak) -> Trace {
         let index = self.indexed();
-        let trace = judge::judge(self, &index, leak);
+        let list = self.looked_up(&index, leak);
+        let trace = judge::judge(self, &index, &list);
         self.keep(index);
         trace
     }
@@ -275,7 +281,8 @@ impl Tracer {
     /// It names no account, so that customers can be warned before anybody can be named.
     pub fn next_called(&mut self, leak: &Leak) -> Vec<(Subject, f64)> {
         let index = self.indexed();
-        let next = judge::next_called(self, &index, leak);
+        let list = self.looked_up(&index, leak);
+        let next = judge::next_called(self, &index, &list);
         self.keep(index);
         next
     }
@@ -283,14 +290,35 @@ impl Tracer {
     /// What does not depend on the list; to be given back to [`Self::keep`].
     pub(crate) fn indexed(&mut self) -> Index {
         self.index.take().unwrap_or_else(|| {
-            reasons::explain(self);
-            self.seen.iter_mut().for_each(SourceSet::sort);
-            self.reports.values_mut().for_each(|(_, set)| set.sort());
-            self.queues.values_mut().for_each(SourceSet::sort);
-            self.tags.values_mut().for_each(SourceSet::sort);
-            self.versions.values_mut().for_each(|versions| versions.sort());
+            self.order();
             Index::of(self)
         })
+    }
+
+    /// Says of every reading whether anything explains it, and orders everything.
+    pub(crate) fn order(&mut self) {
+        reasons::explain(self);
+        self.seen.iter_mut().for_each(SourceSet::sort);
+        self.reports.values_mut().for_each(|(_, set)| set.sort());
+        self.queues.values_mut().for_each(SourceSet::sort);
+        self.tags.values_mut().for_each(SourceSet::sort);
+        self.versions.values_mut().for_each(|versions| versions.sort());
+    }
+
+    /// The customers of a list, and what lies elsewhere of them.
+    fn looked_up(&mut self, index: &Index, leak: &Leak) -> Resolved {
+        let list = resolve::resolve(self, leak);
+        if let Some(by_subject) = index.readers.by_subject() {
+            self.look_at(by_subject, &list);
+        }
+        list
+    }
+
+    /// The last moment of which the index knows.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        let index = self.index.as_ref().filter(|_| self.has_accesses())?;
+        let (from, length, _) = index.background.windows.parts();
+        Some(Timestamp(from.saturating_add(length) - 1))
     }
 
     pub(crate) fn keep(&mut self, index: Index) {
@@ -299,6 +327,9 @@ impl Tracer {
 
     /// The sources that several people share, by name.
     pub(crate) fn pools(&self) -> Vec<(Text, &SourceSet)> {
+        if let Some(stored) = &self.stored {
+            return stored.pools(&self.seen);
+        }
         let accounts = self.accounts.names.iter().zip(&self.seen);
         let shared = accounts
             .filter(|(actor, _)| self.is_shared(actor))

@@ -1,5 +1,5 @@
 use postern_model::Event;
-use postern_trace::{TraceConfig, Verdict};
+use postern_trace::{Prepared, TraceConfig, Verdict};
 
 use super::*;
 use crate::{
@@ -8,6 +8,10 @@ use crate::{
 };
 
 fn small(seed: u64) -> World {
+    of_style(seed, Style::Usual)
+}
+
+fn of_style(seed: u64, style: Style) -> World {
     let setting = Setting {
         customers: 3_000,
         agents: 16,
@@ -20,7 +24,7 @@ fn small(seed: u64) -> World {
         fields: true,
         moving: 0.1,
         curious: 0.03,
-        style: Style::Usual,
+        style,
     };
     World::with(setting, Chance::new(seed))
 }
@@ -93,7 +97,27 @@ fn a_style_changes_what_is_told_and_lists_are_made_in_each() {
 
 #[test]
 fn a_measurement_of_scale_traces_what_it_says() {
-    let measured = crate::scale::measure(100_000, 500, 1);
+    let measured = crate::scale::measure(100_000, 500, 1).unwrap();
     assert_eq!(measured.first.as_deref(), Some("agent7"));
     assert_eq!((measured.disclosures, measured.customers, measured.rows), (100_000, 10_000, 500));
+}
+
+#[test]
+fn a_prepared_index_says_of_every_list_what_the_whole_feed_says() {
+    for (seed, style) in [(7, Style::Usual), (8, Style::Desks), (9, Style::Unsorted)] {
+        let mut world = of_style(seed, style);
+        let samples = leaks(&mut world, 8);
+        let mut tracer =
+            world.tracer(TraceConfig { innocent_leaks: 100, ..TraceConfig::default() });
+        let expected: Vec<_> = samples.iter().map(|sample| tracer.trace(&sample.leak)).collect();
+        let next = tracer.next_called(&samples[0].leak);
+        let mut bytes = Vec::new();
+        tracer.prepare(&mut bytes).unwrap();
+        let config = TraceConfig { innocent_leaks: 100, ..TraceConfig::default() };
+        let mut prepared = Prepared::open(Box::new(bytes), config).unwrap();
+        for (sample, expected) in samples.iter().zip(expected) {
+            assert_eq!(prepared.trace(&sample.leak).unwrap(), expected, "{style} {sample:?}");
+        }
+        assert_eq!(prepared.next_called(&samples[0].leak).unwrap(), next);
+    }
 }

@@ -7,7 +7,6 @@ use postern_model::{Actor, Subject, Timestamp};
 use super::{Case, Source, Weighed, Who, kinds, verdict};
 use crate::{
     Condition, Details,
-    background::at,
     field::Field,
     tracks::{Point, grouped},
 };
@@ -25,14 +24,14 @@ impl Case<'_> {
         let list = self.model.list;
         let subject = |row: &usize| {
             let row = list.rows.get(*row)?;
-            self.tracer.subjects.name(row.subject).cloned()
+            self.tracer.subject_name(row.subject)
         };
         let seen: BTreeSet<usize> = source.candidate.points.iter().map(|p| p.row).collect();
         let against = (0..list.rows.len()).filter(|row| !seen.contains(row));
         let mut claims: BTreeMap<String, usize> = BTreeMap::new();
         let accesses: BTreeSet<u32> = points.iter().map(|point| point.seen.access).collect();
         for access in accesses {
-            if let Some(Some(ticket)) = self.tracer.claims.get(at(access)) {
+            if let Some(ticket) = self.tracer.claim(access) {
                 *claims.entry(ticket.to_string()).or_default() += 1;
             }
         }
@@ -106,7 +105,7 @@ impl Case<'_> {
                 *missed.entry(subject).or_insert(1.0) *= 1.0 - probability;
             }
         }
-        let name = |subject| self.tracer.subjects.name(subject).cloned();
+        let name = |subject| self.tracer.subject_name(subject);
         let named =
             missed.into_iter().filter_map(|(subject, missed)| Some((name(subject)?, 1.0 - missed)));
         let mut next: Vec<(Subject, f64)> = named.collect();
@@ -119,7 +118,7 @@ impl Case<'_> {
     fn at_risk(&self, source: &Source<'_>) -> Vec<Subject> {
         let numbers = self.taken(source).into_iter();
         let mut subjects: Vec<Subject> =
-            numbers.filter_map(|subject| self.tracer.subjects.name(subject).cloned()).collect();
+            numbers.filter_map(|subject| self.tracer.subject_name(subject)).collect();
         subjects.sort();
         subjects.truncate(LISTED);
         subjects
@@ -158,7 +157,7 @@ impl Case<'_> {
         } else if ratio <= 0.0 {
             decide.push("more rows: those there are fit another source as well".to_owned());
         }
-        if self.tracer.versions.is_empty() {
+        if !self.tracer.has_versions() {
             decide.push("the values that fields had over time".to_owned());
         }
         if !self.model.reasons {

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use super::{Case, Hypothesis, Source, Weighed, kinds};
 use crate::{
+    background::at,
     fit::{Column, Fit},
     tracks::Track,
 };
@@ -106,7 +107,7 @@ impl Case<'_> {
     fn is_mostly_unexplained(&self, source: &Source<'_>) -> bool {
         let share = source.candidate.unexplained_share();
         let odds = |share: f64| share / (1.0 - share).max(1e-9);
-        let usual = self.index.usually_unexplained;
+        let usual = self.index.accounts.usually_unexplained;
         self.model.reasons
             && share >= 0.5
             && usual <= EXPLAINED
@@ -135,12 +136,11 @@ impl Case<'_> {
         let Some(source) = self.sources.get(position) else { return 0.0 };
         let track = &source.tracks.best;
         let mut shown: BTreeMap<u32, usize> = BTreeMap::new();
-        let readers = |row: usize| {
-            let subject = self.model.list.rows.get(row).map(|row| row.subject);
-            subject.map_or(&[][..], |subject| self.index.readers.of(subject))
-        };
-        for reader in track.rows.iter().flat_map(|(row, _)| readers(*row)) {
-            *shown.entry(*reader).or_default() += 1;
+        let rows = track.rows.iter().filter_map(|(row, _)| self.model.list.rows.get(*row));
+        for row in rows {
+            for reader in self.index.readers.of(row.subject).iter() {
+                *shown.entry(*reader).or_default() += 1;
+            }
         }
         let own = self.account(position);
         let mut shown: Vec<(usize, u32)> = shown
@@ -165,7 +165,8 @@ impl Case<'_> {
 
     /// The part of a source's best track that another account was shown as well.
     fn shown_to_both(&self, source: &Source<'_>, account: u32) -> Track {
-        let is_shown = |subject: u32| self.index.readers.of(subject).contains(&account);
+        let other = self.tracer.seen.get(at(account));
+        let is_shown = |subject: u32| other.is_some_and(|set| set.has(subject));
         let mut track = source.tracks.best.clone();
         let (mut all, mut both) = (0.0, 0.0);
         for subject in source.candidate.subjects_within(&self.model, &track) {

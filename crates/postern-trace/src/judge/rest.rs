@@ -27,7 +27,7 @@ use super::Case;
 use crate::{
     background::at,
     resolve::Row,
-    source::{Seen, SourceSet, Window},
+    source::{Seen, Window},
     tracks::Track,
 };
 
@@ -108,10 +108,10 @@ impl Case<'_> {
         // How many work with a customer, and whether somebody did then.
         let looked = |customer: u32| {
             let (mut many, mut then) = (0_usize, false);
-            for worker in self.workers(customer, rest.account) {
+            let work = self.work(customer, rest.account);
+            for of in work.chunk_by(|a, b| a.0 == b.0) {
                 many += 1;
-                let of = self.tracer.seen.get(at(worker)).map(|set| set.of(customer));
-                then |= of.unwrap_or_default().iter().any(|seen| !seen.weak && is_then(seen));
+                then |= of.iter().any(|(_, seen)| is_then(seen));
             }
             (many.min(WORKERS), f64::from(u8::from(then)))
         };
@@ -135,20 +135,25 @@ impl Case<'_> {
     }
 
     /// The accounts other than this one that worked with a customer.
-    fn workers(&self, customer: u32, account: u32) -> impl Iterator<Item = u32> + '_ {
-        let worked = move |reader: &u32| {
-            let set = self.tracer.seen.get(at(*reader));
-            set.is_some_and(|set: &SourceSet| set.of(customer).iter().any(|seen| !seen.weak))
-        };
-        let readers = self.index.readers.of(customer).iter().copied();
-        readers.filter(move |reader| *reader != account).filter(worked)
+    fn workers(&self, customer: u32, account: u32) -> Vec<u32> {
+        let work = self.work(customer, account).into_iter();
+        let mut workers: Vec<u32> = work.map(|(worker, _)| worker).collect();
+        workers.dedup();
+        workers
+    }
+
+    /// What accounts other than this one were shown of a customer for their work, by account.
+    fn work(&self, customer: u32, account: u32) -> Vec<(u32, Seen)> {
+        let mut work = self.index.readers.postings(&self.tracer.seen, customer);
+        work.retain(|(worker, seen)| *worker != account && !seen.weak);
+        work
     }
 }
 
 impl<'c, 'a> Colleagues<'c, 'a> {
     fn of(case: &'c Case<'a>, account: u32, customers: &BTreeSet<u32>) -> Self {
         let background = case.model.background;
-        let worked = &case.index.worked;
+        let worked = &case.index.accounts.worked;
         let mut counted = vec![(0.0, 0.0); worked.len()];
         let mut among = vec![0.0; background.strata];
         for customer in customers {
@@ -182,7 +187,7 @@ impl<'c, 'a> Colleagues<'c, 'a> {
             let (counted, expected) = self.counted.get(at(worker)).copied().unwrap_or((0.0, 0.0));
             (f64::max(counted - uncounted, 0.0) + SMOOTHED) / (expected + SMOOTHED)
         };
-        let (mean, many) = mean(self.case.workers(customer, self.account).map(factor));
+        let (mean, many) = mean(self.case.workers(customer, self.account).into_iter().map(factor));
         (many > 0.0).then_some(mean)
     }
 }

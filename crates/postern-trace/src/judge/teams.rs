@@ -51,11 +51,13 @@ impl<'a> Case<'a> {
     /// By account, whether it shares more customers with this one than usual, or is it; `None` if
     /// that says nothing, because hardly any account does or nearly all do.
     fn team_of(&self, account: u32, set: &SourceSet) -> Option<Vec<bool>> {
-        let shown = &self.index.shown;
+        let shown = &self.index.accounts.shown;
         let mut shared = vec![0.0; shown.len()];
-        for reader in set.subjects().flat_map(|subject| self.index.readers.of(subject)) {
-            if let Some(count) = shared.get_mut(at(*reader)) {
-                *count += 1.0;
+        for subject in set.subjects() {
+            for reader in self.index.readers.of(subject).iter() {
+                if let Some(count) = shared.get_mut(at(*reader)) {
+                    *count += 1.0;
+                }
             }
         }
         let others = || {
@@ -88,18 +90,20 @@ impl<'a> Case<'a> {
             let is_in = |s: &Seen| background.windows.at((level, moved), s.time) == window;
             of.iter().any(|seen| !seen.weak && is_in(seen))
         };
-        let (mut all, mut most) = (0.0, 0.0_f64);
+        let (mut sum, mut most) = (0.0, 0.0_f64);
         for (set, _) in sets {
             let mut of_one = 0.0;
-            for seen in set.by_subject().filter(worked_with).filter_map(|of| of.first()) {
+            let all = set.once();
+            let of_subjects = all.chunk_by(|a, b| a.subject == b.subject);
+            for seen in of_subjects.filter(worked_with).filter_map(|of| of.first()) {
                 if let Some(slot) = had.get_mut(at(seen.subject)) {
                     *slot += 1.0;
                     of_one += 1.0;
                 }
             }
-            all += of_one;
+            sum += of_one;
             most = most.max(of_one);
         }
-        (most * LARGEST <= all).then_some(had)
+        (most * LARGEST <= sum).then_some(had)
     }
 }

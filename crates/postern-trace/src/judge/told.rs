@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use postern_model::{Actor, Timestamp};
 
 use super::{Case, Weighed, Who, kinds, words};
-use crate::{Other, OtherSource, Rows, Suspect, Trace, Verdict, background::at};
+use crate::{Other, OtherSource, Rows, Suspect, Trace, Verdict};
 
 /// How many suspects and other hypotheses are told.
 const TOLD: usize = 10;
@@ -126,7 +126,7 @@ impl Case<'_> {
         let window = kinds::likely_time(&points);
         let accesses: BTreeSet<(i64, u32)> =
             points.iter().map(|point| (point.seen.time, point.seen.access)).collect();
-        let id = |access: u32| self.tracer.accesses.get(at(access)).map(ToString::to_string);
+        let id = |access: u32| self.tracer.access_id(access).map(|id| id.to_string());
         (window, accesses.into_iter().filter_map(|(_, access)| id(access)).collect())
     }
 }

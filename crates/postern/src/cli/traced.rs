@@ -51,8 +51,14 @@ pub(crate) struct ExportArgs {
     pub(crate) out: PathBuf,
 }
 
+/// One of these is needed where nothing is recorded.
+const LISTS: [&str; 3] = ["leak", "complaints", "prepare"];
+
+/// What is known does not come from an index: these choose it.
+const KNOWN: [&str; 5] = ["feed", "values", "since", "until", "customers"];
+
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("list").args(["leak", "complaints"]).multiple(true))]
+#[command(group = clap::ArgGroup::new("list").args(LISTS).multiple(true))]
 pub(crate) struct TraceArgs {
     /// The leaked records, as CSV with a header naming any of subject, name, email, phone, ticket.
     /// Without it, and without --complaints, what `postern complaint add` has recorded is traced.
@@ -85,6 +91,14 @@ pub(crate) struct TraceArgs {
     /// Writes a report into this folder, which is made if need be: text, JSON and plots.
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
+    /// Traces nothing; writes what traces need into this file, which must not be there yet.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["leak", "complaints", "report", "warn"])]
+    pub(crate) prepare: Option<PathBuf>,
+    /// Traces from such a file, and not from the ledger: it knows what was there when it was
+    /// written, and reads what concerns the list alone.
+    #[arg(long, value_name = "FILE", conflicts_with_all = KNOWN)]
+    #[arg(conflicts_with_all = ["recorded", "prepare"], requires = "list")]
+    pub(crate) index: Option<PathBuf>,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,10 +4,10 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 use comfy_table::{Table as Grid, presets};
-use postern_feed::{Folder, Options, read_leak, read_values, write_trace};
+use postern_feed::{Folder, Options, open_index, read_leak, read_values, write_index, write_trace};
 use postern_ledger::Reader;
 use postern_model::{Complaint, Subject};
-use postern_trace::{Details, Leak, Scale, Step, Trace, TraceConfig, Tracer, Verdict};
+use postern_trace::{Details, Leak, Prepared, Scale, Step, Trace, TraceConfig, Tracer, Verdict};
 
 use super::replay;
 use crate::{
@@ -23,19 +23,50 @@ mod report;
 /// How many suspects a person is shown.
 const SHOWN: usize = 5;
 
-pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
-    let TraceArgs { since, until, customers, .. } = *args;
-    let config_of = TraceConfig { since, until, customers, ..TraceConfig::default() };
-    let mut tracer = Tracer::new(config_of);
-    let recorded = match &args.feed {
-        Some(feed) => observe_feed(&mut tracer, feed).map(|()| Vec::new())?,
-        None => observe_ledger(&mut tracer, config)?,
-    };
-    if let Some(path) = &args.values {
-        let (values, problems) = read_values(path)?;
-        values.iter().for_each(|value| tracer.value(value));
-        replay::report(&problems)?;
+/// What traces: from all that is known, or from a prepared index.
+enum Traced {
+    Known(Box<Tracer>),
+    Prepared(Box<Prepared>),
+}
+
+impl Traced {
+    fn trace(&mut self, leak: &Leak) -> anyhow::Result<Trace> {
+        match self {
+            Self::Known(tracer) => Ok(tracer.trace(leak)),
+            Self::Prepared(prepared) => Ok(prepared.trace(leak)?),
+        }
     }
+
+    fn after_each(&mut self, list: &Leak, complaints: &Leak) -> anyhow::Result<Vec<Step>> {
+        match self {
+            Self::Known(tracer) => Ok(tracer.after_each(list, complaints)),
+            Self::Prepared(prepared) => Ok(prepared.after_each(list, complaints)?),
+        }
+    }
+
+    fn next_called(&mut self, leak: &Leak) -> anyhow::Result<Vec<(Subject, f64)>> {
+        match self {
+            Self::Known(tracer) => Ok(tracer.next_called(leak)),
+            Self::Prepared(prepared) => Ok(prepared.next_called(leak)?),
+        }
+    }
+}
+
+pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
+    if let Some(path) = &args.prepare {
+        let (mut tracer, _) = known(config, args)?;
+        write_index(&mut tracer, path).with_context(|| {
+            format!("can't write `{}`, which must not be there yet", path.display())
+        })?;
+        return Ok(Outcome::Yes);
+    }
+    let (mut traced, recorded) = match &args.index {
+        Some(path) => (opened(path)?, Vec::new()),
+        None => {
+            let (tracer, recorded) = known(config, args)?;
+            (Traced::Known(Box::new(tracer)), recorded)
+        }
+    };
     let mut leak = match &args.leak {
         Some(path) => read_leak(path)?,
         None => Leak::default(),
@@ -55,19 +86,29 @@ pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
     }
     if !told.rows.is_empty() {
         let complaints = told;
-        steps = tracer.after_each(&leak, &complaints);
+        steps = traced.after_each(&leak, &complaints)?;
         leak = leak.and(complaints);
     }
-    let trace = tracer.trace(&leak);
+    let trace = traced.trace(&leak)?;
+    say(args, &mut traced, &leak, (&trace, &steps))
+}
+
+/// Says and writes what came out, as far as it was asked for.
+fn say(
+    args: &TraceArgs,
+    traced: &mut Traced,
+    leak: &Leak,
+    (trace, steps): (&Trace, &[Step]),
+) -> anyhow::Result<Outcome> {
     let mut object = Vec::new();
-    write_trace(&trace, &mut object)?;
-    let mut told = text(&trace);
-    told.push_str(&after_each(&steps));
+    write_trace(trace, &mut object)?;
+    let mut told = text(trace);
+    told.push_str(&after_each(steps));
     if let Some(folder) = &args.report {
-        report::write(folder, &trace, &told, &object)?;
+        report::write(folder, trace, &told, &object)?;
     }
     if let Some(path) = &args.warn {
-        warn(path, &tracer.next_called(&leak))?;
+        warn(path, &traced.next_called(leak)?)?;
     }
     if args.json {
         ui::result(String::from_utf8_lossy(&object).trim_end())?;
@@ -75,6 +116,33 @@ pub(crate) fn run(config: &Path, args: &TraceArgs) -> anyhow::Result<Outcome> {
         ui::result(told)?;
     }
     Ok(Outcome::Yes)
+}
+
+/// What is known, from a feed or the ledger, and what customers have told.
+fn known(config: &Path, args: &TraceArgs) -> anyhow::Result<(Tracer, Vec<Complaint>)> {
+    let TraceArgs { since, until, customers, .. } = *args;
+    let config_of = TraceConfig { since, until, customers, ..TraceConfig::default() };
+    let mut tracer = Tracer::new(config_of);
+    let recorded = match &args.feed {
+        Some(feed) => observe_feed(&mut tracer, feed).map(|()| Vec::new())?,
+        None => observe_ledger(&mut tracer, config)?,
+    };
+    if let Some(path) = &args.values {
+        let (values, problems) = read_values(path)?;
+        values.iter().for_each(|value| tracer.value(value));
+        replay::report(&problems)?;
+    }
+    Ok((tracer, recorded))
+}
+
+/// A prepared index.
+fn opened(path: &Path) -> anyhow::Result<Traced> {
+    let prepared = open_index(path, TraceConfig::default())
+        .with_context(|| format!("can't trace from `{}`", path.display()))?;
+    if let Some(until) = prepared.until() {
+        ui::hint(format!("`{}` knows of nothing after {until}", path.display()));
+    }
+    Ok(Traced::Prepared(Box::new(prepared)))
 }
 
 /// Writes who may be called next: customers that are to be warned, and no account.

@@ -56,6 +56,23 @@ fn a_list_is_traced_to_the_account_that_it_came_from() {
 }
 
 #[test]
+fn a_prepared_index_says_what_the_feed_says() {
+    let bench = bench().file("leak.csv", &list((50_000..50_036).chain(60_000..60_010)));
+    let known = "--feed feed --values values.jsonl";
+    bench.run(&format!("trace {known} --prepare index")).yes();
+    let by_feed = bench.run(&format!("trace {known} --leak leak.csv --json")).yes();
+    let run = bench.run("trace --index index --leak leak.csv --json");
+    assert!(run.stderr.contains("`index` knows of nothing after 2026-01-02T10:39:00Z"), "{run:?}");
+    assert_eq!(run.yes(), by_feed);
+    let again = bench.run(&format!("trace {known} --prepare index")).ended(2);
+    assert!(again.contains("must not be there yet"), "{again}");
+    assert_eq!(bench.run("trace --index index").code, Some(64));
+    assert_eq!(bench.run(&format!("trace {known} --index index --leak leak.csv")).code, Some(64));
+    let said = bench.run("trace --index leak.csv --leak leak.csv").ended(2);
+    assert!(said.contains("this is no prepared index"), "{said}");
+}
+
+#[test]
 fn a_list_from_elsewhere_names_nobody() {
     let bench = bench().file("leak.csv", &list(60_000..60_100));
     let run = "trace --feed feed --leak leak.csv --values values.jsonl --json";
