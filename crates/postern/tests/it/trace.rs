@@ -62,7 +62,10 @@ fn a_prepared_index_says_what_the_feed_says() {
     bench.run(&format!("trace {known} --prepare index")).yes();
     let by_feed = bench.run(&format!("trace {known} --leak leak.csv --json")).yes();
     let run = bench.run("trace --index index --leak leak.csv --json");
-    assert!(run.stderr.contains("`index` knows of nothing after 2026-01-02T10:39:00Z"), "{run:?}");
+    assert!(
+        run.stderr.contains("`index` knows of nothing after 2026-01-02T10:39:00.000000Z"),
+        "{run:?}"
+    );
     assert_eq!(run.yes(), by_feed);
     let again = bench.run(&format!("trace {known} --prepare index")).ended(2);
     assert!(again.contains("must not be there yet"), "{again}");
