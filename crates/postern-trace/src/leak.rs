@@ -27,6 +27,15 @@ pub struct ValueVersion {
     pub value: Secret<String>,
 }
 
+/// Whom a list names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Each customer, with the fields of theirs that are in it.
+    pub customers: Vec<(Subject, Vec<&'static str>)>,
+    /// Rows that belong to nobody, or that could belong to several.
+    pub unresolved: usize,
+}
+
 impl Leak {
     /// Complaints as a leak: each says of one customer that a stranger knew something of them. It
     /// is a weak and noisy list; that many of the callers may have their knowledge from elsewhere

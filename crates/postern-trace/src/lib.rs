@@ -46,7 +46,7 @@ mod tracer;
 mod tracks;
 
 pub use self::{
-    leak::{Leak, LeakRow, ValueVersion},
+    leak::{Leak, LeakRow, Listed, ValueVersion},
     likelihood::{Likelihood, LikelihoodField, LikelihoodRow, LikelihoodTrack},
     outcome::{Condition, Details, Other, OtherSource, Rows, Scale, Step, Suspect, Trace, Verdict},
     stored::{Bytes, Prepared, PreparedError},

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Leak, LeakRow,
+    Leak, LeakRow, Listed,
     field::{Field, Likeness},
     tracer::Tracer,
 };
@@ -52,19 +52,24 @@ pub(crate) struct Resolved {
     /// Different rows that belong to no customer. Rows that could belong to one whose values are
     /// not known here say nothing and are not counted.
     pub(crate) strangers: usize,
+    /// Rows as given that belong to nobody, or to one of several.
+    pub(crate) unresolved: usize,
 }
 
 /// Resolves a list. The order of its rows has no effect: rows of the same customer are joined,
 /// ordered by what they say.
 pub(crate) fn resolve(tracer: &Tracer, leak: &Leak) -> Resolved {
     let mut by_subject: BTreeMap<u32, Vec<&LeakRow>> = BTreeMap::new();
-    let mut strangers = BTreeSet::new();
+    let (mut strangers, mut unresolved) = (BTreeSet::new(), 0);
     let covered = covered(tracer);
     for row in &leak.rows {
         match subject_of(tracer, row) {
             Meant::One(subject) => by_subject.entry(subject).or_default().push(row),
-            Meant::Nobody if is_stranger(row, &covered) => drop(strangers.insert(key(row))),
-            Meant::Nobody | Meant::Several => {}
+            Meant::Nobody if is_stranger(row, &covered) => {
+                unresolved += 1;
+                strangers.insert(key(row));
+            }
+            Meant::Nobody | Meant::Several => unresolved += 1,
         }
     }
     let mut rows = Vec::new();
@@ -80,7 +85,17 @@ pub(crate) fn resolve(tracer: &Tracer, leak: &Leak) -> Resolved {
     }
     // Numbers depend on the order of events; names do not.
     rows.sort_by_cached_key(|row| tracer.subject_name(row.subject));
-    Resolved { list: leak.rows.len(), rows, strangers: strangers.len() }
+    Resolved { list: leak.rows.len(), rows, strangers: strangers.len(), unresolved }
+}
+
+/// A resolved list by names.
+pub(crate) fn listed(tracer: &Tracer, list: &Resolved) -> Listed {
+    let customers = list.rows.iter().filter_map(|row| {
+        let has = |bit: u8| row.fields.iter().any(|field| field.bit == bit);
+        let fields = Field::ALL.into_iter().filter(|(field, _)| has(field.bit()));
+        Some((tracer.subject_name(row.subject)?, fields.map(|(_, name)| name).collect()))
+    });
+    Listed { customers: customers.collect(), unresolved: list.unresolved }
 }
 
 /// The fields of which the values of nearly all customers are known.

@@ -16,7 +16,7 @@ use postern_model::{
 };
 
 use crate::{
-    Leak, Step, Trace, ValueVersion,
+    Leak, Listed, Step, Trace, ValueVersion,
     field::Field,
     index::Index,
     judge,
@@ -273,6 +273,14 @@ impl Tracer {
         let trace = judge::judge(self, &index, &list);
         self.keep(index);
         trace
+    }
+
+    /// The customers whom a list names. Nothing is weighed.
+    pub fn listed(&mut self, leak: &Leak) -> Listed {
+        let index = self.indexed();
+        let list = self.looked_up(&index, leak);
+        self.keep(index);
+        resolve::listed(self, &list)
     }
 
     /// The customers who are not in the list and were shown to whom it may have come from, at the

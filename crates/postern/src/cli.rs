@@ -6,12 +6,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postern_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod breach;
 mod decoys;
 mod feed;
 mod found;
 mod login;
 mod traced;
 
+pub(crate) use self::breach::{
+    BreachCommand, BreachDoneArgs, BreachOpenArgs, BreachSnapshotArgs, BreachStatusArgs, Told,
+};
 pub(crate) use self::decoys::{DecoyCommand, DecoyHitArgs, DecoyPlanArgs, DecoyPlantArgs};
 pub(crate) use self::feed::{ScimCommand, ScimTokenArgs};
 pub(crate) use self::found::{
@@ -102,6 +106,9 @@ pub(crate) enum Command {
     /// Makes one file of what a trace rests on, for people who have no ledger.
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Says who was affected by a breach, and who has to be told until when; drafts what to tell.
+    #[command(subcommand)]
+    Breach(BreachCommand),
     /// Runs the detectors over a feed folder and writes its findings.jsonl.
     Replay(ReplayArgs),
     /// Shows findings under investigation, and what people do with them. Each look is recorded.

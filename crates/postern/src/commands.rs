@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod approvals;
+mod breach;
 mod cases;
 mod check_config;
 mod complaint;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Follow(args) => follow::run(args),
         Command::Serve(args) => serve::run(config, &args),
         Command::Trace(args) => trace::run(config, &args),
+        Command::Breach(command) => breach::run(config, &command),
         Command::Evidence(command) => evidence::run(config, &command),
     }
 }

@@ -19,7 +19,7 @@ use postern_ledger::{
 use postern_model::{Actor, Timestamp};
 use postern_trace::{Leak, Likelihood, Trace, TraceConfig, Tracer};
 
-use self::bundle::{Bundle, sha256};
+use self::bundle::{Bundle, PREDICATE, sha256};
 use super::{ledger::recorded, replay};
 use crate::{
     cli::{EvidenceCommand, ExportArgs},
@@ -30,7 +30,7 @@ use crate::{
 };
 
 mod analysis;
-mod bundle;
+pub(super) mod bundle;
 mod page;
 mod redact;
 mod time;
@@ -76,7 +76,7 @@ fn export(config: &Path, args: &ExportArgs) -> anyhow::Result<Outcome> {
         *entry = recorded.context("the question was not recorded")?;
     }
     let bundle = filled(&case, args)?;
-    let stamped = bundle.write(&case.ledger, settings.tsa.as_deref(), &args.out)?;
+    let stamped = bundle.write(&case.ledger, PREDICATE, settings.tsa.as_deref(), &args.out)?;
     if let Some(time) = stamped {
         ui::hint(format!("a time-stamping authority says that it was there at {time}"));
     }

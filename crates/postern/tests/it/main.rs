@@ -10,6 +10,7 @@
 mod approvals;
 mod backup;
 mod bench;
+mod breach;
 mod cases;
 mod certificates;
 mod check_database;

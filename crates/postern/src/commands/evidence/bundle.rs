@@ -17,6 +17,8 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use super::time;
 
+/// What in-toto calls the kind of evidence.
+pub(super) const PREDICATE: &str = "urn:postern:evidence:1";
 const MANIFEST: &str = "manifest.dsse.json";
 /// The reply of a time-stamping authority about the manifest.
 const STAMP: &str = "manifest.tsr";
@@ -27,7 +29,7 @@ const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
 
 /// The parts by name.
 #[derive(Debug, Default)]
-pub(super) struct Bundle(BTreeMap<String, Vec<u8>>);
+pub(in crate::commands) struct Bundle(BTreeMap<String, Vec<u8>>);
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -77,19 +79,20 @@ struct Signature {
 }
 
 impl Bundle {
-    pub(super) fn put(&mut self, name: &str, bytes: Vec<u8>) {
+    pub(in crate::commands) fn put(&mut self, name: &str, bytes: Vec<u8>) {
         self.0.insert(name.to_owned(), bytes);
     }
 
     /// Signs the parts, has the manifest stamped if there is an authority for that, and writes the
     /// file, which must not exist yet; the time that the authority states.
-    pub(super) fn write(
+    pub(in crate::commands) fn write(
         mut self,
         ledger: &Path,
+        predicate: &'static str,
         tsa: Option<&str>,
         to: &Path,
     ) -> anyhow::Result<Option<String>> {
-        let manifest = self.manifest(ledger)?;
+        let manifest = self.manifest(ledger, predicate)?;
         let mut stated = None;
         if let Some(url) = tsa {
             let (token, time) = time::stamp(url, &manifest)?;
@@ -140,7 +143,7 @@ impl Bundle {
         file.sync_all().with_context(at)
     }
 
-    fn manifest(&self, ledger: &Path) -> anyhow::Result<Vec<u8>> {
+    fn manifest(&self, ledger: &Path, predicate: &'static str) -> anyhow::Result<Vec<u8>> {
         let key = public_key(ledger)?;
         let part = |(name, bytes): (&'_ String, &Vec<u8>)| -> (String, String) {
             (name.clone(), sha256(bytes))
@@ -152,7 +155,7 @@ impl Bundle {
         let statement = Statement {
             kind: "https://in-toto.io/Statement/v1",
             subject: subject.collect(),
-            predicate_type: "urn:postern:evidence:1",
+            predicate_type: predicate,
             predicate: Predicate {
                 ledger: key.name().to_owned(),
                 postern: env!("CARGO_PKG_VERSION"),
