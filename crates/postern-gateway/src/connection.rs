@@ -389,6 +389,7 @@ impl Connection<'_> {
             let runs = is_client(|frame| matches!(frame.tag(), b'Q' | b'E'));
             self.counters.statements.add(usize::from(runs));
             let moment = *now.get_or_insert_with(|| self.shared.clock.now());
+            self.reads_again(moment).await;
             self.take(input, moment);
             if long || !self.gathers() {
                 self.go_on().await?;
@@ -426,8 +427,18 @@ impl Connection<'_> {
 
     async fn handle(&mut self, input: Input) -> Result<(), ConnectionError> {
         let now = self.shared.clock.now();
+        self.reads_again(now).await;
         self.take(input, now);
         self.go_on().await
+    }
+
+    /// Has the reasons of an actor read who has rested, before anything is decided by them.
+    async fn reads_again(&mut self, now: Timestamp) {
+        if self.who.reasons.rests(now) && self.who.role.kind != Kind::PassThrough {
+            // Where the server can't be read it is waited for a moment, and nobody is entitled.
+            Box::pin(self.who.reasons.refresh()).await;
+            self.who.reasons.is_used(self.shared.clock.now());
+        }
     }
 
     /// Lets the session have an input; what it leads to is still to be done.

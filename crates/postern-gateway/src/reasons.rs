@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,9 +23,15 @@ use crate::catalogue::KeepError;
 
 /// How old a reading may be when something is decided by it.
 const READING_LASTS: Duration = Duration::from_secs(1);
-/// How often all active actors are read.
+/// How often all actors are read who have asked for something of late.
 pub(crate) const READ_EVERY: Duration = Duration::from_millis(250);
-/// How long an actor's reading is kept up to date when no connection is the actor's: an application
+/// An actor who has asked for nothing for so long rests: before anything is decided for them they
+/// are read again.
+const RESTS_AFTER: Duration = Duration::from_millis(1_500);
+/// How long an actor's reading is kept up to date from the last time on. It is longer, so that the
+/// reading of an actor who does not rest is one that is kept.
+const KEPT_FOR: Duration = Duration::from_secs(2);
+/// How long an actor is known when no connection is the actor's: an application
 /// comes back to the same end user with each request.
 const LINGERS: Duration = Duration::from_secs(10);
 /// How long a connection waits for its actor's first or renewed reading.
@@ -43,6 +52,26 @@ struct Slot {
     /// Since when there are none.
     idle_since: Option<Instant>,
     entitled: watch::Sender<Arc<Entitled>>,
+    used: Arc<Used>,
+}
+
+/// When something was decided last by an actor's reading, or it was asked for: in microseconds since
+/// 1970. Written by the actor's connections and by the keeper; nothing hangs on their order.
+#[derive(Debug)]
+struct Used(AtomicI64);
+
+impl Used {
+    fn never() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+
+    fn at(&self, now: Timestamp) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
+    fn is_within(&self, time: Duration, now: Timestamp) -> bool {
+        self.0.load(Ordering::Relaxed) >= now.before(time).0
+    }
 }
 
 /// A wish to have an actor read now.
@@ -58,6 +87,7 @@ pub(crate) struct Active {
     reasons: Reasons,
     actor: Actor,
     entitled: watch::Receiver<Arc<Entitled>>,
+    used: Arc<Used>,
 }
 
 impl Active {
@@ -68,6 +98,20 @@ impl Active {
     /// Whether the last reading counts at that moment.
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
         self.entitled.borrow().counts(now)
+    }
+
+    /// Whether the actor has to be read before anything is decided; else it is used at that moment.
+    pub(crate) fn rests(&self, now: Timestamp) -> bool {
+        if !self.used.is_within(RESTS_AFTER, now) {
+            return true;
+        }
+        self.used.at(now);
+        false
+    }
+
+    /// The reading is used from that moment on, whether or not it could be renewed.
+    pub(crate) fn is_used(&self, now: Timestamp) {
+        self.used.at(now);
     }
 
     /// Has the actor read anew and waits for it, for a moment at most: what the server says then is
@@ -112,25 +156,33 @@ impl Reasons {
 
     /// The same, without waiting for the first reading.
     pub(crate) fn keep(&self, actor: &Actor) -> Active {
-        let entitled = {
+        let (entitled, used) = {
             let mut slots = self.lock();
             let slot = slots.entry(actor.clone()).or_insert_with(|| Slot {
                 connections: 0,
                 idle_since: None,
                 entitled: watch::Sender::new(Arc::new(Entitled::none())),
+                used: Arc::new(Used::never()),
             });
             slot.connections += 1;
             slot.idle_since = None;
-            slot.entitled.subscribe()
+            (slot.entitled.subscribe(), slot.used.clone())
         };
-        Active { reasons: self.clone(), actor: actor.clone(), entitled }
+        Active { reasons: self.clone(), actor: actor.clone(), entitled, used }
     }
 
-    /// All that are active, or were a moment ago.
-    fn actors(&self) -> Vec<Actor> {
+    /// All whose reading is kept up to date.
+    fn actors(&self, now: Timestamp) -> Vec<Actor> {
         let mut slots = self.lock();
         slots.retain(|_, slot| slot.idle_since.is_none_or(|since| since.elapsed() < LINGERS));
-        slots.keys().cloned().collect()
+        let kept = slots.iter().filter(|(_, slot)| slot.used.is_within(KEPT_FOR, now));
+        kept.map(|(actor, _)| actor.clone()).collect()
+    }
+
+    /// Somebody has asked for their readings.
+    fn are_used(&self, actors: &BTreeSet<Actor>, now: Timestamp) {
+        let slots = self.lock();
+        actors.iter().filter_map(|actor| slots.get(actor)).for_each(|slot| slot.used.at(now));
     }
 
     fn store(&self, actor: &Actor, entitled: Entitled) {
@@ -183,9 +235,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads all active actors.
+    /// Reads all actors who have asked for something of late.
     pub(crate) async fn read_all(&self, reasons: &Reasons) -> Result<(), KeepError> {
-        self.read(reasons, &reasons.actors()).await
+        self.read(reasons, &reasons.actors(self.clock.now())).await
     }
 
     /// Reads the actors that somebody waits for, then tells them.
@@ -196,7 +248,8 @@ impl<'a> Reader<'a> {
     ) -> Result<(), KeepError> {
         // Each once, however many of its sessions ask: a reading is given to one.
         let actors: BTreeSet<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
-        self.read(reasons, &Vec::from_iter(actors)).await?;
+        self.read(reasons, &Vec::from_iter(actors.iter().cloned())).await?;
+        reasons.are_used(&actors, self.clock.now());
         for request in asked {
             // Whoever does not wait any more needs no answer.
             let _ = request.done.send(());

@@ -28,6 +28,25 @@ fn reason(condition: &str) -> ReasonSettings {
     }
 }
 
+#[test]
+fn whoever_rests_is_not_read_until_they_are_asked_for() {
+    let (reasons, _requests) = Reasons::new(None);
+    let at = |millis: i64| Timestamp(millis * 1_000);
+    let (ana, ben) = (Actor::new("ana"), Actor::new("ben"));
+    let (hers, again) = (reasons.keep(&ana), reasons.keep(&ana));
+    let _his = reasons.keep(&ben);
+    assert!(hers.rests(at(0)) && reasons.actors(at(0)).is_empty(), "nobody has asked for it yet");
+    // The keeper has read it, for all of her sessions.
+    reasons.are_used(&[ana.clone()].into(), at(0));
+    assert!(!again.rests(at(1_400)) && !hers.rests(at(2_800)));
+    assert_eq!(reasons.actors(at(4_700)), [ana]);
+    // Whoever does not rest is kept for longer than that.
+    assert!(hers.rests(at(4_400)) && again.rests(at(4_400)));
+    assert!(reasons.actors(at(4_900)).is_empty());
+    hers.is_used(at(5_000));
+    assert!(!again.rests(at(5_000)));
+}
+
 #[tokio::test]
 async fn what_fails_in_a_condition_is_told_without_the_value() {
     let postgres = PostgresServer::start(postern_testkit::Options::default()).unwrap();
