@@ -71,8 +71,8 @@ impl Customers {
         let own = [subject, jurisdiction, locale];
         let is_other = |column: &usize| !own.contains(&Some(*column));
         let others: Vec<usize> = (0..headings.len()).filter(is_other).collect();
-        let mut customers = Self::default();
-        customers.headings = others.iter().filter_map(|c| headings.get(*c)).cloned().collect();
+        let passed_on = others.iter().filter_map(|column| headings.get(*column)).cloned();
+        let mut customers = Self { headings: passed_on.collect(), of: BTreeMap::new() };
         for record in reader.records() {
             let record = record.with_context(at)?;
             let cell = |column: Option<usize>| {
