@@ -55,8 +55,8 @@ struct Slot {
     used: Arc<Used>,
 }
 
-/// When something was decided last by an actor's reading, or it was asked for: in microseconds since
-/// 1970. Written by the actor's connections and by the keeper; nothing hangs on their order.
+/// When something was decided last by an actor's reading, or it was asked for: in microseconds
+/// since 1970. Written by the actor's connections and by the keeper; nothing hangs on their order.
 #[derive(Debug)]
 struct Used(AtomicI64);
 
