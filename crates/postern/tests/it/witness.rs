@@ -116,11 +116,17 @@ fn a_forked_ledger_is_cosigned_by_nobody_who_saw_the_other_and_a_killed_witness_
     let old = ledger::bench();
     let other = Running::start(&bench, 3, &old.path(own).join("key.pub"));
     copy(&old.path(own), &bench.path("older"));
+    cosign(&bench, old.path(own).to_str().unwrap(), &[&other]);
+    copy(&old.path(own), &bench.path("witnessed"));
+    fs::copy(old.path(own).join("witnessed"), bench.path("witnessed/witnessed")).unwrap();
     ledger::grow(&old.path(own), "leaver");
     cosign(&bench, old.path(own).to_str().unwrap(), &[&other]);
-    let (said, code) = cosign(&bench, "older", &[&other]);
-    assert!(said.contains("has seen 5 entries and this ledger has 4"), "{said}");
-    assert_eq!(code, Some(1));
+    // Also where all that there is was cosigned once.
+    for folder in ["older", "witnessed"] {
+        let (said, code) = cosign(&bench, folder, &[&other]);
+        assert!(said.contains("has seen 5 entries and this ledger has 4"), "{said}");
+        assert_eq!(code, Some(1));
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -21,7 +21,13 @@ pub(super) fn cosign(config: &Path, args: CosignArgs) -> anyhow::Result<Outcome>
     anyhow::ensure!(!witnesses.is_empty(), "the configuration names no witness");
     let mut asking = Witnesses::open(&folder(config, ledger)?, &witnesses, enough)?;
     let before = asking.done();
-    let troubles = asking.round(&|_| {})?;
+    // Though all is cosigned: whether they have seen more than there is, is what somebody asks for
+    // who does this by hand.
+    let troubles = asking.first_round()?;
+    if let Some(contradiction) = asking.contradiction() {
+        ui::failure(&anyhow::anyhow!("{contradiction}"));
+        return Ok(Outcome::No);
+    }
     troubles.iter().for_each(ui::warning);
     let done = asking.done();
     ui::result(format!("witnessed up to {} entries", done.entries))?;
