@@ -15,7 +15,9 @@ use crate::{
 };
 
 mod acts;
+mod auditor;
 mod chance;
+mod observer;
 mod person;
 mod setting;
 mod stage;
@@ -48,6 +50,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     setting.configure(&world)?;
     setting.serve()?;
     stage.step(&format!("Postern guards it on {}", setting.address))?;
+    stage.step("a witness, as another machine would run it, looks after the ledger")?;
 
     let values = Values::new(&world);
     let shown = std::collections::BTreeMap::new();
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     runtime.block_on(async {
         acts::work::play(&mut play).await.context("the first act broke off")?;
         acts::grab::play(&mut play).await.context("the second act broke off")?;
+        acts::ledger::copy(&play)?;
         acts::pretext::play(&mut play).await.context("the third act broke off")
     })?;
     acts::traced::play(&mut play).context("the fourth act broke off")?;

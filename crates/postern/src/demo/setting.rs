@@ -15,9 +15,9 @@ use postern_people::{Account, DEFAULT_ITERATIONS, People, Verifier};
 use postern_testkit::{Options, PostgresServer, wait_until};
 use tempfile::TempDir;
 
-use super::{person::password, world::World};
+use super::{auditor::Auditor, observer::Observer, person::password, world::World};
 use crate::{
-    control::{Client, Reply, Request},
+    control::{Client, LedgerStatus, Reply, Request},
     files, ledger_options,
 };
 
@@ -28,6 +28,8 @@ const START: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Setting {
     gateway: Option<Child>,
+    /// The witness, once the ledger is there.
+    observer: Option<Observer>,
     pub(super) address: SocketAddr,
     pub(super) postgres: PostgresServer,
     folder: TempDir,
@@ -42,11 +44,16 @@ impl Setting {
         let folder = TempDir::with_prefix("postern-demo-")?;
         // Free at this moment; the gateway takes it in the next second.
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        Ok(Self { gateway: None, address, postgres, folder })
+        Ok(Self { gateway: None, observer: None, address, postgres, folder })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The same for a command's argument.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
     }
 
     pub(super) fn configuration(&self) -> PathBuf {
@@ -57,19 +64,41 @@ impl Setting {
         self.path("postern-data/ledger")
     }
 
-    /// Writes the configuration, the people and an empty ledger.
-    pub(super) fn configure(&self, world: &World) -> anyhow::Result<()> {
+    /// The witness's URL and key.
+    pub(super) fn witness(&self) -> &str {
+        self.observer.as_ref().map_or("", |observer| &observer.witness)
+    }
+
+    /// The key that the ledger is signed by.
+    pub(super) fn ledger_key(&self) -> anyhow::Result<String> {
+        let path = self.ledger().join("key.pub");
+        let key = fs::read_to_string(&path);
+        Ok(key.with_context(|| format!("can't read `{}`", path.display()))?.trim().to_owned())
+    }
+
+    /// The verifier that shares no code with Postern, where it can run.
+    pub(super) fn auditor(&self) -> anyhow::Result<Option<Auditor>> {
+        Ok(Auditor::new(self.path("verifier"))?)
+    }
+
+    /// Makes an empty ledger, has a witness look after it, and writes configuration and people.
+    pub(super) fn configure(&mut self, world: &World) -> anyhow::Result<()> {
+        let data = self.path("postern-data");
+        files::private_folder(&data)?;
+        files::create_private(&data.join("people.toml"), &people(world)?.to_toml())?;
+        postern_ledger::Ledger::create(&self.ledger(), &ledger_options())?;
+        let mut command = self.command(&["witness", "--name", "witness.example/demo"]);
+        command.args(["--listen", "127.0.0.1:0", "--dir"]).arg(self.path("witness"));
+        self.observer =
+            Some(Observer::start(command.arg("--log").arg(self.ledger().join("key.pub")))?);
         let decoys: Vec<String> = world.decoys.iter().map(|id| format!("\"{id}\"")).collect();
         let text = CONFIGURATION
             .replace("@LISTEN@", &self.address.to_string())
             .replace("@PORT@", &self.postgres.port().to_string())
             .replace("@USER@", self.postgres.superuser())
+            .replace("@WITNESS@", self.witness())
             .replace("@DECOYS@", &decoys.join(", "));
         files::create_private(&self.configuration(), &text)?;
-        let data = self.path("postern-data");
-        files::private_folder(&data)?;
-        files::create_private(&data.join("people.toml"), &people(world)?.to_toml())?;
-        postern_ledger::Ledger::create(&self.ledger(), &ledger_options())?;
         Ok(())
     }
 
@@ -93,6 +122,24 @@ impl Setting {
             bail!("the gateway ended ({status}); it said:\n{}", self.log());
         }
         ready.with_context(|| format!("the gateway said:\n{}", self.log()))
+    }
+
+    /// What the gateway says of the ledger, once witnesses have confirmed all of it, or after a
+    /// while.
+    pub(super) fn witnessed(&self) -> anyhow::Result<LedgerStatus> {
+        let socket = self.path("postern-data/control.sock");
+        let asked = || -> anyhow::Result<LedgerStatus> {
+            let reply = Client::connect(&socket)?.ask(&Request::Status {})?;
+            let Reply::Status(status) = reply else {
+                bail!("the gateway does not say how the ledger is doing");
+            };
+            Ok(status.ledger)
+        };
+        // What it says in the end is what counts.
+        let _ = wait_until(START, "all is witnessed", || {
+            asked().is_ok_and(|ledger| ledger.witnessed == Some(ledger.entries))
+        });
+        asked()
     }
 
     fn log(&self) -> String {
@@ -236,6 +283,10 @@ strong_when = "opened_by = 'customer'"
 [reasons.take]
 order = ["created_at"]
 
+[witness]
+witnesses = ["@WITNESS@"]
+every = "1s"
+
 [watch]
 learning_days = 0
 suspend_on = ["no_trace", "unexplained_share", "self_opened", "decoy_read"]
@@ -248,10 +299,14 @@ mod tests {
 
     #[test]
     fn the_demos_configuration_can_be_used() {
+        let folder = TempDir::new().unwrap();
+        let witness = postern_ledger::Witness::open(folder.path(), "witness.example/w", Vec::new());
+        let witness = format!("http://127.0.0.1:1 {}", witness.unwrap().key().to_text());
         let text = CONFIGURATION
             .replace("@LISTEN@", "127.0.0.1:1")
             .replace("@PORT@", "5432")
             .replace("@USER@", "postgres")
+            .replace("@WITNESS@", &witness)
             .replace("@DECOYS@", "\"7\"");
         let loaded = crate::config::parse(Path::new("postern.toml"), &text).unwrap();
         assert_eq!(loaded.settings.tables.len(), 2);

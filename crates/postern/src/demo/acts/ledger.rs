@@ -7,8 +7,10 @@ use std::{
 };
 
 use postern_ledger::{Body, Reader};
+use serde::Deserialize;
 
 use super::Play;
+use crate::{control::LedgerStatus, demo::auditor::Auditor};
 
 const HISTORY: &str = "no silent rewriting of history";
 
@@ -17,30 +19,99 @@ const HISTORY: &str = "no silent rewriting of history";
 const SEGMENT_HEADER: usize = 64;
 const FRAME_HEADER: usize = 10;
 
+/// Where a copy of the ledger is that was made before the thief came.
+const EARLIER: &str = "earlier";
+
+/// Copies the ledger as it is before what somebody will want to be forgotten.
+pub(in crate::demo) fn copy(play: &Play<'_>) -> anyhow::Result<()> {
+    let output = play.setting.postern(&["ledger", "backup", &play.setting.text(EARLIER)])?;
+    anyhow::ensure!(output.status.success(), "no backup: {}", first_line(&output.stderr));
+    play.stage.step("a backup of the ledger is made")
+}
+
 pub(in crate::demo) fn play(play: &mut Play<'_>) -> anyhow::Result<()> {
     play.stage.act("The ledger")?;
+    let LedgerStatus { entries, witnessed, witness_troubles, .. } = play.setting.witnessed()?;
+    let all = witnessed == Some(entries) && witness_troubles.is_empty();
+    let said = match witnessed {
+        Some(witnessed) => format!("witnessed up to {witnessed} of {entries} entries"),
+        None => format!("{entries} entries, unwitnessed"),
+    };
+    play.stage.check(HISTORY, "a witness has seen the ledger", all, said)?;
     play.setting.stop()?;
     complete(play)?;
     let output = play.setting.postern(&["ledger", "verify"])?;
     let said = first_line(&output.stdout);
     play.stage.check(HISTORY, "the ledger is verified", output.status.success(), said)?;
+    let auditor = play.setting.auditor()?;
+    match &auditor {
+        Some(auditor) => audit(play, auditor)?,
+        None => play.stage.step("no second verifier: it needs Python with `cryptography`")?,
+    }
 
-    falsify(play, "one byte is changed", |segment| {
+    let auditor = auditor.as_ref();
+    falsify(play, auditor, "one byte is changed", |segment| {
         let frames = frames(segment);
         let Some((start, end)) = frames.get(frames.len() / 2).copied() else { return };
         segment[(start + FRAME_HEADER + end) / 2] ^= 1;
     })?;
-    falsify(play, "one entry is dropped", |segment| {
+    falsify(play, auditor, "one entry is dropped", |segment| {
         let frames = frames(segment);
         let Some((start, end)) = frames.get(frames.len() / 2).copied() else { return };
         segment.drain(start..end);
         segment.resize(segment.len() + (end - start), 0);
     })?;
-    falsify(play, "the end is cut off", |segment| {
+    falsify(play, auditor, "the end is cut off", |segment| {
         let frames = frames(segment);
         let Some((start, _)) = frames.get(frames.len() * 9 / 10).copied() else { return };
         segment[start..].fill(0);
-    })
+    })?;
+    put_back(play)
+}
+
+/// What both verifiers say of a ledger that holds.
+#[derive(Debug, Deserialize)]
+struct Summary {
+    entries: u64,
+    /// In hexadecimal.
+    root: String,
+}
+
+/// What the verifier says that shares no code with Postern: that the ledger holds, and continues
+/// what the witness has confirmed.
+fn audit(play: &mut Play<'_>, auditor: &Auditor) -> anyhow::Result<()> {
+    let ledger = play.setting.ledger();
+    let witnessed = ledger.join("witnessed");
+    let judged = auditor.verify(&ledger, &play.setting.ledger_key()?, &witnessed)?;
+    let output = play.setting.postern(&["ledger", "verify", "--json"])?;
+    let own: Summary = serde_json::from_slice(&output.stdout)?;
+    let (agrees, result) = if judged.holds {
+        let Summary { entries, root } = serde_json::from_value(judged.summary)?;
+        let agrees = own.entries == entries && own.root == root;
+        (agrees, format!("it holds as well: {entries} entries, the root {root}"))
+    } else {
+        (false, judged.why)
+    };
+    play.stage.check(HISTORY, "a program that shares no code verifies it", agrees, result)
+}
+
+/// Puts the earlier copy in place, as whoever has the whole machine can. It is genuine: only the
+/// witness can tell.
+fn put_back(play: &mut Play<'_>) -> anyhow::Result<()> {
+    let (copy, key) = (play.setting.text("put-back"), play.setting.ledger().join("key"));
+    let (earlier, key) = (play.setting.text(EARLIER), key.display().to_string());
+    let restore = ["ledger", "restore", &earlier, "--ledger", &copy, "--signing-key", &key];
+    let output = play.setting.postern(&restore)?;
+    anyhow::ensure!(output.status.success(), "not restored: {}", first_line(&output.stderr));
+    let output = play.setting.postern(&["ledger", "verify", "--ledger", &copy])?;
+    anyhow::ensure!(output.status.success(), "a genuine copy does not hold");
+    let witness = play.setting.witness().to_owned();
+    let cosign = ["ledger", "cosign", "--ledger", &copy, "--witness", &witness];
+    let output = play.setting.postern(&cosign)?;
+    let caught = output.status.code() == Some(1);
+    let said = first_line(if caught { &output.stderr } else { &output.stdout });
+    let tried = "an older copy is put in its place, with the key";
+    play.stage.check(HISTORY, tried, caught, said.replace(&format!("{copy}/"), ""))
 }
 
 /// Whether every customer that some client was sent in clear is in the ledger, for that account.
@@ -67,9 +138,10 @@ fn complete(play: &mut Play<'_>) -> anyhow::Result<()> {
     play.stage.check("record, then reveal", tried, shown > 0 && missing == 0, result)
 }
 
-/// Changes a copy of the ledger and sees whether that is noticed.
+/// Changes a copy of the ledger and sees whether that is noticed, by either verifier.
 fn falsify(
     play: &mut Play<'_>,
+    auditor: Option<&Auditor>,
     what: &str,
     change: impl FnOnce(&mut Vec<u8>),
 ) -> anyhow::Result<()> {
@@ -81,9 +153,16 @@ fn falsify(
     change(&mut segment);
     anyhow::ensure!(segment != before, "the copy was not changed");
     fs::write(&path, segment)?;
+    let also = match auditor {
+        Some(auditor) => {
+            let key = play.setting.ledger_key()?;
+            !auditor.verify(&copy, &key, &play.setting.ledger().join("witnessed"))?.holds
+        }
+        None => true,
+    };
     let copy = copy.display().to_string();
     let output = play.setting.postern(&["ledger", "verify", "--ledger", &copy])?;
-    let caught = output.status.code() == Some(1);
+    let caught = output.status.code() == Some(1) && also;
     let said = first_line(if caught { &output.stderr } else { &output.stdout });
     play.stage.check(HISTORY, what, caught, said.replace(&format!("{copy}/"), ""))
 }

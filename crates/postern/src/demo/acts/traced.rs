@@ -25,10 +25,39 @@ pub(in crate::demo) fn play(play: &mut Play<'_>) -> anyhow::Result<()> {
     let records = taken.len() - taken.len() / 10;
     let tried = format!("a list of {records} records, {complaining} complaints");
     play.stage.check("the account is named", tried, named, told(&trace))?;
+    evidence(play)?;
 
     let trace = self::trace(play, "foreign.csv", false)?;
     let outside = trace["verdict"] == "outside" && trace["actors"] == serde_json::json!([]);
     play.stage.check(INNOCENT, "a list that came from elsewhere", outside, told(&trace))
+}
+
+/// Makes one file of what the trace rests on, and has it checked by whoever has no Postern, the
+/// likelihoods computed anew.
+fn evidence(play: &mut Play<'_>) -> anyhow::Result<()> {
+    let Some(auditor) = play.setting.auditor()? else {
+        return play.stage.step("evidence is not checked: that needs Python with `cryptography`");
+    };
+    let [list, values, file] =
+        ["leak.csv", "values.jsonl", "evidence.zip"].map(|name| play.setting.text(name));
+    let export = ["evidence", "export", "--leak", &list, "--values", &values, "--out", &file];
+    let output = play.setting.postern(&[&export[..], &["--account", THIEF]].concat())?;
+    anyhow::ensure!(
+        output.status.success(),
+        "no evidence: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    let key = play.setting.ledger_key()?;
+    let judged = auditor.check_evidence(&play.setting.path("evidence.zip"), &key)?;
+    let concerned = &judged.summary["accounts"][0];
+    let holds = judged.holds && concerned["account"] == THIEF;
+    let result = if judged.holds {
+        format!("it holds: all {} entries of {}", concerned["entries"], concerned["account"])
+    } else {
+        judged.why
+    };
+    let tried = "the evidence, by a program that shares no code";
+    play.stage.check("evidence that others can check", tried, holds, result)
 }
 
 /// The customers that the thief's client was sent in clear and that were not his.
