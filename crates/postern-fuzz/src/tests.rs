@@ -80,6 +80,16 @@ fn what_clients_send_first_is_read_and_written_alike() {
 }
 
 #[test]
+fn parts_of_a_ledger_are_read_alike_in_each_way() {
+    replay("ledger", 40_000, ledger);
+}
+
+#[test]
+fn proofs_are_read_whatever_they_say() {
+    replay("proof", 4_000, proof);
+}
+
+#[test]
 fn no_script_shows_what_is_not_released() {
     let (mut all, mut scripts) = (Seen::default(), 0);
     replay("session", 2_000, |script| {

@@ -34,7 +34,7 @@ pub(crate) mod store;
 mod tests;
 
 pub use self::link::{Channel, Connect, Copied, Copying, PeerOptions, WhenLost};
-pub(crate) use self::message::{Piece, Shipped};
+pub(crate) use self::message::{Piece, Shipped, written_again};
 
 /// Why a connection to a follower ended.
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,8 @@ mod epoch;
 mod erase;
 mod follow;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod index;
 mod leaf;

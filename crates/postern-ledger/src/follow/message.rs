@@ -165,6 +165,12 @@ impl Message {
     }
 }
 
+/// A message as it is written once it was read, without its length; `None` if it is none.
+pub(crate) fn written_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let written = Message::decode(bytes).ok()?.encode();
+    Some(written.get(4..).unwrap_or_default().to_vec())
+}
+
 impl Piece {
     fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.rows.len() + self.frames.len() + 2 * HEADER_BYTES);
