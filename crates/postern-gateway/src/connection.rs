@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use postern_ledger::{Awaited, Note, Receipt};
 use postern_model::{Actor, Timestamp};
 use postern_session::{
-    ClientFacing as _, Effect, EndUser, Enforcement, Failure, Input, Judge, Kind, Profile,
+    ClientFacing as _, Effect, EndUser, Enforcement, Failure, Input, Judge, Judged, Kind, Profile,
     ReasonSet, Session, View,
 };
 use postern_wire::{Frame, FrameError, FrameReader, encode};
@@ -364,14 +364,13 @@ impl Connection<'_> {
                 && !self.looks_first()
             {
                 match self.frames.next(&mut self.client.input) {
-                    Ok(frame) => {
-                        let refused = frame.as_ref().and_then(|frame| self.not_approved(frame));
-                        if let Some(failure) = refused {
-                            self.last_word(&failure).await;
+                    Ok(Some(frame)) => {
+                        if !self.approves(&frame).await {
                             return Ok(());
                         }
-                        input = frame.map(Input::Client);
+                        input = Some(Input::Client(frame));
                     }
+                    Ok(None) => {}
                     Err(error) => {
                         self.go_on().await?;
                         self.last_word(&Failure::Protocol("malformed message")).await;
@@ -443,6 +442,22 @@ impl Connection<'_> {
 
     /// Lets the session have an input; what it leads to is still to be done.
     fn take(&mut self, input: Input, now: Timestamp) {
+        self.looking(now, |session, view, latest| session.handle(input, view, latest));
+        self.moved = true;
+    }
+
+    /// What the session would judge a text to be.
+    fn foresee(&mut self, sql: &str) -> Arc<Judged> {
+        let now = self.shared.clock.now();
+        self.looking(now, |session, view, _| session.foresee(sql, view))
+    }
+
+    /// Has the session do something with what it looks at, at that moment.
+    fn looking<T>(
+        &mut self,
+        now: Timestamp,
+        does: impl FnOnce(&mut Session, &mut View<'_>, &mut Vec<Effect>) -> T,
+    ) -> T {
         self.who.judging.renew();
         let entitled = self.who.reasons.entitled();
         let judge = self.who.judging.judge.clone();
@@ -450,8 +465,7 @@ impl Connection<'_> {
         let generation = self.who.judging.generation;
         let asks = self.who.wary.asks(now);
         let mut view = View { judge: &mut judge, generation, entitled: &entitled, now, asks };
-        self.session.handle(input, &mut view, &mut self.latest);
-        self.moved = true;
+        does(&mut self.session, &mut view, &mut self.latest)
     }
 
     /// Does what is to be done, up to a reading of the reasons.

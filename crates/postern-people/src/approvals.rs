@@ -167,7 +167,8 @@ impl Standing {
         is_let_in && !self.is_query() && !self.revoked && now < self.until
     }
 
-    fn is_own(&self, by: &Actor) -> bool {
+    /// Whether somebody asked for it or gets it.
+    pub fn is_own(&self, by: &Actor) -> bool {
         self.asked_by == *by || self.actor == *by
     }
 }

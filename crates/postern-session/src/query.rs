@@ -21,6 +21,12 @@ use crate::{
 };
 
 impl Session {
+    /// What a Query message with this text would be judged to be now. Nothing of it is done.
+    pub fn foresee(&mut self, sql: &str, view: &mut View<'_>) -> Arc<Judged> {
+        let sql = stated(sql).map_or(sql, |(sql, _)| sql);
+        self.judged_by_its_own(view, |_, view| view.judge.judge(sql))
+    }
+
     pub(crate) fn query(
         &mut self,
         frame: &Frame,

@@ -43,6 +43,7 @@ impl Connection<'_> {
         Wants {
             read_client: !self.reading
                 && !self.is_half
+                && !self.is_alone()
                 && self.session.wants_client()
                 && (takes || self.client.input.len() < WAITING_BYTES_MAX)
                 && !self.is_server_behind(),

@@ -1,32 +1,38 @@
 //! A connection for one statement, whose result leaves once if it is the one that was approved.
 //!
 //! The actor names the request at the log-in (`-c postern.approved=7`) and sends the statement's
-//! text, and nothing else. As long as nobody has approved it, it is *tried*: its rows are counted
-//! and hashed here and go no further, so they are not recorded as disclosed either. The ledger has
-//! what it gave, whoever approves sees that, and the actor is told nothing of it: how much came, or
-//! an error, would answer questions. Then it is run again, as an accounted statement, each record
-//! recorded. What would go to the client is kept here until all of it is there and is, byte for
-//! byte, what was approved; the entry that it leaves is durable before it does.
+//! text, and nothing else. What the text alone says is looked at before it runs: that it is one
+//! statement, and tells of no other protected columns than the request names. As long as nobody has
+//! approved it, it is *tried*: its rows are counted and hashed here and go no further, so they are
+//! not recorded as disclosed either. The ledger has what it gave, and whoever approves sees that.
+//! The actor is told nothing of it: how much came, an error, or how long it took would answer
+//! questions, of which a text can hold any number, for it can compare with a setting of the
+//! session's. So the client has its answer, and no connection any more, before it runs.
+//! Then it is run again, as an accounted statement, each record recorded. What would go to the
+//! client is kept here until all of it is there and is, byte for byte, what was approved; the entry
+//! that it leaves is durable before it does.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, mem, sync::Arc};
 
 use bytes::BytesMut;
 use postern_ledger::Note;
 use postern_model::{Actor, Grade, Reason, StatementFingerprint, Subject};
 use postern_people::{APPROVAL, Act, Digesting, QueryResult, SavedQuery};
 use postern_session::{
-    ClientFacing as _, Enforcement, Failure, Hold, Input, Kind, ShownLeaf, Unrecorded,
+    ClientFacing as _, Enforcement, Failure, Hold, Input, Judged, Kind, ShownLeaf, Unrecorded,
 };
 use postern_sql::Refusal;
 use postern_wire::{Backend, Frame, FrameReader, Frontend};
+use tokio::io::{AsyncWriteExt as _, empty, join, sink};
 
-use super::{Connection, ConnectionError};
+use super::{Connection, ConnectionError, LAST_WORD_MAX};
 use crate::{
     ApprovalError, Role,
     approvals::{act, permits},
     regime::Regime,
     registry::Command,
     shared::Shared,
+    side::Side,
 };
 
 /// All that leaves at once is in memory until it does.
@@ -50,10 +56,12 @@ pub(crate) struct Export {
     completed: u32,
     /// A rule has refused it: that says nothing of any record.
     refused: bool,
-    /// Why what came is not what was asked for; of the records, if true.
-    trouble: Option<(String, bool)>,
+    /// Why what came is not what was asked for.
+    trouble: Option<String>,
     /// The rows of a trial that go no further.
     tried: Option<BytesMut>,
+    /// The client has its answer and is gone.
+    alone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +96,7 @@ impl Export {
             refused: false,
             trouble: None,
             tried: None,
+            alone: false,
         })
     }
 
@@ -139,8 +148,7 @@ impl Export {
 
     fn keep(&mut self, bytes: &[u8]) {
         if self.output.len() + bytes.len() > BYTES_MAX {
-            let why = format!("it gives more than {BYTES_MAX} bytes");
-            self.trouble.get_or_insert((why, true));
+            self.trouble.get_or_insert(format!("it gives more than {BYTES_MAX} bytes"));
             return;
         }
         self.output.extend_from_slice(bytes);
@@ -154,34 +162,41 @@ impl Export {
         self.customers.extend(touches.map(|touch| touch.subject.clone()));
         if self.rows > self.query.rows_max() {
             let why = format!("it gives more than {} rows", self.query.rows_max());
-            self.trouble.get_or_insert((why, true));
+            self.trouble.get_or_insert(why);
         }
-        if let Some(other) = hold.shown.leaves.iter().find_map(|leaf| self.other_field(leaf)) {
-            let why = format!("it shows `{other}`, which the request does not name");
-            self.trouble.get_or_insert((why, false));
+        // The text was looked at before; it may have come to mean something else since.
+        let mut shown = hold.shown.leaves.iter().flat_map(columns);
+        if let Some(other) = shown.find(|name| !self.is_named(name)) {
+            self.trouble.get_or_insert(other_field(&other));
         }
         self.trouble.is_none()
     }
 
-    /// A protected column that is shown and was not asked for.
-    fn other_field(&self, leaf: &ShownLeaf) -> Option<String> {
-        let shown = leaf.clear.iter().chain(&leaf.shown);
-        let mut names = shown.map(|column| format!("{}.{column}", leaf.relation));
-        names.find(|name| !self.query.fields().iter().any(|field| **field == **name))
+    /// Whether the request names a protected column.
+    fn is_named(&self, column: &str) -> bool {
+        self.query.fields().iter().any(|field| **field == *column)
+    }
+
+    /// Why a text that may run is not what can be approved.
+    fn unfit(&self, judged: &Judged) -> Option<String> {
+        let Judged::Statements(planned) = judged else { return None };
+        let [plan] = planned.as_slice() else { return Some(NOT_ONE.to_owned()) };
+        let other = plan.tells().into_iter().find(|column| !self.is_named(column))?;
+        Some(other_field(&other))
     }
 
     /// What it gave; in words, why it is not to be approved.
-    fn result(&mut self) -> Result<QueryResult, (String, bool)> {
+    fn result(&mut self) -> Result<QueryResult, String> {
         if let Some(trouble) = self.trouble.clone() {
             return Err(trouble);
         }
         if let Some(code) = self.error_code() {
-            return Err((format!("it failed with {code}"), !self.refused));
+            return Err(format!("it failed with {code}"));
         }
         if self.completed != 1 {
-            return Err(("it has to be one statement".to_owned(), false));
+            return Err(NOT_ONE.to_owned());
         }
-        let digesting = std::mem::take(&mut self.digesting);
+        let digesting = mem::take(&mut self.digesting);
         Ok(digesting.ended(self.rows, self.customers.len() as u64))
     }
 
@@ -193,26 +208,74 @@ impl Export {
     }
 }
 
+const NOT_ONE: &str = "it has to be one statement";
+
+fn other_field(column: &str) -> String {
+    format!("it shows `{column}`, or hangs on it, and the request does not name it")
+}
+
+fn columns(leaf: &ShownLeaf) -> impl Iterator<Item = String> {
+    let shown = leaf.clear.iter().chain(&leaf.shown);
+    shown.map(|column| format!("{}.{column}", leaf.relation))
+}
+
 impl Connection<'_> {
-    /// Why a message does not go on: this connection is for one statement.
-    pub(super) fn not_approved(&mut self, frame: &Frame) -> Option<Failure> {
-        let export = self.export.as_mut()?;
+    /// Whether a message goes on, where this connection is for one statement; if not, the client
+    /// has its answer. One that is only tried has it, too, before the statement runs.
+    pub(super) async fn approves(&mut self, frame: &Frame) -> bool {
+        let Some(export) = &self.export else { return true };
+        let (number, is_tried) = (export.number, export.approved.is_none());
         let sql = match Frontend::parse(frame) {
-            Ok(Frontend::Terminate) => return None,
+            Ok(Frontend::Terminate) => return true,
             Ok(Frontend::Query(sql)) => Some(sql),
             Ok(_) | Err(_) => None,
         };
-        let is_it = sql.is_some_and(|sql| export.query.is(sql));
-        if is_it && export.stage == Stage::Waits {
-            export.stage = Stage::Runs;
-            return None;
+        let waits = export.stage == Stage::Waits;
+        let Some(sql) = sql.filter(|sql| waits && export.query.is(sql)) else {
+            self.note_export("another statement");
+            let hint = "send its text as it was asked for, once, as one simple query (`psql -f`)";
+            let said = format!(
+                "this connection is for the statement of number {number}, and nothing else"
+            );
+            self.last_word(&refused(said, hint)).await;
+            return false;
+        };
+        let judged = self.foresee(sql);
+        let Some(export) = &mut self.export else { return true };
+        if let Some(why) = export.unfit(&judged) {
+            export.trouble = Some(why.clone());
+            Box::pin(self.settle(Some(why))).await;
+            return false;
         }
-        let number = export.number;
-        let hint = "send its text as it was asked for, once, as one simple query (`psql -f`)";
+        export.stage = Stage::Runs;
+        // What a rule refuses is not run, and the session says so.
+        if is_tried && matches!(&*judged, Judged::Statements(_)) {
+            Box::pin(self.let_go(number)).await;
+        }
+        true
+    }
+
+    /// Tells the client that its statement is tried, and ends the connection to it.
+    async fn let_go(&mut self, number: u64) {
         let said =
-            format!("this connection is for the statement of number {number}, and nothing else");
-        self.note_export("another statement");
-        Some(refused(said, hint))
+            format!("number {number} is tried, nothing leaves: its result is to be approved");
+        let hint =
+            "what it gives is told to those who may approve; run it again when one of them has";
+        refused(said, hint).encode(&mut self.client.output);
+        self.is_ready();
+        self.flush_client().await;
+        let nobody = Side::new(Box::new(join(empty(), sink())), BytesMut::new());
+        let mut client = mem::replace(&mut self.client, nobody);
+        // Whether it takes its leave makes no difference.
+        let _ = tokio::time::timeout(LAST_WORD_MAX, client.stream.shutdown()).await;
+        if let Some(export) = &mut self.export {
+            export.alone = true;
+        }
+    }
+
+    /// Whether the client is gone and what it has asked for runs all the same.
+    pub(super) fn is_alone(&self) -> bool {
+        self.export.as_ref().is_some_and(|export| export.alone)
     }
 
     /// Passes on what the session says to the client, or keeps it.
@@ -220,7 +283,7 @@ impl Connection<'_> {
         match &mut self.export {
             Some(export) if export.stage == Stage::Runs => {
                 if export.say(bytes)? {
-                    Box::pin(self.settle()).await;
+                    Box::pin(self.settle(None)).await;
                 }
             }
             Some(_) | None => super::append(&mut self.client.output, bytes),
@@ -278,45 +341,61 @@ impl Connection<'_> {
         }
     }
 
-    /// All has come: it is recorded what it is, and leaves if that is what was approved.
-    async fn settle(&mut self) {
+    /// What was begun and came to no end is recorded as that.
+    pub(super) async fn settle_unended(&mut self) {
+        let Some(export) = &mut self.export else { return };
+        if export.stage == Stage::Runs {
+            export.trouble.get_or_insert_with(|| "it came to no end".to_owned());
+            // Nobody is told: the connection is over.
+            export.alone = true;
+            self.settle(None).await;
+        }
+    }
+
+    /// All has come, or nothing will, as the text is `unfit`: it is recorded what it is, and leaves
+    /// if that is what was approved.
+    async fn settle(&mut self, unfit: Option<String>) {
         let Some(export) = &mut self.export else { return };
         export.stage = Stage::Over;
         let (number, result) = (export.number, export.result());
-        let output = std::mem::take(&mut export.output);
-        let errors = std::mem::take(&mut export.errors);
-        let (is_refused, approved) = (export.refused, export.approved.clone());
+        let output = mem::take(&mut export.output);
+        let errors = mem::take(&mut export.errors);
+        let (is_refused, is_alone) = (export.refused, export.alone);
+        let approved = export.approved.clone();
         let what = match &result {
             Ok(result) => result.to_string(),
-            Err((why, _)) => why.clone(),
+            Err(why) => why.clone(),
         };
         let deed = match &approved {
             None => Act::Tried,
             Some(approved) if result.as_ref() == Ok(approved) => Act::Released,
             Some(_) => Act::Withheld,
         };
-        let done = self.recorded_as(deed, number, what.clone()).await;
-        let said = match (deed, done, result) {
-            (_, Err(error), _) => refused(error.in_full(), "ask the administrator"),
-            (Act::Released, Ok(()), _) => {
+        let done = self.recorded_as(deed, number, what).await;
+        if is_alone {
+            if let Err(error) = &done {
+                tracing::error!(number, error = error.in_full(), "a trial could not be recorded");
+            }
+            self.ending = true;
+            return;
+        }
+        let said = match (done, unfit) {
+            (Err(error), _) => refused(error.in_full(), "ask the administrator"),
+            (Ok(()), Some(why)) => {
+                refused(why, "ask for it as it is to be run, with all columns that it tells of")
+            }
+            (Ok(()), None) if deed == Act::Released => {
                 super::append(&mut self.client.output, output);
                 return;
             }
             // What a rule refuses says nothing of any record.
-            (_, Ok(()), Err(_)) if is_refused => {
+            (Ok(()), None) if is_refused => {
                 super::append(&mut self.client.output, errors);
                 return self.is_ready();
             }
-            (_, Ok(()), Err((why, false))) => {
-                refused(why, "ask for it as it is to be run, with all columns that it shows")
-            }
-            (Act::Withheld, Ok(()), _) => refused(
+            (Ok(()), None) => refused(
                 format!("what number {number} gives now is not what was approved; nothing left"),
                 "ask again, and have what it gives now approved",
-            ),
-            (_, Ok(()), _) => refused(
-                format!("number {number} is tried, nothing left: its result is to be approved"),
-                "what it gave is told to those who may approve; run it again when one of them has",
             ),
         };
         said.encode(&mut self.client.output);

@@ -1,6 +1,6 @@
 //! A plan: what a statement came to, and what can be asked of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use postern_model::Secret;
 use postern_sql::{
@@ -294,7 +294,19 @@ impl Planned {
         }
     }
 
-    /// The same with all that was found out about it.
+    /// The protected columns, as `schema.table.column`, of which what it gives can tell: it shows
+    /// them, or they decide, or something is computed of them.
+    pub fn tells(&self) -> BTreeSet<String> {
+        let Some(PlannedGuarded { guarded, .. }) = self.guarded() else { return BTreeSet::new() };
+        let shown = guarded.leaves.iter().flat_map(|leaf| {
+            let columns = leaf.clear.iter().chain(&leaf.shown);
+            columns.map(|column| format!("{}.{column}", leaf.relation))
+        });
+        let used = guarded.decided_by.iter().chain(&guarded.worked);
+        shown.chain(used.map(|used| format!("{}.{}", used.relation, used.column))).collect()
+    }
+
+    /// What it takes to keep it with all that was found out about it.
     pub(crate) fn kept_bytes(&self) -> usize {
         let found = self.guarded().map_or(0, |plan| {
             let leaves = plan.guarded.leaves.iter();

@@ -68,11 +68,18 @@ pub(super) fn decide(handle: &Handle, act: &str, number: u64, by: (&str, &str)) 
     }
 }
 
-pub(super) fn all(handle: &Handle) -> Reply {
-    let now = SystemClock.now();
-    let listed = handle.approvals().into_iter().map(|(one, overdue)| listed(&one, overdue, now));
+/// What is remembered, as far as it is for `by`.
+pub(super) fn all(handle: &Handle, by: &str) -> Reply {
+    let (now, by) = (SystemClock.now(), Actor::new(by));
+    let listed = handle.approvals().into_iter().map(|(one, overdue)| {
+        let own = one.is_own(&by);
+        listed(&one, (overdue, own), now)
+    });
     Reply::Approvals { all: listed.collect() }
 }
+
+/// How much a statement gives answers questions: it is told to those who may approve it.
+const NOT_FOR_WHO_ASKS: &str = "it was tried; what it gave is for those who may approve it";
 
 fn subject((actor, subject): (String, String)) -> (Actor, Subject) {
     (Actor::new(actor), Subject::new(subject))
@@ -89,7 +96,7 @@ fn done(done: Result<Deed, ApprovalError>) -> Reply {
     }
 }
 
-fn listed(one: &Standing, overdue: bool, now: Timestamp) -> Approval {
+fn listed(one: &Standing, (overdue, own): (bool, bool), now: Timestamp) -> Approval {
     let state = match () {
         () if one.revoked => "revoked",
         () if one.used => "released",
@@ -114,7 +121,10 @@ fn listed(one: &Standing, overdue: bool, now: Timestamp) -> Approval {
             sql: query.sql().to_owned(),
             fields: query.fields().iter().map(ToString::to_string).collect(),
             rows_max: query.rows_max(),
-            tried: one.tried.as_ref().map(ToString::to_string),
+            tried: one.tried.as_ref().map(|tried| match own {
+                true => NOT_FOR_WHO_ASKS.to_owned(),
+                false => tried.to_string(),
+            }),
         }),
     }
 }

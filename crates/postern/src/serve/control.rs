@@ -131,7 +131,7 @@ impl Answering {
             Request::Decide { act, number, why } => {
                 approvals::decide(&self.handle, &act, number, (by, &why))
             }
-            Request::Approvals {} => approvals::all(&self.handle),
+            Request::Approvals {} => approvals::all(&self.handle, by),
             Request::Erase { subject, why } => {
                 match crate::commands::erase(&self.ledger, &subject, by, &why) {
                     Ok(entry) => Reply::Recorded { entry },

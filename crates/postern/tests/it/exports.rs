@@ -1,6 +1,9 @@
 //! A statement whose result leaves once, when somebody else has approved that very result.
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, Output, Stdio},
+};
 
 use postern_ledger::{Body, Entry, Note, Reader};
 use postern_testkit::wait_until;
@@ -43,6 +46,11 @@ impl Desk {
 
     /// As psql does it.
     fn psql(&self, actor: &str, number: u64, sql: &str) -> Output {
+        self.psql_as("psql", actor, number, sql)
+    }
+
+    /// The same by a program that gives itself this name, which a statement can read.
+    fn psql_as(&self, name: &str, actor: &str, number: u64, sql: &str) -> Output {
         let port = self.served.address.port();
         let place = format!(
             "host=127.0.0.1 port={port} user={actor} dbname={DATABASE} sslmode=disable \
@@ -50,6 +58,7 @@ impl Desk {
         );
         let mut psql = Command::new("psql");
         psql.env_clear().env("PATH", "/usr/bin:/bin").env("PGPASSWORD", password(actor));
+        psql.env("PGAPPNAME", name);
         psql.args(["-X", "-w", "-At", &place, "-c", sql]).output().unwrap()
     }
 
@@ -59,6 +68,13 @@ impl Desk {
         let output = self.psql(actor, number, sql);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Waits until so many trials have ended; what came of them.
+    fn tried(&self, trials: usize) -> Vec<String> {
+        let acts = || self.acts().into_iter().filter(|(act, _)| act == "tried");
+        wait_until(PATIENCE, "the trials' entries", || acts().count() == trials).unwrap();
+        acts().map(|(_, why)| why).collect()
     }
 
     /// What was done about statements: the acts and what they say.
@@ -102,11 +118,17 @@ fn the_approved_result_is_what_leaves_once_and_byte_for_byte() {
     }
 
     let tried = desk.nothing("ana", 1, COPY);
-    assert!(tried.contains("number 1 is tried, nothing left"), "{tried}");
+    assert!(tried.contains("number 1 is tried, nothing leaves"), "{tried}");
+    desk.tried(1);
     assert_eq!(desk.shown(), [], "nobody has seen anything");
-    let seen = desk.run("approvals 1").yes();
-    for part in [COPY, "may show  public.customers.email", "gave      25 rows of 25 customers"] {
-        assert!(seen.contains(part), "{part}: {seen}");
+    let asked = desk.run("approvals 1").yes();
+    let kept = "gave      it was tried; what it gave is for those who may approve it";
+    for part in [COPY, "may show  public.customers.email", kept] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    if let Some(seen) = other_person(&bench, "approvals 1") {
+        let seen = seen.yes();
+        assert!(seen.contains("gave      25 rows of 25 customers"), "{seen}");
     }
     let own = desk.run("approve 1").ended(1);
     assert!(own.contains("nobody approves or reviews what they asked for"), "{own}");
@@ -167,11 +189,11 @@ fn a_trial_tells_the_account_nothing() {
         told.push(desk.nothing("ana", number, sql).replace(&number.to_string(), "N"));
     }
     assert!(told.iter().all(|said| *said == told[0]), "{told:#?}");
-    let tried = || desk.acts().into_iter().filter(|(act, _)| act == "tried");
-    wait_until(PATIENCE, "the entries", || tried().count() == 4).unwrap();
-    let words: Vec<String> = tried().map(|(_, why)| why).collect();
-    assert!(words[0].starts_with("1 rows of 1 customers"), "{words:?}");
-    assert!(words[1].starts_with("0 rows of 0 customers"), "{words:?}");
+    let mut words = desk.tried(4);
+    // They end in any order.
+    words.sort();
+    assert!(words[0].starts_with("0 rows of 0 customers"), "{words:?}");
+    assert!(words[1].starts_with("1 rows of 1 customers"), "{words:?}");
     assert_eq!(words[2..], ["it failed with 22000", "it gives more than 100 rows"]);
     assert_eq!(desk.shown(), []);
     if let Some(failed) = other_person(&desk.support.bench.path(""), "approve 3") {
@@ -180,19 +202,76 @@ fn a_trial_tells_the_account_nothing() {
     }
 }
 
+/// One request can be tried any number of times, and its text can compare with what the session
+/// says of itself: it would be an answer to as many questions.
+#[test]
+fn a_trial_tells_nothing_by_what_hangs_on_the_session() {
+    let desk = Desk::open();
+    let (email, name) = ("public.customers.email", "public.customers.name");
+    let is_less = "email < current_setting('application_name')";
+    let less =
+        |then: &str, other: &str| format!("CASE WHEN {is_less} THEN {then} ELSE {other} END");
+    let of =
+        |columns: &str, more: &str| format!("SELECT {columns} FROM customers{more} WHERE id = 6");
+    let asked = [
+        (of("email", &format!(", generate_series(1, {})", less("2", "1"))), name),
+        (format!("SELECT 1; {}", of(&format!("1 / {}", less("0", "1")), "")), email),
+        (of(&format!("email, repeat('x', {})", less("100000000", "1")), ""), email),
+    ];
+    for (number, (sql, fields)) in (1..).zip(&asked) {
+        desk.asks(sql, fields, 1).yes();
+        let mut told = Vec::new();
+        for program in ["a", "z"] {
+            let output = desk.psql_as(program, "ana", number, sql);
+            told.push((output.status.code(), output.stdout, output.stderr));
+        }
+        assert_eq!(told[0], told[1], "{sql}");
+    }
+    let words = desk.tried(6);
+    assert!(words.iter().any(|why| why == "it came to no end"), "{words:?}");
+    assert_eq!(desk.shown(), []);
+}
+
+/// How long it takes would tell as much as what it gives.
+#[test]
+fn a_trial_is_answered_before_it_runs() {
+    let desk = Desk::open();
+    let sql = "SELECT email FROM customers WHERE id = 6";
+    desk.asks(sql, "public.customers.email", 1).yes();
+    let mut locks = Command::new("psql");
+    locks.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut locks =
+        locks.args(["-X", "-At", &desk.support.postgres.url_of(DATABASE)]).spawn().unwrap();
+    let mut keys = locks.stdin.take().unwrap();
+    keys.write_all(b"BEGIN; LOCK TABLE customers; SELECT 'locked';\n").unwrap();
+    let said = BufReader::new(locks.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.into_iter().any(|line| line == "locked"));
+    let tried = desk.nothing("ana", 1, sql);
+    assert!(tried.contains("number 1 is tried, nothing leaves"), "{tried}");
+    assert_eq!(desk.acts().len(), 1, "it can't have run");
+    drop(keys);
+    locks.wait().unwrap();
+    assert_eq!(desk.tried(1)[0].split(',').next(), Some("1 rows of 1 customers"));
+}
+
 /// Before anybody has approved it, it is run: that leaves nothing behind.
 #[test]
 fn a_trial_writes_nothing() {
     let desk = Desk::open();
+    let writes = "CREATE FUNCTION notes(bigint) RETURNS bigint LANGUAGE plpgsql AS \
+                  'BEGIN INSERT INTO products VALUES (9, ''Desk''); RETURN $1; END'";
+    desk.support.postgres.psql_in(DATABASE, writes).unwrap();
     let configuration = desk.support.bench.read("postern.toml");
+    let configuration =
+        configuration.replace("[upstream]", "[upstream]\nfunctions = [\"public.notes\"]");
     for (number, pool) in [(1, "session"), (2, "transaction")] {
         let workers = format!("workers = 2\npool = \"{pool}\"");
         desk.support.configure(&configuration.replace("workers = 2", &workers));
         desk.run("reload").yes();
-        let writes = "SELECT email FROM customers WHERE id = 5; \
-                      INSERT INTO products VALUES (9, 'Desk')";
+        let writes = "SELECT email, notes(id) FROM customers WHERE id = 5";
         desk.asks(writes, "public.customers.email", 10).yes();
         desk.nothing("ana", number, writes);
+        desk.tried(usize::try_from(number).unwrap());
         let count = desk.support.postgres.psql_in(DATABASE, "SELECT count(*) FROM products");
         assert_eq!(count.unwrap().trim(), "2");
         let (act, why) = desk.acts().pop().unwrap();
@@ -208,9 +287,10 @@ fn what_is_asked_for_is_what_policy_and_the_request_name() {
     assert!(said.contains("only SELECT, WITH and COPY"), "{said}");
     let said = refused(COPY, "public.customers.plan");
     assert!(said.contains("`public.customers.plan` is no protected column"), "{said}");
-    // It shows more than it names; or it is more than one; or a rule refuses it.
+    // It shows more than it names, or hangs on it; or it is more than one; or a rule refuses it.
     for (number, (sql, expected)) in (1..).zip([
         ("SELECT email, name FROM customers WHERE id = 1", "shows `public.customers.name`"),
+        ("SELECT email FROM customers WHERE name LIKE 'A%'", "shows `public.customers.name`"),
         ("SELECT email FROM customers WHERE id = 1; SELECT 1", "it has to be one statement"),
         ("SELECT email, pg_read_file('x') FROM customers", "pg_read_file"),
     ]) {
