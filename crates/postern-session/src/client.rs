@@ -579,8 +579,9 @@ impl Session {
             return Ok(());
         }
         let max_rows = match execute.max_rows {
-            // A statement that returns nothing to the client is not suspended.
-            _ if portal.plan.is_silent() => 0,
+            // A statement that returns nothing to the client is not suspended. Nor is one that
+            // writes: it would have run to its end, with rows that nobody is told of.
+            _ if portal.plan.is_silent() || portal.plan.writes_guarded() => 0,
             // Rows that are passed over are not counted.
             rows if rows > 0 => {
                 rows.saturating_add(i32::try_from(portal.searched.more()).unwrap_or(i32::MAX))

@@ -250,6 +250,11 @@ impl Planned {
         }
     }
 
+    /// Whether it writes a protected table.
+    pub(crate) fn writes_guarded(&self) -> bool {
+        matches!(self, Self::Guarded(plan) if plan.guarded.writes)
+    }
+
     /// Whether it can end a transaction.
     pub(crate) fn is_transaction(&self) -> bool {
         matches!(self, Self::Plain(plain) if plain.effect == Effect::Transaction)

@@ -64,3 +64,35 @@ fn a_search_by_storing_that_is_not_recorded_is_not_sent() {
     assert!(!told.iter().any(|line| line.contains("execute")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("postern refused")), "{told:?}");
 }
+
+fn extended_for(table: &mut Table, sql: &str, max_rows: i32) {
+    table.client(|out| {
+        encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+        let bind = Bind {
+            portal: "p",
+            statement: "",
+            formats: Vec::new(),
+            parameters: vec![Some(b"Ann")],
+            result_formats: Vec::new(),
+        };
+        encode::bind(out, &bind).unwrap();
+        encode::execute(out, &Execute { portal: "p", max_rows }).unwrap();
+        encode::sync(out);
+    });
+}
+
+/// The server runs such a statement to its end, and keeps the other rows.
+#[test]
+fn a_write_is_not_suspended_with_rows_that_nobody_is_told_of() {
+    let mut table = Table::new();
+    let sql = "UPDATE customers SET name = $1 WHERE id IN (1, 3) RETURNING id";
+    extended_for(&mut table, sql, 1);
+    let max_rows = |effect: &Effect| {
+        let Effect::ToServer(bytes) = effect else { return None };
+        cut_frames(bytes).iter().find_map(|frame| {
+            let Ok(Frontend::Execute(execute)) = Frontend::parse(frame) else { return None };
+            Some(execute.max_rows)
+        })
+    };
+    assert_eq!(table.effects.iter().find_map(max_rows), Some(0));
+}
