@@ -108,10 +108,17 @@ impl Session {
 }
 
 impl Session {
-    /// Whether no statement that writes waits for its proof: the server may be told to commit.
+    /// Whether no statement that writes waits for its proof, and none on a protected table may have
+    /// touched a row that it must not: the server may be told to commit.
     pub(crate) fn is_settled(&mut self) -> bool {
         self.writes.retain(|judged| !judged.is_proven());
-        self.skipping || self.writes.is_empty()
+        self.skipping || self.writes.is_empty() && !self.is_writing()
+    }
+
+    /// Whether the rows that a write on a protected table has touched are still to come.
+    fn is_writing(&self) -> bool {
+        let mut runs = self.expected.iter().flat_map(Expect::runs);
+        self.profile.proves && runs.any(|run| run.portal.plan.writes_guarded())
     }
 
     /// What has to be proven before what the portal writes may be committed.

@@ -236,10 +236,11 @@ impl Session {
             told.extend(guarded.deciders(&portal.searched, found));
         }
         let is_small = rows <= self.profile.limits.value_rows_max;
+        let lapsed = self.lapsed(guarded, &touched);
         let Some(held) = &mut self.filling else { return Err(Unexpected) };
         let bytes = held.hold.bytes.len() - before;
         held.take_values(guarded, &touched.touches, shown.filter(|_| bytes > 0), is_small);
-        let Touched { touches, relied, masked, unknown } = touched;
+        let Touched { touches, relied, masked, unknown, lapsed: _ } = touched;
         if let Some(observed) = &mut held.hold.observed {
             observed.masked += masked;
             observed.unknown |= unknown;
@@ -248,6 +249,10 @@ impl Session {
         held.relied.extend(relied);
         held.hold.rows.push(HeldRow { bytes, touches, asks: false });
         held.hold.lookups.extend(told);
+        if let Some(failure) = lapsed {
+            // Nothing is committed before this is seen.
+            self.cut(&failure, effects);
+        }
         self.flush_if_full(effects);
         Ok(())
     }

@@ -24,6 +24,8 @@ pub(crate) struct Touched {
     pub(crate) masked: u64,
     /// There are more records than are recorded.
     pub(crate) unknown: bool,
+    /// A write has touched a record by a reason that has ended since its keys were sent.
+    pub(crate) lapsed: bool,
 }
 
 impl Touched {
@@ -34,6 +36,16 @@ impl Touched {
 }
 
 impl Session {
+    /// Why what a write has done to a row is not to be: what was bound may be executed, or have
+    /// waited for a lock, long after.
+    pub(crate) fn lapsed(&self, guarded: &PlannedGuarded, touched: &Touched) -> Option<Failure> {
+        if !guarded.guarded.writes || self.outbox.is_discarding() {
+            return None;
+        }
+        let expired = self.has_expired(self.present.1);
+        expired.or_else(|| touched.lapsed.then_some(Failure::ReasonEnded))
+    }
+
     /// Whom a row is about, whose hidden columns hold `cells`; a value of a row that `stays` here
     /// is clear to nobody. The failure is the end of the session: whose the row is can't be told.
     pub(crate) fn touched<'k>(
@@ -86,6 +98,10 @@ impl Session {
                 // Where no value of theirs hangs on it, a reason still says why they were looked
                 // at.
                 let (entitled, now) = &self.present;
+                touched.lapsed |= guarded.guarded.relies.iter().any(|set| {
+                    let set = self.profile.key_sets.get(usize::from(set.0));
+                    set.is_none_or(|s| entitled.reason(subject.as_str(), s, *now).is_none())
+                });
                 let own = (leaf.clear.is_empty() && !stays).then_some(entitled);
                 let own = || own.and_then(|own| own.best(subject.as_str(), *now)).cloned();
                 let reason = reason.or_else(own).or_else(|| accounted.clone());

@@ -340,6 +340,7 @@ fn guarded(sql: &str, rows: &Rows, analysis: &Analysis<'_>) -> Judged<Guarded> {
         checks: analysis.checks.clone(),
         mask_checks: analysis.mask_checks.clone(),
         writes: analysis.target.leaf.is_some(),
+        relies: analysis.target.relies.iter().copied().collect(),
         opens: analysis.target.opens,
         silent: analysis.target.silent,
         sequential: analysis.sequential,

@@ -259,6 +259,9 @@ pub struct Guarded {
     pub mask_checks: Vec<MaskCheck>,
     /// It writes a protected table.
     pub writes: bool,
+    /// The rows that it writes are those of subjects in each of these sets, as the keys were before
+    /// it ran.
+    pub relies: Vec<KeySet>,
     /// Its rows may make reasons: rows are inserted, or taken from a queue.
     pub opens: bool,
     /// Its rows, which hold hidden columns only, are for the ledger and not for the client.

@@ -65,6 +65,16 @@ fn a_search_by_storing_that_is_not_recorded_is_not_sent() {
     assert!(told.iter().any(|line| line.contains("postern refused")), "{told:?}");
 }
 
+/// Binds and executes [`RENAME`] for one row at a time.
+fn bound(table: &mut Table) {
+    extended_for(table, "UPDATE customers SET name = $1 WHERE id IN (1, 3) RETURNING id", 1);
+    table.told();
+    table.server(|out| {
+        encode::parse_complete(out);
+        encode::bind_complete(out);
+    });
+}
+
 fn extended_for(table: &mut Table, sql: &str, max_rows: i32) {
     table.client(|out| {
         encode::parse(out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
@@ -79,6 +89,37 @@ fn extended_for(table: &mut Table, sql: &str, max_rows: i32) {
         encode::execute(out, &Execute { portal: "p", max_rows }).unwrap();
         encode::sync(out);
     });
+}
+
+fn is_sync(told: &[String]) -> bool {
+    told.iter().any(|line| line == "server < sync")
+}
+
+/// Its keys were sent when it was bound, and what was bound may be executed long after.
+#[test]
+fn a_write_by_a_reason_that_has_ended_fails_before_it_is_committed() {
+    let mut table = Table::with_proofs(true);
+    bound(&mut table);
+    table.entitled = Arc::new(entitled(&["1"]));
+    table.rows(&[&["1", "1"]]).proven(1, 1);
+    assert!(!is_sync(&table.told()), "more rows may come");
+    table.rows(&[&["3", "3"]]);
+    let told = table.told();
+    assert!(told.iter().any(|line| line.starts_with("client < error 40001 a reason")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("postern refused")), "{told:?}");
+    assert!(told.contains(&"tell 1 3".to_owned()) && !is_sync(&told), "{told:?}");
+    table.input(Input::Cancelled);
+    assert!(is_sync(&table.told()), "it ends a transaction that has failed");
+}
+
+#[test]
+fn a_write_is_committed_when_all_of_its_rows_are_seen() {
+    let mut table = Table::with_proofs(true);
+    bound(&mut table);
+    table.rows(&[&["1", "1"]]).proven(1, 1).rows(&[&["3", "3"]]);
+    assert!(!is_sync(&table.told()));
+    table.completed("UPDATE 2");
+    assert!(is_sync(&table.told()));
 }
 
 /// The server runs such a statement to its end, and keeps the other rows.

@@ -4,7 +4,7 @@
 //! anything unknown. Those of protected tables are in `protected`, `insert` and `take`; what
 //! reasons read is guarded in `reach`.
 
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -16,7 +16,7 @@ use super::{
     select::Place,
 };
 use crate::{
-    LookupValue, Mode, Refusal, TableRule,
+    KeySet, LookupValue, Mode, Refusal, TableRule,
     catalogue::{Column, Relation},
     refusal::{Judged, not_understood, refuse},
     resolve::Resolved,
@@ -48,6 +48,8 @@ pub(crate) struct Target {
     pub(crate) opens: bool,
     /// The statement's rows are for the ledger only.
     pub(crate) silent: bool,
+    /// Whose rows are touched by a reason only: of subjects in each of these sets.
+    pub(crate) relies: BTreeSet<KeySet>,
     /// The protected column that is set now, where all rows that are touched are the actor's own:
     /// its new value may be computed of its old one.
     pub(super) kept: Option<i16>,

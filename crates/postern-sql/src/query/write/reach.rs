@@ -187,6 +187,7 @@ impl<'a> Analysis<'a> {
         for set in &needs.sets {
             all.push(self.among_keys(alias, &build, *set));
         }
+        self.target.relies.extend(&needs.sets);
         for index in &needs.own {
             let Some(reason) = build.rule.reasons.get(*index) else { continue };
             let own = ast::type_name("pg_catalog", "text", &[], false);
