@@ -322,8 +322,13 @@ fn table_settings(table: &Table) -> TableSettings {
         clear: named(|guard| *guard == Guard::Free).collect(),
         columns: columns.collect(),
         insert: if table.insert { InsertRule::Allow } else { InsertRule::Refuse },
-        update: Vec::new(),
-        update_own: Vec::new(),
-        delete: false,
+        update: named(|guard| *guard != Guard::Subject && *guard != Guard::Unlisted).collect(),
+        update_own: table
+            .columns
+            .iter()
+            .map(|c| c.name.clone())
+            .filter(|n| n == "status")
+            .collect(),
+        delete: true,
     }
 }

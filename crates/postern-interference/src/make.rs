@@ -564,6 +564,9 @@ fn policy(shows: &Shows) -> String {
         "{see}permit (principal in Role::\"agent\", action == Action::\"look_up\", resource);\n\
          permit (principal in Role::\"agent\", action == Action::\"open_ticket\", resource)\n\
          unless {{ context has reason && context.reason.grade == Grade::\"strong\" }};\n\
+         permit (principal in Role::\"agent\",\n\
+         action in [Action::\"update\", Action::\"delete\"], resource)\n\
+         when {{ context has reason }};\n\
          permit (principal in Role::\"agent\", action == Action::\"connect\", resource);\n\
          forbid (principal, action in [Action::\"see_clear\", Action::\"look_up\"], resource)\n\
          when {{ resource has class && resource.class == FieldClass::\"secret\" }};\n"

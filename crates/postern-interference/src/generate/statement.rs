@@ -49,9 +49,9 @@ const CATALOGUE: [&str; 16] = [
 impl Generator<'_> {
     pub(super) fn script(&mut self) -> Script {
         match self.dice.below(100) {
-            0..=61 => self.one_simple(),
-            62..=79 => self.one_extended(),
-            80..=87 => self.writing(),
+            0..=58 => self.one_simple(),
+            59..=75 => self.one_extended(),
+            76..=87 => self.writing(),
             88..=90 => self.several(),
             91..=93 => self.with_settings(),
             94..=95 => self.cursor(),
@@ -65,7 +65,25 @@ impl Generator<'_> {
     /// A select for the client.
     pub(super) fn query(&mut self) -> String {
         let (text, _) = self.select(None, DEPTH, true);
-        if self.dice.chance(1) { format!("{text} FOR UPDATE") } else { text }
+        if self.dice.chance(5) { self.locked(text) } else { text }
+    }
+
+    /// The same, with its rows locked, or those of one of its tables.
+    fn locked(&mut self, text: String) -> String {
+        let strength = *self.dice.pick(&["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]);
+        let waits = *self.dice.pick(&["", "", " SKIP LOCKED", " NOWAIT"]);
+        let named: Vec<&str> = text
+            .split(" AS ")
+            .skip(1)
+            .filter_map(|rest| rest.split([' ', ',', ')', '(']).next())
+            .filter(|name| !name.starts_with(['c', 'g']))
+            .collect();
+        let of = if named.is_empty() || self.dice.chance(60) {
+            String::new()
+        } else {
+            format!(" OF {}", self.dice.pick(&named))
+        };
+        format!("{text} FOR {strength}{of}{waits}")
     }
 
     fn one_simple(&mut self) -> Script {
