@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 use postern_ledger::{Body, Counter, Limit};
-use postern_wire::encode;
+use postern_wire::{Bind, Execute, Parse, encode};
 
 use super::{code, raw::run, rows, world::World};
 
@@ -66,6 +66,43 @@ async fn the_state_of_an_own_ticket_changes_and_nobody_gains_by_it() {
     assert!(ben.query(sql, &[&"closed", &2_i64]).await.unwrap().is_empty());
     let states = "SELECT string_agg(status, ' ' ORDER BY id) FROM tickets";
     assert_eq!(stored(&world, states), "closed open");
+}
+
+/// What was bound has the keys of then, and can be executed for as long as its transaction lasts.
+#[tokio::test]
+async fn what_is_bound_is_not_written_by_a_reason_that_has_ended() {
+    let world = World::start(&[]);
+    let mut ana = world.raw("ana").await;
+    ana.query("BEGIN").await;
+    let mut out = BytesMut::new();
+    let sql = "UPDATE customers SET name = 'Late' WHERE id IN (1, 3)";
+    encode::parse(&mut out, &Parse { name: "", sql, types: Vec::new() }).unwrap();
+    let bind = Bind {
+        portal: "late",
+        statement: "",
+        formats: Vec::new(),
+        parameters: Vec::new(),
+        result_formats: Vec::new(),
+    };
+    encode::bind(&mut out, &bind).unwrap();
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    assert_eq!(ana.answer().await.error, None);
+    let closes = "UPDATE tickets SET status = 'closed' WHERE customer_id = 3";
+    world.postgres.psql_in("support", closes).unwrap();
+    let patience = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while ana.query("SELECT name FROM customers WHERE id = 3").await.rows != [["***"]] {
+        assert!(tokio::time::Instant::now() < patience, "the reason does not end");
+    }
+    let mut out = BytesMut::new();
+    encode::execute(&mut out, &Execute { portal: "late", max_rows: 0 }).unwrap();
+    encode::sync(&mut out);
+    ana.send(&out).await;
+    let answer = ana.answer().await;
+    assert_eq!((answer.error.as_deref(), answer.tags.is_empty()), (Some("40001"), true));
+    assert_eq!(ana.query("COMMIT").await.tags, ["ROLLBACK"]);
+    let names = "SELECT string_agg(name, ', ' ORDER BY id) FROM customers WHERE id IN (1, 3)";
+    assert_eq!(stored(&world, names), "Name 1, Name 3");
 }
 
 /// As an ORM's `save()` does it.
