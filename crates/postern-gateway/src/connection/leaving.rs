@@ -24,7 +24,7 @@ pub(super) async fn leave(
     if let Err(error) = result {
         connection.failed(error).await;
     }
-    connection.settle_unended().await;
+    Box::pin(connection.settle_unended()).await;
     let (shared, number, actor) =
         (connection.shared, connection.number, connection.account().clone());
     let named = connection.who.actor.clone();
