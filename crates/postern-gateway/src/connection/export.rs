@@ -5,9 +5,10 @@
 //! statement, and tells of no other protected columns than the request names. As long as nobody has
 //! approved it, it is *tried*: its rows are counted and hashed here and go no further, so they are
 //! not recorded as disclosed either. The ledger has what it gave, and whoever approves sees that.
-//! The actor is told nothing of it: how much came, an error, or how long it took would answer
-//! questions, of which a text can hold any number, for it can compare with a setting of the
-//! session's. So the client has its answer, and no connection any more, before it runs.
+//! The actor is told nothing of it: how much came, an error, or how long it took would answer a
+//! question each time. So the client has its answer, and no connection any more, before it runs.
+//! Nor do its settings reach the server (`login::start`): the text can compare with them, and what
+//! was approved would be another question.
 //! Then it is run again, as an accounted statement, each record recorded. What would go to the
 //! client is kept here until all of it is there and is, byte for byte, what was approved; the entry
 //! that it leaves is durable before it does.

@@ -202,15 +202,14 @@ fn a_trial_tells_the_account_nothing() {
     }
 }
 
-/// One request can be tried any number of times, and its text can compare with what the session
-/// says of itself: it would be an answer to as many questions.
+/// One request can be tried any number of times: by what it says of itself the record would be
+/// read.
 #[test]
-fn a_trial_tells_nothing_by_what_hangs_on_the_session() {
+fn a_trial_tells_nothing_by_what_is_in_a_record() {
     let desk = Desk::open();
     let (email, name) = ("public.customers.email", "public.customers.name");
-    let is_less = "email < current_setting('application_name')";
     let less =
-        |then: &str, other: &str| format!("CASE WHEN {is_less} THEN {then} ELSE {other} END");
+        |then: &str, other: &str| format!("CASE WHEN email < 'm' THEN {then} ELSE {other} END");
     let of =
         |columns: &str, more: &str| format!("SELECT {columns} FROM customers{more} WHERE id = 6");
     let asked = [
@@ -218,18 +217,35 @@ fn a_trial_tells_nothing_by_what_hangs_on_the_session() {
         (format!("SELECT 1; {}", of(&format!("1 / {}", less("0", "1")), "")), email),
         (of(&format!("email, repeat('x', {})", less("100000000", "1")), ""), email),
     ];
-    for (number, (sql, fields)) in (1..).zip(&asked) {
-        desk.asks(sql, fields, 1).yes();
+    for (number, (text, fields)) in (1..).zip(&asked) {
+        desk.asks(text, fields, 1).yes();
         let mut told = Vec::new();
-        for program in ["a", "z"] {
-            let output = desk.psql_as(program, "ana", number, sql);
+        for address in ["a@example.org", "z@example.org"] {
+            let sql = format!("UPDATE customers SET email = '{address}' WHERE id = 6");
+            desk.support.postgres.psql_in(DATABASE, &sql).unwrap();
+            let output = desk.psql("ana", number, text);
             told.push((output.status.code(), output.stdout, output.stderr));
+            desk.tried(2 * (usize::try_from(number).unwrap() - 1) + told.len());
         }
-        assert_eq!(told[0], told[1], "{sql}");
+        assert_eq!(told[0], told[1], "{text}");
     }
     let words = desk.tried(6);
     assert!(words.iter().any(|why| why == "it came to no end"), "{words:?}");
     assert_eq!(desk.shown(), []);
+}
+
+/// A text can compare with a setting: under another one it would be another question.
+#[test]
+fn a_statement_is_run_as_the_server_is_set() {
+    let desk = Desk::open();
+    let sql = "SELECT email, current_setting('application_name') FROM customers WHERE id = 6";
+    desk.asks(sql, "public.customers.email", 1).yes();
+    for (trials, name) in [(1, "one"), (2, "other")] {
+        desk.psql_as(name, "ana", 1, sql);
+        desk.tried(trials);
+    }
+    let tried = desk.tried(2);
+    assert_eq!(tried[0], tried[1]);
 }
 
 /// How long it takes would tell as much as what it gives.
