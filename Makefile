@@ -3,7 +3,7 @@ SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test redteam noninterference acceptance sqlmap bench bench-guard bench-watch check
-.PHONY: bench-external web
+.PHONY: bench-external bench-replay web
 .PHONY: ledger-tests ledger-crashes ledger-faults ledger-power integration
 
 help: ## List the targets
@@ -89,6 +89,11 @@ bench-watch: ## Measure the detectors on made-up worlds; SEEDS=4
 	cargo build --release --locked --package postern-sim
 	@cargo run --release --locked --quiet --package postern-sim \
 	  --bin postern-centre -- bench --seed 101 --seeds $(SEEDS)
+
+EVENTS ?= 30000000
+bench-replay: ## Replay a feed of EVENTS=30000000 events twice: speed, memory, same findings
+	cargo build --release --locked --package postern --package postern-sim
+	@python3 bench/replay.py --events $(EVENTS) $(ARGS)
 
 DATA ?=
 bench-external: ## Set the detectors beside published figures; DATA=folder (docs/detection.md)

@@ -16,6 +16,7 @@ mod plan;
 pub mod score;
 mod staff;
 mod stage;
+pub mod stream;
 mod style;
 mod work;
 mod world;

@@ -13,6 +13,7 @@ use postern_sim::{
     centre::{
         Kind, Plan, Style, Trouble, World, account_days, plain_findings,
         score::{self, Outcome, Score},
+        stream,
     },
     plot,
 };
@@ -34,6 +35,8 @@ struct Arguments {
 enum Command {
     /// Writes a world as a folder of feeds with `truth.jsonl`.
     Make(MakeArgs),
+    /// Writes a world of any size as a folder of feeds, a day at a time and without its truth.
+    Stream(StreamArgs),
     /// Runs the detectors over worlds and prints the tables.
     Bench(BenchArgs),
 }
@@ -57,6 +60,25 @@ struct MakeArgs {
     customers: Option<usize>,
     #[arg(long)]
     days: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+struct StreamArgs {
+    /// The folder; it is made if need be.
+    #[arg(long)]
+    out: PathBuf,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[arg(long, default_value_t = 10_000)]
+    agents: usize,
+    #[arg(long, default_value_t = 1_000_000)]
+    customers: usize,
+    /// Whole days are written until there are so many events.
+    #[arg(long, default_value_t = 30_000_000)]
+    events: u64,
+    /// And at most so many days.
+    #[arg(long, default_value_t = 60)]
+    days: i64,
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +118,7 @@ struct BenchArgs {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Make(args) => make(&args),
+        Command::Stream(args) => write_stream(&args),
         Command::Bench(args) => bench(&args),
     }
 }
@@ -133,6 +156,16 @@ fn make(args: &MakeArgs) -> anyhow::Result<()> {
     world.write(&args.out)?;
     fs::File::create(args.out.join("truth.jsonl"))?.write_all(world.truth().as_bytes())?;
     writeln!(stdout(), "{} events, {} attacks", world.events.len(), world.attacks.len())?;
+    Ok(())
+}
+
+fn write_stream(args: &StreamArgs) -> anyhow::Result<()> {
+    let mut plan = Plan::usual(args.seed, Trouble::Calm);
+    (plan.agents, plan.customers, plan.days) = (args.agents, args.customers, args.days);
+    fs::create_dir_all(&args.out)?;
+    let stream::Streamed { events, accesses, days } =
+        stream::stream(&plan, args.events, &args.out)?;
+    writeln!(stdout(), "{events} events, {accesses} of them accesses, {days} days")?;
     Ok(())
 }
 

@@ -29,31 +29,9 @@ pub struct World {
 impl World {
     /// Makes the world of the plan.
     pub fn make(plan: &Plan) -> Self {
-        let mut chance = Chance::new(plan.seed);
-        let mut log = Log::default();
-        let staff = staff::hire(plan, &mut chance);
-        let customers = staff::customers(plan, &mut chance, &mut log);
-        let mut stage = Stage::new(plan.clone(), chance, log, (staff, customers));
-        let mut taken = Vec::new();
-        let mut attackers: Vec<Attacker> = plan
-            .attacks
-            .iter()
-            .map(|kind| Attacker::recruit(&mut stage, *kind, &mut taken))
-            .collect();
-        let mut honest = stage.staff.clone();
-        stage.taken.clone_from(&taken);
-        for member in taken {
-            (honest[member].holiday, honest[member].left) = ((1, 0), i64::MAX);
-        }
-        staff::papers(plan, &honest, &mut stage.chance, &mut stage.log);
-        attackers.iter().for_each(|attacker| attacker.papers(&mut stage));
-        for day in 0..plan.days {
-            work::dawn(&mut stage, day);
-            for index in 0..stage.staff.len() {
-                work::day(&mut stage, index, day);
-            }
-            attackers.iter_mut().for_each(|attacker| attacker.day(&mut stage, day));
-        }
+        let mut making = Making::begin(plan);
+        (0..plan.days).for_each(|day| making.day(day));
+        let Making { mut stage, attackers } = making;
         let people = stage.staff.iter().filter(|member| member.role != "service").count();
         let roles = stage.staff.iter().map(|m| (m.actor.clone(), m.role)).collect();
         let mut events = stage.log.events;
@@ -102,8 +80,50 @@ impl World {
     }
 }
 
+/// A world while its days are made, one after the other.
+#[derive(Debug)]
+pub(crate) struct Making {
+    pub(crate) stage: Stage,
+    attackers: Vec<Attacker>,
+}
+
+impl Making {
+    /// What is there before the first day: people, customers, and who is going to steal.
+    pub(crate) fn begin(plan: &Plan) -> Self {
+        let mut chance = Chance::new(plan.seed);
+        let mut log = Log::default();
+        let staff = staff::hire(plan, &mut chance);
+        let customers = staff::customers(plan, &mut chance, &mut log);
+        let mut stage = Stage::new(plan.clone(), chance, log, (staff, customers));
+        let mut taken = Vec::new();
+        let attackers: Vec<Attacker> = plan
+            .attacks
+            .iter()
+            .map(|kind| Attacker::recruit(&mut stage, *kind, &mut taken))
+            .collect();
+        let mut honest = stage.staff.clone();
+        stage.taken.clone_from(&taken);
+        for member in taken {
+            (honest[member].holiday, honest[member].left) = ((1, 0), i64::MAX);
+        }
+        staff::papers(plan, &honest, &mut stage.chance, &mut stage.log);
+        attackers.iter().for_each(|attacker| attacker.papers(&mut stage));
+        Self { stage, attackers }
+    }
+
+    /// Makes the next day's events.
+    pub(crate) fn day(&mut self, day: i64) {
+        let Self { stage, attackers } = self;
+        work::dawn(stage, day);
+        for index in 0..stage.staff.len() {
+            work::day(stage, index, day);
+        }
+        attackers.iter_mut().for_each(|attacker| attacker.day(stage, day));
+    }
+}
+
 /// The order of events of the same moment, as the feeds' reader has it.
-fn rank(event: &Event) -> u8 {
+pub(crate) fn rank(event: &Event) -> u8 {
     match event {
         Event::Person(_) => 0,
         Event::Subject(_) => 1,
