@@ -17,6 +17,7 @@ use crate::Source;
 
 mod form;
 mod moment;
+mod plain;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -58,12 +59,20 @@ pub(crate) fn parse(source: Source, line: &str) -> Result<Parsed, LineError> {
     match source {
         Source::People => person(serde_json::from_str(line)?),
         Source::Subjects => subject(serde_json::from_str(line)?),
-        Source::Tickets => ticket(serde_json::from_str(line)?),
-        Source::Calls => call(serde_json::from_str(line)?),
+        Source::Tickets => ticket(form(line, plain::ticket)?),
+        Source::Calls => call(form(line, plain::call)?),
         Source::Approvals => approval(serde_json::from_str(line)?),
-        Source::Access => access(serde_json::from_str(line)?),
+        Source::Access => access(form(line, plain::access)?),
         Source::Complaints => complaint(serde_json::from_str(line)?),
     }
+}
+
+/// The line's object, by the reader for plain lines or by the general one.
+fn form<'a, T: serde::Deserialize<'a>>(
+    line: &'a str,
+    plain: fn(&'a str) -> Option<T>,
+) -> Result<T, LineError> {
+    Ok(plain(line).map_or_else(|| serde_json::from_str(line), Ok)?)
 }
 
 /// Parses a time as the format writes it, RFC 3339.

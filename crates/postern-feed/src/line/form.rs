@@ -60,6 +60,7 @@ pub(super) struct SubjectLine<'a> {
 }
 
 #[derive(Deserialize, Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct TicketLine<'a> {
     #[serde(borrow)]
     pub(super) ts: Given<'a>,
@@ -88,6 +89,7 @@ pub(super) struct TicketLine<'a> {
 }
 
 #[derive(Deserialize, Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct CallLine<'a> {
     #[serde(borrow)]
     pub(super) ts: Given<'a>,
@@ -125,6 +127,7 @@ pub(super) struct ApprovalLine<'a> {
 }
 
 #[derive(Deserialize, Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct AccessLine<'a> {
     #[serde(borrow)]
     pub(super) ts: Given<'a>,

@@ -1,0 +1,391 @@
+//! Lines as most writers write them, which is nearly all of a large feed: no escapes in strings, no
+//! key twice, no key that is not of the format. They are read here in one pass and without a
+//! general parser; `None` leaves the line to that one, which also says what is wrong with a line.
+//!
+//! What is read here is what the general parser reads. The tests compare both on lines that are
+//! spoilt in every place.
+
+use postern_model::Text;
+
+use super::form::{AccessLine, CallLine, Given, TicketLine};
+
+/// A line of `access`.
+pub(super) fn access(line: &str) -> Option<AccessLine<'_>> {
+    let mut object = Object::open(line)?;
+    let (mut ts, mut seen, mut id, mut actor, mut session) = (None, None, None, None, None);
+    let (mut client_addr, mut device, mut app, mut statement) = (None, None, None, None);
+    let (mut kind, mut ticket, mut reason, mut grade) = (None, None, None, None);
+    let (mut subjects, mut clear, mut masked, mut rows) = (None, None, None, None);
+    let (mut decision, mut search) = (None, None);
+    while let Some(key) = object.key()? {
+        match key {
+            "ts" => set(&mut ts, object.text()?)?,
+            "seen" => set(&mut seen, object.text_or_null()?)?,
+            "id" => set(&mut id, object.text()?)?,
+            "actor" => set(&mut actor, object.text()?)?,
+            "session" => set(&mut session, object.text()?)?,
+            "client_addr" => set(&mut client_addr, object.text_or_null()?)?,
+            "device" => set(&mut device, object.text_or_null()?)?,
+            "app" => set(&mut app, object.text_or_null()?)?,
+            "statement" => set(&mut statement, object.text()?)?,
+            "kind" => set(&mut kind, object.text_or_null()?)?,
+            "ticket" => set(&mut ticket, object.text_or_null()?)?,
+            "reason" => set(&mut reason, object.text_or_null()?)?,
+            "grade" => set(&mut grade, object.text_or_null()?)?,
+            "subjects" => set(&mut subjects, object.list()?)?,
+            "clear" => set(&mut clear, object.list()?)?,
+            "masked" => set(&mut masked, object.list()?)?,
+            "rows" => set(&mut rows, object.whole()?)?,
+            "decision" => set(&mut decision, object.text()?)?,
+            "search" => set(&mut search, object.text_or_null()?)?,
+            _ => return None,
+        }
+    }
+    Some(AccessLine {
+        ts: ts?,
+        seen: seen.flatten(),
+        id: id?,
+        actor: actor?,
+        session: session?,
+        client_addr: client_addr.flatten(),
+        device: device.flatten(),
+        app: app.flatten(),
+        statement: statement?,
+        kind: kind.flatten(),
+        ticket: ticket.flatten(),
+        reason: reason.flatten(),
+        grade: grade.flatten(),
+        subjects: subjects?,
+        clear,
+        masked,
+        rows: rows?,
+        decision: decision?,
+        search: search.flatten(),
+    })
+}
+
+/// A line of `tickets`.
+pub(super) fn ticket(line: &str) -> Option<TicketLine<'_>> {
+    let mut object = Object::open(line)?;
+    let (mut ts, mut seen, mut ticket, mut event) = (None, None, None, None);
+    let (mut subject, mut channel, mut opened_by, mut inbound_ref) = (None, None, None, None);
+    let (mut origin, mut assignee, mut queue, mut language) = (None, None, None, None);
+    while let Some(key) = object.key()? {
+        match key {
+            "ts" => set(&mut ts, object.text()?)?,
+            "seen" => set(&mut seen, object.text_or_null()?)?,
+            "ticket" => set(&mut ticket, object.text()?)?,
+            "event" => set(&mut event, object.text()?)?,
+            "subject" => set(&mut subject, object.text_or_null()?)?,
+            "channel" => set(&mut channel, object.text_or_null()?)?,
+            "opened_by" => set(&mut opened_by, object.text_or_null()?)?,
+            "inbound_ref" => set(&mut inbound_ref, object.text_or_null()?)?,
+            "origin" => set(&mut origin, object.text_or_null()?)?,
+            "assignee" => set(&mut assignee, object.text_or_null()?)?,
+            "queue" => set(&mut queue, object.text_or_null()?)?,
+            "language" => set(&mut language, object.text_or_null()?)?,
+            _ => return None,
+        }
+    }
+    Some(TicketLine {
+        ts: ts?,
+        seen: seen.flatten(),
+        ticket: ticket?,
+        event: event?,
+        subject: subject.flatten(),
+        channel: channel.flatten(),
+        opened_by: opened_by.flatten(),
+        inbound_ref: inbound_ref.flatten(),
+        origin: origin.flatten(),
+        assignee: assignee.flatten(),
+        queue: queue.flatten(),
+        language: language.flatten(),
+    })
+}
+
+/// A line of `calls`.
+pub(super) fn call(line: &str) -> Option<CallLine<'_>> {
+    let mut object = Object::open(line)?;
+    let (mut ts, mut seen, mut call, mut actor) = (None, None, None, None);
+    let (mut subject, mut direction, mut seconds, mut booking) = (None, None, None, None);
+    while let Some(key) = object.key()? {
+        match key {
+            "ts" => set(&mut ts, object.text()?)?,
+            "seen" => set(&mut seen, object.text_or_null()?)?,
+            "call" => set(&mut call, object.text()?)?,
+            "actor" => set(&mut actor, object.text()?)?,
+            "subject" => set(&mut subject, object.text_or_null()?)?,
+            "direction" => set(&mut direction, object.text()?)?,
+            "seconds" => set(&mut seconds, object.decimal()?)?,
+            "booking" => set(&mut booking, object.text_or_null()?)?,
+            _ => return None,
+        }
+    }
+    Some(CallLine {
+        ts: ts?,
+        seen: seen.flatten(),
+        call: call?,
+        actor: actor?,
+        subject: subject.flatten(),
+        direction: direction?,
+        seconds: seconds?,
+        booking: booking.flatten(),
+    })
+}
+
+/// Fills what is empty; a key that comes twice is for the general parser to refuse.
+fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    slot.replace(value).is_none().then_some(())
+}
+
+/// An object of which the keys and values are taken one after the other, from its start to the end
+/// of the line. Every function gives `None` for what is not plain.
+struct Object<'a> {
+    rest: &'a str,
+    begun: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(line: &'a str) -> Option<Self> {
+        Some(Self { rest: trimmed(line).strip_prefix('{')?, begun: false })
+    }
+
+    /// The next key; `Some(None)` where object and line end.
+    fn key(&mut self) -> Option<Option<&'a str>> {
+        self.rest = trimmed(self.rest);
+        if let Some(rest) = self.rest.strip_prefix('}') {
+            return trimmed(rest).is_empty().then_some(None);
+        }
+        if self.begun {
+            self.take(',')?;
+        }
+        self.begun = true;
+        let key = self.string()?;
+        self.take(':')?;
+        Some(Some(key))
+    }
+
+    /// A sign, with white space around it.
+    fn take(&mut self, sign: char) -> Option<()> {
+        self.rest = trimmed(trimmed(self.rest).strip_prefix(sign)?);
+        Some(())
+    }
+
+    fn string(&mut self) -> Option<&'a str> {
+        let rest = self.rest.strip_prefix('"')?;
+        let (string, rest) = rest.split_at_checked(plain(rest.as_bytes())?)?;
+        self.rest = rest.strip_prefix('"')?;
+        Some(string)
+    }
+
+    fn text(&mut self) -> Option<Given<'a>> {
+        self.string().map(Given::Borrowed)
+    }
+
+    fn text_or_null(&mut self) -> Option<Option<Given<'a>>> {
+        if let Some(rest) = self.rest.strip_prefix("null") {
+            self.rest = rest;
+            return Some(None);
+        }
+        self.text().map(Some)
+    }
+
+    fn list(&mut self) -> Option<Vec<Text>> {
+        self.take('[')?;
+        let mut list = Vec::new();
+        while !self.rest.starts_with(']') {
+            if !list.is_empty() {
+                self.take(',')?;
+            }
+            list.push(Text::new(self.string()?));
+            self.rest = trimmed(self.rest);
+        }
+        self.take(']')?;
+        Some(list)
+    }
+
+    /// Digits as they stand, without a zero before others.
+    fn digits(&mut self) -> Option<&'a str> {
+        let many = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at_checked(many)?;
+        self.rest = rest;
+        let padded = digits.len() > 1 && digits.starts_with('0');
+        (!digits.is_empty() && !padded).then_some(digits)
+    }
+
+    fn ends_number(&self) -> Option<()> {
+        trimmed(self.rest).starts_with([',', '}']).then_some(())
+    }
+
+    fn whole(&mut self) -> Option<u64> {
+        let number = self.digits()?.parse().ok()?;
+        self.ends_number()?;
+        Some(number)
+    }
+
+    /// A number of so few digits that they and the power of ten are exact, so that their quotient
+    /// is the nearest number there is.
+    fn decimal(&mut self) -> Option<f64> {
+        const DIGITS: usize = 15;
+        let whole = self.digits()?;
+        let mut places = 0;
+        let mut number: u64 = (whole.len() <= DIGITS).then(|| whole.parse().ok())??;
+        if let Some(rest) = self.rest.strip_prefix('.') {
+            let many = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (digits, rest) = rest.split_at_checked(many)?;
+            self.rest = rest;
+            if digits.is_empty() || whole.len() + digits.len() > DIGITS {
+                return None;
+            }
+            places = i32::try_from(many).ok()?;
+            number = number * 10_u64.pow(many.try_into().ok()?) + digits.parse::<u64>().ok()?;
+        }
+        self.ends_number()?;
+        Some(number as f64 / 10_f64.powi(places))
+    }
+}
+
+/// Without the white space before it, which hardly ever is there.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes().first() {
+        Some(b' ' | b'\t' | b'\n' | b'\r') => text.trim_start_matches([' ', '\t', '\n', '\r']),
+        _ => text,
+    }
+}
+
+/// How many bytes stand before the quote that ends a string, if none of them is a control character
+/// or begins an escape.
+fn plain(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            let at = special.trailing_zeros() as usize / 8;
+            return (word.get(at) == Some(&b'"')).then_some(place * 8 + at);
+        }
+    }
+    let at = rest.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'))?;
+    (rest.get(at) == Some(&b'"')).then_some(words.len() * 8 + at)
+}
+
+/// Of the eight bytes of a word, the high bits of those that are quotes, backslashes or control
+/// characters; above the lowest one of others too. Source: Sean Eron Anderson, "Bit Twiddling
+/// Hacks", `haszero` and `hasless`.
+fn special(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let less = |word: u64, than: u64| word.wrapping_sub(EACH * than) & !word;
+    let equal = |sign: u8| less(word ^ (EACH * u64::from(sign)), 1);
+    (less(word, 0x20) | equal(b'"') | equal(b'\\')) & (EACH * 0x80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCESS: &str = r#"{"ts":"2026-01-02T03:04:05Z","seen":null,"id":"1","actor":"ä1","session":"s","client_addr":"::1","device":"dev","app":"psql","statement":"00ff","kind":"lookup","ticket":"t1","reason":"r","grade":"strong","subjects":["c1","c2-and-so-on"],"clear":[],"masked":["phone"],"rows":20,"decision":"allow","search":"ab"}"#;
+    const TICKET: &str = r#"{"ts":"2026-01-02T03:04:05Z","seen":"x","ticket":"t1","event":"opened","subject":"c1","channel":null,"opened_by":"customer","inbound_ref":"m1","origin":"o","assignee":"a1","queue":"q","language":"de"}"#;
+    const CALL: &str = r#"{ "ts": "2026-01-02T03:04:05Z", "call": "k1", "actor": "a1", "subject": "c1", "direction": "in", "seconds": 12.5, "booking": "b" }"#;
+
+    /// The line, and the line spoilt in many ways.
+    fn spoilt(line: &str) -> Vec<String> {
+        let mut all = vec![line.to_owned()];
+        let places = line.char_indices().map(|(place, _)| place);
+        for place in places.chain([line.len()]) {
+            let (head, tail) = line.split_at(place);
+            let rest: String = tail.chars().skip(1).collect();
+            for with in [
+                "",
+                " ",
+                "\"",
+                "\\",
+                "\\u0041",
+                ",",
+                ":",
+                "{",
+                "}",
+                "[",
+                "]",
+                "0",
+                "9",
+                ".",
+                "-",
+                "e",
+                "null",
+                "\n",
+                "\u{1}",
+                "ß",
+                "\"rows\":1,",
+                "\"ts\":\"x\",",
+                "\"new\":1,",
+            ] {
+                all.extend([format!("{head}{with}{tail}"), format!("{head}{with}{rest}")]);
+            }
+            all.extend([head.to_owned(), format!("{line}{tail}")]);
+        }
+        all
+    }
+
+    /// What is read of a spoilt line is what the general parser reads; how many were read.
+    fn check<'a, T: serde::Deserialize<'a> + PartialEq + std::fmt::Debug>(
+        lines: &'a [String],
+        plain: fn(&'a str) -> Option<T>,
+    ) -> usize {
+        assert!(lines.first().is_some_and(|line| plain(line).is_some()));
+        let read = lines.iter().filter_map(|line| Some((line, plain(line)?)));
+        read.map(|(line, read)| assert_eq!(Some(read), serde_json::from_str(line).ok(), "{line}"))
+            .count()
+    }
+
+    #[test]
+    fn what_is_read_here_is_what_the_general_parser_reads() {
+        assert!(check(&spoilt(ACCESS), access) > 1_000);
+        assert!(check(&spoilt(TICKET), ticket) > 1_000);
+        assert!(check(&spoilt(CALL), call) > 1_000);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_general_parser() {
+        let lines: Vec<String> = [
+            "0",
+            "0.5",
+            "10",
+            "3600",
+            "0.1",
+            "12.345678",
+            "99999999.123456",
+            "1e3",
+            "1.",
+            ".5",
+            "01",
+            "123456789012345",
+            "1234567890123456",
+            "0.123456789012345678",
+            "-1",
+            "1.50",
+            "00.1",
+        ]
+        .into_iter()
+        .map(|number| CALL.replace("12.5", number))
+        .collect();
+        assert_eq!(check(&lines, call), 9);
+    }
+
+    #[test]
+    fn the_end_of_a_string_is_found_wherever_it_is() {
+        let stops = (0..=0x20_u8).chain([b'"', b'\\', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff]);
+        for stop in stops {
+            for length in 0..40 {
+                let mut bytes = vec![b'x'; 40];
+                bytes[length] = stop;
+                bytes.push(b'"');
+                let expected = match stop {
+                    b'"' => Some(length),
+                    0..0x20 | b'\\' => None,
+                    _ => Some(40),
+                };
+                assert_eq!(plain(&bytes), expected, "{stop} {length}");
+            }
+        }
+        assert_eq!(plain(b"without an end"), None);
+    }
+}
