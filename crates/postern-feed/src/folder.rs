@@ -24,6 +24,9 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// Waiting events for which there always is room.
+const ROOM: usize = 4_096;
+
 /// Limits of reading.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -64,26 +67,30 @@ pub struct Arrival {
 /// in any order.
 type Place = (Timestamp, Timestamp, Source, u8, u64);
 
-struct Held {
+struct Held<T = Arrival> {
     place: Place,
-    arrival: Arrival,
+    arrival: T,
 }
 
-impl PartialEq for Held {
+/// One that waits for its time. Of a million customers who are told of at the same moment all do,
+/// so what is moved while they are sorted is small.
+type Waiting = Held<Box<Arrival>>;
+
+impl<T> PartialEq for Held<T> {
     fn eq(&self, other: &Self) -> bool {
         self.place == other.place
     }
 }
 
-impl Eq for Held {}
+impl<T> Eq for Held<T> {}
 
-impl PartialOrd for Held {
+impl<T> PartialOrd for Held<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Held {
+impl<T> Ord for Held<T> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.place.cmp(&other.place)
     }
@@ -103,7 +110,7 @@ struct Input {
 pub struct Folder {
     options: Options,
     inputs: Vec<Input>,
-    held: BinaryHeap<Reverse<Held>>,
+    held: BinaryHeap<Reverse<Waiting>>,
     problems: Problems,
     failed: bool,
     read: Arc<AtomicU64>,
@@ -166,17 +173,18 @@ impl Folder {
                 .filter(|input| input.next.is_some())
                 .min_by_key(|input| (input.reached, input.source));
             let Some(input) = first else {
-                return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
+                return Ok(self.release());
             };
             if self.held.peek().is_some_and(|Reverse(held)| held.arrival.seen < input.reached) {
-                return Ok(self.held.pop().map(|Reverse(held)| held.arrival));
+                return Ok(self.release());
             }
             if let Some(next) = input.next.take() {
                 input.advance(&mut self.problems)?;
                 if self.is_first(&next) {
                     return Ok(Some(next.arrival));
                 }
-                self.held.push(Reverse(next));
+                let arrival = Box::new(next.arrival);
+                self.held.push(Reverse(Waiting { place: next.place, arrival }));
             }
             if self.held.len() > self.options.held_max {
                 return Err(FolderError::TooManyHeld { max: self.options.held_max });
@@ -186,6 +194,15 @@ impl Folder {
 }
 
 impl Folder {
+    /// Takes the first of those that wait. Room for many is given back when none is left.
+    fn release(&mut self) -> Option<Arrival> {
+        let Reverse(first) = self.held.pop()?;
+        if self.held.is_empty() {
+            self.held.shrink_to(ROOM);
+        }
+        Some(*first.arrival)
+    }
+
     /// Whether nothing that is held or unread can come before it, as for most events.
     fn is_first(&self, next: &Held) -> bool {
         let unread = self.inputs.iter().filter(|input| input.next.is_some());

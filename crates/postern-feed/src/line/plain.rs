@@ -282,9 +282,22 @@ fn special(word: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const ACCESS: &str = r#"{"ts":"2026-01-02T03:04:05Z","seen":null,"id":"1","actor":"ä1","session":"s","client_addr":"::1","device":"dev","app":"psql","statement":"00ff","kind":"lookup","ticket":"t1","reason":"r","grade":"strong","subjects":["c1","c2-and-so-on"],"clear":[],"masked":["phone"],"rows":20,"decision":"allow","search":"ab"}"#;
-    const TICKET: &str = r#"{"ts":"2026-01-02T03:04:05Z","seen":"x","ticket":"t1","event":"opened","subject":"c1","channel":null,"opened_by":"customer","inbound_ref":"m1","origin":"o","assignee":"a1","queue":"q","language":"de"}"#;
-    const CALL: &str = r#"{ "ts": "2026-01-02T03:04:05Z", "call": "k1", "actor": "a1", "subject": "c1", "direction": "in", "seconds": 12.5, "booking": "b" }"#;
+    const ACCESS: &str = concat!(
+        r#"{"ts":"2026-01-02T03:04:05Z","seen":null,"id":"1","actor":"ä1","session":"s","#,
+        r#""client_addr":"::1","device":"dev","app":"psql","statement":"00ff","#,
+        r#""kind":"lookup","ticket":"t1","reason":"r","grade":"strong","subjects":["c1","#,
+        r#""c2-and-so-on"],"clear":[],"masked":["phone"],"rows":20,"decision":"allow","#,
+        r#""search":"ab"}"#,
+    );
+    const TICKET: &str = concat!(
+        r#"{"ts":"2026-01-02T03:04:05Z","seen":"x","ticket":"t1","event":"opened","#,
+        r#""subject":"c1","channel":null,"opened_by":"customer","inbound_ref":"m1","#,
+        r#""origin":"o","assignee":"a1","queue":"q","language":"de"}"#,
+    );
+    const CALL: &str = concat!(
+        r#"{ "ts": "2026-01-02T03:04:05Z", "call": "k1", "actor": "a1", "subject": "c1", "#,
+        r#""direction": "in", "seconds": 12.5, "booking": "b" }"#,
+    );
 
     /// The line, and the line spoilt in many ways.
     fn spoilt(line: &str) -> Vec<String> {
