@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use postern_model::{Actor, Event, Finding, Severity, Text, Timestamp};
 
-use crate::names::Map;
+use crate::names::{Index, Map, tag};
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -52,14 +52,47 @@ impl Default for Source {
     }
 }
 
+/// The last ids, by numbers that go round.
+#[derive(Debug, Default)]
+struct Recent {
+    index: Index,
+    order: VecDeque<(u32, Text)>,
+    /// The number of the oldest one.
+    first: u32,
+}
+
+impl Recent {
+    const ROUND: u32 = 1 << 31;
+
+    /// Takes an id, and says whether it is none of the last ones.
+    fn is_new(&mut self, id: &Text) -> bool {
+        let Self { index, order, first } = self;
+        let tag = tag(id);
+        let place = |number: u32| (number + Self::ROUND - *first) % Self::ROUND;
+        let is = |number| order.get(place(number) as usize).is_some_and(|(_, other)| other == id);
+        if index.find(tag, is).is_some() {
+            return false;
+        }
+        let many = u32::try_from(order.len()).unwrap_or(0);
+        index.add(tag, (*first + many) % Self::ROUND);
+        order.push_back((tag, id.clone()));
+        if order.len() > IDS
+            && let Some((tag, _)) = order.pop_front()
+        {
+            index.remove(tag, *first);
+            *first = (*first + 1) % Self::ROUND;
+        }
+        true
+    }
+}
+
 /// What is known of the sources themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Blind {
     sources: [Source; SOURCES.len()],
     hour: i64,
     last: Option<Timestamp>,
-    ids: Map<Text, ()>,
-    order: VecDeque<Text>,
+    ids: Recent,
     twice: i64,
     staffed: Option<Timestamp>,
     known: Map<Actor, ()>,
@@ -192,20 +225,13 @@ impl Blind {
     }
 
     fn duplicate(&mut self, seen: Timestamp, id: &Text, findings: &mut Vec<Finding>) -> bool {
-        let id = id.clone();
-        if self.ids.insert(id.clone(), ()).is_some() {
+        if !self.ids.is_new(id) {
             if seen.day() > self.twice {
                 self.twice = seen.day();
                 let why = format!("access `{id}` came twice; what comes twice is counted once");
                 findings.push(finding(seen, "duplicate_events", Vec::new(), why));
             }
             return true;
-        }
-        self.order.push_back(id);
-        if self.order.len() > IDS
-            && let Some(old) = self.order.pop_front()
-        {
-            self.ids.remove(&old);
         }
         false
     }

@@ -25,7 +25,7 @@ use crate::{
     tail::Tail,
     usual::{Count, Load},
     verdict::{AT_WILL, STREAMS, Verdict},
-    world::{Shown, World, shown},
+    world::{Shown, World, digits, shown},
 };
 
 /// How long late links, and connectors that were away, have to explain an access.
@@ -194,10 +194,10 @@ impl Conduct {
         let clear = shown(access) == Shown::Clear;
         let mut marked = false;
         for subject in access.subjects.iter().step_by(step) {
-            let subject = world.subject(subject.as_str());
+            let name = subject.as_str();
+            let subject = world.shown(name);
             let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
-            let number = world.customer(subject).and_then(|customer| customer.number);
-            let neighbour = direct && account.neighbour(number);
+            let neighbour = direct && account.neighbour(digits(name));
             if !account.known.entry(subject).or_default().is_new(direct, clear) {
                 continue;
             }
@@ -265,8 +265,8 @@ impl Conduct {
         if facts.direct {
             account.manner.see(reason.class);
         }
-        let strays = world.customer(subject).map_or([(NONE, i64::MIN); 2], |known| known.strays);
-        let lately = |(_, day): &(u32, i64)| seen.day().saturating_sub(*day) <= SAME_CASE;
+        let strays = world.customer(subject).map_or([(NONE, i32::MIN); 2], |known| known.strays);
+        let lately = |(_, day): &(u32, i32)| seen.day() - i64::from(*day) <= SAME_CASE;
         let others = strays.into_iter().filter(|(other, _)| *other != actor).filter(lately);
         let mut shared = false;
         others.for_each(|(other, _)| shared |= account.shares_with(other));

@@ -11,15 +11,15 @@ use postern_model::{
     Access, Approval, ApprovalEvent, Call, Direction, Grade, Text, Ticket, TicketEvent, Timestamp,
 };
 
+use self::tickets::{TicketState, Tickets};
 use crate::names::{Map, NONE};
 
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a closed ticket is remembered, in case that it is reopened or looked into again.
-const REMEMBERED: Duration = Duration::from_secs(21 * 24 * 60 * 60);
 /// How much later than an access its reason may be asked for.
 const LOOKED_AT_AGAIN: Duration = Duration::from_secs(48 * 60 * 60);
 /// How long an approval holds that nobody ends.
@@ -71,25 +71,6 @@ impl Reason {
     }
 }
 
-#[derive(Debug, Clone)]
-struct TicketState {
-    subject: u32,
-    by_customer: bool,
-    /// The account that opened it.
-    opener: u32,
-    origin: u32,
-    opened: Timestamp,
-    assignee: u32,
-    /// Who had it before, and until when.
-    former: (u32, Timestamp),
-    closed: Option<Timestamp>,
-    touched: Timestamp,
-    answered: bool,
-    counted: bool,
-    /// The customer's ticket before this one.
-    next: u32,
-}
-
 /// A call of an account.
 #[derive(Debug)]
 struct Spoken {
@@ -129,35 +110,25 @@ struct Origin {
 #[derive(Debug)]
 pub(crate) struct Reasons {
     outlives: Duration,
-    numbers: Map<Text, u32>,
-    tickets: Vec<TicketState>,
-    free: Vec<u32>,
-    /// The latest ticket of each customer; the others follow from it. There is a place for every
-    /// customer, because most have tickets.
-    latest: Vec<u32>,
+    tickets: Tickets,
     desks: Map<u32, Desk>,
     requests: Map<Text, u32>,
     origins: Map<u32, Origin>,
     connected: bool,
     /// Whether tickets tell who opened them, or why.
     origins_told: bool,
-    day: i64,
 }
 
 impl Reasons {
     pub(crate) fn new(outlives: Duration) -> Self {
         Self {
             outlives,
-            numbers: Map::default(),
-            tickets: Vec::new(),
-            free: Vec::new(),
-            latest: Vec::new(),
+            tickets: Tickets::default(),
             desks: Map::default(),
             requests: Map::default(),
             origins: Map::default(),
             connected: false,
             origins_told: false,
-            day: i64::MIN,
         }
     }
 
@@ -181,113 +152,41 @@ impl Reasons {
         (opener, origin): (Option<u32>, Option<u32>),
     ) {
         self.connected = true;
-        self.forget(ticket.ts);
+        self.tickets.forget(ticket.ts, self.outlives);
         self.origins_told |= ticket.opened_by.is_some() || ticket.inbound_ref.is_some();
-        let number = self.ticket_number(ticket);
-        let Some(state) = self.tickets.get_mut(number as usize) else { return };
+        let number = self.tickets.number(&ticket.ticket, ticket.ts);
+        let Some(state) = self.tickets.state_mut(number) else { return };
         state.touched = state.touched.max(ticket.ts);
         let opened = ticket.event == TicketEvent::Opened;
         state.by_customer |= ticket.inbound_ref.is_some()
             || (opened && ticket.opened_by.as_deref() == Some("customer"));
         state.opener = opener.filter(|_| opened).unwrap_or(state.opener);
         state.origin = origin.unwrap_or(state.origin);
-        if let Some(assignee) = assignee.filter(|assignee| *assignee != state.assignee) {
-            if state.assignee != NONE {
-                state.former = (state.assignee, ticket.ts);
-            }
-            state.assignee = assignee;
-        }
         match ticket.event {
-            TicketEvent::Closed => state.closed = Some(ticket.ts),
+            TicketEvent::Closed => state.close(Some(ticket.ts)),
             TicketEvent::Opened => {
                 state.opened = ticket.ts;
-                state.closed = state.closed.filter(|closed| *closed > ticket.ts);
+                state.close(state.closed().filter(|closed| *closed > ticket.ts));
             }
-            TicketEvent::Reopened => state.closed = None,
+            TicketEvent::Reopened => state.close(None),
             TicketEvent::Reply => state.answered = true,
             TicketEvent::Assigned
             | TicketEvent::Escalated
             | TicketEvent::Note
             | TicketEvent::Linked => {}
         }
-        if let Some(subject) = subject
-            && state.subject != subject
-        {
-            let old = std::mem::replace(&mut state.subject, subject);
-            self.link(number, old, subject);
+        if let Some(assignee) = assignee {
+            self.tickets.assign(number, assignee, ticket.ts);
+        }
+        if let Some(subject) = subject {
+            self.tickets.link(number, subject);
         }
         self.count_origin(number);
     }
 
-    fn ticket_number(&mut self, ticket: &Ticket) -> u32 {
-        if let Some(number) = self.numbers.get(&*ticket.ticket) {
-            return *number;
-        }
-        let state = TicketState {
-            subject: NONE,
-            by_customer: false,
-            opener: NONE,
-            origin: NONE,
-            opened: ticket.ts,
-            assignee: NONE,
-            former: (NONE, ticket.ts),
-            closed: None,
-            touched: ticket.ts,
-            answered: false,
-            counted: false,
-            next: NONE,
-        };
-        let free = self.free.pop();
-        let number = match free.and_then(|free| Some((free, self.tickets.get_mut(free as usize)?)))
-        {
-            Some((free, slot)) => {
-                *slot = state;
-                free
-            }
-            None => {
-                self.tickets.push(state);
-                u32::try_from(self.tickets.len() - 1).unwrap_or(NONE)
-            }
-        };
-        self.numbers.insert(ticket.ticket.clone(), number);
-        number
-    }
-
-    fn link(&mut self, number: u32, old: u32, subject: u32) {
-        self.unlink(number, old);
-        let place = subject as usize;
-        if self.latest.len() <= place {
-            self.latest.resize(place + 1, NONE);
-        }
-        let Some(latest) = self.latest.get_mut(place) else { return };
-        let before = std::mem::replace(latest, number);
-        if let Some(state) = self.tickets.get_mut(number as usize) {
-            state.next = before;
-        }
-    }
-
-    /// Takes a ticket out of those of the customer.
-    fn unlink(&mut self, number: u32, subject: u32) {
-        let Some(state) = self.tickets.get_mut(number as usize) else { return };
-        let after = std::mem::replace(&mut state.next, NONE);
-        let Some(latest) = self.latest.get_mut(subject as usize) else { return };
-        if *latest == number {
-            *latest = after;
-            return;
-        }
-        let mut place = *latest;
-        while let Some(state) = self.tickets.get_mut(place as usize) {
-            if state.next == number {
-                state.next = after;
-                return;
-            }
-            place = state.next;
-        }
-    }
-
     /// Counts whose customers an origin writes for, and whom it reaches.
     fn count_origin(&mut self, number: u32) {
-        let Some(state) = self.tickets.get_mut(number as usize) else { return };
+        let Some(state) = self.tickets.state_mut(number) else { return };
         let complete = state.assignee != NONE && state.subject != NONE && state.origin != NONE;
         if !complete || state.counted {
             return;
@@ -312,7 +211,7 @@ impl Reasons {
     /// A call explains what is read from its start until a while after its end.
     pub(crate) fn call(&mut self, call: &Call, actor: u32, subject: Option<u32>) {
         self.connected = true;
-        self.forget(call.ts);
+        self.tickets.forget(call.ts, self.outlives);
         let seconds = Duration::try_from_secs_f64(call.seconds).unwrap_or(Duration::ZERO);
         let strong = call.direction == Direction::In || call.booking.is_some();
         let ends = call.ts.after(seconds);
@@ -401,14 +300,18 @@ impl Reasons {
         claimed: Option<&str>,
     ) -> Reason {
         let mut best = Reason::of(Class::Bare);
-        let mut place = self.latest.get(subject as usize).copied().unwrap_or(NONE);
-        while let Some(state) = self.tickets.get(place as usize) {
-            let reason = self.by_ticket(state, actor, at);
+        self.tickets.of(subject, at, |number, state| {
+            let reason = self.by_ticket((number, state), actor, at);
             // The oldest of equals counts; it comes last.
             if reason.class <= best.class {
                 best = reason;
             }
-            place = state.next;
+        });
+        if best.class > Class::Past {
+            for owner in self.tickets.old(subject, at) {
+                let class = if owner == actor { Class::Past } else { Class::Archive };
+                best = if class < best.class { Reason::of(class) } else { best };
+            }
         }
         if let Some(desk) = self.desks.get(&actor) {
             let reason = self.by_desk(desk, subject, at);
@@ -417,8 +320,8 @@ impl Reasons {
             }
         }
         if best.class >= Class::Dangling
-            && let Some(claimed) = claimed.and_then(|name| self.numbers.get(name))
-            && let Some(state) = self.tickets.get(*claimed as usize)
+            && let Some(claimed) = claimed.and_then(|name| self.tickets.known(name))
+            && let Some(state) = self.tickets.state(claimed)
         {
             best.class = match state.subject {
                 NONE if state.assignee == actor || state.assignee == NONE => Class::Dangling,
@@ -429,12 +332,15 @@ impl Reasons {
         best
     }
 
-    fn by_ticket(&self, state: &TicketState, actor: u32, at: Timestamp) -> Reason {
+    fn by_ticket(&self, (number, state): (u32, &TicketState), actor: u32, at: Timestamp) -> Reason {
         let lasts = |end: Timestamp| at <= end.after(self.outlives);
         let mine = state.assignee == actor
-            || (state.former.0 == actor && lasts(state.former.1))
+            || self
+                .tickets
+                .former(number, state)
+                .is_some_and(|(former, until)| former == actor && lasts(until))
             || (state.opener == actor && state.assignee == NONE);
-        let open = state.closed.is_none_or(lasts) && state.opened <= at.after(HOUR);
+        let open = state.closed().is_none_or(lasts) && state.opened <= at.after(HOUR);
         let class = match (mine, open) {
             (true, true) if self.genuine(state) => Class::Strong,
             (true, true) => Class::Weak,
@@ -445,7 +351,7 @@ impl Reasons {
         let fleeting = !state.answered
             && !state.by_customer
             && class <= Class::Weak
-            && state.closed.is_some_and(|closed| closed.since(state.opened) < HOUR * 2);
+            && state.closed().is_some_and(|closed| closed.since(state.opened) < HOUR * 2);
         let clustered = class == Class::Strong && self.clustered(state.origin, actor);
         Reason { class, by: NONE, clustered, fleeting }
     }
@@ -500,30 +406,6 @@ impl Reasons {
                 Reason { by: *by, ..Reason::of(Class::Approved) }
             }
             _ => best,
-        }
-    }
-
-    /// Once a day, forgets what can explain nothing any more.
-    fn forget(&mut self, now: Timestamp) {
-        if now.day() <= self.day {
-            return;
-        }
-        self.day = now.day();
-        let tickets = &self.tickets;
-        let mut freed = Vec::new();
-        self.numbers.retain(|_, number| {
-            let Some(state) = tickets.get(*number as usize) else { return false };
-            let ended = state.closed.unwrap_or(state.touched.after(REMEMBERED));
-            let kept = now <= ended.after(REMEMBERED);
-            if !kept {
-                freed.push((*number, state.subject));
-            }
-            kept
-        });
-        freed.sort_unstable();
-        for (number, subject) in freed {
-            self.unlink(number, subject);
-            self.free.push(number);
         }
     }
 }

@@ -131,6 +131,10 @@ impl Load {
     /// The share that others show at least, whatever is usual for them: chance apart.
     fn share(self) -> f64 {
         let Count { ones, trials } = self.count;
+        if ones <= BEYOND * 1.5 {
+            // The root is larger; most signals have so few.
+            return 0.0;
+        }
         (ones - BEYOND * (ones + 1.0).sqrt()).max(0.0) / (trials + FEW)
     }
 }

@@ -51,10 +51,10 @@ pub(crate) struct Customer {
     pub(crate) queue: u32,
     pub(crate) language: u32,
     pub(crate) vip: bool,
-    /// The digits at the end of the identifier, if there are enough of them to be a sequence.
-    pub(crate) number: Option<u64>,
+    /// Whether it is a planted one.
+    decoy: bool,
     /// The two accounts that last looked without any reason, and on which day.
-    pub(crate) strays: [(u32, i64); 2],
+    pub(crate) strays: [(u32, i32); 2],
     /// The accounts that last opened it, and on which day.
     openers: [(u32, i32); OPENERS],
 }
@@ -76,8 +76,8 @@ pub(crate) struct World {
     gone: BTreeSet<u32>,
     /// The account of the latest access.
     pub(crate) acting: u32,
-    /// The planted customers.
-    decoys: Map<Text, ()>,
+    /// The customer of the latest access, if it was one alone and known by then.
+    looked: Option<u32>,
     /// Which sources are away.
     pub(crate) quiet: Quiet,
     /// The roles that feedback is laid to, where they were told.
@@ -100,7 +100,7 @@ impl World {
             staffed: false,
             gone: BTreeSet::new(),
             acting: NONE,
-            decoys: Map::default(),
+            looked: None,
             quiet: Quiet::default(),
             roles: Map::default(),
         }
@@ -137,6 +137,10 @@ impl World {
             }
             Event::Access(access) => {
                 self.acting = self.actor(access.actor.as_str());
+                self.looked = match access.subjects.as_slice() {
+                    [one] => self.subjects.known(one.as_str()),
+                    _ => None,
+                };
                 self.reasons.access(access);
             }
             Event::Complaint(complaint) => {
@@ -187,12 +191,20 @@ impl World {
                 queue: NONE,
                 language: NONE,
                 vip: false,
-                number: digits(subject),
-                strays: [(NONE, i64::MIN); 2],
+                decoy: false,
+                strays: [(NONE, i32::MIN); 2],
                 openers: [(NONE, i32::MIN); OPENERS],
             });
         }
         number
+    }
+
+    /// The customer's number, of one whom the latest access shows.
+    pub(crate) fn shown(&mut self, subject: &str) -> u32 {
+        match self.looked {
+            Some(number) => number,
+            None => self.subject(subject),
+        }
     }
 
     pub(crate) fn member(&self, actor: u32) -> Option<&Member> {
@@ -206,6 +218,7 @@ impl World {
     /// Remembers that the account looked at the customer without any reason.
     pub(crate) fn stray(&mut self, subject: u32, actor: u32, day: i64) {
         let Some(customer) = self.customers.get_mut(subject as usize) else { return };
+        let day = i32::try_from(day).unwrap_or(i32::MIN);
         let [first, second] = customer.strays;
         customer.strays =
             if first.0 == actor { [(actor, day), second] } else { [(actor, day), first] };
@@ -279,9 +292,7 @@ impl World {
         customer.language = language.unwrap_or(customer.language);
         for tag in &change.tags {
             customer.vip |= &**tag == "vip" || tag.starts_with("employee:");
-            if &**tag == "canary" {
-                self.decoys.insert(Text::new(change.subject.as_str()), ());
-            }
+            customer.decoy |= &**tag == "canary";
         }
     }
 
@@ -304,15 +315,16 @@ impl World {
         served && class >= Class::Dangling
     }
 
-    /// Whether the customer is a planted one.
+    /// Whether the customer, whom the latest access shows, is a planted one.
     pub(crate) fn is_decoy(&self, subject: &postern_model::Subject) -> bool {
-        self.decoys.contains_key(subject.as_str())
+        let number = self.looked.or_else(|| self.subjects.known(subject.as_str()));
+        number.and_then(|number| self.customer(number)).is_some_and(|customer| customer.decoy)
     }
 }
 
 /// The number at the end of an identifier, if it has at least four digits. Those at the end of a
 /// long hexadecimal one, as of a UUID, are no number.
-fn digits(name: &str) -> Option<u64> {
+pub(crate) fn digits(name: &str) -> Option<u64> {
     let start = name.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |last| last + 1);
     let (head, tail) = name.split_at_checked(start)?;
     if name.len() >= 16 && head.ends_with(|c: char| c.is_ascii_hexdigit()) {

@@ -83,7 +83,7 @@ fn a_customers_ticket_explains_its_assignee_until_a_day_after_it_closed() {
     world.observe(&Event::Ticket(Box::new(ticket(102, TicketEvent::Closed, None, None))));
     let later = Ticket { ticket: "u".into(), ..ticket(2_000, TicketEvent::Note, None, None) };
     world.observe(&Event::Ticket(Box::new(later)));
-    assert_eq!(world.reasons.numbers.len(), 1, "old tickets are forgotten");
+    assert_eq!(world.reasons.tickets.count().0, 1, "old tickets are forgotten");
     check(&mut world, 2_001, "b", Class::Bare);
 }
 
@@ -223,4 +223,71 @@ fn tickets_that_never_tell_who_opened_them_are_not_held_to_be_their_owners() {
     let other = ticket(1, TicketEvent::Opened, Some("customer"), Some("b"));
     world.observe(&Event::Ticket(Box::new(Ticket { ticket: "o".into(), subject: None, ..other })));
     check(&mut world, 1, "a", Class::Weak);
+}
+
+/// An event of a ticket of the customer, by name.
+fn tell(world: &mut World, name: &str, hour: i64, event: TicketEvent, assignee: Option<&str>) {
+    let told = ticket(hour, event, Some("customer"), assignee);
+    world.observe(&Event::Ticket(Box::new(Ticket { ticket: name.into(), ..told })));
+}
+
+#[test]
+fn an_old_ticket_tells_whose_it_was_and_all_again_when_it_is_told_of_or_asked_for_its_time() {
+    let mut world = world();
+    tell(&mut world, "t1", 0, TicketEvent::Opened, Some("a"));
+    tell(&mut world, "t2", 1, TicketEvent::Opened, Some("b"));
+    tell(&mut world, "t3", 2, TicketEvent::Opened, Some("a"));
+    for name in ["t1", "t2", "t3"] {
+        tell(&mut world, name, 3, TicketEvent::Closed, None);
+    }
+    tell(&mut world, "t3", 4, TicketEvent::Assigned, Some("c"));
+    assert_eq!(world.reasons.tickets.count(), (3, 0));
+    let before: Vec<_> = ["a", "b", "c", "d"]
+        .into_iter()
+        .flat_map(|actor| [1, 5, 27, 28, 100, 200].map(|hour| (actor, hour)))
+        .map(|(actor, hour)| (actor, hour, explained(&mut world, &access(hour, actor))))
+        .collect();
+    assert!(before.iter().any(|(.., class)| *class == Class::Strong));
+    // The day's first event puts away what has ended.
+    world.observe(&Event::Ticket(Box::new(Ticket {
+        ticket: "other".into(),
+        subject: None,
+        ..ticket(240, TicketEvent::Opened, Some("customer"), None)
+    })));
+    assert_eq!(world.reasons.tickets.count(), (4, 3));
+    for (actor, hour, class) in &before {
+        check(&mut world, *hour, actor, *class);
+    }
+    check(&mut world, 241, "a", Class::Past);
+    check(&mut world, 241, "d", Class::Archive);
+    tell(&mut world, "t1", 242, TicketEvent::Reopened, None);
+    assert_eq!(world.reasons.tickets.count(), (4, 2));
+    check(&mut world, 243, "a", Class::Strong);
+    check(&mut world, 243, "b", Class::Colleague);
+    // Old ones are forgotten as any.
+    tell(&mut world, "other", 900, TicketEvent::Note, None);
+    assert_eq!(world.reasons.tickets.count(), (2, 0));
+    check(&mut world, 901, "b", Class::Colleague);
+}
+
+#[test]
+fn tickets_that_come_back_stand_where_they_were() {
+    let mut world = world();
+    for (hour, name) in ["t1", "t2", "t3", "t4"].into_iter().enumerate() {
+        tell(&mut world, name, hour as i64, TicketEvent::Opened, Some("a"));
+        tell(&mut world, name, hour as i64, TicketEvent::Closed, None);
+    }
+    let order = |world: &World| {
+        let mut order = Vec::new();
+        world.reasons.tickets.of(0, Timestamp(200 * HOUR), |number, _| order.push(number));
+        order
+    };
+    let all = order(&world);
+    assert_eq!(all.len(), 4);
+    tell(&mut world, "t2", 200, TicketEvent::Note, None);
+    assert_eq!(order(&world), [all[2]]);
+    for name in ["t4", "t1", "t3"] {
+        tell(&mut world, name, 201, TicketEvent::Note, None);
+    }
+    assert_eq!(order(&world), all);
 }
