@@ -15,11 +15,14 @@ import time
 from pathlib import Path
 
 
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release"
+
+
 def make(feed: Path, args) -> str:
     """Makes the feed, unless it is there; gives what was written."""
     told = feed / f"made-{args.actors}-{args.subjects}-{args.events}.txt"
     if not told.exists():
-        command = ["target/release/postern-centre", "stream", "--out", str(feed)]
+        command = [str(BUILT / "postern-centre"), "stream", "--out", str(feed)]
         command += ["--agents", str(args.actors), "--customers", str(args.subjects)]
         made = subprocess.run(
             command + ["--events", str(args.events)], check=True, capture_output=True, text=True
@@ -32,7 +35,7 @@ def make(feed: Path, args) -> str:
 
 def replay(feed: Path, findings: Path):
     """Replays; gives seconds, seconds of processor time and the most memory in MB."""
-    command = ["target/release/postern", "replay", "--feed", str(feed), "--findings", str(findings)]
+    command = [str(BUILT / "postern"), "replay", "--feed", str(feed), "--findings", str(findings)]
     start = time.monotonic()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)

@@ -141,41 +141,65 @@ fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
 /// An object of which the keys and values are taken one after the other, from its start to the end
 /// of the line. Every function gives `None` for what is not plain.
 struct Object<'a> {
-    rest: &'a str,
+    text: &'a str,
+    at: usize,
     begun: bool,
 }
 
 impl<'a> Object<'a> {
-    fn open(line: &'a str) -> Option<Self> {
-        Some(Self { rest: trimmed(line).strip_prefix('{')?, begun: false })
+    fn open(text: &'a str) -> Option<Self> {
+        let mut object = Self { text, at: 0, begun: false };
+        object.take(b'{')?;
+        Some(object)
     }
 
     /// The next key; `Some(None)` where object and line end.
     fn key(&mut self) -> Option<Option<&'a str>> {
-        self.rest = trimmed(self.rest);
-        if let Some(rest) = self.rest.strip_prefix('}') {
-            return trimmed(rest).is_empty().then_some(None);
+        if self.begun && self.take(b',').is_none() {
+            self.take(b'}')?;
+            return (self.at == self.text.len()).then_some(None);
         }
-        if self.begun {
-            self.take(',')?;
+        if !self.begun && self.take(b'}').is_some() {
+            return (self.at == self.text.len()).then_some(None);
         }
         self.begun = true;
         let key = self.string()?;
-        self.take(':')?;
+        self.take(b':')?;
         Some(Some(key))
     }
 
+    fn next(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Passes over white space, which hardly ever is there.
+    fn skip(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.next() {
+            self.at += 1;
+        }
+    }
+
     /// A sign, with white space around it.
-    fn take(&mut self, sign: char) -> Option<()> {
-        self.rest = trimmed(trimmed(self.rest).strip_prefix(sign)?);
+    fn take(&mut self, sign: u8) -> Option<()> {
+        if self.next() != Some(sign) {
+            self.skip();
+            if self.next() != Some(sign) {
+                return None;
+            }
+        }
+        self.at += 1;
+        self.skip();
         Some(())
     }
 
     fn string(&mut self) -> Option<&'a str> {
-        let rest = self.rest.strip_prefix('"')?;
-        let (string, rest) = rest.split_at_checked(plain(rest.as_bytes())?)?;
-        self.rest = rest.strip_prefix('"')?;
-        Some(string)
+        if self.next() != Some(b'"') {
+            return None;
+        }
+        let from = self.at + 1;
+        let to = from + plain(self.text.as_bytes().get(from..)?)?;
+        self.at = to + 1;
+        self.text.get(from..to)
     }
 
     fn text(&mut self) -> Option<Given<'a>> {
@@ -183,42 +207,48 @@ impl<'a> Object<'a> {
     }
 
     fn text_or_null(&mut self) -> Option<Option<Given<'a>>> {
-        if let Some(rest) = self.rest.strip_prefix("null") {
-            self.rest = rest;
-            return Some(None);
+        if self.next() == Some(b'n') {
+            let to = self.at + 4;
+            let null = self.text.get(self.at..to) == Some("null");
+            self.at = to;
+            return null.then_some(None);
         }
         self.text().map(Some)
     }
 
     fn list(&mut self) -> Option<Vec<Text>> {
-        self.take('[')?;
+        self.take(b'[')?;
         let mut list = Vec::new();
-        while !self.rest.starts_with(']') {
+        while self.take(b']').is_none() {
             if !list.is_empty() {
-                self.take(',')?;
+                self.take(b',')?;
             }
             list.push(Text::new(self.string()?));
-            self.rest = trimmed(self.rest);
         }
-        self.take(']')?;
         Some(list)
     }
 
-    /// Digits as they stand, without a zero before others.
+    /// Digits as they stand.
     fn digits(&mut self) -> Option<&'a str> {
-        let many = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (digits, rest) = self.rest.split_at_checked(many)?;
-        self.rest = rest;
-        let padded = digits.len() > 1 && digits.starts_with('0');
-        (!digits.is_empty() && !padded).then_some(digits)
+        let from = self.at;
+        while self.next().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.text.get(from..self.at).filter(|digits| !digits.is_empty())
     }
 
-    fn ends_number(&self) -> Option<()> {
-        trimmed(self.rest).starts_with([',', '}']).then_some(())
+    /// Digits without a zero before others.
+    fn natural(&mut self) -> Option<&'a str> {
+        self.digits().filter(|digits| digits.len() == 1 || !digits.starts_with('0'))
+    }
+
+    fn ends_number(&mut self) -> Option<()> {
+        self.skip();
+        matches!(self.next(), Some(b',' | b'}')).then_some(())
     }
 
     fn whole(&mut self) -> Option<u64> {
-        let number = self.digits()?.parse().ok()?;
+        let number = self.natural()?.parse().ok()?;
         self.ends_number()?;
         Some(number)
     }
@@ -227,29 +257,21 @@ impl<'a> Object<'a> {
     /// is the nearest number there is.
     fn decimal(&mut self) -> Option<f64> {
         const DIGITS: usize = 15;
-        let whole = self.digits()?;
-        let mut places = 0;
-        let mut number: u64 = (whole.len() <= DIGITS).then(|| whole.parse().ok())??;
-        if let Some(rest) = self.rest.strip_prefix('.') {
-            let many = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let (digits, rest) = rest.split_at_checked(many)?;
-            self.rest = rest;
-            if digits.is_empty() || whole.len() + digits.len() > DIGITS {
-                return None;
-            }
-            places = i32::try_from(many).ok()?;
-            number = number * 10_u64.pow(many.try_into().ok()?) + digits.parse::<u64>().ok()?;
+        let whole = self.natural()?;
+        let mut places = "";
+        if self.next() == Some(b'.') {
+            self.at += 1;
+            places = self.digits()?;
+        }
+        if whole.len() + places.len() > DIGITS {
+            return None;
         }
         self.ends_number()?;
-        Some(number as f64 / 10_f64.powi(places))
-    }
-}
-
-/// Without the white space before it, which hardly ever is there.
-fn trimmed(text: &str) -> &str {
-    match text.as_bytes().first() {
-        Some(b' ' | b'\t' | b'\n' | b'\r') => text.trim_start_matches([' ', '\t', '\n', '\r']),
-        _ => text,
+        let mut number = 0_u64;
+        for digit in whole.bytes().chain(places.bytes()) {
+            number = number * 10 + u64::from(digit - b'0');
+        }
+        Some(number as f64 / 10_f64.powi(i32::try_from(places.len()).ok()?))
     }
 }
 

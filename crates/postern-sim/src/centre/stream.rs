@@ -95,7 +95,8 @@ fn delay(seen: &mut Seen, until: Timestamp) {
 mod tests {
     use std::fs;
 
-    use postern_feed::{Folder, Options};
+    use postern_feed::{Folder, Options, write_findings};
+    use postern_watch::{Watch, WatchConfig};
 
     use super::*;
     use crate::centre::Trouble;
@@ -118,5 +119,41 @@ mod tests {
         assert_eq!((done, text), written());
         assert!(done.events >= 12_000 && done.days < 60, "{done:?}");
         assert!(done.accesses * 5 > done.events, "{done:?}");
+    }
+
+    /// The findings of a folder as they are written, read on another thread or on the same.
+    fn findings(folder: &Path, ahead: bool) -> Vec<u8> {
+        let config = WatchConfig { alerts_per_100_agents_per_day: 10.0, ..WatchConfig::default() };
+        let (mut watch, mut out) = (Watch::new(&config), Vec::new());
+        let stream = Folder::open(folder, Options::default()).unwrap();
+        let mut observe = |arrival: &postern_feed::Arrival| {
+            write_findings(&watch.observe(arrival.seen, &arrival.event), &mut out).unwrap();
+        };
+        if ahead {
+            stream.for_each_ahead(&mut observe).unwrap();
+        } else {
+            stream.map(Result::unwrap).for_each(|arrival| observe(&arrival));
+        }
+        out
+    }
+
+    #[test]
+    fn a_replay_writes_the_same_bytes_again_also_when_lines_of_a_moment_are_shuffled() {
+        let mut plan = Plan::usual(5, Trouble::Calm);
+        (plan.agents, plan.customers, plan.days) = (16, 1_000, 40);
+        let folder = tempfile::tempdir().unwrap();
+        stream(&plan, u64::MAX, folder.path()).unwrap();
+        let first = findings(folder.path(), true);
+        assert!(first.iter().filter(|byte| **byte == b'\n').count() > 10);
+        assert!(first == findings(folder.path(), true), "another run");
+        assert!(first == findings(folder.path(), false), "on one thread");
+        for name in ["subjects", "tickets", "access"] {
+            let path = folder.path().join(format!("{name}.jsonl"));
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines: Vec<&str> = text.lines().rev().collect();
+            lines.sort_by_key(|line| line.get(..34));
+            fs::write(&path, lines.join("\n")).unwrap();
+        }
+        assert!(first == findings(folder.path(), false), "lines of a moment the other way round");
     }
 }
