@@ -42,7 +42,7 @@ def replay(feed: Path, findings: Path):
     seconds = time.monotonic() - start
     if status != 0:
         sys.exit(f"error: `{' '.join(command)}` ended with {os.waitstatus_to_exitcode(status)}")
-    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
 
 
 def main():
