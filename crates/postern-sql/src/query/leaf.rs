@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::Analysis;
+use super::{Analysis, lookup::conjunction};
 use crate::{
     ColumnRule, Hole, KeySet, KeyType, Leaf, LookupValue, Mode, Origin, Show, TableRule, ast,
     catalogue::{Column, Relation},
@@ -194,6 +194,9 @@ impl<'a> Analysis<'a> {
                 lookup.is_some_and(|lookup| matches!(lookup.value, LookupValue::Constant(_)));
             self.selects.push(LeafSelect { name, table: relation.oid, select, particular });
         }
+        if self.target.chooses.is_some() {
+            self.target.chosen.insert(index);
+        }
         let rows = leaf_rows(index, &build, &self.referring(relation), self.resolver.rules.mode);
         self.leaves.push(build);
         Ok((standing_for_it, rows, index))
@@ -228,6 +231,13 @@ impl<'a> Analysis<'a> {
                 Some(ast::any(own.collect()))
             }
         };
+        let condition = match self.target.chooses.clone() {
+            None => condition,
+            Some(needs) => {
+                let needed = self.needed("b", build, &needs)?;
+                conjunction(condition.into_iter().chain(needed).collect()).map(|all| *all)
+            }
+        };
         let mut base = base_table(range, sample, build.relation);
         if let Some(Own { set, test }) = own {
             let subject = keys::subject("b", &build.rule.subject, build.key_type);
@@ -251,7 +261,7 @@ impl<'a> Analysis<'a> {
 
     /// Whether the column is clear for the actor's own records. Only a column that the first run
     /// saw in the result is: in any other place a mask does as well.
-    fn is_own(&self, index: usize, build: &LeafBuild<'a>, column: &Column) -> bool {
+    pub(super) fn is_own(&self, index: usize, build: &LeafBuild<'_>, column: &Column) -> bool {
         let place = (index, column.number);
         matches!(shown(build.rule, column), Shown::Keyed(set, _) if Some(set) == build.key_set)
             && self.known.result.contains(&place)

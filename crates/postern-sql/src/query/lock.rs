@@ -32,6 +32,15 @@ impl<'a> Analysis<'a> {
         if select.locking_clause.is_empty() {
             return;
         }
+        if self.target.chooses.is_some() {
+            // The table is all that is chosen from, and of that nothing is found but what may be
+            // changed.
+            let tables = self.tables(&select.from_clause);
+            let locked = tables.and_then(|tables| self.lockable_ones(select, &tables));
+            self.acts.locks_rows |= locked.is_none();
+            self.facts.locked.extend(locked.map(|_| self.leaves.len()));
+            return;
+        }
         let alone = place == Place::Top && select.with_clause.is_none() && !self.acts.locks_rows;
         let tables = if alone { self.tables(&select.from_clause) } else { None };
         let locked = tables.as_ref().and_then(|tables| self.lockable_ones(select, tables));
@@ -141,7 +150,8 @@ impl<'a> Analysis<'a> {
     }
 
     pub(super) fn is_locked(&self, leaf: usize) -> bool {
-        self.acts.locks_named.is_some() && self.facts.locked.contains(&leaf)
+        let named = self.acts.locks_named.is_some() || self.target.chosen.contains(&leaf);
+        named && self.facts.locked.contains(&leaf)
     }
 
     /// What is locked of protected tables is what [`Analysis::locks`] has found to be named.

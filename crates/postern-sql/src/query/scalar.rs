@@ -262,7 +262,7 @@ impl Analysis<'_> {
 
     /// Whether a sub-select reads one protected table, of which its condition names a column that
     /// is unique by itself, by a column of a select around it or by a constant.
-    fn is_by_unique_column(&self, query: &pb::SelectStmt) -> bool {
+    pub(super) fn is_by_unique_column(&self, query: &pb::SelectStmt) -> bool {
         self.only_protected(query).is_some_and(|(alias, relation)| {
             self.is_whole(relation) && is_found_by(query, (alias, relation), &|c| c.alone)
         })
@@ -405,7 +405,7 @@ pub(super) fn value_of(alias: &str) -> String {
 }
 
 /// `LIMIT 1`, or less.
-fn is_first(query: &pb::SelectStmt) -> bool {
+pub(super) fn is_first(query: &pb::SelectStmt) -> bool {
     let rows = query.limit_count.as_deref().and_then(|limit| match &limit.node {
         Some(NodeEnum::AConst(pb::AConst {
             val: Some(pb::a_const::Val::Ival(pb::Integer { ival })),

@@ -23,6 +23,7 @@ use crate::{
     taint::Rows,
 };
 
+mod chosen;
 mod insert;
 mod masked;
 mod protected;
@@ -32,7 +33,10 @@ mod sets_off;
 mod take;
 mod value;
 
-use self::sets_off::{Done, set_columns};
+use self::{
+    reach::Needs,
+    sets_off::{Done, set_columns},
+};
 
 /// A protected table that a statement writes; it is changed where it is named, never through a
 /// leaf, which would lose updates.
@@ -55,6 +59,13 @@ pub(crate) struct Target {
     pub(super) kept: Option<i16>,
     /// Protected columns that are set from their old values, which decide what is done.
     pub(crate) computed: Vec<i16>,
+    /// What comes back of the rows that were touched is being judged: those of which the actor
+    /// sees a column, in that column.
+    shows_own: bool,
+    /// Rows that are to be written are being chosen: what they must meet.
+    pub(super) chooses: Option<Needs>,
+    /// The leaves that those are chosen from, which have no others.
+    pub(super) chosen: BTreeSet<usize>,
 }
 
 /// Which foreign-key action a write can set off.

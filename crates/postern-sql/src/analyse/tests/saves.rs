@@ -31,6 +31,8 @@ fn what_takes_and_what_writes_back_are_told_apart() {
         "assignee = 'ana', status = 'closed'",
         "assignee = $1, status = $2, opened_by = $3",
         "assignee = 'ben', status = 'open', opened_by = 'ana'",
+        "assignee = 'ana', status = 'pending'",
+        "assignee = $1, status = $2",
     ] {
         runs(&format!("UPDATE tickets SET {sets} WHERE id = 7"), &[], None);
     }
@@ -38,8 +40,8 @@ fn what_takes_and_what_writes_back_are_told_apart() {
     refused(
         "take",
         &[
-            "UPDATE tickets SET assignee = 'ana', status = 'pending' WHERE id = 7",
-            "UPDATE tickets SET assignee = $1, status = $2 WHERE id = $3",
+            "UPDATE tickets SET assignee = 'ana' WHERE id = 7",
+            "UPDATE tickets SET assignee = 'ana', status = 'pending' WHERE assignee IS NULL",
             "UPDATE tickets SET assignee = 'ana', status = 'closed', customer_id = 5",
             "UPDATE tickets SET assignee = 'ana', status = 'closed', customer_id = 5 \
              WHERE id = 7 AND assignee IS NULL",

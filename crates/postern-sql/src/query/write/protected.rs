@@ -38,11 +38,12 @@ impl<'a> Analysis<'a> {
         relation: &'a Relation,
         rule: &'a TableRule,
     ) -> Judged<Rows> {
+        one_by_one(&mut update.target_list);
         let columns = assigned(&update.target_list, relation)?;
         let targets: Vec<_> = update.target_list.iter().zip(columns.iter().copied()).collect();
         let needs = self.reach_of_update(relation, rule, &targets);
         if let Some(taken) = self.taken(rule, &columns)
-            && (needs.is_err() || is_take(update, taken))
+            && (needs.is_err() || is_take(update))
         {
             return self.take(update, relation, (rule, taken), &columns);
         }
@@ -78,6 +79,7 @@ impl<'a> Analysis<'a> {
                 no_masks.extend(self.no_mask(value, column, rule)?);
             }
         }
+        let chosen = self.choices(&mut update.where_clause, &scope, (leaf, &needs))?;
         self.where_clause(&mut update.where_clause, &scope)?;
         if computed && scope.items.len() > 1 && !self.deciding.is_empty() {
             // What is joined by a protected value is a copy of it.
@@ -88,8 +90,9 @@ impl<'a> Analysis<'a> {
             );
         }
         self.narrow(&mut update.where_clause, &alias, (leaf, &needs))?;
+        no_masks.extend(chosen);
         and(&mut update.where_clause, no_masks);
-        self.returning_keys(&mut update.returning_clause, &star, &scope)
+        self.returning_own(&mut update.returning_clause, &star, &scope, (leaf, &needs))
     }
 
     pub(super) fn delete_protected(
@@ -107,9 +110,11 @@ impl<'a> Analysis<'a> {
         let mut scope = Scope::new(None);
         scope.items.push(item);
         star.join(self.read_from_clause(&mut delete.using_clause, &mut scope, Place::Bare)?);
+        let chosen = self.choices(&mut delete.where_clause, &scope, (leaf, &needs))?;
         self.where_clause(&mut delete.where_clause, &scope)?;
         self.narrow(&mut delete.where_clause, &alias, (leaf, &needs))?;
-        self.returning_keys(&mut delete.returning_clause, &star, &scope)
+        and(&mut delete.where_clause, chosen);
+        self.returning_own(&mut delete.returning_clause, &star, &scope, (leaf, &needs))
     }
 
     fn where_clause(&mut self, condition: &mut Option<Box<Node>>, scope: &Scope<'_>) -> Judged<()> {
@@ -169,6 +174,9 @@ impl<'a> Analysis<'a> {
         let (Some(build), Some(column), 1) = (build, column, taint.protected.len()) else {
             return not_understood("a name that could mean several columns");
         };
+        if self.target.shows_own && self.is_own(target, build, column) {
+            return Ok(());
+        }
         let rule = build.rule.columns.iter().find(|rule| rule.name == column.name);
         *node = mask(self.resolver.catalogue, column, rule)?;
         Ok(())
@@ -231,6 +239,28 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
+    /// The same where all rows that are touched are of those whose records the actor sees in
+    /// clear, for the condition asks it of each: what they show is shown, as by a leaf of theirs.
+    fn returning_own(
+        &mut self,
+        returning: &mut Option<pb::ReturningClause>,
+        star: &Star,
+        scope: &Scope<'_>,
+        (leaf, needs): (usize, &Needs),
+    ) -> Judged<Rows> {
+        if let Some(build) = self.leaves.get_mut(leaf) {
+            let mut sets = build.relation.columns.iter().filter_map(|column| {
+                match shown(build.rule, column) {
+                    Shown::Keyed(set, _) if needs.holds_of_own(build.rule, column) => Some(set),
+                    Shown::Keyed(..) | Shown::Free | Shown::Always | Shown::Masked(_) => None,
+                }
+            });
+            build.key_set = sets.next();
+        }
+        let judge = |own: &mut Self| own.returning_keys(returning, star, scope);
+        self.lent(|own| &mut own.target.shows_own, true, judge).0
+    }
+
     /// RETURNING what the client asks for, masked, and the key of each row behind it.
     pub(super) fn returning_keys(
         &mut self,
@@ -284,6 +314,38 @@ fn and(condition: &mut Option<Box<Node>>, more: Vec<Node>) {
 /// Whether a column is shown to everybody.
 pub(super) fn is_free(rule: &TableRule, column: &Column) -> bool {
     matches!(shown(rule, column), Shown::Free | Shown::Always)
+}
+
+/// Writes `(a, b) = (x, y)` and `(a, b) = ROW (x, y)` as `a = x, b = y`, which it stands for.
+fn one_by_one(targets: &mut [Node]) {
+    for node in targets {
+        let Some(NodeEnum::ResTarget(target)) = node.node.as_mut() else { continue };
+        let Some(Node { node: Some(NodeEnum::MultiAssignRef(assign)) }) = target.val.as_deref()
+        else {
+            continue;
+        };
+        let Some(NodeEnum::RowExpr(row)) = assign.source.as_deref().and_then(|s| s.node.as_ref())
+        else {
+            continue;
+        };
+        let (count, place) = (usize::try_from(assign.ncolumns), usize::try_from(assign.colno));
+        let value = place.ok().and_then(|place| row.args.get(place.checked_sub(1)?));
+        // A star in it would be several values.
+        let plain = !row.args.iter().any(is_several) && count == Ok(row.args.len());
+        if let Some(value) = value.filter(|_| plain).cloned() {
+            target.val = Some(Box::new(value));
+        }
+    }
+}
+
+/// `t.*` or `(expression).*`, which stands for several values.
+fn is_several(node: &Node) -> bool {
+    let last = match &node.node {
+        Some(NodeEnum::ColumnRef(reference)) => reference.fields.last(),
+        Some(NodeEnum::AIndirection(indirection)) => indirection.indirection.last(),
+        _ => None,
+    };
+    matches!(last, Some(Node { node: Some(NodeEnum::AStar(_)) }))
 }
 
 /// The columns that a SET clause assigns, each by its plain name and once.

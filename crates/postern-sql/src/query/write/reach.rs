@@ -16,7 +16,7 @@ use crate::{
     catalogue::{Column, Relation},
     query::{
         Analysis,
-        leaf::{Shown, shown},
+        leaf::{LeafBuild, Shown, shown},
         lookup::{conjunction, conjuncts},
     },
     reads::{ConditionReads, condition_reads},
@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// What a row must meet to be written.
-#[derive(Debug, Default)]
-pub(super) struct Needs {
+#[derive(Debug, Clone, Default)]
+pub(in crate::query) struct Needs {
     /// Its subject is in each of these sets.
     sets: BTreeSet<KeySet>,
     /// It is the actor's own by these reasons, counted within the table's.
@@ -184,8 +184,21 @@ impl<'a> Analysis<'a> {
             let compared = ast::column(&[alias, &column.name]);
             all.push(ast::equal(pb::AExprKind::AexprOp, compared, lookup.constant.clone()));
         }
+        all.extend(self.needed(alias, &build, needs)?);
+        *condition = conjunction(all);
+        Ok(())
+    }
+
+    /// What the row of an alias must meet to be written.
+    pub(in crate::query) fn needed(
+        &mut self,
+        alias: &str,
+        build: &LeafBuild<'_>,
+        needs: &Needs,
+    ) -> Judged<Vec<Node>> {
+        let mut all = Vec::new();
         for set in &needs.sets {
-            all.push(self.among_keys(alias, &build, *set));
+            all.push(self.among_keys(alias, build, *set));
         }
         self.target.relies.extend(&needs.sets);
         for index in &needs.own {
@@ -199,8 +212,7 @@ impl<'a> Analysis<'a> {
             ));
             all.push(self.reason_condition(&reason.condition, alias, build.relation)?);
         }
-        *condition = conjunction(all);
-        Ok(())
+        Ok(all)
     }
 }
 

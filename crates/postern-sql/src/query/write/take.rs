@@ -112,9 +112,9 @@ impl<'a> Analysis<'a> {
 }
 
 /// Whether a statement that sets the actor's column is meant to take a row that waits, be it in a
-/// way that is not allowed: it looks for one, or sets nothing but what a take may set. Any other is
-/// a record that is written back.
-pub(super) fn is_take(update: &pb::UpdateStmt, reason: &ReasonRule) -> bool {
+/// way that is not allowed: it looks for one. One that names its row by values is a record that is
+/// written back: it changes the actor's own only, and leaves whose it is as it was.
+pub(super) fn is_take(update: &pb::UpdateStmt) -> bool {
     let conditions = update.where_clause.as_deref().cloned().map(conjuncts).unwrap_or_default();
     let plain = |node: &Node| match &node.node {
         Some(NodeEnum::AExpr(compared)) => {
@@ -123,18 +123,7 @@ pub(super) fn is_take(update: &pb::UpdateStmt, reason: &ReasonRule) -> bool {
         }
         _ => false,
     };
-    let sets = reason.take.iter().flat_map(|take| &take.sets);
-    let sets: Vec<&Values> = sets.collect();
-    let taking = |node: &Node| {
-        let Some(NodeEnum::ResTarget(target)) = &node.node else { return true };
-        let known = sets.iter().find(|set| set.column == target.name);
-        let value = target.val.as_deref().and_then(text);
-        target.name == reason.actor
-            || known.is_some_and(|set| {
-                value.is_none_or(|value| set.values.iter().any(|known| known == value))
-            })
-    };
-    conditions.is_empty() || !conditions.iter().all(plain) || update.target_list.iter().all(taking)
+    conditions.is_empty() || !conditions.iter().all(plain)
 }
 
 /// A column or a value.
