@@ -43,6 +43,8 @@ pub fn setting(name: &str, value: Option<&str>) -> Result<Setting, Refusal> {
         "default_table_access_method" => only(&["heap"]),
         // Nothing that the gateway writes is warned of.
         "escape_string_warning" => Ok(Setting::Fixed),
+        // In strings of the form that is allowed no backslash quotes anything.
+        "backslash_quote" => only(&["safe_encoding"]),
         memory if MEMORY.contains(&memory) => match value.map(kilobytes) {
             None | Some(Some(0..=MEMORY_KB_MAX)) => Ok(Setting::Free),
             Some(_) => refuse(

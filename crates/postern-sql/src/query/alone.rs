@@ -178,7 +178,8 @@ impl Analysis<'_> {
         (plain && tells && free).then_some((column, greatest))
     }
 
-    /// Whether a sub-select asks for somebody by a value of a protected column.
+    /// Whether a sub-select asks for somebody by a value of a protected column, or for a record by
+    /// what tells it apart.
     fn finds_somebody(&self, query: &pb::SelectStmt) -> bool {
         let limit = query.limit_count.as_deref().is_none_or(|limit| {
             let kind = limit.node.as_ref();
@@ -215,13 +216,14 @@ impl Analysis<'_> {
             && self.is_asked_of(query, (alias, relation))
     }
 
-    /// Whether a condition on a table's rows asks for a value of a protected column: it is a
-    /// search, or, where nothing is masked, a look-up by it.
+    /// Whether a condition on a table's rows asks for a value of a protected column, which is a
+    /// search, or, where nothing is masked, a look-up by it; or for one record, which has to come
+    /// with its key.
     fn is_asked_of(&self, query: &pb::SelectStmt, (alias, relation): (&str, &Relation)) -> bool {
         let Some(rule) = self.resolver.rule_of(relation.oid) else { return false };
         let accounted = self.resolver.rules.mode == Mode::Accounted;
         let asked = |column: &Column| match shown(rule, column) {
-            Shown::Free => false,
+            Shown::Free => column.primary || column.unique,
             Shown::Keyed(_, rule) | Shown::Masked(Some(rule)) => accounted || rule.lookup,
             Shown::Always | Shown::Masked(None) => accounted,
         };
@@ -293,7 +295,7 @@ fn first_by(column: &Node, from: Vec<Node>, descending: bool) -> Node {
 }
 
 /// `count(*) > 0`.
-fn more_than_none() -> Node {
+pub(super) fn more_than_none() -> Node {
     let count = pb::FuncCall {
         funcname: vec![ast::string("pg_catalog"), ast::string("count")],
         agg_star: true,

@@ -8,8 +8,8 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
-    Analysis, CommonState, call::has_aggregate, expression::is_constant, grouping::gives_its_rows,
-    names::figure, optional::conjuncts, select::Place, window::is_star,
+    Analysis, CommonState, alone::more_than_none, call::has_aggregate, expression::is_constant,
+    grouping::gives_its_rows, names::figure, optional::conjuncts, select::Place, window::is_star,
 };
 use crate::{
     ast,
@@ -178,7 +178,7 @@ impl Analysis<'_> {
         let query = link.subselect.as_mut().and_then(|query| query.node.as_mut());
         let Some(NodeEnum::SelectStmt(query)) = query else { return None };
         match kind {
-            pb::SubLinkType::ExprSublink => {}
+            pb::SubLinkType::ExprSublink => self.fold_one_group(query),
             pb::SubLinkType::ArraySublink => **query = self.collected(query)?,
             _ => return None,
         }
@@ -223,9 +223,63 @@ impl Analysis<'_> {
             let collecting = |call: &pb::FuncCall| kind(call).filter(|k| *k == Kind::Collecting);
             return has_aggregate(value, &collecting) && query.group_clause.is_empty();
         }
-        query.group_clause.is_empty()
-            && query.having_clause.is_none()
-            && (is_first(query) || self.is_by_unique_column(query))
+        query.group_clause.is_empty() && query.having_clause.is_none() && self.is_one_row(query)
+    }
+
+    /// Whether a select gives one row at most: of one, of a record that is found by a column that
+    /// is unique by itself, or of a sub-select that does.
+    fn is_one_row(&self, query: &pb::SelectStmt) -> bool {
+        if is_first(query) || self.is_by_unique_column(query) {
+            return true;
+        }
+        let [Node { node: Some(NodeEnum::RangeSubselect(range)) }] = query.from_clause.as_slice()
+        else {
+            return false;
+        };
+        let inner = range.subquery.as_ref().and_then(|query| query.node.as_ref());
+        let Some(NodeEnum::SelectStmt(inner)) = inner else { return false };
+        let kind = |call: &pb::FuncCall| self.kind_of_call(call);
+        let folds = |node: &Node| has_aggregate(node, &kind);
+        let plain = inner.op() == pb::SetOperation::SetopNone
+            && inner.values_lists.is_empty()
+            && inner.with_clause.is_none()
+            && inner.group_clause.is_empty()
+            && inner.having_clause.is_none()
+            && !inner.target_list.iter().any(folds);
+        plain && self.is_one_row(inner)
+    }
+
+    /// Leaves out GROUP BY where the condition leaves one group at most: then there is a row where
+    /// there is anything to fold.
+    fn fold_one_group(&self, query: &mut pb::SelectStmt) {
+        let [Node { node: Some(NodeEnum::ResTarget(target)) }] = query.target_list.as_slice()
+        else {
+            return;
+        };
+        let Some(NodeEnum::FuncCall(call)) = target.val.as_deref().and_then(|v| v.node.as_ref())
+        else {
+            return;
+        };
+        let plain = query.having_clause.is_none()
+            && query.distinct_clause.is_empty()
+            && query.window_clause.is_empty()
+            && query.sort_clause.is_empty()
+            && query.limit_count.is_none()
+            && query.limit_offset.is_none()
+            && !query.group_distinct
+            && call.over.is_none()
+            && matches!(self.kind_of_call(call), Some(Kind::Aggregate | Kind::Collecting));
+        let [group] = query.group_clause.as_slice() else { return };
+        let Some((alias, relation)) = self.only_protected(query).filter(|_| plain) else { return };
+        let rule = self.resolver.rule_of(relation.oid);
+        let subject = own_column(group, alias).zip(rule).is_some_and(|(name, rule)| {
+            name == rule.subject
+                && is_found_by(query, (alias, relation), &|column| column.name == name)
+        });
+        if subject {
+            query.group_clause.clear();
+            query.having_clause = Some(Box::new(more_than_none()));
+        }
     }
 
     pub(super) fn reads_protected(&self, item: &Node) -> bool {

@@ -277,3 +277,27 @@ fn a_cursor_on_single_records_goes_from_row_to_row() {
         }
     }
 }
+
+/// Whether there is a record of that key comes with whose it is.
+#[test]
+fn who_is_asked_for_by_a_records_key_is_told() {
+    for sql in [
+        "SELECT EXISTS (SELECT 1 FROM tickets WHERE id = 7)",
+        "SELECT EXISTS (SELECT 1 FROM tickets t WHERE t.id = $1 AND t.assignee = 'ana') AS mine",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(
+            told.contains("SELECT pg_catalog.count(*) > 0") && told.contains("keys [0]"),
+            "{told}"
+        );
+    }
+    refused(
+        "folded_lookup",
+        &[
+            "SELECT EXISTS (SELECT 1 FROM tickets WHERE id > 7)",
+            "SELECT p.id, EXISTS (SELECT 1 FROM tickets t WHERE t.id = 7) FROM products p",
+            "SELECT EXISTS (SELECT 1 FROM tickets WHERE id = 7), \
+             EXISTS (SELECT 1 FROM tickets WHERE id = 8)",
+        ],
+    );
+}

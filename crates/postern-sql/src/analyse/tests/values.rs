@@ -390,3 +390,47 @@ fn what_is_sorted_by_itself_tells_of_no_record() {
         ],
     );
 }
+
+#[test]
+fn one_group_is_one_value() {
+    // As Django annotates with a count of related records.
+    let told = judged(
+        "SELECT c.id, (SELECT count(t.id) FROM tickets t WHERE t.customer_id = c.id GROUP BY \
+         t.customer_id) AS n FROM customers c WHERE c.id = 5",
+        Mode::Restricted,
+    );
+    assert!(told.contains("HAVING pg_catalog.count(*) > 0"), "{told}");
+    assert!(!told.contains("GROUP BY"), "{told}");
+    // Several groups, or one of something else, stay what they are.
+    refused(
+        "unaccounted",
+        &[
+            "SELECT c.id, (SELECT count(t.id) FROM tickets t WHERE t.customer_id <> c.id GROUP BY \
+             t.customer_id) AS n FROM customers c WHERE c.id = 5",
+            "SELECT c.id, (SELECT max(t.id) FROM tickets t WHERE t.customer_id = c.id GROUP BY \
+             t.customer_id, t.id) AS n FROM customers c WHERE c.id = 5",
+        ],
+    );
+}
+
+#[test]
+fn a_row_of_one_row_is_one_value() {
+    // As Kysely writes a related record as JSON.
+    let told = judged(
+        "SELECT t.id, (SELECT to_json(o) FROM (SELECT c.id, c.name FROM customers c WHERE c.id = \
+         t.customer_id) AS o) AS customer FROM tickets t WHERE t.customer_id = 5",
+        Mode::Restricted,
+    );
+    assert!(told.contains("LEFT JOIN LATERAL") && told.contains("keys [0 1]"), "{told}");
+    assert!(told.contains("public.customers set 0 clear name"), "{told}");
+    for inner in [
+        "SELECT c.id, c.name FROM customers c WHERE c.country = t.status",
+        "SELECT c.id, c.name FROM customers c WHERE c.id = t.customer_id UNION ALL SELECT 1, 'x'",
+        "SELECT c.id, c.name FROM customers c JOIN products p ON true WHERE c.id = t.customer_id",
+        "SELECT max(c.name) FROM customers c WHERE c.id = t.customer_id GROUP BY c.name",
+    ] {
+        let sql = format!("SELECT t.id, (SELECT to_json(o) FROM ({inner}) AS o) FROM tickets t");
+        let told = judged(&sql, Mode::Restricted);
+        assert!(told.starts_with("42501"), "{sql}: {told}");
+    }
+}
