@@ -417,7 +417,7 @@ impl Session {
         let writes = ["INSERT", "UPDATE", "DELETE", "MERGE"];
         if let Planned::Guarded(plan) = &*run.portal.plan
             && !plan.guarded.leaves.is_empty()
-            && writes.iter().any(|verb| tag.starts_with(verb))
+            && (plan.guarded.writes || writes.iter().any(|verb| tag.starts_with(verb)))
         {
             self.wrote = true;
             if plan.guarded.opens && run.rows > 0 {

@@ -58,6 +58,9 @@ fn copy_query(query: Verdict, options: &Options) -> Judged<Verdict> {
             Ok(Verdict::Plain(Plain { draws: plain.draws, ..new }))
         }
         Verdict::Guarded(query) if query.passed.is_some() => Err(skipped()),
+        Verdict::Guarded(query) if query.writes => {
+            not_understood("COPY of what a write to a protected table gives")
+        }
         Verdict::Guarded(query) if query.keys.iter().any(|key| key.many) => unaccounted(),
         Verdict::Guarded(query) => {
             Ok(Verdict::Copy(Copy { query, options: options.text(), form: options.form()? }))

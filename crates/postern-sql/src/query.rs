@@ -361,7 +361,9 @@ impl<'a> Analysis<'a> {
 
     /// Analyses and rewrites a whole `SELECT`.
     pub(crate) fn whole_select(&mut self, select: &mut pb::SelectStmt) -> Judged<Rows> {
+        self.tells_changed(select);
         let rows = self.select(select, None, select::Place::Top)?;
+        self.close_changed(&rows)?;
         self.close(&rows)?;
         Ok(rows)
     }

@@ -45,6 +45,47 @@ impl Analysis<'_> {
         *select = rows;
     }
 
+    /// Writes `SELECT 1 FROM (SELECT 1) d WHERE EXISTS (SELECT 1 FROM tickets WHERE id = $1) LIMIT
+    /// 1`, as TypeORM asks, as the first of those rows, which says whose it is.
+    pub(super) fn unfold_exists(&mut self, select: &mut pb::SelectStmt, place: Place) {
+        let bare = pb::SelectStmt {
+            target_list: Vec::new(),
+            from_clause: Vec::new(),
+            where_clause: None,
+            limit_count: None,
+            limit_option: pb::LimitOption::Default as i32,
+            ..select.clone()
+        };
+        let constant = |node: &Node| match &node.node {
+            Some(NodeEnum::ResTarget(target)) => {
+                matches!(target.val.as_deref(), Some(Node { node: Some(NodeEnum::AConst(_)) }))
+            }
+            _ => false,
+        };
+        let plain = bare == ast::empty_select()
+            && select.target_list.iter().all(constant)
+            && select.limit_count.as_deref().is_none_or(|limit| *limit == ast::integer(1));
+        let [from] = select.from_clause.as_slice() else { return };
+        if place != Place::Top || self.views.verbatim || !plain || !is_one_row(from) {
+            return;
+        }
+        let condition = select.where_clause.as_deref().and_then(|node| node.node.as_ref());
+        let Some(NodeEnum::SubLink(link)) = condition else { return };
+        let query = link.subselect.as_deref().and_then(|query| query.node.as_ref());
+        let Some(NodeEnum::SelectStmt(query)) = query else { return };
+        if link.sub_link_type() != pb::SubLinkType::ExistsSublink || !self.finds_somebody(query) {
+            return;
+        }
+        *select = pb::SelectStmt {
+            target_list: std::mem::take(&mut select.target_list),
+            from_clause: query.from_clause.clone(),
+            where_clause: query.where_clause.clone(),
+            limit_count: Some(Box::new(ast::integer(1))),
+            limit_option: pb::LimitOption::Count as i32,
+            ..ast::empty_select()
+        };
+    }
+
     /// Puts what says it of folded rows in the place of the sub-select of an expression; `false` if
     /// there is another, or anything else that hangs on rows.
     fn unfold(&mut self, node: &mut Node, found: &mut Option<Box<pb::SelectStmt>>) -> bool {
@@ -292,6 +333,21 @@ fn first_by(column: &Node, from: Vec<Node>, descending: bool) -> Node {
         limit_option: pb::LimitOption::Count as i32,
         ..ast::empty_select()
     })))
+}
+
+/// `(SELECT 1 AS one)`: a row of constants.
+fn is_one_row(from: &Node) -> bool {
+    let Some(NodeEnum::RangeSubselect(range)) = &from.node else { return false };
+    let query = range.subquery.as_deref().and_then(|query| query.node.as_ref());
+    let Some(NodeEnum::SelectStmt(query)) = query else { return false };
+    let constant = |node: &Node| match &node.node {
+        Some(NodeEnum::ResTarget(target)) => {
+            matches!(target.val.as_deref(), Some(Node { node: Some(NodeEnum::AConst(_)) }))
+        }
+        _ => false,
+    };
+    let bare = pb::SelectStmt { target_list: Vec::new(), ..(**query).clone() };
+    bare == ast::empty_select() && query.target_list.iter().all(constant)
 }
 
 /// `count(*) > 0`.

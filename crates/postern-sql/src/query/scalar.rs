@@ -70,6 +70,7 @@ impl Analysis<'_> {
         let mut joined = Vec::new();
         let condition = select.where_clause.as_deref_mut();
         for node in condition.map(conjuncts_mut).unwrap_or_default() {
+            self.ask_whether(node);
             if let Some((alias, query)) = self.take_member(node) {
                 joined.push((alias, query));
                 continue;
@@ -82,6 +83,40 @@ impl Analysis<'_> {
             }
         }
         join_with(select, joined, pb::JoinType::JoinInner)
+    }
+
+    /// Writes `(SELECT x FROM t WHERE x = outer.x LIMIT 1) IS NOT NULL`, as Sequelize asks for a
+    /// related record, as EXISTS: what is equal to something is not NULL.
+    fn ask_whether(&self, node: &mut Node) {
+        let Some(NodeEnum::NullTest(test)) = node.node.as_ref() else { return };
+        let link = test.arg.as_deref().and_then(|arg| arg.node.as_ref());
+        let Some(NodeEnum::SubLink(link)) = link else { return };
+        let query = link.subselect.as_deref().and_then(|query| query.node.as_ref());
+        let Some(NodeEnum::SelectStmt(query)) = query else { return };
+        let [Node { node: Some(NodeEnum::ResTarget(target)) }] = query.target_list.as_slice()
+        else {
+            return;
+        };
+        let (limit_count, limit_option) = (None, pb::LimitOption::Default as i32);
+        let rows = pb::SelectStmt { limit_count, limit_option, ..(**query).clone() };
+        let asks = test.nulltesttype() == pb::NullTestType::IsNotNull
+            && link.sub_link_type() == pb::SubLinkType::ExprSublink
+            && is_first_row(query)
+            && gives_its_rows(&rows)
+            && query.with_clause.is_none()
+            && query.window_clause.is_empty();
+        let Some((alias, relation)) = self.only_protected(query).filter(|_| asks) else { return };
+        let name = target.val.as_deref().and_then(|value| own_column(value, alias));
+        if name.is_none()
+            || !is_found_by(query, (alias, relation), &|column| Some(&*column.name) == name)
+        {
+            return;
+        }
+        *node = ast::node(NodeEnum::SubLink(Box::new(pb::SubLink {
+            sub_link_type: pb::SubLinkType::ExistsSublink as i32,
+            subselect: Some(Box::new(ast::node(NodeEnum::SelectStmt(Box::new(rows))))),
+            ..pb::SubLink::default()
+        })));
     }
 
     /// Writes `x IN (SELECT …)` as an equality, where the sub-select gives the subjects of a few
@@ -470,6 +505,11 @@ pub(super) fn is_first(query: &pb::SelectStmt) -> bool {
     });
     let counts = query.limit_option() == pb::LimitOption::Count;
     counts && rows.is_some_and(|rows| (0..=1).contains(&rows))
+}
+
+/// `LIMIT 1`.
+fn is_first_row(query: &pb::SelectStmt) -> bool {
+    query.limit_count.as_deref() == Some(&ast::integer(1)) && is_first(query)
 }
 
 /// The name of the column that an expression is, by itself, of the relation of this alias.

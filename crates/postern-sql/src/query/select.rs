@@ -173,12 +173,16 @@ impl Analysis<'_> {
                 own.insert(insert)
             }
             Some(NodeEnum::UpdateStmt(update)) => {
-                own.within(update.relation.as_ref())?;
-                own.update(update)
+                own.within_unless_told(update.relation.as_ref())?;
+                let rows = own.update(update)?;
+                own.tell_changed();
+                Ok(rows)
             }
             Some(NodeEnum::DeleteStmt(delete)) => {
-                own.within(delete.relation.as_ref())?;
-                own.delete(delete)
+                own.within_unless_told(delete.relation.as_ref())?;
+                let rows = own.delete(delete)?;
+                own.tell_changed();
+                Ok(rows)
             }
             _ => not_understood("this kind of WITH"),
         })?;
@@ -255,6 +259,7 @@ impl Analysis<'_> {
         }
         self.split_extremes(select, place);
         self.unfold_alone(select, place);
+        self.unfold_exists(select, place);
         let mut values = self.join_values(select, place);
         values.extend(self.join_compared(select));
         let from = &mut select.from_clause;

@@ -30,6 +30,7 @@ mod protected;
 mod reach;
 mod same;
 mod sets_off;
+mod shown;
 mod take;
 mod value;
 
@@ -62,6 +63,8 @@ pub(crate) struct Target {
     /// What comes back of the rows that were touched is being judged: those of which the actor
     /// sees a column, in that column.
     shows_own: bool,
+    /// All that comes back of the rows that a common table changes is what the statement gives.
+    tells: bool,
     /// Rows that are to be written are being chosen: what they must meet.
     pub(super) chooses: Option<Needs>,
     /// The leaves that those are chosen from, which have no others.

@@ -434,3 +434,35 @@ fn a_row_of_one_row_is_one_value() {
         assert!(told.starts_with("42501"), "{sql}: {told}");
     }
 }
+
+/// As Sequelize asks for a related record, and TypeORM for one of a key.
+#[test]
+fn whether_there_is_a_record_is_asked_in_several_ways() {
+    let told = judged(
+        "SELECT c.id FROM customers c WHERE (SELECT customer_id FROM tickets t WHERE t.status = \
+         'open' AND t.customer_id = c.id LIMIT 1) IS NOT NULL ORDER BY c.id LIMIT 5",
+        Mode::Restricted,
+    );
+    assert!(told.contains("WHERE EXISTS (SELECT"), "{told}");
+    let told = judged(
+        "SELECT 1 AS found FROM (SELECT 1 AS one) d WHERE EXISTS (SELECT 1 FROM tickets t WHERE \
+         t.id = $1) LIMIT 1",
+        Mode::Restricted,
+    );
+    assert!(
+        told.starts_with("SELECT 1 AS found") && told.contains("t WHERE t.id = $1 LIMIT 1"),
+        "{told}"
+    );
+    assert!(told.contains("keys [0]"), "{told}");
+    for sql in [
+        "SELECT c.id FROM customers c WHERE (SELECT status FROM tickets t WHERE t.customer_id = \
+         c.id LIMIT 1) IS NOT NULL",
+        "SELECT c.id FROM customers c WHERE (SELECT customer_id FROM tickets t WHERE \
+         t.customer_id = c.id LIMIT 1) IS NULL",
+        "SELECT d.one FROM (SELECT 1 AS one) d WHERE EXISTS (SELECT 1 FROM tickets WHERE id = 7)",
+        "SELECT 1 FROM (VALUES (1), (2)) d WHERE EXISTS (SELECT 1 FROM tickets WHERE id = 7)",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(told.starts_with("42501"), "{sql}: {told}");
+    }
+}

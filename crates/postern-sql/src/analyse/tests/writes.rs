@@ -615,3 +615,64 @@ fn a_key_that_protected_values_refer_to_is_no_oracle() {
     assert!(!matches!(statements[0].verdict, Verdict::Refused(_)));
     assert!(matches!(statements[1].verdict, Verdict::Refused(_)));
 }
+
+#[test]
+fn what_was_changed_may_be_shown_by_a_select() {
+    assert_eq!(
+        told_who_sees(
+            "WITH u AS (UPDATE tickets SET status = 'open' WHERE id = 7 RETURNING id, body) \
+             SELECT x.id, upper(body) FROM u x ORDER BY x.id"
+        ),
+        "WITH u AS (UPDATE public.tickets SET status = 'open' WHERE tickets.id = 7 AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set0}'::bigint[]) AND tickets.assignee::pg_catalog.text COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND tickets.status IN ('open', 'pending') RETURNING tickets.id, tickets.body, tickets.customer_id AS pk_k1) SELECT x.id, pg_catalog.upper(x.body), x.pk_k1 AS pk_k2 FROM u x ORDER BY x.id
+  2 columns, keys [0]
+  public.tickets set 0 clear body"
+    );
+    // Folded, all of them are told.
+    let counted =
+        told_who_sees("WITH u AS (DELETE FROM tickets RETURNING 1) SELECT count(*) FROM u");
+    assert!(counted.contains("string_agg(u.pk_k1::") && counted.contains("keys [0]"), "{counted}");
+    let masked = told_who_sees(
+        "WITH u AS (UPDATE tickets SET body = 'x' WHERE id = 7 RETURNING *) SELECT body, EXISTS \
+         (SELECT 1 FROM products WHERE name = u.body) FROM u",
+    );
+    assert!(masked.contains("'***'::pg_catalog.text AS body"), "{masked}");
+    assert!(masked.contains("masked body") && !masked.contains("clear"), "{masked}");
+    // Whatever leaves one out, or gives none of them.
+    let write = "WITH u AS (UPDATE tickets SET body = 'x' WHERE id = 7 RETURNING id, body)";
+    for rest in [
+        "SELECT 1",
+        "SELECT id FROM u LIMIT 1",
+        "SELECT id FROM u OFFSET 1",
+        "SELECT id FROM u WHERE body LIKE 'a%'",
+        "SELECT DISTINCT body FROM u",
+        "SELECT body, count(*) FROM u GROUP BY body",
+        "SELECT count(*) FROM u HAVING count(*) > 1",
+        "SELECT generate_series(1, 0) FROM u",
+        "SELECT u.id FROM u JOIN products p ON p.id = u.id",
+        "SELECT u.id, c.name FROM u JOIN customers c ON c.id = u.id",
+        "SELECT id FROM (SELECT id FROM u LIMIT 1) s",
+        "SELECT id FROM u UNION ALL SELECT id FROM products",
+        "SELECT id FROM products WHERE id IN (SELECT id FROM u)",
+        "SELECT id FROM u FOR UPDATE",
+        "UPDATE products SET name = 'x' FROM u WHERE u.id = products.id",
+        "INSERT INTO products (id, name) SELECT id, body FROM u",
+    ] {
+        let told = told_who_sees(&format!("{write} {rest}"));
+        assert!(told == "protected_write" || told == "row_lock", "{rest}: {told}");
+    }
+    for sql in [
+        "WITH u AS (UPDATE tickets SET body = 'x' RETURNING id), v AS (SELECT 1) SELECT id FROM u",
+        "WITH u AS (UPDATE tickets SET body = 'x' RETURNING id), v AS (DELETE FROM tickets \
+         RETURNING id) SELECT id FROM u",
+        "WITH RECURSIVE u AS (UPDATE tickets SET body = 'x' RETURNING id) SELECT id FROM u",
+        "WITH u AS (INSERT INTO tickets (customer_id) VALUES (5) RETURNING id) SELECT id FROM u",
+    ] {
+        assert_eq!(told_who_sees(sql), "protected_write", "{sql}");
+    }
+    let copied = "COPY (WITH u AS (UPDATE tickets SET body = 'x' RETURNING id) SELECT id FROM u) \
+                  TO STDOUT";
+    assert_eq!(told_who_sees(copied), "not_understood");
+    let other = "WITH u AS (UPDATE tickets SET body = 'x' RETURNING id) \
+                 SELECT id, (SELECT count(*) FROM customers) FROM u";
+    assert_eq!(told_who_sees(other), "write");
+}
