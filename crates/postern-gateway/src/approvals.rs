@@ -127,8 +127,22 @@ impl Handle {
         number: u64,
         by: (Actor, Arc<str>),
     ) -> Result<Deed, ApprovalError> {
+        self.decide_having_seen((act, None), number, by)
+    }
+
+    /// The same of somebody who has seen a result whose hash begins like this.
+    ///
+    /// # Errors
+    /// [`ApprovalError`].
+    pub fn decide_having_seen(
+        &self,
+        (act, seen): (Act, Option<&str>),
+        number: u64,
+        by: (Actor, Arc<str>),
+    ) -> Result<Deed, ApprovalError> {
         let who = by.0.clone();
-        let done = self.act(|approvals, _, now| approvals.decide(act, number, by, now));
+        let done = self
+            .act(|approvals, _, now| approvals.decide_having_seen((act, seen), number, by, now));
         if let Err(ApprovalError::NotDone(_)) = &done {
             // Who tries what they may not is told, and it is known.
             self.shared.refused(&who, 0, || Note::Refused {

@@ -24,6 +24,9 @@ pub const BREAK_GLASS: &str = "break_glass";
 /// refused for them.
 const STANDING_MAX: usize = 10_000;
 
+/// So much of a hash at least says which result is meant.
+const HASH_BYTES_MIN: usize = 12;
+
 /// As many of them one person may have asked for or taken.
 const PERSON_MAX: usize = 200;
 
@@ -119,6 +122,10 @@ pub enum NotDone {
         "nobody knows yet what number {number} gives: `{actor}` has to run it, which shows nothing"
     )]
     NotTried { number: u64, actor: Actor },
+    #[error("number {number} is approved by the hash of the result that you have seen")]
+    Unseen { number: u64 },
+    #[error("what number {number} gave last is not the result that you have seen; look again")]
+    OtherResult { number: u64 },
     #[error("who asks for number {number} has approved something for you, so somebody else has to")]
     Circular { number: u64 },
     #[error("what number {number} stands for has left already; it is good for one time")]
@@ -306,6 +313,21 @@ impl Approvals {
         &self,
         act: Act,
         number: u64,
+        by: (Actor, Arc<str>),
+        now: Timestamp,
+    ) -> Result<Deed, NotDone> {
+        self.decide_having_seen((act, None), number, by, now)
+    }
+
+    /// The same of somebody who has seen a result whose hash begins like this. It may have been
+    /// tried again since: nothing else is approved.
+    ///
+    /// # Errors
+    /// As [`Self::decide`]; [`NotDone::Unseen`] and [`NotDone::OtherResult`].
+    pub fn decide_having_seen(
+        &self,
+        (act, seen): (Act, Option<&str>),
+        number: u64,
         (by, why): (Actor, Arc<str>),
         now: Timestamp,
     ) -> Result<Deed, NotDone> {
@@ -327,8 +349,15 @@ impl Approvals {
         let Standing { actor, subject, until, query, .. } = standing.clone();
         let deed = Deed { act, number, actor, subject, by, until, why, query };
         if act == Act::Approved && standing.is_query() {
-            if standing.result.is_none() {
+            let Some(result) = &standing.result else {
                 return Err(NotDone::NotTried { number, actor: deed.actor });
+            };
+            match seen.filter(|seen| seen.len() >= HASH_BYTES_MIN) {
+                None => return Err(NotDone::Unseen { number }),
+                Some(seen) if !result.digest.starts_with(seen) => {
+                    return Err(NotDone::OtherResult { number });
+                }
+                Some(_) => {}
             }
             // For one customer it is a finding. What leaves as a list is not to be got back.
             if self.is_mutual(&deed) {

@@ -70,7 +70,7 @@ pub(crate) enum Command {
     /// somebody else approves what it gives (docs/approvals.md).
     AskQuery(AskQueryArgs),
     /// Approves what somebody else has asked for.
-    Approve(DecideArgs),
+    Approve(ApproveArgs),
     /// Lets an account in to a customer at once. It is a finding, and somebody else has to review
     /// it.
     BreakGlass(BreakGlassArgs),
@@ -337,6 +337,16 @@ pub(crate) struct DecideArgs {
     /// Why; it is recorded.
     #[arg(long)]
     pub(crate) why: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    pub(crate) decide: DecideArgs,
+    /// Of a statement, the hash of the result that was seen, or its first 12 digits at least;
+    /// `postern approvals NUMBER` shows it.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) sha256: Option<String>,
 }
 
 #[derive(Debug, Args)]

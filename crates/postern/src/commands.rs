@@ -38,7 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::CheckConfig(args) => check_config::run(config, &args),
         Command::Doctor(args) => doctor::run(config, &args),
         Command::Ask(args) => approvals::ask(config, args),
-        Command::Approve(args) => approvals::decide(config, "approved", args),
+        Command::Approve(args) => approvals::approve(config, args),
         Command::AskQuery(args) => approvals::ask_query(config, args),
         Command::BreakGlass(args) => approvals::break_glass(config, args),
         Command::Review(args) => approvals::decide(config, "reviewed", args),

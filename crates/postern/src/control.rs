@@ -70,7 +70,14 @@ pub(crate) enum Request {
     /// Let the actor in to the customer at once.
     BreakGlass { actor: String, subject: String, why: String },
     /// Approve, review or revoke what has that number.
-    Decide { act: String, number: u64, why: String },
+    Decide {
+        act: String,
+        number: u64,
+        why: String,
+        /// The beginning of the hash of the result that was seen.
+        #[serde(default)]
+        seen: Option<String>,
+    },
     /// What was asked for, approved and taken?
     Approvals {},
     /// Put into the ledger what a person asks it.

@@ -32,7 +32,10 @@ fn decide(
     by: &str,
     now: i64,
 ) -> Result<bool, NotDone> {
-    let deed = approvals.decide(act, number, who(by), at(now))?;
+    let result = approvals.iter().find(|one| one.number == number).and_then(|o| o.result.clone());
+    let seen = result.map(|result| result.digest);
+    let seen = (act, seen.as_deref());
+    let deed = approvals.decide_having_seen(seen, number, who(by), at(now))?;
     let mutual = approvals.is_mutual(&deed);
     approvals.apply(&deed, at(now));
     Ok(mutual)
@@ -191,6 +194,24 @@ fn a_result_leaves_once_and_is_the_one_that_was_approved() {
     let twice = ran(&mut approvals, Act::Released, number, &gives(3));
     assert_eq!(twice, Err(NotDone::Used { number }));
     assert!(decide(&mut approvals, Act::Revoked, number, "max", 5).is_err(), "it has left");
+}
+
+/// Who runs it can do so again after somebody has looked.
+#[test]
+fn what_is_approved_is_what_was_seen() {
+    let mut approvals = Approvals::default();
+    let number = asked_query(&mut approvals, "lea");
+    ran(&mut approvals, Act::Tried, number, &gives(3)).unwrap();
+    let seen = QueryResult::parse(&gives(3)).unwrap().digest;
+    let approve = |approvals: &Approvals, seen: Option<&str>| {
+        approvals.decide_having_seen((Act::Approved, seen), number, who("max"), at(2))
+    };
+    for nothing in [None, Some(""), Some(&seen[..11])] {
+        assert_eq!(approve(&approvals, nothing), Err(NotDone::Unseen { number }));
+    }
+    assert!(approve(&approvals, Some(&seen[..12])).is_ok());
+    ran(&mut approvals, Act::Tried, number, &gives(4)).unwrap();
+    assert_eq!(approve(&approvals, Some(&seen)), Err(NotDone::OtherResult { number }));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use comfy_table::{Table as Grid, presets};
 
 use super::gateway::{ask as tell, no};
 use crate::{
-    cli::{AccessArgs, ApprovalsArgs, AskQueryArgs, BreakGlassArgs, DecideArgs},
+    cli::{AccessArgs, ApprovalsArgs, ApproveArgs, AskQueryArgs, BreakGlassArgs, DecideArgs},
     control::{Approval, AskedQuery, Query, Reply, Request},
     ui::{self, Outcome},
 };
@@ -51,11 +51,24 @@ pub(crate) fn break_glass(config: &Path, args: BreakGlassArgs) -> anyhow::Result
     Ok(Outcome::Yes)
 }
 
-/// Approves, reviews or revokes.
+pub(crate) fn approve(config: &Path, args: ApproveArgs) -> anyhow::Result<Outcome> {
+    decide_having_seen(config, "approved", args.decide, args.sha256)
+}
+
+/// Reviews or revokes.
 pub(crate) fn decide(config: &Path, act: &str, args: DecideArgs) -> anyhow::Result<Outcome> {
+    decide_having_seen(config, act, args, None)
+}
+
+fn decide_having_seen(
+    config: &Path,
+    act: &str,
+    args: DecideArgs,
+    seen: Option<String>,
+) -> anyhow::Result<Outcome> {
     let DecideArgs { number, why } = args;
-    let act = act.to_owned();
-    let request = Request::Decide { act: act.clone(), number, why: why.unwrap_or_default() };
+    let (act, why) = (act.to_owned(), why.unwrap_or_default());
+    let request = Request::Decide { act: act.clone(), number, why, seen };
     let reply = tell(config, &request)?;
     let Reply::Done { number, .. } = reply else { return no(reply) };
     ui::result(format!("number {number} is {act}"))?;

@@ -61,9 +61,14 @@ pub(super) fn break_glass(handle: &Handle, of: (String, String), by: (&str, &str
     done(handle.break_glass(subject(of), person(by)))
 }
 
-pub(super) fn decide(handle: &Handle, act: &str, number: u64, by: (&str, &str)) -> Reply {
+pub(super) fn decide(
+    handle: &Handle,
+    (act, seen): (&str, Option<&str>),
+    number: u64,
+    by: (&str, &str),
+) -> Reply {
     match Act::parse(act) {
-        Some(act) => done(handle.decide_access(act, number, person(by))),
+        Some(act) => done(handle.decide_having_seen((act, seen), number, person(by))),
         None => Reply::Refused { why: format!("nobody can do `{act}`") },
     }
 }

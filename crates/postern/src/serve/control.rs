@@ -128,8 +128,8 @@ impl Answering {
             Request::BreakGlass { actor, subject, why } => {
                 approvals::break_glass(&self.handle, (actor, subject), (by, &why))
             }
-            Request::Decide { act, number, why } => {
-                approvals::decide(&self.handle, &act, number, (by, &why))
+            Request::Decide { act, number, why, seen } => {
+                approvals::decide(&self.handle, (&act, seen.as_deref()), number, (by, &why))
             }
             Request::Approvals {} => approvals::all(&self.handle, by),
             Request::Erase { subject, why } => {

@@ -132,8 +132,15 @@ fn the_approved_result_is_what_leaves_once_and_byte_for_byte() {
     }
     let own = desk.run("approve 1").ended(1);
     assert!(own.contains("nobody approves or reviews what they asked for"), "{own}");
-    let Some(approved) = other_person(&bench, "approve 1") else { return };
-    approved.yes();
+    let Some(unseen) = other_person(&bench, "approve 1") else { return };
+    let unseen = unseen.ended(1);
+    assert!(unseen.contains("by the hash of the result that you have seen"), "{unseen}");
+    let another = other_person(&bench, "approve 1 --sha256 0123456789ab").unwrap().ended(1);
+    assert!(another.contains("is not the result that you have seen"), "{another}");
+    let seen = other_person(&bench, "approvals 1").unwrap().yes();
+    let (_, hash) = seen.split_once("sha256 ").unwrap();
+    let approve = format!("approve 1 --sha256 {}", &hash[..12]);
+    other_person(&bench, &approve).unwrap().yes();
 
     // It is approved over a restart, for her and for this text.
     desk.served.terminate();
