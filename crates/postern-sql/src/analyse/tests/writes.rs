@@ -490,6 +490,31 @@ fn rows_to_change_are_chosen_among_ones_own() {
         let told = super::judged(sql, Mode::Restricted);
         assert!(told.matches("b.customer_id OPERATOR(pg_catalog.=) ANY").count() > 0, "{told}");
     }
+    for from in [
+        "WITH c AS (SELECT id FROM tickets WHERE status = 'open' ORDER BY id LIMIT 5) \
+         UPDATE tickets SET body = 'x' FROM c WHERE c.id = tickets.id RETURNING tickets.id",
+        "UPDATE tickets SET body = 'x' FROM (SELECT id FROM tickets LIMIT 5) AS c \
+         WHERE tickets.id = c.id",
+        "WITH c AS (SELECT id FROM tickets WHERE status = 'open') \
+         UPDATE tickets SET body = 'x' FROM c WHERE tickets.id = c.id",
+    ] {
+        let told = super::judged(from, Mode::Restricted);
+        assert!(told.contains("tickets.id IN (SELECT tickets.id AS id FROM <"), "{told}");
+        assert!(!told.contains(" FROM c ") && !told.contains("FROM (SELECT id"), "{told}");
+    }
+    for from in [
+        "WITH c AS (SELECT id FROM tickets LIMIT 5) UPDATE tickets SET body = 'x' FROM c WHERE \
+         c.id = tickets.id RETURNING *",
+        "WITH c AS (SELECT id FROM tickets LIMIT 5) UPDATE tickets SET body = 'x' FROM c WHERE \
+         c.id = tickets.id AND c.id > 5",
+        "WITH c AS (SELECT id FROM tickets LIMIT 5) UPDATE tickets SET body = 'x' FROM c WHERE \
+         c.id = tickets.id RETURNING c.id",
+        "WITH c AS (SELECT id FROM customers LIMIT 5) UPDATE tickets SET body = 'x' FROM c WHERE \
+         c.id = tickets.customer_id",
+    ] {
+        let told = super::judged(from, Mode::Restricted);
+        assert!(told.starts_with("42"), "{from}: {told}");
+    }
     // It reads no other table, and nothing of the row around it; and another key is none.
     let others = [
         "SELECT id FROM tickets WHERE customer_id IN (SELECT id FROM customers) LIMIT 1",

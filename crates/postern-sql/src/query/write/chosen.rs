@@ -8,7 +8,10 @@
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::reach::Needs;
+use super::{
+    reach::Needs,
+    take::{picked, picks_in_place},
+};
 use crate::{
     Mode, ast,
     query::{
@@ -18,11 +21,42 @@ use crate::{
         scalar::is_first,
         scope::Scope,
         select::Place,
+        window::is_star,
     },
     refusal::{Judged, refuse},
 };
 
 impl Analysis<'_> {
+    /// Writes `UPDATE t … FROM c WHERE t.key = c.key`, of a common table or a sub-select that gives
+    /// keys of the target's table, as `WHERE t.key IN (SELECT key …)`: a row is changed once,
+    /// however often it is given.
+    pub(super) fn chooses_in_place(&self, update: &mut pb::UpdateStmt, target: u32) {
+        let Some((_, _, select)) = picked(update) else { return };
+        let of_target = self.only_protected(&select).map(|(_, relation)| relation.oid);
+        let returned = update.returning_clause.iter().flat_map(|returning| &returning.exprs);
+        // A star would give what is chosen, too.
+        let starred = returned.filter(|node| is_star(node)).count() > 0;
+        if of_target != Some(target) || starred {
+            return;
+        }
+        let mut chosen = update.clone();
+        let member = |key: &Node, row: Node| {
+            let select = match row.node {
+                Some(NodeEnum::AExpr(equal)) => equal.rexpr,
+                _ => None,
+            };
+            let Some(Node { node: Some(NodeEnum::SubLink(mut link)) }) = select.map(|s| *s) else {
+                return Node { node: None };
+            };
+            link.sub_link_type = pb::SubLinkType::AnySublink as i32;
+            link.testexpr = Some(Box::new(key.clone()));
+            ast::node(NodeEnum::SubLink(link))
+        };
+        if picks_in_place(&mut chosen, member) {
+            *update = chosen;
+        }
+    }
+
     /// Takes those conditions out of a WHERE clause that choose rows of the target, and judges
     /// them.
     pub(super) fn choices(

@@ -48,6 +48,7 @@ impl<'a> Analysis<'a> {
             return self.take(update, relation, (rule, taken), &columns);
         }
         let needs = needs?;
+        self.chooses_in_place(update, relation.oid);
         self.with(update.with_clause.as_mut(), None)?;
         let Some(range) = update.relation.as_mut() else { return not_understood("no table") };
         let (item, leaf) = self.protected_target(range, relation, rule, Change::Update)?;

@@ -40,7 +40,7 @@ impl<'a> Analysis<'a> {
         columns: &[&Column],
     ) -> Judged<Rows> {
         let Some(take) = &reason.take else { return protected_write(relation) };
-        picks_in_place(update);
+        picks_in_place(update, |_, row| row);
         let whole = relation.schema == rule.schema && relation.name == rule.table;
         let plain = update.with_clause.is_none() && update.from_clause.is_empty();
         let Some(range) = update.relation.as_mut().filter(|range| range.inh && whole && plain)
@@ -138,8 +138,13 @@ fn is_plain(node: &Node) -> bool {
 
 /// Writes `WITH next AS (SELECT …) UPDATE … FROM next WHERE key = next.key`, or the same with the
 /// sub-select in FROM, as `UPDATE … WHERE key = (SELECT …)`: of one row it is the same.
-fn picks_in_place(update: &mut pb::UpdateStmt) {
-    let Some((alias, column, select)) = picked(update) else { return };
+///
+/// `compared` says what the condition becomes of its key's side and the equality.
+pub(super) fn picks_in_place(
+    update: &mut pb::UpdateStmt,
+    compared: impl Fn(&Node, Node) -> Node,
+) -> bool {
+    let Some((alias, column, select)) = picked(update) else { return false };
     let is_picked = |node: &Node| {
         let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return false };
         ast::names(&reference.fields).as_deref() == Some(&[alias.as_str(), column.as_str()])
@@ -155,7 +160,10 @@ fn picks_in_place(update: &mut pb::UpdateStmt) {
             std::mem::swap(&mut equal.lexpr, &mut equal.rexpr);
         }
         if equal.rexpr.as_deref().is_some_and(is_picked) {
+            let key = equal.lexpr.as_deref().cloned().unwrap_or_default();
             equal.rexpr = Some(Box::new(row_of(select.clone())));
+            let row = std::mem::take(node);
+            *node = compared(&key, row);
             placed += 1;
         }
     }
@@ -165,10 +173,11 @@ fn picks_in_place(update: &mut pb::UpdateStmt) {
         update.with_clause = None;
         update.from_clause.clear();
     }
+    placed == 1
 }
 
 /// The one item of FROM that is a sub-select of one column: its name, the column, the sub-select.
-fn picked(update: &pb::UpdateStmt) -> Option<(String, String, pb::SelectStmt)> {
+pub(super) fn picked(update: &pb::UpdateStmt) -> Option<(String, String, pb::SelectStmt)> {
     let [from] = update.from_clause.as_slice() else { return None };
     let (alias, query) = match (&from.node, &update.with_clause) {
         (Some(NodeEnum::RangeSubselect(from)), None) if !from.lateral => {
