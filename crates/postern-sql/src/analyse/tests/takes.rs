@@ -132,3 +132,19 @@ fn a_take_is_for_oneself_and_sets_what_is_listed() {
         super::writes::runs(&take(sets), parameters, refused);
     }
 }
+
+/// A row that is picked beside the statement is looked for, whatever is set along with its actor.
+#[test]
+fn what_picks_its_row_beside_it_is_a_take() {
+    for status in ["", ", status = 'pending'"] {
+        let told = super::judged(
+            &format!(
+                "WITH next AS (SELECT id FROM tickets WHERE assignee IS NULL ORDER BY number \
+                 LIMIT 1 FOR UPDATE SKIP LOCKED) UPDATE tickets t SET assignee = 'ana'{status} \
+                 FROM next WHERE t.id = next.id RETURNING t.id"
+            ),
+            super::Mode::Restricted,
+        );
+        assert!(told.contains("FROM public.tickets q WHERE q.assignee IS NULL"), "{told}");
+    }
+}

@@ -112,7 +112,7 @@ impl<'a> Analysis<'a> {
 }
 
 /// Whether a statement that sets the actor's column is meant to take a row that waits, be it in a
-/// way that is not allowed: it looks for one. One that names its row by values is a record that is
+/// way that is not allowed: it looks for one. One that names its row by values only is a record that is
 /// written back: it changes the actor's own only, and leaves whose it is as it was.
 pub(super) fn is_take(update: &pb::UpdateStmt) -> bool {
     let conditions = update.where_clause.as_deref().cloned().map(conjuncts).unwrap_or_default();
@@ -123,7 +123,8 @@ pub(super) fn is_take(update: &pb::UpdateStmt) -> bool {
         }
         _ => false,
     };
-    conditions.is_empty() || !conditions.iter().all(plain)
+    let beside = update.with_clause.is_some() || !update.from_clause.is_empty();
+    beside || conditions.is_empty() || !conditions.iter().all(plain)
 }
 
 /// A column or a value.
