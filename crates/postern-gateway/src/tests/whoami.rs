@@ -57,7 +57,7 @@ async fn a_setting_is_read_by_no_way_around_its_name() {
         async move { ana.query_one(sql, &[&name]).await }
     };
     assert_eq!(read("server_encoding").await.unwrap().get::<_, String>(0), "UTF8");
-    for name in ["shared_buffers", "data_directory"] {
+    for name in ["hba_file", "data_directory"] {
         assert_eq!(code(&read(name).await.unwrap_err()), "42501", "{name}");
     }
     let mut raw = world.raw("ana").await;
@@ -66,7 +66,7 @@ async fn a_setting_is_read_by_no_way_around_its_name() {
     encode::sync(&mut out);
     raw.send(&out).await;
     assert_eq!(raw.answer().await.error, None);
-    let executed = raw.query("EXECUTE one('shared_buffers')").await;
+    let executed = raw.query("EXECUTE one('hba_file')").await;
     assert!(executed.error.is_some() && executed.rows.is_empty(), "{}", executed.said);
 }
 

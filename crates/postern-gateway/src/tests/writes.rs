@@ -38,7 +38,10 @@ async fn rows_of_own_customers_are_changed_and_recorded_and_others_are_not() {
     assert_eq!(recorded(&world), BTreeSet::from(["1", "2", "3"].map(String::from)));
     let returning = "UPDATE customers SET name = $1 WHERE id = 1 RETURNING id, email";
     let row = ana.query_one(returning, &[&"Ann B."]).await.unwrap();
-    assert_eq!((row.len(), row.get::<_, i64>(0), row.get::<_, &str>(1)), (2, 1, "***"));
+    // The row is hers, and that she has seen the address is recorded.
+    assert_eq!((row.len(), row.get::<_, i64>(0), row.get::<_, &str>(1)), (2, 1, "one@example.org"));
+    let shown = world.disclosures().pop().unwrap();
+    assert!(shown.clear.iter().any(|column| &**column == "email"), "{shown:?}");
     refused(&ana, "UPDATE customers SET name = '***' WHERE id = 1").await;
     let error = ana.execute(sql, &[&"***"]).await.unwrap_err();
     assert_eq!(code(&error), "42501");
