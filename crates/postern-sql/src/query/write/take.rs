@@ -112,8 +112,8 @@ impl<'a> Analysis<'a> {
 }
 
 /// Whether a statement that sets the actor's column is meant to take a row that waits, be it in a
-/// way that is not allowed: it looks for one. One that names its row by values only is a record that
-/// is written back: it changes the actor's own only, and leaves whose it is as it was.
+/// way that is not allowed: it looks for one. One that names its row by values only is a record
+/// that is written back: it changes the actor's own only, and leaves whose it is as it was.
 pub(super) fn is_take(update: &pb::UpdateStmt) -> bool {
     let conditions = update.where_clause.as_deref().cloned().map(conjuncts).unwrap_or_default();
     let plain = |node: &Node| match &node.node {
