@@ -9,128 +9,92 @@ use postern_model::Text;
 
 use super::form::{AccessLine, CallLine, Given, TicketLine};
 
-/// A line of `access`.
-pub(super) fn access(line: &str) -> Option<AccessLine<'_>> {
-    let mut object = Object::open(line)?;
-    let (mut ts, mut seen, mut id, mut actor, mut session) = (None, None, None, None, None);
-    let (mut client_addr, mut device, mut app, mut statement) = (None, None, None, None);
-    let (mut kind, mut ticket, mut reason, mut grade) = (None, None, None, None);
-    let (mut subjects, mut clear, mut masked, mut rows) = (None, None, None, None);
-    let (mut decision, mut search) = (None, None);
-    while let Some(key) = object.key()? {
-        match key {
-            "ts" => set(&mut ts, object.text()?)?,
-            "seen" => set(&mut seen, object.text_or_null()?)?,
-            "id" => set(&mut id, object.text()?)?,
-            "actor" => set(&mut actor, object.text()?)?,
-            "session" => set(&mut session, object.text()?)?,
-            "client_addr" => set(&mut client_addr, object.text_or_null()?)?,
-            "device" => set(&mut device, object.text_or_null()?)?,
-            "app" => set(&mut app, object.text_or_null()?)?,
-            "statement" => set(&mut statement, object.text()?)?,
-            "kind" => set(&mut kind, object.text_or_null()?)?,
-            "ticket" => set(&mut ticket, object.text_or_null()?)?,
-            "reason" => set(&mut reason, object.text_or_null()?)?,
-            "grade" => set(&mut grade, object.text_or_null()?)?,
-            "subjects" => set(&mut subjects, object.list()?)?,
-            "clear" => set(&mut clear, object.list()?)?,
-            "masked" => set(&mut masked, object.list()?)?,
-            "rows" => set(&mut rows, object.whole()?)?,
-            "decision" => set(&mut decision, object.text()?)?,
-            "search" => set(&mut search, object.text_or_null()?)?,
-            _ => return None,
-        }
-    }
-    Some(AccessLine {
-        ts: ts?,
-        seen: seen.flatten(),
-        id: id?,
-        actor: actor?,
-        session: session?,
-        client_addr: client_addr.flatten(),
-        device: device.flatten(),
-        app: app.flatten(),
-        statement: statement?,
-        kind: kind.flatten(),
-        ticket: ticket.flatten(),
-        reason: reason.flatten(),
-        grade: grade.flatten(),
-        subjects: subjects?,
-        clear,
-        masked,
-        rows: rows?,
-        decision: decision?,
-        search: search.flatten(),
-    })
+/// What becomes of a key's value at the end of the object, by what [`Object`] has read it as.
+macro_rules! ended {
+    (text_or_null, $value:expr) => {
+        $value.flatten()
+    };
+    (list_if_any, $value:expr) => {
+        $value
+    };
+    ($_must_be_there:ident, $value:expr) => {
+        $value?
+    };
 }
 
-/// A line of `tickets`.
-pub(super) fn ticket(line: &str) -> Option<TicketLine<'_>> {
-    let mut object = Object::open(line)?;
-    let (mut ts, mut seen, mut ticket, mut event) = (None, None, None, None);
-    let (mut subject, mut channel, mut opened_by, mut inbound_ref) = (None, None, None, None);
-    let (mut origin, mut assignee, mut queue, mut language) = (None, None, None, None);
-    while let Some(key) = object.key()? {
-        match key {
-            "ts" => set(&mut ts, object.text()?)?,
-            "seen" => set(&mut seen, object.text_or_null()?)?,
-            "ticket" => set(&mut ticket, object.text()?)?,
-            "event" => set(&mut event, object.text()?)?,
-            "subject" => set(&mut subject, object.text_or_null()?)?,
-            "channel" => set(&mut channel, object.text_or_null()?)?,
-            "opened_by" => set(&mut opened_by, object.text_or_null()?)?,
-            "inbound_ref" => set(&mut inbound_ref, object.text_or_null()?)?,
-            "origin" => set(&mut origin, object.text_or_null()?)?,
-            "assignee" => set(&mut assignee, object.text_or_null()?)?,
-            "queue" => set(&mut queue, object.text_or_null()?)?,
-            "language" => set(&mut language, object.text_or_null()?)?,
-            _ => return None,
+/// A reader of one form: its keys, and what [`Object`] reads the value of each as.
+macro_rules! reader {
+    ($(#[$about:meta])* $name:ident, $form:ident { $($key:ident: $read:ident,)* }) => {
+        $(#[$about])*
+        pub(super) fn $name(line: &str) -> Option<$form<'_>> {
+            let mut object = Object::open(line)?;
+            $(let mut $key = None;)*
+            while let Some(key) = object.key()? {
+                match key {
+                    $(stringify!($key) => set(&mut $key, object.$read()?)?,)*
+                    _ => return None,
+                }
+            }
+            Some($form { $($key: ended!($read, $key),)* })
         }
-    }
-    Some(TicketLine {
-        ts: ts?,
-        seen: seen.flatten(),
-        ticket: ticket?,
-        event: event?,
-        subject: subject.flatten(),
-        channel: channel.flatten(),
-        opened_by: opened_by.flatten(),
-        inbound_ref: inbound_ref.flatten(),
-        origin: origin.flatten(),
-        assignee: assignee.flatten(),
-        queue: queue.flatten(),
-        language: language.flatten(),
-    })
+    };
 }
 
-/// A line of `calls`.
-pub(super) fn call(line: &str) -> Option<CallLine<'_>> {
-    let mut object = Object::open(line)?;
-    let (mut ts, mut seen, mut call, mut actor) = (None, None, None, None);
-    let (mut subject, mut direction, mut seconds, mut booking) = (None, None, None, None);
-    while let Some(key) = object.key()? {
-        match key {
-            "ts" => set(&mut ts, object.text()?)?,
-            "seen" => set(&mut seen, object.text_or_null()?)?,
-            "call" => set(&mut call, object.text()?)?,
-            "actor" => set(&mut actor, object.text()?)?,
-            "subject" => set(&mut subject, object.text_or_null()?)?,
-            "direction" => set(&mut direction, object.text()?)?,
-            "seconds" => set(&mut seconds, object.decimal()?)?,
-            "booking" => set(&mut booking, object.text_or_null()?)?,
-            _ => return None,
-        }
+reader! {
+    /// A line of `access`.
+    access, AccessLine {
+        ts: text,
+        seen: text_or_null,
+        id: text,
+        actor: text,
+        session: text,
+        client_addr: text_or_null,
+        device: text_or_null,
+        app: text_or_null,
+        statement: text,
+        kind: text_or_null,
+        ticket: text_or_null,
+        reason: text_or_null,
+        grade: text_or_null,
+        subjects: list,
+        clear: list_if_any,
+        masked: list_if_any,
+        rows: whole,
+        decision: text,
+        search: text_or_null,
     }
-    Some(CallLine {
-        ts: ts?,
-        seen: seen.flatten(),
-        call: call?,
-        actor: actor?,
-        subject: subject.flatten(),
-        direction: direction?,
-        seconds: seconds?,
-        booking: booking.flatten(),
-    })
+}
+
+reader! {
+    /// A line of `tickets`.
+    ticket, TicketLine {
+        ts: text,
+        seen: text_or_null,
+        ticket: text,
+        event: text,
+        subject: text_or_null,
+        channel: text_or_null,
+        opened_by: text_or_null,
+        inbound_ref: text_or_null,
+        origin: text_or_null,
+        assignee: text_or_null,
+        queue: text_or_null,
+        language: text_or_null,
+    }
+}
+
+reader! {
+    /// A line of `calls`.
+    call, CallLine {
+        ts: text,
+        seen: text_or_null,
+        call: text,
+        actor: text,
+        subject: text_or_null,
+        direction: text,
+        seconds: decimal,
+        booking: text_or_null,
+    }
 }
 
 /// Fills what is empty; a key that comes twice is for the general parser to refuse.
@@ -226,6 +190,10 @@ impl<'a> Object<'a> {
             list.push(Text::new(self.string()?));
         }
         Some(list)
+    }
+
+    fn list_if_any(&mut self) -> Option<Vec<Text>> {
+        self.list()
     }
 
     /// Digits as they stand.
