@@ -40,19 +40,10 @@ impl Analysis<'_> {
             return;
         }
         let mut chosen = update.clone();
-        let member = |key: &Node, row: Node| {
-            let select = match row.node {
-                Some(NodeEnum::AExpr(equal)) => equal.rexpr,
-                _ => None,
-            };
-            let Some(Node { node: Some(NodeEnum::SubLink(mut link)) }) = select.map(|s| *s) else {
-                return Node { node: None };
-            };
-            link.sub_link_type = pb::SubLinkType::AnySublink as i32;
-            link.testexpr = Some(Box::new(key.clone()));
-            ast::node(NodeEnum::SubLink(link))
-        };
-        if picks_in_place(&mut chosen, member) {
+        let placed = picks_in_place(&mut chosen, |equal, select| {
+            among(equal.lexpr.map(|key| *key).unwrap_or_default(), select)
+        });
+        if placed {
             *update = chosen;
         }
     }
@@ -121,13 +112,7 @@ impl Analysis<'_> {
         if !(plain && of_target && key) || is_in && gives_its_rows(select) {
             return false;
         }
-        let link = pb::SubLink {
-            sub_link_type: pb::SubLinkType::AnySublink as i32,
-            testexpr: Some(Box::new(tested.clone())),
-            subselect: Some(Box::new(ast::node(NodeEnum::SelectStmt(Box::new(select.clone()))))),
-            ..pb::SubLink::default()
-        };
-        *node = ast::node(NodeEnum::SubLink(Box::new(link)));
+        *node = among(tested.clone(), select.clone());
         true
     }
 
@@ -166,6 +151,16 @@ impl Analysis<'_> {
         self.target.filters += 1;
         Ok(())
     }
+}
+
+/// `key IN (SELECT …)`.
+fn among(key: Node, select: pb::SelectStmt) -> Node {
+    ast::node(NodeEnum::SubLink(Box::new(pb::SubLink {
+        sub_link_type: pb::SubLinkType::AnySublink as i32,
+        testexpr: Some(Box::new(key)),
+        subselect: Some(Box::new(ast::node(NodeEnum::SelectStmt(Box::new(select))))),
+        ..pb::SubLink::default()
+    })))
 }
 
 fn select_of(link: &pb::SubLink) -> Option<&pb::SelectStmt> {

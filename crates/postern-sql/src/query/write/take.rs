@@ -40,7 +40,10 @@ impl<'a> Analysis<'a> {
         columns: &[&Column],
     ) -> Judged<Rows> {
         let Some(take) = &reason.take else { return protected_write(relation) };
-        picks_in_place(update, |_, row| row);
+        picks_in_place(update, |equal, select| {
+            let rexpr = Some(Box::new(row_of(select)));
+            ast::node(NodeEnum::AExpr(Box::new(pb::AExpr { rexpr, ..equal })))
+        });
         let whole = relation.schema == rule.schema && relation.name == rule.table;
         let plain = update.with_clause.is_none() && update.from_clause.is_empty();
         let Some(range) = update.relation.as_mut().filter(|range| range.inh && whole && plain)
@@ -137,13 +140,12 @@ fn is_plain(node: &Node) -> bool {
     }
 }
 
-/// Writes `WITH next AS (SELECT …) UPDATE … FROM next WHERE key = next.key`, or the same with the
-/// sub-select in FROM, as `UPDATE … WHERE key = (SELECT …)`: of one row it is the same.
-///
-/// `compared` says what the condition becomes of its key's side and the equality.
+/// Puts the sub-select of `WITH next AS (SELECT …) UPDATE … FROM next WHERE key = next.key`, or of
+/// the same with it in FROM, into the condition: as `place` writes it, given the equality, whose
+/// left side is the key, and the select. Whether it is named there once.
 pub(super) fn picks_in_place(
     update: &mut pb::UpdateStmt,
-    compared: impl Fn(&Node, Node) -> Node,
+    place: impl Fn(pb::AExpr, pb::SelectStmt) -> Node,
 ) -> bool {
     let Some((alias, column, select)) = picked(update) else { return false };
     let is_picked = |node: &Node| {
@@ -161,10 +163,7 @@ pub(super) fn picks_in_place(
             std::mem::swap(&mut equal.lexpr, &mut equal.rexpr);
         }
         if equal.rexpr.as_deref().is_some_and(is_picked) {
-            let key = equal.lexpr.as_deref().cloned().unwrap_or_default();
-            equal.rexpr = Some(Box::new(row_of(select.clone())));
-            let row = std::mem::take(node);
-            *node = compared(&key, row);
+            *node = place(std::mem::take(equal), select.clone());
             placed += 1;
         }
     }
