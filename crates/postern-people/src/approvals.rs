@@ -24,8 +24,8 @@ pub const BREAK_GLASS: &str = "break_glass";
 /// refused for them.
 const STANDING_MAX: usize = 10_000;
 
-/// So much of a hash at least says which result is meant.
-const HASH_BYTES_MIN: usize = 12;
+/// So many digits of a hash at least say which result is meant.
+const HASH_DIGITS_MIN: usize = 12;
 
 /// As many of them one person may have asked for or taken.
 const PERSON_MAX: usize = 200;
@@ -352,7 +352,7 @@ impl Approvals {
             let Some(result) = &standing.result else {
                 return Err(NotDone::NotTried { number, actor: deed.actor });
             };
-            match seen.filter(|seen| seen.len() >= HASH_BYTES_MIN) {
+            match seen.filter(|seen| seen.len() >= HASH_DIGITS_MIN) {
                 None => return Err(NotDone::Unseen { number }),
                 Some(seen) if !result.digest.starts_with(seen) => {
                     return Err(NotDone::OtherResult { number });
