@@ -26,6 +26,7 @@ mod error;
 mod expect;
 mod failed;
 mod hold;
+mod input;
 mod judge;
 mod literal;
 mod moment;
@@ -56,13 +57,14 @@ pub use self::{
     entitled::{Entitled, ReasonSet},
     error::{ClientFacing, ErrorKind, Failure},
     hold::{HeldRow, Hold, LookupTouch, Observed, Shown, ShownLeaf, ShownValue, Touch},
+    input::{Effect, Input, Stopped, Unrecorded, View},
     judge::{Judge, Judged, Planned, PlannedCopy, PlannedGuarded, PlannedNamed, Refused},
     moment::MOMENT_SQL,
     profile::{
         ColumnSettings, Enforcement, HoldLimits, Kind, Profile, ReasonGrade, ReasonSettings,
         TableSettings, observing_rules, plan_rules,
     },
-    session::{Effect, Input, Session, Stopped, Unrecorded, View},
+    session::Session,
     sharing::{Names, Remembered, Traces},
 };
 pub use postern_sql::{ConditionReads, InsertRule, TakeRule, Values, condition_reads};

@@ -12,6 +12,7 @@ use crate::{
 mod actor;
 mod around;
 mod asked;
+mod changed;
 mod definitions;
 mod folds;
 mod guarded;
