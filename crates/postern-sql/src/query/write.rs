@@ -25,6 +25,7 @@ use crate::{
 
 mod chosen;
 mod insert;
+mod joined;
 mod masked;
 mod protected;
 mod reach;

@@ -469,3 +469,54 @@ fn a_key_that_protected_values_refer_to_is_no_oracle() {
     assert!(!matches!(statements[0].verdict, Verdict::Refused(_)));
     assert!(matches!(statements[1].verdict, Verdict::Refused(_)));
 }
+
+#[test]
+fn what_is_joined_to_the_rows_that_are_changed_is_a_condition_on_them() {
+    check(
+        "UPDATE tickets t SET body = 'x' FROM customers c \
+         WHERE c.id = t.customer_id AND c.country = 'DE' AND t.id = 7",
+        "UPDATE public.tickets t SET body = 'x' WHERE t.id = 7 AND EXISTS (SELECT 1 AS \"?column?\" FROM <public.customers b> c WHERE c.id = t.customer_id AND c.country = 'DE') AND t.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING t.customer_id AS pk_k1
+  0 columns, keys [0], silent
+  public.tickets
+  public.customers",
+    );
+    check(
+        "UPDATE tickets SET body = upper(assignee) FROM customers c CROSS JOIN products p \
+         WHERE customer_id = c.id AND p.name = 'x' AND assignee = 'ana' RETURNING number",
+        r#"UPDATE public.tickets SET body = pg_catalog.upper(tickets.assignee) WHERE tickets.assignee = 'ana' AND EXISTS (SELECT 1 AS "?column?" FROM <public.customers b> c CROSS JOIN public.products p WHERE tickets.customer_id = c.id AND p.name = 'x') AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND CASE WHEN pg_catalog.upper(tickets.assignee)::pg_catalog.text::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) '***'::pg_catalog.text::pg_catalog.text COLLATE pg_catalog."C" THEN pg_catalog.current_setting('pk_mask4')::boolean ELSE 'true'::boolean END RETURNING '***'::pg_catalog.text AS number, tickets.customer_id AS pk_k1
+  1 columns, keys [0]
+  public.tickets masked number
+  public.customers"#,
+    );
+}
+
+#[test]
+fn what_is_joined_stays_there_where_a_condition_would_not_be_the_same() {
+    for (sql, rule) in [
+        (
+            "UPDATE tickets t SET body = c.country FROM customers c WHERE c.id = t.customer_id",
+            "write",
+        ),
+        (
+            "UPDATE tickets t SET body = 'x' FROM customers c WHERE c.id = t.customer_id \
+             RETURNING c.country",
+            "write",
+        ),
+        (
+            "UPDATE tickets t SET body = 'x' FROM customers c WHERE c.id = t.customer_id RETURNING *",
+            "write",
+        ),
+        // Both have an `id`.
+        (
+            "UPDATE tickets SET body = 'x' FROM customers c WHERE c.id = customer_id AND id = 7",
+            "write",
+        ),
+        (
+            "UPDATE tickets t SET body = (SELECT c.country) FROM customers c \
+             WHERE c.id = t.customer_id",
+            "write",
+        ),
+    ] {
+        assert_eq!(refusal_of(sql).rule, rule, "{sql}");
+    }
+}

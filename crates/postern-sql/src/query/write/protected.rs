@@ -49,6 +49,7 @@ impl<'a> Analysis<'a> {
         }
         let needs = needs?;
         self.chooses_in_place(update, relation.oid);
+        self.joins_in_place(update, relation);
         self.with(update.with_clause.as_mut(), None)?;
         let Some(range) = update.relation.as_mut() else { return not_understood("no table") };
         let (item, leaf) = self.protected_target(range, relation, rule, Change::Update)?;
