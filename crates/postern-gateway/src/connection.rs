@@ -27,6 +27,7 @@ use tokio::{
 
 use crate::{
     Role, SessionInfo, Settings,
+    busy::OwnBusy,
     figures::Counters,
     freshness::{LOOK, Present},
     hold::{HoldBuffer, WrongReceipt},
@@ -113,6 +114,8 @@ struct Connection<'a> {
     letterbox: Letterbox,
     /// Its core's.
     counters: Arc<Counters>,
+    /// Whether it has something under way.
+    busy: OwnBusy,
     /// What of the server a cancel request for this session reaches.
     reach: Reach,
     /// As many searches are asked for.
@@ -227,6 +230,7 @@ pub(crate) async fn serve(
         commands,
         letterbox: seat.mail.open(number, sender.clone()),
         counters: seat.counters.clone(),
+        busy: seat.busy.of_one(),
         sender,
         reach,
         asking: 0,
@@ -495,9 +499,11 @@ impl Connection<'_> {
         {
             self.apply(effect).await?;
         }
-        if self.effects.is_empty() && self.session.is_at_rest() {
+        let rests = self.effects.is_empty() && self.session.is_at_rest();
+        if rests {
             self.who.under_way.end();
         }
+        self.busy.set(!rests);
         Ok(())
     }
 

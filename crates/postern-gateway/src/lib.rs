@@ -12,6 +12,7 @@
 
 mod approvals;
 mod breaker;
+mod busy;
 mod catalogue;
 mod certificate;
 mod connection;

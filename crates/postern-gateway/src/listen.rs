@@ -28,7 +28,9 @@ use tokio::{
 };
 
 use crate::{
-    CoreStats, NotEnforced, Parts, PoolInfo, SessionInfo, Settings, Suspension, connection,
+    CoreStats, NotEnforced, Parts, PoolInfo, SessionInfo, Settings, Suspension,
+    busy::Busy,
+    connection,
     figures::Counters,
     judges::Judges,
     login::{self, Came},
@@ -463,6 +465,7 @@ pub(crate) struct Seat {
     index: usize,
     pub(crate) mail: Rc<Mail>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) busy: Busy,
     core: RefCell<Core>,
 }
 
@@ -470,7 +473,7 @@ impl Seat {
     fn new(shared: Arc<Shared>, index: usize, mail: Rc<Mail>) -> Self {
         let core = RefCell::new(Core::new(&shared, shared.regime(), index));
         let counters = shared.figures.of(index);
-        Self { shared, index, mail, counters, core }
+        Self { shared, index, mail, counters, busy: Busy::default(), core }
     }
 
     /// For connections that log in now. Of what was in force before, nothing is left here but what

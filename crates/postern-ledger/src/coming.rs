@@ -24,7 +24,7 @@ impl Coming {
         Awaited(self.0.clone())
     }
 
-    fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
     }
 }

@@ -51,6 +51,7 @@ mod values;
 mod verify;
 mod volumes;
 mod witness;
+mod writer;
 
 pub use postern_merkle::{CosignerKey, VerifyingKey};
 

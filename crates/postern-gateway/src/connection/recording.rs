@@ -24,13 +24,20 @@ impl Connection<'_> {
         self.held = Some(HoldBuffer::new(number, &mut hold));
         let who = (number, &self.who.actor);
         let draft = draft(hold, who, &self.who.role.budgets, &self.shared.search_key);
-        let address = self.letterbox.address();
-        self.shared.ledger.record_waking(
-            draft,
-            Box::new(move |result| {
-                address.put(Command::Recorded { hold: id, result: Box::new(result) })
-            }),
-        );
+        let recorded = move |result| Command::Recorded { hold: id, result: Box::new(result) };
+        if self.busy.is_alone() {
+            let sender = self.sender.clone();
+            let done = move |result| {
+                // Who has ended meanwhile releases nothing.
+                let _ = sender.send(recorded(result));
+                None
+            };
+            self.shared.ledger.record_here(draft, Box::new(done));
+        } else {
+            let address = self.letterbox.address();
+            let done = move |result| address.put(recorded(result));
+            self.shared.ledger.record_waking(draft, Box::new(done));
+        }
     }
 
     /// Records what nothing leaves of. Where that fails nothing else leaves either.
