@@ -72,10 +72,11 @@ ledger-power: ## Cut the power of real programs, with what they did not sync los
 	cargo build --release --locked --package postern-ledger --example writer
 	@scripts/ledger-power $(ARGS)
 
-bench: ## Measure against PostgreSQL alone and pgbouncer; writes docs/benchmarks.md
+bench: ## Measure against PostgreSQL alone and pgbouncer, then recording; writes docs/benchmarks*.md
 	@scripts/setup bench
 	cargo build --release --locked --package postern
 	python3 bench/run.py $(ARGS)
+	python3 bench/recording.py
 
 bench-guard: ## Measure the guard: analysis, hostile texts, the cost of masking in the server
 	@scripts/setup bench

@@ -114,11 +114,11 @@ class Target:
 class Postgres(Target):
     """A throw-away server with pgbench's tables; the project's own test kit runs it."""
 
-    def __init__(self, root, scale):
+    def __init__(self, root, scale, more=()):
         cargo = ["cargo", "run", "--quiet", "--locked", "--package", "postern-testkit", "--"]
         self.scale = scale
         # Its standard input is a pipe: the server goes when this process does, however it goes.
-        self.process = subprocess.Popen(cargo + SETTINGS, cwd=root, text=True,
+        self.process = subprocess.Popen(cargo + SETTINGS + list(more), cwd=root, text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         url, self.folder = (self.process.stdout.readline().strip() for _ in range(2))
         if not self.folder:
@@ -154,6 +154,9 @@ class Postgres(Target):
 
     def version(self):
         return "PostgreSQL " + self.query("SHOW server_version;").split()[0]
+
+    def log_bytes(self):
+        return pathlib.Path(self.folder, "log").stat().st_size
 
 
 class Proxy(Target):
@@ -207,6 +210,19 @@ def client_socket():
     client = socket.socket()
     client.settimeout(1)
     return client
+
+
+class Relay(Proxy):
+    """What records as little as can be, durably: see relay.c."""
+
+    def __init__(self, root, postgres):
+        super().__init__(postgres)
+        self.source = pathlib.Path(root, "bench/relay.c")
+
+    def launch(self):
+        binary = self.folder / "relay"
+        command(["cc", "-O2", "-o", binary, self.source])
+        self.start([binary, str(self.port), str(self.postgres.port), str(self.folder / "records")])
 
 
 class PgBouncer(Proxy):

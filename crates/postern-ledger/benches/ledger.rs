@@ -12,8 +12,12 @@ use std::{
 
 use postern_ledger::{VerifyOptions, verify};
 
+#[path = "shared/cpu.rs"]
+mod cpu;
 #[path = "shared/made.rs"]
 mod made;
+
+use cpu::cpu_seconds;
 
 fn entries() -> u64 {
     std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000)
@@ -30,16 +34,6 @@ fn resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
-/// The time that all threads of this process had a processor, in seconds.
-fn cpu_seconds() -> f64 {
-    /// Fixed for user space on Linux, whatever the kernel's own tick.
-    const TICKS_A_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let times = fields.split_whitespace().skip(11).take(2);
-    times.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS_A_SECOND
 }
 
 fn measure(folder: &Path) {
