@@ -272,6 +272,37 @@ impl Outbox {
         searched
     }
 
+    /// Whether something of a message is still to leave that the server has answered in full: what
+    /// it says now is of another.
+    pub(crate) fn is_behind_another(&self) -> bool {
+        self.queue.iter().any(|out| matches!(out, Out::Ready(_)))
+    }
+
+    /// Ends the last statement, behind another: in the place of what is still to leave of it the
+    /// client gets the error. What was searched for and done by it.
+    pub(crate) fn cut_last(&mut self, error: &[u8]) -> Vec<Hold> {
+        let mut dropped = Vec::new();
+        while let Some(out) = self.queue.pop_back() {
+            match out {
+                Out::Ready(_) => {
+                    self.queue.push_back(out);
+                    break;
+                }
+                Out::Rows(mut held, weight) => {
+                    self.queued_bytes -= weight;
+                    dropped.extend(held.searched());
+                }
+                Out::Bytes(bytes) => self.queued_bytes -= bytes.len(),
+                Out::Gate(_) => {}
+            }
+        }
+        dropped.reverse();
+        self.queued_bytes += error.len();
+        self.queue.push_back(Out::Bytes(BytesMut::from(error)));
+        self.discarding = true;
+        dropped
+    }
+
     /// Ends the statement at the front: the client gets the error, and nothing more of it up to the
     /// next ReadyForQuery. Returns whether that is still to come from the server.
     pub(crate) fn cut(&mut self, error: &[u8], effects: &mut Vec<Effect>) -> bool {

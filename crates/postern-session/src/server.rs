@@ -251,7 +251,7 @@ impl Session {
         held.hold.lookups.extend(told);
         if let Some(failure) = lapsed {
             // Nothing is committed before this is seen.
-            self.cut(&failure, effects);
+            self.cut_running(&failure, effects);
         }
         self.flush_if_full(effects);
         Ok(())

@@ -452,14 +452,41 @@ impl Session {
     pub(crate) fn cut(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
         let mut error = BytesMut::new();
         failure.encode(&mut error);
-        let filling = self.filling.take();
-        self.untold.extend(filling.and_then(|mut held| held.searched()));
+        if !self.outbox.is_behind_another() {
+            // Else what fills up is of a statement behind this one.
+            self.drop_filling();
+        }
         self.untold.extend(self.outbox.searched());
         self.uncharged(effects);
         self.unnamed(effects);
-        if !self.outbox.cut(&error, effects) {
-            return;
+        if self.outbox.cut(&error, effects) {
+            self.end_running(effects);
         }
+    }
+
+    /// The same of the statement that the server is running, whatever of others before it is still
+    /// to leave: the client gets the error behind that.
+    pub(crate) fn cut_running(&mut self, failure: &Failure, effects: &mut Vec<Effect>) {
+        if !self.outbox.is_behind_another() {
+            return self.cut(failure, effects);
+        }
+        let mut error = BytesMut::new();
+        failure.encode(&mut error);
+        self.drop_filling();
+        self.uncharged(effects);
+        self.unnamed(effects);
+        self.untold.extend(self.outbox.cut_last(&error));
+        self.end_running(effects);
+    }
+
+    /// Of rows that fill up and don't leave, what was searched for and done is told.
+    fn drop_filling(&mut self) {
+        let filling = self.filling.take();
+        self.untold.extend(filling.and_then(|mut held| held.searched()));
+    }
+
+    /// Has the server fail what it runs, of which the client has its error.
+    fn end_running(&mut self, effects: &mut Vec<Effect>) {
         let runs = |expect: &Expect| matches!(expect, Expect::Execute(_) | Expect::Simple(_));
         let is_running = self.expected.iter().any(runs);
         let mut failed = self.fail_copy(effects);

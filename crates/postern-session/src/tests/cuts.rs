@@ -99,3 +99,13 @@ fn a_cut_spares_the_next_statement_of_the_pipeline() {
         ["client < ready I", "client < row pen", "client < SELECT 1", "client < ready I"]
     );
 }
+
+#[test]
+fn a_cut_spares_the_rows_of_the_next_statement_that_have_come() {
+    let mut table = Table::new();
+    table.query(LIST).query(LIST).told();
+    table.rows(&[&["2", "***", "2"]]).completed("SELECT 1").ready(TransactionStatus::Idle);
+    table.rows(&[&["4", "***", "4"]]).told();
+    table.stopped(1, 0).completed("SELECT 1").ready(TransactionStatus::Idle);
+    assert!(table.told().contains(&"hold 2 [4:masked]".to_owned()));
+}

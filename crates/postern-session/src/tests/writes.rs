@@ -112,6 +112,28 @@ fn a_write_by_a_reason_that_has_ended_fails_before_it_is_committed() {
     assert!(is_sync(&table.told()), "it ends a transaction that has failed");
 }
 
+/// What the client asked for before it may still wait for the ledger.
+#[test]
+fn a_write_by_a_reason_that_has_ended_fails_behind_what_is_still_to_leave() {
+    let mut table = Table::with_proofs(true);
+    table.query("SELECT id, name FROM customers WHERE id = 1").rows(&[&["1", "One", "1"]]);
+    table.completed("SELECT 1").ready(TransactionStatus::Idle).proven(1, 1);
+    assert!(table.told().contains(&"hold 1 [1:clear]".to_owned()));
+    bound(&mut table);
+    table.entitled = Arc::new(entitled(&["1"]));
+    table.rows(&[&["3", "3"]]);
+    let told = table.told();
+    assert!(told.iter().any(|line| line.contains("postern refused")), "{told:?}");
+    assert!(told.contains(&"tell 3".to_owned()) && !is_sync(&told), "{told:?}");
+    assert!(!told.iter().any(|line| line.starts_with("client")), "{told:?}");
+    table.recorded(1, 1);
+    let told = table.told();
+    assert_eq!(told[..3], ["release 1: 1", "client < SELECT 1", "client < ready I"]);
+    assert!(told[3].starts_with("client < error 40001 a reason"), "{told:?}");
+    table.input(Input::Cancelled);
+    assert!(is_sync(&table.told()), "it ends a transaction that has failed");
+}
+
 #[test]
 fn a_write_is_committed_when_all_of_its_rows_are_seen() {
     let mut table = Table::with_proofs(true);
