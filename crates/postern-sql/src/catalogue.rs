@@ -153,6 +153,12 @@ impl Column {
         }
     }
 
+    /// How many characters a text of a type with a modifier, such as `varchar(5)`, may have: the
+    /// modifier is four more.
+    pub(crate) fn length(&self) -> Option<usize> {
+        usize::try_from(self.modifier.checked_sub(4)?).ok()
+    }
+
     /// Whether its texts are equal only where their bytes are: by the database's own collation, "C"
     /// or "POSIX". Of others it is not known.
     pub(crate) fn compares_bytes(&self) -> bool {

@@ -51,6 +51,9 @@ pub(crate) enum Given {
     Parameter(usize),
     /// The session's user, which is the actor.
     Actor,
+    /// The same for a column of so many characters: of what is longer the blanks at the end are
+    /// cut off before it is stored (`varchar`, src/backend/utils/adt/varchar.c).
+    Cut(Box<Self>, usize),
     Unknown,
 }
 
@@ -61,6 +64,7 @@ impl fmt::Debug for Given {
             Self::Text(_) => f.write_str("Text(…)"),
             Self::Parameter(number) => write!(f, "Parameter({number})"),
             Self::Actor => f.write_str("Actor"),
+            Self::Cut(given, length) => write!(f, "Cut({given:?}, {length})"),
             Self::Unknown => f.write_str("Unknown"),
         }
     }
@@ -79,6 +83,10 @@ impl Given {
         match self {
             Self::Null => Known::Null,
             Self::Text(text) => Known::Text(text.as_bytes()),
+            Self::Cut(given, length) => match given.known(parameters) {
+                Known::Text(text) if !has_at_most(text, *length) => Known::Unknown,
+                known => known,
+            },
             Self::Actor | Self::Unknown => Known::Unknown,
             Self::Parameter(number) => {
                 let index = number.checked_sub(1);
@@ -90,6 +98,11 @@ impl Given {
             }
         }
     }
+}
+
+/// Whether it is a text of no more characters.
+fn has_at_most(text: &[u8], length: usize) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.chars().count() <= length)
 }
 
 /// How long a value of type `name` may be, with the byte behind it (NAMEDATALEN).
@@ -133,8 +146,12 @@ impl Checks {
 
 impl Given {
     pub(crate) fn number(&self, numbers: &mut BTreeSet<usize>) {
-        if let Self::Parameter(number) = self {
-            numbers.insert(*number);
+        match self {
+            Self::Parameter(number) => {
+                numbers.insert(*number);
+            }
+            Self::Cut(given, _) => given.number(numbers),
+            Self::Null | Self::Text(_) | Self::Actor | Self::Unknown => {}
         }
     }
 }

@@ -335,12 +335,43 @@ fn a_new_row_gives_a_weak_reason_to_its_maker_only() {
     refused("write", &["INSERT INTO tickets (customer_id, assignee, number) VALUES (5, $1, $1)"]);
 }
 
+/// What is too long for a column by its last blanks only is stored without them.
+#[test]
+fn what_the_server_cuts_off_makes_no_strong_reason_and_no_mask() {
+    let text = "\"opened_by\", \"type\": 25, \"modifier\": -1";
+    let eight = "\"opened_by\", \"type\": 1043, \"modifier\": 12";
+    let fixture = include_str!("../fixture.json");
+    let cut = Catalogue::from_json(&fixture.replace(text, eight)).unwrap();
+    let into = "INSERT INTO tickets (customer_id, assignee, opened_by) VALUES (5, 'ana',";
+    runs_over(&cut, &format!("{into} 'customer  ')"), &[], Some("entitlement"));
+    runs_over(&cut, &format!("{into} $1)"), &[Some("customer ")], Some("entitlement"));
+    runs_over(&cut, &format!("{into} $1)"), &[Some("an agent")], None);
+    runs(&format!("{into} 'customer  ')"), &[], None);
+    let name = "\"name\", \"type\": 1043, \"modifier\": 64";
+    let three = "\"name\", \"type\": 1043, \"modifier\": 7";
+    let cut = Catalogue::from_json(&fixture.replacen(name, three, 1)).unwrap();
+    let asks_the_server = |catalogue: &Catalogue| {
+        let (path, rules) = (names(&["public"]), rules(Mode::Restricted));
+        let sql = "UPDATE customers SET name = '***  ' WHERE id = 5";
+        let context = Context::new(&path, super::PREFIX);
+        let statements = analyse(sql, catalogue, &rules, context).unwrap();
+        let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+        guarded.sql.render_literal(|_| "x").contains("pk_mask")
+    };
+    assert!(asks_the_server(&cut) && !asks_the_server(&catalogue()));
+}
+
 /// Whether an agent called ana may send the statement with these parameters.
 #[track_caller]
 pub(super) fn runs(sql: &str, parameters: &[Option<&str>], refused: Option<&str>) {
+    runs_over(&catalogue(), sql, parameters, refused);
+}
+
+#[track_caller]
+fn runs_over(catalogue: &Catalogue, sql: &str, parameters: &[Option<&str>], refused: Option<&str>) {
     let path = names(&["public"]);
     let context = Context::new(&path, super::PREFIX);
-    let statements = analyse(sql, &catalogue(), &rules(Mode::Restricted), context).unwrap();
+    let statements = analyse(sql, catalogue, &rules(Mode::Restricted), context).unwrap();
     let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
     let parameters: Vec<Parameter<'_>> =
         parameters.iter().map(|value| Parameter { value: value.map(str::as_bytes) }).collect();

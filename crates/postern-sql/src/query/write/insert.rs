@@ -175,7 +175,11 @@ fn given(
     }
     match given_value(value) {
         Given::Null => Given::Null,
-        other if analysis.is_plain_text(column) => other,
+        Given::Actor if analysis.is_plain_text(column) => Given::Actor,
+        other if analysis.is_plain_text(column) => match column.length() {
+            Some(length) => Given::Cut(Box::new(other), length),
+            None => other,
+        },
         _ => Given::Unknown,
     }
 }

@@ -62,10 +62,10 @@ impl Analysis<'_> {
         let in_full = kind.is_some_and(|kind| {
             kind.schema == "pg_catalog" && matches!(kind.name.as_str(), "text" | "varchar")
         });
-        // A modifier is four more than a length.
-        let length = |mask: String| i32::try_from(mask.chars().count() + 4).unwrap_or(i32::MAX);
-        let shown = mask_text(catalogue, column, found).map(length);
-        let uncut = column.modifier < 0 || shown.is_some_and(|shown| shown <= column.modifier);
+        // Of what is longer than the column blanks are cut off, and then it may be the mask.
+        let shown = mask_text(catalogue, column, found).map(|mask| mask.chars().count());
+        let shorter = |length| shown.is_some_and(|shown| shown < length);
+        let uncut = column.length().is_none_or(shorter);
         in_full && uncut && written_value(value) != Given::Unknown
     }
 

@@ -64,7 +64,9 @@ pub(super) fn given_value(node: &Node) -> Given {
             match ast::cast_to_text(node).map(given_value) {
                 // What a parameter is cast from is not said.
                 Some(given @ (Given::Null | Given::Text(_) | Given::Actor)) => given,
-                Some(Given::Parameter(_) | Given::Unknown) | None => Given::Unknown,
+                Some(Given::Parameter(_) | Given::Cut(..) | Given::Unknown) | None => {
+                    Given::Unknown
+                }
             }
         }
         _ => Given::Unknown,
