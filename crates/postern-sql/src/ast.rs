@@ -60,6 +60,15 @@ fn boolean(boolval: bool) -> Node {
     node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))
 }
 
+/// `IS NULL` or `IS NOT NULL`.
+pub(crate) fn null_test(arg: Node, kind: pb::NullTestType) -> Node {
+    node(NodeEnum::NullTest(Box::new(pb::NullTest {
+        arg: Some(Box::new(arg)),
+        nulltesttype: kind as i32,
+        ..pb::NullTest::default()
+    })))
+}
+
 pub(crate) fn integer(value: i32) -> Node {
     let val = Some(pb::a_const::Val::Ival(pb::Integer { ival: value }));
     node(NodeEnum::AConst(pb::AConst { isnull: false, location: 0, val }))

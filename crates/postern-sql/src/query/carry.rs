@@ -305,11 +305,7 @@ fn any_value(alias: &str, column: &str) -> Node {
     let argument = ast::column(&[alias, column]);
     let mut call = ast::call("array_agg", vec![argument.clone()]);
     if let Some(NodeEnum::FuncCall(call)) = call.node.as_mut() {
-        call.agg_filter = Some(Box::new(ast::node(NodeEnum::NullTest(Box::new(pb::NullTest {
-            arg: Some(Box::new(argument)),
-            nulltesttype: pb::NullTestType::IsNotNull as i32,
-            ..pb::NullTest::default()
-        })))));
+        call.agg_filter = Some(Box::new(ast::null_test(argument, pb::NullTestType::IsNotNull)));
     }
     let first = pb::AIndices { uidx: Some(Box::new(ast::integer(1))), ..pb::AIndices::default() };
     ast::node(NodeEnum::AIndirection(Box::new(pb::AIndirection {

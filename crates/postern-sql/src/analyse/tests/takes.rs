@@ -21,6 +21,20 @@ fn a_take_gets_the_next_row_of_the_queue() {
     );
 }
 
+/// Who is next would be chosen by whoever may write what says so.
+#[test]
+fn what_the_queue_is_ordered_by_is_not_changed_in_rows_that_wait() {
+    let judged = |sql: &str| super::judged(sql, crate::Mode::Restricted);
+    let waits_for_nobody = "tickets.assignee IS NOT NULL";
+    assert!(judged("UPDATE tickets SET number = '1' WHERE id = 7").contains(waits_for_nobody));
+    assert!(judged("UPDATE tickets SET (number, body) = ('1', 'x')").contains(waits_for_nobody));
+    assert!(!judged("UPDATE tickets SET body = 'x' WHERE id = 7").contains("NULL"));
+    // It is the actor's own.
+    assert!(!judged("UPDATE tickets SET status = 'open' WHERE id = 7").contains("NULL"));
+    let chosen = "UPDATE tickets t SET number = '1' WHERE id = (SELECT id FROM tickets LIMIT 1)";
+    assert!(judged(chosen).contains("b.assignee IS NOT NULL"));
+}
+
 /// Queues of jobs are written so.
 #[test]
 fn a_take_may_pick_its_row_beside_it() {

@@ -3,7 +3,8 @@
 //! What makes somebody entitled is never changed from outside: keys, actors and whatever else a
 //! reason reads are immutable. A column that a reason's condition reads may be changed in rows
 //! only that are the actor's own by every such reason at that moment; such a row entitles them
-//! already and nobody else, and it still does at most that afterwards. The conditions are the
+//! already and nobody else, and it still does at most that afterwards. One that decides which row
+//! is next in a queue may be changed in rows only that somebody has. The conditions are the
 //! gateway's and stand in the statement, so that the server asks them of the row's newest version.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub(in crate::query) struct Needs {
     sets: BTreeSet<KeySet>,
     /// It is the actor's own by these reasons, counted within the table's.
     own: BTreeSet<usize>,
+    /// It has somebody by these reasons, counted likewise, whose queue the columns decide.
+    taken: BTreeSet<usize>,
     /// Columns that can't be changed and may be given the value that they have, by number, with
     /// what the client is told where it is another.
     pub(super) fixed: BTreeMap<i16, Refusal>,
@@ -126,6 +129,10 @@ impl<'a> Analysis<'a> {
             Reach::Keyed(_) | Reach::Own(_) => return immutable(relation, &column.name),
             Reach::Refuse | Reach::All => return not_changed(relation, &column.name),
         }
+        // Which row is next in a queue is nobody's choice.
+        let reasons = rule.reasons.iter().enumerate();
+        let queues = reasons.filter(|(_, reason)| decides_queue(reason, relation, &column.name));
+        needs.taken.extend(queues.map(|(index, _)| index));
         Ok(())
     }
 
@@ -201,6 +208,11 @@ impl<'a> Analysis<'a> {
             all.push(self.among_keys(alias, build, *set));
         }
         self.target.relies.extend(&needs.sets);
+        for index in needs.taken.difference(&needs.own) {
+            let Some(reason) = build.rule.reasons.get(*index) else { continue };
+            let actor = ast::column(&[alias, &reason.actor]);
+            all.push(ast::null_test(actor, pb::NullTestType::IsNotNull));
+        }
         for index in &needs.own {
             let Some(reason) = build.rule.reasons.get(*index) else { continue };
             let own = ast::type_name("pg_catalog", "text", &[], false);
@@ -256,6 +268,13 @@ pub(super) fn decides_grade(reason: &ReasonRule, relation: &Relation, column: &s
             condition_reads(condition).map_or(true, |reads| reads.may_read(relation, column))
         }
     }
+}
+
+/// Whether a column says which rows wait to be taken, or in which order.
+fn decides_queue(reason: &ReasonRule, relation: &Relation, column: &str) -> bool {
+    let Some(take) = &reason.take else { return false };
+    let pool = take.pool.iter().map(|values| &values.column);
+    take.order.iter().chain(pool).any(|name| shows_in(relation, column, name))
 }
 
 impl ConditionReads {

@@ -274,11 +274,7 @@ impl Queue<'_> {
 
     /// Nobody has the row.
     fn waits(&self, alias: &str) -> Node {
-        ast::node(NodeEnum::NullTest(Box::new(pb::NullTest {
-            arg: Some(Box::new(ast::column(&[alias, &self.reason.actor]))),
-            nulltesttype: pb::NullTestType::IsNull as i32,
-            ..pb::NullTest::default()
-        })))
+        ast::null_test(ast::column(&[alias, &self.reason.actor]), pb::NullTestType::IsNull)
     }
 
     /// Whether the conditions of a WHERE clause ask for the next row, and for nothing else.
