@@ -351,6 +351,24 @@ impl<'a> Resolver<'a> {
         all.filter_map(|oid| self.catalogue.relation(oid)).collect()
     }
 
+    /// Whether the condition of a reason may read what is written to a table: it names the table,
+    /// one above or below it, or a view over one of those.
+    pub(crate) fn is_read_by_a_reason(&self, relation: &Relation) -> bool {
+        let named = |oid: u32| {
+            let relation = self.catalogue.relation(oid);
+            relation.is_some_and(|relation| self.rules.reason_names.contains(&relation.name))
+        };
+        let mut rows = self.closure(relation.oid, |oid| self.catalogue.parents(oid));
+        rows.extend(self.family(relation.oid).iter().map(|relation| relation.oid));
+        let reads = |oid: u32| self.closure(oid, |oid| self.catalogue.reads(oid));
+        rows.iter().any(|oid| named(*oid))
+            || self
+                .catalogue
+                .relation_oids()
+                .filter(|oid| named(*oid))
+                .any(|view| !reads(view).is_disjoint(&rows))
+    }
+
     fn closure(&self, oid: u32, next: impl Fn(u32) -> &'a [u32]) -> BTreeSet<u32> {
         let mut seen = BTreeSet::new();
         let mut queue: Vec<u32> = next(oid).to_vec();

@@ -271,8 +271,7 @@ impl<'a> Analysis<'a> {
         if !matches!(relation.kind, 'r' | 'p') {
             return unsafe_write("it is no table");
         }
-        let names = &resolver.rules.reason_names;
-        if resolver.rules.mode == Mode::Restricted && names.contains(&relation.name) {
+        if resolver.rules.mode == Mode::Restricted && resolver.is_read_by_a_reason(relation) {
             return unsafe_write("a reason is read from it");
         }
         let family = resolver.family(relation.oid);

@@ -192,16 +192,39 @@ fn what_makes_somebody_entitled_is_not_changed() {
             "UPDATE tickets SET opened_by = 'customer' WHERE id = 7",
         ],
     );
+}
+
+/// Who may write what a reason's condition reads makes reasons.
+#[test]
+fn what_a_reasons_condition_reads_is_not_written_under_another_name() {
+    let orders_are_products = "\"inherits\": [[16481, 16420],";
+    let fixture = include_str!("../fixture.json");
+    let inherits = fixture.replacen("\"inherits\": [", orders_are_products, 1);
+    let catalogue = Catalogue::from_json(&inherits).unwrap();
     let mut rules = rules(Mode::Restricted);
     let path = names(&["public"]);
     let context = Context::new(&path, super::PREFIX);
-    let mut told = || {
-        let sql = "INSERT INTO products (id, name, price) VALUES (1, 'a', 2)";
-        let statements = analyse(sql, &catalogue(), &rules, context).unwrap();
-        rules.reason_names = names(&["products"]);
-        matches!(&statements[0].verdict, Verdict::Refused(refusal) if refusal.rule == "write")
+    let mut is_written = |read: &[&str], table: &str| {
+        rules.reason_names = names(read);
+        let sql = format!("DELETE FROM {table}");
+        let statements = analyse(&sql, &catalogue, &rules, context).unwrap();
+        match &statements[0].verdict {
+            Verdict::Refused(refusal) if refusal.rule == "write" => false,
+            Verdict::Plain(_) => true,
+            other => panic!("{other:?}"),
+        }
     };
-    assert_eq!([told(), told()], [false, true], "a table that a reason's condition reads");
+    for (read, table, expected) in [
+        (&[][..], "products", true),
+        (&["status", "agents"], "products", true),
+        (&["products"], "products", false),
+        (&["of_cheap"], "products", false),
+        (&["products"], "orders", false),
+        (&["cheap"], "orders", false),
+        (&["orders"], "products", false),
+    ] {
+        assert_eq!(is_written(read, table), expected, "{table}, where {read:?} are read");
+    }
 }
 
 #[test]

@@ -91,8 +91,7 @@ impl Analysis<'_> {
         if family.iter().any(|one| resolver.is_protected(one.oid)) {
             return no("the write would cascade to a protected table");
         }
-        let names = &resolver.rules.reason_names;
-        if resolver.rules.mode == Mode::Restricted && names.contains(&relation.name) {
+        if resolver.rules.mode == Mode::Restricted && resolver.is_read_by_a_reason(relation) {
             return no("the write would cascade to what a reason is read from");
         }
         let unknown = |name: &String| {
