@@ -129,7 +129,9 @@ SELECT pg_catalog.json_build_object(
                   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid
                     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                     AND d.refobjid = a.attrelid AND a.attnum IN (d.objsubid, d.refobjsubid)))),
-          'default', a.atthasdef OR a.attidentity <> '',
+          -- A domain can have one for all columns of it.
+          'default', a.atthasdef OR a.attidentity <> '' OR EXISTS (
+            SELECT 1 FROM pg_catalog.pg_type y WHERE y.oid = a.atttypid AND y.typdefault IS NOT NULL),
           'reads', CASE WHEN a.attgenerated <> '' THEN (
             SELECT pg_catalog.json_agg(DISTINCT s.attname)
             FROM pg_catalog.pg_depend d

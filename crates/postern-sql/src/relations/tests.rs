@@ -156,6 +156,20 @@ fn what_is_named_may_run_somebodys_own_code() {
     }
 }
 
+/// What a row holds where none is given decides whether it makes a reason.
+#[test]
+fn a_column_has_the_default_of_its_domain() {
+    let server = PostgresServer::start(Options::default()).unwrap();
+    let schema = "CREATE DOMAIN channel AS text DEFAULT 'mail'; CREATE DOMAIN first AS channel;
+        CREATE DOMAIN plain AS text;
+        CREATE TABLE tickets (a channel, b first, c plain, d text, e text DEFAULT 'mail');";
+    server.psql(schema).unwrap();
+    let catalogue = Catalogue::from_json(&server.psql(SNAPSHOT_SQL).unwrap()).unwrap();
+    let tickets = catalogue.relation_named("public", "tickets").unwrap();
+    let defaults: Vec<bool> = tickets.columns.iter().map(|column| column.default).collect();
+    assert_eq!(defaults, [true, true, false, false, true]);
+}
+
 #[test]
 fn each_decision_is_explained_and_no_literal_is_shown_in_another_form() {
     for line in lines(LIST).filter(|line| !line.starts_with(' ')) {
