@@ -85,6 +85,25 @@ impl Generator<'_> {
         (format!("SELECT {head} FROM {from}{filter}{tail}{order}{limit}"), fields)
     }
 
+    /// All rows of a relation, as they are or folded.
+    pub(super) fn all_of(&mut self, relation: Relation) -> String {
+        let from = relation.alias.clone();
+        self.scopes.push(vec![relation]);
+        let (head, tail, fields, form) = if self.dice.chance(35) {
+            let kinds: Vec<Kind> =
+                (0..1 + self.dice.below(2)).map(|_| self.common_kind()).collect();
+            let (head, tail, fields) = self.grouped(Some(&kinds), 1);
+            (head, tail, fields, Form::Grouped)
+        } else {
+            let form = if self.dice.chance(15) { Form::Windowed } else { Form::Plain };
+            let (head, tail, fields) = self.listed(form, None, 1);
+            (head, tail, fields, form)
+        };
+        let order = self.order(form, 1, fields.len());
+        self.scopes.pop();
+        format!("SELECT {head} FROM {from}{tail}{order}")
+    }
+
     fn filter(&mut self, depth: usize) -> String {
         let mut conditions = Vec::new();
         let often = if self.is_of_accounts() { 35 } else { 14 };

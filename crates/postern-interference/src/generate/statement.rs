@@ -64,8 +64,48 @@ impl Generator<'_> {
 
     /// A select for the client.
     pub(super) fn query(&mut self) -> String {
+        if self.dice.chance(4) {
+            return self.alone();
+        }
         let (text, _) = self.select(None, DEPTH, true);
         if self.dice.chance(5) { self.locked(text) } else { text }
+    }
+
+    /// What stands alone: whether there is a record, all values as one, the least and the greatest.
+    fn alone(&mut self) -> String {
+        let from = self.read_tables(0, true);
+        let condition = match self.lookup() {
+            Some(lookup) if self.dice.chance(40) => lookup,
+            _ => self.predicate(1),
+        };
+        let limit = *self.dice.pick(&["", "", " LIMIT 1"]);
+        let text = match (self.dice.below(6), self.any_field()) {
+            (0..=2, _) => {
+                let value = format!("EXISTS (SELECT 1 FROM {from} WHERE {condition}{limit})");
+                match self.dice.below(4) {
+                    0 => format!("SELECT NOT {value} AS c0"),
+                    1 => format!("SELECT CASE WHEN {value} THEN 'yes' ELSE 'no' END AS c0"),
+                    _ => format!("SELECT {value} AS c0"),
+                }
+            }
+            (3, Some((alias, field))) if self.takes(true) => {
+                let column = format!("{alias}.{}", field.name);
+                format!("SELECT ARRAY(SELECT {column} FROM {from} WHERE {condition}) AS c0")
+            }
+            (4, Some((alias, field))) => {
+                format!(
+                    "SELECT DISTINCT {alias}.{} AS c0 FROM {from} WHERE {condition}",
+                    field.name
+                )
+            }
+            (_, Some((alias, field))) => {
+                let column = format!("{alias}.{}", field.name);
+                format!("SELECT max({column}) AS c0, min({column}) AS c1 FROM {from}")
+            }
+            _ => format!("SELECT count(*) AS c0 FROM {from} WHERE {condition}"),
+        };
+        self.scopes.pop();
+        text
     }
 
     /// The same, with its rows locked, or those of one of its tables.

@@ -1,6 +1,6 @@
 //! INSERT, UPDATE, DELETE and MERGE, each in a transaction that is rolled back.
 
-use super::{Generator, Relation, fields, statement::rolled_back};
+use super::{Field, Generator, Relation, fields, from::one_field, statement::rolled_back};
 use crate::{
     schema::{Column, Kind, Table},
     script::Script,
@@ -54,7 +54,11 @@ impl Generator<'_> {
             1 if table.key == ["no"] => " ON CONFLICT (no) DO UPDATE SET no = excluded.no + 1",
             _ => "",
         };
-        let returning = self.returning(&table.columns[0].name);
+        let returning = match self.dice.below(4) {
+            0 => format!(" RETURNING {}", table.columns[0].name),
+            1 if !self.polite => " RETURNING *".to_owned(),
+            _ => String::new(),
+        };
         format!("INSERT INTO {} ({}) {rows}{conflict}{returning}", table.name, names.join(", "))
     }
 
@@ -77,25 +81,67 @@ impl Generator<'_> {
         let value = self.expression(column.kind, 1);
         let value =
             if column.cast { format!("({value})::text::{}", column.sql_type) } else { value };
-        let (from, condition) = self.written_rows();
-        let returning = self.returning(&format!("{alias}.{}", table.columns[0].name));
+        let (from, condition) = self.written_rows(table, &alias);
+        let (returning, given) = self.returning(table, &alias);
         self.scopes.pop();
-        format!(
+        let sql = format!(
             "UPDATE {} AS {alias} SET {} = {value}{from} WHERE {condition}{returning}",
             table.name, column.name
-        )
+        );
+        self.shown(sql, given)
     }
 
     fn delete(&mut self, table: &Table) -> String {
         let alias = self.target(table);
-        let (from, condition) = self.written_rows();
+        let (from, condition) = self.written_rows(table, &alias);
         let from = from.replacen(" FROM ", " USING ", 1);
-        let returning = self.returning(&format!("{alias}.{}", table.columns[0].name));
+        let (returning, given) = self.returning(table, &alias);
         self.scopes.pop();
-        format!("DELETE FROM {} AS {alias}{from} WHERE {condition}{returning}", table.name)
+        let sql =
+            format!("DELETE FROM {} AS {alias}{from} WHERE {condition}{returning}", table.name);
+        self.shown(sql, given)
     }
 
-    fn written_rows(&mut self) -> (String, String) {
+    /// The same, or a select of what comes back of it.
+    fn shown(&mut self, sql: String, given: Vec<Field>) -> String {
+        if given.is_empty() || !self.dice.chance(50) {
+            return sql;
+        }
+        let scopes = std::mem::take(&mut self.scopes);
+        let alias = self.alias();
+        let select = self.all_of(Relation { alias: alias.clone(), fields: given });
+        self.scopes = scopes;
+        format!("WITH {alias} AS ({sql}) {select}")
+    }
+
+    /// `key IN (SELECT key …)`, of the target's table.
+    fn chosen(&mut self, table: &Table, alias: &str) -> Option<String> {
+        let [key] = table.key.as_slice() else { return None };
+        let scopes = std::mem::take(&mut self.scopes);
+        let own = self.target(table);
+        let condition = self.predicate(1);
+        let kind = self.common_kind();
+        let order = if self.takes(true) && self.dice.chance(40) {
+            self.expression(kind, 1)
+        } else {
+            format!("{own}.{key}")
+        };
+        self.scopes = scopes;
+        let rows = 1 + self.dice.below(4);
+        let lock = *self.dice.pick(&["", "", " FOR UPDATE", " FOR UPDATE SKIP LOCKED"]);
+        Some(format!(
+            "{alias}.{key} IN (SELECT {own}.{key} FROM {} AS {own} WHERE {condition} \
+             ORDER BY {order} LIMIT {rows}{lock})",
+            table.name
+        ))
+    }
+
+    fn written_rows(&mut self, table: &Table, alias: &str) -> (String, String) {
+        if self.dice.chance(25)
+            && let Some(chosen) = self.chosen(table, alias)
+        {
+            return (String::new(), chosen);
+        }
         if self.dice.chance(15) {
             let text = self.read_tables(0, !self.polite);
             let joined = self.scopes.pop().unwrap_or_default();
@@ -126,11 +172,31 @@ impl Generator<'_> {
         )
     }
 
-    fn returning(&mut self, column: &str) -> String {
-        match self.dice.below(4) {
-            0 => format!(" RETURNING {column}"),
-            1 if !self.polite => " RETURNING *".to_owned(),
-            _ => String::new(),
+    /// RETURNING, and what it gives.
+    fn returning(&mut self, table: &Table, alias: &str) -> (String, Vec<Field>) {
+        let mut given = match self.dice.below(6) {
+            0 => vec![(format!("{alias}.{}", table.columns[0].name), fields(table).swap_remove(0))],
+            1 if !self.polite => return (" RETURNING *".to_owned(), fields(table)),
+            1..=3 => (0..1 + self.dice.below(3)).map(|_| self.given()).collect(),
+            _ => return (String::new(), Vec::new()),
+        };
+        let mut texts = Vec::new();
+        for (index, (text, field)) in given.iter_mut().enumerate() {
+            field.name = format!("r{index}");
+            texts.push(format!("{text} AS {}", field.name));
         }
+        let fields = given.into_iter().map(|(_, field)| field).collect();
+        (format!(" RETURNING {}", texts.join(", ")), fields)
+    }
+
+    /// A column of what is written, or something that is computed.
+    fn given(&mut self) -> (String, Field) {
+        if self.dice.chance(60)
+            && let Some((alias, field)) = self.any_field()
+        {
+            return (format!("{alias}.{}", field.name), field);
+        }
+        let kind = self.common_kind();
+        (format!("({})::{}", self.expression(kind, 1), kind.sql()), one_field("", kind))
     }
 }
