@@ -376,7 +376,8 @@ pub(crate) struct TableFile {
     pub(crate) insert_columns: Option<Vec<String>>,
     /// The columns that restricted roles may change, in rows of customers for whom there is a
     /// reason. A column that a reason reads can't be among them, nor can the subject's. No trigger
-    /// may change the subject's column of a row: what is recorded is whose the row is then.
+    /// may change the subject's column of a row: what is recorded is whose the row is then. One
+    /// that `order` or `pool` of a queue names is changed in rows only that somebody has.
     #[serde(default)]
     pub(crate) update: Vec<String>,
     /// The columns that a reason's `where` reads, such as a ticket's status, and that restricted
