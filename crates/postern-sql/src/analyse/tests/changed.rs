@@ -44,7 +44,7 @@ fn what_comes_back_of_ones_own_records_is_shown() {
     );
     assert_eq!(
         told_who_sees("DELETE FROM tickets t USING products p WHERE t.id = p.id RETURNING t.body"),
-        "DELETE FROM public.tickets t USING public.products p WHERE t.id = p.id AND t.customer_id OPERATOR(pg_catalog.=) ANY('{set0}'::bigint[]) RETURNING t.body, t.customer_id AS pk_k1
+        "DELETE FROM public.tickets t USING public.products p WHERE t.id = p.id AND t.customer_id OPERATOR(pg_catalog.=) ANY('{set0}'::bigint[]) AND t.assignee IS NOT NULL RETURNING t.body, t.customer_id AS pk_k1
   1 columns, keys [0]
   public.tickets set 0 clear body"
     );

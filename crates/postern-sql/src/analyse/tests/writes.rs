@@ -28,7 +28,7 @@ fn rows_of_ones_own_customers_are_changed_where_they_stand() {
     );
     check(
         "DELETE FROM tickets WHERE id = 7 RETURNING number, id",
-        "DELETE FROM public.tickets WHERE tickets.id = 7 AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) RETURNING '***'::pg_catalog.text AS number, tickets.id, tickets.customer_id AS pk_k1
+        "DELETE FROM public.tickets WHERE tickets.id = 7 AND tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND tickets.assignee IS NOT NULL RETURNING '***'::pg_catalog.text AS number, tickets.id, tickets.customer_id AS pk_k1
   2 columns, keys [0]
   public.tickets masked number",
     );

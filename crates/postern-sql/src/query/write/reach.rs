@@ -141,7 +141,11 @@ impl<'a> Analysis<'a> {
         match (rule.delete, self.resolver.rules.mode) {
             (Reach::All, Mode::Accounted) => Ok(Needs::default()),
             (Reach::Keyed(set), Mode::Restricted) => {
-                Ok(Needs { sets: BTreeSet::from([set]), ..Needs::default() })
+                // Who is gone from a queue makes another the next.
+                let reasons = rule.reasons.iter().enumerate();
+                let queues = reasons.filter(|(_, reason)| reason.take.is_some());
+                let taken = queues.map(|(index, _)| index).collect();
+                Ok(Needs { sets: BTreeSet::from([set]), taken, ..Needs::default() })
             }
             _ => super::protected_write(relation),
         }
