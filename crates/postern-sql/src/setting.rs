@@ -39,6 +39,10 @@ pub fn setting(name: &str, value: Option<&str>) -> Result<Setting, Refusal> {
         // With more of it a plan tells what stands in a table's checks.
         "constraint_exclusion" => only(&["partition"]),
         "session_replication_role" => only(&["origin"]),
+        // What older servers and psql's scripts had, switched off.
+        "default_with_oids" | "exit_on_error" => only(&OFF),
+        // With another one a search by such an index leaves rows out.
+        "gin_fuzzy_search_limit" => only(&["0"]),
         "default_tablespace" => only(&[""]),
         "default_table_access_method" => only(&["heap"]),
         // Nothing that the gateway writes is warned of.
@@ -170,13 +174,15 @@ const PLANNING: [&str; 26] = [
 
 /// Settings of the session that change how values look, how long things take or what the session
 /// keeps itself from, nothing else.
-const SETTABLE: [&str; 23] = [
+const SETTABLE: [&str; 30] = [
     "application_name",
     "bytea_output",
     "check_function_bodies",
+    "client_connection_check_interval",
     "client_min_messages",
     "datestyle",
     "default_text_search_config",
+    "default_transaction_deferrable",
     "default_transaction_read_only",
     "extra_float_digits",
     "idle_session_timeout",
@@ -186,10 +192,15 @@ const SETTABLE: [&str; 23] = [
     "lc_numeric",
     "lc_time",
     "lock_timeout",
+    "password_encryption",
     "restrict_nonsystem_relation_kind",
     "row_security",
     "synchronize_seqscans",
     "synchronous_commit",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
     "timezone",
     "transaction_read_only",
     "transaction_timeout",

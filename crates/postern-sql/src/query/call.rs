@@ -6,6 +6,7 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Analysis, expression::is_constant, field::whole_row_of, grouping::Aggregate, scope::Scope,
+    settings::listed_settings,
 };
 use crate::{
     ast,
@@ -100,7 +101,7 @@ impl Analysis<'_> {
     }
 
     /// What the call does besides giving a value.
-    fn act(&mut self, call: &pb::FuncCall, built_in: &str) -> Judged<()> {
+    fn act(&mut self, call: &mut pb::FuncCall, built_in: &str) -> Judged<()> {
         let verbatim = self.views.verbatim || self.defines_view;
         self.acts.draws |= draws(built_in) && (verbatim || !is_plain_random(call));
         // Outside of views the time of the statement is put in the place of the plain clock.
@@ -292,7 +293,20 @@ impl Analysis<'_> {
     }
 
     /// The setting that is read; one that a parameter names is looked at when it is bound.
-    fn setting(&mut self, call: &pb::FuncCall) -> Judged<()> {
+    ///
+    /// A column's value is a name that may be read, or it is NULL: CASE looks at each before the
+    /// setting is read, where a condition of the rows might come later.
+    fn setting(&mut self, call: &mut pb::FuncCall) -> Judged<()> {
+        let verbatim = self.views.verbatim || self.defines_view;
+        if let Some(argument @ Node { node: Some(NodeEnum::ColumnRef(_)) }) = call.args.first_mut()
+            && !verbatim
+        {
+            let text = ast::type_name("pg_catalog", "text", &[], false);
+            let read = ast::call("lower", vec![ast::cast(argument.clone(), text)]);
+            let listed = ast::equal(pb::AExprKind::AexprOpAny, read, listed_settings());
+            *argument = ast::case(listed, argument.clone(), ast::null());
+            return Ok(());
+        }
         let name = call.args.first().and_then(|argument| match &argument.node {
             Some(NodeEnum::AConst(pb::AConst {
                 val: Some(pb::a_const::Val::Sval(pb::String { sval })),
@@ -309,7 +323,7 @@ impl Analysis<'_> {
             "read a setting that describes the session, by its name",
         );
         let given = call.args.first().map_or(Given::Unknown, text_parameter);
-        if given == Given::Unknown || self.views.verbatim || self.defines_view {
+        if given == Given::Unknown || verbatim {
             return Err(refusal);
         }
         let listed = readable_settings().map(str::to_owned).collect();

@@ -156,22 +156,71 @@ pub(super) fn written_names(table: &pb::CommonTableExpr) -> Vec<String> {
     names
 }
 
-/// Fields of the rows that built-in functions return. None is a function's or a type's name.
-const FIELDS: [&str; 16] = [
+/// Fields of the rows that built-in functions return, their OUT parameters among them. None is a
+/// function's or a type's name.
+const FIELDS: [&str; 49] = [
+    "alias",
     "baredesc",
     "barelabel",
+    "cache_size",
     "catcode",
     "catdesc",
+    "comment",
+    "cycle_option",
+    "data_type",
+    "default_version",
+    "description",
+    "dictionaries",
+    "dictionary",
     "f1",
     "f2",
     "f3",
+    "grantee",
+    "grantor",
+    "identity",
+    "increment",
+    "is_dst",
+    "is_grantable",
+    "isleaf",
     "key",
+    "level",
     "lexeme",
+    "lexemes",
+    "maximum_value",
+    "minimum_value",
     "n",
+    "object_args",
+    "object_names",
+    "option_name",
+    "option_value",
     "ordinality",
+    "parentrelid",
     "positions",
+    "privilege_type",
+    "relid",
+    "schema",
+    "start_value",
+    "token",
+    "tokid",
+    "type",
+    "utc_offset",
     "value",
     "weights",
     "word",
     "x",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::FIELDS;
+    use crate::functions::{Arity, Functions};
+
+    #[test]
+    fn no_field_is_the_name_of_a_function() {
+        for major in 13..=18 {
+            let functions = Functions::of_version(major);
+            let called = |name: &&str| functions.find(name, Arity::Unknown).is_some();
+            assert_eq!(FIELDS.into_iter().find(called), None, "PostgreSQL {major}");
+        }
+    }
+}

@@ -40,6 +40,15 @@ pub(super) fn is_settings(range: &pb::RangeFunction) -> bool {
     named && plain && !defined && range.coldeflist.is_empty() && call.args.is_empty()
 }
 
+/// The names of the settings that may be read, as an array.
+pub(super) fn listed_settings() -> Node {
+    let listed: Vec<&str> = readable_settings().collect();
+    ast::cast(
+        ast::constant(&format!("{{{}}}", listed.join(","))),
+        ast::type_name("pg_catalog", "text", &[], true),
+    )
+}
+
 /// The rows of `pg_settings` that are about settings which may be read.
 pub(super) fn readable_settings_of(range: pb::RangeVar, columns: &[String]) -> Node {
     let name = range.relname.clone();
@@ -48,13 +57,8 @@ pub(super) fn readable_settings_of(range: pb::RangeVar, columns: &[String]) -> N
     let inner = pb::Alias { colnames: Vec::new(), ..alias.clone() };
     let of = |column: &str| ast::column(&[&alias.aliasname, column]);
     let targets = columns.iter().map(|column| ast::target(column, of(column))).collect();
-    let listed: Vec<&str> = readable_settings().collect();
-    let listed = ast::cast(
-        ast::constant(&format!("{{{}}}", listed.join(","))),
-        ast::type_name("pg_catalog", "text", &[], true),
-    );
     let read = ast::call("lower", vec![of("name")]);
-    let condition = ast::equal(pb::AExprKind::AexprOpAny, read, listed);
+    let condition = ast::equal(pb::AExprKind::AexprOpAny, read, listed_settings());
     let from = ast::node(NodeEnum::RangeVar(pb::RangeVar { alias: Some(inner), ..range }));
     ast::node(NodeEnum::RangeSubselect(Box::new(pb::RangeSubselect {
         lateral: false,

@@ -1,6 +1,6 @@
 //! Which settings are read.
 
-use super::{Mode, analyse, catalogue, names, refused, rules};
+use super::{Mode, analyse, catalogue, judged, names, refused, rules};
 use crate::{Context, Parameter, Verdict};
 
 #[test]
@@ -192,4 +192,21 @@ fn a_setting_that_a_parameter_names_is_looked_at() {
         ],
     );
     refused("write", &["SELECT current_setting($1), $1"]);
+}
+
+/// psql's `\dconfig` asks so. CASE looks at the name before the setting is read, wherever the
+/// planner puts the condition of the rows.
+#[test]
+fn a_setting_that_a_column_names_is_read_if_it_is_listed() {
+    for sql in [
+        "SELECT s.name, current_setting(s.name) FROM pg_settings s WHERE s.name ~ 'mem'",
+        "SELECT n, current_setting(n, true) FROM unnest(ARRAY['work_mem', 'data_directory']) n",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        let told = told.strip_prefix("plain ").unwrap_or_else(|| panic!("{sql}: {told}"));
+        let read = "pg_catalog.current_setting(CASE WHEN pg_catalog.lower(";
+        assert!(told.contains(read) && told.contains(" ELSE NULL END"), "{told}");
+        assert!(!told.contains("data_directory,"), "{told}");
+    }
+    refused("setting", &["SELECT current_setting(s.name || '') FROM pg_settings s"]);
 }
