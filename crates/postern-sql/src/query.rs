@@ -44,6 +44,7 @@ mod lookup;
 mod merge;
 mod names;
 mod optional;
+mod page;
 mod pick;
 mod recursion;
 mod same_rows;

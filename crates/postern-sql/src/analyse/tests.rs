@@ -14,6 +14,7 @@ mod around;
 mod asked;
 mod changed;
 mod definitions;
+mod embedded;
 mod folds;
 mod guarded;
 mod leaves;

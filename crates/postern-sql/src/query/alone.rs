@@ -159,6 +159,34 @@ impl Analysis<'_> {
         }
     }
 
+    /// Sorts groups by what they are grouped by where they would be by its `min` or `max`, which is
+    /// the same value, as MikroORM writes it.
+    pub(super) fn sort_groups_by_themselves(&self, select: &mut pb::SelectStmt) {
+        let groups = &select.group_clause;
+        for node in &mut select.sort_clause {
+            let Some(NodeEnum::SortBy(by)) = node.node.as_mut() else { continue };
+            let Some(key) = by.node.as_deref_mut() else { continue };
+            let Some(NodeEnum::FuncCall(call)) = key.node.as_ref() else { continue };
+            let extreme = matches!(
+                ast::names(&call.funcname).as_deref(),
+                Some(["min" | "max"] | ["pg_catalog", "min" | "max"])
+            );
+            let plain = extreme
+                && call.over.is_none()
+                && call.agg_filter.is_none()
+                && call.agg_order.is_empty()
+                && !call.func_variadic
+                && self.kind_of_call(call) == Some(Kind::Aggregate);
+            let [argument] = call.args.as_slice() else { continue };
+            // A bare name would be a result column's first.
+            let column = matches!(&argument.node, Some(NodeEnum::ColumnRef(reference))
+                if reference.fields.len() > 1);
+            if plain && column && groups.contains(argument) {
+                *key = argument.clone();
+            }
+        }
+    }
+
     /// Puts sub-selects in the places of an expression's aggregates; `false` if it names a column
     /// otherwise. `tells` says that one of them is of what tells records apart.
     fn split(

@@ -40,6 +40,8 @@ impl Analysis<'_> {
         if !windowed && kind == Kind::Window {
             return not_understood("a window function without OVER");
         }
+        counts_rows(call, &built_in, scope);
+        self.whole_rows(call, scope);
         let copies = counts_copies(call, scope);
         // It asks what a role of that name may do, and the server knows none of people's.
         let role = self.asks_of_role || built_in.starts_with("has_") || built_in == "pg_has_role";
@@ -82,6 +84,20 @@ impl Analysis<'_> {
             self.predicate(&taint);
         }
         Ok(taint)
+    }
+
+    /// Writes `f(s.*)` as `f(s)`, which is the same row, where there are hidden columns in it: in
+    /// the second form those are left out.
+    fn whole_rows(&self, call: &mut pb::FuncCall, scope: &Scope<'_>) {
+        for argument in &mut call.args {
+            let starred = matches!(&argument.node, Some(NodeEnum::ColumnRef(reference))
+                if matches!(reference.fields.as_slice(), [_, last] if is_star(last)));
+            let item = whole_row_of(argument, scope).filter(|item| starred && item.hides);
+            let row = item.map(|item| ast::column(&[&item.alias]));
+            if let Some(row) = row.filter(|row| self.is_row_of(row, scope)) {
+                *argument = row;
+            }
+        }
     }
 
     fn aggregated(
@@ -343,6 +359,23 @@ pub(super) fn text_parameter(node: &Node) -> Given {
             _ => Given::Unknown,
         },
         _ => Given::Unknown,
+    }
+}
+
+fn is_star(field: &Node) -> bool {
+    matches!(field.node, Some(NodeEnum::AStar(_)))
+}
+
+/// Writes `count(c)` of a whole row of this level as `count(*)`, where no outer join leaves it out:
+/// a row is counted whatever is in it, so that its columns are not looked at.
+fn counts_rows(call: &mut pb::FuncCall, built_in: &str, scope: &Scope<'_>) {
+    let [argument] = call.args.as_slice() else { return };
+    let row = whole_row_of(argument, scope);
+    let here = |alias: &str| scope.items.iter().any(|item| item.alias == alias);
+    let there = row.is_some_and(|item| !item.nullable && here(&item.alias));
+    if built_in == "count" && there && !call.agg_distinct && call.agg_order.is_empty() {
+        call.args.clear();
+        call.agg_star = true;
     }
 }
 

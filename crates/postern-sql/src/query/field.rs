@@ -43,10 +43,9 @@ impl Analysis<'_> {
         let names: BTreeSet<&str> =
             item.rows.columns.iter().map(|column| column.name.as_str()).collect();
         let plain = !names.is_empty() && names.len() == item.rows.columns.len();
-        // Where an outer join left no row, there is no row of NULLs either.
         // The target of a write is no leaf: its columns are clear but where they are masked.
         let in_place = item.leaf.is_some() && item.leaf == self.target.leaf;
-        let odd = item.nullable || !item.covers.is_empty() || in_place;
+        let odd = !item.covers.is_empty() || in_place;
         if !item.hides || odd || !here || !plain {
             return Ok(None);
         }
@@ -68,6 +67,20 @@ impl Analysis<'_> {
             subselect: Some(Box::new(ast::select(vec![target], vec![from], None))),
             ..pb::SubLink::default()
         })));
+        // Where an outer join left no row, there is no row of NULLs either. The server asks by this
+        // whether there is a row, and not what is in it.
+        let row = if item.nullable {
+            let there = ast::node(NodeEnum::AExpr(Box::new(pb::AExpr {
+                kind: pb::AExprKind::AexprDistinct as i32,
+                name: vec![ast::string("=")],
+                lexpr: Some(Box::new(node.clone())),
+                rexpr: Some(Box::new(ast::null())),
+                ..pb::AExpr::default()
+            })));
+            ast::case(there, row, ast::null())
+        } else {
+            row
+        };
         Ok(Some((row, Taint { local: true, ..item.whole() })))
     }
 

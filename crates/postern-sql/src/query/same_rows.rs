@@ -1,9 +1,10 @@
-//! INTERSECT and EXCEPT of rows of the same table.
+//! INTERSECT and EXCEPT, and UNION in FROM, of rows of the same table.
 //!
 //! `SELECT id, number FROM tickets WHERE a EXCEPT SELECT id, number FROM tickets WHERE b` is
 //! `SELECT id, number FROM tickets WHERE a AND b IS NOT TRUE`, where the primary key is among the
 //! columns: no two rows are equal, and a row that is in both arms is the same record. As programs
 //! put two queries of theirs together, this is what they mean; and nothing has to be compared.
+//! UNION is `WHERE a OR b`. At the top of the statement it stays, as each arm says of whom it asks.
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -12,35 +13,43 @@ use super::{
     grouping::gives_its_rows,
     lookup::{conjunction, conjuncts},
     scalar,
+    select::Place,
     window::is_star,
 };
 use crate::{ast, catalogue::Relation};
 
 impl Analysis<'_> {
     /// Writes such a set operation as one select; any other stays as it is.
-    pub(super) fn join_same_rows(&self, select: &mut pb::SelectStmt) {
+    pub(super) fn join_same_rows(&self, select: &mut pb::SelectStmt, place: Place) {
         let operation = select.op();
-        let (pb::SetOperation::SetopIntersect | pb::SetOperation::SetopExcept) = operation else {
-            return;
-        };
+        match operation {
+            pb::SetOperation::SetopIntersect | pb::SetOperation::SetopExcept => {}
+            pb::SetOperation::SetopUnion if place == Place::Nested => {}
+            _ => return,
+        }
         let Some((left, right)) = select.larg.as_deref_mut().zip(select.rarg.as_deref_mut()) else {
             return;
         };
-        self.join_same_rows(left);
-        self.join_same_rows(right);
+        self.join_same_rows(left, place);
+        self.join_same_rows(right, place);
         let Some(condition) = self.same_rows(left, right).filter(|_| !select.all) else { return };
+        let mut joined = std::mem::take(left);
+        let mut conditions = joined.where_clause.take().map(|node| conjuncts(*node));
         let condition = match operation {
-            pb::SetOperation::SetopIntersect => condition,
-            _ => ast::node(NodeEnum::BooleanTest(Box::new(pb::BooleanTest {
+            pb::SetOperation::SetopIntersect => Some(condition),
+            // Without a condition the first arm has all rows already.
+            pb::SetOperation::SetopUnion => conditions
+                .take()
+                .and_then(conjunction)
+                .map(|first| ast::any(vec![*first, condition])),
+            _ => Some(ast::node(NodeEnum::BooleanTest(Box::new(pb::BooleanTest {
                 arg: Some(Box::new(condition)),
                 booltesttype: pb::BoolTestType::IsNotTrue as i32,
                 ..pb::BooleanTest::default()
-            }))),
+            })))),
         };
-        let mut joined = std::mem::take(left);
-        let conditions = joined.where_clause.take().map(|node| conjuncts(*node));
         joined.where_clause =
-            conjunction(conditions.into_iter().flatten().chain([condition]).collect());
+            conjunction(conditions.into_iter().flatten().chain(condition).collect());
         joined.with_clause = select.with_clause.take();
         joined.sort_clause = std::mem::take(&mut select.sort_clause);
         joined.limit_count = select.limit_count.take();

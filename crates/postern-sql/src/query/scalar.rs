@@ -68,10 +68,11 @@ impl Analysis<'_> {
             return Vec::new();
         }
         let mut joined = Vec::new();
+        let locks = !select.locking_clause.is_empty();
         let condition = select.where_clause.as_deref_mut();
         for node in condition.map(conjuncts_mut).unwrap_or_default() {
             self.ask_whether(node);
-            if let Some((alias, query)) = self.take_member(node) {
+            if let Some((alias, query)) = self.take_member(node, locks) {
                 joined.push((alias, query));
                 continue;
             }
@@ -121,7 +122,11 @@ impl Analysis<'_> {
 
     /// Writes `x IN (SELECT …)` as an equality, where the sub-select gives the subjects of a few
     /// records: each once, as IN takes it.
-    fn take_member(&mut self, node: &mut Node) -> Option<(String, Box<pb::SelectStmt>)> {
+    fn take_member(
+        &mut self,
+        node: &mut Node,
+        locks: bool,
+    ) -> Option<(String, Box<pb::SelectStmt>)> {
         let Some(NodeEnum::SubLink(link)) = node.node.as_mut() else { return None };
         let is_in =
             link.sub_link_type == pb::SubLinkType::AnySublink as i32 && link.oper_name.is_empty();
@@ -136,8 +141,15 @@ impl Analysis<'_> {
                 return None;
             }
             query.distinct_clause = vec![Node { node: None }];
-        } else if !((self.is_one_value(query) || self.groups_subjects(query)) && self.has_room()) {
-            return None;
+        } else {
+            let paged = matches!(tested.node, Some(NodeEnum::ColumnRef(_)))
+                && !locks
+                && query.from_clause.iter().any(|item| self.reads_protected(item))
+                && self.picks_each_once(query);
+            let few = self.is_one_value(query) || self.groups_subjects(query) || paged;
+            if !(few && self.has_room()) {
+                return None;
+            }
         }
         let (alias, query) = (self.name('v'), std::mem::take(query));
         let value = ast::column(&[&alias, &value_of(&alias)]);

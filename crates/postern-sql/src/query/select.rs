@@ -95,7 +95,7 @@ impl Analysis<'_> {
         let counted = mem::take(&mut self.counted);
         self.with_own_commons(|own| {
             own.with(select.with_clause.as_mut(), outer)?;
-            own.join_same_rows(select);
+            own.join_same_rows(select, place);
             own.locks(select, place);
             match select.op() {
                 pb::SetOperation::SetopNone if select.values_lists.is_empty() => {
@@ -257,6 +257,7 @@ impl Analysis<'_> {
         if counts {
             leave_out_counted(select);
         }
+        self.sort_groups_by_themselves(select);
         self.split_extremes(select, place);
         self.unfold_alone(select, place);
         self.unfold_exists(select, place);

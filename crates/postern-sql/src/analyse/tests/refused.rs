@@ -106,7 +106,6 @@ fn what_is_not_understood_is_refused() {
     refused(
         "not_understood",
         &[
-            "SELECT to_json(s) FROM products p LEFT JOIN (SELECT id FROM customers) s ON s.id = p.id",
             "SELECT to_json(s) FROM (SELECT id, id FROM customers) s",
             "SELECT (s).id FROM (SELECT id FROM customers) s",
             "SELECT (s).to_json FROM (SELECT id FROM customers) s",
@@ -438,7 +437,7 @@ fn a_covered_column_is_reached_by_no_detour() {
         &[
             "SELECT c FROM pg_constraint c",
             "SELECT to_jsonb(c) FROM pg_constraint c",
-            "SELECT count(c.*) FROM pg_constraint c",
+            "SELECT count(DISTINCT c.*) FROM pg_constraint c",
             "SELECT (SELECT p FROM unnest(ARRAY[1]) x LIMIT 1) FROM pg_proc p",
             "SELECT 1 FROM pg_proc NATURAL JOIN pg_proc q",
             "SELECT 1 FROM pg_proc p JOIN pg_proc q USING (prosrc)",

@@ -350,6 +350,7 @@ fn who_has_many_records_is_joined_as_a_group() {
     for groups in [
         "SELECT customer_id FROM tickets WHERE status = 'open' GROUP BY customer_id HAVING count(*) > 3",
         "SELECT t.customer_id FROM tickets t GROUP BY 1 HAVING max(t.status) > 'o' AND count(*) < 9",
+        "SELECT customer_id FROM tickets GROUP BY customer_id HAVING count(*) > 3 LIMIT 5",
     ] {
         let sql = format!("SELECT c.id, c.name FROM customers c WHERE c.id IN ({groups})");
         let told = judged(&sql, Mode::Restricted);
@@ -358,7 +359,6 @@ fn who_has_many_records_is_joined_as_a_group() {
     }
     for other in [
         "SELECT customer_id FROM tickets GROUP BY customer_id, status HAVING count(*) > 3",
-        "SELECT customer_id FROM tickets GROUP BY customer_id HAVING count(*) > 3 LIMIT 5",
         "SELECT id FROM tickets GROUP BY id HAVING count(*) > 3",
     ] {
         refused("unaccounted", &[&format!("SELECT c.id FROM customers c WHERE c.id IN ({other})")]);
