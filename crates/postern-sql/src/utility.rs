@@ -49,9 +49,7 @@ pub(crate) fn judge(
         NodeEnum::ClosePortalStmt(n) if n.portalname.is_empty() => {
             Ok(Utility::Forward(Effect::CloseAll, None))
         }
-        NodeEnum::UnlistenStmt(n) if n.conditionname.is_empty() => {
-            Ok(Utility::Forward(Effect::Setting, None))
-        }
+        NodeEnum::UnlistenStmt(_) => Ok(Utility::Forward(Effect::Setting, None)),
         NodeEnum::DeallocateStmt(n) if n.isall => {
             n.location = 0;
             Ok(Utility::Forward(Effect::Deallocate, None))

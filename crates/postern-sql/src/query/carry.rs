@@ -251,6 +251,10 @@ impl Analysis<'_> {
                 let mut commons = self.commons.iter();
                 range.schemaname.is_empty() && commons.any(|c| c.name == range.relname)
             }
+            // What is joined to a page, and may be left out, belongs to the records of the page.
+            Some(NodeEnum::JoinExpr(join)) if join.jointype() == pb::JoinType::JoinLeft => {
+                join.larg.as_deref().is_some_and(|page| self.is_narrow_item(page))
+            }
             _ => false,
         }
     }

@@ -113,3 +113,30 @@ fn a_union_in_from_of_one_tables_rows_is_one_select() {
            customers WHERE country = 'DE') u"],
     );
 }
+
+/// Hasura joins what belongs to a page's records to them, and collects all of it in one value.
+#[test]
+fn what_is_joined_to_a_page_is_collected_with_all_keys() {
+    let page = "(SELECT * FROM tickets WHERE assignee = 'me' ORDER BY id LIMIT 5) b";
+    let customer = "LEFT JOIN LATERAL (SELECT row_to_json((SELECT e FROM (SELECT q.id AS id, q.name \
+                    AS name) AS e)) AS c FROM (SELECT * FROM customers c WHERE b.customer_id = c.id \
+                    LIMIT 1) q) o ON true";
+    let told = judged(
+        &format!(
+            "SELECT coalesce(json_agg(r), '[]') FROM (SELECT row_to_json((SELECT e FROM (SELECT \
+             b.id AS id, o.c AS c) AS e)) AS r FROM {page} {customer} ORDER BY b.id) x"
+        ),
+        Mode::Restricted,
+    );
+    assert!(told.contains("\n  1 columns, keys [0 1]\n"), "{told}");
+    assert_eq!(told.matches("pg_catalog.string_agg(x.pk_k").count(), 2, "{told}");
+    assert!(told.ends_with("public.customers set 0 clear name"), "{told}");
+    // A page that is joined to all customers says nothing of how many these are.
+    refused(
+        "unaccounted",
+        &[&format!(
+            "SELECT json_agg(r) FROM (SELECT json_build_object('c', c.name) AS r FROM {page} RIGHT \
+             JOIN customers c ON c.id = b.customer_id) x"
+        )],
+    );
+}
