@@ -90,8 +90,19 @@ pub fn is_consistent(proof: &[Hash], old: (u64, Hash), new: (u64, Hash)) -> bool
 
 #[cfg(test)]
 mod tests {
+    use ct_merkle::{ConsistencyProof, RootHash};
+    use sha2::Sha256;
+
     use super::*;
     use crate::leaf_hash;
+
+    /// Whether `ct-merkle` finds so, too, of a smaller tree that has leaves.
+    fn is_theirs(proof: &[Hash], old: (u64, Hash), new: (u64, Hash)) -> bool {
+        let root = |(size, root): (u64, Hash)| RootHash::<Sha256>::new(root.0.into(), size);
+        let bytes = proof.iter().flat_map(|hash| hash.0).collect();
+        let proof = ConsistencyProof::try_from_bytes(bytes).unwrap();
+        root(new).verify_consistency(&root(old), &proof).is_ok()
+    }
 
     fn edge(leaves: Range<u64>, mut edge: Edge) -> Edge {
         leaves.for_each(|place| edge.append(leaf_hash(&place.to_le_bytes())));
@@ -114,10 +125,12 @@ mod tests {
                 if before == 0 {
                     continue;
                 }
+                assert!(is_theirs(&proof, one, other), "{before} of {size}");
                 for at in 0..proof.len() {
                     let mut changed = proof.clone();
                     changed[at].0[0] ^= 1;
                     assert!(!is_consistent(&changed, one, other));
+                    assert!(!is_theirs(&changed, one, other));
                     changed.remove(at);
                     assert!(!is_consistent(&changed, one, other));
                 }

@@ -1,12 +1,14 @@
 use super::*;
 use crate::{
-    Damage, DamageKind, OpenError, VerifyOptions,
+    Damage, DamageKind, OpenError, Options, VerifyOptions,
     disk::sim::{Fault, SimDisk},
     recover::{create_on, open_on},
     sequencer::Work,
     tests::{HandClock, commit, draft, options, strong},
     verify::verify_on,
 };
+
+mod other_verifier;
 
 const NOW: u64 = 1_764_028_800;
 
