@@ -1,31 +1,39 @@
 //! A program that records without end and says what it has a receipt for, to be killed by
-//! `scripts/ledger-faults`: `writer LEDGER [STATEMENTS [LOOKS]]`, or `writer LEDGER --read`, which
-//! says what is recorded. What it says of each statement is its id, on a line. With LOOKS a
-//! new epoch begins after so many looks at the clock, one or two for each statement, and the ones
-//! before are forgotten.
+//! `scripts/ledger-faults`: `writer LEDGER [STATEMENTS [LOOKS]] [--peer SOCKET]`, or
+//! `writer LEDGER --read`, which says what is recorded. What it says of each statement is its id,
+//! on a line. With LOOKS a new epoch begins after so many looks at the clock, one or two for each
+//! statement, and the ones before are forgotten. With a SOCKET there is a receipt only for what the
+//! follower has that listens there, and it ends when that is away for [`PATIENCE`].
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
 use std::{
     error::Error,
     io::Write as _,
-    path::Path,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use postern_ledger::{
-    Body, Draft, DraftLeaf, DraftRow, Entry, Ledger, Options, Reader, RecordError, Retention, Touch,
+    Body, Copying, Draft, DraftLeaf, DraftRow, Entry, Ledger, Options, PeerOptions, Reader,
+    RecordError, Retention, Touch, WhenLost,
 };
 use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, Timestamp};
 
 const ORIGIN: &str = "faults.example/ledger";
 /// How many record at once.
 const THREADS: u64 = 8;
+/// How long the follower may be away.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked for.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// A microsecond passes with every look: what is tested has nothing to do with the time of day.
 #[derive(Debug, Default)]
@@ -117,24 +125,60 @@ fn recorded(folder: &Path) -> Result<(Vec<u64>, Timestamp), Box<dyn Error>> {
     Ok((ids, last))
 }
 
-/// Records ids from the first that is free on; the first error of a thread ends it.
-fn write(folder: &Path, statements: u64, epoch: Option<u64>) -> Result<(), Box<dyn Error>> {
+/// The follower that listens there.
+fn peer(socket: PathBuf) -> PeerOptions {
+    let connect = Arc::new(move || {
+        let stream = UnixStream::connect(&socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Box::new(stream) as _)
+    });
+    PeerOptions { connect, when_lost: WhenLost::Stop, retry: RETRY }
+}
+
+/// Waits until the follower is in step; false if that takes too long.
+fn is_in_step(ledger: &Ledger) -> bool {
+    let start = Instant::now();
+    while ledger.copied().is_some_and(|copied| copied.copying != Copying::InStep) {
+        if start.elapsed() > PATIENCE {
+            return false;
+        }
+        thread::yield_now();
+    }
+    true
+}
+
+/// Records ids from the first that is free on; the first error of a thread ends it, unless it is
+/// that the follower is away and it comes back.
+fn write(
+    folder: &Path,
+    statements: u64,
+    epoch: Option<u64>,
+    peer: Option<PeerOptions>,
+) -> Result<(), Box<dyn Error>> {
     if !folder.exists() {
         Ledger::create(folder, &options(epoch, Timestamp(0)))?;
     }
     let (ids, last) = recorded(folder)?;
     let free = ids.into_iter().max().map_or(0, |last| last + 1);
-    let ledger = Ledger::open(folder, options(epoch, last), Arc::new(|_| {}))?;
+    let options = Options { peer, ..options(epoch, last) };
+    let ledger = Ledger::open(folder, options, Arc::new(|_| {}))?;
     println!("open");
+    is_in_step(&ledger);
     let next = AtomicU64::new(free);
     let end = free.saturating_add(statements);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 loop {
                     let id = next.fetch_add(1, Ordering::Relaxed);
-                    if id >= end || record(&ledger, id).is_err() {
+                    if id >= end {
                         return;
+                    }
+                    match record(&ledger, id) {
+                        Ok(()) => {}
+                        Err(RecordError::NoCopy) if is_in_step(&ledger) => continue,
+                        Err(_) => return,
                     }
                     // One write, behind the receipt, as a row goes to a client.
                     println!("{id}");
@@ -149,7 +193,11 @@ fn write(folder: &Path, statements: u64, epoch: Option<u64>) -> Result<(), Box<d
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
+    let (mut arguments, mut socket) = (std::env::args().skip(1).collect::<Vec<_>>(), None);
+    if let Some(at) = arguments.iter().position(|argument| argument == "--peer") {
+        socket = arguments.drain(at..).nth(1).map(PathBuf::from);
+    }
+    let mut arguments = arguments.into_iter();
     let folder = arguments.next().ok_or("the ledger's folder is missing")?;
     match arguments.next().as_deref() {
         Some("--read") => {
@@ -160,7 +208,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         statements => {
             let statements = statements.map_or(Ok(u64::MAX), str::parse)?;
             let epoch = arguments.next().map(|looks| looks.parse()).transpose()?;
-            write(Path::new(&folder), statements, epoch)
+            write(Path::new(&folder), statements, epoch, socket.map(peer))
         }
     }
 }
