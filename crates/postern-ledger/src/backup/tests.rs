@@ -1,8 +1,8 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::{
-    Entry, Ledger, Note, Reader,
+    Entry, Ledger, Note, Reader, Retained, Retention,
     tests::{Bench, check_ledger, draft, options, strong},
 };
 
@@ -102,6 +102,30 @@ fn who_is_erased_is_gone_from_the_backup_once_it_is_brought_up_to_date() {
     assert_eq!(back_up(&bench, &to).unwrap(), (5, 2));
     assert!(!has());
     assert_eq!(Reader::open(&to).unwrap().count(), 5);
+}
+
+#[test]
+fn a_backup_is_begun_of_a_ledger_that_has_forgotten_its_first_epochs() {
+    let keep = Duration::from_secs(40 * 86_400);
+    let mut bench = Bench::with_retention(Retention { epoch: keep / 2, keep });
+    let mut forgot = 0;
+    for subject in 0..6 {
+        show(&bench, subject..subject + 1);
+        bench.clock.set(bench.later_by(30 * 86_400_000_000));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done = Box::new(move |done: Result<Retained, _>| sender.send(done.unwrap()).unwrap());
+        bench.ledger.as_ref().unwrap().retain(Actor::new("root"), done);
+        forgot += usize::from(receiver.recv().unwrap().forgot);
+    }
+    assert!(forgot > 1);
+    reopen(&mut bench);
+    let to = bench.folder.path().join("backup");
+    let entries = check_ledger(&bench.path());
+    assert_eq!(back_up(&bench, &to).unwrap().0, entries.len() as u64);
+    assert_eq!(check_ledger(&to), entries);
+    let options = RestoreOptions { seed: seed(&bench), ..RestoreOptions::default() };
+    let restored = put_back(&bench, &to, &options).unwrap();
+    assert_eq!((restored.entries, restored.lost), (entries.len() as u64, None));
 }
 
 #[test]

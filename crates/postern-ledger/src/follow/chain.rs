@@ -6,7 +6,7 @@ use postern_model::Timestamp;
 use crate::{
     bytes::Cursor,
     dictionary::{self, Rows},
-    epoch::{Keys, Stage, Turn},
+    epoch::{KeyTrouble, Keys, Stage, Turn},
     frame::{self, FRAME_BYTES},
     leaf::{Leaf, SegmentSalt},
     payload::{self, Account, Head},
@@ -91,7 +91,11 @@ impl Chain {
         self.stage.take(turn, subjects).map_err(|_| "an epoch is out of order")?;
         if let Turn::Begun { epoch, commitment } = turn {
             keys.commit(epoch, commitment);
-            keys.key(epoch).map_err(|_| "an epoch's key was not sent before")?;
+            // That of an epoch which the ledger has forgotten since is nowhere: of its rows come
+            // the commitments only. A row that is sealed and has no key is refused where it comes.
+            if matches!(keys.key(epoch), Err(KeyTrouble::Other)) {
+                return Err("an epoch's key is another than it began with");
+            }
         }
         Ok(())
     }

@@ -162,11 +162,7 @@ impl Store {
         let done = match message {
             Message::Append(piece) => self.append(piece),
             Message::Checkpoint { text } => self.keep(text),
-            Message::Key { epoch, key } => {
-                // Kept on the disk once the entry is there that begins the epoch.
-                self.keys.insert(*epoch, key.clone());
-                Ok(())
-            }
+            Message::Key { epoch, key } => self.keep_key(*epoch, key),
             Message::Ask => Ok(()),
             Message::Hello { .. }
             | Message::Standing { .. }
@@ -267,6 +263,26 @@ impl Store {
         // A crash before this is made up for by the opening.
         self.erase(&continued.erased.into_iter().collect()).map_err(Not::Sure)?;
         if forgets { self.forget().map_err(Not::Sure) } else { Ok(()) }
+    }
+
+    /// Takes the key of an epoch, whose rows may come from now on. It is kept on the disk once the
+    /// entry is there that begins the epoch.
+    fn keep_key(&mut self, epoch: u16, key: &EpochKey) -> Result<(), Not> {
+        let Stage { current, kept, .. } = self.chain.stage;
+        let has_begun = epoch <= current;
+        if epoch < kept || has_begun && self.keys.key(epoch).is_ok() {
+            return Ok(());
+        }
+        if has_begun {
+            let mut keys = self.keys.clone();
+            keys.insert(epoch, key.clone());
+            if keys.key(epoch).is_err() {
+                return Err(Not::Good("an epoch's key is another than it began with".to_owned()));
+            }
+            write_key(&*self.disk, epoch, key).map_err(room)?;
+        }
+        self.keys.insert(epoch, key.clone());
+        Ok(())
     }
 
     /// Reads the header of a segment that is to be begun.

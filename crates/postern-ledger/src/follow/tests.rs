@@ -24,6 +24,7 @@ use crate::{
     DamageKind, Entry, EraseError, Note, Options, Reader, RecordError, RetainError, Retention,
     Tail, VerifyOptions,
     disk::sim::{Fault, SimDisk},
+    epoch::{EpochKey, key_name},
     recover::{create_on, open_on},
     sequencer::{Sequencer, Work},
     tests::{HandClock, commit, draft, options, strong},
@@ -175,8 +176,13 @@ impl Pair {
         let mut telling = Telling::new(link.clone(), source, sequencer.key.clone());
         let key = key();
         let mut channel = Direct::new(&mut store, &key);
-        // Some were recorded before the follower was there.
-        if self.rng.random() && commit(&mut sequencer, &self.batch()).is_ok() {
+        // Some were recorded before the follower was there, and epochs went by.
+        if self.rng.random() {
+            for _ in 0..self.rng.random_range(1..4) {
+                if commit(&mut sequencer, &self.batch()).and(self.retain(&mut sequencer)).is_err() {
+                    break;
+                }
+            }
             link.ship(sequencer.shipping.replace(Vec::new()).unwrap(), Vec::new());
         }
         if telling.begin(&mut channel).is_err() {
@@ -366,6 +372,62 @@ fn whatever_befalls_either_what_receipts_were_given_for_is_in_both() {
     assert!(all.receipts as u64 > wanted && all.refused > 0);
     assert!(all.erased > 0 && all.forgot > 0);
     assert!(all.ledger_failed > 0 && all.copy_failed > 0 && all.caught_up > 0);
+}
+
+/// A ledger that has begun three epochs and forgotten two, with an entry in each.
+fn past_retention() -> (Pair, Sequencer) {
+    let mut pair = Pair::new(3);
+    let days = |days: u64| Duration::from_secs(86_400 * days);
+    pair.options.retention = Some(Retention { epoch: days(10), keep: days(15) });
+    pair.options.horizon = days(15);
+    let mut sequencer = pair.open_ledger().unwrap();
+    for subject in ["1", "2", "3", "4"] {
+        commit(&mut sequencer, &[Work::Draft(draft("ana", &[(subject, strong())], &[]))]).unwrap();
+        pair.retain(&mut sequencer).unwrap();
+    }
+    commit(&mut sequencer, &[Work::Draft(draft("ana", &[("5", strong())], &[]))]).unwrap();
+    sequencer.sign().unwrap();
+    assert_eq!((pair.tally.forgot, sequencer.stage.current), (3, 4));
+    (pair, sequencer)
+}
+
+/// The keys of what was forgotten are nowhere any more.
+#[test]
+fn a_copy_is_begun_of_a_ledger_that_has_forgotten_its_first_epochs() {
+    let (mut pair, sequencer) = past_retention();
+    drop(sequencer);
+    pair.check_end();
+    assert!(!pair.copy.contents().contains_key(&key_name(1)));
+}
+
+/// A copy that is opened in between, as after a crash.
+#[test]
+fn an_epochs_key_is_kept_though_it_comes_behind_its_entry() {
+    let mut pair = Pair::new(3);
+    pair.options.segment_bytes = 4_000;
+    pair.options.retention =
+        Some(Retention { epoch: pair.options.horizon, keep: pair.options.horizon });
+    let mut sequencer = pair.open_ledger().unwrap();
+    pair.retain(&mut sequencer).unwrap();
+    commit(&mut sequencer, &[Work::Draft(draft("ana", &[("1", strong())], &[]))]).unwrap();
+    let mut shipped = sequencer.shipping.replace(Vec::new()).unwrap().into_iter();
+    let Some(Shipped::Key { epoch: 1, key: own, .. }) = shipped.next() else { panic!("no key") };
+    let mut batch = || {
+        let Some(Shipped::Batch { mut piece, .. }) = shipped.next() else { panic!("no batch") };
+        piece.header = piece.header.filter(|_| piece.first == 0);
+        piece
+    };
+    let open = || Store::open_on(Arc::new(pair.copy.clone()), &key()).unwrap();
+    open().take(batch()).unwrap();
+    let sealed = batch();
+    assert_eq!(open().take(sealed.clone()).unwrap_err(), "an epoch's key is not here");
+    open().take_key(1, EpochKey::new([7; 32])).unwrap_err();
+    open().take_key(1, own).unwrap();
+    open().take(sealed).unwrap();
+    assert_eq!(open().standing(), (sequencer.edge.size(), sequencer.edge.root()));
+    let options = VerifyOptions { tail: Tail::MustBeClean, ..VerifyOptions::default() };
+    let no_checkpoint = verify_on(Arc::new(pair.copy.clone()), &options, &mut |_| {}).unwrap_err();
+    assert!(no_checkpoint.file.ends_with("checkpoint"), "{no_checkpoint:?}");
 }
 
 /// A ledger's first entries, by the piece, and the copy that has the first of them.
