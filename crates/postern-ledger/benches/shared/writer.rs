@@ -6,6 +6,7 @@
 //! follower has that listens there, and it ends when that is away for [`PATIENCE`].
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(clippy::print_stderr, reason = "and why it does not record")]
 
 use std::{
     error::Error,
@@ -139,8 +140,10 @@ fn peer(socket: PathBuf) -> PeerOptions {
 /// Waits until the follower is in step; false if that takes too long.
 fn is_in_step(ledger: &Ledger) -> bool {
     let start = Instant::now();
-    while ledger.copied().is_some_and(|copied| copied.copying != Copying::InStep) {
+    let away = || ledger.copied().filter(|copied| copied.copying != Copying::InStep);
+    while let Some(copied) = away() {
         if start.elapsed() > PATIENCE {
+            eprintln!("without a second copy: {copied:?}");
             return false;
         }
         thread::yield_now();
@@ -178,7 +181,10 @@ fn write(
                     match record(&ledger, id) {
                         Ok(()) => {}
                         Err(RecordError::NoCopy) if is_in_step(&ledger) => continue,
-                        Err(_) => return,
+                        Err(error) => {
+                            eprintln!("{id} is not recorded: {error}");
+                            return;
+                        }
                     }
                     // One write, behind the receipt, as a row goes to a client.
                     println!("{id}");
