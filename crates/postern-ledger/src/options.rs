@@ -24,6 +24,8 @@ pub struct Options {
     /// How long a sync may wait for disclosures that are [`Coming`](crate::Coming), so that it
     /// serves them too.
     pub commit_delay: Duration,
+    /// So long the disk is taken to have the room that was found, while none of it is used up.
+    pub room_holds: Duration,
     /// How many requests may wait; more are refused with
     /// [`RecordError::Busy`](crate::RecordError::Busy).
     pub queue_len_max: usize,
@@ -52,6 +54,7 @@ impl Options {
             checkpoint_interval: Duration::from_secs(1),
             min_free_bytes: 0,
             commit_delay: Duration::ZERO,
+            room_holds: Duration::ZERO,
             queue_len_max: 4096,
             peer: None,
             bulk: None,

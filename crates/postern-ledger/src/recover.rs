@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    cell::Cell,
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
@@ -181,6 +182,7 @@ pub(crate) fn open_on(
         edge,
         last,
         signed,
+        had_room: Cell::new(None),
         poison: None,
         shipping: None,
     })

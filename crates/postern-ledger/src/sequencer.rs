@@ -1,6 +1,6 @@
 //! The critical sequence: order, charge, number, write, sync, receipts. One thread owns all of it.
 
-use std::{any::Any, collections::BTreeMap, io, sync::Arc};
+use std::{any::Any, cell::Cell, collections::BTreeMap, io, sync::Arc, time::Instant};
 
 use postern_merkle::{Checkpoint, Edge, SigningKey};
 use postern_model::{Actor, Grade, Subject, Timestamp};
@@ -79,6 +79,8 @@ pub(crate) struct Sequencer {
     pub(crate) signed: u64,
     /// What was shown of which no witness is known to have seen the entry, when it was opened.
     pub(crate) unseen: UnseenBefore,
+    /// When the disk was looked at last and had room.
+    pub(crate) had_room: Cell<Option<Instant>>,
     /// Set by the first error that leaves it open what is on disk. Never unset.
     pub(crate) poison: Option<Arc<io::Error>>,
     /// What was made durable since it was last taken, for a second copy. `None`: there is none.
@@ -174,10 +176,16 @@ impl Sequencer {
                 self.dictionary.rows_bytes(needed.rows_bytes),
                 self.options.dictionary_step_bytes,
             );
-        let free = self.disk.free_bytes().map_err(full)?;
-        if free >= reserve.saturating_add(claim) {
+        let holds = |at: Instant| at.elapsed() < self.options.room_holds;
+        if claim == 0 && self.had_room.get().is_some_and(holds) {
             return Ok(());
         }
+        let free = self.disk.free_bytes().map_err(full)?;
+        if free >= reserve.saturating_add(claim) {
+            self.had_room.set(Some(Instant::now()));
+            return Ok(());
+        }
+        self.had_room.set(None);
         let text = format!("{free} bytes are free, {claim} are needed and {reserve} must stay");
         Err(full(io::Error::new(io::ErrorKind::StorageFull, text)))
     }

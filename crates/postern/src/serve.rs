@@ -51,6 +51,10 @@ pub(crate) use self::{retention::retain, scim::tokens as scim_tokens};
 /// How long the ledger lets disclosures gather before it syncs: no longer than a sync itself takes.
 const COMMIT_DELAY: Duration = Duration::from_micros(50);
 
+/// How long the ledger takes the disk to have the room that it had: it is to keep much more free
+/// than others fill in that time.
+const ROOM_HOLDS: Duration = Duration::from_millis(20);
+
 /// A gateway with all that belongs to it.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -203,6 +207,7 @@ fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
     Ok(postern_ledger::Options {
         min_free_bytes,
         commit_delay: COMMIT_DELAY,
+        room_holds: ROOM_HOLDS,
         peer,
         retention: settings.retention,
         value_hashes: settings.value_hashes,

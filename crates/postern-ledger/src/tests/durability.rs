@@ -306,6 +306,30 @@ fn a_full_disk_refuses_and_resumes_by_itself() {
 }
 
 #[test]
+fn room_that_was_found_holds_for_a_while_for_what_needs_no_more() {
+    let reserve = 5_000;
+    let disk = SimDisk::new(1);
+    let hour = std::time::Duration::from_secs(3600);
+    let clock = Arc::new(HandClock::default());
+    let options = Options { min_free_bytes: reserve, room_holds: hour, ..options(clock) };
+    create_on(&disk, &options, &[5; 32]).unwrap();
+    let opened = open_on(Arc::new(disk.clone()), options, Box::new(|| [1; 16])).unwrap();
+    let ledger = Ledger::start(opened, Arc::new(|_| {})).unwrap();
+    let show = |subjects: &[(&str, _)]| record(&ledger, draft("ana", subjects, &[]));
+    show(&[("1", strong())]).unwrap();
+    disk.limit_capacity(disk.used() + reserve - 1);
+    show(&[("2", strong())]).unwrap();
+    let many: Vec<String> = (100..1_000).map(|n| n.to_string()).collect();
+    let many: Vec<_> = many.iter().map(|subject| (subject.as_str(), strong())).collect();
+    assert!(matches!(show(&many), Err(RecordError::Full { .. })));
+    // It was looked at, and there was none.
+    assert!(matches!(show(&[("3", strong())]), Err(RecordError::Full { .. })));
+    disk.limit_capacity(u64::MAX);
+    show(&[("3", strong())]).unwrap();
+    ledger.close().unwrap();
+}
+
+#[test]
 fn below_the_reserve_disclosures_are_refused_and_notes_are_not() {
     let reserve = 5_000;
     let disk = SimDisk::new(1);
