@@ -1,16 +1,13 @@
 //! What is remembered of one account.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use postern_model::{Text, Timestamp};
 
 use crate::{
     amount::{Sizes, Volume},
     at_will::AtWill,
-    names::NONE,
+    names::{Map, NONE},
     reasons::Class,
     share::Track,
     signals,
@@ -145,7 +142,7 @@ pub(crate) struct Account {
     /// How many of today's customers no strong reason explains.
     pub(crate) unexplained: f64,
     /// The customers of today, and how they were shown.
-    pub(crate) known: BTreeMap<u32, Known>,
+    pub(crate) known: Map<u32, Known>,
     /// Trials of today, at once and after the time that late links need.
     pub(crate) tried: f64,
     pub(crate) settled: f64,
@@ -200,7 +197,7 @@ impl Account {
             day: i64::MIN,
             days: 0,
             unexplained: 0.0,
-            known: BTreeMap::new(),
+            known: Map::default(),
             tried: 0.0,
             settled: 0.0,
             complaints: 0.0,

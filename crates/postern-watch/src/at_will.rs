@@ -116,15 +116,18 @@ pub(crate) fn weigh(
     else {
         return;
     };
+    let places = ALL.len() + stage * CELLS..;
+    let shown = if team == NONE {
+        <&mut [Load]>::default()
+    } else {
+        teams.today((team, day)).get_mut(places).unwrap_or_default()
+    };
     at_will.step(hit, weight, drawn, |cell, own, mean, count| {
         let Some(peers) = peers.get_mut(cell) else { return Default::default() };
         let role = peers.today(day);
         let (others, mut colleagues) = (role.without(own), Load::default());
         role.add(count, mean);
-        let place = ALL.len() + stage * CELLS + cell;
-        if team != NONE
-            && let Some(team) = teams.today((team, day), place)
-        {
+        if let Some(team) = shown.get_mut(cell) {
             colleagues = team.without(own);
             team.add(count, mean);
         }

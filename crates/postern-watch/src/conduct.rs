@@ -405,10 +405,13 @@ impl Conduct {
         let weight = weight(*tried, pace);
         *tried += 1.0;
         let mut yes = 0_u32;
-        let tracks = account.tracks.iter_mut().zip(&mut group.peers).zip(on.iter());
-        for (place, ((track, peers), on)) in tracks.enumerate() {
-            let Some(signal) = ALL.get(place).filter(|_| *on) else { continue };
-            let Some(one) = (signal.trial)(trial) else { continue };
+        let answers = ALL.map(|signal| (signal.trial)(trial));
+        let answers = answers.into_iter().zip(on.iter()).map(|(one, on)| one.filter(|_| *on));
+        let applies = account.team != NONE && answers.clone().any(|one| one.is_some());
+        let loads = if applies { teams.today(team) } else { Default::default() };
+        let tracks = account.tracks.iter_mut().zip(&mut group.peers).zip(ALL);
+        for (place, (((track, peers), signal), one)) in tracks.zip(answers).enumerate() {
+            let Some(one) = one else { continue };
             let (own, mean) = (track.today(), track.history.mean());
             let count = Count { ones: f64::from(u8::from(one)), trials: 1.0 };
             let role = peers.today(day);
@@ -419,9 +422,7 @@ impl Conduct {
                 weight,
             };
             role.add(count, mean);
-            if account.team != NONE
-                && let Some(team) = teams.today(team, place)
-            {
+            if let Some(team) = loads.get_mut(place) {
                 setting.team = team.without(own);
                 team.add(count, mean);
             }

@@ -81,15 +81,15 @@ impl Group {
 pub(crate) struct Teams(Map<u32, (i64, Vec<Load>)>);
 
 impl Teams {
-    /// What the team shows of a signal.
-    pub(crate) fn today(&mut self, (team, day): (u32, i64), signal: usize) -> Option<&mut Load> {
+    /// What the team shows of each signal.
+    pub(crate) fn today(&mut self, (team, day): (u32, i64)) -> &mut [Load] {
         let empty = || vec![Load::default(); signals::ALL.len() + 2 * CELLS];
         let (last, loads) = self.0.entry(team).or_insert_with(|| (day, empty()));
         if day > *last {
             *last = day;
             loads.iter_mut().for_each(|load| *load = load.faded());
         }
-        loads.get_mut(signal)
+        loads
     }
 
     /// Whether the others of the team show today much more of a signal than usual, too.
@@ -111,7 +111,7 @@ mod tests {
         let day = (7, 30);
         let look = |teams: &mut Teams, ones: f64| {
             let count = Count { ones, trials: 20.0 };
-            teams.today(day, 2).unwrap().add(count, 0.01);
+            teams.today(day)[2].add(count, 0.01);
             Load { count, expected: 0.2 }
         };
         let own = look(&mut teams, 15.0);

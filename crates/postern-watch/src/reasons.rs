@@ -111,7 +111,8 @@ struct Origin {
 pub(crate) struct Reasons {
     outlives: Duration,
     tickets: Tickets,
-    desks: Map<u32, Desk>,
+    /// What each account has said and may do, by its number.
+    desks: Vec<Desk>,
     requests: Map<Text, u32>,
     origins: Map<u32, Origin>,
     connected: bool,
@@ -124,7 +125,7 @@ impl Reasons {
         Self {
             outlives,
             tickets: Tickets::default(),
-            desks: Map::default(),
+            desks: Vec::new(),
             requests: Map::default(),
             origins: Map::default(),
             connected: false,
@@ -141,8 +142,16 @@ impl Reasons {
         self.connected |= access.grade.is_some();
     }
 
-    fn desk(&mut self, actor: u32) -> &mut Desk {
-        self.desks.entry(actor).or_default()
+    fn desk(&self, actor: u32) -> Option<&Desk> {
+        self.desks.get(actor as usize)
+    }
+
+    fn desk_mut(&mut self, actor: u32) -> Option<&mut Desk> {
+        let place = actor as usize;
+        if self.desks.len() <= place && actor != NONE {
+            self.desks.resize_with(place + 1, Desk::default);
+        }
+        self.desks.get_mut(place)
     }
 
     pub(crate) fn ticket(
@@ -216,7 +225,7 @@ impl Reasons {
         let strong = call.direction == Direction::In || call.booking.is_some();
         let ends = call.ts.after(seconds);
         let (outlives, ts) = (self.outlives, call.ts);
-        let calls = &mut self.desk(actor).calls;
+        let Some(Desk { calls, .. }) = self.desk_mut(actor) else { return };
         let forgotten = |call: &Spoken| call.ends.after(outlives).after(LOOKED_AT_AGAIN) < ts;
         while calls.front().is_some_and(forgotten) {
             calls.pop_front();
@@ -235,7 +244,7 @@ impl Reasons {
         self.connected = true;
         let next = u32::try_from(self.requests.len()).unwrap_or(NONE);
         let request = *self.requests.entry(approval.request.clone()).or_insert(next);
-        let grants = &mut self.desk(actor).grants;
+        let Some(Desk { grants, .. }) = self.desk_mut(actor) else { return };
         let another = by.filter(|by| *by != actor);
         if approval.event == ApprovalEvent::Granted
             && let Some(by) = another
@@ -252,7 +261,7 @@ impl Reasons {
             while grants.len() > GRANTS {
                 grants.pop_front();
             }
-            let granted = &mut self.desk(by).granted;
+            let Some(Desk { granted, .. }) = self.desk_mut(by) else { return };
             match granted.iter_mut().find(|(to, _)| *to == actor) {
                 Some((_, last)) => *last = approval.ts,
                 None => granted.push((actor, approval.ts)),
@@ -264,14 +273,14 @@ impl Reasons {
 
     /// Whether the first account has granted the second one something of late.
     pub(crate) fn has_granted(&self, by: u32, to: u32, now: Timestamp) -> bool {
-        self.desks.get(&by).is_some_and(|desk| {
+        self.desk(by).is_some_and(|desk| {
             desk.granted.iter().any(|(other, at)| *other == to && now.since(*at) < DAY * 60)
         })
     }
 
     /// Whether the account is on a call.
     pub(crate) fn on_call(&self, actor: u32, now: Timestamp) -> bool {
-        let desk = self.desks.get(&actor);
+        let desk = self.desk(actor);
         desk.and_then(|desk| desk.calls.back()).is_some_and(|call| now < call.ends)
     }
 
@@ -313,7 +322,9 @@ impl Reasons {
                 best = if class < best.class { Reason::of(class) } else { best };
             }
         }
-        if let Some(desk) = self.desks.get(&actor) {
+        if best.class > Class::Strong
+            && let Some(desk) = self.desk(actor)
+        {
             let reason = self.by_desk(desk, subject, at);
             if reason.class < best.class {
                 best = reason;
@@ -358,10 +369,9 @@ impl Reasons {
 
     /// Whether the customer caused it: they wrote, or called the account that noted it down.
     fn genuine(&self, state: &TicketState) -> bool {
-        let desk = self.desks.get(&state.opener);
         state.by_customer
             || !self.origins_told
-            || desk.is_some_and(|desk| {
+            || self.desk(state.opener).is_some_and(|desk| {
                 desk.calls.iter().any(|Spoken { subject, ends, strong, .. }| {
                     let near =
                         state.opened <= ends.after(HOUR / 2) && ends.since(state.opened) <= HOUR;

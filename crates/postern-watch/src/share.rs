@@ -89,15 +89,23 @@ impl Test {
     }
 }
 
-/// What an account shows of one thing, and what is usual for it.
+/// What an account shows of one thing, and what is usual for it. What each trial needs stands
+/// together, and what only days need elsewhere: an account has forty of these, and what has to be
+/// fetched from memory for a trial is most of what it costs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     today: Count,
+    expected: Usual,
+    learned: Box<Learned>,
+}
+
+/// What an account's days have told.
+#[derive(Debug, Clone, Default)]
+struct Learned {
     usual: Count,
     /// Days that are not learned from yet, oldest first.
     pending: [Few; LAG],
     waiting: u8,
-    expected: Usual,
     /// The days since an alert, until they are learned from.
     under: Count,
     /// For how many days it has been too high to be learned from, and what these days showed.
@@ -189,14 +197,29 @@ impl History {
     /// Ends the account's day: learns from it unless it is under suspicion or has risen `high`. The
     /// peers' sums change with the account's own history. Says whether the test begins anew.
     pub(crate) fn new_day(&mut self, old: &mut Peers, learning: Learning, high: bool) -> bool {
-        old.leave(self.usual);
-        let suspected = learning == Learning::Suspected;
-        if !suspected {
+        old.leave(self.learned.usual);
+        if learning != Learning::Suspected {
             old.learn_day(self.today, self.expected.mean);
         }
-        if self.begun_days < BEGUN_DAYS && self.today.trials > 0.0 && !suspected {
+        self.learned.day(&mut self.today, learning, high)
+    }
+
+    /// Begins a day among these peers.
+    pub(crate) fn begin(&mut self, peers: &mut Peers) {
+        let Learned { usual, begun, vouched, .. } = &*self.learned;
+        self.expected = peers.usual_of(*usual, begun.count(), *vouched);
+        peers.join(*usual);
+        self.today = Count::default();
+    }
+}
+
+impl Learned {
+    /// A day has ended that showed `today`, to which days are added that were left aside.
+    fn day(&mut self, today: &mut Count, learning: Learning, high: bool) -> bool {
+        let suspected = learning == Learning::Suspected;
+        if self.begun_days < BEGUN_DAYS && today.trials > 0.0 && !suspected {
             let mut begun = self.begun.count();
-            begun.add(self.today);
+            begun.add(*today);
             (self.begun, self.begun_days) = (Few::of(begun), self.begun_days + 1);
         }
         self.held = if high { self.held + 1 } else { 0 };
@@ -204,7 +227,7 @@ impl History {
         if suspected {
             self.waiting = 0;
             self.aside = Count::default();
-            self.under.add(self.today);
+            self.under.add(*today);
         } else if self.under.trials > 0.0 {
             // People have looked at it: how it has been since is how it is now.
             self.usual = std::mem::take(&mut self.under).capped();
@@ -213,15 +236,15 @@ impl History {
             anew = true;
         } else if learning == Learning::Beginning {
             self.usual = self.usual.faded(FADED);
-            self.usual.add(self.today);
+            self.usual.add(*today);
         } else if high && self.held < HELD && self.usual.trials >= YOUNG {
-            self.aside.add(self.today);
+            self.aside.add(*today);
             return false;
-        } else if self.today.trials > 0.0 {
+        } else if today.trials > 0.0 {
             // What was chance after all belongs to what is usual: leaving out the days that look
             // bad would make the usual share too small.
-            self.today.add(std::mem::take(&mut self.aside));
-            self.wait();
+            today.add(std::mem::take(&mut self.aside));
+            self.wait(*today);
         }
         while self.waiting > 0 && (usize::from(self.waiting) >= LAG || self.usual.trials < YOUNG) {
             let [first, ..] = self.pending;
@@ -233,18 +256,11 @@ impl History {
         anew
     }
 
-    fn wait(&mut self) {
+    fn wait(&mut self, today: Count) {
         if let Some(place) = self.pending.get_mut(usize::from(self.waiting)) {
-            *place = Few::of(self.today);
+            *place = Few::of(today);
             self.waiting += 1;
         }
-    }
-
-    /// Begins a day among these peers.
-    pub(crate) fn begin(&mut self, peers: &mut Peers) {
-        self.expected = peers.usual_of(self.usual, self.begun.count(), self.vouched);
-        peers.join(self.usual);
-        self.today = Count::default();
     }
 }
 
@@ -336,7 +352,7 @@ mod tests {
                 (0..10).for_each(|trial| history.add(day % 10 == 0 && trial < 5));
                 history.new_day(&mut peers, Learning::Usual, high && day % 10 < 2);
             }
-            history.usual
+            history.learned.usual
         };
         let (calm, upset) = (learned(false), learned(true));
         let share = |count: Count| count.ones / count.trials;
@@ -353,7 +369,7 @@ mod tests {
                 (0..10).for_each(|trial| history.add(day >= earlier && trial < 2));
                 history.new_day(&mut peers, Learning::Usual, day >= earlier);
             }
-            history.usual.ones
+            history.learned.usual.ones
         };
         assert!(learned(0) >= 20.0, "{}", learned(0));
         assert_eq!(learned(40), 0.0, "who is not waits until it is no longer high");
