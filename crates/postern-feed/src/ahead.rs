@@ -10,24 +10,29 @@ const BATCH: usize = 256;
 const BATCHES: usize = 6;
 
 impl Folder {
-    /// Gives every arrival to `each`, in order, while another thread reads on. Arrivals go back to
-    /// that thread when they are used: memory is freed cheapest where it was taken.
+    /// Gives every arrival to `each`, in order, while another thread reads on. That thread also does
+    /// what can be done ahead of `each`: `prepare` is given every arrival first, in the same order.
+    /// Arrivals go back to it when they are used: memory is freed cheapest where it was taken.
     ///
     /// # Errors
     /// If the folder can't be read on; what was read before has been given.
-    pub fn for_each_ahead(
+    pub fn for_each_ahead<T: Send>(
         mut self,
-        mut each: impl FnMut(&Arrival),
+        mut prepare: impl FnMut(&Arrival) -> T + Send,
+        mut each: impl FnMut(&Arrival, &T),
     ) -> Result<Problems, FolderError> {
-        let (sender, receiver) = mpsc::sync_channel::<Vec<Arrival>>(BATCHES);
-        let (give_back, used) = mpsc::channel::<Vec<Arrival>>();
+        let (sender, receiver) = mpsc::sync_channel::<Vec<(Arrival, T)>>(BATCHES);
+        let (give_back, used) = mpsc::channel::<Vec<(Arrival, T)>>();
         thread::scope(|scope| {
             let reader = scope.spawn(move || {
                 let mut batch = Vec::with_capacity(BATCH);
                 let mut failed = None;
                 for arrival in &mut self {
                     match arrival {
-                        Ok(arrival) => batch.push(arrival),
+                        Ok(arrival) => {
+                            let prepared = prepare(&arrival);
+                            batch.push((arrival, prepared));
+                        }
                         Err(error) => failed = Some(error),
                     }
                     if batch.len() == BATCH {
@@ -47,7 +52,7 @@ impl Folder {
                 }
             });
             for batch in receiver {
-                batch.iter().for_each(&mut each);
+                batch.iter().for_each(|(arrival, prepared)| each(arrival, prepared));
                 // The reader may have read its last.
                 let _ = give_back.send(batch);
             }

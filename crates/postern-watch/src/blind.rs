@@ -1,11 +1,9 @@
 //! Where nothing can be seen: sources that fall silent, jumps of the clock, events that come late
 //! or twice, accounts that nobody has told of. A blind spot is a finding, and never an alert.
 
-use std::collections::VecDeque;
-
 use postern_model::{Actor, Event, Finding, Severity, Text, Timestamp};
 
-use crate::names::{Index, Map, tag};
+use crate::naming::Named;
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -21,8 +19,6 @@ const JUMP: i64 = 7 * DAY;
 const LATE: i64 = DAY;
 /// Late events of a day and source until that is a finding.
 const MANY: u32 = 20;
-/// Ids that are remembered to find what comes twice.
-const IDS: usize = 65_536;
 
 #[derive(Debug)]
 struct Source {
@@ -52,50 +48,16 @@ impl Default for Source {
     }
 }
 
-/// The last ids, by numbers that go round.
-#[derive(Debug, Default)]
-struct Recent {
-    index: Index,
-    order: VecDeque<(u32, Text)>,
-    /// The number of the oldest one.
-    first: u32,
-}
-
-impl Recent {
-    const ROUND: u32 = 1 << 31;
-
-    /// Takes an id, and says whether it is none of the last ones.
-    fn is_new(&mut self, id: &Text) -> bool {
-        let Self { index, order, first } = self;
-        let tag = tag(id);
-        let place = |number: u32| (number + Self::ROUND - *first) % Self::ROUND;
-        let is = |number| order.get(place(number) as usize).is_some_and(|(_, other)| other == id);
-        if index.find(tag, is).is_some() {
-            return false;
-        }
-        let many = u32::try_from(order.len()).unwrap_or(0);
-        index.add(tag, (*first + many) % Self::ROUND);
-        order.push_back((tag, id.clone()));
-        if order.len() > IDS
-            && let Some((tag, _)) = order.pop_front()
-        {
-            index.remove(tag, *first);
-            *first = (*first + 1) % Self::ROUND;
-        }
-        true
-    }
-}
-
 /// What is known of the sources themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Blind {
     sources: [Source; SOURCES.len()],
     hour: i64,
     last: Option<Timestamp>,
-    ids: Recent,
     twice: i64,
     staffed: Option<Timestamp>,
-    known: Map<Actor, ()>,
+    /// Of which accounts is told, or was, by their names' numbers.
+    known: Vec<bool>,
 }
 
 fn finding(time: Timestamp, kind: &'static str, actors: Vec<Actor>, why: String) -> Finding {
@@ -127,7 +89,7 @@ impl Blind {
     pub(crate) fn observe(
         &mut self,
         seen: Timestamp,
-        event: &Event,
+        (event, named): (&Event, &Named),
         findings: &mut Vec<Finding>,
     ) -> bool {
         if source(event).is_none() && !matches!(event, Event::Person(_)) {
@@ -148,14 +110,19 @@ impl Blind {
             late(source, seen.0 - event.ts().0 > LATE, (seen, name), findings);
         }
         match event {
-            Event::Person(person) => {
+            Event::Person(_) => {
                 self.staffed.get_or_insert(seen);
-                self.known.insert(person.actor.clone(), ());
+                self.is_new(named.actor);
                 false
             }
             Event::Access(access) => {
-                self.stranger(seen, &access.actor, findings);
-                self.duplicate(seen, &access.id, findings)
+                if self.is_new(named.actor) {
+                    self.stranger(seen, &access.actor, findings);
+                }
+                if named.again {
+                    self.duplicate(seen, &access.id, findings);
+                }
+                named.again
             }
             Event::Subject(_)
             | Event::Ticket(_)
@@ -213,27 +180,28 @@ impl Blind {
         }
     }
 
-    fn stranger(&mut self, seen: Timestamp, actor: &Actor, findings: &mut Vec<Finding>) {
-        let staffed = self.staffed.is_some_and(|since| seen.since(since).as_secs() > 86_400);
-        if !self.known.contains_key(actor) {
-            self.known.insert(actor.clone(), ());
-            if staffed {
-                let why = format!("`{actor}` is in use, and nobody has told whose account it is");
-                findings.push(finding(seen, "unknown_account", vec![actor.clone()], why));
-            }
+    /// Whether nothing was told of the account, or by it, until now.
+    fn is_new(&mut self, actor: u32) -> bool {
+        let place = actor as usize;
+        if self.known.len() <= place {
+            self.known.resize(place + 1, false);
+        }
+        self.known.get_mut(place).is_some_and(|known| !std::mem::replace(known, true))
+    }
+
+    fn stranger(&self, seen: Timestamp, actor: &Actor, findings: &mut Vec<Finding>) {
+        if self.staffed.is_some_and(|since| seen.since(since).as_secs() > 86_400) {
+            let why = format!("`{actor}` is in use, and nobody has told whose account it is");
+            findings.push(finding(seen, "unknown_account", vec![actor.clone()], why));
         }
     }
 
-    fn duplicate(&mut self, seen: Timestamp, id: &Text, findings: &mut Vec<Finding>) -> bool {
-        if !self.ids.is_new(id) {
-            if seen.day() > self.twice {
-                self.twice = seen.day();
-                let why = format!("access `{id}` came twice; what comes twice is counted once");
-                findings.push(finding(seen, "duplicate_events", Vec::new(), why));
-            }
-            return true;
+    fn duplicate(&mut self, seen: Timestamp, id: &Text, findings: &mut Vec<Finding>) {
+        if seen.day() > self.twice {
+            self.twice = seen.day();
+            let why = format!("access `{id}` came twice; what comes twice is counted once");
+            findings.push(finding(seen, "duplicate_events", Vec::new(), why));
         }
-        false
     }
 }
 

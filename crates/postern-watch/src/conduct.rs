@@ -17,6 +17,7 @@ use crate::{
     at_will,
     feedback::Feedback,
     names::{Map, NONE, Names},
+    naming::Named,
     peers::{Group, Teams},
     reasons::{Class, Reason},
     rollout::Rollout,
@@ -35,8 +36,6 @@ const AWAY: std::time::Duration = std::time::Duration::from_secs(5 * 24 * 60 * 6
 /// How long a masked look-up waits for the reason that usually follows. No protected value has
 /// left by then.
 const ASKING: std::time::Duration = std::time::Duration::from_secs(10 * 60);
-/// A statement's records share their cause, so that no more than this many count as trials.
-const TRIALS_PER_STATEMENT: usize = 5;
 /// Lists of fewer customers are no amount.
 const LIST: usize = 20;
 /// Days in which somebody is new.
@@ -139,7 +138,7 @@ impl Conduct {
     pub(crate) fn access(
         &mut self,
         seen: Timestamp,
-        access: &Access,
+        (access, named): (&Access, &Named),
         world: &mut World,
         findings: &mut Vec<Finding>,
     ) {
@@ -162,7 +161,8 @@ impl Conduct {
         if access.subjects.len() >= LIST {
             self.list(actor, access.subjects.len());
         }
-        let marked = world.reasons.connected() && self.trials(seen, (actor, direct), access, world);
+        let marked =
+            world.reasons.connected() && self.trials(seen, (actor, direct), (access, named), world);
         if marked || access.subjects.len() >= LIST {
             self.judge((actor, &access.actor), seen, world, findings);
         }
@@ -173,11 +173,10 @@ impl Conduct {
         &mut self,
         seen: Timestamp,
         (actor, direct): (u32, bool),
-        access: &Access,
+        (access, named): (&Access, &Named),
         world: &mut World,
     ) -> bool {
-        let device = access.device.as_deref().or(access.client_addr.as_deref());
-        let device = device.map_or(NONE, |device| world.words.number(device));
+        let device = named.from;
         let common = world.is_common(device, actor);
         let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
         let before = account.device;
@@ -190,14 +189,16 @@ impl Conduct {
         let member = world.member(actor);
         let calling = before != device && world.reasons.on_call(actor, access.ts);
         let elsewhere = calling || member.is_some_and(|member| member.absent);
-        let step = access.subjects.len().div_ceil(TRIALS_PER_STATEMENT).max(1);
         let clear = shown(access) == Shown::Clear;
         let mut marked = false;
-        for subject in access.subjects.iter().step_by(step) {
-            let name = subject.as_str();
-            let subject = world.shown(name);
+        let number = match access.subjects.as_slice() {
+            [one] => digits(one.as_str()),
+            _ => None,
+        };
+        for subject in named.shown(access) {
+            let subject = world.subject(subject);
             let Some(account) = self.accounts.get_mut(actor as usize) else { return false };
-            let neighbour = direct && account.neighbour(digits(name));
+            let neighbour = direct && account.neighbour(number);
             if !account.known.entry(subject).or_default().is_new(direct, clear) {
                 continue;
             }
@@ -228,7 +229,7 @@ impl Conduct {
             let claimed = opened.claimed.as_deref();
             let reason = world.reasons.derive((actor, subject), opened.at, claimed);
             if self.open((seen, &id), opened, (Trial { reason, ..facts }, false), world) {
-                let name = Actor::new(world.actors.text(actor));
+                let name = world.name(actor);
                 self.judge((actor, &name), seen, world, findings);
             }
         }
@@ -327,7 +328,7 @@ impl Conduct {
             }
         }
         for actor in marked {
-            let name = Actor::new(world.actors.text(actor));
+            let name = world.name(actor);
             self.judge((actor, &name), seen, world, findings);
         }
     }
@@ -337,11 +338,11 @@ impl Conduct {
     pub(crate) fn complaint(
         &mut self,
         seen: Timestamp,
-        subject: &str,
+        named: &Named,
         world: &mut World,
         findings: &mut Vec<Finding>,
     ) {
-        let (subject, day) = (world.subject(subject), seen.day());
+        let (subject, day) = (world.subject(named.subject), seen.day());
         let reason = world.reasons.derive((NONE, subject), seen, None);
         for actor in (0_u32..).take(self.accounts.len()) {
             let Some(account) = self.accounts.get_mut(actor as usize) else { return };
@@ -351,7 +352,7 @@ impl Conduct {
             let hit = world.has_opened(subject, actor, day - CALLED_WITHIN);
             let facts = Trial { settled: true, complained: Some(hit), ..blank(reason) };
             if self.put(actor, seen, (&Text::default(), subject), &facts) {
-                let name = Actor::new(world.actors.text(actor));
+                let name = world.name(actor);
                 self.judge((actor, &name), seen, world, findings);
             }
         }

@@ -12,6 +12,7 @@ use postern_model::{
 use crate::{
     WatchConfig,
     detector::Detector,
+    naming::Named,
     world::{Shown, World, shown},
 };
 
@@ -94,7 +95,12 @@ impl DecoyRead {
 }
 
 impl Detector for DecoyRead {
-    fn observe(&mut self, event: &Event, world: &World, findings: &mut Vec<Finding>) {
+    fn observe(
+        &mut self,
+        (event, named): (&Event, &Named),
+        world: &World,
+        findings: &mut Vec<Finding>,
+    ) {
         let Event::Access(access) = event else { return };
         let opened = match shown(access) {
             Shown::Nothing => false,
@@ -104,10 +110,10 @@ impl Detector for DecoyRead {
         };
         let actor = world.acting as usize;
         self.day(actor, access.ts.day());
-        let decoys = access.subjects.iter().filter(|subject| opened && world.is_decoy(subject));
-        for decoy in decoys {
+        let decoys = named.all(access).filter(|(number, _)| opened && world.is_decoy(*number));
+        for (number, decoy) in decoys {
             if self.told.insert((access.actor.clone(), decoy.clone())) {
-                let suspicious = world.is_suspicious(access, decoy);
+                let suspicious = world.is_suspicious(access, number);
                 let score = if suspicious { self.score(actor) } else { 0.0 };
                 let alert = score >= PART * self.bar;
                 let why = format!(
@@ -137,7 +143,12 @@ impl LeaverSession {
 }
 
 impl Detector for LeaverSession {
-    fn observe(&mut self, event: &Event, world: &World, findings: &mut Vec<Finding>) {
+    fn observe(
+        &mut self,
+        (event, _): (&Event, &Named),
+        world: &World,
+        findings: &mut Vec<Finding>,
+    ) {
         let Event::Access(access) = event else { return };
         let Some(left) = world.left().filter(|left| access.ts > *left) else { return };
         if self.told.insert((access.actor.clone(), access.session.clone())) {
@@ -174,7 +185,12 @@ impl RefusedAttempts {
 }
 
 impl Detector for RefusedAttempts {
-    fn observe(&mut self, event: &Event, _world: &World, findings: &mut Vec<Finding>) {
+    fn observe(
+        &mut self,
+        (event, _): (&Event, &Named),
+        _world: &World,
+        findings: &mut Vec<Finding>,
+    ) {
         let Event::Access(access) = event else { return };
         if access.decision != AccessDecision::Deny {
             return;
@@ -213,7 +229,12 @@ impl BudgetStop {
 }
 
 impl Detector for BudgetStop {
-    fn observe(&mut self, event: &Event, _world: &World, findings: &mut Vec<Finding>) {
+    fn observe(
+        &mut self,
+        (event, _): (&Event, &Named),
+        _world: &World,
+        findings: &mut Vec<Finding>,
+    ) {
         let Event::Access(access) = event else { return };
         if access.decision != AccessDecision::Stop {
             return;

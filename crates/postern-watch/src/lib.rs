@@ -32,6 +32,7 @@
 pub use self::{
     advice::{innocent, next},
     feedback::Feedback,
+    naming::{Named, Namer},
     stream::Streams,
 };
 
@@ -57,6 +58,7 @@ mod detector;
 mod feedback;
 mod hard;
 mod names;
+mod naming;
 mod peers;
 mod quiet;
 mod reasons;
@@ -125,6 +127,46 @@ impl Default for WatchConfig {
 /// All detectors over one stream of events.
 #[derive(Debug)]
 pub struct Watch {
+    namer: Namer,
+    judge: Judge,
+}
+
+impl Watch {
+    /// A watch that has seen nothing yet.
+    pub fn new(config: &WatchConfig) -> Self {
+        Self { namer: Namer::default(), judge: Judge::new(config) }
+    }
+
+    /// Tells the role of an account, as the list of those who may log in has it. Feedback is laid
+    /// to accounts by it; nothing else hangs on it. Without it, it is the role that the feed tells.
+    pub fn role(&mut self, actor: &str, role: &str) {
+        let world = &mut self.judge.world;
+        let actor = world.actor(self.namer.actor(actor), actor);
+        let role = world.words.number(role);
+        world.roles.insert(actor, role);
+    }
+
+    /// Takes what people have found out about a case; `None` if it was opened again.
+    pub fn feedback(&mut self, case: u64, feedback: Option<&Feedback>) {
+        self.judge.conduct.feedback(case, feedback, &mut self.judge.world.words);
+    }
+
+    /// Takes the next event in the order in which events were seen, and tells what it raises.
+    pub fn observe(&mut self, seen: Timestamp, event: &Event) -> Vec<Finding> {
+        let named = self.namer.name(event);
+        self.judge.observe(seen, event, &named)
+    }
+
+    /// The two halves of it, so that one core can name events while another one judges those
+    /// before. Together they do what [`Watch::observe`] does.
+    pub fn halves(self) -> (Namer, Judge) {
+        (self.namer, self.judge)
+    }
+}
+
+/// The half of a [`Watch`] that judges.
+#[derive(Debug)]
+pub struct Judge {
     world: World,
     rules: Vec<Box<dyn Detector>>,
     conduct: Conduct,
@@ -132,9 +174,8 @@ pub struct Watch {
     off: BTreeSet<String>,
 }
 
-impl Watch {
-    /// A watch that has seen nothing yet.
-    pub fn new(config: &WatchConfig) -> Self {
+impl Judge {
+    fn new(config: &WatchConfig) -> Self {
         let rules: Vec<Box<dyn Detector>> = vec![
             Box::new(DecoyRead::new(verdict::bar(config))),
             Box::new(LeaverSession::new(config)),
@@ -150,36 +191,22 @@ impl Watch {
         }
     }
 
-    /// Tells the role of an account, as the list of those who may log in has it. Feedback is laid
-    /// to accounts by it; nothing else hangs on it. Without it, it is the role that the feed tells.
-    pub fn role(&mut self, actor: &str, role: &str) {
-        let actor = self.world.actor(actor);
-        let role = self.world.words.number(role);
-        self.world.roles.insert(actor, role);
-    }
-
-    /// Takes what people have found out about a case; `None` if it was opened again.
-    pub fn feedback(&mut self, case: u64, feedback: Option<&Feedback>) {
-        self.conduct.feedback(case, feedback, &mut self.world.words);
-    }
-
-    /// Takes the next event in the order in which events were seen, and tells what it raises.
-    pub fn observe(&mut self, seen: Timestamp, event: &Event) -> Vec<Finding> {
+    /// Takes the next event, with what the other half has made of it.
+    pub fn observe(&mut self, seen: Timestamp, event: &Event, named: &Named) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if self.blind.observe(seen, event, &mut findings) {
+        if self.blind.observe(seen, (event, named), &mut findings) {
             return findings;
         }
         self.world.quiet.observe(seen, event);
-        self.world.observe(event);
+        self.world.observe(event, named);
         for rule in &mut self.rules {
-            rule.observe(event, &self.world, &mut findings);
+            rule.observe((event, named), &self.world, &mut findings);
         }
         if let Event::Access(access) = event {
-            self.conduct.access(seen, access, &mut self.world, &mut findings);
+            self.conduct.access(seen, (access, named), &mut self.world, &mut findings);
         }
-        if let Event::Complaint(complaint) = event {
-            let subject = complaint.subject.as_str();
-            self.conduct.complaint(seen, subject, &mut self.world, &mut findings);
+        if let Event::Complaint(_) = event {
+            self.conduct.complaint(seen, named, &mut self.world, &mut findings);
         }
         findings.retain(|finding| !self.off.contains(&*finding.kind));
         for finding in &mut findings {

@@ -156,14 +156,14 @@ impl Reasons {
 
     pub(crate) fn ticket(
         &mut self,
-        ticket: &Ticket,
+        (ticket, tag): (&Ticket, u32),
         (subject, assignee): (Option<u32>, Option<u32>),
         (opener, origin): (Option<u32>, Option<u32>),
     ) {
         self.connected = true;
         self.tickets.forget(ticket.ts, self.outlives);
         self.origins_told |= ticket.opened_by.is_some() || ticket.inbound_ref.is_some();
-        let number = self.tickets.number(&ticket.ticket, ticket.ts);
+        let number = self.tickets.number((&ticket.ticket, tag), ticket.ts);
         let Some(state) = self.tickets.state_mut(number) else { return };
         state.touched = state.touched.max(ticket.ts);
         let opened = ticket.event == TicketEvent::Opened;

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use postern_model::{
-    Access, AccessDecision, Event, Person, PersonEvent, SubjectChange, Text, Timestamp,
+    Access, AccessDecision, Actor, Event, Person, PersonEvent, SubjectChange, Text, Timestamp,
 };
 
 use crate::{
     names::{Map, NONE, Names},
+    naming::{Named, Numbers},
     quiet::Quiet,
     reasons::{Class, Reasons},
 };
@@ -62,22 +63,23 @@ pub(crate) struct Customer {
 /// The state that detectors share.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) actors: Names,
-    pub(crate) subjects: Names,
+    actors: Numbers,
+    /// The names of accounts, by their numbers.
+    names: Vec<Text>,
+    pub(crate) subjects: Numbers,
+    /// Roles, teams, queues and languages.
     pub(crate) words: Names,
     members: Vec<Member>,
     customers: Vec<Customer>,
     pub(crate) reasons: Reasons,
     agent: u32,
     /// The first accounts that were used on a device.
-    devices: Map<u32, [u32; COMMON]>,
+    devices: Vec<[u32; COMMON]>,
     /// Whether HR has told of anybody.
     pub(crate) staffed: bool,
     gone: BTreeSet<u32>,
     /// The account of the latest access.
     pub(crate) acting: u32,
-    /// The customer of the latest access, if it was one alone and known by then.
-    looked: Option<u32>,
     /// Which sources are away.
     pub(crate) quiet: Quiet,
     /// The roles that feedback is laid to, where they were told.
@@ -89,69 +91,72 @@ impl World {
         let mut words = Names::default();
         let agent = words.number("agent");
         Self {
-            actors: Names::default(),
-            subjects: Names::default(),
+            actors: Numbers::default(),
+            names: Vec::new(),
+            subjects: Numbers::default(),
             words,
             members: Vec::new(),
             customers: Vec::new(),
             reasons: Reasons::new(reason_outlives),
             agent,
-            devices: Map::default(),
+            devices: Vec::new(),
             staffed: false,
             gone: BTreeSet::new(),
             acting: NONE,
-            looked: None,
             quiet: Quiet::default(),
             roles: Map::default(),
         }
     }
 
-    pub(crate) fn observe(&mut self, event: &Event) {
+    pub(crate) fn observe(&mut self, event: &Event, named: &Named) {
         match event {
-            Event::Person(person) => self.person(person),
-            Event::Subject(change) => self.change(change),
+            Event::Person(person) => {
+                let actor = self.actor(named.actor, person.actor.as_str());
+                self.person(actor, person);
+            }
+            Event::Subject(change) => {
+                let subject = self.subject(named.subject);
+                self.change(subject, change);
+            }
             Event::Ticket(ticket) => {
-                let subject = ticket.subject.as_ref().map(|s| self.subject(s.as_str()));
-                let assignee = ticket.assignee.as_ref().map(|a| self.actor(a.as_str()));
-                let opener = ticket.opened_by.as_deref().filter(|by| *by != "customer");
-                let opener = opener.map(|by| self.actor(by));
-                let origin = ticket.origin.as_deref().map(|o| self.words.number(o));
-                self.reasons.ticket(ticket, (subject, assignee), (opener, origin));
+                let subject = ticket.subject.as_ref().map(|_| self.subject(named.subject));
+                let assignee = ticket.assignee.as_ref();
+                let assignee = assignee.map(|actor| self.actor(named.actor, actor.as_str()));
+                let opener = ticket.opened_by.as_deref().filter(|_| named.other != NONE);
+                let opener = opener.map(|actor| self.actor(named.other, actor));
+                let origin = Some(named.from).filter(|origin| *origin != NONE);
+                self.reasons.ticket((ticket, named.tag), (subject, assignee), (opener, origin));
             }
             Event::Call(call) => {
-                let subject = call.subject.as_ref().map(|s| self.subject(s.as_str()));
-                let actor = self.actor(call.actor.as_str());
+                let subject = call.subject.as_ref().map(|_| self.subject(named.subject));
+                let actor = self.actor(named.actor, call.actor.as_str());
                 self.reasons.call(call, actor, subject);
             }
             Event::Approval(approval) => {
-                let actor = self.actor(approval.actor.as_str());
-                let by = approval.by.as_ref().map(|by| self.actor(by.as_str()));
-                let scope = approval.scope.as_deref().unwrap_or_default();
-                let scope = scope.split([',', ' ', ';']).filter(|name| !name.is_empty());
-                let scope = scope.filter_map(|name| {
-                    let bare = name.rsplit([':', '=']).next().unwrap_or(name);
-                    self.subjects.known(name).or_else(|| self.subjects.known(bare))
-                });
+                let actor = self.actor(named.actor, approval.actor.as_str());
+                let by = approval.by.as_ref().map(|by| self.actor(named.other, by.as_str()));
+                let (scope, _) = named.subjects.as_chunks::<2>();
+                let known = |name: u32| self.subjects.known(name);
+                let scope = scope.iter().filter_map(|[name, bare]| known(*name).or(known(*bare)));
                 let scope: Vec<u32> = scope.collect();
                 self.reasons.approval(approval, (actor, by), &scope);
             }
             Event::Access(access) => {
-                self.acting = self.actor(access.actor.as_str());
-                self.looked = match access.subjects.as_slice() {
-                    [one] => self.subjects.known(one.as_str()),
-                    _ => None,
-                };
+                self.acting = self.actor(named.actor, access.actor.as_str());
                 self.reasons.access(access);
             }
-            Event::Complaint(complaint) => {
-                self.subject(complaint.subject.as_str());
+            Event::Complaint(_) => {
+                self.subject(named.subject);
             }
         }
     }
 
-    /// The account's number.
-    pub(crate) fn actor(&mut self, actor: &str) -> u32 {
-        let number = self.actors.number(actor);
+    /// The account's number, by that of its name.
+    pub(crate) fn actor(&mut self, named: u32, name: &str) -> u32 {
+        let number = self.actors.number(named);
+        if self.names.len() <= number as usize {
+            self.names.push(name.into());
+        }
         while self.members.len() <= number as usize {
             self.members.push(Member {
                 role: self.agent,
@@ -168,12 +173,21 @@ impl World {
         number
     }
 
+    /// The account's name.
+    pub(crate) fn name(&self, actor: u32) -> Actor {
+        Actor::new(self.names.get(actor as usize).cloned().unwrap_or_default())
+    }
+
     /// Whether several other accounts use the device, so that it is strange to nobody.
     pub(crate) fn is_common(&mut self, device: u32, actor: u32) -> bool {
         if device == NONE {
             return false;
         }
-        let used = self.devices.entry(device).or_insert([NONE; COMMON]);
+        let place = device as usize;
+        if self.devices.len() <= place {
+            self.devices.resize(place + 1, [NONE; COMMON]);
+        }
+        let Some(used) = self.devices.get_mut(place) else { return false };
         let others = used.iter().filter(|other| **other != actor && **other != NONE).count();
         if !used.contains(&actor)
             && let Some(free) = used.iter_mut().find(|other| **other == NONE)
@@ -183,9 +197,9 @@ impl World {
         others + 1 >= COMMON
     }
 
-    /// The customer's number.
-    pub(crate) fn subject(&mut self, subject: &str) -> u32 {
-        let number = self.subjects.number(subject);
+    /// The customer's number, by that of its name.
+    pub(crate) fn subject(&mut self, named: u32) -> u32 {
+        let number = self.subjects.number(named);
         while self.customers.len() <= number as usize {
             self.customers.push(Customer {
                 queue: NONE,
@@ -197,14 +211,6 @@ impl World {
             });
         }
         number
-    }
-
-    /// The customer's number, of one whom the latest access shows.
-    pub(crate) fn shown(&mut self, subject: &str) -> u32 {
-        match self.looked {
-            Some(number) => number,
-            None => self.subject(subject),
-        }
     }
 
     pub(crate) fn member(&self, actor: u32) -> Option<&Member> {
@@ -243,9 +249,8 @@ impl World {
         })
     }
 
-    fn person(&mut self, person: &Person) {
+    fn person(&mut self, number: u32, person: &Person) {
         self.staffed = true;
-        let number = self.actor(person.actor.as_str());
         let words = |list: &[Text], names: &mut Names| -> Vec<u32> {
             list.iter().map(|word| names.number(word)).collect()
         };
@@ -283,8 +288,7 @@ impl World {
         }
     }
 
-    fn change(&mut self, change: &SubjectChange) {
-        let number = self.subject(change.subject.as_str());
+    fn change(&mut self, number: u32, change: &SubjectChange) {
         let queue = change.queue.as_deref().map(|word| self.words.number(word));
         let language = change.language.as_deref().map(|word| self.words.number(word));
         let Some(customer) = self.customers.get_mut(number as usize) else { return };
@@ -301,24 +305,23 @@ impl World {
         self.member(self.acting)?.left
     }
 
-    /// Whether nothing explains the access to the customer, by an account whose task that is not.
-    pub(crate) fn is_suspicious(&self, access: &Access, subject: &postern_model::Subject) -> bool {
-        let actor = self.actors.known(access.actor.as_str());
-        let subject = self.subjects.known(subject.as_str());
-        let (Some(actor), Some(subject)) = (actor, subject) else { return true };
-        let role = self.member(actor).map_or(self.agent, |member| member.role);
+    /// Whether nothing explains the latest access to the customer, by an account whose task that is
+    /// not.
+    pub(crate) fn is_suspicious(&self, access: &Access, named: u32) -> bool {
+        let Some(subject) = self.subjects.known(named) else { return true };
+        let role = self.member(self.acting).map_or(self.agent, |member| member.role);
         let served = !OTHER_TASKS.contains(&self.words.text(role));
         let class = match access.grade {
             Some(_) => Class::Bare,
-            None => self.reasons.derive((actor, subject), access.ts, None).class,
+            None => self.reasons.derive((self.acting, subject), access.ts, None).class,
         };
         served && class >= Class::Dangling
     }
 
-    /// Whether the customer, whom the latest access shows, is a planted one.
-    pub(crate) fn is_decoy(&self, subject: &postern_model::Subject) -> bool {
-        let number = self.looked.or_else(|| self.subjects.known(subject.as_str()));
-        number.and_then(|number| self.customer(number)).is_some_and(|customer| customer.decoy)
+    /// Whether the customer of that name is a planted one.
+    pub(crate) fn is_decoy(&self, named: u32) -> bool {
+        let customer = self.subjects.known(named).and_then(|number| self.customer(number));
+        customer.is_some_and(|customer| customer.decoy)
     }
 }
 

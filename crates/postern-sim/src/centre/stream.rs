@@ -95,8 +95,9 @@ fn delay(seen: &mut Seen, until: Timestamp) {
 mod tests {
     use std::fs;
 
-    use postern_feed::{Folder, Options, write_findings};
-    use postern_watch::{Watch, WatchConfig};
+    use postern_feed::{Arrival, Folder, Options, write_findings};
+    use postern_model::Finding;
+    use postern_watch::{Named, Watch, WatchConfig};
 
     use super::*;
     use crate::centre::Trouble;
@@ -124,15 +125,21 @@ mod tests {
     /// The findings of a folder as they are written, read on another thread or on the same.
     fn findings(folder: &Path, ahead: bool) -> Vec<u8> {
         let config = WatchConfig { alerts_per_100_agents_per_day: 10.0, ..WatchConfig::default() };
-        let (mut watch, mut out) = (Watch::new(&config), Vec::new());
+        let (watch, mut out) = (Watch::new(&config), Vec::new());
         let stream = Folder::open(folder, Options::default()).unwrap();
-        let mut observe = |arrival: &postern_feed::Arrival| {
-            write_findings(&watch.observe(arrival.seen, &arrival.event), &mut out).unwrap();
-        };
+        let mut write = |findings: Vec<Finding>| write_findings(&findings, &mut out).unwrap();
         if ahead {
-            stream.for_each_ahead(&mut observe).unwrap();
+            let (mut namer, mut judge) = watch.halves();
+            let name = |arrival: &Arrival| namer.name(&arrival.event);
+            let judge = |arrival: &Arrival, named: &Named| {
+                write(judge.observe(arrival.seen, &arrival.event, named));
+            };
+            stream.for_each_ahead(name, judge).unwrap();
         } else {
-            stream.map(Result::unwrap).for_each(|arrival| observe(&arrival));
+            let mut watch = watch;
+            for arrival in stream.map(Result::unwrap) {
+                write(watch.observe(arrival.seen, &arrival.event));
+            }
         }
         out
     }

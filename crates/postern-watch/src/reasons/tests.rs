@@ -1,7 +1,7 @@
 use postern_model::{AccessDecision, Actor, Event, Subject};
 
 use super::*;
-use crate::world::World;
+use crate::{naming::Namer, world};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -45,8 +45,38 @@ fn access(hour: i64, actor: &str) -> Access {
     }
 }
 
+/// A world that is told of by names.
+struct World {
+    namer: Namer,
+    world: world::World,
+}
+
+impl World {
+    fn observe(&mut self, event: &Event) {
+        let named = self.namer.name(event);
+        self.world.observe(event, &named);
+    }
+
+    fn actor(&mut self, name: &str) -> u32 {
+        self.world.actor(self.namer.actor(name), name)
+    }
+
+    fn subject(&mut self, name: &str) -> u32 {
+        self.world.subject(self.namer.subject(name))
+    }
+}
+
+impl std::ops::Deref for World {
+    type Target = world::World;
+
+    fn deref(&self) -> &world::World {
+        &self.world
+    }
+}
+
 fn world() -> World {
-    let mut world = World::new(Duration::from_secs(24 * 3_600));
+    let world = world::World::new(Duration::from_secs(24 * 3_600));
+    let mut world = World { namer: Namer::default(), world };
     world.subject("c");
     world
 }

@@ -134,13 +134,17 @@ impl Tickets {
     }
 
     pub(super) fn known(&self, name: &str) -> Option<u32> {
+        self.find(name, tag(name))
+    }
+
+    fn find(&self, name: &str, tag: u32) -> Option<u32> {
         let is = |number| self.state(number).is_some_and(|state| state.name == name);
-        self.index.find(tag(name), is)
+        self.index.find(tag, is)
     }
 
     /// The number of a ticket of which is told, from its first event on; it is in the chain.
-    pub(super) fn number(&mut self, name: &Text, ts: Timestamp) -> u32 {
-        if let Some(number) = self.known(name) {
+    pub(super) fn number(&mut self, (name, tag): (&Text, u32), ts: Timestamp) -> u32 {
+        if let Some(number) = self.find(name, tag) {
             self.bring_back(number);
             return number;
         }
@@ -154,7 +158,7 @@ impl Tickets {
             }
             None => self.push(state),
         };
-        self.index.add(tag(name), number);
+        self.index.add(tag, number);
         number
     }
 

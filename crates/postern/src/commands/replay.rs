@@ -1,7 +1,7 @@
 use std::{fs::File, io::BufWriter, path::Path, sync::atomic::Ordering};
 
 use anyhow::Context as _;
-use postern_feed::{Folder, Options, Problems, write_findings};
+use postern_feed::{Arrival, Folder, Options, Problems, write_findings};
 use postern_watch::{Watch, WatchConfig};
 
 use crate::{
@@ -21,13 +21,14 @@ pub(crate) fn run(config: &Path, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let written = || format!("can't write `{}`", path.display());
     let mut out = BufWriter::new(File::create(&path).with_context(written)?);
     let folder = Folder::open(&args.feed, Options::default())?;
-    let mut watch = Watch::new(&config);
+    let (mut namer, mut judge) = Watch::new(&config).halves();
     let (mut events, mut found, mut alerts) = (0_u64, 0_usize, 0_usize);
     let mut failed = Ok(());
     let (bytes, read) = folder.progress();
     let mut progress = Progress::new("bytes");
-    let problems = folder.for_each_ahead(|arrival| {
-        let mut findings = watch.observe(arrival.seen, &arrival.event);
+    let name = |arrival: &Arrival| namer.name(&arrival.event);
+    let problems = folder.for_each_ahead(name, |arrival, named| {
+        let mut findings = judge.observe(arrival.seen, &arrival.event, named);
         if let Some(rules) = &mut rules {
             findings.extend(rules.observe(arrival.seen, &arrival.event));
         }
