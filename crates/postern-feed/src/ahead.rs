@@ -10,7 +10,7 @@ const BATCH: usize = 256;
 const BATCHES: usize = 6;
 
 impl Folder {
-    /// Gives every arrival to `each`, in order, while another thread reads on. That thread also does
+    /// Gives every arrival to `each`, in order, while another thread reads on. That one also does
     /// what can be done ahead of `each`: `prepare` is given every arrival first, in the same order.
     /// Arrivals go back to it when they are used: memory is freed cheapest where it was taken.
     ///

@@ -174,6 +174,8 @@ pub(crate) struct Account {
     /// The score that was last told.
     pub(crate) told: f64,
     hours: [f32; 24],
+    /// All of these together.
+    hours_all: f32,
     hours_today: [f32; 24],
     devices: Vec<(u32, i64)>,
     /// When a new device was taken for the replacement of the old one.
@@ -217,6 +219,7 @@ impl Account {
             unconfirmed: None,
             told: 0.0,
             hours: [0.0; 24],
+            hours_all: 0.0,
             hours_today: [0.0; 24],
             devices: Vec::new(),
             renewed: None,
@@ -272,7 +275,7 @@ impl Account {
         if let Some(count) = self.hours_today.get_mut(hour) {
             *count += 1.0;
         }
-        let all: f32 = self.hours.iter().sum();
+        let all = self.hours_all;
         let near = [hour + 23, hour, hour + 1];
         let near: f32 = near.iter().filter_map(|hour| self.hours.get(hour % 24)).sum();
         self.days >= 5 && all >= 60.0 && near < 0.01 * all
@@ -348,6 +351,7 @@ impl Account {
             }
             *today = 0.0;
         }
+        self.hours_all = self.hours.iter().sum();
     }
 }
 

@@ -56,13 +56,16 @@ pub(crate) fn cell(trial: &Trial) -> Option<usize> {
 pub(crate) struct Drawn {
     cells: [f64; CELLS],
     all: f64,
+    /// How often they are in each cell, whatever is claimed.
+    shares: [f64; CELLS],
     /// Accesses for which a ticket was claimed, and all of them.
     claims: (f64, f64),
 }
 
 impl Default for Drawn {
     fn default() -> Self {
-        Self { cells: GUESSED.map(|share| share * GUESS), all: GUESS, claims: (0.0, 1.0) }
+        let cells = GUESSED.map(|share| share * GUESS);
+        Self { cells, all: GUESS, shares: shares(&cells, GUESS), claims: (0.0, 1.0) }
     }
 }
 
@@ -76,6 +79,7 @@ impl Drawn {
             self.cells.iter_mut().for_each(|count| *count *= 0.5);
             self.all *= 0.5;
         }
+        self.shares = shares(&self.cells, self.all);
     }
 
     /// Notes an access, and whether a ticket was claimed for it.
@@ -84,22 +88,29 @@ impl Drawn {
         self.claims.1 += 1.0;
     }
 
-    /// How often picked customers are in the cell.
-    fn share(&self, cell: usize) -> f64 {
-        let own: f64 = self.cells.iter().step_by(2).sum();
-        let rest = self.all - self.cells.iter().sum::<f64>();
-        let of = |cell: usize| {
-            let count = self.cells.get(cell).copied().unwrap_or(0.0);
-            let field = if cell.is_multiple_of(2) { count / (own + rest).max(1.0) } else { 0.0 };
-            OWN_FIELD * field + (1.0 - OWN_FIELD) * count / self.all
-        };
+    /// How often picked customers are in each cell.
+    fn shares(&self) -> [f64; CELLS] {
         let claimed = CLAIMED.min(self.claims.0 / self.claims.1);
-        match cell {
-            4..8 => of(cell) * (1.0 - claimed),
-            8.. => (of(cell - 4) + of(cell - 2)) * claimed,
-            _ => of(cell),
-        }
+        let [.., archive, strange_archive, bare, strange_bare, _, _] = self.shares;
+        let mut shares = self.shares;
+        let [.., a, b, c, d, misclaimed, strange] = &mut shares;
+        [a, b, c, d].into_iter().for_each(|share| *share *= 1.0 - claimed);
+        *misclaimed = (archive + bare) * claimed;
+        *strange = (strange_archive + strange_bare) * claimed;
+        shares
     }
+}
+
+/// How often picked customers are in each cell, by those who were drawn.
+fn shares(cells: &[f64; CELLS], all: f64) -> [f64; CELLS] {
+    let own: f64 = cells.iter().step_by(2).sum();
+    let rest = all - cells.iter().sum::<f64>();
+    let mut cell = 0;
+    cells.map(|count| {
+        cell += 1;
+        let field = if cell % 2 == 1 { count / (own + rest).max(1.0) } else { 0.0 };
+        OWN_FIELD * field + (1.0 - OWN_FIELD) * count / all
+    })
 }
 
 /// Puts the cell of a trial, at once or later, to the test for customers who are picked at will.
@@ -153,12 +164,11 @@ impl AtWill {
     ) {
         let (mut usual, mut picked) = (0.0, 0.0);
         let mut ratio = None;
-        for (cell, history) in self.cells.iter_mut().enumerate() {
+        for ((cell, history), share) in self.cells.iter_mut().enumerate().zip(drawn.shares()) {
             let one = hit == Some(cell);
             let count = Count { ones: f64::from(u8::from(one)), trials: 1.0 };
             let (role, team) = others(cell, history.today(), history.mean(), count);
             let now = history.now(Setting { role, team, least: LEAST, weight });
-            let share = drawn.share(cell);
             usual += now;
             picked += share;
             if one {
@@ -253,11 +263,12 @@ mod tests {
     #[test]
     fn the_shares_of_the_drawn_add_up_and_none_is_claimed_where_nobody_claims() {
         let mut drawn = Drawn::default();
-        let sum = |drawn: &Drawn| (0..CELLS).map(|cell| drawn.share(cell)).sum::<f64>();
-        assert_eq!(drawn.share(8) + drawn.share(9), 0.0);
+        let sum = |drawn: &Drawn| drawn.shares().iter().sum::<f64>();
+        assert_eq!(drawn.shares()[8..], [0.0, 0.0]);
         let before = sum(&drawn);
         (0..50).for_each(|_| drawn.claim(true));
-        assert!(drawn.share(8) > drawn.share(4) && drawn.share(9) > drawn.share(5));
+        let shares = drawn.shares();
+        assert!(shares[8] > shares[4] && shares[9] > shares[5]);
         assert!((sum(&drawn) - before).abs() < 1e-9 && before <= 1.0, "{before}");
     }
 }

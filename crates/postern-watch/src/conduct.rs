@@ -83,8 +83,12 @@ struct Asked {
 #[derive(Debug)]
 struct Pending {
     due: Timestamp,
-    id: Text,
-    opened: Opened,
+    at: Timestamp,
+    actor: u32,
+    subject: u32,
+    /// The access's id and the ticket that was claimed, where they may be asked for again: of most
+    /// accesses, which days of work wait for, they are not.
+    told: Option<Box<(Text, Option<Text>)>>,
     /// What explained it at once, if that can't become better or was checked by the gateway. It
     /// waits all the same, so that trials keep their order: what comes in clumps is held to have
     /// one cause.
@@ -301,10 +305,9 @@ impl Conduct {
     ) {
         let strong = reason.class == Class::Strong;
         let known = (strong || checked).then_some(reason);
-        let (id, claimed) =
-            if strong { (Text::default(), None) } else { (id.clone(), opened.claimed) };
-        let opened = Opened { claimed, ..opened };
-        self.pending.push_back(Pending { due: seen.after(GRACE), id, opened, known });
+        let Opened { at, actor, subject, claimed } = opened;
+        let told = (!strong).then(|| Box::new((id.clone(), claimed)));
+        self.pending.push_back(Pending { due: seen.after(GRACE), at, actor, subject, told, known });
     }
 
     /// Looks again at what had no reason, now that late links had their time.
@@ -313,8 +316,9 @@ impl Conduct {
         // What is due at the same moment is judged together.
         let mut marked = BTreeSet::new();
         while self.pending.front().is_some_and(|pending| due(pending.due) <= seen) {
-            let Some(Pending { id, opened, known, .. }) = self.pending.pop_front() else { break };
-            let Opened { at, actor, subject, claimed } = opened;
+            let Some(pending) = self.pending.pop_front() else { break };
+            let Pending { at, actor, subject, told, known, .. } = pending;
+            let (id, claimed) = told.map_or_else(Default::default, |told| *told);
             let strong = known.filter(|known| known.class == Class::Strong);
             let derive = || world.reasons.derive((actor, subject), at, claimed.as_deref());
             let derived = strong.unwrap_or_else(derive);

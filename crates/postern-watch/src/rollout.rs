@@ -17,6 +17,8 @@ const LEAST: f64 = 4.0;
 pub(crate) struct Rollout {
     /// Day, accounts in use, accounts with a new device.
     days: VecDeque<(i64, f64, f64)>,
+    /// What they come to.
+    goes_on: bool,
 }
 
 impl Rollout {
@@ -35,6 +37,7 @@ impl Rollout {
         if let Some((_, used, _)) = self.on(day) {
             *used += 1.0;
         }
+        self.look();
     }
 
     /// An account uses a device that is new to it and that is not many people's.
@@ -42,13 +45,18 @@ impl Rollout {
         if let Some((.., new)) = self.on(day) {
             *new += 1.0;
         }
+        self.look();
     }
 
     /// Whether devices are being replaced.
     pub(crate) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    fn look(&mut self) {
         let new: f64 = self.days.iter().map(|(.., new)| new).sum();
         let used = self.days.iter().map(|(_, used, _)| *used).fold(0.0, f64::max);
-        new >= LEAST.max(SHARE * used)
+        self.goes_on = new >= LEAST.max(SHARE * used);
     }
 }
 
