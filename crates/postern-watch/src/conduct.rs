@@ -14,6 +14,7 @@ use postern_model::{Access, AccessKind, Actor, Finding, Text, Timestamp};
 use crate::{
     WatchConfig,
     account::{Account, Mark},
+    ahead::{Ahead, fetch},
     at_will,
     feedback::Feedback,
     names::{Map, NONE, Names},
@@ -26,6 +27,7 @@ use crate::{
     tail::Tail,
     usual::{Count, Load},
     verdict::{AT_WILL, STREAMS, Verdict},
+    waiting::{Asked, Opened, Pending},
     world::{Shown, World, digits, shown},
 };
 
@@ -59,41 +61,6 @@ const COMPLAINTS: f64 = 2.0;
 const DRAW: u64 = 3;
 /// An account whose usual unexplained share is below this is one that has reasons.
 const NEEDS_REASONS: f64 = 0.25;
-
-/// An access to one customer.
-#[derive(Debug)]
-struct Opened {
-    at: Timestamp,
-    actor: u32,
-    subject: u32,
-    claimed: Option<Text>,
-}
-
-/// A masked look-up that waits for a reason.
-#[derive(Debug)]
-struct Asked {
-    due: Timestamp,
-    id: Text,
-    opened: Opened,
-    /// What spoke against it, whatever its reason turns out to be.
-    facts: Trial,
-}
-
-/// An access that waits for late links.
-#[derive(Debug)]
-struct Pending {
-    due: Timestamp,
-    at: Timestamp,
-    actor: u32,
-    subject: u32,
-    /// The access's id and the ticket that was claimed, where they may be asked for again: of most
-    /// accesses, which days of work wait for, they are not.
-    told: Option<Box<(Text, Option<Text>)>>,
-    /// What explained it at once, if that can't become better or was checked by the gateway. It
-    /// waits all the same, so that trials keep their order: what comes in clumps is held to have
-    /// one cause.
-    known: Option<Reason>,
-}
 
 #[derive(Debug)]
 pub(crate) struct Conduct {
@@ -136,6 +103,22 @@ impl Conduct {
     /// Takes what people have found out about a case.
     pub(crate) fn feedback(&mut self, case: u64, said: Option<&Feedback>, words: &mut Names) {
         self.verdict.priors.take(case, said, words);
+    }
+
+    /// Adds what is looked at again, and who is drawn, meanwhile; has the accounts be fetched.
+    pub(crate) fn expect(&self, world: &World, ahead: &mut Ahead) {
+        let accesses = ahead.actors.len();
+        for pending in self.pending.iter().take_while(|pending| pending.due <= ahead.until) {
+            ahead.actors.push(pending.actor);
+            ahead.subjects.push(pending.subject);
+        }
+        let turns = (self.turn..).take(accesses + ahead.actors.len());
+        let drawn = turns.filter(|turn| turn.is_multiple_of(DRAW));
+        ahead.subjects.extend(drawn.map(|turn| drawn_in(turn, world)));
+        fetch(ahead.actors.iter(), |actor| {
+            let account = self.accounts.get(*actor as usize)?;
+            Some(account.device ^ u32::from(account.tried > 0.0) ^ u32::from(account.day > 0))
+        });
     }
 
     /// Takes an access that was seen at this moment.
@@ -373,9 +356,7 @@ impl Conduct {
         if !self.turn.is_multiple_of(DRAW) {
             return;
         }
-        let mixed = (self.turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32)
-            * u64::from(world.subjects.count());
-        let subject = u32::try_from(mixed >> 32).unwrap_or(0);
+        let subject = drawn_in(self.turn, world);
         let reason = world.reasons.derive((actor, subject), at, None);
         let trial = Trial { settled, direct: true, ..blank(reason) };
         let trial = about(trial, (actor, subject), seen, world);
@@ -587,6 +568,13 @@ impl Conduct {
             }
         }
     }
+}
+
+/// The customer who is drawn in that turn.
+fn drawn_in(turn: u64, world: &World) -> u32 {
+    let mixed =
+        (turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) * u64::from(world.subjects.count());
+    u32::try_from(mixed >> 32).unwrap_or(0)
 }
 
 /// Whether the source is away that would tell of a better reason.

@@ -41,6 +41,7 @@ use std::{collections::BTreeSet, time::Duration};
 use postern_model::{Event, Finding, Timestamp};
 
 use self::{
+    ahead::Ahead,
     blind::Blind,
     conduct::Conduct,
     detector::Detector,
@@ -50,6 +51,7 @@ use self::{
 
 mod account;
 mod advice;
+mod ahead;
 mod amount;
 mod at_will;
 mod blind;
@@ -71,6 +73,7 @@ mod tail;
 mod tests;
 mod usual;
 mod verdict;
+mod waiting;
 mod world;
 
 /// The kinds of finding that are no signals.
@@ -189,6 +192,18 @@ impl Judge {
             blind: Blind::default(),
             off: config.off.clone(),
         }
+    }
+
+    /// Is told which events come next, in the order in which they were seen. They have to be given
+    /// to [`Judge::observe`] all the same; that waits for memory less then.
+    pub fn expect<'a>(&self, events: impl Iterator<Item = (Timestamp, &'a Event, &'a Named)>) {
+        let mut ahead = Ahead::default();
+        for (seen, event, named) in events {
+            ahead.until = seen;
+            self.world.expect_event(event, named, &mut ahead);
+        }
+        self.conduct.expect(&self.world, &mut ahead);
+        self.world.expect(&ahead);
     }
 
     /// Takes the next event, with what the other half has made of it.

@@ -7,6 +7,8 @@ use std::{
 
 use postern_model::Text;
 
+use crate::ahead::fetch;
+
 /// A map that is never iterated where order could matter; its hasher has no random key, so that
 /// two runs do the same.
 pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fold>>;
@@ -88,6 +90,11 @@ impl Index {
             }
             place = self.after(place);
         }
+    }
+
+    /// The number that stands where one with that tag is looked for at first.
+    pub(crate) fn guess(&self, tag: u32) -> u32 {
+        self.slots.get(self.home(tag)).map_or(NONE, |slot| slot.number)
     }
 
     /// Adds a number, which is not there yet and not [`NONE`].
@@ -172,6 +179,14 @@ impl Names {
         self.texts.push(text.into());
         self.index.add(tag, number);
         number
+    }
+
+    /// Has what is looked into for these texts be fetched.
+    pub(crate) fn expect<'a>(&self, texts: impl Iterator<Item = &'a str>) {
+        let tags: Vec<u32> = texts.map(tag).collect();
+        let numbers: Vec<u32> = tags.into_iter().map(|tag| self.index.guess(tag)).collect();
+        let text = |number: u32| self.texts.get(number as usize);
+        fetch(numbers.into_iter(), |number| u32::try_from(text(number)?.len()).ok());
     }
 
     fn find(&self, tag: u32, text: &str) -> Option<u32> {

@@ -94,6 +94,17 @@ impl Namer {
         self.subjects.number(subject)
     }
 
+    /// Takes the next events in the order in which they were seen, as [`Namer::name`] does each,
+    /// but waits for memory less.
+    pub fn name_all<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a Event> + Clone,
+        named: &mut Vec<Named>,
+    ) {
+        self.subjects.expect(events.clone().filter_map(subject).map(Subject::as_str));
+        named.extend(events.map(|event| self.name(event)));
+    }
+
     /// Takes the next event in the order in which events were seen; gives the numbers of its names.
     pub fn name(&mut self, event: &Event) -> Named {
         match event {
@@ -163,6 +174,21 @@ impl Namer {
         let known = |name: &str| self.subjects.known(name).unwrap_or(NONE);
         let both = names.flat_map(|name| [name, name.rsplit([':', '=']).next().unwrap_or(name)]);
         both.map(known).collect()
+    }
+}
+
+/// The customer of the event, if it is one.
+fn subject(event: &Event) -> Option<&Subject> {
+    match event {
+        Event::Subject(change) => Some(&change.subject),
+        Event::Ticket(ticket) => ticket.subject.as_ref(),
+        Event::Call(call) => call.subject.as_ref(),
+        Event::Access(access) => match access.subjects.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        },
+        Event::Complaint(complaint) => Some(&complaint.subject),
+        Event::Person(_) | Event::Approval(_) => None,
     }
 }
 

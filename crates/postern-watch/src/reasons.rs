@@ -133,6 +133,11 @@ impl Reasons {
         }
     }
 
+    /// Has tickets be fetched, by the tags of their names and by customers.
+    pub(crate) fn expect(&self, tags: &[u32], subjects: &[u32]) {
+        self.tickets.expect(tags, subjects);
+    }
+
     /// Whether any source has told of reasons; if none has, their absence means nothing.
     pub(crate) fn connected(&self) -> bool {
         self.connected

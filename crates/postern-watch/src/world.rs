@@ -7,6 +7,7 @@ use postern_model::{
 };
 
 use crate::{
+    ahead::{Ahead, fetch},
     names::{Map, NONE, Names},
     naming::{Named, Numbers},
     quiet::Quiet,
@@ -149,6 +150,28 @@ impl World {
                 self.subject(named.subject);
             }
         }
+    }
+
+    /// Notes what the event will need.
+    pub(crate) fn expect_event(&self, event: &Event, named: &Named, ahead: &mut Ahead) {
+        match event {
+            Event::Ticket(_) => ahead.tags.push(named.tag),
+            Event::Access(_) => ahead.actors.extend(self.actors.known(named.actor)),
+            Event::Person(_)
+            | Event::Subject(_)
+            | Event::Call(_)
+            | Event::Approval(_)
+            | Event::Complaint(_) => {}
+        }
+        if named.subject != NONE {
+            ahead.subjects.extend(self.subjects.known(named.subject));
+        }
+    }
+
+    /// Has customers and tickets be fetched.
+    pub(crate) fn expect(&self, ahead: &Ahead) {
+        fetch(ahead.subjects.iter(), |subject| Some(self.customer(*subject)?.queue));
+        self.reasons.expect(&ahead.tags, &ahead.subjects);
     }
 
     /// The account's number, by that of its name.

@@ -130,9 +130,16 @@ mod tests {
         let mut write = |findings: Vec<Finding>| write_findings(&findings, &mut out).unwrap();
         if ahead {
             let (mut namer, mut judge) = watch.halves();
-            let name = |arrival: &Arrival| namer.name(&arrival.event);
-            let judge = |arrival: &Arrival, named: &Named| {
-                write(judge.observe(arrival.seen, &arrival.event, named));
+            let name = |arrivals: &[Arrival], named: &mut Vec<Named>| {
+                namer.name_all(arrivals.iter().map(|arrival| &arrival.event), named);
+            };
+            let judge = |arrivals: &[Arrival], named: &[Named]| {
+                let both = arrivals.iter().zip(named);
+                let both = both.map(|(arrival, named)| (arrival.seen, &arrival.event, named));
+                judge.expect(both.clone());
+                for (seen, event, named) in both {
+                    write(judge.observe(seen, event, named));
+                }
             };
             stream.for_each_ahead(name, judge).unwrap();
         } else {

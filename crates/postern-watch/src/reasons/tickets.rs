@@ -11,7 +11,10 @@ use std::{cmp::Reverse, time::Duration};
 use postern_model::{Text, Timestamp};
 
 use super::LOOKED_AT_AGAIN;
-use crate::names::{Index, Map, NONE, tag};
+use crate::{
+    ahead::fetch,
+    names::{Index, Map, NONE, tag},
+};
 
 /// How long a closed ticket is remembered, in case that it is reopened or looked into again.
 const REMEMBERED: Duration = Duration::from_secs(21 * 24 * 60 * 60);
@@ -131,6 +134,16 @@ impl Tickets {
 
     pub(super) fn state_mut(&mut self, number: u32) -> Option<&mut TicketState> {
         self.pieces.get_mut(number as usize / PIECE)?.get_mut(number as usize % PIECE)
+    }
+
+    /// Has tickets be fetched, by the tags of their names and by customers, and their neighbours.
+    pub(super) fn expect(&self, tags: &[u32], subjects: &[u32]) {
+        let named: Vec<u32> = tags.iter().map(|tag| self.index.guess(*tag)).collect();
+        let latest = subjects.iter().map(|subject| self.latest(*subject));
+        let numbers: Vec<u32> = named.into_iter().chain(latest).collect();
+        let states = numbers.into_iter().filter_map(|number| self.state(number));
+        let subjects: Vec<u32> = states.map(|state| state.subject).collect();
+        fetch(subjects.into_iter(), |subject| Some(self.latest(subject)));
     }
 
     pub(super) fn known(&self, name: &str) -> Option<u32> {

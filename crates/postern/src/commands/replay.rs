@@ -2,7 +2,7 @@ use std::{fs::File, io::BufWriter, path::Path, sync::atomic::Ordering};
 
 use anyhow::Context as _;
 use postern_feed::{Arrival, Folder, Options, Problems, write_findings};
-use postern_watch::{Watch, WatchConfig};
+use postern_watch::{Named, Watch, WatchConfig};
 
 use crate::{
     cli::ReplayArgs,
@@ -26,21 +26,25 @@ pub(crate) fn run(config: &Path, args: &ReplayArgs) -> anyhow::Result<Outcome> {
     let mut failed = Ok(());
     let (bytes, read) = folder.progress();
     let mut progress = Progress::new("bytes");
-    let name = |arrival: &Arrival| namer.name(&arrival.event);
-    let problems = folder.for_each_ahead(name, |arrival, named| {
-        let mut findings = judge.observe(arrival.seen, &arrival.event, named);
-        if let Some(rules) = &mut rules {
-            findings.extend(rules.observe(arrival.seen, &arrival.event));
+    let name = |arrivals: &[Arrival], named: &mut Vec<Named>| {
+        namer.name_all(arrivals.iter().map(|arrival| &arrival.event), named);
+    };
+    let problems = folder.for_each_ahead(name, |arrivals, named| {
+        let both = arrivals.iter().zip(named);
+        judge.expect(both.clone().map(|(arrival, named)| (arrival.seen, &arrival.event, named)));
+        for (arrival, named) in both {
+            let mut findings = judge.observe(arrival.seen, &arrival.event, named);
+            if let Some(rules) = &mut rules {
+                findings.extend(rules.observe(arrival.seen, &arrival.event));
+            }
+            found += findings.len();
+            alerts += findings.iter().filter(|finding| finding.alert).count();
+            if failed.is_ok() && !findings.is_empty() {
+                failed = write_findings(&findings, &mut out);
+            }
         }
-        events += 1;
-        if events % 8_192 == 0 {
-            progress.at(read.load(Ordering::Relaxed), bytes);
-        }
-        found += findings.len();
-        alerts += findings.iter().filter(|finding| finding.alert).count();
-        if failed.is_ok() && !findings.is_empty() {
-            failed = write_findings(&findings, &mut out);
-        }
+        events += arrivals.len() as u64;
+        progress.at(read.load(Ordering::Relaxed), bytes);
     });
     progress.end();
     let problems = problems?;
