@@ -59,6 +59,8 @@ const COMPLAINTS: f64 = 2.0;
 
 /// Of so many trials, one draws a customer.
 const DRAW: u64 = 3;
+/// Of accesses that are looked at again so many are fetched beforehand, at once.
+const EXPECTED: usize = 256;
 /// An account whose usual unexplained share is below this is one that has reasons.
 const NEEDS_REASONS: f64 = 0.25;
 
@@ -108,7 +110,9 @@ impl Conduct {
     /// Adds what is looked at again, and who is drawn, meanwhile; has the accounts be fetched.
     pub(crate) fn expect(&self, world: &World, ahead: &mut Ahead) {
         let accesses = ahead.actors.len();
-        for pending in self.pending.iter().take_while(|pending| pending.due <= ahead.until) {
+        // While the source of tickets is away, all that is due goes on waiting.
+        let due = self.pending.iter().take_while(|pending| pending.due <= ahead.until);
+        for pending in due.take(EXPECTED) {
             ahead.actors.push(pending.actor);
             ahead.subjects.push(pending.subject);
         }
