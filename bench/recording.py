@@ -115,16 +115,16 @@ def middle(values):
 def markdown(options, lines, rates, cpu, results, size, audit):
     parts = [
         "# Benchmarks of recording\n",
-        "Written by `make bench`; don't edit. Medians, with the least and the most of the rounds in "
-        "brackets.\n",
+        "Written by `make bench`; don't edit. Medians, with the least and the most of the rounds "
+        "in brackets.\n",
         "\n".join(f"- {line}" for line in lines) + "\n",
         f"```\nbench/recording.py --seconds {options.seconds} --rounds {options.rounds} "
         f"--scale {options.scale}\n```\n",
         "## Durable appends\n",
         "Entries of one record each, by as many threads as there are writers, each of which waits "
         "for its receipt; beside them\nas many that append 66 bytes to a file that was written "
-        "before and share its `fdatasync`, whoever comes first for all\nthat wait. In turns, on one "
-        "disk (`cargo bench -p postern-ledger --bench append`).\n",
+        "before and share its `fdatasync`, whoever comes first for all\nthat wait. In turns, on "
+        "one disk (`cargo bench -p postern-ledger --bench append`).\n",
         "| writers | entries a second | the disk alone | ratio |\n|--:|--:|--:|--:|",
     ]
     for writers, pairs in rates.items():

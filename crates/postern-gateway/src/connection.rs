@@ -212,15 +212,14 @@ pub(crate) async fn serve(
     begins(seat, &actor, number, client);
     let known = (actor, role_name, Export::role(export.as_deref(), role));
     let who = Who::account((shared, regime), &core.judges, known).await;
-    let session = turns::session((&turns, &owner), who.profile.clone(), regime);
     let mut connection = Box::new(Connection {
+        session: turns::session((&turns, &owner), who.profile.clone(), regime),
         shared,
         regime,
         number,
         who,
         aside: Vec::new(),
         local: false,
-        session,
         client: Side::new(logged_in.client, logged_in.client_buffer),
         server,
         turns,

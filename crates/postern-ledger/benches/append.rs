@@ -11,7 +11,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc,
     },
     thread,
@@ -95,23 +95,17 @@ impl Shared {
 
 /// Runs a writer in so many threads for that time; how often it ran in a second.
 fn rate(writers: u64, time: Duration, write: impl Fn(u64) + Sync) -> f64 {
-    let (end, done) = (AtomicBool::new(false), AtomicU64::new(0));
-    let start = Instant::now();
+    let (done, start) = (AtomicU64::new(0), Instant::now());
     thread::scope(|scope| {
         for writer in 0..writers {
-            let (end, done, write) = (&end, &done, &write);
+            let (done, write) = (&done, &write);
             scope.spawn(move || {
-                for number in 0.. {
-                    if end.load(Ordering::Relaxed) {
-                        return;
-                    }
+                for number in (0..).take_while(|_| start.elapsed() < time) {
                     write(number * writers + writer);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        thread::sleep(time);
-        end.store(true, Ordering::Relaxed);
     });
     done.into_inner() as f64 / start.elapsed().as_secs_f64()
 }
@@ -143,26 +137,30 @@ fn open(folder: &Path) -> Ledger {
 
 /// Records drafts, never more at once than the queue takes; all of them are durable then.
 fn record_all(ledger: &Ledger, drafts: Vec<Draft>) {
-    const AT_ONCE: usize = 4_000;
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let left = Arc::new(AtomicU64::new(drafts.len() as u64));
-    let waiting = Arc::new(AtomicU64::new(0));
+    const AT_ONCE: u64 = 2_000;
+    let (sender, receiver) = mpsc::channel();
+    let told = Arc::new(AtomicU64::new(0));
+    let mut given = 0;
     for draft in drafts {
-        while waiting.load(Ordering::Acquire) >= AT_ONCE as u64 {
-            thread::sleep(Duration::from_micros(100));
-        }
-        waiting.fetch_add(1, Ordering::Release);
-        let (sender, left, waiting) = (sender.clone(), left.clone(), waiting.clone());
+        let (sender, told) = (sender.clone(), told.clone());
+        given += 1;
+        // The last of so many says so.
+        let last = given % AT_ONCE == 0;
         let done = move |receipt: Result<_, _>| {
             receipt.map(drop).unwrap();
-            waiting.fetch_sub(1, Ordering::Release);
-            if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            told.fetch_add(1, Ordering::Relaxed);
+            if last {
                 sender.send(()).unwrap();
             }
         };
         ledger.record(draft, Box::new(done));
+        // Those before the last so many are durable.
+        if last && given > AT_ONCE {
+            receiver.recv().unwrap();
+        }
     }
     receiver.recv().unwrap();
+    assert_eq!(told.load(Ordering::Relaxed), given);
 }
 
 /// The ledger with all its customers known; who is alone writes on its own thread, as a gateway's

@@ -164,9 +164,9 @@ impl Ledger {
         self.record_and_tell(draft, Done::Wakes(done));
     }
 
-    /// The same for who has nothing else to do until then, nor has anybody on its thread: where
-    /// nobody else is about to record something, and the disk is quick, it is written by the caller,
-    /// who waits for the sync.
+    /// The same for who has nothing else to do until then, nor has anybody on its thread. Where
+    /// nobody else is about to record something, and the disk is quick, the caller writes it and
+    /// waits for the sync.
     pub fn record_here(&self, draft: Draft, done: RecordWakes) {
         match self.request(draft, Done::Wakes(done)) {
             Some(request) if self.coming.is_any() => self.desk.put(request),

@@ -2,8 +2,8 @@
 //!
 //! The writer takes all that waits as one batch, so that one sync serves many, and calls back when
 //! the batch is durable. Its turns are a thread's of its own, or a caller's who has nothing else to
-//! do until then: that one is not woken for it, nor is the thread. What is in the queue comes before
-//! what the caller brings, so that what somebody hands in is recorded in that order.
+//! do until then: that one is not woken for it, nor is the thread. What waits comes before what the
+//! caller brings, so that what somebody hands in is recorded in that order.
 //!
 //! Where to start: [`Desk::work`], the thread, and [`Desk::take_turn`].
 
