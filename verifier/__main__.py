@@ -21,6 +21,9 @@ def arguments():
     parser.add_argument(
         "--running", action="store_true", help="something unfinished may stand at the end"
     )
+    parser.add_argument("--witness", metavar="KEY", action="append", default=[],
+                        help="a witness that you trust; its checkpoint has to be cosigned; repeat")
+    parser.add_argument("--enough", type=int, default=1, help="how many of them are enough")
     parser.add_argument("--range", metavar="FILE", help="check a range proof instead; needs --key")
     parser.add_argument("--evidence", metavar="FILE", help="check evidence instead; needs --key")
     parser.add_argument(
@@ -80,6 +83,23 @@ def saw(files, subject):
     return 0 if found else 1
 
 
+def witnessed(given, summary):
+    """Whether enough witnesses cosigned the checkpoint in the folder; says why not."""
+    try:
+        data = Folder(given.ledger).read("witnessed")
+        witnesses = [note.parse_cosigner(key.strip()) for key in given.witness]
+        if not note.cosigned(data, witnesses, max(given.enough, 1)):
+            raise ValueError(f"not cosigned by {given.enough} of the witnesses")
+        size = int(data.split(b"\n")[1])
+        if size > summary["entries"]:
+            raise ValueError("what was cosigned is not here")
+    except (OSError, ValueError) as error:
+        print(f"error: the checkpoint `witnessed`: {error}", file=sys.stderr)
+        return False
+    summary["witnessed"] = size
+    return True
+
+
 def main():
     given = arguments()
     if given.evidence:
@@ -105,6 +125,8 @@ def main():
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if given.witness and not witnessed(given, summary):
+        return 1
     if given.saw:
         return saw(Folder(given.ledger), given.saw)
     print(json.dumps(summary), file=sys.stderr if given.entries else sys.stdout)

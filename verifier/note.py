@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tree import sha256
 
 ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
 
 
 class Key(NamedTuple):
@@ -112,6 +113,37 @@ def open_note(data, key):
     if not signed:
         raise ValueError("not signed by the key")
     return body
+
+
+def parse_cosigner(text):
+    """Reads a witness's key, `name+id+base64`, as C2SP tlog-cosignature has it."""
+    name, plus, rest = text.partition("+")
+    identity, second, encoded = rest.partition("+")
+    if not (name and plus and second) or any(character.isspace() for character in name):
+        raise ValueError("not a witness's key")
+    tagged = decode_base64(encoded)
+    if len(tagged) != 33 or tagged[:1] != COSIGNATURE:
+        raise ValueError("not a witness's Ed25519 key")
+    if sha256(name.encode(), b"\n", tagged)[:4].hex() != identity:
+        raise ValueError("the key's id is not its own")
+    return Key(name, tagged[1:])
+
+
+def cosigned(data, witnesses, enough):
+    """Whether so many of the witnesses cosigned a note; a key counts once."""
+    body, _, signatures = data.decode("utf-8").partition("\n\n")
+    body += "\n"
+    found = set()
+    for name, identity, signed in _signatures(signatures[:-1].split("\n")):
+        for key in witnesses:
+            own = sha256(key.name.encode(), b"\n", COSIGNATURE, key.public)[:4]
+            if (name, identity) != (key.name, own) or len(signed) != 72:
+                continue
+            seconds = int.from_bytes(signed[:8], "big")
+            text = f"cosignature/v1\ntime {seconds}\n{body}"
+            if _holds(key.public, signed[8:], text.encode()):
+                found.add(key.public)
+    return len(found) >= enough
 
 
 def parse_checkpoint(data, key):

@@ -1,4 +1,4 @@
-//! The critical sequence: order, charge, number, write, sync, receipts. One thread owns all of it.
+//! The critical sequence: order, charge, number, write, sync, receipts. Whose turn it is owns all of it.
 
 use std::{any::Any, cell::Cell, collections::BTreeMap, io, sync::Arc, time::Instant};
 
@@ -52,7 +52,7 @@ pub(crate) struct Recorded {
     pub(crate) receipt: Option<Receipt>,
 }
 
-/// The writer's state. All of it belongs to the writer's thread; nothing else touches it.
+/// The writer's state. All of it belongs to whose turn it is; nothing else touches it.
 pub(crate) struct Sequencer {
     pub(crate) disk: Arc<dyn Disk>,
     /// Keeps other writers out for as long as this one lives.

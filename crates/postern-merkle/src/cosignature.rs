@@ -91,6 +91,11 @@ impl CosignerKey {
         &self.name
     }
 
+    /// Whether both are one key, whatever they are called.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+
     fn tagged(&self) -> Vec<u8> {
         [&[COSIGNATURE], self.public.as_slice()].concat()
     }

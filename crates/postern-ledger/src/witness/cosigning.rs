@@ -28,11 +28,17 @@ pub struct Quorum {
 
 impl Quorum {
     /// Whether enough witnesses cosigned a note, and until when: the time of the last that was
-    /// needed, in seconds.
+    /// needed, in seconds. A key counts once, however often and under which names it is given.
     pub fn is_met_by(&self, note: &str) -> Option<u64> {
         let (text, lines) = note.split_once("\n\n")?;
         let text = format!("{text}\n");
-        let times = self.witnesses.iter().filter_map(|key| key.find(&text, lines));
+        let mut counted: Vec<&CosignerKey> = Vec::new();
+        let times = self.witnesses.iter().filter_map(|key| {
+            let found = key.find(&text, lines)?;
+            let is_new = !counted.iter().any(|other| other.is_of_same(key));
+            counted.push(key);
+            is_new.then_some(found)
+        });
         let mut times: Vec<u64> = times.map(|(_, seconds)| seconds).collect();
         times.sort_unstable_by(|one, other| other.cmp(one));
         times.get(self.enough.max(1) - 1).copied()

@@ -95,6 +95,33 @@ fn a_ledger_that_grows_is_cosigned_step_by_step() {
     assert_eq!(both.is_met_by(&(without_one.join("\n") + "\n")), None);
     assert_eq!(quorum(&[&one, &two], 1).is_met_by(&(without_one.join("\n") + "\n")), Some(NOW));
     assert_eq!(quorum(&[&witness(3)], 1).is_met_by(&note), None);
+    assert_eq!(quorum(&[&one, &one], 2).is_met_by(&note), None, "a key counts once");
+    let names = ["witness.example/a", "witness.example/b"];
+    let renamed = names.map(|name| WitnessKey::new(name, &[1; 32]).unwrap());
+    let cosigned = renamed.iter().map(|key| key.cosign(text_of(&note), NOW)).collect::<String>();
+    let cosigned = format!("{}\n{cosigned}", text_of(&note));
+    let twice = |enough| {
+        let witnesses = renamed.iter().map(|key| key.cosigner_key().clone()).collect();
+        Quorum { witnesses, enough }.is_met_by(&cosigned)
+    };
+    assert_eq!([twice(1), twice(2)], [Some(NOW), None], "a key counts once by whatever name");
+    // No bit of what they signed with can be another.
+    let lines = note.match_indices("\n\u{2014} witness").map(|(at, _)| at + 1);
+    for start in lines.collect::<Vec<_>>() {
+        let end = start + note[start..].find('\n').unwrap();
+        for (at, bit) in (start..end).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut bytes = note.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            if let Ok(changed) = String::from_utf8(bytes) {
+                assert_eq!(both.is_met_by(&changed), None, "bit {bit} of byte {at}: {changed}");
+            }
+        }
+    }
+}
+
+/// A note without its signatures.
+fn text_of(note: &str) -> &str {
+    &note[..=note.find("\n\n").unwrap()]
 }
 
 #[test]

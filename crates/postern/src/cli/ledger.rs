@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use postern_ledger::CosignerKey;
 use postern_model::Timestamp;
 
 use crate::witnessing::WitnessAt;
@@ -69,9 +70,19 @@ pub(crate) struct VerifyArgs {
     /// The key that you trust: a copy of the ledger's key.pub that you had before.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// The key of a witness that you trust; its checkpoint in the folder has to be cosigned. Repeat.
+    #[arg(long, value_name = "KEY", value_parser = parse_cosigner)]
+    pub(crate) witness: Vec<CosignerKey>,
+    /// How many of them are enough.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "witness")]
+    pub(crate) enough: usize,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn parse_cosigner(text: &str) -> Result<CosignerKey, String> {
+    CosignerKey::parse(text).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use comfy_table::{Table as Grid, presets};
 use postern_cases::{Act, Case, Cases, Outcome as Found, Status};
-use postern_ledger::{Note, Reader};
+use postern_ledger::Reader;
 use postern_model::Actor;
 use serde::Serialize;
 
@@ -65,8 +65,7 @@ impl Files {
 
     /// The look is an entry before anything is shown.
     fn looked(&self, config: &Path, what: String) -> anyhow::Result<()> {
-        let note = Note::Read { by: Actor::new(os_user()), what: what.as_str().into() };
-        recorded::put(config, &self.settings, &Request::Look { what }, note).map(|_| ())
+        recorded::look(config, &self.settings, &what).map(|_| ())
     }
 
     fn accounts(&self, case: &Case) -> Vec<String> {

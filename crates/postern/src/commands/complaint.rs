@@ -137,9 +137,7 @@ struct Listed<'a> {
 fn list(config: &Path, args: &JsonArgs) -> anyhow::Result<Outcome> {
     let settings = config::load(config)?.settings;
     let told = told(config)?;
-    let what = "complaints".to_owned();
-    let note = Note::Read { by: Actor::new(os_user()), what: what.as_str().into() };
-    recorded::put(config, &settings, &Request::Look { what }, note)?;
+    recorded::look(config, &settings, "complaints")?;
     let mut grid = Grid::new();
     grid.load_style(presets::NOTHING).set_header(["at", "customer", "kind", "what was known"]);
     for complaint in &told {

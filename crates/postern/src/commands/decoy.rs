@@ -225,9 +225,7 @@ struct Touched {
 }
 
 fn status(config: &Path, settings: &Settings, args: &JsonArgs) -> anyhow::Result<Outcome> {
-    let what = "decoys".to_owned();
-    let note = Note::Read { by: Actor::new(os_user()), what: what.as_str().into() };
-    recorded::put(config, settings, &Request::Look { what }, note)?;
+    recorded::look(config, settings, "decoys")?;
     let decoys = all_keys(settings)?;
     let mut seen = Seen::default();
     each_entry(settings, |entry| seen.take(entry, &decoys))?;

@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::Context as _;
 use postern_ledger::{
-    Damage, DamageKind, Naming, RangeQuestion, Reader, Summary, VerifyOptions, verify,
+    Damage, DamageKind, Naming, Quorum, RangeQuestion, Reader, Summary, VerifyOptions, WITNESSED,
+    verify,
 };
 use postern_model::Actor;
 use serde::Serialize;
@@ -60,7 +61,10 @@ fn prove(config: &Path, args: ProveArgs) -> anyhow::Result<Outcome> {
     let ledger = folder(config, ledger)?;
     let Some(actor) = range else {
         // The command line has one of both.
-        return proof::make(&ledger, sequence.unwrap_or_default(), out.as_deref());
+        let sequence = sequence.unwrap_or_default();
+        let what = format!("proof of entry {sequence}");
+        let record = || recorded::taken(config, &ledger, given, &what).map(drop);
+        return proof::make(&ledger, sequence, out.as_deref(), record);
     };
     let micros = |time: postern_model::Timestamp| time.0;
     let asked = Asked::about(Some(&actor), None);
@@ -91,6 +95,8 @@ struct Verdict {
     last: Option<String>,
     root: Option<String>,
     damage: Option<Damaged>,
+    /// Entries that enough of the witnesses who were named have seen; absent if none were.
+    witnessed: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,9 +120,22 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
         bar.at(progress.entries, progress.signed.max(progress.entries));
     });
     bar.end();
+    let quorum = Quorum { witnesses: args.witness, enough: args.enough };
     match result {
-        Ok(summary) if args.json => ui::json(&holds(&summary))?,
-        Ok(summary) => ui::result(text(&folder, &summary))?,
+        Ok(summary) => {
+            let witnessed = match witnessed(&folder, &quorum, summary.entries) {
+                Ok(witnessed) => witnessed,
+                Err(error) => {
+                    ui::failure(&error);
+                    return Ok(Outcome::No);
+                }
+            };
+            if args.json {
+                ui::json(&Verdict { witnessed, ..holds(&summary) })?;
+            } else {
+                ui::result(text(&folder, &summary, witnessed))?;
+            }
+        }
         Err(damage) if matches!(damage.kind, DamageKind::Unreadable(_)) => {
             return Err(damage.into());
         }
@@ -131,7 +150,26 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Yes)
 }
 
-fn text(folder: &Path, summary: &Summary) -> String {
+/// How many entries enough of the witnesses have seen, by the checkpoint in the folder that they
+/// cosigned; `None` if none is named. An error if too few have.
+fn witnessed(folder: &Path, quorum: &Quorum, entries: u64) -> anyhow::Result<Option<u64>> {
+    if quorum.witnesses.is_empty() {
+        return Ok(None);
+    }
+    let path = folder.join(WITNESSED);
+    let note = fs::read_to_string(&path).with_context(|| {
+        format!("no checkpoint that witnesses cosigned can be read from `{}`", path.display())
+    })?;
+    let (given, enough) = (quorum.witnesses.len(), quorum.enough);
+    quorum.is_met_by(&note).with_context(|| {
+        format!("`{}` is not cosigned by {enough} of the {given} witnesses", path.display())
+    })?;
+    let size = note.lines().nth(1).and_then(|size| size.parse().ok());
+    let size = size.filter(|size| *size <= entries).context("what was cosigned is not here")?;
+    Ok(Some(size))
+}
+
+fn text(folder: &Path, summary: &Summary, witnessed: Option<u64>) -> String {
     let mut text = format!("`{}` holds: {} entries", folder.display(), summary.entries);
     if let Some(last) = summary.last {
         text.push_str(&format!(", the last of {last}"));
@@ -141,6 +179,9 @@ fn text(folder: &Path, summary: &Summary) -> String {
         text.push_str(&format!(
             "\nthe checkpoint kept elsewhere covers the first {kept} and agrees"
         ));
+    }
+    if let Some(witnessed) = witnessed {
+        text.push_str(&format!("\nenough witnesses have seen the first {witnessed}"));
     }
     text.push_str(&format!("\nroot {}", summary.root));
     if summary.torn {
@@ -161,6 +202,7 @@ fn holds(summary: &Summary) -> Verdict {
         last: summary.last.map(|time| time.to_string()),
         root: Some(summary.root.to_string()),
         damage: None,
+        witnessed: None,
     }
 }
 
@@ -173,6 +215,7 @@ fn broken(damage: &Damage) -> Verdict {
         kept: None,
         last: None,
         root: None,
+        witnessed: None,
         damage: Some(Damaged {
             what: damage.kind.to_string(),
             file: damage.file.display().to_string(),

@@ -9,7 +9,7 @@ use postern_ledger::Reader;
 use postern_model::{Complaint, Subject};
 use postern_trace::{Details, Leak, Prepared, Scale, Step, Trace, TraceConfig, Tracer, Verdict};
 
-use super::replay;
+use super::{ledger::recorded, replay};
 use crate::{
     cli::TraceArgs,
     config,
@@ -177,6 +177,7 @@ fn after_each(steps: &[Step]) -> String {
 /// Takes all disclosures; says what customers have told.
 fn observe_ledger(tracer: &mut Tracer, config: &Path) -> anyhow::Result<Vec<Complaint>> {
     let settings = config::load(config)?.settings;
+    recorded::look(config, &settings, "all entries, to trace a leak")?;
     let mut told = Complaints::default();
     for entry in Reader::open(&settings.data.ledger())? {
         let entry = entry?;

@@ -433,6 +433,15 @@ impl Checker<'_> {
                 ),
             }
         }
+        for (at, one) in witnesses.iter().enumerate() {
+            if let Some(other) = witnesses[..at].iter().find(|w| w.key.is_of_same(&one.key)) {
+                self.wrong(
+                    &place.key("witnesses"),
+                    format!("`{}` and `{}` are one key", other.key.name(), one.key.name()),
+                    "name each witness once: two are two people's machines, with a key each",
+                );
+            }
+        }
         let enough = usize::from(file.enough);
         if enough == 0 || (enough > witnesses.len() && !witnesses.is_empty()) {
             self.wrong(

@@ -93,7 +93,7 @@ pub(crate) const EXPORT: &str =
     "evidence export --leak leak.csv --values values.jsonl --out case.zip";
 
 /// An interpreter with the library that the verifier needs.
-fn python() -> Option<&'static str> {
+pub(crate) fn python() -> Option<&'static str> {
     let can = |name: &&str| {
         let run = Command::new(name).args(["-c", "import cryptography"]).output();
         run.is_ok_and(|output| output.status.success())

@@ -237,6 +237,8 @@ fn a_ledger_that_is_not_there_is_said_not_to_be() {
 fn an_entry_can_be_proved_to_somebody_who_has_the_key_alone() {
     let bench = bench();
     bench.run("ledger prove 2 --out entry.tlog-proof").yes();
+    let recorded = bench.run("ledger show --last 1").yes();
+    assert!(recorded.contains("proof of entry 2"), "{recorded}");
     fs::copy(bench.path("postern-data/ledger/key.pub"), bench.path("trusted.pub")).unwrap();
     fs::remove_dir_all(bench.path("postern-data")).unwrap();
     let check = "ledger check-proof entry.tlog-proof --key trusted.pub";

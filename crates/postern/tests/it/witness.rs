@@ -98,6 +98,7 @@ fn a_forked_ledger_is_cosigned_by_nobody_who_saw_the_other_and_a_killed_witness_
     let both = [&one, &two];
     let said = cosign(&bench, own, &both);
     assert_eq!(said, ("witnessed up to 4 entries\n".to_owned(), Some(0)));
+    readers_check_who_has_seen_it(&bench, &both.map(|witness| &*witness.key));
     copy(&bench.path(own), &bench.path("fork"));
     // Both grow on; each witness sees one of them.
     ledger::grow(&bench.path(own), "leaver");
@@ -127,6 +128,54 @@ fn a_forked_ledger_is_cosigned_by_nobody_who_saw_the_other_and_a_killed_witness_
         assert!(said.contains("has seen 5 entries and this ledger has 4"), "{said}");
         assert_eq!(code, Some(1));
     }
+}
+
+/// Both verifiers ask for the cosignatures of the witnesses that they are told of.
+fn readers_check_who_has_seen_it(bench: &Bench, [one, two]: &[&str; 2]) {
+    let own = "postern-data/ledger";
+    let verified = |witnesses: &str| {
+        let said = bench.run(&format!("ledger verify --ledger {own} {witnesses}"));
+        let second = python_verifier(bench, &format!("{own} {witnesses}"));
+        (said, second)
+    };
+    let both = format!("--witness {one} --witness {two} --enough 2");
+    let (said, second) = verified(&both);
+    assert!(said.yes().contains("enough witnesses have seen the first 4"));
+    assert!(second.is_none_or(|(said, code)| code == 0 && said.contains("\"witnessed\": 4")));
+    let refuse = |witnesses: &str, why: &str| {
+        let (said, second) = verified(witnesses);
+        let said = said.ended(1);
+        assert!(said.contains(why), "{said}");
+        assert!(second.is_none_or(|(said, code)| code == 1 && said.contains("not cosigned")));
+    };
+    let few = "is not cosigned by 2 of the 2 witnesses";
+    refuse(&format!("--witness {one} --witness {one} --enough 2"), few);
+    let path = bench.path(own).join("witnessed");
+    let whole = fs::read_to_string(&path).unwrap();
+    let without = |name: &str| {
+        let lines = whole.lines().filter(|line| !line.contains(name));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    fs::write(&path, without("witness.example/w2")).unwrap();
+    refuse(&both, few);
+    fs::write(&path, without("witness.example/")).unwrap();
+    bench.run("ledger verify").yes();
+    refuse(&both, few);
+    fs::write(&path, whole).unwrap();
+    verified(&both).0.yes();
+}
+
+/// What the second verifier says, and how it ends; `None` where it can't be run.
+fn python_verifier(bench: &Bench, arguments: &str) -> Option<(String, i32)> {
+    let verifier = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../verifier");
+    let output = Command::new(crate::evidence::python()?)
+        .arg(verifier)
+        .args(arguments.split_whitespace())
+        .current_dir(bench.path("."))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    Some((said.concat(), output.status.code().unwrap()))
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -27,10 +27,19 @@ fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
 }
 
-pub(super) fn make(folder: &Path, sequence: u64, out: Option<&Path>) -> anyhow::Result<Outcome> {
+/// Proves an entry; that somebody has the proof is recorded by `record` before it is given.
+pub(super) fn make(
+    folder: &Path,
+    sequence: u64,
+    out: Option<&Path>,
+    record: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
     let mut bar = Progress::new("entries");
     let made = prove(folder, sequence, &mut |done, all| bar.at(done, all));
     bar.end();
+    if made.is_ok() {
+        record()?;
+    }
     give(made, out)
 }
 

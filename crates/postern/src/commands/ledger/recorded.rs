@@ -5,12 +5,13 @@ use std::{io::ErrorKind, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use postern_ledger::{Ledger, Note, OpenError, Options, origin};
+use postern_model::Actor;
 
 use super::ask::copy_is_not_recorded;
 use crate::{
     clock::SystemClock,
     config::{self, CONTROL_SOCKET, Settings},
-    control::{Asked, Client, ControlError, Reply, Request},
+    control::{Asked, Client, ControlError, Reply, Request, os_user},
     serve::note,
     ui,
 };
@@ -23,13 +24,43 @@ pub(in crate::commands) fn record(
     given: bool,
     asked: Asked,
 ) -> anyhow::Result<Option<u64>> {
+    record_as(config, ledger, given, (&Request::Record(asked.clone()), asked.into()))
+}
+
+/// The same of somebody who takes this out of the ledger.
+pub(in crate::commands) fn taken(
+    config: &Path,
+    ledger: &Path,
+    given: bool,
+    what: &str,
+) -> anyhow::Result<Option<u64>> {
+    let note = Note::Read { by: Actor::new(os_user()), what: what.into() };
+    record_as(config, ledger, given, (&Request::Look { what: what.to_owned() }, note))
+}
+
+/// The same of somebody who looks at this.
+pub(in crate::commands) fn look(
+    config: &Path,
+    settings: &Settings,
+    what: &str,
+) -> anyhow::Result<u64> {
+    let note = Note::Read { by: Actor::new(os_user()), what: what.into() };
+    put(config, settings, &Request::Look { what: what.to_owned() }, note)
+}
+
+fn record_as(
+    config: &Path,
+    ledger: &Path,
+    given: bool,
+    (request, note_of_it): (&Request, Note),
+) -> anyhow::Result<Option<u64>> {
     if given && copy_is_not_recorded(ledger)? {
         return Ok(None);
     }
     if !given {
         let socket = config::load(config)?.settings.data.control_socket();
         match Client::connect(&socket) {
-            Ok(mut client) => return told(client.ask(&Request::Record(asked))?).map(Some),
+            Ok(mut client) => return told(client.ask(request)?).map(Some),
             Err(ControlError::NotRunning { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -42,7 +73,7 @@ pub(in crate::commands) fn record(
             let socket = folder.parent().unwrap_or(&folder).join(CONTROL_SOCKET);
             let mut client = Client::connect(&socket)
                 .context("another process has the ledger, and no gateway answers beside it")?;
-            return told(client.ask(&Request::Record(asked))?).map(Some);
+            return told(client.ask(request)?).map(Some);
         }
         Err(error) if given && takes_no_writing(&error) => {
             ui::warning("this copy takes no writing, so the question can't be recorded in it");
@@ -53,7 +84,7 @@ pub(in crate::commands) fn record(
     let ledger = opened.context(
         "what a person does with the ledger is recorded in it, and that is not possible",
     )?;
-    let sequence = note(&ledger, asked.into())?;
+    let sequence = note(&ledger, note_of_it)?;
     ledger.close().context("the ledger's last entries have no checkpoint")?;
     Ok(Some(sequence))
 }
