@@ -171,11 +171,7 @@ impl Sequencer {
         if reserve == 0 {
             return Ok(());
         }
-        let claim = self.segment.claim(needed.frames_bytes, self.options.segment_bytes)
-            + self.rows.claim(
-                self.dictionary.rows_bytes(needed.rows_bytes),
-                self.options.dictionary_step_bytes,
-            );
+        let claim = self.claim(needed);
         let holds = |at: Instant| at.elapsed() < self.options.room_holds;
         if claim == 0 && self.had_room.get().is_some_and(holds) {
             return Ok(());
@@ -188,6 +184,13 @@ impl Sequencer {
         self.had_room.set(None);
         let text = format!("{free} bytes are free, {claim} are needed and {reserve} must stay");
         Err(full(io::Error::new(io::ErrorKind::StorageFull, text)))
+    }
+
+    /// How much of the disk has to be claimed for what takes so much.
+    pub(crate) fn claim(&self, needed: Room) -> u64 {
+        let rows_bytes = self.dictionary.rows_bytes(needed.rows_bytes);
+        self.segment.claim(needed.frames_bytes, self.options.segment_bytes)
+            + self.rows.claim(rows_bytes, self.options.dictionary_step_bytes)
     }
 
     pub(crate) fn check_poison(&self) -> Result<(), RecordError> {

@@ -125,6 +125,15 @@ impl Message {
             Self::Retaining(retaining) => (retaining.done)(Err(error.into())),
         }
     }
+
+    /// The room that is all it takes; `None` if it may have the dictionary written anew.
+    fn room(&self) -> Option<Room> {
+        match self {
+            Self::Request(request) => Some(request.room),
+            Self::Question(_) => Some(Room::default()),
+            Self::Erasure(_) | Self::Retaining(_) => None,
+        }
+    }
 }
 
 impl Batch {
@@ -202,8 +211,9 @@ impl Desk {
         self.tell(&queue);
     }
 
-    /// Does all that waits, and this, on the caller's thread, if nobody else is at it and the disk
-    /// is quick; else it is put in the queue.
+    /// Does all that waits, and this, on the caller's thread, if nobody else is at it and it takes
+    /// no longer than a quick disk's syncs; else it is put in the queue. What is to be signed by now
+    /// is the thread's: who comes again and again would keep it from its turn.
     pub(crate) fn take_turn(&self, message: Message) {
         let mut turn = match self.writer.try_lock() {
             Ok(turn) => turn,
@@ -211,7 +221,8 @@ impl Desk {
             // Whoever had the last turn did not end it.
             Err(TryLockError::Poisoned(_)) => return message.refuse(RecordError::Closed),
         };
-        let Some(writer) = turn.as_mut().filter(|writer| writer.pace <= QUICK) else {
+        let is_free = |writer: &&mut Writer| writer.pace <= QUICK && !writer.is_to_sign();
+        let Some(writer) = turn.as_mut().filter(is_free) else {
             drop(turn);
             return self.put(message);
         };
@@ -219,6 +230,10 @@ impl Desk {
         if queue.closed {
             drop((queue, turn));
             return message.refuse(RecordError::Closed);
+        }
+        if !writer.is_quick(queue.messages.iter().chain([&message])) {
+            drop((queue, turn));
+            return self.put(message);
         }
         let mut batch = Batch::default();
         batch.take(&mut queue.messages);
@@ -341,8 +356,19 @@ impl Writer {
         self.unsigned_since.map(|since| since + self.sequencer.options.checkpoint_interval)
     }
 
+    fn is_to_sign(&self) -> bool {
+        self.sign_by().is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Whether messages take no more than to be written and synced: neither is room to be made for
+    /// them, which is a whole segment, nor is the dictionary to be written anew.
+    fn is_quick<'a>(&self, messages: impl Iterator<Item = &'a Message>) -> bool {
+        let room = messages.map(Message::room).sum::<Option<Room>>();
+        room.is_some_and(|room| self.sequencer.claim(room) == 0)
+    }
+
     fn sign_in_time(&mut self) {
-        if self.sign_by().is_some_and(|at| at <= Instant::now()) {
+        if self.is_to_sign() {
             // An error was logged, and poisons if it must; an unsigned entry is durable all the
             // same.
             self.unsigned_since = match self.sequencer.sign() {
