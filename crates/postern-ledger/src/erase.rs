@@ -56,13 +56,14 @@ pub enum EraseError {
 
 impl Sequencer {
     /// Records an erasure and does it: one entry for each epoch that has the customer. When this
-    /// returns, all of it is on stable storage.
+    /// returns, all of it is on stable storage. Entries that were recorded are added to `recorded`,
+    /// whatever comes of the rest.
     pub(crate) fn erase(
         &mut self,
         subject: &Subject,
-        by: &Actor,
-        why: &Arc<str>,
-    ) -> Result<Vec<Recorded>, EraseError> {
+        (by, why): (&Actor, &Arc<str>),
+        recorded: &mut Vec<Recorded>,
+    ) -> Result<(), EraseError> {
         let numbers = self.numbers_of(subject)?;
         if numbers.is_empty() {
             return Err(EraseError::NotThere { subject: subject.clone() });
@@ -72,12 +73,11 @@ impl Sequencer {
             Work::Erasure { note: Note::Erased { by, subject, why }, number }
         };
         let works: Vec<Work> = numbers.iter().map(erasure).collect();
-        let recorded = self.commit(works.iter(), works.iter().map(Room::needed_by).sum())?;
+        recorded.extend(self.commit(works.iter(), works.iter().map(Room::needed_by).sum())?);
         // From here on the customer is as good as erased: what comes is done by the next opening,
         // should it not be done now. Nobody gets the number again.
         self.dictionary.forget(subject.as_str());
-        self.rewrite(Gone::Subjects(&numbers))?;
-        Ok(recorded)
+        self.rewrite(Gone::Subjects(&numbers))
     }
 
     /// Writes the dictionary anew without certain rows, which an entry says are gone.

@@ -89,7 +89,7 @@ mod tests {
             let mut sequencer = open(&disk);
             disk.fail_at(operation, Fault::Killed);
             let (subject, by) = (postern_model::Subject::new("17"), postern_model::Actor::new("r"));
-            let _cut = sequencer.erase(&subject, &by, &"why".into());
+            let _cut = sequencer.erase(&subject, (&by, &"why".into()), &mut Vec::new());
             drop(sequencer);
             let shared: Arc<dyn Disk> = Arc::new(disk.restart());
             let survey = survey_on(&shared).unwrap();

@@ -90,6 +90,13 @@ pub(crate) struct Heard {
     more: Condvar,
 }
 
+impl Heard {
+    /// What it was told so far.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.entries.lock().unwrap().clone()
+    }
+}
+
 /// A ledger in a folder of its own, and all that its hook was told.
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,

@@ -427,16 +427,12 @@ impl Writer {
 
     fn erase(&mut self, erasure: Erasure) {
         let Erasure { subject, by, why, done } = erasure;
-        let erased = self.sequencer.erase(&subject, &by, &why);
+        let mut recorded = Vec::new();
+        let erased = self.sequencer.erase(&subject, (&by, &why), &mut recorded);
         self.ship(Vec::new());
-        match erased {
-            Ok(recorded) => {
-                let last = recorded.last().map_or(0, |recorded| recorded.entry.sequence);
-                done(Ok(last));
-                self.hook_all(recorded);
-            }
-            Err(error) => done(Err(error)),
-        }
+        let last = recorded.last().map_or(0, |recorded| recorded.entry.sequence);
+        self.hook_all(recorded);
+        done(erased.map(|()| last));
     }
 
     fn hook_all(&self, recorded: Vec<Recorded>) {

@@ -36,7 +36,8 @@ fn ledger() -> SimDisk {
 
 fn erase(sequencer: &mut Sequencer, subject: &str) -> Result<Recorded, EraseError> {
     let by = Actor::new("root");
-    let mut recorded = sequencer.erase(&Subject::new(subject), &by, &"by letter".into())?;
+    let mut recorded = Vec::new();
+    sequencer.erase(&Subject::new(subject), (&by, &"by letter".into()), &mut recorded)?;
     assert_eq!(recorded.len(), 1);
     Ok(recorded.remove(0))
 }
@@ -173,4 +174,23 @@ fn the_index_forgets_who_was_erased_and_goes_on() {
     assert_eq!((ask(&about("17")), ask(&about("18"))), (1, 1));
     assert_eq!(ask(&crate::About::Actor(Actor::new("ana"))), 4);
     assert_eq!(crate::tests::check_ledger(&bench.path()).last().unwrap().time, Timestamp(0));
+}
+
+#[test]
+fn an_erasure_that_is_recorded_is_told_of_though_it_is_not_done() {
+    let mut bench = Bench::new();
+    bench.record(draft("ana", &[("17", strong())], &[])).unwrap();
+    // What can't be removed stands where the new dictionary would be written.
+    let unfinished = bench.path().join(UNFINISHED);
+    std::fs::create_dir(&unfinished).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let done = Box::new(move |result| sender.send(result).unwrap());
+    let ledger = bench.ledger.as_ref().unwrap();
+    ledger.erase(Subject::new("17"), Actor::new("root"), "by letter".into(), done);
+    assert!(matches!(receiver.recv().unwrap(), Err(EraseError::Later { .. })));
+    assert_eq!(bench.heard.entries().len(), 2);
+    std::fs::remove_dir(&unfinished).unwrap();
+    bench.close();
+    bench.open();
+    assert_eq!(crate::tests::check_ledger(&bench.path()).len(), 2);
 }

@@ -237,7 +237,8 @@ impl Pair {
             2 => self.retain(sequencer),
             1 => {
                 let subject = Subject::new(self.rng.random_range(0..30).to_string());
-                let erased = sequencer.erase(&subject, &Actor::new("root"), &"by letter".into());
+                let by = (&Actor::new("root"), &"by letter".into());
+                let erased = sequencer.erase(&subject, by, &mut Vec::new());
                 self.tally.erased += usize::from(erased.is_ok());
                 match erased {
                     Err(crate::EraseError::Record(error)) => Err(error),

@@ -223,12 +223,13 @@ fn who_is_erased_is_erased_from_every_epoch() {
         show(&mut sequencer, &["1", "2"]);
     }
     let (subject, by) = (Subject::new("1"), Actor::new("root"));
-    let recorded = sequencer.erase(&subject, &by, &"by letter".into()).unwrap();
+    let mut recorded = Vec::new();
+    sequencer.erase(&subject, (&by, &"by letter".into()), &mut recorded).unwrap();
     assert_eq!(recorded.len(), 2);
     assert_eq!(kept.subjects(), ["erased 0", "2", "erased 2", "2"]);
     sequencer.sign().unwrap();
     kept.check();
-    let gone = sequencer.erase(&subject, &by, &"by letter".into()).unwrap_err();
+    let gone = sequencer.erase(&subject, (&by, &"by letter".into()), &mut recorded).unwrap_err();
     assert!(matches!(gone, EraseError::NotThere { .. }));
 }
 

@@ -284,7 +284,7 @@ fn with_values() -> BTreeMap<String, Vec<u8>> {
         commit(&mut sequencer, &[Work::Draft(shown), Work::Draft(observed)]).unwrap();
         if month == 0 {
             let (subject, by) = (Subject::new("1003"), Actor::new("root"));
-            sequencer.erase(&subject, &by, &"by letter".into()).unwrap();
+            sequencer.erase(&subject, (&by, &"by letter".into()), &mut Vec::new()).unwrap();
         }
         sequencer.sign().unwrap();
     }

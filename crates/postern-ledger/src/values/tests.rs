@@ -213,7 +213,8 @@ fn an_erased_customer_has_no_salt_any_more() {
     show(&mut sequencer, &[("17", strong())], vec![value(0, 0, "Ana")]);
     let salt = *sequencer.dictionary.subject_salt(0).unwrap();
     let before = check_ledger_of(&mut sequencer, &kept);
-    sequencer.erase(&Subject::new("17"), &Actor::new("root"), &"by letter".into()).unwrap();
+    let by = (&Actor::new("root"), &"by letter".into());
+    sequencer.erase(&Subject::new("17"), by, &mut Vec::new()).unwrap();
     assert_eq!(sequencer.dictionary.subject_salt(0), Some(&[0; 16]));
     show(&mut sequencer, &[("17", strong())], vec![value(0, 0, "Ana")]);
     let after = check_ledger_of(&mut sequencer, &kept);

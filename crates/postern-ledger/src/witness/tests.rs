@@ -135,7 +135,8 @@ fn what_goes_on_behind_an_erasure_is_cosigned() {
     let salts = Box::new(|| [9; 16]);
     let mut sequencer = open_on(Arc::new(ledger.clone()), options, salts).unwrap();
     let erased = postern_model::Subject::new("a customer with a long name 0");
-    sequencer.erase(&erased, &postern_model::Actor::new("root"), &"by letter".into()).unwrap();
+    let by = (&postern_model::Actor::new("root"), &"by letter".into());
+    sequencer.erase(&erased, by, &mut Vec::new()).unwrap();
     drop(sequencer);
     // All rows stand elsewhere now.
     grow(&ledger, 2, "another customer ");
