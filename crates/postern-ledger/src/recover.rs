@@ -241,11 +241,20 @@ pub(crate) fn settle_all(
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
         erased.extend(decoded.erased);
         each(&decoded, scan.rows());
-        if scan.edge().size() == signed {
+        let (size, (segment, _)) = (scan.edge().size(), scan.frame_at());
+        // A segment that the checkpoint covers wholly takes no more entries, and may stand where
+        // nothing can be written.
+        if size == signed + 1 {
+            settled = settled.in_segment(segment);
+        }
+        if size == signed {
             settled = scan.position();
         }
     }
     checks.iter().try_for_each(|check| check.finish(&scan))?;
+    if scan.edge().size() == signed {
+        settled = settled.in_segment(end.segment);
+    }
     // Everything up to here only read. What follows writes the same bytes or zeros, so that a
     // crash in between changes nothing about what the next opening finds.
     let end = scan.position();

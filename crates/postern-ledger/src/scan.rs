@@ -38,6 +38,14 @@ pub(crate) struct Position {
     pub(crate) dictionary: u64,
 }
 
+impl Position {
+    /// The same, or the start of a later segment, before which there are no more entries.
+    pub(crate) fn in_segment(self, segment: u64) -> Self {
+        let offset = if segment > self.segment { HEADER_BYTES as u64 } else { self.offset };
+        Self { segment: segment.max(self.segment), offset, ..self }
+    }
+}
+
 /// All that a pass has to know to begin behind entries that went by earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark {

@@ -1,4 +1,4 @@
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::UNIX_EPOCH};
 
 use postern_model::Actor;
 use tempfile::TempDir;
@@ -6,7 +6,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     Entry, Ledger, Note, Options, Reader, Tail, VerifyOptions, prove, publish,
-    tests::{HandClock, options},
+    recover::open_on,
+    sequencer::Work,
+    tests::{HandClock, commit, options},
     verify,
 };
 
@@ -95,6 +97,26 @@ fn what_is_never_written_again_is_moved_and_all_holds() {
     let tiles = volumes.folder.path().join("tiles");
     publish(&volumes.ledger(), &tiles, &mut |_, _| {}).map(drop).unwrap();
     prove(&volumes.ledger(), 3, &mut |_, _| {}).map(drop).unwrap();
+}
+
+#[test]
+fn what_was_moved_is_not_written_though_the_checkpoint_ends_there() {
+    let volumes = Volumes::new();
+    let disk: Arc<dyn Disk> = Arc::new(Folder::new(&volumes.ledger()));
+    let mut sequencer = open_on(disk, volumes.options(), Box::new(|| [9; 16])).unwrap();
+    let last = sequencer.segment.ordinal;
+    while sequencer.segment.ordinal == last {
+        sequencer.sign().unwrap();
+        let note = Note::LoggedOut { actor: Actor::new("ana"), connection: 1 };
+        commit(&mut sequencer, &[Work::Note(note)]).unwrap();
+    }
+    drop(sequencer);
+    move_segments(&volumes.ledger(), &volumes.other(), 0).unwrap();
+    // It might be where nothing can be written.
+    let moved = fs::File::open(volumes.other().join(file_name(last))).unwrap();
+    moved.set_modified(UNIX_EPOCH).unwrap();
+    volumes.grow(1);
+    assert_eq!(moved.metadata().unwrap().modified().unwrap(), UNIX_EPOCH);
 }
 
 #[test]
