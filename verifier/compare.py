@@ -31,11 +31,11 @@ def version(whole, changes):
 def answer(files):
     against = files.pop("kept", None)
     try:
-        verify(Memory(files), against)
+        left_over = verify(Memory(files), against)["left_over"]
     except Damage as damage:
         entry = "-" if damage.entry is None else damage.entry
         return f"{damage.kind} {damage.file} {damage.offset} {entry}"
-    return "holds"
+    return "holds" if left_over is None else "holds, and not gone is {} {}".format(*left_over)
 
 
 def main():

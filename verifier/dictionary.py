@@ -29,10 +29,14 @@ class Epochs:
     def __init__(self, read):
         self.read, self.keys, self.committed = read, {}, {}
         self.current = self.kept = 0
+        # How many subjects there were before the first.
+        self.unsealed = 0
 
-    def begin(self, epoch, commitment):
+    def begin(self, epoch, commitment, subjects):
         if epoch != self.current + 1 or epoch >= 1 << 16:
             raise Malformed("an epoch out of order")
+        if epoch == 1:
+            self.unsealed = subjects
         self.current = epoch
         self.committed[epoch] = commitment
         self.keys[epoch] = self.read(key_name(epoch))
@@ -108,6 +112,8 @@ class Dictionary:
         self.rows = {SUBJECT: [], NAME: [], TEXT: []}
         # Of each subject the salt of the last row.
         self.salts = {}
+        # The bytes at which subjects stand who have a name, and the numbers of those erased.
+        self.named, self.erased = {}, set()
 
     def next_commitment(self):
         """Reads the next row; returns its commitment."""
@@ -124,8 +130,25 @@ class Dictionary:
         column.append(f"erased {number}" if text is None else text)
         if kind == SUBJECT and text is not None:
             self.salts[text] = salt
+            self.named[number] = self.at
         self.at += 8 + len(payload)
         return commitment
+
+    def erase(self, number):
+        """Takes note that a subject has to have no name; returns what it has."""
+        text = self.text(SUBJECT, number)
+        self.erased.add(number)
+        return text
+
+    def left_over(self):
+        """The byte of the first subject who has a name though entries say that it is gone."""
+        forgotten = self.epochs.unsealed if self.epochs.kept else 0
+        places = (
+            at
+            for number, at in self.named.items()
+            if number in self.erased or number < forgotten
+        )
+        return min(places, default=None)
 
     def text(self, kind, number):
         column = self.rows[kind]

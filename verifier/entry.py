@@ -267,7 +267,7 @@ class Body:
     def erased(self):
         return {
             "by": self.account(),
-            "subject": self.dictionary.text(SUBJECT, self.cursor.varint()),
+            "subject": self.dictionary.erase(self.cursor.varint()),
             "why": self.text(),
         }
 

@@ -5,7 +5,7 @@ import re
 
 import entry
 import note
-from dictionary import Dictionary, Epochs, KeyTrouble, NotNext, key_name
+from dictionary import SUBJECT, Dictionary, Epochs, KeyTrouble, NotNext, key_name
 from stored import FRAME_BYTES, HEADER_BYTES, Damage, Malformed, entry_frame, header
 from tree import Tree, leaf_hash, sha256
 
@@ -207,7 +207,9 @@ class Pass:
 
     def _turn(self, decoded):
         if decoded["kind"] == "epoch":
-            self.epochs.begin(decoded["number"], bytes.fromhex(decoded["commitment"]))
+            subjects = len(self.dictionary.rows[SUBJECT])
+            commitment = bytes.fromhex(decoded["commitment"])
+            self.epochs.begin(decoded["number"], commitment, subjects)
         if decoded["kind"] == "forgotten":
             self.epochs.forget(decoded["before"])
 
@@ -215,6 +217,14 @@ class Pass:
         """The first key that is there though its epoch is past retention."""
         names = (key_name(epoch) for epoch in range(1, self.epochs.kept))
         return next((name for name in names if self.files.has(name)), None)
+
+    def left_over(self):
+        """Where something stands of which entries say that it is gone: a key, or who is named."""
+        key = self.old_key()
+        if key:
+            return [key, 0]
+        at = self.dictionary.left_over()
+        return None if at is None else [DICTIONARY, at]
 
     def _rows(self, head):
         if not head.rows:
@@ -275,4 +285,6 @@ def verify(files, against=None, trusted=None, clean=True, each=None):
         "kept": kept.size if kept else None,
         "last": walk.time,
         "root": walk.tree.root().hex(),
+        # File and byte of what entries say is gone.
+        "left_over": walk.left_over(),
     }

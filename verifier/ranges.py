@@ -175,6 +175,9 @@ class Texts:
     def forget(self, kind):
         self.texts = {place: text for place, text in self.texts.items() if place[0] != kind}
 
+    def erase(self, index):
+        return self.text(SUBJECT, index)
+
     def text(self, kind, index):
         return self.texts.get((kind, index), f"{self.KINDS[kind]} {index}")
 

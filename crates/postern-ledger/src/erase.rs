@@ -15,6 +15,7 @@ use crate::{
     disk::{Disk, DiskFile, remove_if_there},
     epoch::Stage,
     frame::{DICTIONARY_NAME, HEADER_BYTES, LedgerId},
+    identity::unreadable,
     room::{Room, RowsLog},
     scan::RowsFile,
     sequencer::{Recorded, Sequencer, Work},
@@ -135,6 +136,30 @@ impl Gone<'_> {
             },
         }
     }
+}
+
+/// The byte of the first row that can be read though entries say that it is gone: that was cut
+/// short, or it was put back. Of the dictionary so many rows are looked at.
+pub(crate) fn left_over(
+    disk: &dyn Disk,
+    id: LedgerId,
+    (erased, stage): (&BTreeSet<u32>, Stage),
+    rows_len: u64,
+) -> Result<Option<u64>, Damage> {
+    if erased.is_empty() && (stage.kept == 0 || stage.unsealed == 0) {
+        return Ok(None);
+    }
+    let unreadable = |error| unreadable(disk, DICTIONARY_NAME, error);
+    let mut rows = RowsFile::open(disk, id, HEADER_BYTES as u64, 0)?;
+    for _ in 0..rows_len {
+        let Some(row) = rows.next(disk).map_err(unreadable)? else { break };
+        let is_gone =
+            Gone::Subjects(erased).has(&row) || stage.kept > 0 && Gone::Before(stage).has(&row);
+        if is_gone && row.text.is_some() {
+            return Ok(rows.last().map(|(start, _)| start));
+        }
+    }
+    Ok(None)
 }
 
 /// A dictionary that is whole and durable, under another name.

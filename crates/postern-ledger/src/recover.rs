@@ -3,7 +3,6 @@
 use std::{
     any::Any,
     cell::Cell,
-    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -235,11 +234,9 @@ pub(crate) fn settle_all(
 ) -> Result<Settled, OpenError> {
     let mut scan = Scan::open(disk.clone(), id, rows)?;
     let mut settled = scan.position();
-    let mut erased = BTreeSet::new();
     checks.iter_mut().for_each(|check| check.look(scan.edge()));
     while let Some((decoded, _)) = scan.next()? {
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
-        erased.extend(decoded.erased);
         each(&decoded, scan.rows());
         let (size, (segment, _)) = (scan.edge().size(), scan.frame_at());
         // A segment that the checkpoint covers wholly takes no more entries, and may stand where
@@ -252,18 +249,19 @@ pub(crate) fn settle_all(
         }
     }
     checks.iter().try_for_each(|check| check.finish(&scan))?;
-    if scan.edge().size() == signed {
-        settled = settled.in_segment(end.segment);
-    }
     // Everything up to here only read. What follows writes the same bytes or zeros, so that a
     // crash in between changes nothing about what the next opening finds.
     let end = scan.position();
+    if scan.edge().size() == signed {
+        settled = settled.in_segment(end.segment);
+    }
     let (file, length) = settle_segments(&**disk, settled, end)?;
     let (ordinal, first, offset) = (end.segment, scan.mark().first, end.offset);
     let salt = scan.segment_salt();
     let segment = Segment { file, id, ordinal, first, salt, offset, length };
     let mut rows = settle_dictionary(&**disk, settled, end)?;
     let (last, stage, mut keys) = (scan.time(), scan.stage(), scan.keys().clone());
+    let mut erased = scan.erased().clone();
     let (edge, mut texts) = scan.into_parts();
     // What was recorded as erased and is there still: the crash came between.
     erased.retain(|&subject| texts.has_name_of(subject));

@@ -1,7 +1,7 @@
 //! One pass over a ledger: segments and dictionary side by side, every frame, row and binding
 //! checked. Reading, verifying and opening all use it, so that they can't disagree.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, io, ops::Range, sync::Arc};
 
 use postern_merkle::{Edge, Hash};
 use postern_model::Timestamp;
@@ -108,6 +108,8 @@ pub(crate) struct Scan {
     edge: Edge,
     time: Timestamp,
     stage: Stage,
+    /// The customers whom entries say were erased.
+    erased: BTreeSet<u32>,
     torn: bool,
 }
 
@@ -189,6 +191,7 @@ impl Scan {
             edge: mark.edge,
             time: mark.time,
             stage: mark.stage,
+            erased: BTreeSet::new(),
             torn: false,
         })
     }
@@ -223,6 +226,11 @@ impl Scan {
     /// Which epoch the last entry belongs to, and what is past retention.
     pub(crate) fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// The customers whom the entries so far say were erased.
+    pub(crate) fn erased(&self) -> &BTreeSet<u32> {
+        &self.erased
     }
 
     /// The keys of epochs, as far as they are there.
@@ -376,6 +384,7 @@ impl Scan {
         if let Some(turn) = decoded.turn {
             self.turn(turn)?;
         }
+        self.erased.extend(decoded.erased);
         Ok(decoded)
     }
 

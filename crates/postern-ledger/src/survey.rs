@@ -1,6 +1,6 @@
 //! What the next opening of a ledger would change, found without changing anything.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use crate::{
     Damage,
@@ -44,16 +44,15 @@ pub fn survey(folder: &Path) -> Result<Survey, Damage> {
 pub(crate) fn survey_on(disk: &Arc<dyn Disk>) -> Result<Survey, Damage> {
     let key = identity::verifying_key(&**disk)?;
     let mut scan = Scan::open(disk.clone(), LedgerId::new(&key), Rows::default())?;
-    let (mut survey, mut erased) = (Survey::default(), BTreeSet::new());
-    while let Some((decoded, _)) = scan.next()? {
+    let mut survey = Survey::default();
+    while scan.next()?.is_some() {
         survey.first_version += u64::from(scan.segment_salt().is_none());
-        erased.extend(decoded.erased);
     }
     survey.entries = scan.edge().size();
     survey.begins_segment = scan.segment_salt().is_none();
     survey.unfinished = scan.is_torn() || scan.unused_rows()?.is_some();
-    erased.retain(|&subject| scan.rows().has_name_of(subject));
-    survey.to_erase = erased.len() as u64;
+    let to_erase = scan.erased().iter().filter(|&&subject| scan.rows().has_name_of(subject));
+    survey.to_erase = to_erase.count() as u64;
     let stage = scan.stage();
     let keys = epoch::has_keys(&**disk, stage.kept);
     let keys = keys.map_err(|error| unreadable(&**disk, "", error))?;

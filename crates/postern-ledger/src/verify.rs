@@ -5,7 +5,10 @@
 //! ledger's own and one that somebody else kept. Only the latter, or a trusted key, shows more than
 //! that the folder agrees with itself. The first damage ends it. Where to start: [`verify`].
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use postern_merkle::{Checkpoint, Edge, Hash, VerifyingKey};
 use postern_model::Timestamp;
@@ -14,7 +17,8 @@ use crate::{
     Damage, DamageKind, Which,
     disk::{Disk, Folder},
     epoch::key_name,
-    frame::LedgerId,
+    erase,
+    frame::{DICTIONARY_NAME, LedgerId},
     identity::{self, damage_at},
     scan::Scan,
 };
@@ -56,6 +60,10 @@ pub struct Summary {
     pub kept: Option<u64>,
     /// Whether something unfinished stands at the end.
     pub torn: bool,
+    /// File and byte where something stands of which an entry says that it is gone: the name of
+    /// who was erased or is past retention, or a key of that time. It is so while that is under way,
+    /// and where it was cut short or undone. The next opening ends it.
+    pub left_over: Option<(PathBuf, u64)>,
 }
 
 /// How far a verification is.
@@ -121,6 +129,7 @@ fn verify_by(
     if options.tail == Tail::MustBeClean {
         no_old_keys(&*disk, &scan)?;
     }
+    let left_over = left_over(&*disk, &key, &scan)?;
     let torn = torn(&mut scan)?;
     if let (Some(damage), Tail::MustBeClean) = (&torn, options.tail) {
         let kind = if scan.is_torn() { DamageKind::TornTail } else { DamageKind::UnusedRows };
@@ -133,6 +142,7 @@ fn verify_by(
         signed: own.size,
         kept: kept.map(|kept| kept.size),
         torn: torn.is_some(),
+        left_over,
     })
 }
 
@@ -150,11 +160,29 @@ pub(crate) fn own_checks(
 
 /// What is past retention has no key any more, once the ledger was opened since.
 fn no_old_keys(disk: &dyn Disk, scan: &Scan) -> Result<(), Damage> {
-    let old = scan.keys().epochs().find(|&epoch| epoch < scan.stage().kept);
-    match old {
+    match old_key(scan) {
         Some(epoch) => Err(damage_at(disk, &key_name(epoch), DamageKind::Stray)),
         None => Ok(()),
     }
+}
+
+fn old_key(scan: &Scan) -> Option<u16> {
+    scan.keys().epochs().find(|&epoch| epoch < scan.stage().kept)
+}
+
+/// Where something stands of which entries say that it is gone.
+fn left_over(
+    disk: &dyn Disk,
+    key: &VerifyingKey,
+    scan: &Scan,
+) -> Result<Option<(PathBuf, u64)>, Damage> {
+    if let Some(epoch) = old_key(scan) {
+        return Ok(Some((disk.path(&key_name(epoch)), 0)));
+    }
+    let rows = scan.rows().counts().iter().map(|&count| u64::from(count)).sum();
+    let gone = (scan.erased(), scan.stage());
+    let left = erase::left_over(disk, LedgerId::new(key), gone, rows)?;
+    Ok(left.map(|offset| (disk.path(DICTIONARY_NAME), offset)))
 }
 
 fn torn(scan: &mut Scan) -> Result<Option<Damage>, Damage> {

@@ -130,6 +130,37 @@ fn whatever_ends_an_erasure_half_way_the_next_opening_ends_it_well() {
 }
 
 #[test]
+fn who_is_said_to_be_erased_and_is_named_all_the_same_is_found() {
+    // What follows the entry fails, the first time that it can.
+    let not_done = (0..).find_map(|operation| {
+        let disk = ledger();
+        let mut sequencer = open(&disk).unwrap();
+        disk.fail_at(operation, Fault::Full);
+        let Err(EraseError::Later { .. }) = erase(&mut sequencer, "the one who writes") else {
+            return None;
+        };
+        sequencer.sign().unwrap();
+        Some(disk)
+    });
+    let disk = not_done.unwrap();
+    let text = b"the one who writes";
+    let files = disk.contents();
+    let at = files[DICTIONARY_NAME].windows(text.len()).position(|part| part == text);
+    let row = (at.unwrap() - dictionary::ROW_BYTES) as u64;
+    let left_over = || {
+        let options = VerifyOptions { tail: Tail::MustBeClean, ..VerifyOptions::default() };
+        verify_on(Arc::new(disk.clone()), &options, &mut |_| {}).unwrap().left_over
+    };
+    assert_eq!(left_over(), Some((disk.path(DICTIONARY_NAME), row)));
+    let told = python::answers(&files, [&files].into_iter());
+    let expected = format!("holds, and not gone is {DICTIONARY_NAME} {row}");
+    assert!(told.is_none_or(|told| told == [expected]));
+    drop(open(&disk).unwrap());
+    check_holds(&disk);
+    assert_eq!(left_over(), None);
+}
+
+#[test]
 fn who_reads_rows_while_one_is_erased_reads_on() {
     let disk = ledger();
     let mut sequencer = open(&disk).unwrap();

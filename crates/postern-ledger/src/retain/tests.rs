@@ -214,6 +214,44 @@ fn budgets_count_a_customer_once_though_a_new_epoch_gives_it_another_number() {
 }
 
 #[test]
+fn who_is_past_retention_and_is_named_all_the_same_is_found() {
+    let kept = Kept::new();
+    let mut whole = kept.open();
+    whole.options.retention = None;
+    show(&mut whole, &["from before"]);
+    drop(whole);
+    let mut sequencer = kept.open();
+    retain(&mut sequencer);
+    drop(sequencer);
+    kept.on_day(61);
+    // What follows the entry fails, the first time that it can.
+    let not_done = (0..).find_map(|operation| {
+        let disk = SimDisk::holding(&kept.disk.contents());
+        let one = Kept { disk, clock: kept.clock.clone() };
+        let mut sequencer = one.open();
+        one.disk.fail_at(operation, Fault::Full);
+        let retained = sequencer.retain(&Actor::new("root"), &mut Vec::new());
+        let Err(RetainError::Forget(EraseError::Later { .. })) = retained else { return None };
+        sequencer.sign().unwrap();
+        Some(one)
+    });
+    let one = not_done.unwrap();
+    let left_over = || {
+        let disk = Arc::new(one.disk.clone());
+        verify_on(disk, &VerifyOptions::default(), &mut |_| {}).unwrap().left_over
+    };
+    let (file, row) = left_over().unwrap();
+    assert!(file.ends_with("dictionary.log"), "{}", file.display());
+    let files = one.disk.contents();
+    let told = python::answers(&files, [&files].into_iter());
+    let expected = format!("holds, and not gone is dictionary.log {row}");
+    assert!(told.is_none_or(|told| told == [expected]));
+    drop(one.open());
+    one.check();
+    assert_eq!(left_over(), None);
+}
+
+#[test]
 fn who_is_erased_is_erased_from_every_epoch() {
     let kept = Kept::new();
     let mut sequencer = kept.open();

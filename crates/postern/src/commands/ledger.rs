@@ -97,6 +97,15 @@ struct Verdict {
     damage: Option<Damaged>,
     /// Entries that enough of the witnesses who were named have seen; absent if none were.
     witnessed: Option<u64>,
+    /// What an entry says is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_over: Option<LeftOver>,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftOver {
+    file: String,
+    offset: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -189,6 +198,13 @@ fn text(folder: &Path, summary: &Summary, witnessed: Option<u64>) -> String {
             "\nan unfinished write stands at the end, as after a crash or under a writer",
         );
     }
+    if let Some((file, offset)) = &summary.left_over {
+        text.push_str(&format!(
+            "\n`{}`, byte {offset}, has what an entry says was erased or is past retention: that \
+             is under way, was cut short or undone; the next opening ends it",
+            file.display()
+        ));
+    }
     text
 }
 
@@ -203,6 +219,10 @@ fn holds(summary: &Summary) -> Verdict {
         root: Some(summary.root.to_string()),
         damage: None,
         witnessed: None,
+        left_over: summary.left_over.as_ref().map(|(file, offset)| LeftOver {
+            file: file.display().to_string(),
+            offset: *offset,
+        }),
     }
 }
 
@@ -222,6 +242,7 @@ fn broken(damage: &Damage) -> Verdict {
             offset: damage.offset,
             entry: damage.entry,
         }),
+        left_over: None,
     }
 }
 
