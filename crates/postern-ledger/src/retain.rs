@@ -117,7 +117,9 @@ impl Sequencer {
         by: &Actor,
         recorded: &mut Vec<Recorded>,
     ) -> Result<(), RetainError> {
-        let oldest = self.options.now().max(self.last).before(retention.keep);
+        // By the clock itself: entries have the time of one that was ahead until it is as late as
+        // that, and what is forgotten is so for good.
+        let oldest = self.options.now().before(retention.keep);
         // Epochs before one that began before all that is kept have nothing of it.
         let begun = (1..).zip(&self.begun).take_while(|(_, begun)| **begun <= oldest).last();
         // There may be nobody from before the first one.

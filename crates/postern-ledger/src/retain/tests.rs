@@ -214,6 +214,29 @@ fn budgets_count_a_customer_once_though_a_new_epoch_gives_it_another_number() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_and_is_right_again_has_nothing_forgotten() {
+    let kept = Kept::new();
+    let mut sequencer = kept.open();
+    for day in [0, 31] {
+        kept.on_day(day);
+        retain(&mut sequencer);
+        show(&mut sequencer, &["1"]);
+    }
+    kept.on_day(500);
+    show(&mut sequencer, &["2"]);
+    kept.on_day(32);
+    for _ in 0..2 {
+        assert!(!retain(&mut sequencer).forgot);
+        sequencer.sign().unwrap();
+        drop(sequencer);
+        sequencer = kept.open();
+    }
+    assert_eq!(kept.subjects(), ["1", "1", "2"]);
+    kept.on_day(91);
+    assert!(retain(&mut sequencer).forgot);
+}
+
+#[test]
 fn who_is_past_retention_and_is_named_all_the_same_is_found() {
     let kept = Kept::new();
     let mut whole = kept.open();
