@@ -1,4 +1,4 @@
-//! The critical sequence: order, charge, number, write, sync, receipts. Whose turn it is owns all of it.
+//! The critical sequence: order, charge, number, write, sync, receipts. Whose turn it is owns it.
 
 use std::{any::Any, cell::Cell, collections::BTreeMap, io, sync::Arc, time::Instant};
 

@@ -4,8 +4,8 @@ use std::{sync::Arc, task::Waker};
 
 use crate::{Receipt, RecordError, bulk::Bulk, follow::link::Waiting};
 
-/// Is told how a draft fared, on the thread that wrote it, on that of the second copy if it waits for
-/// that, or on the caller's if it was refused at once. It must not wait for anything.
+/// Is told how a draft fared, on the thread that wrote it, on that of the second copy if it waits
+/// for that, or on the caller's if it was refused at once. It must not wait for anything.
 pub type RecordDone = Box<dyn FnOnce(Result<Receipt, RecordError>) + Send>;
 /// The same; says whom to wake for it. The writer wakes when it has told all of a batch: who is
 /// woken by the first would be woken again for the next, each time by a system call.

@@ -61,7 +61,7 @@ pub struct Summary {
     /// Whether something unfinished stands at the end.
     pub torn: bool,
     /// File and byte where something stands of which an entry says that it is gone: the name of
-    /// who was erased or is past retention, or a key of that time. It is so while that is under way,
+    /// who was erased or is past retention, or a key of then. So it is while that is under way,
     /// and where it was cut short or undone. The next opening ends it.
     pub left_over: Option<(PathBuf, u64)>,
 }

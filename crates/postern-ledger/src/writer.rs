@@ -212,7 +212,7 @@ impl Desk {
     }
 
     /// Does all that waits, and this, on the caller's thread, if nobody else is at it and it takes
-    /// no longer than a quick disk's syncs; else it is put in the queue. What is to be signed by now
+    /// no longer than a quick disk takes; else it is put in the queue. What is to be signed by now
     /// is the thread's: who comes again and again would keep it from its turn.
     pub(crate) fn take_turn(&self, message: Message) {
         let mut turn = match self.writer.try_lock() {

@@ -70,7 +70,7 @@ pub(crate) struct VerifyArgs {
     /// The key that you trust: a copy of the ledger's key.pub that you had before.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// The key of a witness that you trust; its checkpoint in the folder has to be cosigned. Repeat.
+    /// The key of a witness that you trust; what `witnessed` says must be cosigned. Repeat it.
     #[arg(long, value_name = "KEY", value_parser = parse_cosigner)]
     pub(crate) witness: Vec<CosignerKey>,
     /// How many of them are enough.

@@ -219,10 +219,10 @@ fn holds(summary: &Summary) -> Verdict {
         root: Some(summary.root.to_string()),
         damage: None,
         witnessed: None,
-        left_over: summary.left_over.as_ref().map(|(file, offset)| LeftOver {
-            file: file.display().to_string(),
-            offset: *offset,
-        }),
+        left_over: summary
+            .left_over
+            .as_ref()
+            .map(|(file, offset)| LeftOver { file: file.display().to_string(), offset: *offset }),
     }
 }
 
