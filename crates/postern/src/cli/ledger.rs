@@ -70,6 +70,10 @@ pub(crate) struct VerifyArgs {
     /// The key that you trust: a copy of the ledger's key.pub that you had before.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// The ledger is closed: nothing unfinished may stand at the end, as a gateway that writes, or
+    /// one that was killed, may leave it.
+    #[arg(long)]
+    pub(crate) closed: bool,
     /// The key of a witness that you trust; what `witnessed` says must be cosigned. Repeat it.
     #[arg(long, value_name = "KEY", value_parser = parse_cosigner)]
     pub(crate) witness: Vec<CosignerKey>,

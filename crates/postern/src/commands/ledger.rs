@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::Context as _;
 use postern_ledger::{
-    Damage, DamageKind, Naming, Quorum, RangeQuestion, Reader, Summary, VerifyOptions, WITNESSED,
-    verify,
+    Damage, DamageKind, Naming, Quorum, RangeQuestion, Reader, Summary, Tail, VerifyOptions,
+    WITNESSED, verify,
 };
 use postern_model::Actor;
 use serde::Serialize;
@@ -95,8 +95,10 @@ struct Verdict {
     last: Option<String>,
     root: Option<String>,
     damage: Option<Damaged>,
-    /// Entries that enough of the witnesses who were named have seen; absent if none were.
+    /// Entries that enough of the witnesses who were named have seen; null if none were.
     witnessed: Option<u64>,
+    /// Whether something unfinished stands at the end.
+    torn: Option<bool>,
     /// What an entry says is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_over: Option<LeftOver>,
@@ -123,7 +125,8 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
     };
     let against = args.against.map(read).transpose()?;
     let key = args.key.as_deref().map(proof::key).transpose()?;
-    let options = VerifyOptions { against, key, ..VerifyOptions::default() };
+    let tail = if args.closed { Tail::MustBeClean } else { Tail::MayBeTorn };
+    let options = VerifyOptions { against, key, tail };
     let mut bar = Progress::new("entries");
     let result = verify(&folder, &options, &mut |progress| {
         bar.at(progress.entries, progress.signed.max(progress.entries));
@@ -135,6 +138,9 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
             let witnessed = match witnessed(&folder, &quorum, summary.entries) {
                 Ok(witnessed) => witnessed,
                 Err(error) => {
+                    if args.json {
+                        ui::json(&Verdict { holds: false, ..holds(&summary) })?;
+                    }
                     ui::failure(&error);
                     return Ok(Outcome::No);
                 }
@@ -219,6 +225,7 @@ fn holds(summary: &Summary) -> Verdict {
         root: Some(summary.root.to_string()),
         damage: None,
         witnessed: None,
+        torn: Some(summary.torn),
         left_over: summary
             .left_over
             .as_ref()
@@ -236,6 +243,7 @@ fn broken(damage: &Damage) -> Verdict {
         last: None,
         root: None,
         witnessed: None,
+        torn: None,
         damage: Some(Damaged {
             what: damage.kind.to_string(),
             file: damage.file.display().to_string(),

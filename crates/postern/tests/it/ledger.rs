@@ -227,6 +227,25 @@ fn a_ledger_in_which_a_byte_was_changed_does_not_hold() {
 }
 
 #[test]
+fn of_a_closed_ledger_nothing_unfinished_is_taken() {
+    let bench = bench();
+    let said = bench.run("ledger verify --closed --json").yes();
+    assert!(said.contains("\"torn\":false"), "{said}");
+    for name in ["segments/0000000000.seg", "dictionary.log"] {
+        let path = bench.path("postern-data/ledger").join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(&path, changed).unwrap();
+        let said = bench.run("ledger verify --json").yes();
+        assert!(said.contains("\"torn\":true"), "{said}");
+        let said = bench.run("ledger verify --closed").ended(1);
+        assert!(said.contains("the ledger does not hold") && said.contains(name), "{said}");
+        fs::write(&path, whole).unwrap();
+    }
+}
+
+#[test]
 fn a_ledger_that_is_not_there_is_said_not_to_be() {
     let bench = Bench::new().file("postern.toml", GOOD);
     insta::assert_snapshot!(bench.run("ledger verify").ended(1), @"error: the ledger does not hold: DIR/postern-data/ledger/key.pub, byte 0: file is missing");
