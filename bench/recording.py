@@ -19,7 +19,7 @@ import servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODE = "prepared"
-# pgbench's own name for each statement is the same all the time: what pgaudit writes has it once.
+# All reads, with the time and the process before each line as Debian has it.
 AUDIT = ["shared_preload_libraries=pgaudit", "pgaudit.log=read", "log_line_prefix=%m [%p] "]
 
 
@@ -180,9 +180,7 @@ def main():
         print(f"error: {error}", file=sys.stderr)
         return 2
     text = markdown(options, lines, rates, cpu, results, size, audit)
-    options.output.write_text(text)
-    print(text)
-    servers.say(f"written to {options.output}")
+    report.publish(options.output, text)
     return 0
 
 

@@ -36,6 +36,14 @@ def conditions(root, postgres, targets):
     ]
 
 
+def publish(output, text):
+    """Puts a document in its place and prints it."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text)
+    print(text)
+    servers.say(f"written to {output}")
+
+
 def markdown(options, results, lines):
     command = (f"bench/run.py --seconds {options.seconds} --rounds {options.rounds} "
                f"--scale {options.scale} --clients {','.join(map(str, options.clients))} "

@@ -101,11 +101,7 @@ def main():
     except servers.Failed as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    text = report.markdown(options, results, conditions)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text)
-    print(text)
-    servers.say(f"written to {options.output}")
+    report.publish(options.output, report.markdown(options, results, conditions))
     return 0
 
 
