@@ -83,13 +83,12 @@ def saw(files, subject):
     return 0 if found else 1
 
 
-def witnessed(given, summary):
+def witnessed(ledger, witnesses, enough, summary):
     """Whether enough witnesses cosigned the checkpoint in the folder; says why not."""
     try:
-        data = Folder(given.ledger).read("witnessed")
-        witnesses = [note.parse_cosigner(key.strip()) for key in given.witness]
-        if not note.cosigned(data, witnesses, max(given.enough, 1)):
-            raise ValueError(f"not cosigned by {given.enough} of the witnesses")
+        data = Folder(ledger).read("witnessed")
+        if not note.cosigned(data, witnesses, enough):
+            raise ValueError("not cosigned by enough of the witnesses")
         size = int(data.split(b"\n")[1])
         if size > summary["entries"]:
             raise ValueError("what was cosigned is not here")
@@ -118,6 +117,7 @@ def main():
     if given.entries:
         each = lambda entry: print(json.dumps(entry, ensure_ascii=False))
     try:
+        witnesses = note.parse_witnesses(given.witness, given.enough) if given.witness else []
         summary = verify(Folder(given.ledger), against, trusted, not given.running, each)
     except Damage as damage:
         print(f"error: the ledger does not hold: {damage}", file=sys.stderr)
@@ -125,7 +125,7 @@ def main():
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if given.witness and not witnessed(given, summary):
+    if witnesses and not witnessed(given.ledger, witnesses, given.enough, summary):
         return 1
     if given.saw:
         return saw(Folder(given.ledger), given.saw)

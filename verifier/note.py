@@ -17,13 +17,13 @@ COSIGNATURE = b"\x04"
 
 
 class Key(NamedTuple):
-    """The public half of a ledger's key."""
+    """The public half of a ledger's key, or a witness's."""
 
     name: str
     public: bytes
 
-    def id(self):
-        return sha256(self.name.encode(), b"\n", ED25519, self.public)[:4]
+    def id(self, kind=ED25519):
+        return sha256(self.name.encode(), b"\n", kind, self.public)[:4]
 
     def ledger_id(self):
         return sha256(b"postern ledger 1\n", self.name.encode(), b"\n", self.public)[:16]
@@ -46,23 +46,38 @@ def decode_base64(text):
     return decoded
 
 
-def parse_key(text):
-    """Reads `name+id+base64`."""
+def _parse(text, kind):
+    """Reads `name+id+base64`, of a key of this kind."""
     name, plus, rest = text.partition("+")
     identity, second, encoded = rest.partition("+")
     if not (name and plus and second) or any(character.isspace() for character in name):
         raise ValueError("not a key")
     tagged = decode_base64(encoded)
-    if len(tagged) != 33 or tagged[:1] != ED25519:
-        raise ValueError("not an Ed25519 key")
+    if len(tagged) != 33 or tagged[:1] != kind:
+        raise ValueError("not such an Ed25519 key")
     key = Key(name, tagged[1:])
-    if key.id().hex() != identity:
+    if key.id(kind).hex() != identity:
         raise ValueError("the key's id is not its own")
     try:
         Ed25519PublicKey.from_public_bytes(key.public)
     except ValueError as error:
         raise ValueError("not a point") from error
     return key
+
+
+def parse_key(text):
+    """Reads a ledger's key."""
+    return _parse(text, ED25519)
+
+
+def parse_witnesses(texts, enough):
+    """Reads the keys of witnesses, each another, of whom so many are enough."""
+    keys = [_parse(text.strip(), COSIGNATURE) for text in texts]
+    if len({key.public for key in keys}) < len(keys):
+        raise ValueError("two of the witnesses are one key")
+    if not 1 <= enough <= len(keys):
+        raise ValueError(f"{enough} of {len(keys)} witnesses can't be enough")
+    return keys
 
 
 def belongs(seed, key):
@@ -115,34 +130,19 @@ def open_note(data, key):
     return body
 
 
-def parse_cosigner(text):
-    """Reads a witness's key, `name+id+base64`, as C2SP tlog-cosignature has it."""
-    name, plus, rest = text.partition("+")
-    identity, second, encoded = rest.partition("+")
-    if not (name and plus and second) or any(character.isspace() for character in name):
-        raise ValueError("not a witness's key")
-    tagged = decode_base64(encoded)
-    if len(tagged) != 33 or tagged[:1] != COSIGNATURE:
-        raise ValueError("not a witness's Ed25519 key")
-    if sha256(name.encode(), b"\n", tagged)[:4].hex() != identity:
-        raise ValueError("the key's id is not its own")
-    return Key(name, tagged[1:])
-
-
 def cosigned(data, witnesses, enough):
-    """Whether so many of the witnesses cosigned a note; a key counts once."""
+    """Whether so many of the witnesses cosigned a note, as C2SP tlog-cosignature has it."""
     body, _, signatures = data.decode("utf-8").partition("\n\n")
     body += "\n"
     found = set()
     for name, identity, signed in _signatures(signatures[:-1].split("\n")):
         for key in witnesses:
-            own = sha256(key.name.encode(), b"\n", COSIGNATURE, key.public)[:4]
-            if (name, identity) != (key.name, own) or len(signed) != 72:
+            if (name, identity) != (key.name, key.id(COSIGNATURE)) or len(signed) != 72:
                 continue
             seconds = int.from_bytes(signed[:8], "big")
             text = f"cosignature/v1\ntime {seconds}\n{body}"
             if _holds(key.public, signed[8:], text.encode()):
-                found.add(key.public)
+                found.add(key)
     return len(found) >= enough
 
 

@@ -95,7 +95,7 @@ pub use self::{
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
     volumes::{MoveError, Moved, move_segments},
     witness::{
-        AcceptError, Accepted, Cosigned, Cosigning, CosigningError, Quorum, WITNESSED, Witness,
-        WitnessError, WitnessReply,
+        AcceptError, Accepted, Cosigned, Cosigning, CosigningError, Quorum, QuorumError, WITNESSED,
+        Witness, WitnessError, WitnessReply,
     },
 };

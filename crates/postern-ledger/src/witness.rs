@@ -39,7 +39,7 @@ mod cosigning;
 mod tests;
 
 pub(crate) use self::cosigning::read_witnessed;
-pub use self::cosigning::{Cosigned, Cosigning, CosigningError, Quorum, WITNESSED};
+pub use self::cosigning::{Cosigned, Cosigning, CosigningError, Quorum, QuorumError, WITNESSED};
 
 /// More lines than this no proof has. Source: C2SP tlog-witness.
 const PROOF_LINES_MAX: usize = 63;

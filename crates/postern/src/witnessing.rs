@@ -45,7 +45,7 @@ impl Witnesses {
         enough: usize,
     ) -> anyhow::Result<Self> {
         let keys = witnesses.iter().map(|witness| witness.key.clone()).collect();
-        let cosigning = Cosigning::open(ledger, Quorum { witnesses: keys, enough })?;
+        let cosigning = Cosigning::open(ledger, Quorum::new(keys, enough)?)?;
         let urls: Vec<String> = witnesses.iter().map(|witness| witness.url.clone()).collect();
         let troubled = vec![false; urls.len()];
         Ok(Self { urls, troubled, contradiction: None, cosigning })

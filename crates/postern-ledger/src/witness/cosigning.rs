@@ -18,30 +18,58 @@ use crate::{
 /// The newest checkpoint that enough witnesses cosigned, with their lines.
 pub const WITNESSED: &str = "witnessed";
 
-/// Who has to cosign.
+/// Who has to cosign: at least one, each another, and how many of them are enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quorum {
-    pub witnesses: Vec<CosignerKey>,
-    /// How many of them are enough; at least 1.
-    pub enough: usize,
+    witnesses: Vec<CosignerKey>,
+    enough: usize,
+}
+
+/// Why that can't be asked of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuorumError {
+    /// One key is given twice, perhaps by two names.
+    #[error("`{one}` and `{other}` are one key, and count once")]
+    Twice {
+        /// Its name.
+        one: String,
+        /// Its other name, or the same.
+        other: String,
+    },
+    /// None is enough, or more than there are.
+    #[error("{enough} of {witnesses} witnesses can't be enough")]
+    Enough {
+        /// How many were to be.
+        enough: usize,
+        /// How many there are.
+        witnesses: usize,
+    },
 }
 
 impl Quorum {
+    /// So many of these, each of which has a key of its own.
+    pub fn new(witnesses: Vec<CosignerKey>, enough: usize) -> Result<Self, QuorumError> {
+        for (at, key) in witnesses.iter().enumerate() {
+            if let Some(other) = witnesses.iter().take(at).find(|other| other.is_of_same(key)) {
+                let [one, other] = [other, key].map(|key| key.name().to_owned());
+                return Err(QuorumError::Twice { one, other });
+            }
+        }
+        if !(1..=witnesses.len()).contains(&enough) {
+            return Err(QuorumError::Enough { enough, witnesses: witnesses.len() });
+        }
+        Ok(Self { witnesses, enough })
+    }
+
     /// Whether enough witnesses cosigned a note, and until when: the time of the last that was
-    /// needed, in seconds. A key counts once, however often and under which names it is given.
+    /// needed, in seconds.
     pub fn is_met_by(&self, note: &str) -> Option<u64> {
         let (text, lines) = note.split_once("\n\n")?;
         let text = format!("{text}\n");
-        let mut counted: Vec<&CosignerKey> = Vec::new();
-        let times = self.witnesses.iter().filter_map(|key| {
-            let found = key.find(&text, lines)?;
-            let is_new = !counted.iter().any(|other| other.is_of_same(key));
-            counted.push(key);
-            is_new.then_some(found)
-        });
+        let times = self.witnesses.iter().filter_map(|key| key.find(&text, lines));
         let mut times: Vec<u64> = times.map(|(_, seconds)| seconds).collect();
         times.sort_unstable_by(|one, other| other.cmp(one));
-        times.get(self.enough.max(1) - 1).copied()
+        times.get(self.enough - 1).copied()
     }
 }
 

@@ -45,7 +45,7 @@ fn witness(number: u8) -> Witness {
 
 fn quorum(witnesses: &[&Witness], enough: usize) -> Quorum {
     let witnesses = witnesses.iter().map(|witness| witness.key().clone()).collect();
-    Quorum { witnesses, enough }
+    Quorum::new(witnesses, enough).unwrap()
 }
 
 fn cosigning(ledger: &SimDisk, quorum: Quorum) -> Cosigning {
@@ -95,16 +95,6 @@ fn a_ledger_that_grows_is_cosigned_step_by_step() {
     assert_eq!(both.is_met_by(&(without_one.join("\n") + "\n")), None);
     assert_eq!(quorum(&[&one, &two], 1).is_met_by(&(without_one.join("\n") + "\n")), Some(NOW));
     assert_eq!(quorum(&[&witness(3)], 1).is_met_by(&note), None);
-    assert_eq!(quorum(&[&one, &one], 2).is_met_by(&note), None, "a key counts once");
-    let names = ["witness.example/a", "witness.example/b"];
-    let renamed = names.map(|name| WitnessKey::new(name, &[1; 32]).unwrap());
-    let cosigned = renamed.iter().map(|key| key.cosign(text_of(&note), NOW)).collect::<String>();
-    let cosigned = format!("{}\n{cosigned}", text_of(&note));
-    let twice = |enough| {
-        let witnesses = renamed.iter().map(|key| key.cosigner_key().clone()).collect();
-        Quorum { witnesses, enough }.is_met_by(&cosigned)
-    };
-    assert_eq!([twice(1), twice(2)], [Some(NOW), None], "a key counts once by whatever name");
     // No bit of what they signed with can be another.
     let lines = note.match_indices("\n\u{2014} witness").map(|(at, _)| at + 1);
     for start in lines.collect::<Vec<_>>() {
@@ -119,9 +109,23 @@ fn a_ledger_that_grows_is_cosigned_step_by_step() {
     }
 }
 
-/// A note without its signatures.
-fn text_of(note: &str) -> &str {
-    &note[..=note.find("\n\n").unwrap()]
+#[test]
+fn a_key_counts_once_by_whatever_names_and_as_many_as_there_are_can_be_enough() {
+    let key = |name: &str, seed| WitnessKey::new(name, &[seed; 32]).unwrap().cosigner_key().clone();
+    let [a, renamed, b] = [key("w.example/a", 1), key("w.example/b", 1), key("w.example/a", 2)];
+    assert!(Quorum::new(vec![a.clone(), b.clone()], 2).is_ok());
+    let twice = |keys: Vec<CosignerKey>| Quorum::new(keys, 1).unwrap_err().to_string();
+    assert_eq!(
+        twice(vec![a.clone(), b.clone(), renamed]),
+        "`w.example/a` and `w.example/b` are one key, and count once"
+    );
+    assert!(twice(vec![a.clone(), a.clone()]).contains("one key"));
+    for (enough, of) in
+        [(0, vec![a.clone()]), (2, vec![a.clone()]), (1, Vec::new()), (3, vec![a, b])]
+    {
+        let witnesses = of.len();
+        assert_eq!(Quorum::new(of, enough), Err(QuorumError::Enough { enough, witnesses }));
+    }
 }
 
 #[test]

@@ -125,6 +125,8 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
     };
     let against = args.against.map(read).transpose()?;
     let key = args.key.as_deref().map(proof::key).transpose()?;
+    let quorum = (!args.witness.is_empty()).then(|| Quorum::new(args.witness, args.enough));
+    let quorum = quorum.transpose()?;
     let tail = if args.closed { Tail::MustBeClean } else { Tail::MayBeTorn };
     let options = VerifyOptions { against, key, tail };
     let mut bar = Progress::new("entries");
@@ -132,10 +134,10 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
         bar.at(progress.entries, progress.signed.max(progress.entries));
     });
     bar.end();
-    let quorum = Quorum { witnesses: args.witness, enough: args.enough };
     match result {
         Ok(summary) => {
-            let witnessed = match witnessed(&folder, &quorum, summary.entries) {
+            let witnessed = |quorum| witnessed(&folder, quorum, summary.entries);
+            let witnessed = match quorum.as_ref().map(witnessed).transpose() {
                 Ok(witnessed) => witnessed,
                 Err(error) => {
                     if args.json {
@@ -166,22 +168,17 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
 }
 
 /// How many entries enough of the witnesses have seen, by the checkpoint in the folder that they
-/// cosigned; `None` if none is named. An error if too few have.
-fn witnessed(folder: &Path, quorum: &Quorum, entries: u64) -> anyhow::Result<Option<u64>> {
-    if quorum.witnesses.is_empty() {
-        return Ok(None);
-    }
+/// cosigned. An error if too few have.
+fn witnessed(folder: &Path, quorum: &Quorum, entries: u64) -> anyhow::Result<u64> {
     let path = folder.join(WITNESSED);
     let note = fs::read_to_string(&path).with_context(|| {
         format!("no checkpoint that witnesses cosigned can be read from `{}`", path.display())
     })?;
-    let (given, enough) = (quorum.witnesses.len(), quorum.enough);
     quorum.is_met_by(&note).with_context(|| {
-        format!("`{}` is not cosigned by {enough} of the {given} witnesses", path.display())
+        format!("`{}` is not cosigned by enough of the witnesses", path.display())
     })?;
     let size = note.lines().nth(1).and_then(|size| size.parse().ok());
-    let size = size.filter(|size| *size <= entries).context("what was cosigned is not here")?;
-    Ok(Some(size))
+    size.filter(|size| *size <= entries).context("what was cosigned is not here")
 }
 
 fn text(folder: &Path, summary: &Summary, witnessed: Option<u64>) -> String {

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use postern_ledger::{Quorum, QuorumError};
 use postern_model::{Actor, Secret, Subject};
 use postern_people::{APPROVAL, ApprovalRules, BREAK_GLASS};
 use postern_rules::{PREFIX, Rules};
@@ -433,22 +434,22 @@ impl Checker<'_> {
                 ),
             }
         }
-        for (at, one) in witnesses.iter().enumerate() {
-            if let Some(other) = witnesses[..at].iter().find(|w| w.key.is_of_same(&one.key)) {
-                self.wrong(
-                    &place.key("witnesses"),
-                    format!("`{}` and `{}` are one key", other.key.name(), one.key.name()),
-                    "name each witness once: two are two people's machines, with a key each",
-                );
-            }
-        }
         let enough = usize::from(file.enough);
-        if enough == 0 || (enough > witnesses.len() && !witnesses.is_empty()) {
-            self.wrong(
+        let keys: Vec<_> = witnesses.iter().map(|witness| witness.key.clone()).collect();
+        // How many are enough is a question once there are any.
+        let asked = !keys.is_empty() || enough == 0;
+        match Quorum::new(keys, enough) {
+            Err(error @ QuorumError::Twice { .. }) => self.wrong(
+                &place.key("witnesses"),
+                error.to_string(),
+                "name each witness once: two are two people's machines, with a key each",
+            ),
+            Err(error @ QuorumError::Enough { .. }) if asked => self.wrong(
                 &place.key("enough"),
-                format!("{enough} of {} witnesses can't be enough", witnesses.len()),
+                error.to_string(),
                 "give a number from 1 to that of the witnesses",
-            );
+            ),
+            Ok(_) | Err(_) => {}
         }
         let every = self.duration(&place.key("every"), &file.every);
         let bulk = self.bulk(&place, &file);

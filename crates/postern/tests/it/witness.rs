@@ -148,8 +148,16 @@ fn readers_check_who_has_seen_it(bench: &Bench, [one, two]: &[&str; 2]) {
         assert!(said.contains(why), "{said}");
         assert!(second.is_none_or(|(said, code)| code == 1 && said.contains("not cosigned")));
     };
-    let few = "is not cosigned by 2 of the 2 witnesses";
-    refuse(&format!("--witness {one} --witness {one} --enough 2"), few);
+    let few = "is not cosigned by enough of the witnesses";
+    for (odd, why) in [
+        (format!("--witness {one} --witness {one}"), "are one key"),
+        (format!("--witness {one} --enough 2"), "2 of 1 witnesses can't be enough"),
+        (format!("--witness {one} --enough 0"), "0 of 1 witnesses can't be enough"),
+    ] {
+        let (said, second) = verified(&odd);
+        assert!(said.ended(2).contains(why));
+        assert!(second.is_none_or(|(said, code)| code == 2 && said.contains(why)));
+    }
     let path = bench.path(own).join("witnessed");
     let whole = fs::read_to_string(&path).unwrap();
     let without = |name: &str| {
