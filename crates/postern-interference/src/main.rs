@@ -79,6 +79,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     for line in &totals.moved {
         writeln!(stdout(), "moved: {line}\n")?;
     }
+    for line in &totals.placed {
+        writeln!(stdout(), "placed: {line}\n")?;
+    }
     for line in &totals.unsteady {
         writeln!(stdout(), "unsteady: {line}\n")?;
     }
