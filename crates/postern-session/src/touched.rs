@@ -62,6 +62,8 @@ impl Session {
             let subjects = std::str::from_utf8(cell).map_err(|_| Unexpected)?;
             let leaf = guarded.guarded.leaves.get(key.leaf).ok_or(Unexpected)?;
             let index = u16::try_from(key.leaf).map_err(|_| Unexpected)?;
+            // A list is of all that was compared, with what does not stay, too.
+            let stays = stays && !key.many;
             let set = leaf.key_set.map(|set| usize::from(set.0)).filter(|_| !stays);
             let reasons = set.and_then(|set| self.profile.key_sets.get(set));
             let mut known = HashSet::new();

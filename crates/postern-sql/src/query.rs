@@ -53,6 +53,7 @@ mod scope;
 mod select;
 mod set_operation;
 mod settings;
+mod sorted_page;
 mod switch;
 mod target;
 mod union;

@@ -81,3 +81,31 @@ async fn what_is_passed_over_is_recorded_and_not_sent() {
     }
     assert_eq!(ids, [52, 53, 54, 55]);
 }
+
+/// A page of one's own says of the others that they come before or after it.
+#[tokio::test]
+async fn who_is_compared_with_a_page_is_recorded() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    let mut before = 0;
+    for (page, shown) in [
+        ("ORDER BY name DESC LIMIT 1", "Name 3"),
+        ("ORDER BY 1 DESC LIMIT 1 OFFSET 1", "Name 1"),
+        // What others are called has nothing to do with it.
+        ("ORDER BY name LIMIT 1", "***"),
+    ] {
+        let sql = format!("SELECT name FROM customers WHERE id < 9 {page}");
+        assert_eq!(rows(&ana.simple_query(&sql).await.unwrap()), [[shown]], "{page}");
+        let told = world.disclosures();
+        let clear = told.iter().skip(before).filter(|told| told.reason.is_some());
+        let clear: BTreeSet<String> =
+            clear.flat_map(|told| &told.subjects).map(ToString::to_string).collect();
+        assert_eq!(clear, set(&["1", "3"]), "{page}");
+        before = told.len();
+    }
+    let sql = "SELECT name FROM customers WHERE id < 9 ORDER BY name DESC LIMIT 1 OFFSET $1";
+    for (offset, shown) in [(None, "Name 3"), (Some(1_i64), "Name 1")] {
+        let page = ana.query(sql, &[&offset]).await.unwrap();
+        assert_eq!(page[0].get::<_, String>(0), shown);
+    }
+}

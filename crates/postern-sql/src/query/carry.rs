@@ -274,7 +274,8 @@ impl Analysis<'_> {
     pub(super) fn append_keys(
         &mut self,
         select: &mut pb::SelectStmt,
-        (carried, folded, moved): (Vec<Carried>, Folded, Vec<Moved>),
+        (carried, folded): (Vec<Carried>, Folded),
+        (moved, paged): (Vec<Moved>, Vec<Moved>),
     ) -> Vec<Key> {
         let mut values = Vec::new();
         let column = |alias: &str, name: &str| ast::column(&[alias, name]);
@@ -286,6 +287,7 @@ impl Analysis<'_> {
         values.extend(one.map(|(alias, name, leaf)| (any_value(&alias, &name), leaf, false)));
         let all = folded.all.into_iter();
         values.extend(all.map(|(alias, name, leaf)| (all_values(&alias, &name), leaf, true)));
+        values.extend(paged.into_iter().map(|(value, leaf)| (value, leaf, true)));
         let mut keys = Vec::new();
         for (value, leaf, many) in values {
             let name = self.name('k');

@@ -20,7 +20,7 @@ use crate::{
     taint::{self, Key, Rows, Source, Taint},
 };
 
-mod keys;
+pub(super) mod keys;
 mod order;
 
 use keys::Own;
@@ -296,8 +296,13 @@ impl<'a> Analysis<'a> {
     /// Whether a row's subject is among the keys of a set.
     pub(super) fn among_keys(&mut self, alias: &str, build: &LeafBuild<'_>, set: KeySet) -> Node {
         let subject = keys::subject(alias, &build.rule.subject, build.key_type);
-        let keys = self.keys_of(set, build.key_type);
-        ast::equal(pb::AExprKind::AexprOpAny, subject, keys)
+        self.is_in_set(subject, set, build.key_type)
+    }
+
+    /// Whether a key is in a set.
+    pub(super) fn is_in_set(&mut self, key: Node, set: KeySet, key_type: KeyType) -> Node {
+        let keys = self.keys_of(set, key_type);
+        ast::equal(pb::AExprKind::AexprOpAny, key, keys)
     }
 
     /// The array of a set's keys, to be filled in.

@@ -75,6 +75,8 @@ pub(super) struct Clauses {
     picks: bool,
     /// Leaves whose records what is computed of keys puts into an order.
     sorts: BTreeSet<usize>,
+    /// What of own records a page is sorted by.
+    paged: Taint,
     /// Leaves by whose columns something is computed that puts rows into an order.
     computed: BTreeSet<usize>,
     /// Leaves of whose rows there are those of one subject only.
@@ -217,7 +219,7 @@ impl Analysis<'_> {
         }
         let outputs = Outputs::from_columns(&rows.columns);
         let judge = |own: &mut Self| {
-            own.order(&mut select.sort_clause, &outputs, &scope, false)?;
+            own.order(&mut select.sort_clause, &outputs, &scope, None)?;
             own.limits(select, outer)
         };
         let (around, decisions) = self.lent(|own| &mut own.decisions, Taint::default(), judge);
@@ -370,8 +372,7 @@ impl Analysis<'_> {
             self.tested.extend(&group.sides);
             self.decisions.add(group);
         }
-        let shows_all = self.shows_all(select, scope, place);
-        let mut sorts = self.order(&mut select.sort_clause, outputs, scope, shows_all)?;
+        let (mut sorts, paged) = self.sort_clause(select, outputs, (scope, place))?;
         // How many groups there are hangs on it, and the server may sort to find them, and give the
         // rows in that order.
         self.pinned.extend(&grouped_by);
@@ -382,7 +383,7 @@ impl Analysis<'_> {
         let plain = matches!(select.distinct_clause.as_slice(), [Node { node: None }]);
         if !plain {
             for node in &mut select.distinct_clause {
-                sorts.extend(self.sort(node, outputs, (scope, "DISTINCT ON"), false)?);
+                sorts.extend(self.sort(node, outputs, (scope, "DISTINCT ON"), None)?);
             }
         }
         if plain {
@@ -410,6 +411,7 @@ impl Analysis<'_> {
                 || select.limit_offset.is_some()
                 || !plain && !select.distinct_clause.is_empty(),
             sorts,
+            paged,
             single: BTreeSet::new(),
             about: BTreeSet::new(),
             links: Links::default(),
@@ -418,7 +420,12 @@ impl Analysis<'_> {
 
     /// Whether all rows, or groups, come, each with its keys: how they are sorted tells of these
     /// only. Where nothing is masked, it is a look-up.
-    fn shows_all(&self, select: &pb::SelectStmt, scope: &Scope<'_>, place: Place) -> bool {
+    pub(super) fn shows_all(
+        &self,
+        select: &pb::SelectStmt,
+        scope: &Scope<'_>,
+        place: Place,
+    ) -> bool {
         let sets = |node: &Node| matches!(node.node, Some(NodeEnum::GroupingSet(_)));
         let all = select.having_clause.is_none() && !select.group_clause.iter().any(sets);
         self.resolver.rules.mode == Mode::Restricted
@@ -430,13 +437,13 @@ impl Analysis<'_> {
     }
 
     /// ORDER BY; the leaves whose records it tells apart by more than the order of their keys, or
-    /// compares by what is protected.
+    /// compares by what is protected. What of that is shown is `kept` as it is, if it may be.
     pub(super) fn order(
         &mut self,
         sort: &mut [Node],
         outputs: &Outputs,
         scope: &Scope<'_>,
-        shows_all: bool,
+        mut kept: Option<&mut Taint>,
     ) -> Judged<BTreeSet<usize>> {
         let mut sorts = BTreeSet::new();
         for node in sort {
@@ -446,7 +453,7 @@ impl Analysis<'_> {
             let Some(key) = by.node.as_deref_mut() else {
                 return not_understood("an empty ORDER BY");
             };
-            sorts.extend(self.sort(key, outputs, (scope, "ORDER BY"), shows_all)?);
+            sorts.extend(self.sort(key, outputs, (scope, "ORDER BY"), kept.as_deref_mut())?);
         }
         Ok(sorts)
     }
@@ -456,7 +463,7 @@ impl Analysis<'_> {
         key: &mut Node,
         outputs: &Outputs,
         (scope, clause): (&Scope<'_>, &str),
-        shows_all: bool,
+        kept: Option<&mut Taint>,
     ) -> Judged<BTreeSet<usize>> {
         let plain =
             outputs.named(key).map_or_else(|| scope.is_copy(key), |output| output.column.copied);
@@ -467,8 +474,9 @@ impl Analysis<'_> {
         let shown = copy && outputs.columns.iter().any(|output| output.column.source == source);
         let taint = self.sort_key(key, outputs, (scope, clause))?;
         self.decisions.add(&taint);
-        if !(shows_all && shown) {
-            self.spoil(&taint);
+        match kept.filter(|_| shown) {
+            Some(kept) => kept.add(&taint),
+            None => self.spoil(&taint),
         }
         self.tested.extend(&taint.sides);
         if !plain {
@@ -578,7 +586,8 @@ impl Analysis<'_> {
         // There is a row where there is no record, too.
         padded.extend(folded.leaves());
         let joined = if folds { BTreeSet::new() } else { self.joined(scope, clauses, &carried) };
-        let keys = self.append_keys(select, (carried, folded, moved));
+        let paged = self.keys_of_page(select, &outputs, (&clauses.paged, &carried));
+        let keys = self.append_keys(select, (carried, folded), (moved, paged));
         let mut given = Rows {
             keys,
             picked,

@@ -138,7 +138,7 @@ impl Analysis<'_> {
         place: Place,
     ) -> Judged<Taint> {
         let scope = Scope::new(outer);
-        let mut sorts = self.order(&mut select.sort_clause, outputs, &scope, false)?;
+        let mut sorts = self.order(&mut select.sort_clause, outputs, &scope, None)?;
         if !matches!(place, Place::Top | Place::Counted) {
             self.pinned.extend(&sorts);
         }

@@ -104,3 +104,67 @@ fn rows_without_a_key_come_by_all_that_shows() {
                  b.opened_by::pg_catalog.text COLLATE pg_catalog.\"C\", b.ctid>";
     assert!(told.contains(order), "{told}");
 }
+
+/// What is compared with a page's rows, and not on it, is told too: by its first row.
+#[test]
+fn a_page_that_own_values_sort_names_all_that_it_compares() {
+    let listed = "string_agg(c.id::pg_catalog.text, ',') FILTER (WHERE c.id \
+                  OPERATOR(pg_catalog.=) ANY('{set0}'::bigint[])) OVER ()";
+    let own = "c WHERE country = 'DE' ORDER BY";
+    for (page, order, passed) in [
+        ("name, id LIMIT 20", "c.name, c.id", "0"),
+        (
+            "2 DESC NULLS LAST LIMIT 20 OFFSET 40",
+            "c.name DESC NULLS LAST",
+            "COALESCE(40::bigint, 0)",
+        ),
+        ("c.name FETCH FIRST 3 ROWS ONLY", "c.name", "0"),
+        (
+            "CASE country WHEN 'DE' THEN 1 END, name OFFSET $1",
+            "CASE c.country WHEN 'DE' THEN 1 END, c.name",
+            "COALESCE($1::bigint, 0)",
+        ),
+    ] {
+        let told =
+            judged(&format!("SELECT id, name FROM customers {own} {page}"), Mode::Restricted);
+        let first = format!(
+            "CASE WHEN pg_catalog.rank() OVER (ORDER BY {order}) OPERATOR(pg_catalog.<=) \
+             ({passed} OPERATOR(pg_catalog.+) 1) THEN pg_catalog.{listed} ELSE NULL END AS pk_k2"
+        );
+        assert!(told.contains(&first), "{page}: {told}");
+        assert!(told.contains("keys [0 0]") && told.contains("set 0 clear name"), "{page}: {told}");
+    }
+    let joined = "SELECT t.id, c.name FROM tickets t JOIN customers c ON c.id = t.customer_id \
+                  WHERE t.status = 'open' ORDER BY c.name LIMIT 20";
+    let told = judged(joined, Mode::Restricted);
+    assert!(told.contains(listed) && told.contains("keys [0 1 1]"), "{told}");
+    // A page that is not sorted by them compares nothing of them.
+    let plain = "SELECT id, name FROM customers c WHERE country = 'DE' ORDER BY id LIMIT 20";
+    assert!(!judged(plain, Mode::Restricted).contains("string_agg"));
+}
+
+#[test]
+fn a_page_that_can_t_name_all_that_it_compares_is_sorted_by_masks() {
+    for sql in [
+        // Of a whole table.
+        "SELECT id, name FROM customers ORDER BY name LIMIT 20",
+        // By what does not come, or by what is computed.
+        "SELECT id, nick, name FROM customers WHERE country = 'DE' ORDER BY lower(name) LIMIT 20",
+        "SELECT id, name || '' AS n FROM customers WHERE country = 'DE' ORDER BY n LIMIT 20",
+        "SELECT id, name FROM customers WHERE country = 'DE' ORDER BY random(), name LIMIT 20",
+        // Of more rows than it counts.
+        "SELECT id, name FROM customers WHERE country = 'DE' ORDER BY name \
+         FETCH FIRST 3 ROWS WITH TIES",
+        "SELECT id, name, generate_series(1, 2) FROM customers WHERE country = 'DE' \
+         ORDER BY name LIMIT 20",
+        // Passed over by what may be another number when it is asked again.
+        "SELECT id, name FROM customers WHERE country = 'DE' ORDER BY name \
+         OFFSET (SELECT count(*) FROM products)",
+        // Below something else.
+        "SELECT * FROM (SELECT id, name FROM customers WHERE country = 'DE' ORDER BY name LIMIT 20) c",
+        "SELECT DISTINCT ON (name) id, name FROM customers WHERE country = 'DE' ORDER BY name LIMIT 2",
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(!told.contains("clear"), "{sql}: {told}");
+    }
+}

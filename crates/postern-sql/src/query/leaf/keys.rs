@@ -114,7 +114,7 @@ fn once(test: Node) -> Node {
 }
 
 /// The column that the keys are compared with.
-pub(super) fn subject(alias: &str, column: &str, key_type: KeyType) -> Node {
+pub(in crate::query) fn subject(alias: &str, column: &str, key_type: KeyType) -> Node {
     let subject = ast::column(&[alias, column]);
     if key_type == KeyType::Text {
         // A collation can take different texts for equal; the gateway doesn't.
