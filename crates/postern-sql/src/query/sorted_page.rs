@@ -17,8 +17,8 @@ use crate::{Mode, ast, refusal::Judged, taint::Taint};
 const NO_FRAME: i32 = 0x422;
 
 impl Analysis<'_> {
-    /// ORDER BY of a select: the leaves whose records it tells apart, and what a page of own records
-    /// is sorted by.
+    /// ORDER BY: the leaves whose records it tells apart, and what a page of own records is sorted
+    /// by.
     pub(super) fn sort_clause(
         &mut self,
         select: &mut pb::SelectStmt,
