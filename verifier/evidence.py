@@ -300,6 +300,26 @@ def _check_list(parts, analysis):
             raise Refused("the trace and the analysis have another verdict")
 
 
+def _check_case(parts, statement, analysis):
+    """That what is told to programs that exchange cases is the same: files, digests, accounts."""
+    if "case.jsonld" not in parts:
+        return
+    stated = {part["name"]: part["digest"]["sha256"] for part in statement["subject"]}
+    accounts = {account["account"] for account in analysis["accounts"]}
+    for node in json.loads(parts["case.jsonld"])["@graph"]:
+        facets = {facet["@type"]: facet for facet in node.get("uco-core:hasFacet", [])}
+        if node["@type"] == "uco-observable:File":
+            name = facets["uco-observable:FileFacet"]["uco-observable:fileName"]
+            content = facets["uco-observable:ContentDataFacet"]["uco-observable:hash"]
+            if [hash["uco-types:hashValue"]["@value"] for hash in content] != [stated.get(name)]:
+                raise Refused(f"the case and the manifest have other digests of `{name}`")
+        if node["@type"] == "uco-observable:UserAccount":
+            facet = facets["uco-observable:AccountFacet"]
+            accounts.discard(facet["uco-observable:accountIdentifier"])
+    if accounts:
+        raise Refused("the case leaves out an account")
+
+
 def check(path, key, trusted=None):
     """What the evidence shows, or Refused; with `trusted`, it has to be stamped by one of those."""
     try:
@@ -311,6 +331,7 @@ def check(path, key, trusted=None):
         if analysis["version"] not in (1, 2):
             raise Refused("an analysis of another version")
         _check_list(parts, analysis)
+        _check_case(parts, statement, analysis)
         accounts = [
             _check_account(parts, analysis, account, key) for account in analysis["accounts"]
         ]

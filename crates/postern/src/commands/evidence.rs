@@ -31,6 +31,9 @@ use crate::{
 
 mod analysis;
 pub(super) mod bundle;
+mod case;
+mod certification;
+mod document;
 mod page;
 mod redact;
 mod time;
@@ -160,9 +163,14 @@ fn filled(case: &Case, args: &ExportArgs) -> anyhow::Result<Bundle> {
     let mut trace = Vec::new();
     write_trace(&without_others(&case.trace), &mut trace)?;
     bundle.put("trace.json", trace);
-    bundle.put("index.html", page::html(case, key.name()).into_bytes());
+    let page = page::document(case, key.name());
+    bundle.put("index.html", page.html().into_bytes());
+    bundle.put("page.pdf", page.pdf());
+    bundle.put("certification.txt", certification::form(case, key.name()).into_bytes());
     custody.exported(&args.out);
     bundle.put("custody.jsonl", custody.lines()?);
+    let graph = case::graph(case, (&bundle, &custody), &page)?;
+    bundle.put("case.jsonld", graph);
     Ok(bundle)
 }
 

@@ -177,6 +177,44 @@ fn changed_evidence_does_not_hold() {
     );
 }
 
+/// The page, the form and the case say the same as the rest.
+#[test]
+fn what_is_for_people_and_other_programs_says_the_same() {
+    let bench = bench();
+    bench.run(EXPORT).yes();
+    let look = "p = parts()\n\
+                print(all(b'agent13' in p[n] for n in\n\
+                \t['index.html', 'page.pdf', 'certification.txt', 'case.jsonld']))\n\
+                print(p['page.pdf'][:8], b'The records came through one account.' in p['page.pdf'])\n\
+                g = json.loads(p['case.jsonld'])['@graph']\n\
+                of = lambda kind: [n for n in g if n['@type'] == kind]\n\
+                files = {n['uco-core:hasFacet'][0]['uco-observable:fileName'] for n in of('uco-observable:File')}\n\
+                print(sorted(set(p) - files))\n\
+                print([n['uco-core:name'] for n in of('case-investigation:InvestigativeAction')])\n\
+                print(len({n['@id'] for n in g}) == len(g))";
+    let Some(said) = script(&bench, &format!("{OPEN}{look}")) else { return };
+    let expected = "True\nb'%PDF-1.7' True\n['case.jsonld', 'manifest.dsse.json']\n\
+                    ['read', 'read', 'asked the ledger about', 'exported']\nTrue\n";
+    assert_eq!(said, expected);
+    let check = |what: &str, expected: &str| {
+        let tried = "try:\n    s = {'subject': [{'name': n, 'digest': {'sha256': evidence.hashlib.sha256(d).hexdigest()}}\n\
+                     \tfor n, d in p.items()]}\n    \
+                     evidence._check_case(p, s, json.loads(p['analysis.json'])); print('holds')\n\
+                     except evidence.Refused as refused:\n    print(f'refused: {refused}')";
+        let Some(said) = script(&bench, &format!("{OPEN}p = parts()\n{what}\n{tried}")) else {
+            return;
+        };
+        assert!(said.starts_with(expected), "{said}");
+    };
+    check("", "holds");
+    check(
+        "p['leak.csv'] += b' '",
+        "refused: the case and the manifest have other digests of `leak.csv`",
+    );
+    let other = "p['case.jsonld'] = p['case.jsonld'].replace(b'agent13', b'agent12')";
+    check(other, "refused: the case leaves out an account");
+}
+
 /// Whoever has the ledger's key can sign anything; what the entries say they can't change.
 #[test]
 fn a_likelihood_that_the_entries_do_not_give_is_found() {

@@ -229,6 +229,15 @@ impl<'a> Custody<'a> {
         self.act("exported", to.display().to_string());
     }
 
+    pub(super) fn by(&self) -> &str {
+        self.by
+    }
+
+    /// When, what and of what, in the order in which it was done.
+    pub(super) fn acts(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.acts.iter().map(|act| (&*act.ts, act.act, &*act.what))
+    }
+
     pub(super) fn lines(&self) -> anyhow::Result<Vec<u8>> {
         let mut lines = Vec::new();
         for act in &self.acts {

@@ -121,6 +121,10 @@ impl Bundle {
         Ok(parts)
     }
 
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, bytes)| (&**name, &**bytes))
+    }
+
     pub(super) fn parts_mut(&mut self) -> &mut BTreeMap<String, Vec<u8>> {
         &mut self.0
     }
