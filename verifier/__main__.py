@@ -6,6 +6,7 @@ import sys
 
 import evidence
 import note
+import proof
 import ranges
 import stamp
 import values
@@ -22,8 +23,11 @@ def arguments():
         "--running", action="store_true", help="something unfinished may stand at the end"
     )
     parser.add_argument("--witness", metavar="KEY", action="append", default=[],
-                        help="a witness that you trust; its checkpoint has to be cosigned; repeat")
+                        help="a witness that you trust, who has to have cosigned; repeat")
     parser.add_argument("--enough", type=int, default=1, help="how many of them are enough")
+    parser.add_argument(
+        "--proof", metavar="FILE", help="check a proof of an entry instead; needs --key"
+    )
     parser.add_argument("--range", metavar="FILE", help="check a range proof instead; needs --key")
     parser.add_argument("--evidence", metavar="FILE", help="check evidence instead; needs --key")
     parser.add_argument(
@@ -38,19 +42,29 @@ def arguments():
     return parser.parse_args()
 
 
-def check_range(path, key):
-    if not key:
-        print("error: a range proof needs the ledger's key", file=sys.stderr)
+def check_proof(path, read, given):
+    """Prints what a proof proves; `read` checks its text."""
+    if not given.key:
+        print("error: a proof needs the ledger's key", file=sys.stderr)
         return 64
-    with open(path, encoding="utf-8", newline="") as file:
-        text = file.read()
     try:
-        for entry in ranges.check(text, note.parse_key(key.strip())):
+        with open(path, encoding="utf-8", newline="") as file:
+            text = file.read()
+        key, witnesses = note.parse_key(given.key.strip()), trusted_witnesses(given)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        for entry in read(text, key, witnesses=witnesses):
             print(json.dumps(entry, ensure_ascii=False))
-    except ranges.Refused as refused:
+    except (proof.Refused, ranges.Refused) as refused:
         print(f"error: the proof does not hold: {refused}", file=sys.stderr)
         return 1
     return 0
+
+
+def trusted_witnesses(given):
+    return note.parse_witnesses(given.witness, given.enough) if given.witness else None
 
 
 def check_evidence(path, key, tsa):
@@ -83,12 +97,11 @@ def saw(files, subject):
     return 0 if found else 1
 
 
-def witnessed(ledger, witnesses, enough, summary):
+def witnessed(ledger, witnesses, summary):
     """Whether enough witnesses cosigned the checkpoint in the folder; says why not."""
     try:
         data = Folder(ledger).read("witnessed")
-        if not note.cosigned(data, witnesses, enough):
-            raise ValueError("not cosigned by enough of the witnesses")
+        witnesses.demand(data)
         size = int(data.split(b"\n")[1])
         if size > summary["entries"]:
             raise ValueError("what was cosigned is not here")
@@ -104,7 +117,9 @@ def main():
     if given.evidence:
         return check_evidence(given.evidence, given.key, given.tsa)
     if given.range:
-        return check_range(given.range, given.key)
+        return check_proof(given.range, ranges.check, given)
+    if given.proof:
+        return check_proof(given.proof, proof.check, given)
     if not given.ledger:
         print("error: there is no ledger to verify", file=sys.stderr)
         return 64
@@ -117,7 +132,7 @@ def main():
     if given.entries:
         each = lambda entry: print(json.dumps(entry, ensure_ascii=False))
     try:
-        witnesses = note.parse_witnesses(given.witness, given.enough) if given.witness else []
+        witnesses = trusted_witnesses(given)
         summary = verify(Folder(given.ledger), against, trusted, not given.running, each)
     except Damage as damage:
         print(f"error: the ledger does not hold: {damage}", file=sys.stderr)
@@ -125,7 +140,7 @@ def main():
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if witnesses and not witnessed(given.ledger, witnesses, given.enough, summary):
+    if witnesses and not witnessed(given.ledger, witnesses, summary):
         return 1
     if given.saw:
         return saw(Folder(given.ledger), given.saw)

@@ -77,7 +77,7 @@ def parse_witnesses(texts, enough):
         raise ValueError("two of the witnesses are one key")
     if not 1 <= enough <= len(keys):
         raise ValueError(f"{enough} of {len(keys)} witnesses can't be enough")
-    return keys
+    return Witnesses(keys, enough)
 
 
 def belongs(seed, key):
@@ -130,9 +130,25 @@ def open_note(data, key):
     return body
 
 
-def cosigned(data, witnesses, enough):
-    """Whether so many of the witnesses cosigned a note, as C2SP tlog-cosignature has it."""
-    body, _, signatures = data.decode("utf-8").partition("\n\n")
+class Witnesses(NamedTuple):
+    """Whose cosignatures count, and how many of them are enough."""
+
+    keys: list
+    enough: int
+
+    def demand(self, data):
+        """ValueError unless enough of them cosigned a note."""
+        found = cosigners(data, self.keys)
+        if len(found) < self.enough:
+            raise ValueError(
+                f"cosigned by {len(found)} of the {len(self.keys)} witnesses who count, "
+                f"and {self.enough} are needed"
+            )
+
+
+def cosigners(data, witnesses):
+    """Those of the witnesses who cosigned a note, as C2SP tlog-cosignature has it."""
+    body, _, signatures = data.decode("utf-8").rpartition("\n\n")
     body += "\n"
     found = set()
     for name, identity, signed in _signatures(signatures[:-1].split("\n")):
@@ -143,7 +159,7 @@ def cosigned(data, witnesses, enough):
             text = f"cosignature/v1\ntime {seconds}\n{body}"
             if _holds(key.public, signed[8:], text.encode()):
                 found.add(key)
-    return len(found) >= enough
+    return found
 
 
 def parse_checkpoint(data, key):

@@ -1,7 +1,8 @@
 """Range proofs: that certain entries are all of an account. "Range proofs" in the format.
 
 As a script it reads proofs from the standard input, each a JSON string in a line, and answers with
-the number of the account's entries, or why a proof does not hold: `ranges.py KEY`.
+the number of the account's entries, or why a proof does not hold: `ranges.py KEY`, and behind it
+how many witnesses are enough and their keys, if any count.
 """
 
 import json
@@ -196,11 +197,13 @@ def _opened(leaf, texts):
     return entry.decode(entry.head(leaf.content[:at] + rest), texts)
 
 
-def check(text, key, named=True):
+def check(text, key, named=True, witnesses=None):
     """The account's entries, or Refused; unless `named`, all customers in them are numbers."""
     try:
         proof = Proof(text)
         checkpoint = note.parse_checkpoint(proof.checkpoint.encode(), key)
+        if witnesses:
+            witnesses.demand(proof.checkpoint.encode())
         _check_tree(proof, checkpoint)
         _check_complete(proof, checkpoint.size)
         texts = Texts(proof.leaves)
@@ -226,9 +229,12 @@ def check(text, key, named=True):
 
 def main():
     key = note.parse_key(sys.argv[1])
+    witnesses = None
+    if sys.argv[2:]:
+        witnesses = note.parse_witnesses(sys.argv[3:], int(sys.argv[2]))
     for line in sys.stdin:
         try:
-            print(len(check(json.loads(line), key)))
+            print(len(check(json.loads(line), key, witnesses=witnesses)))
         except Refused as refused:
             print(f"refused: {refused}")
 

@@ -11,6 +11,7 @@
 //! The crate knows no value of a customer and no SQL; it stores names, numbers and keyed hashes.
 
 mod backup;
+mod basis;
 mod budget;
 mod bulk;
 mod bytes;
@@ -59,6 +60,7 @@ pub use self::{
     backup::{
         BackedUp, BackupError, KnownLoss, RestoreError, RestoreOptions, Restored, backup, restore,
     },
+    basis::Basis,
     bulk::BulkOptions,
     bytes::DecodeError,
     coming::{Awaited, Coming},
@@ -78,11 +80,11 @@ pub use self::{
     index::{About, Broken, Index, IndexError, Question, Seen, answer_from_log},
     ledger::{AskDone, EraseDone, Hook, Ledger, RetainDone},
     options::Options,
-    prove::{CheckError, ProveError, Proved, check_proof, prove},
+    prove::{CheckError, ProveError, Proved, check_proof, check_witnessed_proof, prove},
     publish::{PublishError, Published, publish},
     range::{
-        Naming, ProvedRange, RangeError, RangeQuestion, check_range, is_range_proof,
-        named_in_range, prove_range, redact_range,
+        Naming, ProvedRange, RangeError, RangeQuestion, check_range, check_witnessed_range,
+        is_range_proof, named_in_range, prove_range, redact_range,
     },
     reader::Reader,
     recover::{CreateError, OpenError},
@@ -95,7 +97,7 @@ pub use self::{
     verify::{Progress, Summary, Tail, VerifyOptions, verify},
     volumes::{MoveError, Moved, move_segments},
     witness::{
-        AcceptError, Accepted, Cosigned, Cosigning, CosigningError, Quorum, QuorumError, WITNESSED,
-        Witness, WitnessError, WitnessReply,
+        AcceptError, Accepted, Cosigned, Cosigning, CosigningError, Quorum, QuorumError, TooFew,
+        WITNESSED, Witness, WitnessError, WitnessReply,
     },
 };

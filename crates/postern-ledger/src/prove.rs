@@ -10,7 +10,8 @@ use postern_merkle::{Checkpoint, Hash, PathBuilder, Proof, ProofError, Verifying
 use postern_model::{Actor, Timestamp};
 
 use crate::{
-    Damage, DecodeError, Which,
+    Basis, Damage, DecodeError, Quorum, TooFew,
+    basis::Grounds,
     bytes::Cursor,
     dictionary::{Keep, Rows},
     disk::{Disk, Folder},
@@ -18,7 +19,6 @@ use crate::{
     identity, leaf,
     payload::{LOST, Open, kind_name},
     scan::Scan,
-    verify::Check,
 };
 
 /// Why there is no proof.
@@ -36,6 +36,16 @@ pub enum ProveError {
         sequence: u64,
         /// How many there are.
         signed: u64,
+    },
+    /// No witness has seen all that is asked for, and that was asked for, too.
+    #[error(
+        "witnesses have seen {seen} entries, from 0 on, and entry {sequence} is not one of them"
+    )]
+    NotWitnessed {
+        /// The first entry that would have to be, or the last.
+        sequence: u64,
+        /// How many they have seen.
+        seen: u64,
     },
     /// No entry is of that account.
     #[error("the ledger has no account `{actor}`")]
@@ -70,6 +80,9 @@ pub struct Proved {
     pub origin: String,
     /// How many entries the checkpoint covers.
     pub signed: u64,
+    /// When the last of the witnesses who were needed cosigned it, in seconds since 1970, if any
+    /// were asked for.
+    pub witnessed: Option<u64>,
 }
 
 /// Why a proof proves nothing.
@@ -78,6 +91,9 @@ pub enum CheckError {
     /// The proof itself does not hold.
     #[error("the proof does not hold")]
     Proof(#[from] ProofError),
+    /// Too few witnesses have seen the checkpoint in it.
+    #[error("its checkpoint is not cosigned by enough of the witnesses")]
+    Witnesses(#[from] TooFew),
     /// It holds for something that is no entry.
     #[error("what is proved is no entry")]
     Entry(#[source] DecodeError),
@@ -94,34 +110,46 @@ pub enum CheckError {
     },
 }
 
-/// Makes a proof of one entry, in the form of C2SP tlog-proof. All that the checkpoint covers is
-/// read and checked for it. `progress` is told how many entries went by.
+/// Makes a proof of one entry, in the form of C2SP tlog-proof, on that basis. All that the newest
+/// checkpoint covers is read and checked for it. `progress` is told how many entries went by.
+///
+/// # Errors
+/// The ledger does not hold ([`ProveError::Damaged`]; what it is of cannot be read is that, too),
+/// or there is no such entry, or no witness has seen it and the basis is [`Basis::Witnessed`].
 pub fn prove(
     folder: &Path,
     sequence: u64,
+    basis: Basis,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<String, ProveError> {
-    prove_on(Arc::new(Folder::new(folder)), sequence, progress)
+    prove_on(Arc::new(Folder::new(folder)), sequence, basis, progress)
 }
 
 pub(crate) fn prove_on(
     disk: Arc<dyn Disk>,
     sequence: u64,
+    basis: Basis,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<String, ProveError> {
     let key = identity::verifying_key(&*disk)?;
-    let (text, checkpoint) = identity::checkpoint_text(&*disk, &key)?;
-    let signed = checkpoint.size;
+    let grounds = Grounds::read(&*disk, &key)?;
+    let signed = grounds.newest.size();
     let not_covered = ProveError::NotCovered { sequence, signed };
-    let Some(mut path) = PathBuilder::new(sequence, signed) else { return Err(not_covered) };
-    let mut check = Check::new(Which::Own, checkpoint);
+    if sequence >= signed {
+        return Err(not_covered);
+    }
+    let not_witnessed = ProveError::NotWitnessed { sequence, seen: grounds.seen() };
+    let chosen = grounds.choose(basis, sequence + 1).ok_or(not_witnessed)?;
+    let mut path = PathBuilder::new(sequence, chosen.size()).ok_or(not_covered)?;
+    let mut checks = grounds.checks();
     let rows = Rows::keeping(Keep::Counts);
     let mut scan = Scan::open(disk, LedgerId::new(&key), rows)?;
     let mut extra = Vec::new();
-    while scan.edge().size() < signed {
+    while scan.edge().size() < grounds.end() {
         let Some((_, leaf)) = scan.next()? else { break };
         let size = scan.edge().size();
         path.observe(leaf);
+        checks.iter_mut().for_each(|check| check.look(scan.edge()));
         if size == sequence + 1 {
             extra = opened(&scan);
         }
@@ -129,10 +157,12 @@ pub(crate) fn prove_on(
             progress(size, signed);
         }
     }
-    check.look(scan.edge());
-    check.finish(&scan)?;
-    let Some(path) = path.finish() else { return Err(not_covered) };
-    Ok(Proof { extra, path, checkpoint: text }.encode())
+    for check in &checks {
+        check.finish(&scan)?;
+    }
+    let not_covered = ProveError::NotCovered { sequence, signed };
+    let path = path.finish().ok_or(not_covered)?;
+    Ok(Proof { extra, path, checkpoint: chosen.text.clone() }.encode())
 }
 
 /// The last entry's content with what opens it; of one of the first version all of it.
@@ -169,7 +199,28 @@ fn content_of(extra: &[u8]) -> Result<&[u8], CheckError> {
 }
 
 /// Checks a proof with nothing but the ledger's key.
+///
+/// # Errors
+/// It proves nothing.
 pub fn check_proof(text: &str, key: &VerifyingKey) -> Result<Proved, CheckError> {
+    Ok(checked(text, key)?.0)
+}
+
+/// The same, and that enough witnesses have seen the tree that the entry is in.
+///
+/// # Errors
+/// It proves nothing, or too few have.
+pub fn check_witnessed_proof(
+    text: &str,
+    key: &VerifyingKey,
+    quorum: &Quorum,
+) -> Result<Proved, CheckError> {
+    let (proved, proof) = checked(text, key)?;
+    let witnessed = Some(quorum.demand(&proof.checkpoint)?);
+    Ok(Proved { witnessed, ..proved })
+}
+
+fn checked(text: &str, key: &VerifyingKey) -> Result<(Proved, Proof), CheckError> {
     let proof = Proof::parse(text)?;
     let content = content_of(&proof.extra)?;
     let checkpoint = proof.verify(leaf_hash(content), key)?;
@@ -178,13 +229,15 @@ pub fn check_proof(text: &str, key: &VerifyingKey) -> Result<Proved, CheckError>
     if expected != found {
         return Err(CheckError::Sequence { expected, found });
     }
-    Ok(Proved {
+    let proved = Proved {
         sequence: found,
         time: head.time,
         kind: kind_name(head.kind).map_err(CheckError::Entry)?,
         origin: checkpoint.origin,
         signed: checkpoint.size,
-    })
+        witnessed: None,
+    };
+    Ok((proved, proof))
 }
 
 /// What an entry says that is lost.
@@ -200,8 +253,7 @@ pub(crate) struct Lost {
 
 /// What a proof of an entry says that is lost, if it is one of such an entry.
 pub(crate) fn proved_loss(text: &str, key: &VerifyingKey) -> Result<Option<Lost>, CheckError> {
-    let proved = check_proof(text, key)?;
-    let proof = Proof::parse(text)?;
+    let (proved, proof) = checked(text, key)?;
     let decoded = || {
         let mut cursor = Cursor::new(&proof.extra);
         let length = usize::from(cursor.u8()?);

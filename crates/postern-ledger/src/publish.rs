@@ -13,7 +13,8 @@ use std::{
 use postern_merkle::{Checkpoint, Hash, VerifyingKey, node_hash};
 
 use crate::{
-    Damage, Which,
+    Basis, Damage, Which,
+    basis::Grounds,
     dictionary::{Keep, Rows},
     disk::{Disk, Folder},
     frame::LedgerId,
@@ -34,6 +35,14 @@ pub enum PublishError {
         /// The file.
         path: PathBuf,
     },
+    /// No witness has seen as much as was published, and nothing else is to be.
+    #[error("witnesses have seen {seen} entries, and {published} were published before")]
+    NotWitnessed {
+        /// How many they have seen.
+        seen: u64,
+        /// How many were published.
+        published: u64,
+    },
     /// A file could not be written.
     #[error("`{}` cannot be written", path.display())]
     Io {
@@ -49,6 +58,8 @@ pub enum PublishError {
 pub struct Published {
     /// How many entries there are now.
     pub entries: u64,
+    /// How many more the ledger has signed, which no witness has seen.
+    pub unwitnessed: u64,
     /// How many files were written; those that were there already are not counted.
     pub files: u64,
 }
@@ -56,27 +67,36 @@ pub struct Published {
 /// Source: C2SP tlog-tiles.
 const TILE_WIDTH: usize = 256;
 
-/// Writes tiles, entry bundles and the checkpoint to `to`, which is made if need be.
+/// Writes tiles, entry bundles and the checkpoint of that basis to `to`, which is made if need be.
+/// All that the newest checkpoint covers is read and checked for it.
+///
+/// # Errors
+/// The ledger does not hold, or another was published before, or the files can't be written.
 pub fn publish(
     folder: &Path,
     to: &Path,
+    basis: Basis,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Published, PublishError> {
-    publish_on(Arc::new(Folder::new(folder)), to, progress)
+    publish_on(Arc::new(Folder::new(folder)), to, basis, progress)
 }
 
 pub(crate) fn publish_on(
     disk: Arc<dyn Disk>,
     to: &Path,
+    basis: Basis,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Published, PublishError> {
     let key = identity::verifying_key(&*disk)?;
-    let (text, checkpoint) = identity::checkpoint_text(&*disk, &key)?;
-    let signed = checkpoint.size;
-    let mut checks = vec![Check::new(Which::Own, checkpoint)];
+    let grounds = Grounds::read(&*disk, &key)?;
+    let mut checks = grounds.checks();
     // What was published before must be continued.
     let before = published_before(to, &key)?;
     let published = before.as_ref().map_or(0, |before| before.size);
+    let seen = grounds.seen();
+    let not_witnessed = PublishError::NotWitnessed { seen, published };
+    let chosen = grounds.choose(basis, published).ok_or(not_witnessed)?;
+    let entries = chosen.size();
     checks.extend(before.map(|before| Check::new(Which::Kept, before)));
     let rows = Rows::keeping(Keep::Counts);
     let mut scan = Scan::open(disk, LedgerId::new(&key), rows)?;
@@ -84,15 +104,17 @@ pub(crate) fn publish_on(
     let mut tiles = Tiles { files, levels: Vec::new() };
     let mut bundle = Bundle::default();
     checks.iter_mut().for_each(|check| check.look(scan.edge()));
-    while scan.edge().size() < signed {
+    while scan.edge().size() < grounds.end() {
         let Some((_, leaf)) = scan.next()? else { break };
         let size = scan.edge().size();
-        tiles.files.size = size;
-        tiles.push(0, leaf)?;
-        bundle.push(&scan.content(), &mut tiles.files)?;
+        if size <= entries {
+            tiles.files.size = size;
+            tiles.push(0, leaf)?;
+            bundle.push(&scan.content(), &mut tiles.files)?;
+        }
         checks.iter_mut().for_each(|check| check.look(scan.edge()));
         if size.is_multiple_of(PROGRESS_STEP) {
-            progress(size, signed);
+            progress(size, grounds.end());
         }
     }
     for check in &checks {
@@ -102,11 +124,13 @@ pub(crate) fn publish_on(
     let mut files = tiles.finish()?;
     // The checkpoint promises all the others, so they are durable before it is there.
     files.sync()?;
-    if fs::read(to.join(identity::CHECKPOINT)).ok().as_deref() != Some(text.as_bytes()) {
-        files.replace(identity::CHECKPOINT, text.as_bytes())?;
+    let text = chosen.text.as_bytes();
+    if fs::read(to.join(identity::CHECKPOINT)).ok().as_deref() != Some(text) {
+        files.replace(identity::CHECKPOINT, text)?;
         files.sync()?;
     }
-    Ok(Published { entries: signed, files: files.written })
+    let unwitnessed = grounds.newest.size().saturating_sub(seen);
+    Ok(Published { entries, unwitnessed, files: files.written })
 }
 
 /// The right edge of the tiles: at each level what is not a full tile yet.

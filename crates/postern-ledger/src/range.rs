@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use postern_merkle::{CheckpointError, Hash};
 use postern_model::{Actor, Subject, Timestamp};
 
-use crate::{DecodeError, Entry};
+use crate::{DecodeError, Entry, TooFew};
 
 mod check;
 mod make;
@@ -18,8 +18,10 @@ mod make;
 mod tests;
 mod text;
 
+#[cfg(test)]
+pub(crate) use self::make::prove_range_on;
 pub use self::{
-    check::check_range,
+    check::{check_range, check_witnessed_range},
     make::prove_range,
     text::{is_range_proof, named_in_range, redact_range},
 };
@@ -65,6 +67,9 @@ pub struct ProvedRange {
     pub origin: String,
     /// How many entries the checkpoint covers.
     pub signed: u64,
+    /// When the last of the witnesses who were needed cosigned it, in seconds since 1970, if any
+    /// were asked for.
+    pub witnessed: Option<u64>,
 }
 
 /// Why a range proof proves nothing.
@@ -76,6 +81,9 @@ pub enum RangeError {
     /// The checkpoint in it is not one of this ledger.
     #[error("its checkpoint cannot be trusted")]
     Checkpoint(#[from] CheckpointError),
+    /// Too few witnesses have seen the checkpoint in it.
+    #[error("its checkpoint is not cosigned by enough of the witnesses")]
+    Witnesses(#[from] TooFew),
     /// The entries don't lead to the checkpoint's root.
     #[error("the entries are not those of the tree that was signed")]
     NotIncluded,

@@ -36,10 +36,12 @@ use crate::{
 
 mod cosigning;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use self::cosigning::read_witnessed;
-pub use self::cosigning::{Cosigned, Cosigning, CosigningError, Quorum, QuorumError, WITNESSED};
+pub use self::cosigning::{
+    Cosigned, Cosigning, CosigningError, Quorum, QuorumError, TooFew, WITNESSED,
+};
 
 /// More lines than this no proof has. Source: C2SP tlog-witness.
 const PROOF_LINES_MAX: usize = 63;

@@ -29,7 +29,8 @@ pub(crate) use self::found::{
 };
 pub(crate) use self::ledger::{
     AskArgs, BackupArgs, CheckProofArgs, CosignArgs, LedgerCommand, MigrateArgs, MoveSegmentsArgs,
-    ProveArgs, RestoreArgs, SawValueArgs, SeenByArgs, ShowArgs, VerifyArgs, WhoSawArgs,
+    ProveArgs, PublishArgs, RestoreArgs, SawValueArgs, SeenByArgs, ShowArgs, VerifyArgs,
+    WhoSawArgs,
 };
 pub(crate) use self::login::{LoginArgs, TokenKind};
 pub(crate) use self::traced::{EvidenceCommand, ExportArgs, RedactArgs, TraceArgs};

@@ -4,11 +4,13 @@ use super::*;
 use crate::{
     DamageKind,
     disk::sim::SimDisk,
+    tests::python,
     verify::tests::{Files, ledger},
+    witness::tests::{self as witnessing, cosign, quorum, witness},
 };
 
 fn proof(files: &Files, sequence: u64) -> Result<String, ProveError> {
-    prove_on(Arc::new(SimDisk::holding(files)), sequence, &mut |_, _| {})
+    prove_on(Arc::new(SimDisk::holding(files)), sequence, Basis::Covering, &mut |_, _| {})
 }
 
 fn key(seed: u8) -> VerifyingKey {
@@ -79,4 +81,119 @@ fn a_damaged_ledger_proves_nothing() {
     files.insert("checkpoint".into(), ledger(1, 1, "c")["checkpoint"].clone());
     assert!(proof(&files, 1).is_ok());
     assert!(matches!(proof(&files, 2), Err(ProveError::NotCovered { signed: 2, .. })));
+}
+
+/// What both verifiers say of proofs: number and kind of the entry, or nothing.
+fn both(proofs: &[String], quorum: Option<&Quorum>) -> Vec<Option<String>> {
+    let check = |text: &String| match quorum {
+        Some(quorum) => check_witnessed_proof(text, &key(1), quorum),
+        None => check_proof(text, &key(1)),
+    };
+    let said = |text: &String| check(text).ok().map(|it| format!("{} {}", it.sequence, it.kind));
+    let answers: Vec<_> = proofs.iter().map(said).collect();
+    let Some(lines) = python::said_of("proof.py", &python::trust(&key(1), quorum), proofs) else {
+        return answers;
+    };
+    let others = lines.into_iter().map(|line| Some(line).filter(|it| !it.starts_with("refused")));
+    let others: Vec<_> = others.collect();
+    let differs = (0..proofs.len()).find(|&at| others.get(at) != answers.get(at));
+    assert_eq!(differs, None, "{}", differs.map_or("", |at| &proofs[at]));
+    answers
+}
+
+#[test]
+fn another_verifier_says_the_same_of_proofs_in_trees_of_all_sizes() {
+    let mut proofs = Vec::new();
+    for batches in 1..6 {
+        let files = ledger(1, batches, "c");
+        proofs.extend((0..2 * batches as u64).map(|sequence| proof(&files, sequence).unwrap()));
+    }
+    let said = both(&proofs, None);
+    assert_eq!(said.len(), 30);
+    assert!(said.iter().all(Option::is_some));
+    // No bit of one can be another.
+    let whole = proofs.pop().unwrap();
+    let mut changed = Vec::new();
+    for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut bytes = whole.clone().into_bytes();
+        bytes[at] ^= 1 << bit;
+        changed.extend(String::from_utf8(bytes));
+    }
+    changed.push(whole.replacen("index 9", "index 09", 1));
+    changed.push(whole.replacen("\n\n", "\n\n\n", 1));
+    let held = both(&changed, None).into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(held, Vec::<String>::new());
+}
+
+#[test]
+fn a_proof_of_what_witnesses_have_seen_has_their_cosignatures() {
+    let disk = witnessing::ledger();
+    let (one, two, stranger) = (witness(1), witness(2), witness(3));
+    witnessing::grow(&disk, 3, "c");
+    cosign(&disk, &[&one, &two]);
+    witnessing::grow(&disk, 2, "d");
+    let proof = |sequence, basis| prove_on(Arc::new(disk.clone()), sequence, basis, &mut |_, _| {});
+    let (seen, unseen) = (proof(2, Basis::Covering).unwrap(), proof(3, Basis::Covering).unwrap());
+    let plain = proof(2, Basis::Newest).unwrap();
+    assert_eq!(proof(2, Basis::Witnessed).unwrap(), seen);
+    let error = proof(3, Basis::Witnessed).unwrap_err();
+    assert!(matches!(error, ProveError::NotWitnessed { sequence: 3, seen: 3 }), "{error:?}");
+    let error = proof(5, Basis::Witnessed).unwrap_err();
+    assert!(matches!(error, ProveError::NotCovered { sequence: 5, signed: 5 }), "{error:?}");
+
+    let all = quorum(&[&one, &two], 2);
+    let proved = check_witnessed_proof(&seen, &key(1), &all).unwrap();
+    assert_eq!((proved.signed, proved.witnessed), (3, Some(witnessing::NOW)));
+    let error = check_witnessed_proof(&unseen, &key(1), &all).unwrap_err();
+    let few = TooFew { found: 0, witnesses: 2, enough: 2 };
+    assert!(matches!(error, CheckError::Witnesses(found) if found == few));
+
+    // What was cosigned is not what another checkpoint says, and one line is one witness.
+    let (_, lines) = seen.split_once("\n\u{2014} witness").unwrap();
+    let moved = format!("{unseen}\u{2014} witness{lines}");
+    let twice = lines.split_once('\n').unwrap().0;
+    let twice = format!("{}{}", &seen[..seen.find("\u{2014} witness").unwrap()], {
+        let line = format!("\u{2014} witness{twice}\n");
+        line.repeat(2)
+    });
+    let texts = [seen.clone(), unseen, plain, moved, twice];
+    let held = |quorum: Option<&Quorum>| {
+        both(&texts, quorum).iter().map(Option::is_some).collect::<Vec<_>>()
+    };
+    assert_eq!(held(None), [true; 5], "who asks for none");
+    assert_eq!(held(Some(&all)), [true, false, false, false, false]);
+    let any = quorum(&[&one, &two, &stranger], 1);
+    assert_eq!(held(Some(&any)), [true, false, false, false, true]);
+    assert_eq!(held(Some(&quorum(&[&stranger], 1))), [false; 5]);
+    assert_eq!(held(Some(&quorum(&[&one, &two, &stranger], 3))), [false; 5]);
+
+    // No bit of what the witnesses signed with can be another.
+    let start = seen.find("\u{2014} witness").unwrap();
+    let mut changed = Vec::new();
+    for (at, bit) in (start..seen.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut bytes = seen.clone().into_bytes();
+        bytes[at] ^= 1 << bit;
+        changed.extend(String::from_utf8(bytes));
+    }
+    assert!(changed.len() > 1500, "{}", changed.len());
+    let held = both(&changed, Some(&all)).into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(held, Vec::<String>::new());
+}
+
+#[test]
+fn a_ledger_behind_what_was_witnessed_proves_nothing() {
+    let disk = witnessing::ledger();
+    witnessing::grow(&disk, 3, "c");
+    let before = disk.contents();
+    witnessing::grow(&disk, 2, "c");
+    cosign(&disk, &[&witness(1)]);
+    let mut files = disk.contents();
+    files.insert("checkpoint".into(), before["checkpoint"].clone());
+    // All entries are there, and only the newest checkpoint is an older one.
+    assert!(proof(&files, 2).is_ok());
+    let witnessed = files["witnessed"].clone();
+    files = before;
+    files.insert("witnessed".into(), witnessed);
+    let Err(ProveError::Damaged(damage)) = proof(&files, 2) else { panic!("it was proved") };
+    assert!(matches!(damage.kind, DamageKind::Behind { .. }), "{damage:?}");
 }

@@ -12,6 +12,7 @@ use crate::{
     recover::{create_on, open_on},
     sequencer::Work,
     tests::{HandClock, commit, draft, options, strong},
+    witness::tests::{cosign, quorum, witness},
 };
 
 /// A ledger that grows.
@@ -43,7 +44,11 @@ impl Growing {
     }
 
     fn publish(&self, to: &Path) -> Result<super::Published, PublishError> {
-        publish_on(Arc::new(self.disk.clone()), to, &mut |_, _| {})
+        self.publish_by(to, Basis::Covering)
+    }
+
+    fn publish_by(&self, to: &Path, basis: Basis) -> Result<super::Published, PublishError> {
+        publish_on(Arc::new(self.disk.clone()), to, basis, &mut |_, _| {})
     }
 
     fn payloads(&self) -> Vec<Vec<u8>> {
@@ -105,7 +110,8 @@ fn check_published(ledger: &Growing, to: &Path) {
     let text = signed_note::Note::from_bytes(&note).unwrap();
     let checkpoint = tlog_tiles::Checkpoint::from_bytes(text.text()).unwrap();
     let (size, root) = (checkpoint.size(), *checkpoint.hash());
-    let payloads = ledger.payloads();
+    let mut payloads = ledger.payloads();
+    payloads.truncate(usize::try_from(size).unwrap());
     assert_eq!(size, payloads.len() as u64);
     let published = Tiled(to);
     let reader = TileHashReader::new(size, root, &published);
@@ -211,6 +217,46 @@ fn what_was_published_is_never_contradicted() {
     fs::write(folder.path().join("tile/0/001"), b"half").unwrap();
     ledger.publish(folder.path()).unwrap();
     check_published(&ledger, folder.path());
+}
+
+#[test]
+fn what_is_published_is_what_witnesses_have_cosigned() {
+    let ledger = Growing::new(1);
+    let (one, two) = (witness(1), witness(2));
+    let both = quorum(&[&one, &two], 2);
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path();
+    // How many entries the published checkpoint has, and whether both have cosigned it.
+    let there = |size: u64| {
+        check_published(&ledger, to);
+        let text = fs::read_to_string(to.join("checkpoint")).unwrap();
+        assert_eq!(text.lines().nth(1), Some(size.to_string().as_str()));
+        both.is_met_by(&text).is_some()
+    };
+    let numbers = |published: super::Published| (published.entries, published.unwitnessed);
+    ledger.grow_by(5);
+    let error = ledger.publish_by(to, Basis::Witnessed).unwrap_err();
+    assert!(matches!(error, PublishError::NotWitnessed { seen: 0, published: 0 }), "{error:?}");
+    assert_eq!(numbers(ledger.publish(to).unwrap()), (5, 5));
+    assert!(!there(5));
+    // Nothing is new but who has seen it.
+    cosign(&ledger.disk, &[&one, &two]);
+    assert_eq!(numbers(ledger.publish_by(to, Basis::Newest).unwrap()), (5, 0));
+    assert!(there(5));
+    ledger.grow_by(300);
+    assert_eq!(numbers(ledger.publish(to).unwrap()), (5, 300));
+    assert!(there(5));
+    cosign(&ledger.disk, &[&one, &two]);
+    ledger.grow_by(7);
+    assert_eq!(numbers(ledger.publish(to).unwrap()), (305, 7));
+    assert!(there(305));
+    // Who went on without them does not go back.
+    assert_eq!(numbers(ledger.publish_by(to, Basis::Newest).unwrap()), (312, 7));
+    assert!(!there(312));
+    assert_eq!(numbers(ledger.publish(to).unwrap()), (312, 7));
+    assert!(!there(312));
+    let error = ledger.publish_by(to, Basis::Witnessed).unwrap_err();
+    assert!(matches!(error, PublishError::NotWitnessed { seen: 305, published: 312 }));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use postern_model::{Actor, Timestamp};
 
 use super::{ProvedRange, RangeError, RangeLeaf, RangeProof};
 use crate::{
-    DecodeError, Entry,
+    DecodeError, Entry, Quorum,
     bytes::Cursor,
     dictionary::{self, Kind},
     epoch::Keys,
@@ -19,8 +19,30 @@ use crate::{
 };
 
 /// Checks a range proof.
+///
+/// # Errors
+/// It proves nothing.
 pub fn check_range(text: &str, key: &VerifyingKey) -> Result<ProvedRange, RangeError> {
+    checked(RangeProof::parse(text)?, key)
+}
+
+/// The same, and that enough witnesses have seen the tree that the entries are in.
+///
+/// # Errors
+/// It proves nothing, or too few have.
+pub fn check_witnessed_range(
+    text: &str,
+    key: &VerifyingKey,
+    quorum: &Quorum,
+) -> Result<ProvedRange, RangeError> {
     let proof = RangeProof::parse(text)?;
+    let note = proof.checkpoint.clone();
+    // First what the ledger itself vouches for: of another ledger's checkpoint nobody asks.
+    let range = checked(proof, key)?;
+    Ok(ProvedRange { witnessed: Some(quorum.demand(&note)?), ..range })
+}
+
+fn checked(proof: RangeProof, key: &VerifyingKey) -> Result<ProvedRange, RangeError> {
     let checkpoint = Checkpoint::verify(proof.checkpoint.as_bytes(), key)?;
     let leaves = placed(&proof)?;
     let shown: Vec<_> =
@@ -57,6 +79,7 @@ pub fn check_range(text: &str, key: &VerifyingKey) -> Result<ProvedRange, RangeE
         entries,
         origin: checkpoint.origin,
         signed: checkpoint.size,
+        witnessed: None,
     })
 }
 

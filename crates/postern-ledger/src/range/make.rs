@@ -2,12 +2,13 @@
 
 use std::{cell::RefCell, collections::BTreeSet, ops::Range, path::Path, sync::Arc};
 
-use postern_merkle::{Checkpoint, PrunedBuilder, VerifyingKey};
+use postern_merkle::{PrunedBuilder, VerifyingKey};
 use postern_model::Subject;
 
 use super::{Naming, RangeLeaf, RangeProof, RangeQuestion};
 use crate::{
-    DecodeError, ProveError, Which,
+    Basis, DecodeError, ProveError, Which,
+    basis::{Grounds, Noted},
     bytes::Cursor,
     dictionary::Kind,
     disk::{Disk, Folder},
@@ -18,43 +19,60 @@ use crate::{
     verify::{Check, PROGRESS_STEP},
 };
 
-/// Makes a proof that certain entries are all of an account in a stretch of time. All that the
-/// checkpoint covers is read twice and checked for it. `progress` is told how many entries went by
-/// and how many there are, both passes together.
+/// Makes a proof that certain entries are all of an account in a stretch of time, on that basis.
+/// All that the newest checkpoint covers is read and checked for it, what the proof's covers twice.
+/// `progress` is told how many entries went by and how many there are, both passes together.
+///
+/// # Errors
+/// The ledger does not hold, or has no such account in it, or witnesses have not seen all of that
+/// time and the basis is [`Basis::Witnessed`], or entries of the first format are of that time.
 pub fn prove_range(
     folder: &Path,
     question: &RangeQuestion,
+    basis: Basis,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<String, ProveError> {
     let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
-    prove_range_on(&disk, question, progress)
+    prove_range_on(&disk, question, basis, progress)
 }
 
 pub(crate) fn prove_range_on(
     disk: &Arc<dyn Disk>,
     question: &RangeQuestion,
+    basis: Basis,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<String, ProveError> {
     let key = identity::verifying_key(&**disk)?;
-    let (text, checkpoint) = identity::checkpoint_text(&**disk, &key)?;
-    let size = checkpoint.size;
+    let grounds = Grounds::read(&**disk, &key)?;
+    let all = grounds.end();
     let mut told = |done: u64| {
         if done.is_multiple_of(PROGRESS_STEP) {
-            progress(done, 2 * size);
+            progress(done, 2 * all);
         }
     };
     let mut found = Found::default();
-    pass(disk, &key, &checkpoint, |scan| {
+    let mut witnessed = None;
+    pass(disk, &key, grounds.checks(), all, |scan| {
         told(scan.edge().size());
-        found.look(scan, question)
+        found.look(scan, question)?;
+        if scan.edge().size() == grounds.seen() {
+            witnessed = Some(found.clone());
+        }
+        Ok(())
     })?;
+    let is_known = witnessed.as_ref().is_some_and(|found| !found.accounts.is_empty());
+    let chosen = found.basis(&grounds, (question, is_known), basis)?;
+    let size = chosen.size();
+    // Nothing of what came later is in a proof that rests on less.
+    let found = witnessed.filter(|_| size == grounds.seen()).unwrap_or(found);
     if found.accounts.is_empty() {
         return Err(ProveError::NoAccount { actor: question.actor.clone() });
     }
     let range = found.range(size);
     let mut made = Made { tree: PrunedBuilder::default(), leaves: Vec::new() };
-    pass(disk, &key, &checkpoint, |scan| {
-        told(size + scan.edge().size());
+    let check = vec![Check::new(Which::Own, chosen.checkpoint.clone())];
+    pass(disk, &key, check, size, |scan| {
+        told(all + scan.edge().size());
         made.take(scan, &found, &range);
         Ok(())
     })?;
@@ -66,29 +84,30 @@ pub(crate) fn prove_range_on(
         end: range.end,
         leaves: made.leaves,
         hashes: made.tree.finish(),
-        checkpoint: text,
+        checkpoint: chosen.text.clone(),
     };
     Ok(proof.encode())
 }
 
-/// Reads and checks all that the checkpoint covers.
+/// Reads so many entries, and compares them with checkpoints.
 fn pass(
     disk: &Arc<dyn Disk>,
     key: &VerifyingKey,
-    checkpoint: &Checkpoint,
+    mut checks: Vec<Check>,
+    entries: u64,
     mut each: impl FnMut(&Scan) -> Result<(), ProveError>,
 ) -> Result<(), ProveError> {
-    let mut check = Check::new(Which::Own, checkpoint.clone());
     let mut scan = Scan::resume(disk.clone(), LedgerId::new(key), Mark::start())?;
-    while scan.edge().size() < checkpoint.size && scan.next()?.is_some() {
+    checks.iter_mut().for_each(|check| check.look(scan.edge()));
+    while scan.edge().size() < entries && scan.next()?.is_some() {
+        checks.iter_mut().for_each(|check| check.look(scan.edge()));
         each(&scan)?;
     }
-    check.look(scan.edge());
-    Ok(check.finish(&scan)?)
+    checks.iter().try_for_each(|check| Ok(check.finish(&scan)?))
 }
 
 /// What the first pass finds.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Found {
     /// The account's numbers.
     accounts: BTreeSet<u32>,
@@ -143,6 +162,26 @@ impl Found {
             self.wanted.extend(names.0.into_inner().into_iter().filter(is_wanted));
         }
         Ok(())
+    }
+
+    /// The checkpoint that covers all of the time that is asked for, and what comes behind it.
+    /// Whether the account is known where witnesses have come to is for who saw that to say.
+    fn basis<'a>(
+        &self,
+        grounds: &'a Grounds,
+        (question, is_known): (&RangeQuestion, bool),
+        basis: Basis,
+    ) -> Result<&'a Noted, ProveError> {
+        let covered = match (self.end, basis) {
+            // A time without an end goes up to whatever is there.
+            (None, Basis::Witnessed) if question.until.is_none() => 1,
+            (Some(end), _) if is_known => end + 1,
+            (Some(end), Basis::Witnessed) => end + 1,
+            (None | Some(_), _) => grounds.newest.size(),
+        };
+        let sequence = covered.saturating_sub(1);
+        let not_witnessed = ProveError::NotWitnessed { sequence, seen: grounds.seen() };
+        grounds.choose(basis, covered).ok_or(not_witnessed)
     }
 
     fn range(&self, size: u64) -> Range<u64> {

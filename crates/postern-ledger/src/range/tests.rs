@@ -1,24 +1,47 @@
-use std::{
-    collections::BTreeSet,
-    io::Write as _,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use postern_merkle::{SigningKey, VerifyingKey};
 use postern_model::{Actor, Subject, Timestamp};
 
-use super::{make::prove_range_on, *};
+use super::*;
 use crate::{
-    Body, Note, ProveError,
+    Basis, Body, Note, ProveError, Quorum,
     disk::{Disk, sim::SimDisk},
     recover::{create_on, open_on},
     sequencer::Work,
     tests::{HandClock, commit, draft, options, python, strong},
+    witness::tests::{self as witnessing, cosign, quorum, witness},
 };
 
 fn key() -> VerifyingKey {
     SigningKey::new("test.example/ledger", &[1; 32]).unwrap().verifying_key()
+}
+
+/// A ledger of such batches: what Ana saw, what somebody else did, that Ben left.
+fn timed(batches: std::ops::Range<i64>) -> SimDisk {
+    let disk = SimDisk::new(0);
+    create_on(&disk, &options(Arc::new(HandClock::default())), &[1; 32]).unwrap();
+    extend(&disk, batches);
+    disk
+}
+
+/// Three entries each a thousand microseconds.
+fn extend(disk: &SimDisk, batches: std::ops::Range<i64>) {
+    let clock = Arc::new(HandClock::default());
+    let salts = Box::new(|| [9; 16]);
+    let options = options(clock.clone());
+    let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
+    for batch in batches {
+        clock.set(batch * 1000);
+        let (subject, other) = (format!("c{batch}"), format!("late{batch}"));
+        let work = [
+            Work::Draft(draft("ana", &[(&subject, strong())], &[])),
+            Work::Note(Note::LoggedOut { actor: Actor::new(other), connection: 5 }),
+            Work::Note(Note::LoggedOut { actor: Actor::new("ben"), connection: 5 }),
+        ];
+        commit(&mut sequencer, &work).unwrap();
+    }
+    sequencer.sign().unwrap();
 }
 
 /// Twelve batches a thousand microseconds apart: what Ana saw, that Ben left, what Ben saw.
@@ -49,29 +72,30 @@ fn question(actor: &str, since: Option<i64>, until: Option<i64>) -> RangeQuestio
 }
 
 fn proof(question: &RangeQuestion) -> String {
-    prove_range_on(&ledger(), question, &mut |_, _| {}).unwrap()
+    prove_range_on(&ledger(), question, Basis::Covering, &mut |_, _| {}).unwrap()
 }
 
 /// What both verifiers say of proofs: how many entries, or nothing.
 fn both(proofs: &[String]) -> Vec<Option<usize>> {
-    let answer = |text: &String| check_range(text, &key()).ok().map(|range| range.entries.len());
-    let answers: Vec<_> = proofs.iter().map(answer).collect();
-    let Some(interpreter) = python::interpreter() else { return answers };
-    let mut child = Command::new(interpreter)
-        .arg(python::script("ranges.py"))
-        .arg(key().as_str())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let lines: String =
-        proofs.iter().map(|text| format!("{}\n", serde_json::json!(text))).collect();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let others: Vec<Option<usize>> = lines.lines().map(|line| line.parse().ok()).collect();
+    both_asked(proofs, &key(), None)
+}
+
+/// The same with witnesses who count.
+fn both_asked(
+    proofs: &[String],
+    key: &VerifyingKey,
+    quorum: Option<&Quorum>,
+) -> Vec<Option<usize>> {
+    let check = |text: &String| match quorum {
+        Some(quorum) => check_witnessed_range(text, key, quorum),
+        None => check_range(text, key),
+    };
+    let answers: Vec<_> =
+        proofs.iter().map(|text| check(text).ok().map(|range| range.entries.len())).collect();
+    let Some(lines) = python::said_of("ranges.py", &python::trust(key, quorum), proofs) else {
+        return answers;
+    };
+    let others: Vec<Option<usize>> = lines.iter().map(|line| line.parse().ok()).collect();
     let differs = (0..proofs.len()).find(|&at| others.get(at) != answers.get(at));
     assert_eq!(differs, None, "{}", differs.map_or("", |at| &proofs[at]));
     answers
@@ -229,7 +253,8 @@ fn the_time_that_is_asked_for_may_have_no_entry_at_all() {
         assert_eq!((range.entries.len(), range.end - range.first), (0, 0));
         assert_eq!(both(&[text]), [Some(0)]);
     }
-    let error = prove_range_on(&ledger(), &question("cleo", None, None), &mut |_, _| {});
+    let error =
+        prove_range_on(&ledger(), &question("cleo", None, None), Basis::Covering, &mut |_, _| {});
     assert!(matches!(error, Err(ProveError::NoAccount { .. })));
 }
 
@@ -252,4 +277,74 @@ fn a_proof_from_which_names_were_taken_proves_the_same() {
         text
     );
     assert!(redact_range("postern ledger range 1\n", &keep).is_err());
+}
+
+#[test]
+fn a_time_that_witnesses_have_seen_all_of_is_proved_by_what_they_cosigned() {
+    let ledger = timed(0..4);
+    let (one, two) = (witness(1), witness(2));
+    cosign(&ledger, &[&one, &two]);
+    extend(&ledger, 4..8);
+    let disk: Arc<dyn Disk> = Arc::new(ledger);
+    let prove =
+        |question: &RangeQuestion, basis| prove_range_on(&disk, question, basis, &mut |_, _| {});
+    let signed_and_seen = |text: &str| {
+        let seen = check_witnessed_range(text, &key(), &quorum(&[&one, &two], 2));
+        let few = seen.map(|range| assert_eq!(range.witnessed, Some(witnessing::NOW)));
+        let few = few.map_err(|error| matches!(error, RangeError::Witnesses(_)));
+        (check_range(text, &key()).unwrap().signed, few)
+    };
+    // Entry 9 is the first of the time 3000: what is before it is over, and has been seen.
+    let past = question("ana", Some(1000), Some(3000));
+    for (basis, expected) in [
+        (Basis::Covering, (12, Ok(()))),
+        (Basis::Witnessed, (12, Ok(()))),
+        (Basis::Newest, (24, Err(true))),
+    ] {
+        assert_eq!(signed_and_seen(&prove(&past, basis).unwrap()), expected, "{basis:?}");
+    }
+    // What is behind a time that ends at 4000 was not seen.
+    for until in [Some(4000), Some(99_000)] {
+        let asked = question("ana", None, until);
+        let refused = prove(&asked, Basis::Witnessed).unwrap_err();
+        assert!(matches!(refused, ProveError::NotWitnessed { seen: 12, .. }), "{refused:?}");
+        let text = prove(&asked, Basis::Covering).unwrap();
+        assert_eq!(signed_and_seen(&text), (24, Err(true)));
+    }
+    // Without an end it goes up to the newest, or as far as witnesses have come.
+    let open = question("ana", Some(1000), None);
+    let text = prove(&open, Basis::Covering).unwrap();
+    assert_eq!(signed_and_seen(&text), (24, Err(true)));
+    let text = prove(&open, Basis::Witnessed).unwrap();
+    assert_eq!(signed_and_seen(&text), (12, Ok(())));
+    let range = check_range(&text, &key()).unwrap();
+    assert_eq!((range.first, range.end, range.entries.len()), (3, 12, 3));
+    // Whoever came later is not known there.
+    let late = question("late4", None, Some(1000));
+    let text = prove(&late, Basis::Covering).unwrap();
+    assert_eq!(signed_and_seen(&text), (24, Err(true)));
+    assert!(matches!(prove(&late, Basis::Witnessed), Err(ProveError::NoAccount { .. })));
+}
+
+#[test]
+fn both_verifiers_count_the_witnesses_of_a_range() {
+    let ledger = timed(0..4);
+    let (one, two, stranger) = (witness(1), witness(2), witness(3));
+    cosign(&ledger, &[&one, &two]);
+    let disk: Arc<dyn Disk> = Arc::new(ledger);
+    let asked = question("ana", None, None);
+    let text = prove_range_on(&disk, &asked, Basis::Covering, &mut |_, _| {}).unwrap();
+    let without = text.replace("\u{2014} witness.example/w1 ", "\u{2014} other.example/w1 ");
+    let texts = [text, without];
+    for (witnesses, enough, expected) in [
+        (vec![&one, &two], 2, [Some(4), None]),
+        (vec![&one, &two, &stranger], 2, [Some(4), None]),
+        (vec![&two, &stranger], 1, [Some(4), Some(4)]),
+        (vec![&two, &stranger], 2, [None, None]),
+        (vec![&stranger], 1, [None, None]),
+    ] {
+        let quorum = quorum(&witnesses, enough);
+        assert_eq!(both_asked(&texts, &key(), Some(&quorum)), expected, "{enough}");
+    }
+    assert_eq!(both(&texts), [Some(4), Some(4)], "who asks for none");
 }

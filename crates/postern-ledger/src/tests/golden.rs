@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod json;
+mod proofs;
 
 /// One of each kind of entry, each form of set, each counter, and the ends of what numbers can be.
 fn all() -> Vec<Vec<Work>> {

@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+use crate::Quorum;
+
 type Files = std::collections::BTreeMap<String, Vec<u8>>;
 
 /// An interpreter with the library that the verifier needs. `make test` sees to it that there is
@@ -30,6 +32,35 @@ pub(crate) fn script(name: &str) -> std::path::PathBuf {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a script says of each text: a line for each, `None` if there is no interpreter.
+pub(crate) fn said_of(name: &str, args: &[String], texts: &[String]) -> Option<Vec<String>> {
+    let mut child = Command::new(interpreter()?)
+        .arg(script(name))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let lines: String = texts.iter().map(|text| format!("{}\n", json!(text))).collect();
+    // By a thread, since both pipes are shorter than what goes through them.
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success());
+    Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
+}
+
+/// The arguments that say to a script whom to trust.
+pub(crate) fn trust(key: &postern_merkle::VerifyingKey, quorum: Option<&Quorum>) -> Vec<String> {
+    let mut args = vec![key.as_str().to_owned()];
+    if let Some(quorum) = quorum {
+        args.push(quorum.enough().to_string());
+        args.extend(quorum.witnesses().iter().map(postern_merkle::CosignerKey::to_text));
+    }
+    args
 }
 
 /// How one version differs, in the form that `compare.py` reads.

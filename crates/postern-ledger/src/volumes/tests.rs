@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Entry, Ledger, Note, Options, Reader, Tail, VerifyOptions, prove, publish,
+    Basis, Entry, Ledger, Note, Options, Reader, Tail, VerifyOptions, prove, publish,
     recover::open_on,
     sequencer::Work,
     tests::{HandClock, commit, options},
@@ -95,8 +95,8 @@ fn what_is_never_written_again_is_moved_and_all_holds() {
     assert_eq!(volumes.are_links().last(), Some(&false));
     volumes.check(90);
     let tiles = volumes.folder.path().join("tiles");
-    publish(&volumes.ledger(), &tiles, &mut |_, _| {}).map(drop).unwrap();
-    prove(&volumes.ledger(), 3, &mut |_, _| {}).map(drop).unwrap();
+    publish(&volumes.ledger(), &tiles, Basis::Newest, &mut |_, _| {}).map(drop).unwrap();
+    prove(&volumes.ledger(), 3, Basis::Newest, &mut |_, _| {}).map(drop).unwrap();
 }
 
 #[test]

@@ -46,6 +46,18 @@ pub enum QuorumError {
     },
 }
 
+/// Fewer witnesses than are needed have cosigned a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cosigned by {found} of the {witnesses} witnesses who count, and {enough} are needed")]
+pub struct TooFew {
+    /// How many have.
+    pub found: usize,
+    /// How many count.
+    pub witnesses: usize,
+    /// How many are needed.
+    pub enough: usize,
+}
+
 impl Quorum {
     /// So many of these, each of which has a key of its own.
     pub fn new(witnesses: Vec<CosignerKey>, enough: usize) -> Result<Self, QuorumError> {
@@ -61,15 +73,36 @@ impl Quorum {
         Ok(Self { witnesses, enough })
     }
 
+    /// Who has to cosign.
+    pub fn witnesses(&self) -> &[CosignerKey] {
+        &self.witnesses
+    }
+
+    /// How many of them are enough.
+    pub fn enough(&self) -> usize {
+        self.enough
+    }
+
     /// Whether enough witnesses cosigned a note, and until when: the time of the last that was
     /// needed, in seconds.
     pub fn is_met_by(&self, note: &str) -> Option<u64> {
-        let (text, lines) = note.split_once("\n\n")?;
+        self.demand(note).ok()
+    }
+
+    /// The same, of who refuses a note that too few cosigned. That the ledger's key signed it is
+    /// another question.
+    ///
+    /// # Errors
+    /// Too few did.
+    pub fn demand(&self, note: &str) -> Result<u64, TooFew> {
+        // As a signed note is read: the text may have an empty line, the signatures have none.
+        let (text, lines) = note.rsplit_once("\n\n").unwrap_or_default();
         let text = format!("{text}\n");
         let times = self.witnesses.iter().filter_map(|key| key.find(&text, lines));
         let mut times: Vec<u64> = times.map(|(_, seconds)| seconds).collect();
         times.sort_unstable_by(|one, other| other.cmp(one));
-        times.get(self.enough - 1).copied()
+        let (found, witnesses, enough) = (times.len(), self.witnesses.len(), self.enough);
+        times.get(enough - 1).copied().ok_or(TooFew { found, witnesses, enough })
     }
 }
 

@@ -10,20 +10,20 @@ use crate::{
 
 mod other_verifier;
 
-const NOW: u64 = 1_764_028_800;
+pub(crate) const NOW: u64 = 1_764_028_800;
 
 fn key() -> VerifyingKey {
     postern_merkle::SigningKey::new("test.example/ledger", &[1; 32]).unwrap().verifying_key()
 }
 
-fn ledger() -> SimDisk {
+pub(crate) fn ledger() -> SimDisk {
     let disk = SimDisk::new(0);
     create_on(&disk, &options(Arc::new(HandClock::default())), &[1; 32]).unwrap();
     disk
 }
 
 /// Adds entries and signs; what customers are called depends on `prefix`.
-fn grow(disk: &SimDisk, entries: usize, prefix: &str) {
+pub(crate) fn grow(disk: &SimDisk, entries: usize, prefix: &str) {
     let options = options(Arc::new(HandClock::default()));
     let salts = Box::new(|| [9; 16]);
     let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
@@ -39,17 +39,26 @@ fn witness_on(disk: &SimDisk, number: u8) -> Result<Witness, WitnessError> {
     Witness::open_on(Arc::new(disk.clone()), &name, vec![key()], &[100 + number; 32])
 }
 
-fn witness(number: u8) -> Witness {
+pub(crate) fn witness(number: u8) -> Witness {
     witness_on(&SimDisk::new(0), number).unwrap()
 }
 
-fn quorum(witnesses: &[&Witness], enough: usize) -> Quorum {
+pub(crate) fn quorum(witnesses: &[&Witness], enough: usize) -> Quorum {
     let witnesses = witnesses.iter().map(|witness| witness.key().clone()).collect();
     Quorum::new(witnesses, enough).unwrap()
 }
 
 fn cosigning(ledger: &SimDisk, quorum: Quorum) -> Cosigning {
     Cosigning::open_on(Arc::new(ledger.clone()), quorum).unwrap()
+}
+
+/// Has the newest checkpoint cosigned by all of those, and kept.
+pub(crate) fn cosign(ledger: &SimDisk, witnesses: &[&Witness]) {
+    let mut asking = cosigning(ledger, quorum(witnesses, witnesses.len()));
+    assert!(asking.begin().unwrap());
+    for (number, witness) in witnesses.iter().enumerate() {
+        ask(&mut asking, number, witness).unwrap();
+    }
 }
 
 /// Asks one witness until it has cosigned or refused.

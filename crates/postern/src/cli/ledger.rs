@@ -28,7 +28,8 @@ pub(crate) enum LedgerCommand {
     CheckProof(CheckProofArgs),
     /// Has the newest checkpoint cosigned by witnesses, once; a gateway does so by itself.
     Cosign(CosignArgs),
-    /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles).
+    /// Writes the ledger in the form in which others read transparency logs (C2SP tlog-tiles), up
+    /// to the newest checkpoint that witnesses cosigned, if they did. It is recorded.
     Publish(PublishArgs),
     /// Brings a ledger of an older version, or one that a crash has left, into the state in which
     /// this version goes on; a gateway does so by itself when it starts.
@@ -172,6 +173,10 @@ pub(crate) struct ProveArgs {
     /// Names the customers; without it the proof has numbers for them.
     #[arg(long, requires = "range")]
     pub(crate) subjects: bool,
+    /// Only by a checkpoint that witnesses cosigned; without --until as far as they have come.
+    /// Otherwise it is one of those if that covers all that is asked for, else the newest.
+    #[arg(long)]
+    pub(crate) witnessed: bool,
     /// The ledger's folder, instead of the one that the configuration names.
     #[arg(long, value_name = "DIR")]
     pub(crate) ledger: Option<PathBuf>,
@@ -188,6 +193,12 @@ pub(crate) struct CheckProofArgs {
     /// The key that you trust: a copy of the ledger's key.pub that you had before.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// The key of a witness that you trust; the proof's checkpoint must be cosigned. Repeat it.
+    #[arg(long, value_name = "KEY", value_parser = parse_cosigner)]
+    pub(crate) witness: Vec<CosignerKey>,
+    /// How many of them are enough.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "witness")]
+    pub(crate) enough: usize,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -258,6 +269,9 @@ pub(crate) struct PublishArgs {
     /// The folder to write to; it is made if need be. It can be served by any web server.
     #[arg(value_name = "DIR")]
     pub(crate) to: PathBuf,
+    /// Up to the newest checkpoint, though witnesses have only seen an older one.
+    #[arg(long)]
+    pub(crate) newest: bool,
     /// The ledger's folder, instead of the one that the configuration names.
     #[arg(long, value_name = "DIR")]
     pub(crate) ledger: Option<PathBuf>,

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use postern_feed::{read_leak, read_values, write_trace};
 use postern_ledger::{
-    Naming, RangeQuestion, Reader, cosigned, named_in_range, prove_range, public_key, signed,
+    Basis, Naming, RangeQuestion, Reader, cosigned, named_in_range, prove_range, public_key, signed,
 };
 use postern_model::{Actor, Timestamp};
 use postern_trace::{Leak, Likelihood, Trace, TraceConfig, Tracer};
@@ -202,7 +202,8 @@ fn proof(case: &Case, account: &Actor) -> anyhow::Result<String> {
         subjects: Naming::Only(subjects),
     };
     let mut bar = Progress::new("entries, which are read twice");
-    let made = prove_range(&case.ledger, &question, &mut |done, all| bar.at(done, all));
+    let made =
+        prove_range(&case.ledger, &question, Basis::Covering, &mut |done, all| bar.at(done, all));
     bar.end();
     made.with_context(|| format!("nothing can be proved of `{account}`"))
 }

@@ -7,15 +7,15 @@ use std::{
 
 use anyhow::Context as _;
 use postern_ledger::{
-    Damage, DamageKind, Naming, Quorum, RangeQuestion, Reader, Summary, Tail, VerifyOptions,
-    WITNESSED, verify,
+    Basis, CosignerKey, Damage, DamageKind, Naming, Quorum, RangeQuestion, Reader, Summary, Tail,
+    VerifyOptions, WITNESSED, verify,
 };
 use postern_model::Actor;
 use serde::Serialize;
 
 use self::{cosign::cosign, line::Line};
 use crate::{
-    cli::{LedgerCommand, ProveArgs, ShowArgs, VerifyArgs},
+    cli::{LedgerCommand, ProveArgs, PublishArgs, ShowArgs, VerifyArgs},
     config,
     control::Asked,
     ui::{self, Outcome, Progress},
@@ -45,18 +45,19 @@ pub(crate) fn run(config: &Path, command: LedgerCommand) -> anyhow::Result<Outco
         LedgerCommand::SawValue(args) => saw::saw_value(config, args),
         LedgerCommand::Prove(args) => prove(config, args),
         LedgerCommand::Cosign(args) => cosign(config, args),
-        LedgerCommand::CheckProof(args) => proof::check(&args),
+        LedgerCommand::CheckProof(args) => proof::check(args),
         LedgerCommand::Migrate(args) => migrate::migrate(config, args),
         LedgerCommand::Retain => retain::retain(config),
         LedgerCommand::MoveSegments(args) => move_segments::run(config, args),
         LedgerCommand::Backup(args) => backup::backup(config, args),
         LedgerCommand::Restore(args) => backup::restore(config, args),
-        LedgerCommand::Publish(args) => proof::publish(&folder(config, args.ledger)?, &args.to),
+        LedgerCommand::Publish(args) => publish(config, args),
     }
 }
 
 fn prove(config: &Path, args: ProveArgs) -> anyhow::Result<Outcome> {
-    let ProveArgs { sequence, range, since, until, subjects, ledger, out } = args;
+    let ProveArgs { sequence, range, since, until, subjects, witnessed, ledger, out } = args;
+    let basis = if witnessed { Basis::Witnessed } else { Basis::Covering };
     let given = ledger.is_some();
     let ledger = folder(config, ledger)?;
     let Some(actor) = range else {
@@ -64,7 +65,7 @@ fn prove(config: &Path, args: ProveArgs) -> anyhow::Result<Outcome> {
         let sequence = sequence.unwrap_or_default();
         let what = format!("proof of entry {sequence}");
         let record = || recorded::taken(config, &ledger, given, &what).map(drop);
-        return proof::make(&ledger, sequence, out.as_deref(), record);
+        return proof::make(&ledger, (sequence, basis), out.as_deref(), record);
     };
     let micros = |time: postern_model::Timestamp| time.0;
     let asked = Asked::about(Some(&actor), None);
@@ -72,7 +73,23 @@ fn prove(config: &Path, args: ProveArgs) -> anyhow::Result<Outcome> {
     recorded::record(config, &ledger, given, asked)?;
     let subjects = if subjects { Naming::Texts } else { Naming::Numbers };
     let question = RangeQuestion { actor: Actor::new(actor), since, until, subjects };
-    proof::make_range(&ledger, &question, out.as_deref())
+    proof::make_range(&ledger, &question, basis, out.as_deref())
+}
+
+fn publish(config: &Path, args: PublishArgs) -> anyhow::Result<Outcome> {
+    let PublishArgs { to, newest, ledger } = args;
+    let given = ledger.is_some();
+    let ledger = folder(config, ledger)?;
+    // Once it is there others may have it.
+    recorded::taken(config, &ledger, given, "what is published of all entries")?;
+    let basis = if newest { Basis::Newest } else { Basis::Covering };
+    proof::publish(&ledger, &to, basis)
+}
+
+/// Whose cosignatures have to be there, if anybody's.
+fn quorum(witnesses: Vec<CosignerKey>, enough: usize) -> anyhow::Result<Option<Quorum>> {
+    let quorum = (!witnesses.is_empty()).then(|| Quorum::new(witnesses, enough));
+    Ok(quorum.transpose()?)
 }
 
 fn folder(config: &Path, given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
@@ -125,8 +142,7 @@ fn check(config: &Path, args: VerifyArgs) -> anyhow::Result<Outcome> {
     };
     let against = args.against.map(read).transpose()?;
     let key = args.key.as_deref().map(proof::key).transpose()?;
-    let quorum = (!args.witness.is_empty()).then(|| Quorum::new(args.witness, args.enough));
-    let quorum = quorum.transpose()?;
+    let quorum = quorum(args.witness, args.enough)?;
     let tail = if args.closed { Tail::MustBeClean } else { Tail::MayBeTorn };
     let options = VerifyOptions { against, key, tail };
     let mut bar = Progress::new("entries");
@@ -174,7 +190,7 @@ fn witnessed(folder: &Path, quorum: &Quorum, entries: u64) -> anyhow::Result<u64
     let note = fs::read_to_string(&path).with_context(|| {
         format!("no checkpoint that witnesses cosigned can be read from `{}`", path.display())
     })?;
-    quorum.is_met_by(&note).with_context(|| {
+    quorum.demand(&note).with_context(|| {
         format!("`{}` is not cosigned by enough of the witnesses", path.display())
     })?;
     let size = note.lines().nth(1).and_then(|size| size.parse().ok());

@@ -17,13 +17,14 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 12] = files![
+const FILES: [(&str, &str); 13] = files![
     "__main__.py",
     "dictionary.py",
     "entry.py",
     "evidence.py",
     "ledger.py",
     "note.py",
+    "proof.py",
     "ranges.py",
     "sets.py",
     "stamp.py",

@@ -323,14 +323,15 @@ fn the_key_that_one_trusts_has_to_be_the_ledgers() {
 fn a_ledger_is_published_as_tiles() {
     let bench = bench();
     let publish = || bench.run("ledger publish tiles").yes();
-    insta::assert_snapshot!(publish(), @"`tiles` has 4 entries; 3 files were written");
-    insta::assert_snapshot!(publish(), @"`tiles` has 4 entries; 0 files were written");
+    insta::assert_snapshot!(publish(), @"`tiles` has 5 entries; 3 files were written");
     let checkpoint = fs::read(bench.path("postern-data/ledger/checkpoint")).unwrap();
     assert_eq!(fs::read(bench.path("tiles/checkpoint")).unwrap(), checkpoint);
-    assert_eq!(fs::read(bench.path("tiles/tile/0/000.p/4")).unwrap().len(), 4 * 32);
-    fs::write(bench.path("tiles/tile/entries/000.p/4"), "another").unwrap();
+    let recorded = bench.run("ledger show --last 2").yes();
+    assert!(recorded.contains("read what is published of all entries"), "{recorded}");
+    assert_eq!(fs::read(bench.path("tiles/tile/0/000.p/5")).unwrap().len(), 5 * 32);
+    fs::write(bench.path("tiles/checkpoint"), "another").unwrap();
     let said = bench.run("ledger publish tiles").ended(1);
-    insta::assert_snapshot!(said, @"error: `tiles/tile/entries/000.p/4` was published before with another content");
+    insta::assert_snapshot!(said, @"error: `tiles/checkpoint` was published before with another content");
 }
 
 #[test]

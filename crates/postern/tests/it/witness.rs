@@ -146,7 +146,7 @@ fn readers_check_who_has_seen_it(bench: &Bench, [one, two]: &[&str; 2]) {
         let (said, second) = verified(witnesses);
         let said = said.ended(1);
         assert!(said.contains(why), "{said}");
-        assert!(second.is_none_or(|(said, code)| code == 1 && said.contains("not cosigned")));
+        assert!(second.is_none_or(|(said, code)| code == 1 && said.contains("are needed")));
     };
     let few = "is not cosigned by enough of the witnesses";
     for (odd, why) in [
@@ -171,6 +171,66 @@ fn readers_check_who_has_seen_it(bench: &Bench, [one, two]: &[&str; 2]) {
     refuse(&both, few);
     fs::write(&path, whole).unwrap();
     verified(&both).0.yes();
+}
+
+#[test]
+fn proofs_and_tiles_carry_what_witnesses_signed_and_readers_count_them() {
+    let bench = ledger::bench();
+    let own = "postern-data/ledger";
+    let key = bench.path(own).join("key.pub");
+    let (one, two) = (Running::start(&bench, 1, &key), Running::start(&bench, 2, &key));
+    let said = bench.run("ledger prove 2 --witnessed").ended(1);
+    assert!(said.contains("witnesses have seen 0 entries"), "{said}");
+    cosign(&bench, own, &[&one, &two]);
+    let since = "--since 1970-01-01T00:00:01Z";
+    bench.run("ledger prove 2 --out entry").yes();
+    bench.run(&format!("ledger prove --range agent01 {since} --witnessed --out range")).yes();
+    let both = format!("--witness {} --witness {}", one.key, two.key);
+    let trusted = fs::read_to_string(&key).unwrap();
+    // Either verifier, of the entry and of the range.
+    let check = |witnesses: &str| {
+        ["entry", "range"].map(|proof| {
+            let said =
+                bench.run(&format!("ledger check-proof {proof} --key {own}/key.pub {witnesses}"));
+            let option = if proof == "entry" { "--proof" } else { "--range" };
+            let arguments = format!("{option} {proof} --key {} {witnesses}", trusted.trim_end());
+            (said, python_verifier(&bench, &arguments))
+        })
+    };
+    for witnesses in ["", &both, &format!("{both} --enough 2")] {
+        for (said, second) in check(witnesses) {
+            let said = said.yes();
+            let seen = said.contains("enough witnesses had seen");
+            assert_eq!(seen, !witnesses.is_empty(), "{said}");
+            assert!(second.is_none_or(|(_, code)| code == 0));
+        }
+    }
+    let stranger = Running::start(&bench, 3, &key);
+    for witnesses in [
+        format!("--witness {}", stranger.key),
+        format!("{both} --witness {} --enough 3", stranger.key),
+    ] {
+        for (said, second) in check(&witnesses) {
+            let said = said.ended(1);
+            assert!(said.contains("cosigned by enough of the witnesses"), "{said}");
+            assert!(second.is_none_or(|(said, code)| code == 1 && said.contains("are needed")));
+        }
+    }
+    let json = bench.run(&format!("ledger check-proof entry --key {own}/key.pub {both} --json"));
+    assert!(json.yes().contains("\"signed\":4,\"witnessed\":\"20"));
+    // That it was proved is an entry, which no witness has seen.
+    let said = bench.run("ledger prove 4 --out unseen").ended(0);
+    assert!(said.contains("the proof has no cosignatures"), "{said}");
+    bench.run(&format!("ledger check-proof unseen --key {own}/key.pub")).yes();
+    bench.run(&format!("ledger check-proof unseen --key {own}/key.pub {both}")).ended(1);
+    // So it is with what is published.
+    let witnessed = fs::read(bench.path(own).join("witnessed")).unwrap();
+    let said = bench.run("ledger publish tiles").ended(0);
+    assert!(said.contains("`tiles` has 4 entries"), "{said}");
+    assert!(said.contains("entries that witnesses have not seen"), "{said}");
+    assert_eq!(fs::read(bench.path("tiles/checkpoint")).unwrap(), witnessed);
+    let said = bench.run("ledger publish tiles --newest").yes();
+    assert!(said.contains("`tiles` has 9 entries"), "{said}");
 }
 
 /// What the second verifier says, and how it ends; `None` where it can't be run.
