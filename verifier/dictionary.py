@@ -15,6 +15,10 @@ class NotNext(Exception):
     """What stands at a place is not the next row."""
 
 
+class Twice(Exception):
+    """A name that is kept for ever has a row already."""
+
+
 class KeyTrouble(Exception):
     """The key of an epoch is not there ("Missing") or another one ("Key")."""
 
@@ -112,6 +116,8 @@ class Dictionary:
         self.rows = {SUBJECT: [], NAME: [], TEXT: []}
         # Of each subject the salt of the last row.
         self.salts = {}
+        # The names that are kept for ever, and their numbers.
+        self.lasting, self.lasting_numbers = set(), set()
         # The bytes at which subjects stand who have a name, and the numbers of those erased.
         self.named, self.erased = {}, set()
 
@@ -127,12 +133,21 @@ class Dictionary:
         column = self.rows[kind]
         if number != len(column):
             raise NotNext("another number")
+        if kind == NAME and payload[0] == ROW:
+            if text in self.lasting:
+                raise Twice(text)
+            self.lasting.add(text)
+            self.lasting_numbers.add(number)
         column.append(f"erased {number}" if text is None else text)
         if kind == SUBJECT and text is not None:
             self.salts[text] = salt
             self.named[number] = self.at
         self.at += 8 + len(payload)
         return commitment
+
+    def is_lasting(self, number):
+        """Whether a number is a name's that is kept for ever, or no name's yet."""
+        return number in self.lasting_numbers or number >= len(self.rows[NAME])
 
     def erase(self, number):
         """Takes note that a subject has to have no name; returns what it has."""

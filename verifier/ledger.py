@@ -5,7 +5,7 @@ import re
 
 import entry
 import note
-from dictionary import SUBJECT, Dictionary, Epochs, KeyTrouble, NotNext, key_name
+from dictionary import SUBJECT, Dictionary, Epochs, KeyTrouble, NotNext, Twice, key_name
 from stored import FRAME_BYTES, HEADER_BYTES, Damage, Malformed, entry_frame, header
 from tree import Tree, leaf_hash, sha256
 
@@ -195,6 +195,8 @@ class Pass:
             if self.time is not None and head.time < self.time:
                 raise self.damage("Time")
             binding = self._rows(head)
+            if head.account is not None and not self.dictionary.is_lasting(head.account):
+                raise self.damage("Entry", "the account's name is not kept for ever")
             try:
                 decoded = entry.decode(head, self.dictionary)
                 self._turn(decoded)
@@ -236,9 +238,9 @@ class Pass:
             except KeyTrouble as error:
                 name = key_name(error.epoch)
                 raise Damage(error.kind, name, entry=self.tree.size) from error
-            except NotNext as error:
-                at = self.dictionary.at
-                raise Damage("Row", DICTIONARY, at, self.tree.size, str(error)) from error
+            except (NotNext, Twice) as error:
+                at, kind = self.dictionary.at, "Twice" if isinstance(error, Twice) else "Row"
+                raise Damage(kind, DICTIONARY, at, self.tree.size, str(error)) from error
         binding = sha256(*commitments)
         if not binding.startswith(head.binding):
             raise Damage("Binding", DICTIONARY, first, self.tree.size)

@@ -25,6 +25,9 @@ pub enum DecodeError {
     /// A dictionary row is named that does not exist.
     #[error("names a dictionary row that does not exist")]
     Row,
+    /// Whose act it is stands in a row that is sealed or was erased.
+    #[error("the account's name is not kept for ever")]
+    Account,
 }
 
 /// Appends `value` as unsigned LEB128.

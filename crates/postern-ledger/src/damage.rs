@@ -66,6 +66,9 @@ pub enum DamageKind {
     /// A dictionary row is missing, damaged or out of order.
     #[error("dictionary row is missing or damaged")]
     Row,
+    /// A name has a second row, so that what an account did can be shown in part.
+    #[error("dictionary row is of a name that has one already")]
+    Twice,
     /// Dictionary rows are not those that the entry was written with.
     #[error("dictionary rows were changed since the entry was written")]
     Binding,

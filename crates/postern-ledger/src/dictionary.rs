@@ -1,16 +1,17 @@
 //! Texts and their numbers: see "Dictionary" in `docs/design/ledger.md`.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use postern_merkle::Hash;
+use roaring::RoaringBitmap;
 
 use crate::{
     bytes::{Cursor, DecodeError},
     epoch::{EpochKey, KeyTrouble, Keys, RowNonce},
-    payload::Texts,
+    payload::{Account, Head, Texts},
 };
 
 mod hash;
@@ -287,6 +288,20 @@ impl Dictionary {
         encode_frame(&mut self.unwritten, &payload);
     }
 
+    /// Has names that are there already get another number, as one who lies would.
+    #[cfg(test)]
+    pub(crate) fn forget_names(&mut self) {
+        self.names.clear();
+    }
+
+    /// Has a name sealed that has to be kept for ever.
+    #[cfg(test)]
+    pub(crate) fn seal_name(&mut self, name: &str) {
+        self.names.remove(name);
+        let number = self.passing_name(name);
+        self.names.insert(name.into(), number);
+    }
+
     /// The commitments of the rows that were added since the last call.
     pub(crate) fn take_fresh(&mut self) -> Vec<[u8; 32]> {
         std::mem::take(&mut self.fresh)
@@ -374,7 +389,12 @@ pub(crate) struct StoredRow {
     /// Why it can't be read. Its text and commitment stand for nothing then.
     pub(crate) trouble: Option<KeyTrouble>,
     pub(crate) salt: [u8; SALT_BYTES],
+    /// Of a name that is kept for ever what tells it from others, whoever made them up.
+    pub(crate) name: Option<NameDigest>,
 }
+
+/// The start of a name's SHA-256.
+pub(crate) type NameDigest = [u8; 16];
 
 impl StoredRow {
     /// The row as one that is not sealed, for who has no key of an epoch; `None`: it was erased.
@@ -434,6 +454,7 @@ fn decode_row_with(
         epoch: None,
         trouble: None,
         salt: [0; SALT_BYTES],
+        name: None,
     };
     match form {
         ROW => row.take_open(cursor.rest(), keep)?,
@@ -467,6 +488,9 @@ impl StoredRow {
         self.salt = *salt;
         self.commitment = commitment(self.kind, self.number, salt, text.as_bytes());
         self.text = keep(text);
+        if self.kind == Kind::Name && self.epoch.is_none() {
+            self.name = sha256(&[text.as_bytes()]).first_chunk().copied();
+        }
         Some(())
     }
 }
@@ -503,6 +527,19 @@ pub(crate) struct Rows {
     watched: Option<(Arc<str>, Vec<StoredRow>)>,
     /// Salts of the customers of the present epoch, if they are kept.
     subject_salts: Option<Vec<[u8; SALT_BYTES]>>,
+    /// The names that are kept for ever, of those that came since the pass began.
+    lasting: HashSet<NameDigest>,
+    /// The numbers of the other names.
+    fleeting: RoaringBitmap,
+}
+
+/// Why a row can't be the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotNext {
+    /// It has another number than the next of its kind.
+    Number,
+    /// It is of a name that has a row already.
+    Twice,
 }
 
 #[derive(Debug, Default)]
@@ -605,8 +642,17 @@ impl Rows {
         [self.subjects.len, self.names.len, self.texts.len]
     }
 
-    /// Takes the next row; false if it is not the next of its kind.
-    pub(crate) fn push(&mut self, row: StoredRow) -> bool {
+    /// Whether the account in an entry's head is a name that is kept for ever, if there is one. Of
+    /// names that came before the pass began it is not known, and they count as such.
+    pub(crate) fn has_account_of(&self, head: &Head) -> bool {
+        match head.open.account {
+            Account::Shown(Some(name)) => !self.fleeting.contains(name),
+            Account::Shown(None) | Account::InBody => true,
+        }
+    }
+
+    /// Takes the next row, if it can be that.
+    pub(crate) fn push(&mut self, row: StoredRow) -> Result<(), NotNext> {
         if self.keep == Keep::Earlier && row.epoch.is_some() {
             self.note_sealed(&row);
         }
@@ -618,17 +664,34 @@ impl Rows {
         {
             rows.push(row.clone());
         }
+        if self.column(row.kind).len != row.number {
+            return Err(NotNext::Number);
+        }
+        if row.kind == Kind::Name {
+            self.note_name(&row)?;
+        }
         let column = match row.kind {
             Kind::Subject => &mut self.subjects,
             Kind::Name => &mut self.names,
             Kind::Text => &mut self.texts,
         };
-        let next = column.len == row.number;
         column.len = column.len.saturating_add(1);
         if self.keep != Keep::Counts {
             column.texts.push(row.text);
         }
-        next
+        Ok(())
+    }
+
+    /// A name has one number, so that whoever asks for an account's acts gets all of them.
+    fn note_name(&mut self, row: &StoredRow) -> Result<(), NotNext> {
+        match row.name {
+            Some(name) if !self.lasting.insert(name) => return Err(NotNext::Twice),
+            Some(_) => {}
+            None => {
+                self.fleeting.insert(row.number);
+            }
+        }
+        Ok(())
     }
 
     fn note_sealed(&mut self, row: &StoredRow) {

@@ -9,7 +9,7 @@ use postern_model::Timestamp;
 use crate::{
     Damage, DamageKind, DecodeError,
     bytes::Cursor,
-    dictionary::{Keep, Rows, StoredRow, binding},
+    dictionary::{Keep, NotNext, Rows, StoredRow, binding},
     disk::{Disk, DiskFile, read_from},
     epoch::{KeyTrouble, Keys, Stage, Turn, key_name},
     frame::{
@@ -374,6 +374,9 @@ impl Scan {
         let body = payload.end - cursor.len()..payload.end;
         self.check_order(&head)?;
         self.binding = self.take_rows(&head)?;
+        if !self.rows.has_account_of(&head) {
+            return Err(self.damage(DamageKind::Entry(DecodeError::Account)));
+        }
         Ok((head, body))
     }
 
@@ -508,12 +511,16 @@ impl Scan {
                 brought.push((row.clone(), offset));
                 self.brought_frames.extend_from_slice(self.rows_file.last_frame());
             }
-            let commitment = row.and_then(|row| {
-                let commitment = row.commitment;
-                self.rows.push(row).then_some(commitment)
-            });
-            let bad = || self.dictionary_damage(DamageKind::Row, offset);
-            self.commitments.push(commitment.ok_or_else(bad)?);
+            let row = row.ok_or_else(|| self.dictionary_damage(DamageKind::Row, offset))?;
+            let commitment = row.commitment;
+            self.rows.push(row).map_err(|not_next| {
+                let kind = match not_next {
+                    NotNext::Number => DamageKind::Row,
+                    NotNext::Twice => DamageKind::Twice,
+                };
+                self.dictionary_damage(kind, offset)
+            })?;
+            self.commitments.push(commitment);
         }
         let found = binding(&self.commitments);
         if expected.fits(&found) {

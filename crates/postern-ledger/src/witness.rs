@@ -173,6 +173,9 @@ impl Witness {
     /// cosigned are from now on checkpoints that continue the proof's.
     pub fn accept_loss(&self, proof: &str) -> Result<Accepted, AcceptError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.failed {
+            return Err(AcceptError::Failed);
+        }
         for (origin, log) in &self.logs {
             let lost = match proved_loss(proof, log) {
                 Err(CheckError::Proof(_)) => continue,
@@ -182,12 +185,18 @@ impl Witness {
             if (newest.size, newest.root) != lost.seen || lost.checkpoint.size <= lost.entries {
                 return Err(AcceptError::NotSeen { size: newest.size });
             }
-            let io = AcceptError::Io;
-            let old = read_if_there(&*self.disk, &state_name(origin)).map_err(io)?;
-            let beside = format!("lost-{}-{}", state_name(origin), newest.size);
-            replace(&*self.disk, &beside, &old.unwrap_or_default()).map_err(io)?;
-            replace(&*self.disk, &state_name(origin), lost.text.as_bytes()).map_err(io)?;
             let (seen, entries) = (newest.size, lost.entries);
+            let keep = || {
+                let old = read_if_there(&*self.disk, &state_name(origin))?;
+                let beside = format!("lost-{}-{seen}", state_name(origin));
+                replace(&*self.disk, &beside, &old.unwrap_or_default())?;
+                replace(&*self.disk, &state_name(origin), lost.text.as_bytes())
+            };
+            if let Err(error) = keep() {
+                tracing::error!(%error, "writing failed, nothing more is cosigned");
+                state.failed = true;
+                return Err(AcceptError::Io(error));
+            }
             let accepted = Accepted { origin: origin.clone(), entries, seen };
             state.newest.insert(origin.clone(), lost.checkpoint);
             return Ok(accepted);
@@ -249,6 +258,9 @@ pub struct Accepted {
 /// Why a witness does not take note of a loss.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
+    /// Writing failed before: what is on disk is not known until it is opened again.
+    #[error("the witness could not keep what it cosigned, and has to be started again")]
+    Failed,
     /// The proof is none, or not of a ledger that is looked after here.
     #[error("that proves nothing of a ledger that this witness looks after")]
     Stranger,

@@ -5,7 +5,7 @@ use postern_model::Timestamp;
 
 use crate::{
     bytes::Cursor,
-    dictionary::{self, Rows},
+    dictionary::{self, NotNext, Rows},
     epoch::{KeyTrouble, Keys, Stage, Turn},
     frame::{self, FRAME_BYTES},
     leaf::{Leaf, SegmentSalt},
@@ -67,6 +67,9 @@ impl Chain {
             }
             let leaf = Leaf::new(payload, &salt.unwrap_or_default());
             let binding = take_rows(&head, &mut counted, &mut rows, (keys, chain.stage.current))?;
+            if !counted.has_account_of(&head) {
+                return Err("an account's name is not kept for ever");
+            }
             let decoded = payload::decode(&head, cursor, &counted);
             let decoded = decoded.map_err(|_| "an entry does not decode")?;
             erased.extend(decoded.erased);
@@ -121,9 +124,10 @@ fn take_rows(
         }
         *rows = rows.get(length..).unwrap_or_default();
         commitments.push(row.commitment);
-        if !counted.push(row) {
-            return Err("a row is out of order");
-        }
+        counted.push(row).map_err(|not_next| match not_next {
+            NotNext::Number => "a row is out of order",
+            NotNext::Twice => "a name has two rows",
+        })?;
     }
     let found = dictionary::binding(&commitments);
     if expected.fits(&found) { Ok(Some(found)) } else { Err("rows are not those of their entry") }

@@ -16,7 +16,7 @@ use crate::{
     frame::{self, DICTIONARY_NAME, FRAME_BYTES, Found, HEADER_BYTES, segment_name},
     identity::{CHECKPOINT, KEY, KEY_PUB},
     recover::{create_on, open_on},
-    sequencer::Work,
+    sequencer::{Sequencer, Work},
     tests::{HandClock, commit, draft, options, python, reason, strong},
 };
 
@@ -32,8 +32,19 @@ fn small() -> Options {
 
 /// Records `batches` on a disk and signs; what customers are called depends on `prefix`.
 fn grow(disk: &SimDisk, batches: Range<usize>, prefix: &str) {
+    grow_after(disk, batches, prefix, |_| {});
+}
+
+/// The same by a writer to whom something was done before.
+fn grow_after(
+    disk: &SimDisk,
+    batches: Range<usize>,
+    prefix: &str,
+    act: impl FnOnce(&mut Sequencer),
+) {
     let salts = Box::new(|| [9; 16]);
     let mut sequencer = open_on(Arc::new(disk.clone()), small(), salts).unwrap();
+    act(&mut sequencer);
     for step in batches {
         let subject = format!("{prefix}{step}");
         let rows = [(subject.as_str(), strong()), ("x", reason("weak", Grade::Weak))];

@@ -318,6 +318,70 @@ fn killed_between_keeping_and_answering_a_witness_contradicts_nothing_that_it_sa
     assert!(answered > 20 && silent > 20, "{answered} answered, {silent} did not");
 }
 
+/// A ledger of five entries that was put back with the first two of them, which says so, and the
+/// proof of that.
+fn put_back() -> (SimDisk, String) {
+    let (whole, disk) = (ledger(), ledger());
+    grow(&whole, 5, "c");
+    grow(&disk, 2, "c");
+    let seen = Checkpoint::verify(&whole.contents()["checkpoint"], &key()).unwrap();
+    let salts = Box::new(|| [9; 16]);
+    let options = options(Arc::new(HandClock::default()));
+    let mut sequencer = open_on(Arc::new(disk.clone()), options, salts).unwrap();
+    let lost = crate::Note::Lost {
+        by: postern_model::Actor::new("eve"),
+        entries: 2,
+        seen: 5,
+        root: seen.root.0,
+        why: "the disk broke".into(),
+    };
+    commit(&mut sequencer, &[Work::Note(lost)]).unwrap();
+    sequencer.sign().unwrap();
+    let proof = crate::prove::prove_on(Arc::new(disk), 2, crate::Basis::Newest, &mut |_, _| {});
+    (whole, proof.unwrap())
+}
+
+#[test]
+fn a_loss_is_not_accepted_by_a_witness_that_cannot_say_what_it_has_kept() {
+    let (whole, proof) = put_back();
+    let files = whole.contents();
+    // The ledger, and a witness that has seen all of it and meets an error at that operation.
+    let failing = |operation| {
+        let (whole, disk) = (SimDisk::holding(&files), SimDisk::new(0));
+        let one = witness_on(&disk, 1).unwrap();
+        cosign(&whole, &[&one]);
+        grow(&whole, 1, "c");
+        disk.fail_at(operation, Fault::Broken);
+        (whole, one)
+    };
+    let asked = |(whole, one): &(SimDisk, Witness)| {
+        let mut asking = cosigning(whole, quorum(&[one], 1));
+        asking.begin().unwrap();
+        ask(&mut asking, 0, one)
+    };
+    assert_eq!(failing(99).1.accept_loss(&proof).unwrap().entries, 2);
+    let mut failed = [0, 0];
+    for operation in 0..12 {
+        // It could not keep a newer checkpoint, of which nobody knows whether it is there.
+        let both = failing(operation);
+        if asked(&both).is_err() {
+            failed[0] += 1;
+            let refused = both.1.accept_loss(&proof).unwrap_err();
+            assert!(matches!(refused, AcceptError::Failed), "{operation}: {refused:?}");
+        }
+        // Nor does it cosign anything after a loss that it could not take note of.
+        let both = failing(operation);
+        if let Err(error) = both.1.accept_loss(&proof) {
+            failed[1] += 1;
+            assert!(matches!(error, AcceptError::Io(_)), "{error:?}");
+            let error = asked(&both).unwrap_err();
+            assert!(matches!(error, CosigningError::Refused { status: 500, .. }), "{error}");
+            assert!(matches!(both.1.accept_loss(&proof), Err(AcceptError::Failed)));
+        }
+    }
+    assert!(failed.iter().all(|&failed| failed > 2), "{failed:?}");
+}
+
 #[test]
 fn a_witness_that_lost_its_file_or_key_is_not_taken_for_the_same() {
     let (ledger, disk) = (ledger(), SimDisk::new(0));

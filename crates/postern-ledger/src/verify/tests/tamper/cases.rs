@@ -1,9 +1,11 @@
 //! The versions of the ledger.
 
+use std::time::Duration;
+
 use postern_merkle::Hash;
 
 use super::*;
-use crate::{bytes::Cursor, payload::Head, witness::WITNESSED};
+use crate::{Retention, bytes::Cursor, payload::Head, witness::WITNESSED};
 
 /// The ledger that all is done to: three batches of two entries, in two segments.
 struct Base {
@@ -142,6 +144,7 @@ pub(super) fn all() -> Vec<Family> {
         forged_checkpoints(),
         old_copies(),
         forks(),
+        split_accounts(),
         witnessed(),
         missing_files(),
         foreign_files(),
@@ -453,6 +456,32 @@ fn forks() -> Family {
         }
     }
     base.family("a forked history, each half against the other's checkpoint", cases)
+}
+
+/// Who writes the ledger, and has its key, records acts of an account under another number than its
+/// first, so that a proof of what it did could leave them out.
+fn split_accounts() -> Family {
+    let base = base();
+    let mut cases = Vec::new();
+    let mut case = |honest: usize, kind: &'static [&'static str], act: fn(&mut Sequencer)| {
+        let disk = SimDisk::holding(&ledger(1, honest, "c"));
+        grow_after(&disk, honest..BATCHES, "c", act);
+        let expected = Expected::Kinds(kind, 2 * honest as u64);
+        cases.push(Case { files: disk.contents(), expected });
+    };
+    for honest in 1..BATCHES {
+        case(honest, &["Twice"], |sequencer| sequencer.dictionary.forget_names());
+    }
+    for honest in 0..BATCHES {
+        case(honest, &["Entry"], |sequencer| {
+            let retention =
+                Retention { epoch: Duration::from_secs(1), keep: sequencer.options.horizon };
+            sequencer.options.retention = Some(retention);
+            sequencer.retain(&Actor::new("root"), &mut Vec::new()).unwrap();
+            sequencer.dictionary.seal_name("ana");
+        });
+    }
+    base.family("an account given two numbers, or a sealed one, by who has the key", cases)
 }
 
 /// What was witnessed is changed, or tells that all else was put back or forked.
