@@ -117,6 +117,11 @@ impl Ledger {
         self.link.as_ref().map(|link| link.copied())
     }
 
+    /// How many requests wait to be written.
+    pub fn queued(&self) -> usize {
+        self.desk.queued()
+    }
+
     /// Enough witnesses have seen so many entries, by a checkpoint that they cosigned: what waits
     /// for that is released.
     pub fn witnessed(&self, entries: u64) {

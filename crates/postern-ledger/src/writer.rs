@@ -196,6 +196,11 @@ impl Desk {
         Self { queue: queue.into(), came: Condvar::new(), writer: Some(writer).into(), len_max }
     }
 
+    /// How much waits to be done.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue().messages.len()
+    }
+
     /// Puts something where the thread finds it.
     pub(crate) fn put(&self, message: Message) {
         let mut queue = self.queue();

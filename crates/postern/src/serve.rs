@@ -35,6 +35,7 @@ mod approvals;
 mod control;
 pub(crate) mod decoys;
 mod keys;
+mod metrics;
 mod people;
 mod reloading;
 mod retention;
@@ -67,6 +68,7 @@ pub(crate) struct Running {
     /// Nothing is changed by it once the ledger closes: it goes first.
     scim: Option<postern_scim::Server>,
     _control: control::Listening,
+    _metrics: Option<metrics::Serving>,
     _asking: Option<witnessed::Asking>,
     _looking: space::Looking,
     _tending: Tending,
@@ -97,7 +99,8 @@ impl Running {
         let keys = keys::Keys::start(&mut gateway_settings);
         let history = history(settings, clock.now())?;
         let (sender, told) = mpsc::channel();
-        let ledger = Arc::new(opened(settings, sender.clone())?);
+        let synced = metrics::Synced::default();
+        let ledger = Arc::new(opened(settings, sender.clone(), synced.clone())?);
         let witnessed = witnessed::Progress::default();
         let asking = witnessed::Asking::start(ledger.clone(), settings, witnessed.clone())?;
         let (people, policy) = (Arc::new(people), Arc::new(policy));
@@ -123,10 +126,7 @@ impl Running {
             unrecorded: history.unrecorded,
         };
         let counts = watching::Counts::default();
-        let counting = counts.clone();
-        let watching = thread::Builder::new()
-            .name("postern-watch".to_owned())
-            .spawn(move || watching.run(&told, &counting))?;
+        let watching = watching.start(told, counts.clone())?;
         let tending = announce(&ledger, settings)?;
         let effect = people::Effect::new(&handle, &ledger, mock_secret);
         let file = (settings.data.people(), &*people);
@@ -136,17 +136,16 @@ impl Running {
         let (again, detectors) = (looks.clone(), sender.clone());
         let effect = reloading::Effect { handle: handle.clone(), looks: again, detectors, keys };
         let reloads = reloading.start(effect)?;
-        let control = control::Listening::start(
-            &settings.data.control_socket(),
-            control::Answering::new(
-                handle.clone(),
-                (ledger.clone(), witnessed.clone(), cases),
-                looks,
-                reloads.clone(),
-                (counts, history.entries),
-                (space::Space::of(&settings.data), settings.data.queries()),
-            ),
-        )?;
+        let answering = Arc::new(control::Answering::new(
+            handle.clone(),
+            (ledger.clone(), witnessed.clone(), cases),
+            looks,
+            reloads.clone(),
+            (counts, history.entries),
+            (space::Space::of(&settings.data), settings.data.queries()),
+        ));
+        let metrics = metrics::start(settings, (answering.clone(), synced))?;
+        let control = control::Listening::start(&settings.data.control_socket(), answering)?;
         Ok(Self {
             gateway,
             ledger,
@@ -156,6 +155,7 @@ impl Running {
             entries: sender,
             scim,
             _control: control,
+            _metrics: metrics,
             _asking: asking,
             _looking: space::Space::of(&settings.data).look()?,
             _tending: tending,
@@ -217,8 +217,13 @@ fn options(settings: &Settings) -> anyhow::Result<postern_ledger::Options> {
 }
 
 /// The ledger, whose entries the detectors are told once they are durable.
-fn opened(settings: &Settings, detectors: mpsc::Sender<watching::Told>) -> anyhow::Result<Ledger> {
+fn opened(
+    settings: &Settings,
+    detectors: mpsc::Sender<watching::Told>,
+    synced: metrics::Synced,
+) -> anyhow::Result<Ledger> {
     let hook = Arc::new(move |entries: Vec<Entry>| {
+        synced.now();
         // Once the detectors are gone the gateway is going down too.
         let _ = detectors.send(watching::Told::Entries(entries));
     });

@@ -34,6 +34,7 @@ use crate::{rules::RuleFiles, witnessing::WitnessAt};
 
 mod end_users;
 mod ledger;
+mod metrics;
 mod rules;
 mod scim;
 mod writes;
@@ -57,6 +58,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         sign_in: file.sign_in.and_then(|file| checker.sign_in(file)),
         certificates: file.certificates.map(|section| checker.certificates(section, encrypted)),
         scim: file.scim.map(|file| checker.scim(file, &roles)),
+        metrics: file.metrics.map(|file| checker.metrics(&file)),
         roles,
         tables: checker.tables(&file.tables),
         reasons: checker.reasons(&file.reasons, &file.tables),

@@ -63,6 +63,9 @@ pub(crate) fn text(settings: &Settings) -> String {
         };
         let _ = writeln!(page, "directory {}, {encrypted}; {roles}", scim.listen);
     }
+    if let Some(metrics) = &settings.metrics {
+        let _ = writeln!(page, "metrics   http://{metrics}/metrics");
+    }
     for warning in settings.roles.iter().filter_map(Role::not_enforced) {
         let _ = writeln!(page, "WARNING   {warning}");
     }

@@ -8,10 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod certificates;
+mod metrics;
 mod scim;
 
 pub(crate) use self::{
     certificates::{CertificateNameFile, CertificateUseFile, CertificatesFile},
+    metrics::MetricsFile,
     scim::{ScimFile, ScimGroupFile},
 };
 
@@ -21,8 +23,8 @@ pub(crate) use self::{
 ///
 /// `postern reload`, or SIGHUP, has the running gateway read the file again, with what it names:
 /// all of it is in force then, or none. `listen`, `workers`, `[data]`, `[ledger]`, `[witness]`,
-/// `[scim]` and `[watch]`, but for `suspend_on`, need a restart: where they differ nothing is
-/// taken.
+/// `[scim]`, `[metrics]` and `[watch]`, but for `suspend_on`, need a restart: where they differ
+/// nothing is taken.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -44,6 +46,7 @@ pub(crate) struct File {
     pub(crate) sign_in: Option<SignInFile>,
     pub(crate) certificates: Option<CertificatesFile>,
     pub(crate) scim: Option<ScimFile>,
+    pub(crate) metrics: Option<MetricsFile>,
     #[serde(default)]
     pub(crate) policy: PolicyFile,
     #[serde(default)]

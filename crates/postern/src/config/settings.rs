@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) certificates: Option<Certificates>,
     /// How a directory says who works here; `None` if none does.
     pub(crate) scim: Option<Scim>,
+    /// Where a monitoring system fetches figures, on this machine; `None`: nowhere.
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) policy: Policy,
     pub(crate) watch: Watch,
     /// The ledger's second copy; `None` if nothing waits for one.

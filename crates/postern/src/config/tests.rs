@@ -89,7 +89,7 @@ fn what_the_file_may_not_say_is_refused_where_it_stands() {
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"
-    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `certificates`, `scim`, `policy`, `watch`, `ledger`, `witness`, `evidence`
+    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `certificates`, `scim`, `metrics`, `policy`, `watch`, `ledger`, `witness`, `evidence`
        did you mean `gateway`?
     "#);
     insta::assert_snapshot!(added("[gateway]\nworkers = \"two\""), @r#"

@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context as _;
 use postern_cases::Act;
 use postern_gateway::Handle;
-use postern_ledger::{Complained, Ledger, Note};
+use postern_ledger::{Complained, Copied, Ledger, Note};
 use postern_model::{Actor, Clock as _, Subject, Timestamp};
 
 use super::{
@@ -40,20 +40,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait when no connection could be accepted.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// Promise 3's state, and that of the second copy.
+pub(super) struct Standing {
+    pub(super) entries: u64,
+    /// How many of them witnesses have seen; `None` if there are no witnesses.
+    pub(super) witnessed: Option<u64>,
+    /// Since when there are some that they have not.
+    pub(super) unwitnessed_since: Option<Timestamp>,
+    /// What kept witnesses from cosigning in the last round.
+    pub(super) witness_troubles: Vec<String>,
+    /// How many results wait for witnesses.
+    pub(super) waiting: usize,
+    pub(super) copied: Option<Copied>,
+}
+
 /// Answers requests.
 pub(super) struct Answering {
-    handle: Handle,
-    ledger: Arc<Ledger>,
+    pub(super) handle: Handle,
+    pub(super) ledger: Arc<Ledger>,
     witnessed: witnessed::Progress,
     cases: cases::Shared,
     people: people::Looks,
     reloads: Reloads,
-    counts: Counts,
+    pub(super) counts: Counts,
     entries_before: u64,
-    space: Space,
+    pub(super) space: Space,
     /// Where the texts of statements are kept.
     queries: PathBuf,
-    since: Timestamp,
+    pub(super) since: Timestamp,
 }
 
 impl Answering {
@@ -200,7 +214,8 @@ impl Answering {
         }
     }
 
-    fn ledger_status(&self) -> LedgerStatus {
+    /// How the ledger is doing, in figures.
+    pub(super) fn standing(&self) -> Standing {
         let entries = self.entries_before + self.counts.entries();
         let witnessed::State { done, troubles } = self.witnessed.state();
         // Until the first time there is nothing since which it is.
@@ -209,19 +224,31 @@ impl Answering {
                 .map_or(self.since, |seconds| Timestamp(seconds.saturating_mul(1_000_000))),
             None => self.since,
         });
-        LedgerStatus {
+        Standing {
             entries,
             witnessed: done.map(|done| done.entries),
-            unwitnessed_since: since.map(|since| since.to_string()),
+            unwitnessed_since: since,
             witness_troubles: troubles,
             waiting: self.ledger.waiting_for_witness().unwrap_or(0),
-            copy: self.ledger.copied().map(Into::into),
+            copied: self.ledger.copied(),
+        }
+    }
+
+    fn ledger_status(&self) -> LedgerStatus {
+        let standing = self.standing();
+        LedgerStatus {
+            entries: standing.entries,
+            witnessed: standing.witnessed,
+            unwitnessed_since: standing.unwitnessed_since.map(|since| since.to_string()),
+            witness_troubles: standing.witness_troubles,
+            waiting: standing.waiting,
+            copy: standing.copied.map(Into::into),
             space: self.space.warning(),
         }
     }
 
     /// Why protected data is not shown at the moment.
-    fn withheld(&self) -> Option<String> {
+    pub(super) fn withheld(&self) -> Option<String> {
         if !self.handle.is_ready() {
             return Some("the database server can't be read".to_owned());
         }
@@ -344,7 +371,7 @@ impl Drop for Listening {
 impl Listening {
     /// Listens. A socket that a killed gateway left is replaced; that no other one runs is
     /// certain, because the ledger could be opened.
-    pub(super) fn start(path: &Path, answering: Answering) -> anyhow::Result<Self> {
+    pub(super) fn start(path: &Path, answering: Arc<Answering>) -> anyhow::Result<Self> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(error)
@@ -355,7 +382,6 @@ impl Listening {
         let listener = UnixListener::bind(path)
             .with_context(|| format!("can't make the socket `{}`", path.display()))?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        let answering = Arc::new(answering);
         thread::Builder::new().name("postern-control".to_owned()).spawn(move || {
             for stream in listener.incoming() {
                 let stream = match stream {

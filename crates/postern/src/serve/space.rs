@@ -39,7 +39,8 @@ impl Space {
         })
     }
 
-    fn free(&self) -> io::Result<u64> {
+    /// How many bytes are free.
+    pub(super) fn free(&self) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(&self.folder)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }

@@ -174,7 +174,17 @@ fn know(watch: &mut Watch, subject: Subject, (ts, seen): (Timestamp, Timestamp))
 }
 
 impl Watching {
-    pub(super) fn run(mut self, told: &mpsc::Receiver<Told>, counts: &Counts) {
+    /// Starts the thread.
+    pub(super) fn start(
+        self,
+        told: mpsc::Receiver<Told>,
+        counts: Counts,
+    ) -> std::io::Result<thread::JoinHandle<()>> {
+        let thread = thread::Builder::new().name("postern-watch".to_owned());
+        thread.spawn(move || self.run(&told, &counts))
+    }
+
+    fn run(mut self, told: &mpsc::Receiver<Told>, counts: &Counts) {
         let _guard = Guard(self.handle.clone());
         for finding in std::mem::take(&mut self.unrecorded) {
             self.act(&finding);

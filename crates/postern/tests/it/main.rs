@@ -28,6 +28,7 @@ mod init;
 mod insiders;
 mod ledger;
 mod login;
+mod metrics;
 mod peer;
 mod people;
 mod person;

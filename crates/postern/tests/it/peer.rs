@@ -17,6 +17,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     bench::Bench,
+    metrics::{self, Metrics},
     raw::Raw,
     served::{PATIENCE, Served},
     support::{AGENTS, CUSTOMERS, Support},
@@ -209,15 +210,26 @@ fn without_a_follower_nothing_protected_is_shown_unless_it_is_said() {
     let said = support.bench.run("doctor").ended(1);
     assert!(said.contains("unknown  whether the ledger's second copy is in step"), "{said}");
 
-    configure(&support, "unix:copy.sock", "when_lost = \"go_on\"");
+    let more = format!("when_lost = \"go_on\"\n{}", metrics::SECTION);
+    configure(&support, "unix:copy.sock", &more);
     let served = Served::start(&support.bench);
     served.wait_until_open("ben");
     let mut ben = Raw::connect(served.address, "ben").unwrap();
     assert_eq!(ben.query(protected).unwrap().rows.len(), 1);
     let status = support.bench.run("status").yes();
     assert!(status.contains("second copy away since") && !status.contains("withheld"), "{status}");
+    let figures = Metrics::of(&served);
+    let now = figures.fetch();
+    assert_eq!(now["postern_ledger_copy_in_step"], 0.0);
+    assert!(now["postern_ledger_copy_behind_entries"] > 0.0, "{now:?}");
     let _following = Following::start(&support.bench, SOCKET);
     wait_for_status(&support, "second copy in step");
+    let has_all = || {
+        let now = figures.fetch();
+        let behind = now["postern_ledger_copy_behind_entries"];
+        (now["postern_ledger_copy_in_step"], behind) == (1.0, 0.0)
+    };
+    postern_testkit::wait_until(PATIENCE, "the figures say so", has_all).unwrap();
     let said = support.bench.run("doctor").stdout;
     assert!(!said.contains("second copy"), "{said}");
 }

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     bench::Bench,
     ledger,
+    metrics::{self, Metrics},
     raw::Raw,
     served::{PATIENCE, Served},
     support::{MIA, Support},
@@ -267,9 +268,10 @@ fn a_gateway_has_its_ledger_witnessed_and_says_how_far() {
     support.configure(&(support.configuration("") + &section(2)));
     let said = support.bench.run("check-config").ended(1);
     assert!(said.contains("2 of 1 witnesses can't be enough"), "{said}");
-    support.configure(&(support.configuration("") + &section(1)));
+    support.configure(&(support.configuration("") + &section(1) + metrics::SECTION));
     let served = Served::start(&support.bench);
     served.wait_until_open(MIA);
+    let figures = Metrics::of(&served);
     Raw::connect(served.address, MIA).unwrap();
     let mut status = String::new();
     let is_witnessed = || {
@@ -282,6 +284,13 @@ fn a_gateway_has_its_ledger_witnessed_and_says_how_far() {
     };
     postern_testkit::wait_until(PATIENCE, "all is witnessed", is_witnessed).unwrap();
     assert!(status.contains("\"unwitnessed_since\":null,\"witness_troubles\":[]"), "{status}");
+    let since = "postern_ledger_unwitnessed_since_timestamp_seconds";
+    let all_are_seen = || {
+        let now = figures.fetch();
+        let seen = now["postern_ledger_witnessed_entries"];
+        seen > 0.0 && seen == now["postern_ledger_entries"] && !now.contains_key(since)
+    };
+    postern_testkit::wait_until(PATIENCE, "the figures say so", all_are_seen).unwrap();
     // Away, it is missed.
     witness.kill();
     let mut mia = Raw::connect(served.address, MIA).unwrap();
@@ -291,6 +300,10 @@ fn a_gateway_has_its_ledger_witnessed_and_says_how_far() {
         status.contains("unwitnessed since") && status.contains("no witness answers")
     };
     postern_testkit::wait_until(PATIENCE, "the witness is missed", is_missed).unwrap();
+    let now = figures.fetch();
+    assert!(now["postern_ledger_unwitnessed_entries"] > 0.0, "{now:?}");
+    assert_eq!(now["postern_ledger_witness_troubles"], 1.0);
+    assert!(now[since] > 1.7e9, "{now:?}");
     support.bench.run("ledger verify").yes();
 }
 
