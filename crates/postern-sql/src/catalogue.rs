@@ -88,12 +88,41 @@ pub(crate) struct Relation {
     pub(crate) protected_by: Option<(String, String)>,
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) columns: Vec<Column>,
+    /// Several columns in which no two rows may be alike, or in conflict.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) distinct: Vec<Distinct>,
+    /// What decides which of its rows the gateway's role sees and writes.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) policies: Vec<Policy>,
     /// A view's query, with all names qualified that are not `pg_catalog`'s.
     #[serde(default)]
     pub(crate) definition: Option<String>,
     /// The same as a tree, read when it is needed first.
     #[serde(skip)]
     parsed: OnceLock<Option<Definition>>,
+}
+
+/// A unique index, or an exclusion, of more than one column.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Distinct {
+    /// All columns that it looks at, in expressions and in its condition too.
+    pub(crate) columns: Vec<String>,
+    /// Those of which two rows that can't both be there have equal values.
+    pub(crate) keys: Vec<String>,
+}
+
+/// A policy of row-level security.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Policy {
+    /// The columns that it reads, each as `oid.name` of its table and itself.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) reads: Vec<String>,
+    /// It has a sub-select.
+    pub(crate) asks: bool,
+    /// The functions that it calls which are not PostgreSQL's own, or read settings, as
+    /// `schema.name`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) calls: Vec<String>,
 }
 
 /// A view's query.
@@ -118,6 +147,8 @@ impl Relation {
             rules: false,
             protected_by: None,
             columns,
+            distinct: Vec::new(),
+            policies: Vec::new(),
             definition: None,
             parsed: OnceLock::new(),
         }

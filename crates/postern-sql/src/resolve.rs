@@ -117,6 +117,7 @@ impl<'a> Resolver<'a> {
     }
 
     pub(crate) fn judge(&self, relation: &'a Relation) -> Judged<Resolved<'a>> {
+        self.shows_rows_by_no_guess(relation)?;
         if let Some(rule) = self.rule_of(relation.oid) {
             if self.is_told_by_its_name(relation, rule) {
                 return refuse(
@@ -164,16 +165,49 @@ impl<'a> Resolver<'a> {
     fn is_told_by_its_name(&self, relation: &Relation, rule: &TableRule) -> bool {
         let above = self.closure(relation.oid, |oid| self.catalogue.parents(oid));
         let mut above = above.iter().filter(|oid| **oid != relation.oid);
-        let accounted = self.rules.mode == Mode::Accounted;
-        let tells = |column: &Column| match shown(rule, column) {
-            Shown::Free => false,
-            Shown::Always => accounted,
-            Shown::Keyed(..) | Shown::Masked(_) => true,
-        };
         above.any(|oid| {
             let columns = self.catalogue.relation(*oid).into_iter().flat_map(|r| &r.columns);
-            columns.filter(|column| column.splits).any(tells)
+            columns.filter(|column| column.splits).any(|column| self.tells(rule, column))
         })
+    }
+
+    /// Whether what a column decides tells of it what the role is not shown, or not without an
+    /// entry.
+    fn tells(&self, rule: &TableRule, column: &Column) -> bool {
+        match shown(rule, column) {
+            Shown::Free => false,
+            Shown::Always => self.rules.mode == Mode::Accounted,
+            Shown::Keyed(..) | Shown::Masked(_) => true,
+        }
+    }
+
+    /// Policies of row-level security see clear values, where no mask stands for them. One that
+    /// compares them with what a session can choose, as a setting, answers by which rows there are.
+    fn shows_rows_by_no_guess(&self, relation: &Relation) -> Judged<()> {
+        let chosen = |function: &String| {
+            !function.split_once('.').is_some_and(|(schema, name)| {
+                self.vouches_for(schema, name) || self.is_pure(schema, name)
+            })
+        };
+        let asking = relation.policies.iter().filter(|p| p.asks || p.calls.iter().any(chosen));
+        let mut read = asking.flat_map(|policy| &policy.reads).filter_map(|read| {
+            let (oid, name) = read.split_once('.')?;
+            let table = self.catalogue.relation(oid.parse().ok()?)?;
+            let rule = self.rule_of(table.oid)?;
+            let column = table.columns.iter().find(|column| column.name == name)?;
+            self.tells(rule, column).then_some((table, column))
+        });
+        let Some((table, column)) = read.next() else { return Ok(()) };
+        refuse(
+            "row_security",
+            format!(
+                "`{}.{}` can't be used by this role: which of its rows there are is decided by \
+                 column `{}` of `{}.{}` and by what a session can choose",
+                relation.schema, relation.name, column.name, table.schema, table.name
+            ),
+            "ask the administrator to list the column as clear, or the functions that the table's \
+             policies call",
+        )
     }
 
     /// A view is plain if nothing it can reach is protected or unknown. If something is protected,

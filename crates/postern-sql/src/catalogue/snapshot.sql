@@ -78,6 +78,50 @@ SELECT pg_catalog.json_build_object(
             WHERE r.ev_class = c.oid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
               AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass)))
         THEN pg_catalog.pg_get_viewdef(c.oid) END,
+      -- What must differ, or not conflict, from row to row: indexes of more than one column. The index depends on
+      -- what an expression or a condition names, and on what it only includes; `varattno 0` is the whole row.
+      'distinct', (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object('columns', u.columns, 'keys', u.keys) ORDER BY u.oid)
+        FROM (
+          SELECT i.indexrelid AS oid, pg_catalog.json_agg(a.attname ORDER BY a.attnum) AS columns,
+            coalesce(pg_catalog.json_agg(a.attname ORDER BY a.attnum) FILTER (
+              WHERE NOT i.indisexclusion AND EXISTS (
+                SELECT 1 FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) k WHERE i.indkey[k] = a.attnum)), '[]') AS keys
+          FROM pg_catalog.pg_index i
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum > 0 AND NOT a.attisdropped
+          WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
+            AND (EXISTS (SELECT 1 FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) k WHERE i.indkey[k] = a.attnum)
+              OR pg_catalog.concat(i.indexprs::pg_catalog.text, i.indpred::pg_catalog.text) ~ ':varattno 0 '
+              OR EXISTS (
+                SELECT 1 FROM pg_catalog.pg_depend d
+                WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
+                  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                  AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))
+          GROUP BY i.indexrelid
+          HAVING pg_catalog.count(*) > 1) u),
+      -- Row-level security that holds for this role: the columns that it reads, and, where it asks more than
+      -- constants, what: settings, other tables, functions of the database's own.
+      'policies', CASE WHEN c.relrowsecurity AND pg_catalog.row_security_active(c.oid) THEN (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+          'reads', (
+            SELECT pg_catalog.json_agg(DISTINCT pg_catalog.concat(d.refobjid, '.', a.attname))
+            FROM pg_catalog.pg_depend d
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum > 0
+              AND (a.attnum = d.refobjsubid OR d.refobjsubid = 0 AND p.tree ~ ':varattno 0 ')
+            WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass),
+          'asks', p.tree ~ '{SUBLINK ',
+          'calls', (
+            SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || f.proname)
+            FROM pg_catalog.regexp_matches(p.tree, ':(?:op)?funcid ([0-9]+)', 'g') AS m(found)
+            JOIN pg_catalog.pg_proc f ON f.oid = m.found[1]::pg_catalog.oid
+            JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace
+            WHERE f.oid >= 16384 OR f.proname = 'current_setting')) ORDER BY p.oid)
+        FROM (
+          SELECT l.oid, pg_catalog.concat(l.polqual::pg_catalog.text, l.polwithcheck::pg_catalog.text) AS tree
+          FROM pg_catalog.pg_policy l
+          WHERE l.polrelid = c.oid AND (0 = ANY (l.polroles) OR EXISTS (
+            SELECT 1 FROM pg_catalog.unnest(l.polroles) r WHERE r <> 0 AND pg_catalog.pg_has_role(r, 'MEMBER')))) p) END,
       'columns', (
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
           'number', a.attnum, 'name', a.attname, 'type', a.atttypid::pg_catalog.int8, 'modifier', a.atttypmod,

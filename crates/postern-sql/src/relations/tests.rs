@@ -209,3 +209,60 @@ fn what_is_undecided_is_not_shown() {
     assert_eq!((column.name, column.cover), ("new", Some(Cover::Null("text"))));
     assert_eq!(super::column("name@14-18", 13, "text"), None);
 }
+
+/// What no two rows may both have, and which rows a role sees, can hang on several columns.
+#[test]
+fn what_rows_are_told_apart_and_found_by_is_read() {
+    let server = PostgresServer::start(Options::default()).unwrap();
+    let schema = "CREATE TABLE people (id bigint PRIMARY KEY, plan text, phone text, email text,
+            active boolean, note text);
+        CREATE UNIQUE INDEX ON people (phone) INCLUDE (note) WHERE active;
+        CREATE UNIQUE INDEX ON people (lower(email), plan);
+        ALTER TABLE people ADD UNIQUE (plan, id), ADD EXCLUDE (plan WITH =, note WITH =);
+        CREATE TABLE lists (mail text);
+        CREATE FUNCTION mine(text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+        CREATE ROLE reader; CREATE ROLE other;
+        ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE lists ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY a ON people TO reader USING (phone = current_setting('app.phone'));
+        CREATE POLICY b ON people USING (mine(email)) WITH CHECK (note IS NOT NULL);
+        CREATE POLICY c ON people TO other USING (plan = current_setting('app.plan'));
+        CREATE POLICY d ON lists USING (EXISTS (SELECT FROM people p WHERE p.email = mail));";
+    server.psql(schema).unwrap();
+    let read = |role: &str| {
+        let text = server.psql(&format!("SET ROLE {role}; {SNAPSHOT_SQL}")).unwrap();
+        Catalogue::from_json(&text[text.find('{').unwrap()..]).unwrap()
+    };
+    let catalogue = read("reader");
+    let people = catalogue.relation_named("public", "people").unwrap();
+    let distinct = people.distinct.iter().map(|d| (d.columns.join(" "), d.keys.join(" ")));
+    let mut distinct: Vec<_> = distinct.collect();
+    distinct.sort();
+    let expected = [
+        ("id plan", "id plan"),
+        ("phone active note", "phone"),
+        ("plan email", "plan"),
+        ("plan note", ""),
+    ];
+    assert_eq!(distinct, expected.map(|(one, two)| (one.to_owned(), two.to_owned())));
+    let policies = |name: &str| {
+        let relation = catalogue.relation_named("public", name).unwrap();
+        let column = |read: &String| read.split_once('.').unwrap().1.to_owned();
+        let policies = relation.policies.iter().map(|policy| {
+            let reads: Vec<String> = policy.reads.iter().map(column).collect();
+            (reads.join(" "), policy.asks, policy.calls.join(" "))
+        });
+        policies.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        policies("people"),
+        [
+            ("phone".to_owned(), false, "pg_catalog.current_setting".to_owned()),
+            ("email note".to_owned(), false, "public.mine".to_owned()),
+        ]
+    );
+    assert_eq!(policies("lists"), [("email mail".to_owned(), true, String::new())]);
+    // A superuser sees all rows.
+    let all = read("postgres");
+    assert!(all.relation_named("public", "people").unwrap().policies.is_empty());
+}

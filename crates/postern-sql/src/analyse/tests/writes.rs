@@ -574,3 +574,44 @@ fn what_is_joined_stays_there_where_a_condition_would_not_be_the_same() {
         assert_eq!(refusal_of(sql).rule, rule, "{sql}");
     }
 }
+
+/// Whether a row may be there can hang on what it has in several columns, of which one is
+/// protected: then each of them is searched by.
+#[test]
+fn what_is_stored_beside_a_protected_value_is_a_search() {
+    let told = |sql: &str, columns: &[&str], keys: &[&str]| {
+        let mut fixture: serde_json::Value =
+            serde_json::from_str(include_str!("../fixture.json")).unwrap();
+        let customers = &mut fixture["relations"][0];
+        assert_eq!(customers["name"], "customers");
+        customers["distinct"] = serde_json::json!([{"columns": columns, "keys": keys}]);
+        let catalogue = Catalogue::from_json(&fixture.to_string()).unwrap();
+        let path = names(&["public"]);
+        let context = Context::new(&path, super::PREFIX);
+        let statements = analyse(sql, &catalogue, &rules(Mode::Restricted), context).unwrap();
+        let Verdict::Guarded(guarded) = &statements[0].verdict else { panic!("{statements:?}") };
+        let lines = super::written(guarded);
+        lines
+            .lines()
+            .filter_map(|line| line.strip_prefix("  stored "))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let both = ["phone", "country"];
+    let plain = "UPDATE customers SET country = 'DE' WHERE id = 1";
+    assert_eq!(told(plain, &both, &both), "public.customers.country = \"DE\"");
+    // In a condition of the index, or in an expression.
+    assert_eq!(told(plain, &both, &["phone"]), "public.customers.country = \"DE\"");
+    let computed = "UPDATE customers SET country = upper(country) WHERE id = 1";
+    assert_eq!(told(computed, &both, &[]), "public.customers.country = \"\"");
+    let bound = "UPDATE customers SET name = 'x', country = $1 WHERE id = 1";
+    assert_eq!(told(bound, &both, &both), "public.customers.country = $1");
+    let email = "UPDATE customers SET country = 'DE', email = 'x' WHERE id = 1";
+    assert_eq!(told(email, &both, &both), "public.customers.email = \"x\"");
+    let empty = "UPDATE customers SET phone = NULL WHERE id = 1";
+    assert_eq!(told(empty, &both, &both), "public.customers.phone = \"\"");
+    // Nothing protected is looked at, or the same customer's only.
+    assert_eq!(told(plain, &["country", "created_at"], &[]), "");
+    assert_eq!(told(plain, &["id", "phone", "country"], &["id", "phone", "country"]), "");
+    assert_eq!(told("UPDATE customers SET name = 'x' WHERE id = 1", &both, &both), "");
+}

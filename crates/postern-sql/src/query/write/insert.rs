@@ -71,6 +71,8 @@ impl<'a> Analysis<'a> {
                 self.stores(value, column, rule)?;
                 self.expression(value, &Scope::new(None))?;
             }
+            let set = list.items.iter().zip(columns.iter().copied());
+            self.stores_beside(set, relation, rule);
         }
         let star = Star::of(&item);
         let mut scope = Scope::new(None);

@@ -10,12 +10,12 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Change, once,
-    reach::Needs,
+    reach::{Needs, shows_in},
     take::is_take,
     value::{Stored, stored_value},
 };
 use crate::{
-    Mode, TableRule, ast,
+    LookupValue, Mode, TableRule, ast,
     catalogue::{Column, Relation},
     mask::mask,
     query::{
@@ -81,6 +81,12 @@ impl<'a> Analysis<'a> {
                 no_masks.extend(self.no_mask(value, column, rule)?);
             }
         }
+        let set = update.target_list.iter().zip(&columns).filter_map(|(node, column)| {
+            let Some(NodeEnum::ResTarget(target)) = &node.node else { return None };
+            let value = target.val.as_deref().filter(|_| !needs.fixed.contains_key(&column.number));
+            Some((value?, *column))
+        });
+        self.stores_beside(set, relation, rule);
         let chosen = self.choices(&mut update.where_clause, &scope, (leaf, &needs))?;
         self.where_clause(&mut update.where_clause, &scope)?;
         if computed && scope.items.len() > 1 && !self.deciding.is_empty() {
@@ -239,6 +245,44 @@ impl<'a> Analysis<'a> {
         }
         self.no_known_mask(value, column, rule);
         Ok(())
+    }
+
+    /// What is stored beside protected values can be a search, too: of those that the row has, if
+    /// no two rows may have both.
+    pub(super) fn stores_beside<'v>(
+        &mut self,
+        set: impl Iterator<Item = (&'v Node, &'v Column)>,
+        relation: &Relation,
+        rule: &TableRule,
+    ) {
+        let mut set = set.filter(|(_, column)| self.conflicts(relation, rule, column));
+        if self.target.stored.is_empty()
+            && let Some((value, column)) = set.next()
+        {
+            let value = match stored_value(value) {
+                Stored::Value(value) => value,
+                Stored::Nothing | Stored::Computed => LookupValue::Constant(String::new()),
+            };
+            drop(set);
+            self.target.stored.push((column.number, value));
+        }
+    }
+
+    /// Whether a value in the column can be in conflict with a row of another subject for what that
+    /// has in a protected one.
+    fn conflicts(&self, relation: &Relation, rule: &TableRule, column: &Column) -> bool {
+        let family = self.resolver.family(relation.oid);
+        let mut all = family.iter().flat_map(|one| one.distinct.iter().map(|d| (*one, d)));
+        all.any(|(one, distinct)| {
+            let shows = |name: &String| shows_in(one, &column.name, name);
+            let free = |name: &String| {
+                let own = one.columns.iter().find(|other| other.name == *name);
+                own.is_some_and(|own| is_free(rule, own))
+            };
+            distinct.columns.iter().any(shows)
+                && !distinct.keys.contains(&rule.subject)
+                && !distinct.columns.iter().all(free)
+        })
     }
 
     /// The same where all rows that are touched are of those whose records the actor sees in

@@ -291,7 +291,7 @@ impl ConditionReads {
 
 /// Whether what a column holds shows in one of that name: it is that one, or that one is generated
 /// from it.
-fn shows_in(relation: &Relation, column: &str, name: &str) -> bool {
+pub(super) fn shows_in(relation: &Relation, column: &str, name: &str) -> bool {
     let named = relation.columns.iter().find(|other| other.name == name);
     column == name || named.is_some_and(|other| other.reads.iter().any(|read| read == column))
 }

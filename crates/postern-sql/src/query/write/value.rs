@@ -25,7 +25,10 @@ pub(super) fn stored_value(node: &Node) -> Stored {
             Some(pb::a_const::Val::Fval(pb::Float { fval })) => {
                 Stored::Value(LookupValue::Constant(fval.clone()))
             }
-            Some(pb::a_const::Val::Boolval(_) | pb::a_const::Val::Bsval(_)) => Stored::Nothing,
+            Some(pb::a_const::Val::Boolval(pb::Boolean { boolval })) => {
+                Stored::Value(LookupValue::Constant(boolval.to_string()))
+            }
+            Some(pb::a_const::Val::Bsval(_)) => Stored::Nothing,
         },
         Some(NodeEnum::ParamRef(parameter)) => {
             let number = usize::try_from(parameter.number).unwrap_or_default();
