@@ -1,9 +1,10 @@
 //! Definitions: tables, indexes, sequences and the like that hold nothing protected.
 //!
-//! Only accounted roles may make, change and drop things, and only what is not protected and reads
-//! nothing that is. What a table is made of is an expression or a query like any other, and judged
-//! as one. The statement is printed, read again and judged once more: what the server gets is the
-//! text whose tree was judged last.
+//! Accounted roles may make, change and drop things, and only what is not protected and reads
+//! nothing that is; restricted ones temporary tables by themselves, which nobody else meets. What a
+//! table is made of is an expression or a query like any other, and judged as one. The statement is
+//! printed, read again and judged once more: what the server gets is the text whose tree was judged
+//! last.
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
@@ -50,6 +51,8 @@ struct Definition<'a> {
 
 /// `None` if the statement is no definition, or of a role that may make none.
 pub(crate) fn judge(node: &NodeEnum, resolver: Resolver<'_>) -> Option<Judged<Verdict>> {
+    let into = made_of_rows(node);
+    let node = into.as_ref().unwrap_or(node);
     let known = matches!(
         node,
         NodeEnum::CreateStmt(_)
@@ -65,9 +68,40 @@ pub(crate) fn judge(node: &NodeEnum, resolver: Resolver<'_>) -> Option<Judged<Ve
             | NodeEnum::RenameStmt(_)
             | NodeEnum::TruncateStmt(_)
             | NodeEnum::CommentStmt(_)
+            | NodeEnum::VacuumStmt(_)
     );
-    let may = resolver.rules.mode == Mode::Accounted;
-    (known && may).then(|| judged(node.clone(), resolver))
+    if resolver.rules.mode == Mode::Accounted {
+        return known.then(|| judged(node.clone(), resolver));
+    }
+    // The kind of what is dropped or emptied is told by what it is.
+    let temporary = match node {
+        NodeEnum::CreateStmt(n) => is_temporary(n.relation.as_ref()),
+        NodeEnum::CreateTableAsStmt(n) => {
+            is_temporary(n.into.as_ref().and_then(|into| into.rel.as_ref()))
+        }
+        NodeEnum::IndexStmt(_) | NodeEnum::TruncateStmt(_) | NodeEnum::VacuumStmt(_) => true,
+        NodeEnum::DropStmt(n) => n.remove_type() == pb::ObjectType::ObjectTable,
+        _ => false,
+    };
+    temporary.then(|| judged(node.clone(), resolver))
+}
+
+/// `SELECT … INTO t` as `CREATE TABLE t AS SELECT …`, which it stands for, to the tag.
+fn made_of_rows(node: &NodeEnum) -> Option<NodeEnum> {
+    let NodeEnum::SelectStmt(select) = node else { return None };
+    let mut query = select.clone();
+    let into = query.into_clause.take()?;
+    Some(NodeEnum::CreateTableAsStmt(Box::new(pb::CreateTableAsStmt {
+        query: Some(Box::new(ast::node(NodeEnum::SelectStmt(query)))),
+        into: Some(into),
+        objtype: pb::ObjectType::ObjectTable as i32,
+        ..pb::CreateTableAsStmt::default()
+    })))
+}
+
+/// Whether a name is said to be of something of the session's own.
+fn is_temporary(range: Option<&pb::RangeVar>) -> bool {
+    range.is_some_and(|range| range.relpersistence == "t" || range.schemaname == TEMPORARY)
 }
 
 fn judged(mut node: NodeEnum, resolver: Resolver<'_>) -> Judged<Verdict> {
@@ -112,6 +146,7 @@ fn defined(node: &mut NodeEnum, resolver: Resolver<'_>) -> Judged<Vec<OwnChange>
         NodeEnum::RenameStmt(n) => own.rename(n)?,
         NodeEnum::TruncateStmt(n) => own.truncate(n)?,
         NodeEnum::CommentStmt(n) => own.comment(n)?,
+        NodeEnum::VacuumStmt(n) => own.analyze(n)?,
         _ => return Err(unknown_kind(node)),
     }
     if own.analysis.parameters > 0 {
@@ -135,6 +170,25 @@ impl<'a> Definition<'a> {
                 refuse("definition", "system catalogues can't be changed", "leave it out")
             }
         }
+    }
+
+    /// The same, of one that is to be changed or built upon: a restricted role has its own
+    /// temporary ones for that.
+    fn changed(&self, range: Option<&mut pb::RangeVar>) -> Judged<&'a Relation> {
+        let relation = self.plain(range)?;
+        self.may_be_changed(relation)?;
+        Ok(relation)
+    }
+
+    fn may_be_changed(&self, relation: &Relation) -> Judged<()> {
+        if self.is_restricted() && relation.schema != TEMPORARY {
+            return not_its_own(&relation.schema, &relation.name);
+        }
+        Ok(())
+    }
+
+    fn is_restricted(&self) -> bool {
+        self.resolver.rules.mode == Mode::Restricted
     }
 
     /// A sequence that is there; numbers of any may be taken, and so they may be set.
@@ -186,7 +240,10 @@ impl<'a> Definition<'a> {
         let system = schema != TEMPORARY && schema.starts_with("pg_")
             || schema == "information_schema"
             || name.starts_with("pg_");
-        if system || self.resolver.rules.tables.iter().any(|rule| rule.table == name) {
+        let rules = self.resolver.rules;
+        // What decides who may see whom is found by its name.
+        let read = self.is_restricted() && rules.reason_names.iter().any(|read| read == name);
+        if system || read || rules.tables.iter().any(|rule| rule.table == name) {
             return refuse(
                 "definition",
                 format!("nothing can be made under the name `{schema}.{name}`"),
@@ -286,6 +343,14 @@ impl<'a> Definition<'a> {
         let was = known.map(|relation| relation.oid);
         self.becomes(relation.schema.clone(), relation.name.clone(), Becomes::Dropped(was));
     }
+}
+
+fn not_its_own<T>(schema: &str, name: &str) -> Judged<T> {
+    refuse(
+        "definition",
+        format!("`{schema}.{name}` can't be changed or built upon by this role"),
+        "make a temporary table, which is your session's own",
+    )
 }
 
 fn protected<T>(relation: &Relation) -> Judged<T> {

@@ -107,7 +107,36 @@ async fn what_is_protected_is_not_copied_or_changed_by_definitions() {
         dba.simple_query("ROLLBACK").await.unwrap();
     }
     assert_eq!(cells(&ana, "CREATE TABLE notes (a int)").await, Err("42501".to_owned()));
-    assert_eq!(cells(&ana, "CREATE TEMP TABLE t (a int)").await, Err("42501".to_owned()));
+    assert_eq!(cells(&ana, "CREATE TEMP VIEW t AS SELECT 1").await, Err("42501".to_owned()));
+}
+
+/// Of a restricted role's temporary table the server knows less than the session believes.
+#[tokio::test]
+async fn a_restricted_roles_temporary_table_holds_and_shows_nothing_protected() {
+    let world = World::start(&[]);
+    let ana = world.client("ana").await;
+    for sql in [
+        "CREATE TEMP TABLE picked (id int, email text)",
+        "INSERT INTO picked SELECT g, 'n' FROM generate_series(1, 3) g",
+        "CREATE TEMP TABLE IF NOT EXISTS picked (id int, email text, name text)",
+    ] {
+        assert_eq!(cells(&ana, sql).await, Ok(Vec::new()), "{sql}");
+    }
+    let joined = "SELECT p.email FROM customers c JOIN picked p ON p.id = c.id WHERE c.id = 2";
+    let before = world.disclosures().len();
+    assert_eq!(cells(&ana, joined).await, Ok(vec![vec!["n".to_owned()]]));
+    assert!(world.disclosures().len() > before);
+    for sql in [
+        "INSERT INTO picked SELECT id, email FROM customers",
+        "UPDATE picked SET email = (SELECT email FROM customers LIMIT 1)",
+        "DELETE FROM picked WHERE email IN (SELECT email FROM customers)",
+        "CREATE TEMP TABLE copy AS SELECT * FROM customers",
+        "CREATE TEMP TABLE customers (id int)",
+    ] {
+        assert_eq!(cells(&ana, sql).await, Err("42501".to_owned()), "{sql}");
+    }
+    assert_eq!(cells(&ana, "DROP TABLE picked").await, Ok(Vec::new()));
+    assert_eq!(cells(&ana, joined).await, Err("42P01".to_owned()));
 }
 
 /// What the gateway believes of a table and the server knows otherwise gives nothing away.

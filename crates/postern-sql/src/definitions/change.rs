@@ -2,10 +2,11 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{COLUMNS_MAX, Definition, protected, table::storage_options};
+use super::{COLUMNS_MAX, Definition, not_its_own, protected, table::storage_options};
 use crate::{
     ast,
     catalogue::Relation,
+    own::TEMPORARY,
     refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolved,
 };
@@ -136,6 +137,7 @@ impl Definition<'_> {
     fn drop_relation(&mut self, range: &mut pb::RangeVar, missing_ok: bool) -> Judged<()> {
         match self.resolver.relation(range) {
             Ok(Resolved::Plain(relation)) => {
+                self.may_be_changed(relation)?;
                 self.is_its_own(relation)?;
                 range.schemaname.clone_from(&relation.schema);
                 self.gone(relation);
@@ -145,7 +147,14 @@ impl Definition<'_> {
             Ok(Resolved::Catalogue { .. }) => not_understood("a system catalogue"),
             Err(refusal) if refusal.sqlstate == "42P01" && missing_ok => {
                 let mut made = range.clone();
-                let (schema, _) = self.new_name(Some(&mut made))?;
+                if self.is_restricted() && range.schemaname.is_empty() {
+                    // It can have been one of its own only.
+                    made.schemaname = TEMPORARY.to_owned();
+                }
+                let (schema, name) = self.new_name(Some(&mut made))?;
+                if self.is_restricted() && schema != TEMPORARY {
+                    return not_its_own(&schema, &name);
+                }
                 range.schemaname = schema;
                 Ok(())
             }
@@ -194,7 +203,28 @@ impl Definition<'_> {
             let Some(NodeEnum::RangeVar(range)) = node.node.as_mut() else {
                 return not_understood("this kind of TRUNCATE");
             };
-            self.plain(Some(range))?;
+            self.changed(Some(range))?;
+        }
+        Ok(())
+    }
+
+    /// `ANALYZE t`, of temporary tables: their statistics are of what the session has put there.
+    pub(super) fn analyze(&mut self, analyze: &mut pb::VacuumStmt) -> Judged<()> {
+        if analyze.is_vacuumcmd || !analyze.options.is_empty() || analyze.rels.is_empty() {
+            return not_understood("VACUUM, or ANALYZE of all tables");
+        }
+        for node in &mut analyze.rels {
+            let Some(NodeEnum::VacuumRelation(of)) = node.node.as_mut() else {
+                return not_understood("this kind of ANALYZE");
+            };
+            let relation = self.plain(of.relation.as_mut())?;
+            if relation.schema != TEMPORARY {
+                return refuse(
+                    "definition",
+                    format!("`{}.{}` can't be analysed", relation.schema, relation.name),
+                    "leave it to the database's owner",
+                );
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::{COLUMNS_MAX, Definition, There, protected};
 use crate::{
     ast,
     catalogue::Relation,
-    refusal::{Judged, not_understood, too_many},
+    refusal::{Judged, not_understood, refuse, too_many},
     resolve::Resolved,
 };
 
@@ -24,6 +24,13 @@ impl Definition<'_> {
             || !create.nnconstraints.is_empty()
         {
             return not_understood("this kind of table");
+        }
+        if self.is_restricted() && (!create.inh_relations.is_empty() || create.partspec.is_some()) {
+            return refuse(
+                "definition",
+                "this role's tables are no parts of others and have none",
+                "make a table by itself; LIKE gives it another's columns",
+            );
         }
         let name = self.new_name(create.relation.as_mut())?;
         let mut columns = Names::default();
@@ -245,7 +252,7 @@ impl Definition<'_> {
         if !create.table_space.is_empty() || !create.exclude_op_names.is_empty() {
             return not_understood("this kind of index");
         }
-        let relation = self.plain(create.relation.as_mut())?;
+        let relation = self.changed(create.relation.as_mut())?;
         let columns: Vec<String> = relation.columns.iter().map(|c| c.name.clone()).collect();
         let table = relation.name.clone();
         let elements = create.index_params.iter_mut().chain(&mut create.index_including_params);

@@ -1,4 +1,4 @@
-//! What accounted roles may make, change and drop.
+//! What roles may make, change and drop.
 
 use super::*;
 use crate::OwnNames;
@@ -48,7 +48,106 @@ fn what_holds_nothing_protected_is_made() {
         ),
     ] {
         assert_eq!(told(sql), format!("plain {sent}"), "{sql}");
-        assert!(judged(sql, Mode::Restricted).starts_with("42501 "), "{sql}");
+        let own = sql.contains(" TEMP ") || sql == "DROP TABLE IF EXISTS nothing";
+        assert_eq!(judged(sql, Mode::Restricted).starts_with("42501 "), !own, "{sql}");
+    }
+}
+
+/// Of what restricted roles make nobody else meets anything.
+#[test]
+fn a_restricted_role_makes_temporary_tables_by_themselves() {
+    let told = |sql: &str| judged(sql, Mode::Restricted);
+    let last = |sql: &str| told(sql).lines().last().unwrap_or_default().to_owned();
+    for (sql, sent) in [
+        (
+            "CREATE TEMP TABLE t (id int PRIMARY KEY, note text) ON COMMIT DROP",
+            "CREATE TEMPORARY TABLE t (id int PRIMARY KEY, note pg_catalog.text) ON COMMIT DROP",
+        ),
+        (
+            "CREATE TEMP TABLE t AS SELECT p.name FROM products p",
+            "CREATE TEMPORARY TABLE t AS SELECT p.name FROM public.products p",
+        ),
+        (
+            "SELECT p.name INTO TEMP t FROM products p",
+            "CREATE TEMPORARY TABLE t AS SELECT p.name FROM public.products p",
+        ),
+        ("CREATE TEMP TABLE t (LIKE products)", "CREATE TEMPORARY TABLE t (LIKE public.products)"),
+        ("DROP TABLE IF EXISTS t", "DROP TABLE IF EXISTS pg_temp.t"),
+    ] {
+        assert_eq!(told(sql), format!("plain {sent}"), "{sql}");
+    }
+    let made = "CREATE TEMP TABLE t (id int, note text); ";
+    for (sql, sent) in [
+        (
+            "CREATE INDEX ON t (lower(note))",
+            "CREATE INDEX ON pg_temp.t USING btree (pg_catalog.lower(t.note))",
+        ),
+        ("ANALYZE t", "ANALYZE pg_temp.t"),
+        ("TRUNCATE t", "TRUNCATE pg_temp.t"),
+        (
+            "INSERT INTO t SELECT id, name FROM products",
+            "INSERT INTO pg_temp.t SELECT products.id AS id, products.name AS name FROM public.products",
+        ),
+        ("DROP TABLE t", "DROP TABLE pg_temp.t"),
+    ] {
+        assert_eq!(last(&format!("{made}{sql}")), format!("plain {sent}"), "{sql}");
+    }
+    for sql in [
+        "CREATE TABLE t (id int)",
+        "CREATE TABLE t AS SELECT 1 AS id",
+        "SELECT 1 AS id INTO t",
+        "CREATE TEMP VIEW v AS SELECT 1 AS id",
+        "CREATE TEMP SEQUENCE s",
+        "CREATE TEMP TABLE customers (id int)",
+        "CREATE TEMP TABLE t AS SELECT id FROM customers",
+        "SELECT id INTO TEMP t FROM customers",
+        "CREATE TEMP TABLE t AS SELECT name FROM directory",
+        "CREATE TEMP TABLE t (LIKE customers)",
+        "CREATE TEMP TABLE t () INHERITS (products)",
+        "CREATE TEMP TABLE t (id int) PARTITION BY RANGE (id)",
+        "CREATE TEMP TABLE t PARTITION OF products DEFAULT",
+        "CREATE TEMP TABLE t (id bigint REFERENCES customers (id))",
+        "CREATE TEMP TABLE t (a text CHECK (peek(a) = 'x'))",
+        "CREATE INDEX ON products (name)",
+        "CREATE INDEX ON customers (email)",
+        "TRUNCATE products",
+        "ANALYZE",
+        "ANALYZE products",
+        "ANALYZE customers",
+        "VACUUM",
+        "DROP TABLE products",
+        "DROP TABLE IF EXISTS products",
+        "DROP TABLE IF EXISTS public.t",
+        "DROP TABLE customers",
+        "DROP VIEW directory",
+        "DROP INDEX IF EXISTS i",
+        "CREATE TEMP TABLE t (id int); TRUNCATE t, products",
+        "CREATE TEMP TABLE t (id int); DROP TABLE t, products",
+        "CREATE TEMP TABLE t (id int); ANALYZE t, customers",
+        "CREATE TEMP TABLE t (id int); ALTER TABLE t INHERIT products",
+        "CREATE TEMP TABLE t (id int); ALTER TABLE t RENAME TO customers",
+        "CREATE TEMP TABLE t (id int); INSERT INTO t SELECT id FROM customers",
+        "CREATE TEMP TABLE t (id int); INSERT INTO t SELECT 1 WHERE EXISTS (SELECT FROM customers)",
+        "CREATE TEMP TABLE t (id int); DELETE FROM t USING customers c WHERE c.id = t.id",
+        "CREATE TEMP TABLE t (id int); UPDATE t SET id = 1 WHERE id IN (SELECT id FROM customers)",
+        "CREATE TEMP TABLE t (id int); WITH w AS (DELETE FROM t RETURNING id) SELECT c.id FROM customers c JOIN w ON w.id = c.id",
+    ] {
+        assert!(last(sql).starts_with("42501 "), "{sql}: {}", last(sql));
+    }
+}
+
+/// What is read to say who may see whom is looked for by its name.
+#[test]
+fn a_table_that_reasons_read_is_not_made_anew_by_a_restricted_role() {
+    let mut rules = rules(Mode::Restricted);
+    rules.reason_names = names(&["shifts"]);
+    let path = names(&["public"]);
+    let context = Context::new(&path, PREFIX);
+    for (sql, made) in
+        [("CREATE TEMP TABLE shifts (id int)", false), ("CREATE TEMP TABLE shift (id int)", true)]
+    {
+        let verdict = analyse(sql, &catalogue(), &rules, context).unwrap().pop().unwrap().verdict;
+        assert_eq!(matches!(verdict, Verdict::Plain(_)), made, "{sql}");
     }
 }
 

@@ -52,7 +52,7 @@ fn each_statement_of_a_text_is_judged() {
         "SELECT 1; SELECT name FROM customers; DROP TABLE customers",
         "plain SELECT 1\n\
          SELECT customers.name, customers.id AS pk_k1 FROM <public.customers b> customers\n  1 columns, keys [0]\n  \
-         public.customers set 0 clear name\n42501 not_understood",
+         public.customers set 0 clear name\n42501 definition",
     );
 }
 
