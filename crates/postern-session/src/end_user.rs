@@ -245,6 +245,7 @@ impl Session {
     /// What was done is taken back: so is who was named by it. Who was named before is not known
     /// any more, so that nobody is.
     pub(crate) fn unsettle(&mut self) {
+        self.undone = true;
         if std::mem::take(&mut self.scope.unsettled) {
             self.falls_to(Naming::Nobody);
         }

@@ -17,7 +17,7 @@ use crate::{
     client::single,
     judge::{Planned, PlannedNamed},
     own::Changes,
-    portal::{NOTHING, Portal, Prepared, UpstreamName},
+    portal::{Lasts, NOTHING, Portal, Prepared, UpstreamName},
     session::ByName,
     sharing::Known,
     weight::KeptPlan,
@@ -161,8 +161,8 @@ impl Session {
                 self.prepare(plan, (name, types, source), query, view)
             }
             (Act::Execute(arguments), _) => self.execute_prepared(name, arguments, view),
-            (Act::Declare { options, .. }, Some(query)) => {
-                let (sql, cursor) = self.declare((name, options), query, given, view)?;
+            (Act::Declare { options, holds, .. }, Some(query)) => {
+                let (sql, cursor) = self.declare((name, options, *holds), query, given, view)?;
                 let (upstream, judged) = (cursor.upstream, cursor.judged.clone());
                 let searched = cursor.searched.clone();
                 let change = Change::Cursor(Some(Box::new(cursor)));
@@ -337,7 +337,7 @@ impl Session {
 
     fn declare(
         &mut self,
-        (name, options): (&str, &str),
+        (name, options, holds): (&str, &str, bool),
         query: &Arc<Planned>,
         given: Given<'_>,
         view: &View<'_>,
@@ -350,9 +350,11 @@ impl Session {
         }
         let upstream = self.upstream_name(name);
         let text = self.literal(query, view);
-        let sql = format!("DECLARE {} {options}CURSOR FOR {text}", upstream.portal());
+        let hold = if holds { "WITH HOLD " } else { "" };
+        let sql = format!("DECLARE {} {options}CURSOR {hold}FOR {text}", upstream.portal());
         let query = self.scale.plan(query.clone(), 2 * name.len())?;
-        Ok((sql, self.portal(upstream, query, given, view)?))
+        let lasts = if holds { Lasts::BeyondCommit } else { Lasts::Transaction };
+        Ok((sql, Portal { lasts, ..self.portal(upstream, query, given, view)? }))
     }
 
     /// Rows of a cursor are those of its query, under the entitlements and the catalogue of its
@@ -371,6 +373,11 @@ impl Session {
             .filter(|cursor| matches!(*cursor.plan, Planned::Plain(_) | Planned::Guarded(_)));
         if cursor.is_some_and(|cursor| cursor.judged.path != self.own.path()) {
             return Err(Failure::PathChanged);
+        }
+        // What it holds was not protected by the catalogue and the rules of then.
+        let is_old = |cursor: &&Portal| cursor.judged.generation != view.generation;
+        if cursor.filter(is_old).is_some_and(|cursor| cursor.lasts == Lasts::Session) {
+            return Err(Failure::PlanChanged);
         }
         let upstream = cursor.map_or(NOTHING, |cursor| cursor.upstream);
         let held = cursor.is_some_and(|cursor| match &*cursor.plan {
@@ -459,10 +466,24 @@ impl Session {
                 Undo::Cursor(name, known)
             }
             Change::Cursor(Some(cursor)) => {
+                // Whoever has the connection next has it, too.
+                self.traces.kept |= cursor.lasts != Lasts::Transaction;
                 let known = self.portals.insert(name.clone(), (**cursor).clone());
                 Undo::Cursor(name, known)
             }
         }
+    }
+
+    /// A transaction has ended: what is left of its portals are the cursors that were to outlive
+    /// it, if nothing of it was undone. What an earlier one has left stays.
+    pub(crate) fn end_portals(&mut self) {
+        let undone = std::mem::take(&mut self.undone);
+        self.portals.retain(|_, portal| match portal.lasts {
+            Lasts::Transaction => false,
+            Lasts::BeyondCommit => !undone,
+            Lasts::Session => true,
+        });
+        self.portals.values_mut().for_each(|portal| portal.lasts = Lasts::Session);
     }
 
     pub(crate) fn put_back(&mut self, undo: Undo) {

@@ -54,6 +54,17 @@ impl Prepared {
     }
 }
 
+/// How long the server has a portal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lasts {
+    /// Until its transaction ends.
+    Transaction,
+    /// Longer, if that is committed.
+    BeyondCommit,
+    /// It was committed: until it is closed.
+    Session,
+}
+
 /// A portal of the client: a statement with the entitlements that were bound with it.
 #[derive(Debug, Clone)]
 pub(crate) struct Portal {
@@ -69,6 +80,7 @@ pub(crate) struct Portal {
     pub(crate) about: Option<Arc<About>>,
     /// A savepoint may have been rolled back since, and the portal with it.
     pub(crate) unsure: bool,
+    pub(crate) lasts: Lasts,
     /// The token that names an end user, where it is a parameter.
     pub(crate) token: Option<Secret<Arc<str>>>,
     /// The ticket that it states for what follows; `None` for none.
@@ -97,6 +109,7 @@ impl Portal {
             searched,
             about: None,
             unsure: false,
+            lasts: Lasts::Transaction,
             token: None,
             states: None,
             claimed: None,

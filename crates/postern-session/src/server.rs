@@ -529,7 +529,7 @@ impl Session {
         self.status = status;
         self.end_scope(status);
         if status == TransactionStatus::Idle {
-            self.portals.clear();
+            self.end_portals();
             let let_through = self.astray.ends();
             if self.own.ends(self.expected.is_empty()) || let_through {
                 effects.push(Effect::Defined);

@@ -108,6 +108,8 @@ pub struct Session {
     pub(crate) settings: Arc<str>,
     /// Some statements may have been prepared in SQL.
     pub(crate) prepares: bool,
+    /// Something of the transaction was undone, or all of it.
+    pub(crate) undone: bool,
     /// A setting of several parts may have been given a value, which the server doesn't list.
     pub(crate) customs: bool,
     pub(crate) traces: Traces,
@@ -162,6 +164,7 @@ impl Session {
             unnamed: false,
             settings: Arc::default(),
             prepares: false,
+            undone: false,
             customs: false,
             traces: Traces::default(),
             sent: false,

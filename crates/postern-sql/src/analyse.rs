@@ -4,15 +4,15 @@ use std::{collections::BTreeSet, mem, thread};
 
 use pg_query::{
     Node, NodeEnum,
-    protobuf::{AStar, RawStmt, ScanToken, Token},
+    protobuf::{AStar, ConstraintsSetStmt, RawStmt, ScanToken, Token},
 };
 use postern_model::StatementFingerprint;
 
 use crate::{
     Act, Catalogue, Context, Decider, Effect, Guarded, KeyColumn, Leaf, Local, Lookup, LookupKind,
-    Named, Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy, definitions,
-    end_user, explain, locks, named, nesting, path,
-    print::{internal, with_leaves, written},
+    Mode, Named, Plain, Refusal, Rules, Statement, SyntaxError, Template, Verdict, copy,
+    definitions, end_user, explain, locks, named, nesting, path,
+    print::{internal, printed, with_leaves, written},
     query::{Analysis, Facts},
     refusal::{Judged, refuse, unknown_kind},
     resolve::Resolver,
@@ -156,6 +156,9 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
             Err(refusal) => Verdict::Refused(refusal),
         };
     }
+    if let NodeEnum::ConstraintsSetStmt(set) = &node {
+        return constraints(set, resolver).unwrap_or_else(Verdict::Refused);
+    }
     setting::named_by_its_row(&mut node);
     if let Some(said) = end_user::call(&node).or_else(|| ticket::call(&node)) {
         return said.map_or_else(Verdict::Refused, Verdict::Plain);
@@ -177,6 +180,20 @@ fn verdict(raw: RawStmt, text: &str, resolver: Resolver<'_>) -> Verdict {
         }
     };
     judged.unwrap_or_else(Verdict::Refused)
+}
+
+/// `SET CONSTRAINTS`. One that is checked at COMMIT only would say there, where no search is
+/// charged, what a restricted role's value collides with: for such a role all are checked at once,
+/// as without the statement.
+fn constraints(set: &ConstraintsSetStmt, resolver: Resolver<'_>) -> Judged<Verdict> {
+    if set.deferred && resolver.rules.mode == Mode::Restricted {
+        return Ok(Verdict::Local(Local::Tag("SET CONSTRAINTS")));
+    }
+    let sql = printed(&mut NodeEnum::ConstraintsSetStmt(set.clone()))?;
+    if sql.contains(resolver.context.prefix) {
+        return refuse("reserved_name", "the name is reserved", "use another name");
+    }
+    Ok(Verdict::Plain(Plain::new(sql, Effect::Setting, 0)))
 }
 
 /// Statements on rows: two runs of the analysis, then the text.

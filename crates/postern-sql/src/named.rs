@@ -7,7 +7,7 @@
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use crate::{
-    Act, Arguments, Named, Verdict,
+    Act, Arguments, Effect, Named, Verdict,
     analyse::{query_verdict, shape},
     ast,
     query::{Analysis, searched_value, skipped},
@@ -37,7 +37,7 @@ pub(crate) fn judge(
         }
         NodeEnum::DeclareCursorStmt(declare) => {
             let pb::DeclareCursorStmt { portalname, options, query } = declare.as_ref();
-            cursor_options(*options).and_then(|options| {
+            cursor_options(*options).and_then(|(options, holds)| {
                 let query = query.as_deref();
                 let selects = |node: &Node| matches!(node.node, Some(NodeEnum::SelectStmt(_)));
                 if !query.is_some_and(selects) {
@@ -48,7 +48,12 @@ pub(crate) fn judge(
                 if matches!(&*query, Verdict::Guarded(guarded) if guarded.passed.is_some()) {
                     return Err(skipped());
                 }
-                Ok((portalname, Act::Declare { options, query }))
+                let reads = matches!(&*query,
+                    Verdict::Plain(plain) if plain.effect == Effect::Query && !plain.draws);
+                if holds && !reads {
+                    return outlives();
+                }
+                Ok((portalname, Act::Declare { options, holds, query }))
             })
         }
         NodeEnum::FetchStmt(fetch) => portion(fetch).map(|(what, jumps)| {
@@ -102,10 +107,20 @@ fn switched_elsewhere<T>() -> Judged<T> {
     )
 }
 
-/// `BINARY` and `WITH HOLD` are not understood: the keys of a binary row can't be read without
-/// its types, and a cursor that outlives its transaction outlives the reasons that it was read
-/// under. `ASENSITIVE` says nothing and older servers don't know it.
-fn cursor_options(options: i32) -> Judged<&'static str> {
+/// A cursor that outlives its transaction outlives the reasons that it was read under.
+fn outlives<T>() -> Judged<T> {
+    refuse(
+        "cursor",
+        "a cursor that outlives its transaction and reads what is protected is not allowed for \
+         this role",
+        "leave WITH HOLD out and fetch before COMMIT",
+    )
+}
+
+/// What is sent of them, and whether the cursor outlives its transaction. `BINARY` is not
+/// understood: the keys of a binary row can't be read without its types. `ASENSITIVE` says nothing
+/// and older servers don't know it.
+fn cursor_options(options: i32) -> Judged<(&'static str, bool)> {
     const BINARY: i32 = 0x01;
     const SCROLL: i32 = 0x02;
     const NO_SCROLL: i32 = 0x04;
@@ -120,22 +135,16 @@ fn cursor_options(options: i32) -> Judged<&'static str> {
             "leave BINARY out; drivers ask for binary values by the protocol",
         );
     }
-    if options & HOLD != 0 {
-        return refuse(
-            "cursor",
-            "a cursor that outlives its transaction is not allowed for this role",
-            "leave WITH HOLD out and fetch before COMMIT",
-        );
-    }
-    match options & !(ASENSITIVE | FAST_PLAN) {
-        0 => Ok(""),
-        SCROLL => Ok("SCROLL "),
-        NO_SCROLL => Ok("NO SCROLL "),
-        INSENSITIVE => Ok("INSENSITIVE "),
-        both if both == SCROLL | INSENSITIVE => Ok("INSENSITIVE SCROLL "),
-        both if both == NO_SCROLL | INSENSITIVE => Ok("INSENSITIVE NO SCROLL "),
-        _ => not_understood("this option of a cursor"),
-    }
+    let written = match options & !(ASENSITIVE | FAST_PLAN | HOLD) {
+        0 => "",
+        SCROLL => "SCROLL ",
+        NO_SCROLL => "NO SCROLL ",
+        INSENSITIVE => "INSENSITIVE ",
+        both if both == SCROLL | INSENSITIVE => "INSENSITIVE SCROLL ",
+        both if both == NO_SCROLL | INSENSITIVE => "INSENSITIVE NO SCROLL ",
+        _ => return not_understood("this option of a cursor"),
+    };
+    Ok((written, options & HOLD != 0))
 }
 
 /// Which rows are fetched, in SQL, and whether rows may be passed over to get there.

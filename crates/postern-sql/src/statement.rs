@@ -59,10 +59,12 @@ pub enum Act {
     Execute(Arguments),
     /// `DEALLOCATE name`.
     Deallocate,
-    /// `DECLARE name options CURSOR FOR query`.
+    /// `DECLARE name options CURSOR [WITH HOLD] FOR query`.
     Declare {
         /// Empty or with a space behind it.
         options: &'static str,
+        /// It outlives its transaction: what it reads is not protected.
+        holds: bool,
         /// The verdict on the query: plain or guarded.
         query: Box<Verdict>,
     },

@@ -278,3 +278,40 @@ fn a_cursor_on_single_records_passes_none_over() {
     table.query("FETCH ABSOLUTE 2 FROM c");
     assert_eq!(table.told(), ["server < query FETCH ABSOLUTE 2 FROM postern_p_1"]);
 }
+
+/// It was to outlive its transaction: what it holds is not protected.
+#[test]
+fn a_cursor_with_hold_is_there_after_a_commit_and_not_after_a_rollback() {
+    let hold = "DECLARE c CURSOR WITH HOLD FOR SELECT name FROM products";
+    for (ends, tag, stays) in [("COMMIT", "COMMIT", true), ("ROLLBACK", "ROLLBACK", false)] {
+        let mut table = Table::new();
+        begin(&mut table);
+        declared(&mut table, hold);
+        table.query(ends).completed(tag).ready(TransactionStatus::Idle).told();
+        table.query("FETCH 2 FROM c");
+        let told = table.told().concat();
+        assert_eq!(told.contains("FETCH FORWARD 2 FROM postern_p_1"), stays, "{told}");
+    }
+    let mut table = Table::new();
+    begin(&mut table);
+    declared(&mut table, hold);
+    table.query("COMMIT").completed("COMMIT").ready(TransactionStatus::Idle).told();
+    table.query("CLOSE c");
+    assert!(table.told().concat().contains("CLOSE postern_p_1"));
+    table.completed("CLOSE CURSOR").ready(TransactionStatus::Idle).told();
+    table.query("FETCH 2 FROM c");
+    assert!(!table.told().concat().contains("postern_p_1"));
+}
+
+#[test]
+fn a_cursor_with_hold_keeps_its_connection_and_goes_with_an_error() {
+    let mut table = Table::new();
+    begin(&mut table);
+    declared(&mut table, "DECLARE c CURSOR WITH HOLD FOR SELECT name FROM products");
+    assert!(table.session.traces().kept);
+    table.query("SELECT 1").server(|out| error(out, "22012", "division by zero"));
+    table.ready(TransactionStatus::Failed).told();
+    table.query("COMMIT").completed("ROLLBACK").ready(TransactionStatus::Idle).told();
+    table.query("FETCH 2 FROM c");
+    assert!(!table.told().concat().contains("postern_p_1"));
+}

@@ -173,7 +173,10 @@ fn written_named(named: &Named) -> String {
         }
         Act::Execute(arguments) => format!("execute ({}) {:?}", arguments.sql, arguments.values),
         Act::Deallocate => "deallocate".to_owned(),
-        Act::Declare { options, query: of } => format!("declare {options}as {}", query(of)),
+        Act::Declare { options, holds, query: of } => {
+            let holds = if *holds { "holding " } else { "" };
+            format!("declare {options}{holds}as {}", query(of))
+        }
         Act::Fetch { what, moves, jumps } => {
             format!("fetch {what} moves {moves}{}", if *jumps { " jumps" } else { "" })
         }

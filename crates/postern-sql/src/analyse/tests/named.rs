@@ -60,6 +60,10 @@ fn a_cursor_is_judged_as_its_query() {
         "DECLARE \"C c\" INSENSITIVE SCROLL CURSOR WITHOUT HOLD FOR SELECT 1",
         "C c: declare INSENSITIVE SCROLL as plain SELECT 1",
     );
+    check(
+        "DECLARE c NO SCROLL CURSOR WITH HOLD FOR SELECT name FROM products",
+        "c: declare NO SCROLL holding as plain SELECT products.name FROM public.products",
+    );
     check("FETCH c", "c: fetch FORWARD 1 moves false");
     check("FETCH FORWARD 100 FROM \"C c\"", "C c: fetch FORWARD 100 moves false");
     check("FETCH ALL IN c", "c: fetch FORWARD ALL moves false");
@@ -75,7 +79,10 @@ fn a_cursor_that_outlives_its_reasons_or_hides_its_keys_is_refused() {
         "cursor",
         &[
             "DECLARE c CURSOR WITH HOLD FOR SELECT name FROM customers",
-            "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT count(*) FROM customers",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT name FROM directory",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT current_user",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT vouched('x')",
             "DECLARE c BINARY CURSOR FOR SELECT name FROM customers",
         ],
     );

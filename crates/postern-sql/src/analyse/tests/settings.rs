@@ -1,6 +1,6 @@
 //! Which settings are read.
 
-use super::{Mode, analyse, catalogue, judged, names, refused, rules};
+use super::{Mode, analyse, catalogue, check, check_accounted, judged, names, refused, rules};
 use crate::{Context, Parameter, Verdict};
 
 #[test]
@@ -209,4 +209,15 @@ fn a_setting_that_a_column_names_is_read_if_it_is_listed() {
         assert!(!told.contains("data_directory,"), "{told}");
     }
     refused("setting", &["SELECT current_setting(s.name || '') FROM pg_settings s"]);
+}
+
+/// A value that collides shows when it is stored, and not at COMMIT.
+#[test]
+fn constraints_are_not_deferred_by_a_restricted_role() {
+    for sql in ["SET CONSTRAINTS ALL DEFERRED", "SET CONSTRAINTS public.k DEFERRED"] {
+        check(sql, "Tag(\"SET CONSTRAINTS\")");
+        check_accounted(sql, &format!("plain {sql}"));
+    }
+    check("SET CONSTRAINTS a, b.c IMMEDIATE", "plain SET CONSTRAINTS a, b.c IMMEDIATE");
+    check("SET CONSTRAINTS pk_x IMMEDIATE", "42501 reserved_name");
 }
