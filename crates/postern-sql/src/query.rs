@@ -52,6 +52,7 @@ mod scalar;
 mod scope;
 mod select;
 mod set_operation;
+mod sets;
 mod settings;
 mod sorted_page;
 mod switch;
@@ -196,6 +197,9 @@ pub(crate) struct Analysis<'a> {
     pub(crate) bounded: BTreeSet<usize>,
     /// Leaves by whose columns something is computed that sorts the select's rows.
     computed: BTreeSet<usize>,
+    /// Protected columns of which functions make rows in the select that is being analysed, where
+    /// these may be told by what comes.
+    sets: Option<BTreeSet<(usize, i16)>>,
     /// Rows are passed over, or read by a window function.
     passes: bool,
     /// Leaves whose rows are folded without carrying their keys.
@@ -288,6 +292,7 @@ impl<'a> Analysis<'a> {
             linked: BTreeSet::new(),
             questions: asked::Questions::default(),
             computed: BTreeSet::new(),
+            sets: None,
             passes: false,
             folded: BTreeSet::new(),
             narrowed: BTreeSet::new(),

@@ -80,8 +80,7 @@ impl Analysis<'_> {
             return Ok(taint);
         }
         if matches!(kind, Kind::Set | Kind::Record) {
-            // The value decides how many rows there are.
-            self.predicate(&taint);
+            self.makes_rows_of(&taint);
         }
         Ok(taint)
     }

@@ -432,8 +432,7 @@ impl Analysis<'_> {
             self.column_definitions(definition, &mut defined)?;
             one_column = false;
         }
-        // The value decides how many rows there are.
-        self.predicate(&taint);
+        self.makes_rows_of(&taint);
         let names = alias_columns(range.alias.as_ref())?;
         let alias = range.alias.as_ref().map(|alias| alias.aliasname.clone());
         let alias = alias.or(name).unwrap_or_default();

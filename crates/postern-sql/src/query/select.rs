@@ -265,13 +265,19 @@ impl Analysis<'_> {
         self.unfold_exists(select, place);
         let mut values = self.join_values(select, place);
         values.extend(self.join_compared(select));
-        let from = &mut select.from_clause;
-        let read = |own: &mut Self| own.read_from_clause(from, scope, place);
-        let mut star = self.lent(|own| &mut own.counted, counts, read).0?;
-        scope.hide(&values, &mut star);
-        let judge = |own: &mut Self| own.beyond_from(select, scope, &mut star, place);
-        let (judged, aggregates) = self.lent(|own| &mut own.aggregates, Vec::new(), judge);
-        let (outputs, clauses, windows) = judged?;
+        let sets = self.may_tell_sets(select, place).then(BTreeSet::new);
+        let judge = |own: &mut Self| {
+            let from = &mut select.from_clause;
+            let read = |own: &mut Self| own.read_from_clause(from, scope, place);
+            let mut star = own.lent(|own| &mut own.counted, counts, read).0?;
+            scope.hide(&values, &mut star);
+            let judge = |own: &mut Self| own.beyond_from(select, scope, &mut star, place);
+            let (judged, aggregates) = own.lent(|own| &mut own.aggregates, Vec::new(), judge);
+            judged.map(|judged| (judged, aggregates))
+        };
+        let (judged, sets) = self.lent(|own| &mut own.sets, sets, judge);
+        let ((outputs, clauses, windows), aggregates) = judged?;
+        self.tell_sets(&sets.unwrap_or_default(), &outputs, windows.uses());
         self.sort_hashed(select, &outputs, &clauses);
         let folds = clauses.grouped || !windows.uses().is_empty();
         self.note_held(select, scope, place, folds);
@@ -471,7 +477,8 @@ impl Analysis<'_> {
         let source =
             outputs.named(key).map_or_else(|| scope.source(key), |output| output.column.source);
         let copy = source.is_some();
-        let shown = copy && outputs.columns.iter().any(|output| output.column.source == source);
+        let shown = copy && outputs.columns.iter().any(|output| output.column.source == source)
+            || outputs.shows(key);
         let taint = self.sort_key(key, outputs, (scope, clause))?;
         self.decisions.add(&taint);
         match kept.filter(|_| shown) {

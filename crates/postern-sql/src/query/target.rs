@@ -33,11 +33,21 @@ pub(super) struct Output {
     pub(super) column: Column,
     /// The alias and name of the column that it is nothing but a reference to.
     pub(super) reference: Option<(String, String)>,
+    /// The names by which it was written, where it is a reference to anything.
+    written: Option<Vec<String>>,
+}
+
+/// The names of a reference to a column.
+fn references(node: &Node) -> Option<Vec<String>> {
+    let Some(NodeEnum::ColumnRef(reference)) = &node.node else { return None };
+    let names = ast::names(&reference.fields)?;
+    Some(names.into_iter().map(str::to_owned).collect())
 }
 
 impl Outputs {
     pub(super) fn from_columns(columns: &[Column]) -> Self {
-        let output = |column: &Column| Output { column: column.clone(), reference: None };
+        let output =
+            |column: &Column| Output { column: column.clone(), reference: None, written: None };
         Self { columns: columns.iter().map(output).collect(), ..Self::default() }
     }
 
@@ -63,6 +73,13 @@ impl Outputs {
             }
             _ => None,
         }
+    }
+
+    /// Whether what a node of ORDER BY means is a result column: each row shows it.
+    pub(super) fn shows(&self, node: &Node) -> bool {
+        let written = references(node);
+        let is_same = |output: &Output| written.is_some() && output.written == written;
+        self.named(node).is_some() || self.columns.iter().any(is_same)
     }
 
     /// The protected columns among these that are no result columns themselves.
@@ -123,7 +140,7 @@ impl Outputs {
     fn star(&mut self, star: Star) {
         for StarColumn { alias, column } in star.columns {
             let reference = alias.map(|alias| (alias, column.name.clone()));
-            self.columns.push(Output { column, reference });
+            self.columns.push(Output { column, reference, written: None });
         }
         if let Some(open) = star.open {
             self.open.get_or_insert_default().add(&open);
@@ -198,6 +215,7 @@ impl Analysis<'_> {
         let name = if target.name.is_empty() { figure(value) } else { target.name.clone() };
         let found = scope.column(value);
         let reference = found.map(|(item, column)| (item.alias.clone(), column.name.clone()));
+        let written = references(value);
         // What is of a row of the select around goes with no row of this one: a leaf can be in
         // both, where a common table is named twice.
         let source = found.and_then(|(_, column)| column.source);
@@ -217,6 +235,7 @@ impl Analysis<'_> {
         Ok(Output {
             column: Column { name, taint, source, copied, origin, link, kind, whose },
             reference,
+            written,
         })
     }
 

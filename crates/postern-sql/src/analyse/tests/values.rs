@@ -466,3 +466,92 @@ fn whether_there_is_a_record_is_asked_in_several_ways() {
         assert!(told.starts_with("42501"), "{sql}: {told}");
     }
 }
+
+/// What sorts is in each of the rows, computed or not.
+#[test]
+fn a_result_column_sorts_where_all_rows_come() {
+    for (sql, clear) in [
+        ("SELECT id, upper(name) AS n FROM customers ORDER BY n", true),
+        ("SELECT id, upper(name) AS n FROM customers ORDER BY 2 DESC, id", true),
+        ("SELECT id, upper(name) FROM customers ORDER BY lower(name)", false),
+        ("SELECT id, upper(name) AS n FROM customers ORDER BY n || 'x'", false),
+        ("SELECT id, upper(name) AS n FROM customers ORDER BY n LIMIT 5", false),
+        ("SELECT id, upper(name) AS n FROM customers ORDER BY n OFFSET 5", false),
+        ("SELECT DISTINCT id, upper(name) AS n FROM customers ORDER BY n", false),
+        ("SELECT s.n FROM (SELECT id, upper(name) AS n FROM customers ORDER BY n) s", false),
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(!told.starts_with("42501") && told.contains("clear") == clear, "{sql}: {told}");
+    }
+}
+
+/// Each row that is made of an own record comes with its key, and who is asked about is recorded
+/// though none is made.
+#[test]
+fn rows_are_made_of_values_of_those_who_are_asked_about() {
+    for (sql, clear) in [
+        ("SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id = 7", true),
+        (
+            "SELECT c.id, p.n, p.w FROM customers c CROSS JOIN LATERAL unnest(string_to_array(c.name, ' ')) WITH ORDINALITY p (w, n) WHERE c.id IN (7, 8) ORDER BY p.n",
+            true,
+        ),
+        ("SELECT id, unnest(string_to_array(name, ' ')) FROM customers WHERE id = $1", true),
+        (
+            "SELECT t.id, w FROM tickets t, string_to_table(t.body, ' ') w WHERE t.customer_id = 7 LIMIT 5",
+            true,
+        ),
+        (
+            "SELECT w FROM tickets t JOIN customers c ON c.id = t.customer_id, string_to_table(t.body, ' ') w WHERE c.id = 7",
+            true,
+        ),
+        // It is not told who has none.
+        ("SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w", false),
+        (
+            "SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id = 7 OR c.id > 9",
+            false,
+        ),
+        ("SELECT t.id, w FROM tickets t, string_to_table(t.body, ' ') w WHERE t.id = 7", false),
+        (
+            "SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.country = 'DE'",
+            false,
+        ),
+        // The entry would not say of what the row was made.
+        ("SELECT c.id FROM customers c, regexp_matches(c.name, 'a') w WHERE c.id = 7", false),
+        // More is told by it than its rows.
+        (
+            "SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id = 7 AND w = 'x'",
+            false,
+        ),
+        (
+            "SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id = 7 ORDER BY w LIMIT 1",
+            false,
+        ),
+        (
+            "SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id = 7 LIMIT 1 OFFSET 1",
+            false,
+        ),
+        (
+            "SELECT DISTINCT w, c.id FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id IN (7, 8)",
+            false,
+        ),
+        (
+            "SELECT w, c.id, count(*) OVER () FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id IN (7, 8)",
+            false,
+        ),
+        (
+            "SELECT w, c.id, p.id FROM customers c CROSS JOIN LATERAL regexp_split_to_table(c.name, ' ') w JOIN products p ON p.name = w WHERE c.id = 7",
+            false,
+        ),
+        (
+            "SELECT s.w FROM (SELECT c.id, w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id = 7) s",
+            false,
+        ),
+        (
+            "SELECT w FROM customers c, regexp_split_to_table(c.name, ' ') w WHERE c.id = 7 UNION ALL SELECT 'x'",
+            false,
+        ),
+    ] {
+        let told = judged(sql, Mode::Restricted);
+        assert!(!told.starts_with("42501") && told.contains("clear") == clear, "{sql}: {told}");
+    }
+}
