@@ -189,6 +189,11 @@ fn what_was_changed_may_be_shown_by_a_select() {
     let counted =
         told_who_sees("WITH u AS (DELETE FROM tickets RETURNING 1) SELECT count(*) FROM u");
     assert!(counted.contains("string_agg(u.pk_k1::") && counted.contains("keys [0]"), "{counted}");
+    let grouped = told_who_sees(
+        "WITH u AS (DELETE FROM tickets RETURNING status) SELECT status, count(*) FROM u GROUP BY 1 \
+         ORDER BY 2",
+    );
+    assert!(grouped.contains("string_agg(u.pk_k1::") && grouped.contains("keys [0]"), "{grouped}");
     let masked = told_who_sees(
         "WITH u AS (UPDATE tickets SET body = 'x' WHERE id = 7 RETURNING *) SELECT body, EXISTS \
          (SELECT 1 FROM products WHERE name = u.body) FROM u",
@@ -203,8 +208,9 @@ fn what_was_changed_may_be_shown_by_a_select() {
         "SELECT id FROM u OFFSET 1",
         "SELECT id FROM u WHERE body LIKE 'a%'",
         "SELECT DISTINCT body FROM u",
-        "SELECT body, count(*) FROM u GROUP BY body",
         "SELECT count(*) FROM u HAVING count(*) > 1",
+        "SELECT id, count(*) FROM u GROUP BY id HAVING count(*) > 1",
+        "SELECT id, count(*) FROM u GROUP BY id LIMIT 1",
         "SELECT generate_series(1, 0) FROM u",
         "SELECT u.id FROM u JOIN products p ON p.id = u.id",
         "SELECT u.id, c.name FROM u JOIN customers c ON c.id = u.id",

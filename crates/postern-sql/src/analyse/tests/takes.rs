@@ -133,7 +133,6 @@ fn a_take_is_for_oneself_and_sets_what_is_listed() {
         ("assignee = 'ben'", &[], Some("take")),
         ("assignee = $1", &[Some("ben")], Some("take")),
         ("assignee = $1", &[None], Some("take")),
-        ("assignee = NULL", &[], Some("take")),
         ("assignee = DEFAULT", &[], Some("take")),
         ("assignee = current_user", &[], None),
         ("assignee = session_user::text", &[], None),
@@ -160,5 +159,44 @@ fn what_picks_its_row_beside_it_is_a_take() {
             super::Mode::Restricted,
         );
         assert!(told.contains("FROM public.tickets q WHERE q.assignee IS NULL"), "{told}");
+    }
+}
+
+/// Nobody gets a reason by it, and whoever gives it up has one.
+#[test]
+fn an_own_row_is_given_back_to_its_queue() {
+    let judged = |sql: &str| super::judged(sql, crate::Mode::Restricted);
+    let own = "tickets.customer_id OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) AND \
+               tickets.assignee::pg_catalog.text COLLATE pg_catalog.\"C\" \
+               OPERATOR(pg_catalog.=) '{actor}'::pg_catalog.text AND tickets.status IN ('open', \
+               'pending')";
+    for sql in [
+        "UPDATE tickets SET assignee = NULL WHERE id = 7",
+        "UPDATE tickets SET assignee = NULL, body = 'x' WHERE id = 7 AND assignee = 'ana'",
+        "UPDATE tickets SET assignee = NULL WHERE id IN (SELECT id FROM tickets LIMIT 5)",
+    ] {
+        let told = judged(sql);
+        assert!(told.contains("assignee = NULL") && told.contains(own), "{sql}: {told}");
+    }
+    // Who opened it and whose it is may be given what they are, as before.
+    for sql in [
+        "UPDATE tickets SET assignee = NULL, opened_by = 'customer' WHERE id = 7",
+        "UPDATE tickets SET assignee = NULL, customer_id = 8 WHERE id = 7",
+    ] {
+        let told = judged(sql);
+        assert!(told.starts_with("42501") || told.contains("pk_same"), "{sql}: {told}");
+    }
+    for (sql, rule) in [
+        ("UPDATE tickets SET assignee = 'ben' WHERE id = 7", "take"),
+        (
+            "UPDATE tickets SET assignee = NULL WHERE id = (SELECT min(id) FROM tickets WHERE \
+             assignee IS NULL)",
+            "unaccounted",
+        ),
+        ("UPDATE tickets SET customer_id = NULL WHERE id = 7", "entitlement"),
+        ("UPDATE tickets SET assignee = nullif('a', 'a') WHERE id = 7", "take"),
+        ("UPDATE tickets SET assignee = $1 WHERE id = 7", "take"),
+    ] {
+        assert_eq!(judged(sql), format!("42501 {rule}"), "{sql}");
     }
 }

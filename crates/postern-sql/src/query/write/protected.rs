@@ -10,12 +10,12 @@ use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::{
     Change, once,
-    reach::{Needs, shows_in},
+    reach::{Needs, gives_back, shows_in},
     take::is_take,
     value::{Stored, stored_value},
 };
 use crate::{
-    LookupValue, Mode, TableRule, ast,
+    LookupValue, Mode, ReasonRule, TableRule, ast,
     catalogue::{Column, Relation},
     mask::mask,
     query::{
@@ -42,7 +42,12 @@ impl<'a> Analysis<'a> {
         let columns = assigned(&update.target_list, relation)?;
         let targets: Vec<_> = update.target_list.iter().zip(columns.iter().copied()).collect();
         let needs = self.reach_of_update(relation, rule, &targets);
-        if let Some(taken) = self.taken(rule, &columns)
+        let gives = |reason: &ReasonRule| {
+            let sets =
+                |(node, column): &(&Node, &Column)| column.name == reason.actor && gives_back(node);
+            targets.iter().any(sets)
+        };
+        if let Some(taken) = self.taken(rule, &columns).filter(|reason| !gives(reason))
             && (needs.is_err() || is_take(update))
         {
             return self.take(update, relation, (rule, taken), &columns);

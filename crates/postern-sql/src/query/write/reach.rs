@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pg_query::{Node, protobuf as pb};
+use pg_query::{Node, NodeEnum, protobuf as pb};
 
 use super::same::is_given;
 use crate::{
@@ -57,6 +57,9 @@ impl<'a> Analysis<'a> {
         let mut needs = Needs::default();
         let mut first = None;
         for (node, column) in targets {
+            if gives_back(node) && self.reach_of_giving_back(relation, rule, column, &mut needs) {
+                continue;
+            }
             let Err(refusal) = self.reach_of_column(relation, rule, column, &mut needs) else {
                 continue;
             };
@@ -82,6 +85,57 @@ impl<'a> Analysis<'a> {
             }
         }
         Ok(needs)
+    }
+
+    /// What rows must meet for nobody to have them any more; `false` where that is not possible so.
+    ///
+    /// The actor gives up a reason and gets none, nor does anybody else: the row waits in its queue
+    /// again, in the place that it has by the queue's order.
+    fn reach_of_giving_back(
+        &self,
+        relation: &Relation,
+        rule: &TableRule,
+        column: &Column,
+        needs: &mut Needs,
+    ) -> bool {
+        let reasons = || rule.reasons.iter().enumerate();
+        let of_column = |reason: &ReasonRule| shows_in(relation, &column.name, &reason.actor);
+        // Each reason that reads it does so as the actor, of a row that was taken from a queue.
+        let taken = reasons().filter(|(_, reason)| reason.actor == column.name);
+        let taken: BTreeSet<usize> =
+            taken.filter(|(_, reason)| reason.take.is_some()).map(|(index, _)| index).collect();
+        let reads = |reason: &ReasonRule| {
+            let conditions = [
+                Some(&reason.condition),
+                match &reason.strong {
+                    Strong::When(condition) => Some(condition),
+                    Strong::Never | Strong::Always => None,
+                },
+            ];
+            let reads = |text: &String| {
+                condition_reads(text).map_or(true, |reads| reads.may_read(relation, &column.name))
+            };
+            conditions.into_iter().flatten().any(reads)
+        };
+        let otherwise = |(index, reason): (usize, &ReasonRule)| {
+            of_column(reason) && !taken.contains(&index)
+                || shows_in(relation, &column.name, &reason.subject)
+                || reads(reason)
+                || decides_queue(reason, relation, &column.name)
+        };
+        let set = rule.update.iter().find_map(|update| match update.reach {
+            Reach::Keyed(set) | Reach::Own(set) => Some(set),
+            Reach::Refuse | Reach::All => None,
+        });
+        let Some(set) = set.filter(|_| self.resolver.rules.mode == Mode::Restricted) else {
+            return false;
+        };
+        if taken.is_empty() || column.name == rule.subject || reasons().any(otherwise) {
+            return false;
+        }
+        needs.sets.insert(set);
+        needs.own.extend(taken);
+        true
     }
 
     /// What rows must meet for a column to be changed.
@@ -230,6 +284,13 @@ impl<'a> Analysis<'a> {
         }
         Ok(all)
     }
+}
+
+/// Whether an assignment is of NULL.
+pub(super) fn gives_back(node: &Node) -> bool {
+    let Some(NodeEnum::ResTarget(target)) = &node.node else { return false };
+    let value = target.val.as_deref().and_then(|value| value.node.as_ref());
+    matches!(value, Some(NodeEnum::AConst(constant)) if constant.isnull)
 }
 
 /// A value as text, compared byte by byte.

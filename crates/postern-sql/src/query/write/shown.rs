@@ -21,6 +21,8 @@ impl Analysis<'_> {
             from_clause: Vec::new(),
             with_clause: None,
             sort_clause: Vec::new(),
+            // Groups come all, each with the list of its keys, or it is refused below.
+            group_clause: Vec::new(),
             ..select.clone()
         };
         let Some(with) = select.with_clause.as_ref().filter(|with| !with.recursive) else {
