@@ -159,6 +159,25 @@ impl Analysis<'_> {
         }
     }
 
+    /// Leaves DISTINCT out where the rows are groups that show all that they are grouped by, as
+    /// Doctrine's pages are: no two of those are the same.
+    pub(super) fn leave_groups_as_they_are(&self, select: &mut pb::SelectStmt) {
+        let shown = |group: &Node| match &group.node {
+            Some(NodeEnum::ColumnRef(_)) => select.target_list.iter().any(|target| {
+                let Some(NodeEnum::ResTarget(target)) = &target.node else { return false };
+                target.val.as_deref() == Some(group)
+            }),
+            _ => false,
+        };
+        let different = matches!(select.distinct_clause.as_slice(), [Node { node: None }])
+            && !select.group_clause.is_empty()
+            && select.group_clause.iter().all(shown)
+            && !self.makes_rows(select);
+        if different {
+            select.distinct_clause.clear();
+        }
+    }
+
     /// Sorts groups by what they are grouped by where they would be by its `min` or `max`, which is
     /// the same value, as MikroORM writes it.
     pub(super) fn sort_groups_by_themselves(&self, select: &mut pb::SelectStmt) {

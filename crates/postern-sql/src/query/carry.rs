@@ -194,7 +194,9 @@ impl Analysis<'_> {
         let carried: BTreeSet<usize> =
             left.iter().copied().filter(|leaf| needed(*leaf) && !is_bare(*leaf)).collect();
         for (item, key) in scope.keys().filter(|(_, key)| carried.contains(&key.leaf)) {
-            let one = clauses.about.contains(&key.leaf) && self.is_alone(scope, key.leaf);
+            let about_one =
+                clauses.about.contains(&key.leaf) || self.groups_hold_one(item, key, clauses);
+            let one = about_one && self.is_alone(scope, key.leaf);
             let listed = self.leaves.get(key.leaf).is_some_and(|leaf| leaf.key_type.is_listed());
             let kept = match (one, at_the_end && listed) {
                 (true, _) => &mut folded.one,
@@ -205,6 +207,21 @@ impl Analysis<'_> {
             left.remove(&key.leaf);
         }
         folded
+    }
+
+    /// Whether each group is of one record: it is grouped by a copy of that record's primary key,
+    /// which a sub-select gives with the key of whose it is.
+    fn groups_hold_one(&self, item: &Item, key: &Key, clauses: &Clauses) -> bool {
+        let is_first = |(alias, name): &(String, String)| {
+            let mut columns = item.rows.columns.iter().filter(|column| column.name == *name);
+            let source = columns.next().and_then(|column| column.source);
+            *alias == item.alias
+                && source.is_some_and(|source| source.leaf == key.leaf && self.is_primary(source))
+        };
+        item.rows.certain.contains(&key.leaf)
+            && !item.nullable
+            && !key.many
+            && clauses.group_columns.iter().any(is_first)
     }
 
     /// Whether a search or a condition has found single records of the leaf: they are told by their

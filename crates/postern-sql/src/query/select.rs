@@ -259,6 +259,7 @@ impl Analysis<'_> {
         if counts {
             leave_out_counted(select);
         }
+        self.leave_groups_as_they_are(select);
         self.sort_groups_by_themselves(select);
         self.split_extremes(select, place);
         self.unfold_alone(select, place);
@@ -481,11 +482,14 @@ impl Analysis<'_> {
             || outputs.shows(key);
         let taint = self.sort_key(key, outputs, (scope, clause))?;
         self.decisions.add(&taint);
+        // Of what all rows show their order tells no more, nor of who is absent in them.
         match kept.filter(|_| shown) {
             Some(kept) => kept.add(&taint),
-            None => self.spoil(&taint),
+            None => {
+                self.spoil(&taint);
+                self.tested.extend(&taint.sides);
+            }
         }
-        self.tested.extend(&taint.sides);
         if !plain {
             self.singled.extend(taint.singling());
         }

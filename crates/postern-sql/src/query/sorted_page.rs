@@ -30,7 +30,12 @@ impl Analysis<'_> {
         let keeps = pages || self.shows_all(select, scope, place);
         let keeps = keeps.then_some(&mut kept);
         let sorts = self.order(&mut select.sort_clause, outputs, scope, keeps)?;
-        Ok((sorts, if pages { kept } else { Taint::default() }))
+        if !pages {
+            return Ok((sorts, Taint::default()));
+        }
+        // Whose record is absent shows in the order of rows that do not come.
+        self.tested.extend(&kept.sides);
+        Ok((sorts, kept))
     }
 
     /// Whether a select is a page whose first row can carry the keys of all that was compared.

@@ -159,12 +159,19 @@ impl Analysis<'_> {
         // It ranks the rows, so it tells them apart.
         if scope.records {
             for item in &scope.items {
-                let columns = item.rows.columns.iter().map(|column| &column.taint);
-                for flow in columns.chain(&item.rows.open) {
-                    taint.ranked.extend(flow.leaves.difference(&taint.identifiers));
-                    taint.identifiers.extend(&flow.leaves);
-                    taint.leaves.extend(&flow.leaves);
-                }
+                let whole = item.rows.whole();
+                // What is folded to groups below that are no records is told apart as those are.
+                let there: BTreeSet<usize> = item.rows.leaves().collect();
+                let records = |leaf: &&usize| {
+                    there.contains(leaf)
+                        || whole.identifiers.contains(leaf)
+                        || whole.few.contains(leaf)
+                };
+                let records: BTreeSet<usize> =
+                    whole.leaves.iter().filter(records).copied().collect();
+                taint.ranked.extend(records.difference(&taint.identifiers));
+                taint.identifiers.extend(&records);
+                taint.leaves.extend(&whole.leaves);
             }
         }
         Ok(taint)

@@ -305,3 +305,72 @@ fn a_window_gives_out_nothing_of_those_who_are_only_asked_about() {
         &["SELECT id, string_agg(nick, '|') OVER () FROM customers WHERE id IN (5, 6) LIMIT 1"],
     );
 }
+
+/// A rank of groups below tells of no record, as one beside GROUP BY doesn't.
+#[test]
+fn groups_are_ranked_by_what_they_count() {
+    let counts = "SELECT status, count(*) AS n FROM tickets GROUP BY status";
+    for sql in [
+        format!("SELECT status, n FROM (SELECT s.*, rank() OVER (ORDER BY n) AS r FROM ({counts}) s) x WHERE r < 4"),
+        format!("WITH s AS ({counts}), r AS (SELECT status, n, sum(n) OVER (ORDER BY n DESC) / sum(n) OVER () AS c FROM s) SELECT status FROM r WHERE c < 0.8 ORDER BY c"),
+        "WITH d AS (SELECT DISTINCT created_at::date AS day FROM customers), g AS (SELECT day, day - (row_number() OVER (ORDER BY day))::int AS grp FROM d) SELECT min(day), count(*) FROM g GROUP BY grp ORDER BY 1".to_owned(),
+    ] {
+        let told = super::judged(&sql, super::Mode::Restricted);
+        assert!(told.contains("keys []"), "{sql}: {told}");
+    }
+    // These groups are records, and these rows are.
+    for inner in [
+        "SELECT id AS status, count(*) AS n FROM tickets GROUP BY id",
+        "SELECT customer_id AS status, count(*) AS n FROM tickets GROUP BY customer_id",
+        "SELECT id % 7 AS status, count(*) AS n FROM tickets GROUP BY 1",
+        "SELECT status, 1 AS n FROM tickets",
+    ] {
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT s.*, rank() OVER (ORDER BY n) AS r FROM ({inner}) s) x WHERE r < 4 AND status IS NULL"
+        );
+        let told = super::judged(&sql, super::Mode::Restricted);
+        assert!(told.starts_with("42501"), "{sql}: {told}");
+    }
+}
+
+/// Doctrine's pages.
+#[test]
+fn groups_of_one_record_are_a_page_with_its_keys() {
+    let page = "SELECT DISTINCT id_0, min(sclr_1) AS n FROM (SELECT t.id AS id_0, row_number() OVER \
+                (ORDER BY t.status DESC, t.id) AS sclr_1 FROM tickets t WHERE t.assignee = 'ana') r \
+                GROUP BY id_0 ORDER BY n ASC LIMIT 10";
+    let judged = |sql: &str| super::judged(sql, super::Mode::Restricted);
+    let told = judged(page);
+    assert!(told.contains("keys [0]") && !told.contains("DISTINCT"), "{told}");
+    assert!(told.contains("array_agg(r.pk_k1)"), "{told}");
+    for other in [
+        // What is grouped by is no record's key, or not of this record alone.
+        page.replace("t.id AS id_0", "t.id % 7 AS id_0"),
+        page.replace(
+            "FROM tickets t WHERE",
+            "FROM tickets t JOIN tickets o ON o.status = t.status WHERE",
+        ),
+        page.replace("SELECT DISTINCT id_0, min", "SELECT DISTINCT min"),
+    ] {
+        assert!(judged(&other).starts_with("42501"), "{other}: {}", judged(&other));
+    }
+}
+
+/// What all rows show says who is absent.
+#[test]
+fn a_side_that_may_be_absent_sorts_by_what_is_shown_of_it() {
+    let first = "SELECT c.id, t.id, t.customer_id FROM customers c LEFT JOIN (SELECT x.id, \
+                 x.customer_id FROM (SELECT id, customer_id, row_number() OVER (PARTITION BY \
+                 customer_id ORDER BY status) AS n FROM tickets) x WHERE x.n <= 2) t ON c.id = \
+                 t.customer_id WHERE c.id IN (1, 2) ORDER BY c.id, t.customer_id, t.id";
+    let judged = |sql: &str| super::judged(sql, super::Mode::Restricted);
+    assert!(judged(first).contains("keys [0 1]"), "{}", judged(first));
+    for other in [
+        first.replace("t.id, t.customer_id FROM customers", "t.id FROM customers"),
+        format!("{first} LIMIT 1"),
+        format!("{first} OFFSET 1"),
+        format!("SELECT * FROM ({first}) s"),
+    ] {
+        assert!(judged(&other).starts_with("42501"), "{other}: {}", judged(&other));
+    }
+}
