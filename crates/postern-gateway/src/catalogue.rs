@@ -39,6 +39,9 @@ pub(crate) const QUERY_MAX: Duration = Duration::from_secs(5);
 /// else is at work.
 pub(crate) const READ_MAX: Duration = Duration::from_secs(60);
 
+/// For how many actors who have to be read the others wait.
+const ASKED_MAX: usize = 256;
+
 /// What the keeper works with.
 pub(crate) struct Keeper {
     pub(crate) settings: Settings,
@@ -116,7 +119,7 @@ impl Keeper {
         };
         let (reading, probing, mut probe, read, clock) = declining(&mut self.proofs, start).await?;
         let prepare = timeout(QUERY_MAX, Reader::prepare(&reading, &settings.reasons, &*clock));
-        let reader = declining(&mut self.proofs, prepare).await??;
+        let mut reader = declining(&mut self.proofs, prepare).await??;
         declining(&mut self.proofs, timeout(QUERY_MAX, reader.try_all())).await??;
         if let Some(before) = self.tables_before.take() {
             let (before, after) = (protected(&before), protected(&settings.tables));
@@ -139,7 +142,7 @@ impl Keeper {
             generation: &mut self.generation,
         };
         tokio::select! {
-            ended = read_reasons(&reader, &self.reasons, &mut self.requests) => ended,
+            ended = read_reasons(&mut reader, &self.reasons, &mut self.requests) => ended,
             ended = catalogue.keep() => ended,
             () = self.catalogue.closed() => Ok(()),
         }
@@ -246,7 +249,7 @@ async fn declining<T>(
 }
 
 async fn read_reasons(
-    reader: &Reader<'_>,
+    reader: &mut Reader<'_>,
     reasons: &Reasons,
     requests: &mut mpsc::UnboundedReceiver<Request>,
 ) -> Result<(), KeepError> {
@@ -257,7 +260,9 @@ async fn read_reasons(
             request = requests.recv() => {
                 let Some(request) = request else { return Ok(()) };
                 let mut asked = vec![request];
-                while let Ok(request) = requests.try_recv() {
+                while asked.len() < ASKED_MAX
+                    && let Ok(request) = requests.try_recv()
+                {
                     asked.push(request);
                 }
                 timeout(QUERY_MAX, reader.read_asked(reasons, asked)).await??;

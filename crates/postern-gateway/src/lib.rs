@@ -51,6 +51,7 @@ pub use self::{
     listen::{BuildError, Gateway, Handle, ResumeError},
     observing::{NotEnforced, ObservedCounts},
     pool::PoolInfo,
+    reasons::{ChangesObject, changes_objects, changes_sql},
     reconfigure::{FirstReadError, ReconfigureError, Reconfigured},
     registry::SessionInfo,
     settings::{Limits, Pooling, Role, Settings, SignIn, Upstream, UpstreamHost},

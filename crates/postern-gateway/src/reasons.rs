@@ -3,6 +3,10 @@
 //!
 //! A reading counts for at most [`READING_LASTS`]. When the database can't be read the last reading
 //! runs out and everything is masked.
+//!
+//! Where the database tells what has changed ([`told`]), an actor is read once, and from then on
+//! what has changed of theirs ([`watch`]). Of whom that can't be said, or of which reasons, is read
+//! whole, and again and again while it is asked for ([`reader`]).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,13 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use postern_model::{Actor, Clock, Grade, Reason, Subject, Timestamp};
+use postern_model::{Actor, Timestamp};
 use postern_people::Approvals;
-use postern_session::{Entitled, ReasonGrade, ReasonSettings};
-use postern_sql::quote::identifier;
-use tokio::sync::{mpsc, oneshot, watch};
+use postern_session::{Entitled, Horizon};
+use tokio::sync::{mpsc, oneshot, watch as channel};
 
-use crate::catalogue::KeepError;
+pub(crate) use self::reader::Reader;
+pub use self::told::{ChangesObject, changes_objects, changes_sql};
+
+mod reader;
+mod snapshot;
+mod told;
+mod watch;
 
 /// How old a reading may be when something is decided by it.
 const READING_LASTS: Duration = Duration::from_secs(1);
@@ -34,6 +43,11 @@ const KEPT_FOR: Duration = Duration::from_secs(2);
 /// How long an actor is known when no connection is the actor's: an application
 /// comes back to the same end user with each request.
 const LINGERS: Duration = Duration::from_secs(10);
+/// After how long an actor is read whole again whose reading is kept by what has changed: should
+/// anything be wrong that nobody has thought of, it is right again by then.
+const WHOLE_EVERY: Duration = Duration::from_secs(300);
+/// How many are so at most each time.
+const WHOLE_MAX: usize = 64;
 /// How long a connection waits for its actor's first or renewed reading.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -51,7 +65,9 @@ struct Slot {
     connections: usize,
     /// Since when there are none.
     idle_since: Option<Instant>,
-    entitled: watch::Sender<Arc<Entitled>>,
+    entitled: channel::Sender<Arc<Entitled>>,
+    /// When it was last read whole.
+    whole: Timestamp,
     used: Arc<Used>,
 }
 
@@ -86,7 +102,7 @@ pub(crate) struct Request {
 pub(crate) struct Active {
     reasons: Reasons,
     actor: Actor,
-    entitled: watch::Receiver<Arc<Entitled>>,
+    entitled: channel::Receiver<Arc<Entitled>>,
     used: Arc<Used>,
 }
 
@@ -102,6 +118,9 @@ impl Active {
 
     /// Whether the actor has to be read before anything is decided; else it is used at that moment.
     pub(crate) fn rests(&self, now: Timestamp) -> bool {
+        if self.entitled.borrow().lasts(now) {
+            return false;
+        }
         if !self.used.is_within(RESTS_AFTER, now) {
             return true;
         }
@@ -161,7 +180,8 @@ impl Reasons {
             let slot = slots.entry(actor.clone()).or_insert_with(|| Slot {
                 connections: 0,
                 idle_since: None,
-                entitled: watch::Sender::new(Arc::new(Entitled::none())),
+                entitled: channel::Sender::new(Arc::new(Entitled::none())),
+                whole: Timestamp(i64::MIN),
                 used: Arc::new(Used::never()),
             });
             slot.connections += 1;
@@ -185,8 +205,32 @@ impl Reasons {
         actors.iter().filter_map(|actor| slots.get(actor)).for_each(|slot| slot.used.at(now));
     }
 
+    /// What is kept of an actor up to that horizon.
+    fn kept(&self, actor: &Actor, horizon: &Arc<Horizon>) -> Option<Arc<Entitled>> {
+        let entitled = self.lock().get(actor)?.entitled.borrow().clone();
+        let own = entitled.horizon().is_some_and(|own| Arc::ptr_eq(own, horizon));
+        own.then_some(entitled)
+    }
+
+    /// Some of those whose kept reading has to be read whole again.
+    fn overdue(&self, now: Timestamp) -> Vec<Actor> {
+        let slots = self.lock();
+        let overdue = slots.iter().filter(|(_, slot)| {
+            now.since(slot.whole) >= WHOLE_EVERY && slot.entitled.borrow().horizon().is_some()
+        });
+        overdue.take(WHOLE_MAX).map(|(actor, _)| actor.clone()).collect()
+    }
+
     fn store(&self, actor: &Actor, entitled: Entitled) {
         if let Some(slot) = self.lock().get(actor) {
+            slot.entitled.send_replace(Arc::new(entitled));
+        }
+    }
+
+    /// The same of what was read whole at that moment.
+    fn store_whole(&self, actor: &Actor, entitled: Entitled, now: Timestamp) {
+        if let Some(slot) = self.lock().get_mut(actor) {
+            slot.whole = now;
             slot.entitled.send_replace(Arc::new(entitled));
         }
     }
@@ -195,149 +239,6 @@ impl Reasons {
         // Counts and whole readings: a panic elsewhere leaves nothing half done.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads reasons over one connection.
-pub(crate) struct Reader<'a> {
-    client: &'a tokio_postgres::Client,
-    queries: Vec<(Arc<str>, tokio_postgres::Statement)>,
-    clock: &'a dyn Clock,
-}
-
-impl<'a> Reader<'a> {
-    /// Prepares one query for each declared reason.
-    ///
-    /// # Errors
-    /// What the server says of a query, e.g. that a column does not exist; with the reason's name.
-    pub(crate) async fn prepare(
-        client: &'a tokio_postgres::Client,
-        settings: &[ReasonSettings],
-        clock: &'a dyn Clock,
-    ) -> Result<Self, KeepError> {
-        let mut queries = Vec::new();
-        // A reason of no table is an approval's.
-        for settings in settings.iter().filter(|settings| !settings.table.is_empty()) {
-            let reason = settings.name.clone();
-            let statement = client.prepare(&query(settings)).await;
-            let statement =
-                statement.map_err(|source| KeepError::Reason { reason: reason.clone(), source })?;
-            queries.push((reason, statement));
-        }
-        Ok(Self { client, queries, clock })
-    }
-
-    /// Reads for nobody: fails where a reading would, as far as that does not hang on what is read.
-    pub(crate) async fn try_all(&self) -> Result<(), KeepError> {
-        for (reason, statement) in &self.queries {
-            let tried = self.client.query(statement, &[&Vec::<&str>::new()]).await;
-            tried.map_err(|error| unreadable(reason, &error))?;
-        }
-        Ok(())
-    }
-
-    /// Reads all actors who have asked for something of late.
-    pub(crate) async fn read_all(&self, reasons: &Reasons) -> Result<(), KeepError> {
-        self.read(reasons, &reasons.actors(self.clock.now())).await
-    }
-
-    /// Reads the actors that somebody waits for, then tells them.
-    pub(crate) async fn read_asked(
-        &self,
-        reasons: &Reasons,
-        asked: Vec<Request>,
-    ) -> Result<(), KeepError> {
-        // Each once, however many of its sessions ask: a reading is given to one.
-        let actors: BTreeSet<Actor> = asked.iter().map(|request| request.actor.clone()).collect();
-        self.read(reasons, &Vec::from_iter(actors.iter().cloned())).await?;
-        reasons.are_used(&actors, self.clock.now());
-        for request in asked {
-            // Whoever does not wait any more needs no answer.
-            let _ = request.done.send(());
-        }
-        Ok(())
-    }
-
-    async fn read(&self, reasons: &Reasons, actors: &[Actor]) -> Result<(), KeepError> {
-        if actors.is_empty() {
-            return Ok(());
-        }
-        // The reading is as old as its beginning.
-        let until = self.clock.now().after(READING_LASTS);
-        let names: Vec<&str> = actors.iter().map(Actor::as_str).collect();
-        let mut read: HashMap<&str, Vec<(Subject, Reason)>> = HashMap::new();
-        let mut tickets: HashMap<&str, Vec<Stateable>> = HashMap::new();
-        let mut rows = Vec::new();
-        for (name, statement) in &self.queries {
-            let answer = self.client.query(statement, &[&names]).await;
-            rows.push((name, answer.map_err(|error| unreadable(name, &error))?));
-        }
-        for (name, rows) in &rows {
-            for row in rows {
-                let held = entitlement(row).map_err(|error| unreadable(name, &error))?;
-                let (actor, subject, grade, ticket) = held;
-                let (subject, reason) =
-                    (Subject::new(subject), Reason { name: (*name).clone(), grade });
-                if let Some(ticket) = ticket {
-                    let by = (ticket.into(), subject.clone(), reason.clone());
-                    tickets.entry(actor).or_default().push(by);
-                }
-                read.entry(actor).or_default().push((subject, reason));
-            }
-        }
-        for actor in actors {
-            let mut theirs = read.remove(actor.as_str()).unwrap_or_default();
-            if let Some(approvals) = &reasons.approvals {
-                let approvals = approvals.lock().unwrap_or_else(PoisonError::into_inner);
-                theirs.extend(approvals.held(actor, self.clock.now()));
-            }
-            let tickets = tickets.remove(actor.as_str()).unwrap_or_default();
-            reasons.store(actor, Entitled::new(theirs, until).with_tickets(tickets));
-        }
-        Ok(())
-    }
-}
-
-/// A ticket, and whom it entitles to.
-type Stateable = (Arc<str>, Subject, Reason);
-
-/// Actor, subject, grade and ticket.
-type Entitlement<'r> = (&'r str, &'r str, Grade, Option<&'r str>);
-
-fn entitlement(row: &tokio_postgres::Row) -> Result<Entitlement<'_>, tokio_postgres::Error> {
-    let grade = if row.try_get(2)? { Grade::Strong } else { Grade::Weak };
-    Ok((row.try_get(0)?, row.try_get(1)?, grade, row.try_get(3)?))
-}
-
-fn unreadable(reason: &Arc<str>, error: &tokio_postgres::Error) -> KeepError {
-    let what = match error.code() {
-        Some(code) => format!("SQLSTATE {}", code.code()),
-        None if error.is_closed() => "the connection is closed".to_owned(),
-        None => "the answer can't be read".to_owned(),
-    };
-    KeepError::Reading { reason: reason.clone(), what }
-}
-
-/// The SQL of a reason: actor, subject, whether it is strong, and the ticket if it has one, for the
-/// actors in `$1`.
-fn query(reason: &ReasonSettings) -> String {
-    let strong = match &reason.grade {
-        ReasonGrade::Always(Grade::Strong) => "true".to_owned(),
-        ReasonGrade::Always(Grade::Weak) => "false".to_owned(),
-        ReasonGrade::StrongWhen(condition) => format!("coalesce(({condition}), false)"),
-    };
-    let ticket = reason.ticket.as_deref().map_or_else(|| "NULL".to_owned(), identifier);
-    format!(
-        "SELECT {actor}::pg_catalog.text, {subject}::pg_catalog.text, {strong}, \
-         {ticket}::pg_catalog.text \
-         FROM {schema}.{table} \
-         WHERE {actor}::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) \
-         AND {subject} IS NOT NULL AND ({condition})",
-        actor = identifier(&reason.actor),
-        subject = identifier(&reason.subject),
-        schema = identifier(&reason.schema),
-        table = identifier(&reason.table),
-        condition = reason.condition,
-    )
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod stalling;
 mod suspended;
 mod throttled;
 mod tickets;
+mod told;
 mod turns;
 mod values;
 mod views;

@@ -54,7 +54,7 @@ mod would;
 
 pub use self::{
     end_user::{EndUser, Naming},
-    entitled::{Entitled, ReasonSet},
+    entitled::{Entitled, Held, Horizon, ReasonSet, Ticket},
     error::{ClientFacing, ErrorKind, Failure},
     hold::{HeldRow, Hold, LookupTouch, Observed, Shown, ShownLeaf, ShownValue, Touch},
     input::{Effect, Input, Stopped, Unrecorded, View},

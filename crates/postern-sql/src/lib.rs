@@ -82,6 +82,7 @@ pub use print::LeafTexts;
 pub use reads::{ConditionReads, condition_reads};
 pub use remains::{is_own_type, may_remain};
 pub use remarks::{Remark, remarks};
+pub use resolve::{OWN_SCHEMA, OWN_TABLES, OWN_TRIGGERS};
 pub use rules::{
     ColumnRule, Context, InsertRule, KeySet, Makes, Mode, Reach, ReasonRule, Rules, Show, Strong,
     TableRule, TakeRule, UpdateRule, Values,

@@ -16,6 +16,13 @@ use crate::{
     relations::{CatalogueColumn, CatalogueRelation, RowsShown},
 };
 
+/// The schema of what Postern has an administrator make in the guarded database.
+pub const OWN_SCHEMA: &str = "postern";
+/// The tables in it, which no judged role names: what they say decides what the gateway reads.
+pub const OWN_TABLES: [&str; 2] = ["reason_changes", "reason_marks"];
+/// How the names of the functions begin in it that triggers run.
+pub const OWN_TRIGGERS: &str = "tell_";
+
 /// What a relation's name stands for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Resolved<'a> {
@@ -134,6 +141,9 @@ impl<'a> Resolver<'a> {
                 'r' | 'p' | 'm' | 'f' => Ok(Resolved::Protected(relation, rule)),
                 _ => self.derived(relation, "is protected and holds no records"),
             };
+        }
+        if relation.schema == OWN_SCHEMA && OWN_TABLES.contains(&relation.name.as_str()) {
+            return self.derived(relation, "is Postern's own");
         }
         let listed = self.is_listed(relation);
         let descends = self.closure(relation.oid, |oid| self.catalogue.children(oid));
@@ -340,6 +350,14 @@ impl<'a> Resolver<'a> {
     /// without a schema are looked up in it as they are in the administrator's session.
     pub(crate) fn vouches_for(&self, schema: &str, name: &str) -> bool {
         !self.context.is_astray && self.rules.functions.contains(&format!("{schema}.{name}"))
+    }
+
+    /// Whether a trigger's function, `schema.name`, is one that nobody vouches for. Those of
+    /// Postern's own schema, where only an administrator makes any, write down what changes.
+    pub(crate) fn sets_off_unknown(&self, function: &str) -> bool {
+        let Some((schema, name)) = function.split_once('.') else { return true };
+        let own = schema == OWN_SCHEMA && name.starts_with(OWN_TRIGGERS);
+        !own && !self.vouches_for(schema, name)
     }
 
     /// Whether the administrator vouches for anything that the database's own code may run.

@@ -58,6 +58,9 @@ pub(crate) enum Command {
     CheckConfig(CheckConfigArgs),
     /// Looks for ways around the gateway in the database, and says how to close each.
     Doctor(DoctorArgs),
+    /// Prints the SQL that has the database tell which reasons have changed, so that not all have
+    /// to be read; for psql, as the tables' owner.
+    Reasons,
     /// Plays the theft that Postern is built for, on a throw-away PostgreSQL.
     Demo(DemoArgs),
     /// Says who may log in.

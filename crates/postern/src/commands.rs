@@ -24,6 +24,7 @@ pub(crate) mod person;
 mod policy;
 
 pub(crate) use self::{decoy::CERTAIN, ledger::erase_by as erase};
+mod reasons;
 mod replay;
 mod rules;
 mod scim;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(config, &args),
         Command::Doctor(args) => doctor::run(config, &args),
+        Command::Reasons => reasons::run(config),
         Command::Ask(args) => approvals::ask(config, args),
         Command::Approve(args) => approvals::approve(config, args),
         Command::AskQuery(args) => approvals::ask_query(config, args),

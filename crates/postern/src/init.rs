@@ -210,6 +210,12 @@ fn advise(folder: &Path, proposal: &Proposal, superuser: Option<&str>) {
     let config =
         if folder == Path::new(".") { String::new() } else { format!(" -c {}", path.display()) };
     ui::hint(format!("then `postern person add NAME --role agent{config}`"));
+    if !proposal.reasons.is_empty() {
+        ui::hint(format!(
+            "for hundreds of people at once, have the database tell which reasons change: \
+             `postern reasons{config} | psql` as the tables' owner"
+        ));
+    }
     ui::hint(format!("then `postern serve{config}`"));
 }
 

@@ -47,7 +47,7 @@ mod volumes;
 mod watching;
 mod witnessed;
 
-pub(crate) use self::{retention::retain, scim::tokens as scim_tokens};
+pub(crate) use self::{retention::retain, scim::tokens as scim_tokens, settings::reasons};
 
 /// How long the ledger lets disclosures gather before it syncs: no longer than a sync itself takes.
 const COMMIT_DELAY: Duration = Duration::from_micros(50);

@@ -1,6 +1,7 @@
 use std::error::Error;
 
-use postern_model::Timestamp;
+use postern_model::{Clock, Grade, Timestamp};
+use postern_session::{ReasonGrade, ReasonSettings};
 use postern_testkit::PostgresServer;
 
 use super::*;
@@ -59,10 +60,14 @@ async fn what_fails_in_a_condition_is_told_without_the_value() {
         config.dbname("postgres").connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let settings = [reason("note::pg_catalog.int4 > 0")];
-    let reader = Reader::prepare(&client, &settings, &Never).await.unwrap();
+    let mut reader = Reader::prepare(&client, &settings, &Never).await.unwrap();
     let (reasons, _requests) = Reasons::new(None);
-    let error = reader.read(&reasons, &[Actor::new("ana")]).await.unwrap_err();
+    let (done, _read) = oneshot::channel();
+    let asked = vec![Request { actor: Actor::new("ana"), done }];
+    let error = reader.read_asked(&reasons, asked).await.unwrap_err();
     assert_eq!(error.to_string(), "the query of reason `ticket` fails: SQLSTATE 22P02");
     assert!(error.source().is_none(), "its words hold the value");
     assert!(!format!("{error:?}").contains("Jane"), "{error:?}");
 }
+
+mod kept;

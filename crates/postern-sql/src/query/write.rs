@@ -278,11 +278,8 @@ impl<'a> Analysis<'a> {
         if family.iter().any(|relation| relation.rules) {
             return unsafe_write("it has rules");
         }
-        let unknown = |name: &&String| {
-            !name.split_once('.').is_some_and(|(schema, name)| resolver.vouches_for(schema, name))
-        };
         let mut triggers = family.iter().flat_map(|r| resolver.catalogue.triggers(r.oid));
-        if triggers.any(|name| unknown(&name)) {
+        if triggers.any(|name| resolver.sets_off_unknown(name)) {
             return unsafe_write("it has a trigger whose function is not listed");
         }
         let cascades = resolver.catalogue.foreign_keys().iter().any(|key| {

@@ -15,6 +15,7 @@ use crate::{
     ui::{self, Outcome},
 };
 
+mod changes;
 mod copy;
 mod hba;
 mod look;

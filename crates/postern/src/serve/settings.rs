@@ -176,7 +176,7 @@ fn reason(reason: &config::Reason) -> ReasonSettings {
 }
 
 /// Those that are read, and those that people give.
-fn reasons(settings: &Settings) -> Vec<ReasonSettings> {
+pub(crate) fn reasons(settings: &Settings) -> Vec<ReasonSettings> {
     let read = settings.reasons.iter().map(reason);
     let given = settings.approvals.iter().flat_map(|_| approval_reasons());
     read.chain(given).collect()

@@ -109,3 +109,37 @@ fn what_the_gateways_account_may_not_see_is_said_to_be_unknown() {
     assert!(!seen.contains("unknown "), "{seen}");
     assert!(seen.contains("of pg_hba.conf") || seen.contains("/pg_hba.conf"), "{seen}");
 }
+
+#[test]
+fn what_tells_of_changed_reasons_is_looked_at_where_it_is() {
+    let support = Support::new();
+    let about = || {
+        let found = support.bench.run("doctor --json").ended(1);
+        let report: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let findings = report["findings"].as_array().unwrap().clone();
+        let about = findings.into_iter().filter(|finding| finding["check"] == "reasons");
+        about.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(about().is_empty(), "it is not there, and need not be");
+    let sql = support.bench.run("reasons").ended(0);
+    for _ in 0..2 {
+        support.postgres.psql_in(DATABASE, &sql).unwrap();
+        assert!(about().is_empty(), "{:?}", about());
+    }
+    let meddle = "ALTER TABLE tickets ENABLE TRIGGER postern_tells_changes;
+        DROP FUNCTION postern.forget_reason_changes();
+        GRANT INSERT ON postern.reason_changes TO PUBLIC;
+        CREATE FUNCTION postern.tell_all() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN RETURN NULL; END'";
+    support.postgres.psql_in(DATABASE, meddle).unwrap();
+    assert_eq!(
+        about(),
+        [
+            "function postern.tell_all() is in the schema of Postern's own, whose triggers writes \
+             may set off",
+            "table postern.reason_changes is not what `postern reasons` makes",
+            "function postern.forget_reason_changes() is not there, so that reasons are read whole",
+            "trigger postern_tells_changes on public.tickets is not what `postern reasons` makes",
+        ]
+    );
+}

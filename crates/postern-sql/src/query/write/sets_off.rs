@@ -94,11 +94,10 @@ impl Analysis<'_> {
         if resolver.rules.mode == Mode::Restricted && resolver.is_read_by_a_reason(relation) {
             return no("the write would cascade to what a reason is read from");
         }
-        let unknown = |name: &String| {
-            !name.split_once('.').is_some_and(|(schema, name)| resolver.vouches_for(schema, name))
-        };
         let mut triggers = family.iter().flat_map(|r| resolver.catalogue.triggers(r.oid));
-        if family.iter().any(|one| one.rules) || triggers.any(unknown) {
+        if family.iter().any(|one| one.rules)
+            || triggers.any(|name| resolver.sets_off_unknown(name))
+        {
             return no(
                 "the write would cascade to a table with rules, or with a trigger whose function \
                        is not listed",

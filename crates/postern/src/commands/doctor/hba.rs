@@ -126,6 +126,7 @@ mod tests {
             names: Vec::new(),
             database: "support".to_owned(),
             gate: "gate".to_owned(),
+            reasons: Vec::new(),
         };
         let finding = judged(&rule, &guarded);
         assert_eq!(finding.as_ref().map(|finding| finding.level), level, "{line}: {finding:?}");

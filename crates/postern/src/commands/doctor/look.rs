@@ -1,10 +1,11 @@
 //! What is asked of the database, and what is made of the answers.
 
+use postern_session::ReasonSettings;
 use postern_sql::quote::identifier;
 use tokio_postgres::{Client, Error, error::SqlState};
 
-use super::{Finding, Level, hba, roles};
-use crate::config::Settings;
+use super::{Finding, Level, changes, hba, roles};
+use crate::{config::Settings, serve};
 
 /// What is guarded, for whom it is open, and where.
 #[derive(Debug, Clone)]
@@ -14,6 +15,7 @@ pub(super) struct Guarded {
     pub(super) database: String,
     /// The gateway's own account.
     pub(super) gate: String,
+    pub(super) reasons: Vec<ReasonSettings>,
 }
 
 impl Guarded {
@@ -23,6 +25,7 @@ impl Guarded {
             names: settings.tables.iter().map(|table| table.table.clone()).collect(),
             database: settings.upstream.database.clone(),
             gate: settings.upstream.user.clone(),
+            reasons: serve::reasons(settings),
         }
     }
 }
@@ -59,6 +62,7 @@ pub(super) async fn all(client: &Client, guarded: &Guarded) -> Result<Vec<Findin
     findings.extend(slots(client, guarded).await?);
     findings.extend(libraries(client).await?);
     findings.extend(hba::rules(client, guarded).await?);
+    findings.extend(changes::look(client, guarded).await?);
     Ok(findings)
 }
 
