@@ -334,8 +334,12 @@ impl<'a> Analysis<'a> {
             });
             names.collect()
         });
-        let said = |column: &str| names.as_ref().is_none_or(|names| names.contains(&column));
-        let set = set_columns(relation, &said);
+        self.may_set(relation, &|column| names.as_ref().is_none_or(|names| names.contains(&column)))
+    }
+
+    /// The same of columns of any table, of which it is `said` that they are set.
+    pub(super) fn may_set(&self, relation: &Relation, said: &dyn Fn(&str) -> bool) -> Judged<()> {
+        let set = set_columns(relation, said);
         let is_set = |name: &str| {
             said(name) || relation.columns.iter().any(|c| c.name == name && set.contains(&c.number))
         };

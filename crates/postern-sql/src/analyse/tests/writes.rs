@@ -614,3 +614,43 @@ fn what_is_stored_beside_a_protected_value_is_a_search() {
     assert_eq!(told(plain, &["id", "phone", "country"], &["id", "phone", "country"]), "");
     assert_eq!(told("UPDATE customers SET name = 'x' WHERE id = 1", &both, &both), "");
 }
+
+/// The same of a protected table's own columns, and of what setting them sets off.
+#[test]
+fn what_protected_values_refer_to_is_set_in_no_table() {
+    let json = include_str!("../fixture.json");
+    let keys = "\"foreign_keys\": [";
+    let path = names(&["public"]);
+    let allowed = |keys_of: &[(u32, u32, &str, i16, i16)], sql: &str, mode: Mode| {
+        let added = keys_of.iter().map(|(from, to, action, column, target)| {
+            format!(
+                "{{\"from\": {from}, \"to\": {to}, \"validated\": true, \"on_update\": \"{action}\", \
+                 \"on_delete\": \"a\", \"columns\": [{column}], \"targets\": [{target}]}},"
+            )
+        });
+        let added = format!("{keys} {}", added.collect::<String>());
+        let catalogue = Catalogue::from_json(&json.replacen(keys, &added, 1)).unwrap();
+        let context = Context::new(&path, super::PREFIX);
+        let statements = analyse(sql, &catalogue, &rules(mode), context).unwrap();
+        !matches!(statements[0].verdict, Verdict::Refused(_))
+    };
+    const CUSTOMERS: u32 = 16397;
+    const TICKETS: u32 = 16406;
+    const PRODUCTS: u32 = 16420;
+    const COUNTRY: i16 = 11;
+    let sql = "UPDATE customers SET country = 'DE', name = 'x' WHERE id = 1";
+    for mode in [Mode::Restricted, Mode::Accounted] {
+        // Tickets' bodies are protected, their states are not.
+        assert!(!allowed(&[(TICKETS, CUSTOMERS, "a", 4, COUNTRY)], sql, mode));
+        assert!(allowed(&[(TICKETS, CUSTOMERS, "a", 5, COUNTRY)], sql, mode));
+        assert!(allowed(
+            &[(TICKETS, CUSTOMERS, "a", 4, COUNTRY)],
+            "UPDATE customers SET name = 'x' WHERE id = 1",
+            mode
+        ));
+        // By way of a table that is not protected.
+        let step = (PRODUCTS, CUSTOMERS, "c", 2, COUNTRY);
+        assert!(allowed(&[step], sql, mode));
+        assert!(!allowed(&[step, (TICKETS, PRODUCTS, "c", 5, 2)], sql, mode));
+    }
+}

@@ -42,12 +42,9 @@ impl<'a> Analysis<'a> {
         let columns = assigned(&update.target_list, relation)?;
         let targets: Vec<_> = update.target_list.iter().zip(columns.iter().copied()).collect();
         let needs = self.reach_of_update(relation, rule, &targets);
-        let gives = |reason: &ReasonRule| {
-            let sets =
-                |(node, column): &(&Node, &Column)| column.name == reason.actor && gives_back(node);
-            targets.iter().any(sets)
-        };
-        if let Some(taken) = self.taken(rule, &columns).filter(|reason| !gives(reason))
+        let kept = |number| needs.as_ref().is_ok_and(|needs| needs.fixed.contains_key(&number));
+        self.may_set(relation, &|name| columns.iter().any(|c| c.name == name && !kept(c.number)))?;
+        if let Some(taken) = self.taken(rule, &columns).filter(|reason| !gives(reason, &targets))
             && (needs.is_err() || is_take(update))
         {
             return self.take(update, relation, (rule, taken), &columns);
@@ -86,21 +83,11 @@ impl<'a> Analysis<'a> {
                 no_masks.extend(self.no_mask(value, column, rule)?);
             }
         }
-        let set = update.target_list.iter().zip(&columns).filter_map(|(node, column)| {
-            let Some(NodeEnum::ResTarget(target)) = &node.node else { return None };
-            let value = target.val.as_deref().filter(|_| !needs.fixed.contains_key(&column.number));
-            Some((value?, *column))
-        });
-        self.stores_beside(set, relation, rule);
+        self.stores_beside(given(&update.target_list, &columns, &needs), relation, rule);
         let chosen = self.choices(&mut update.where_clause, &scope, (leaf, &needs))?;
         self.where_clause(&mut update.where_clause, &scope)?;
         if computed && scope.items.len() > 1 && !self.deciding.is_empty() {
-            // What is joined by a protected value is a copy of it.
-            return refuse(
-                "masked_write",
-                "a row can't be set from what is joined to it by protected columns",
-                "write out the new value, or join by other columns",
-            );
+            return set_from_joined();
         }
         self.narrow(&mut update.where_clause, &alias, (leaf, &needs))?;
         no_masks.extend(chosen);
@@ -399,6 +386,19 @@ fn is_several(node: &Node) -> bool {
     matches!(last, Some(Node { node: Some(NodeEnum::AStar(_)) }))
 }
 
+/// What a SET clause gives to columns that can be changed.
+fn given<'v>(
+    targets: &'v [Node],
+    columns: &'v [&'v Column],
+    needs: &'v Needs,
+) -> impl Iterator<Item = (&'v Node, &'v Column)> {
+    targets.iter().zip(columns).filter_map(|(node, column)| {
+        let Some(NodeEnum::ResTarget(target)) = &node.node else { return None };
+        let changed = !needs.fixed.contains_key(&column.number);
+        Some((target.val.as_deref().filter(|_| changed)?, *column))
+    })
+}
+
 /// The columns that a SET clause assigns, each by its plain name and once.
 fn assigned<'r>(targets: &[Node], relation: &'r Relation) -> Judged<Vec<&'r Column>> {
     let mut columns: Vec<&Column> = Vec::new();
@@ -416,4 +416,18 @@ fn assigned<'r>(targets: &[Node], relation: &'r Relation) -> Judged<Vec<&'r Colu
         }
     }
     Ok(columns)
+}
+
+/// Whether an UPDATE gives back what a reason gives: it takes its row's actor away.
+fn gives(reason: &ReasonRule, targets: &[(&Node, &Column)]) -> bool {
+    targets.iter().any(|(node, column)| column.name == reason.actor && gives_back(node))
+}
+
+/// What is joined by a protected value is a copy of it.
+fn set_from_joined<T>() -> Judged<T> {
+    refuse(
+        "masked_write",
+        "a row can't be set from what is joined to it by protected columns",
+        "write out the new value, or join by other columns",
+    )
 }

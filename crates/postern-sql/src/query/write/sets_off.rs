@@ -31,7 +31,7 @@ impl Analysis<'_> {
             }
             for (from, done) in self.reached(oid, &done) {
                 self.charge_definition(0)?;
-                self.may_be_reached(relation, from, &done)?;
+                self.may_be_reached(relation, (oid, from), &done)?;
                 next.push((from, done));
             }
         }
@@ -72,7 +72,7 @@ impl Analysis<'_> {
         set_columns(relation, &is_set)
     }
 
-    fn may_be_reached(&self, written: &Relation, oid: u32, done: &Done) -> Judged<()> {
+    fn may_be_reached(&self, written: &Relation, (by, oid): (u32, u32), done: &Done) -> Judged<()> {
         let resolver = &self.resolver;
         let no = |why: &str| {
             refuse(
@@ -112,10 +112,13 @@ impl Analysis<'_> {
         if self.is_referred_to(relation, &is_set) {
             return no("the write would cascade to what protected values refer to");
         }
-        // Whether a foreign key is satisfied says whether the protected table has the value.
+        // Whether a foreign key is satisfied says whether the protected table has the value. That
+        // by which it is reached always is.
         let refers = resolver.catalogue.foreign_keys().iter().any(|key| {
             let set = matches!(done, Done::Set(set) if key.columns.iter().any(|c| set.contains(c)));
-            key.from == oid && set && resolver.is_protected(key.to)
+            let by_default = key.on_update == 'd' || key.on_delete == 'd';
+            let always = key.to == by && !by_default;
+            key.from == oid && set && !always && resolver.is_protected(key.to)
         });
         if refers {
             no("the write would cascade to what refers to a protected table")
