@@ -69,6 +69,11 @@ impl fmt::Debug for Ledger {
 
 impl Ledger {
     /// Makes an empty ledger with a new key in a folder that has none. Nothing else ever does.
+    ///
+    /// # Errors
+    /// There is a ledger in the folder, or the rest of one ([`CreateError::Exists`]); the name in
+    /// the options can't be a ledger's; or a file can't be made durable. What was made until then
+    /// is no ledger: opening says that there is none, or that it is damaged.
     pub fn create(folder: &Path, options: &Options) -> Result<(), CreateError> {
         let disk = Folder::make(folder).map_err(|error| CreateError::new(error, folder))?;
         let seed = Zeroizing::new(rand::rng().random::<[u8; 32]>());
@@ -77,6 +82,12 @@ impl Ledger {
 
     /// Opens a ledger for writing. All of it is checked first; what a crash left unfinished is
     /// removed, everything else that is not as it should be is refused.
+    ///
+    /// # Errors
+    /// There is none ([`OpenError::NotThere`]), or one of another name; another process writes to
+    /// it ([`OpenError::Locked`]); it does not hold, is behind what witnesses saw, or can't be read
+    /// ([`OpenError::Damaged`], which says where); or it can't be written to, or no thread be had
+    /// ([`OpenError::Io`]). Nothing that a receipt was given for is changed then.
     pub fn open(folder: &Path, options: Options, hook: Hook) -> Result<Self, OpenError> {
         let salts = Box::new(|| rand::rng().random::<[u8; 16]>());
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
@@ -232,7 +243,13 @@ impl Ledger {
     }
 
     /// Finishes what waits, signs a last checkpoint and ends the writer. Later requests are
-    /// refused. An error says that the last entries are not covered by a checkpoint.
+    /// refused.
+    ///
+    /// # Errors
+    /// The last entries are not covered by a checkpoint: writing has failed, now or before
+    /// ([`RecordError::Poisoned`]), there is no space for it ([`RecordError::Full`]), or the writer
+    /// has panicked ([`RecordError::Closed`]). Every entry that a receipt was given for is durable
+    /// all the same.
     pub fn close(&self) -> Result<(), RecordError> {
         self.desk.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();

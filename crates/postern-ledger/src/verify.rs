@@ -81,6 +81,10 @@ pub(crate) const PROGRESS_STEP: u64 = 10_000;
 /// Checks all of a ledger: every frame, the order of entries and their times, every dictionary row
 /// and its binding, the tree, the checkpoint's signature, size and root, and, if given, that the
 /// entries are those of a checkpoint that somebody else kept.
+///
+/// # Errors
+/// The first damage there is, in the order of "Verifying" in `docs/design/ledger.md`. What can't be
+/// read is [`DamageKind::Unreadable`], which says nothing against the ledger.
 pub fn verify(
     folder: &Path,
     options: &VerifyOptions,
