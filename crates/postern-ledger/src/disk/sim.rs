@@ -42,6 +42,10 @@ struct State {
     lock: Arc<()>,
     /// How many bytes all files may take together.
     capacity: u64,
+    /// How many syncs that write something come before one that writes to a wrong place.
+    misdirect: Option<u64>,
+    /// What was written to a wrong place, and where it is.
+    misdirected: Option<String>,
 }
 
 #[derive(Clone)]
@@ -101,6 +105,8 @@ impl SimDisk {
             killed: false,
             lock: Arc::new(()),
             capacity: u64::MAX,
+            misdirect: None,
+            misdirected: None,
         })))
     }
 
@@ -161,6 +167,7 @@ impl SimDisk {
         state.durable_names = old.durable_names.clone();
         state.name_changes = old.name_changes.clone();
         state.capacity = old.capacity;
+        (state.misdirect, state.misdirected) = (old.misdirect, old.misdirected.clone());
         drop(state);
         disk
     }
@@ -170,6 +177,18 @@ impl SimDisk {
         let mut state = self.state();
         let file = state.names[name];
         state.files[file].durable[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Lets the disk put what a sync writes, after so many others, where something else belongs, as
+    /// a head that is off its track does. The sync says nothing of it, nor do reads before the
+    /// power goes.
+    pub(crate) fn misdirect_after(&self, syncs: u64) {
+        self.state().misdirect = Some(syncs);
+    }
+
+    /// What was written to a wrong place, if that has come to pass.
+    pub(crate) fn misdirected(&self) -> Option<String> {
+        self.state().misdirected.clone()
     }
 
     /// The process is started again on the same machine: caches are kept.
@@ -232,6 +251,51 @@ impl State {
             Some(fault) => Err(error(fault)),
             None => Ok(()),
         }
+    }
+
+    /// Whether the sync that comes writes to a wrong place.
+    fn is_misdirected(&mut self, file: usize) -> bool {
+        if self.files[file].dirty.is_empty() {
+            return false;
+        }
+        let left = self.misdirect;
+        self.misdirect = left.and_then(|left| left.checked_sub(1));
+        left == Some(0)
+    }
+
+    /// Writes a run of a file's dirty sectors over others: of the same file, or of another.
+    fn misdirect(&mut self, file: usize, rng: &mut StdRng) {
+        let dirty: Vec<usize> = self.files[file].dirty.iter().copied().collect();
+        let first = rng.random_range(0..dirty.len());
+        let run = (0..dirty.len() - first).take_while(|at| dirty[first + at] == dirty[first] + at);
+        let count = rng.random_range(1..=run.count());
+        let start = dirty[first] * SECTOR;
+        let written = &self.files[file].cached;
+        let mut bytes = written[start..(start + count * SECTOR).min(written.len())].to_vec();
+        bytes.resize(count * SECTOR, 0);
+        let places: Vec<(&String, usize, usize)> = self
+            .names
+            .iter()
+            .flat_map(|(name, &at)| {
+                let sectors = self.files[at].durable.len().div_ceil(SECTOR);
+                (0..sectors).map(move |sector| (name, at, sector * SECTOR))
+            })
+            .filter(|&(_, at, to)| (at, to) != (file, start))
+            .collect();
+        if places.is_empty() {
+            // There is nothing yet that it could be written over: the next one is.
+            self.misdirect = Some(0);
+            return;
+        }
+        let (name, at, to) = places[rng.random_range(0..places.len())];
+        let what = format!("{count} sectors of file {file} from byte {start} in {name} at {to}");
+        let over = &mut self.files[at].durable[to..];
+        let length = over.len().min(bytes.len());
+        over[..length].copy_from_slice(&bytes[..length]);
+        for sector in &dirty[first..first + count] {
+            self.files[file].dirty.remove(sector);
+        }
+        self.misdirected = Some(what);
     }
 
     fn change_name(&mut self, name: &str, file: Option<usize>) {
@@ -402,6 +466,9 @@ impl DiskFile for OpenFile {
         let mut state = self.disk.state();
         let fault = state.step()?;
         let mut rng = StdRng::seed_from_u64(state.rng.random());
+        if fault.is_none() && state.is_misdirected(self.file) {
+            state.misdirect(self.file, &mut rng);
+        }
         let file = &mut state.files[self.file];
         if let Some(fault) = fault {
             file.flush_some(&mut rng);

@@ -6,8 +6,9 @@
 //! be there, in order, with at most the batch that was under way behind them; all of it verifies,
 //! against the last checkpoint that left the machine too; and recording goes on.
 //!
-//! Where the medium itself lies, a receipt's entry may be lost. Then opening has to refuse with the
-//! reason, unless what is lost was behind the checkpoint, where it looks as an unfinished write.
+//! Where the medium itself lies, since a bit changes or a write lands where something else belongs, a
+//! receipt's entry may be lost. Then opening has to refuse with the reason, unless what is lost was
+//! behind the checkpoint, where it looks as an unfinished write; and what it lets through stays.
 
 use std::ops::AddAssign;
 
@@ -31,6 +32,8 @@ struct Tally {
     /// Crashes while a ledger was made or opened.
     while_opening: u64,
     rotten: u64,
+    /// Writes that landed elsewhere.
+    misdirected: u64,
     refused: u64,
     /// Openings that went well.
     opened: u64,
@@ -46,6 +49,7 @@ impl AddAssign for Tally {
         self.full += other.full;
         self.while_opening += other.while_opening;
         self.rotten += other.rotten;
+        self.misdirected += other.misdirected;
         self.refused += other.refused;
         self.opened += other.opened;
         self.receipts += other.receipts;
@@ -260,16 +264,36 @@ impl History {
         let what = format!("bit {bit} of {name}");
         self.tally.rotten += 1;
         self.disk = SimDisk::holding(&files);
-        if let Err(error) = self.open().map(drop) {
-            assert!(matches!(error, OpenError::Damaged(_)), "{what}: {error:?}");
-            self.tally.refused += 1;
-            return;
-        }
+        self.check_lie(&what);
+    }
+
+    /// Opens what the medium has made something else of.
+    fn check_lie(&mut self, what: &str) {
+        let mut sequencer = match self.open() {
+            Ok(sequencer) => sequencer,
+            Err(error) => {
+                assert!(matches!(error, OpenError::Damaged(_)), "{what}: {error:?}");
+                self.tally.refused += 1;
+                return;
+            }
+        };
+        self.tally.opened += 1;
         // What a checkpoint covers is there; a batch behind it may look as if it had never been.
         let found = entries(&self.disk);
         let common = found.len().min(self.acknowledged.len());
         assert_eq!(found[..common], self.acknowledged[..common], "{what}");
         self.check_verifies(found.len());
+        // Nothing of it comes back later.
+        let more = commit(&mut sequencer, &self.batch()).unwrap();
+        sequencer.sign().unwrap();
+        drop(sequencer);
+        self.crash(End::PowerLoss);
+        drop(self.open().unwrap_or_else(|error| panic!("{what}, then {error:?}")));
+        self.tally.opened += 1;
+        let after = entries(&self.disk);
+        assert!(after.starts_with(&found), "{what}: what was found once is gone");
+        assert_eq!(after.len(), found.len() + more.len(), "{what}");
+        self.check_verifies(after.len());
     }
 }
 
@@ -305,6 +329,30 @@ fn by_chance(seed: u64) -> Tally {
         history.check_rot();
     } else {
         history.check_end(made);
+    }
+    history.tally
+}
+
+/// A history on a disk that puts one write where something else belongs and says nothing. What is
+/// read is what is cached, until the power goes.
+fn misdirected(seed: u64) -> Tally {
+    let mut history = History::new(seed);
+    let syncs = history.rng.random_range(0..30);
+    history.disk.misdirect_after(syncs);
+    assert!(history.make());
+    for _ in 0..history.rng.random_range(1..4) {
+        let steps = history.rng.random_range(1..8);
+        history.run(steps);
+        history.crash(End::Kill);
+    }
+    let what = history.disk.misdirected();
+    history.crash(End::PowerLoss);
+    match what {
+        Some(what) => {
+            history.tally.misdirected += 1;
+            history.check_lie(&what);
+        }
+        None => history.check_end(true),
     }
     history.tally
 }
@@ -380,7 +428,10 @@ fn whatever_happens_what_receipts_were_given_for_is_there() {
     assert!(chance.kills > 0 && chance.power_losses > 0 && chance.errors > 0 && chance.full > 0);
     assert!(chance.while_opening > 0 && chance.rotten > 0 && chance.refused > 0);
     assert!(chance.receipts > 0 && chance.opened > chance.histories / 2);
-    let seeds = if std::env::var_os("POSTERN_CRASHES").is_some() { 40 } else { 2 };
+    let is_long = std::env::var_os("POSTERN_CRASHES").is_some();
+    let lies = run_all(0..if is_long { wanted() } else { 150 }, misdirected);
+    assert!(lies.misdirected > 50 && lies.refused > 20 && lies.opened > lies.histories);
+    let seeds = if is_long { 40 } else { 2 };
     let pairs = run_all(0..seeds, |seed| {
         let mut sum = Tally::default();
         for first in [End::Kill, End::PowerLoss] {
@@ -391,8 +442,12 @@ fn whatever_happens_what_receipts_were_given_for_is_there() {
         sum
     });
     assert!(pairs.kills > 100 && pairs.power_losses > 100);
-    if std::env::var_os("POSTERN_CRASHES").is_some() {
-        write_table(&[("by chance", chance), ("each pair of operations of short ones", pairs)]);
+    if is_long {
+        write_table(&[
+            ("by chance", chance),
+            ("by chance, a write misdirected", lies),
+            ("each pair of operations of short ones", pairs),
+        ]);
     }
 }
 
@@ -403,12 +458,12 @@ fn write_table(rows: &[(&str, Tally)]) {
     let (before, rest) = text.split_once(MARKS[0]).unwrap();
     let (_, after) = rest.split_once(MARKS[1]).unwrap();
     let mut table: String = "| histories | number | killed | power lost | error | full | while \
-                             opening | bit rot | refused | opened | receipts |\n"
+                             opening | bit rot | misdirected | refused | opened | receipts |\n"
         .to_owned();
-    table += "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+    table += "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     for (name, t) in rows {
         table += &format!(
-            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             t.histories,
             t.kills,
             t.power_losses,
@@ -416,6 +471,7 @@ fn write_table(rows: &[(&str, Tally)]) {
             t.full,
             t.while_opening,
             t.rotten,
+            t.misdirected,
             t.refused,
             t.opened,
             t.receipts
