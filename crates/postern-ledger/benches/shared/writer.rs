@@ -1,5 +1,5 @@
 //! A program that records without end and says what it has a receipt for, to be killed by
-//! `scripts/ledger-faults`: `writer LEDGER [STATEMENTS [LOOKS]] [--peer SOCKET]`, or
+//! `scripts/ledger-faults`: `writer LEDGER [STATEMENTS [LOOKS]] [--segment BYTES] [--peer SOCKET]`, or
 //! `writer LEDGER --read`, which says what is recorded. What it says of each statement is its id,
 //! on a line. With LOOKS a new epoch begins after so many looks at the clock, one or two for each
 //! statement, and the ones before are forgotten. With a SOCKET there is a receipt only for what the
@@ -31,6 +31,8 @@ use postern_model::{Actor, Clock, Grade, Reason, StatementFingerprint, Subject, 
 const ORIGIN: &str = "faults.example/ledger";
 /// How many record at once.
 const THREADS: u64 = 8;
+/// Of a segment: small, so that new ones, and longer dictionaries, come often.
+const SEGMENT_BYTES: u64 = 16 << 10;
 /// How long the follower may be away.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked for.
@@ -46,8 +48,15 @@ impl Clock for Ticks {
     }
 }
 
-/// `epoch` is in looks at the clock, each a microsecond.
-fn options(epoch: Option<u64>, last: Timestamp) -> Options {
+/// How the ledger is written.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    /// In looks at the clock, each a microsecond.
+    epoch: Option<u64>,
+    segment_bytes: u64,
+}
+
+fn options(How { epoch, segment_bytes }: How, last: Timestamp) -> Options {
     let clock = Arc::new(Ticks(AtomicU64::new(last.0.cast_unsigned())));
     let all = Options::new(ORIGIN, clock).small();
     let retention = epoch.map(|looks| Retention {
@@ -59,8 +68,7 @@ fn options(epoch: Option<u64>, last: Timestamp) -> Options {
         // Budgets may not look back further than names are kept.
         horizon: retention.map_or(all.horizon, |retention| retention.keep),
         checkpoint_interval: Duration::from_millis(3),
-        // Small, so that new segments and longer dictionaries come often.
-        segment_bytes: 16 << 10,
+        segment_bytes,
         dictionary_step_bytes: 4 << 10,
         ..all
     }
@@ -166,15 +174,15 @@ fn is_in_step(ledger: &Ledger) -> bool {
 fn write(
     folder: &Path,
     statements: u64,
-    epoch: Option<u64>,
+    how: How,
     peer: Option<PeerOptions>,
 ) -> Result<(), Box<dyn Error>> {
     if !folder.exists() {
-        Ledger::create(folder, &options(epoch, Timestamp(0)))?;
+        Ledger::create(folder, &options(how, Timestamp(0)))?;
     }
     let (ids, last) = recorded(folder)?;
     let free = ids.into_iter().max().map_or(0, |last| last + 1);
-    let options = Options { peer, ..options(epoch, last) };
+    let options = Options { peer, ..options(how, last) };
     let ledger = Ledger::open(folder, options, Arc::new(|_| {}))?;
     println!("open");
     is_in_step(&ledger);
@@ -198,7 +206,7 @@ fn write(
                     }
                     // One write, behind the receipt, as a row goes to a client.
                     println!("{id}");
-                    if epoch.is_some() && !retain(&ledger) {
+                    if how.epoch.is_some() && !retain(&ledger) {
                         return;
                     }
                 }
@@ -213,6 +221,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(at) = arguments.iter().position(|argument| argument == "--peer") {
         socket = arguments.drain(at..).nth(1).map(PathBuf::from);
     }
+    let mut segment_bytes = SEGMENT_BYTES;
+    if let Some(at) = arguments.iter().position(|argument| argument == "--segment") {
+        segment_bytes = arguments.drain(at..).nth(1).ok_or("how many bytes?")?.parse()?;
+    }
     let mut arguments = arguments.into_iter();
     let folder = arguments.next().ok_or("the ledger's folder is missing")?;
     match arguments.next().as_deref() {
@@ -224,7 +236,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         statements => {
             let statements = statements.map_or(Ok(u64::MAX), str::parse)?;
             let epoch = arguments.next().map(|looks| looks.parse()).transpose()?;
-            write(Path::new(&folder), statements, epoch, socket.map(peer))
+            let how = How { epoch, segment_bytes };
+            write(Path::new(&folder), statements, how, socket.map(peer))
         }
     }
 }

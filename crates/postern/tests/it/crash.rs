@@ -65,6 +65,9 @@ fn a_killed_gateway_has_recorded_every_customer_that_anybody_received() {
         assert!(said.contains("holds"), "{said}");
     }
     check_budget(&served, &support, &mut received);
+    // For the table of `scripts/ledger-faults`.
+    let rows: usize = received.values().map(|count| count.all).sum();
+    println!("{rounds} kills, {rows} rows received");
 }
 
 fn from_environment(name: &str) -> Option<u64> {
