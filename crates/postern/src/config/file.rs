@@ -372,7 +372,8 @@ pub(crate) struct TableFile {
     pub(crate) columns: BTreeMap<String, ColumnFile>,
     /// Whether restricted roles may insert rows, with plain values. In a table of a reason a new
     /// row may name the person who inserts it and nobody else, and the reason that it makes is a
-    /// weak one.
+    /// weak one. Where it would always be a strong one, a new row names nobody and is about a
+    /// customer of theirs.
     #[serde(default)]
     pub(crate) insert: Insert,
     /// With `insert = "allow"`, the columns that may be given a value; without it all.

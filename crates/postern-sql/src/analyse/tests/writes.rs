@@ -654,3 +654,45 @@ fn what_protected_values_refer_to_is_set_in_no_table() {
         assert!(!allowed(&[step, (TICKETS, PRODUCTS, "c", 5, 2)], sql, mode));
     }
 }
+
+/// Where whatever names somebody is a strong reason, a new row names nobody.
+#[test]
+fn a_new_row_about_ones_own_waits_in_the_queue() {
+    let mut rules = rules(Mode::Restricted);
+    for table in &mut rules.tables {
+        table.reasons.iter_mut().for_each(|reason| reason.strong = crate::Strong::Always);
+    }
+    let path = names(&["public"]);
+    let judged = |sql: &str| {
+        let context = Context::new(&path, super::PREFIX);
+        match analyse(sql, &catalogue(), &rules, context).unwrap().remove(0).verdict {
+            Verdict::Refused(refusal) => refusal.rule.to_owned(),
+            Verdict::Guarded(guarded) => {
+                assert!(guarded.opens && !guarded.relies.is_empty(), "{sql}");
+                assert!(!guarded.mask_checks.is_empty(), "{sql}");
+                super::written(&guarded)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = judged(
+        "INSERT INTO tickets (customer_id, body) VALUES (5, 'x'), ($1, 'y') RETURNING id, body",
+    );
+    let own = "CASE WHEN 5::bigint OPERATOR(pg_catalog.=) ANY('{set1}'::bigint[]) THEN 5::bigint \
+               ELSE pg_catalog.current_setting('pk_own2')::bigint END";
+    assert!(told.contains(own), "{told}");
+    assert!(told.contains("CASE WHEN $1::bigint OPERATOR(pg_catalog.=) ANY("), "{told}");
+    assert!(told.contains("'***'::pg_catalog.text AS body"), "{told}");
+    assert!(!judged("INSERT INTO tickets (customer_id, assignee) VALUES (5, NULL)").is_empty());
+    for sql in [
+        "INSERT INTO tickets (customer_id, assignee) VALUES (5, 'ana')",
+        "INSERT INTO tickets (customer_id, assignee) VALUES (5, $1)",
+        "INSERT INTO tickets (customer_id, assignee) VALUES (5, NULL), (5, 'ana')",
+        // It would stand where its maker wants it.
+        "INSERT INTO tickets (customer_id, number) VALUES (5, '0')",
+        // It would be about nobody, who could be somebody.
+        "INSERT INTO tickets (body) VALUES ('x')",
+    ] {
+        assert_eq!(judged(sql), "entitlement", "{sql}");
+    }
+}

@@ -123,10 +123,7 @@ impl<'a> Analysis<'a> {
                 || reads(reason)
                 || decides_queue(reason, relation, &column.name)
         };
-        let set = rule.update.iter().find_map(|update| match update.reach {
-            Reach::Keyed(set) | Reach::Own(set) => Some(set),
-            Reach::Refuse | Reach::All => None,
-        });
+        let set = super::insert::keys_of_updates(rule);
         let Some(set) = set.filter(|_| self.resolver.rules.mode == Mode::Restricted) else {
             return false;
         };
