@@ -28,7 +28,7 @@ CLEAR, MASKED = 1, 2
 # How many accounts the actor has a reason to see in clear; all others are masked.
 REASONS = 1000
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 class Failed(Exception):
