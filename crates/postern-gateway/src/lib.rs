@@ -54,7 +54,7 @@ pub use self::{
     reasons::{ChangesObject, changes_objects, changes_sql},
     reconfigure::{FirstReadError, ReconfigureError, Reconfigured},
     registry::SessionInfo,
-    settings::{Limits, Pooling, Role, Settings, SignIn, Upstream, UpstreamHost},
+    settings::{Limits, MoreBudgets, Pooling, Role, Settings, SignIn, Upstream, UpstreamHost},
     shared::{Parts, Suspension},
     show::DATABASE as SHOW_DATABASE,
 };

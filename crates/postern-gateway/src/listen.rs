@@ -14,7 +14,7 @@ use std::{
 use bytes::BytesMut;
 use postern_ledger::{Note, RecordError};
 use postern_model::Actor;
-use postern_people::People;
+use postern_people::{Account, People};
 use postern_wire::{
     SqlState,
     encode::{self, Report, Severity},
@@ -280,10 +280,25 @@ impl Handle {
     }
 
     /// Uses another list of people for the log-ins from now on, and cuts the sessions of those who
-    /// are no longer in it.
+    /// are no longer in it, and of whom other budgets apply to, as contractors or not any more.
     pub fn replace_people(&self, people: Arc<People>) {
-        self.shared.replace_people(people);
+        let before = self.shared.people();
+        self.shared.replace_people(people.clone());
         self.enforce_people();
+        let regime = self.shared.regime();
+        for session in self.sessions() {
+            let own = (session.actor, session.role);
+            for (actor, role) in std::iter::once(own).chain(session.end_user) {
+                let Some(role) = regime.settings.roles.get(&role) else { continue };
+                let is_contractor = |people: &People| {
+                    people.account(actor.as_str()).is_none_or(Account::is_contractor)
+                };
+                let limits = |people: &People| role.limits(&actor, is_contractor(people));
+                if limits(&before) != limits(&people) {
+                    self.shared.cut(&actor);
+                }
+            }
+        }
     }
 
     /// Cuts the sessions of whoever may not work any more: removed, past the last day, in another

@@ -170,6 +170,35 @@ pub struct Role {
     pub pooling: Pooling,
     /// Its budgets, for each actor.
     pub budgets: Arc<[Limit]>,
+    /// Those of some actors beside these.
+    pub more: Arc<MoreBudgets>,
     /// Its accounts are applications, which name the end users whom their statements are for.
     pub speaks_for: bool,
+}
+
+impl Role {
+    /// What limits an actor of this role: all budgets that apply, and of those that count the same
+    /// over the same time the smallest.
+    pub fn limits(&self, actor: &Actor, is_contractor: bool) -> Arc<[Limit]> {
+        let of_contractors = is_contractor.then_some(&self.more.contractors).into_iter().flatten();
+        let own = self.more.people.get(actor).into_iter().flatten();
+        let mut limits: Vec<Limit> = Vec::new();
+        for limit in self.budgets.iter().chain(of_contractors).chain(own) {
+            let same =
+                |known: &&mut Limit| (known.counter, known.window) == (limit.counter, limit.window);
+            match limits.iter_mut().find(same) {
+                Some(known) => known.max = known.max.min(limit.max),
+                None => limits.push(*limit),
+            }
+        }
+        limits.into()
+    }
+}
+
+/// Budgets of some actors, whatever their role.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MoreBudgets {
+    /// Of each whom another company employs.
+    pub contractors: Vec<Limit>,
+    pub people: BTreeMap<Actor, Vec<Limit>>,
 }

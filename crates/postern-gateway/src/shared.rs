@@ -9,9 +9,9 @@ use std::{
     },
 };
 
-use postern_ledger::{Ledger, Note, RecordError};
+use postern_ledger::{Ledger, Limit, Note, RecordError};
 use postern_model::{Actor, Clock, Timestamp};
-use postern_people::{Approvals, People, Replays, Throttle};
+use postern_people::{Account, Approvals, People, Replays, Throttle};
 use postern_policy::{Action, Policy, Request};
 use tokio::sync::mpsc;
 
@@ -241,6 +241,12 @@ impl Shared {
         let people = self.people();
         let account = people.account(actor.as_str());
         account.is_some_and(|account| &*account.role == role && account.works_at(self.clock.now()))
+    }
+
+    /// What limits an actor, by what is known of them now.
+    pub(crate) fn limits(&self, actor: &Actor, role: &Role) -> Arc<[Limit]> {
+        let people = self.people();
+        role.limits(actor, people.account(actor.as_str()).is_none_or(Account::is_contractor))
     }
 
     pub(crate) fn replace_people(&self, people: Arc<People>) {

@@ -20,6 +20,7 @@ mod faults;
 mod fresh;
 mod held;
 mod kept;
+mod limited;
 mod malformed;
 mod malice;
 mod meddling;

@@ -273,6 +273,7 @@ fn settings(server: &PostgresServer, world: &World) -> Settings {
         enforcement: Enforcement::Enforce,
         pooling: Pooling::Session,
         budgets: Vec::new().into(),
+        more: Arc::default(),
         speaks_for: false,
     };
     Settings {

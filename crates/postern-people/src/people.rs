@@ -51,6 +51,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether another company employs them.
+    pub fn is_contractor(&self) -> bool {
+        *self.employer != *file::OWN
+    }
+
     /// Whether the account is active and has not ended at that moment.
     pub fn works_at(&self, now: Timestamp) -> bool {
         self.active && self.ends.is_none_or(|last| now.day() <= day_number(last))

@@ -13,8 +13,8 @@ use postern_watch::WatchConfig;
 pub(crate) use self::{
     error::{ConfigError, Problem},
     settings::{
-        Ask, CONTROL_SOCKET, CertificateName, CertificateUse, Certificates, Column, Count, Data,
-        Enforcement, Gateway, Insert, PeerSettings, Policy, Pool, Reason, Role, RoleKind,
+        Ask, Budget, CONTROL_SOCKET, CertificateName, CertificateUse, Certificates, Column, Count,
+        Data, Enforcement, Gateway, Insert, PeerSettings, Policy, Pool, Reason, Role, RoleKind,
         ServerTls, Settings, Strength, Table, Take, Upstream, UpstreamTls, Watch, WatchRules,
         WhenLost, Witnessing,
     },

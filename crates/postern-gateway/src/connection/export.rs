@@ -112,6 +112,7 @@ impl Export {
             enforcement: Enforcement::Enforce,
             pooling: role.pooling,
             budgets: Vec::new().into(),
+            more: Arc::default(),
             speaks_for: false,
         }
     }

@@ -48,9 +48,10 @@ impl Who {
     fn new(
         (shared, regime): (&Arc<Shared>, &Regime),
         judges: &Rc<RefCell<Judges>>,
-        (actor, role_name, role): Known,
+        (actor, role_name, mut role): Known,
         (reasons, end_user): (Active, EndUser),
     ) -> Self {
+        role.budgets = shared.limits(&actor, &role);
         let about = (&actor, &role_name, role.kind);
         // What nobody looks into could name another end user.
         let enforced = (role.enforcement, end_user == EndUser::Own);
@@ -192,7 +193,9 @@ impl Connection<'_> {
         }
         let (actor, role) = (self.who.actor.clone(), self.who.role_name.clone());
         shared.registry.speaks_for(self.number, Some((actor.clone(), role.clone())));
-        if shared.suspended().contains_key(&actor) || !shared.may_work(&actor, &role) {
+        let may_work = shared.may_work(&actor, &role)
+            && shared.limits(&actor, &self.who.role) == self.who.role.budgets;
+        if shared.suspended().contains_key(&actor) || !may_work {
             self.drop_end_user();
             shared.registry.speaks_for(self.number, None);
         }

@@ -28,6 +28,7 @@ fn role(kind: Kind) -> Role {
         enforcement: Enforcement::Enforce,
         pooling: Pooling::Session,
         budgets: Vec::new().into(),
+        more: Arc::default(),
         speaks_for: false,
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn tokens(settings: &mut Settings) {
         enforcement: Enforcement::Enforce,
         pooling,
         budgets: Vec::new().into(),
+        more: Arc::default(),
         speaks_for: true,
     };
     settings.roles.insert("application".into(), role(Pooling::Session));

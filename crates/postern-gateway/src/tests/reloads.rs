@@ -184,6 +184,7 @@ async fn sessions_stay_where_nothing_changes_that_they_hang_on() {
         enforcement: Enforcement::Enforce,
         pooling: Pooling::Session,
         budgets: Vec::new().into(),
+        more: Arc::default(),
         speaks_for: false,
     };
     let restricted = world.settings.roles["agent"].clone();
@@ -281,6 +282,7 @@ async fn a_session_that_is_passed_through_ends_between_transactions() {
             enforcement: Enforcement::Enforce,
             pooling: Pooling::Session,
             budgets: Vec::new().into(),
+            more: Arc::default(),
             speaks_for: false,
         };
         settings.roles.insert("administrator".into(), role);

@@ -319,6 +319,7 @@ fn role(kind: Kind, budgets: &[Limit]) -> Role {
         enforcement: Enforcement::Enforce,
         pooling: Pooling::Session,
         budgets: budgets.into(),
+        more: Arc::default(),
         speaks_for: false,
     }
 }

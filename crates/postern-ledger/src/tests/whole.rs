@@ -195,6 +195,58 @@ fn many_threads_share_one_exact_budget() {
     assert_eq!(subjects.collect::<BTreeSet<_>>().len(), 25);
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Sessions of some people at once, to each of which the budget of the role applies or also
+    /// the person's own: all that they see is charged to the person, also after a restart.
+    #[test]
+    fn many_threads_under_different_limits_share_exact_budgets(
+        (role, person) in (1..30u64, 1..30u64),
+        threads in prop::collection::vec((0..3usize, any::<bool>(), 0..20usize), 1..7),
+    ) {
+        const NAMES: [&str; 3] = ["ana", "ben", "cai"];
+        let mut bench = Bench::new();
+        let limit = |hours: u64, max: u64| {
+            let window = Duration::from_secs(hours * 3_600);
+            Limit { counter: Counter::ClearSubjects, window, max }
+        };
+        let (wide, narrow) = (vec![limit(1, role)], vec![limit(1, role), limit(2, person)]);
+        let ledger = bench.ledger.as_ref().unwrap();
+        std::thread::scope(|scope| {
+            for &(who, is_narrow, from) in &threads {
+                let limits = if is_narrow { &narrow } else { &wide };
+                scope.spawn(move || {
+                    for step in 0..8 {
+                        let subject = |row: usize| ((from + step * 2 + row) % 40).to_string();
+                        let subjects: Vec<String> = (0..3).map(subject).collect();
+                        let rows: Vec<_> =
+                            subjects.iter().map(|subject| (subject.as_str(), strong())).collect();
+                        record(ledger, draft(NAMES[who], &rows, limits)).unwrap();
+                    }
+                });
+            }
+        });
+        bench.close();
+        bench.open();
+        let entries = bench.check_ledger();
+        for (who, name) in NAMES.into_iter().enumerate() {
+            let theirs = entries.iter().flat_map(Entry::disclosures);
+            let theirs = theirs.filter(|one| one.actor.as_str() == name);
+            let seen: BTreeSet<_> = theirs.flat_map(|one| one.subjects).collect();
+            let seen = seen.len() as u64;
+            let is_narrow = threads.iter().filter(|one| one.0 == who).all(|one| one.1);
+            let smallest = role.min(person);
+            prop_assert!(seen <= if is_narrow { smallest } else { role }, "{name}: {seen}");
+            // What is left under both is what the smaller one has left.
+            let new: Vec<String> = (0..31).map(|number| format!("new {number}")).collect();
+            let rows: Vec<_> = new.iter().map(|one| (one.as_str(), strong())).collect();
+            let receipt = bench.record(draft(name, &rows, &narrow)).unwrap();
+            prop_assert_eq!(receipt.allowed(), smallest.saturating_sub(seen));
+        }
+    }
+}
+
 #[test]
 fn what_is_not_allowed_is_neither_recorded_nor_charged() {
     let bench = Bench::new();

@@ -10,7 +10,8 @@ use toml::{Spanned, value::Datetime};
 use super::{Account, PeopleError};
 use crate::verifier::Verifier;
 
-const OWN: &str = "own";
+/// The employer of those who are not contractors.
+pub(super) const OWN: &str = "own";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -76,6 +76,8 @@ fn explain(basis: &Basis, name: &str, sql: &str) -> anyhow::Result<Report> {
         ui::warning(&warning);
     }
     let catalogue = catalogue(basis)?;
+    let budgets = role.limits(&actor, account.is_contractor());
+    let role = &Role { budgets, ..role.clone() };
     report.statements = statements(basis, (&actor, &role_name, role), sql, &catalogue);
     // One that is refused refuses the whole text.
     report.allowed = report.statements.iter().all(|statement| statement.refusal.is_none());
@@ -289,7 +291,7 @@ impl Judged<'_> {
         }
     }
 
-    /// The budgets of the role that the statement's rows and look-ups count in.
+    /// The budgets that the statement's rows and look-ups count in.
     fn budgets(&self, guarded: &Guarded) -> Vec<Budget> {
         let clear = guarded.leaves.iter().any(|leaf| !leaf.clear.is_empty());
         let weak = guarded.leaves.iter().filter(|leaf| !leaf.clear.is_empty()).any(|leaf| {

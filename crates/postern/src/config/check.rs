@@ -47,6 +47,7 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
     let pool = file.gateway.pool;
     let encrypted = file.gateway.tls_certificate.is_some();
     let roles = checker.roles(file.roles, (pool, &file.tables));
+    let (contractors, people) = checker.more_budgets(&file.budgets);
     let guarded = file.upstream.database.clone();
     let settings = Settings {
         path: path.to_owned(),
@@ -60,6 +61,8 @@ pub(super) fn check(file: File, path: &Path, source: &Source) -> Result<Loaded, 
         scim: file.scim.map(|file| checker.scim(file, &roles)),
         metrics: file.metrics.map(|file| checker.metrics(&file)),
         roles,
+        contractors,
+        people,
         tables: checker.tables(&file.tables),
         reasons: checker.reasons(&file.reasons, &file.tables),
         approvals: file.approvals.map(|section| checker.approvals(&section, &file.reasons)),

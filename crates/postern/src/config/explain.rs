@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     CertificateUse, Column, Loaded, Problem, Reason, Role, Settings, Strength, Table, UpstreamTls,
-    settings::{Enforcement, Insert, Policy, RoleKind},
+    settings::{Budget, Enforcement, Insert, Policy, RoleKind},
     units::{bytes_text, duration_text},
 };
 
@@ -70,6 +70,12 @@ pub(crate) fn text(settings: &Settings) -> String {
         let _ = writeln!(page, "WARNING   {warning}");
     }
     page.push_str(&section(["role", "kind", "budgets"], settings.roles.iter().map(role)));
+    let contractors = Some(("contractors", &settings.contractors));
+    let contractors = contractors.filter(|(_, budgets)| !budgets.is_empty());
+    let people = settings.people.iter().map(|(actor, budgets)| (actor.as_str(), budgets));
+    let more = contractors.into_iter().chain(people);
+    let more: Vec<_> = more.map(|(of, own)| [of.to_owned(), budgets(own)]).collect();
+    page.push_str(&section(["also limited", "budgets"], more.into_iter()));
     let header = ["table", "customer", "clear", "protected"];
     page.push_str(&section(header, settings.tables.iter().map(table)));
     let header = ["reason", "holds for a person and a customer", "grade"];
@@ -105,11 +111,13 @@ fn role(role: &Role) -> [String; 3] {
         Enforcement::Observe => format!("{kind}, NOT ENFORCED (observe)"),
         Enforcement::Warn => format!("{kind}, NOT ENFORCED (warn)"),
     };
-    let budget = |b: &super::settings::Budget| {
-        format!("{} {} in {}", b.max, b.count.as_str(), duration_text(b.window))
-    };
-    let budgets: Vec<String> = role.budgets.iter().map(budget).collect();
-    [role.name.to_string(), kind, budgets.join("\n")]
+    [role.name.to_string(), kind, budgets(&role.budgets)]
+}
+
+fn budgets(budgets: &[Budget]) -> String {
+    let budget =
+        |b: &Budget| format!("{} {} in {}", b.max, b.count.as_str(), duration_text(b.window));
+    budgets.iter().map(budget).collect::<Vec<_>>().join("\n")
 }
 
 fn table(table: &Table) -> [String; 4] {

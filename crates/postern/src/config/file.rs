@@ -38,6 +38,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) roles: BTreeMap<String, RoleFile>,
     #[serde(default)]
+    pub(crate) budgets: Vec<MoreBudgetsFile>,
+    #[serde(default)]
     pub(crate) tables: Vec<TableFile>,
     #[serde(default)]
     pub(crate) reasons: Vec<ReasonFile>,
@@ -309,7 +311,24 @@ pub(crate) enum EnforcementFile {
     Enforce,
 }
 
-/// One budget of a role.
+/// Budgets of some accounts beside those of their roles, as `[[budgets]]`: all that apply to an
+/// account hold, and of those that count the same over the same time the smallest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MoreBudgetsFile {
+    /// The accounts that each have these budgets.
+    #[serde(default)]
+    pub(crate) people: Vec<String>,
+    /// Whether each contractor has them: everybody whose `employer` in `people.toml`, or in the
+    /// directory, is another than `own`. Sessions of who becomes a contractor, or is not any more,
+    /// are cut if other budgets apply then.
+    #[serde(default)]
+    pub(crate) contractors: bool,
+    /// How much each may read.
+    pub(crate) budgets: Vec<BudgetFile>,
+}
+
+/// One budget.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BudgetFile {

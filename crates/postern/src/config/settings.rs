@@ -1,7 +1,13 @@
 //! A configuration as the rest of the program sees it: typed, absolute, free of contradictions.
 //! Only `check` makes one; start with [`Settings`].
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use postern_ledger::{BulkOptions, Retention};
 use postern_model::{Actor, FieldClass, Secret, Subject};
@@ -35,6 +41,9 @@ pub(crate) struct Settings {
     pub(crate) data: Data,
     /// By name, ordered.
     pub(crate) roles: Vec<Role>,
+    /// Budgets of contractors, and of single accounts, whatever their role.
+    pub(crate) contractors: Vec<Budget>,
+    pub(crate) people: BTreeMap<Actor, Vec<Budget>>,
     pub(crate) tables: Vec<Table>,
     pub(crate) reasons: Vec<Reason>,
     /// How long others may be let in; `None` if nobody may be.

@@ -89,7 +89,7 @@ fn what_the_file_may_not_say_is_refused_where_it_stands() {
        remove it; docs/config.md lists what can be said here
     "#);
     insta::assert_snapshot!(added("[gatway]\nlisten = \"127.0.0.1:1\""), @r#"
-    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `certificates`, `scim`, `metrics`, `policy`, `watch`, `ledger`, `witness`, `evidence`
+    22: unknown field `gatway`, expected one of `gateway`, `upstream`, `data`, `roles`, `budgets`, `tables`, `reasons`, `approvals`, `end_users`, `sign_in`, `certificates`, `scim`, `metrics`, `policy`, `watch`, `ledger`, `witness`, `evidence`
        did you mean `gateway`?
     "#);
     insta::assert_snapshot!(added("[gateway]\nworkers = \"two\""), @r#"
@@ -341,6 +341,33 @@ fn an_application_needs_to_be_told_whose_tokens_count() {
          budgets = [{ count = \"lookups\", window = \"1h\", max = 1 }]\n",
     );
     assert!(charged.contains("charged to its end users"), "{charged}");
+}
+
+#[test]
+fn budgets_of_some_accounts_are_somebodys_and_shown() {
+    let more = "[[budgets]]\npeople = [\"ana\", \"ben\"]\n\
+                budgets = [{ count = \"clear_subjects\", window = \"1d\", max = 7 }]\n\
+                [[budgets]]\ncontractors = true\npeople = [\"ben\"]\n\
+                budgets = [{ count = \"masked_subjects\", window = \"1h\", max = 3 }]\n";
+    let loaded = parse(Path::new("/etc/postern/postern.toml"), &format!("{GOOD}\n{more}")).unwrap();
+    let text = explain::text(&loaded.settings);
+    let from = text.find("also limited").unwrap();
+    let shown: Vec<&str> = text[from..].lines().take(5).map(str::trim_end).collect();
+    insta::assert_snapshot!(shown.join("\n"), @"
+    also limited   budgets
+    contractors    3 masked_subjects in 1h
+    ana            7 clear_subjects in 1d
+    ben            7 clear_subjects in 1d
+                   3 masked_subjects in 1h
+    ");
+    insta::assert_snapshot!(added(
+        "[[budgets]]\nbudgets = [{ count = \"lookups\", window = \"32d\", max = 1 }]"
+    ), @r#"
+    22: these budgets are nobody's
+       name accounts in `people`, or write `contractors = true`
+    23: the ledger remembers 31 days for budgets
+       write at most `31d`
+    "#);
 }
 
 #[test]

@@ -257,6 +257,8 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         value_hashes,
         older_segments,
         roles: _,
+        contractors: _,
+        people: _,
         tables: _,
         reasons: _,
         approvals: _,

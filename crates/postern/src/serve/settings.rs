@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use postern_gateway::{
-    CertificateName, CertificateUse, ClientCertificates, Limits, Pooling, Role,
+    CertificateName, CertificateUse, ClientCertificates, Limits, MoreBudgets, Pooling, Role,
     Settings as GatewaySettings, SignIn, Upstream, UpstreamHost, approval_reasons,
 };
 use postern_ledger::{Counter, Limit};
@@ -52,7 +52,11 @@ pub(super) fn gateway(settings: &Settings) -> anyhow::Result<GatewaySettings> {
                 ..HoldLimits::default()
             },
         },
-        roles: settings.roles.iter().map(|role| (role.name.clone(), self::role(role))).collect(),
+        roles: {
+            let more = Arc::new(more_budgets(settings));
+            let roles = settings.roles.iter();
+            roles.map(|one| (one.name.clone(), role(one, &more))).collect()
+        },
         tables: settings.tables.iter().map(table).collect(),
         reasons: reasons(settings),
         approvals: settings.approvals,
@@ -73,8 +77,8 @@ const VALUE_ROWS_MAX: u64 = 64;
 /// role's windows: who is locked out by it is so for no longer than by any of them.
 const STOPS_MAX: u64 = 50;
 
-fn role(role: &config::Role) -> Role {
-    let budgets = role.budgets.iter().map(|budget| Limit {
+fn limits(budgets: &[config::Budget]) -> Vec<Limit> {
+    let limits = budgets.iter().map(|budget| Limit {
         counter: match budget.count {
             Count::ClearSubjects => Counter::ClearSubjects,
             Count::WeakSubjects => Counter::WeakSubjects,
@@ -86,13 +90,26 @@ fn role(role: &config::Role) -> Role {
         window: budget.window,
         max: budget.max,
     });
-    let mut budgets: Vec<Limit> = budgets.collect();
-    let shortest = budgets.iter().map(|limit| limit.window).min();
+    let mut limits: Vec<Limit> = limits.collect();
+    let shortest = limits.iter().map(|limit| limit.window).min();
     if let Some(window) = shortest
-        && budgets.iter().all(|limit| limit.counter != Counter::Stops)
+        && limits.iter().all(|limit| limit.counter != Counter::Stops)
     {
-        budgets.push(Limit { counter: Counter::Stops, window, max: STOPS_MAX });
+        limits.push(Limit { counter: Counter::Stops, window, max: STOPS_MAX });
     }
+    limits
+}
+
+fn more_budgets(settings: &Settings) -> MoreBudgets {
+    let people = settings.people.iter();
+    MoreBudgets {
+        contractors: limits(&settings.contractors),
+        people: people.map(|(actor, budgets)| (actor.clone(), limits(budgets))).collect(),
+    }
+}
+
+fn role(role: &config::Role, more: &Arc<MoreBudgets>) -> Role {
+    let mut budgets = limits(&role.budgets);
     let enforcement = match role.enforcement {
         config::Enforcement::Observe => Enforcement::Observe,
         config::Enforcement::Warn => Enforcement::Warn,
@@ -101,6 +118,9 @@ fn role(role: &config::Role) -> Role {
     if !enforcement.is_enforced() {
         budgets.clear();
     }
+    // Nothing of who is passed through is counted, and an application's accounts read nothing.
+    let counts = matches!(role.kind, RoleKind::Restricted | RoleKind::Accounted);
+    let more = if counts && enforcement.is_enforced() { more.clone() } else { Arc::default() };
     Role {
         enforcement,
         kind: match role.kind {
@@ -116,6 +136,7 @@ fn role(role: &config::Role) -> Role {
             Pool::Transaction => Pooling::Transaction,
         },
         budgets: budgets.into(),
+        more,
         speaks_for: role.kind == RoleKind::Application,
     }
 }

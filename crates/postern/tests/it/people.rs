@@ -97,3 +97,46 @@ fn who_has_suspended_somebody_does_not_resume_them() {
     assert!(refused.stderr.contains("`ben` is not suspended"), "{refused:?}");
     assert!(matches!(Raw::connect(served.address, "ana"), Err(End::Refused(_))));
 }
+
+/// A contractor, a person with a budget of their own, and what both leave of it after a restart.
+#[test]
+fn budgets_of_people_and_contractors_hold_over_restarts() {
+    let support = Support::new();
+    let more = "
+[[budgets]]
+contractors = true
+budgets = [{ count = \"clear_subjects\", window = \"1d\", max = 3 }]
+[[budgets]]
+people = [\"mia\", \"dan\"]
+budgets = [{ count = \"clear_subjects\", window = \"30d\", max = 6 }]
+";
+    support.configure(&(support.configuration("") + more));
+    let mia = |served: &Served, customers: std::ops::RangeInclusive<i64>| {
+        let mut mia = Raw::connect(served.address, "mia").unwrap();
+        let shown = customers.filter(|customer| {
+            let sql = format!("SELECT name FROM customers WHERE id = {customer}");
+            let answer = mia.query(&sql).unwrap();
+            assert!(["", "53400"].contains(&answer.sqlstate()), "{}", answer.sqlstate());
+            answer.rows.len() == 1
+        });
+        shown.count()
+    };
+    let mut served = Served::start(&support.bench);
+    served.wait_until_open("mia");
+    assert_eq!(mia(&served, 1..=4), 4);
+    served.kill();
+    let served = Served::start(&support.bench);
+    served.wait_until_open("mia");
+    assert_eq!(mia(&served, 1..=20), 6, "her own, not the 30 of her role");
+
+    // The directory, or somebody, says that she works for another company.
+    let mut open = Raw::connect(served.address, "mia").unwrap();
+    let path = support.bench.path("postern-data/people.toml");
+    let people = fs::read_to_string(&path).unwrap();
+    let (before, hers) = people.split_once("[actors.mia]").unwrap();
+    let hers = hers.replacen("employer = \"own\"", "employer = \"Temps Ltd\"", 1);
+    fs::write(&path, format!("{before}[actors.mia]{hers}")).unwrap();
+    wait_until(PATIENCE, "the cut", || open.query("SELECT 1").is_none()).unwrap();
+    // All that she was shown is paid for, and stays so; nobody new is.
+    assert_eq!(mia(&served, 1..=20), 6);
+}

@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use postern_model::Actor;
 use postern_session::condition_reads;
 
 use super::{
     super::{
         file::{
-            BudgetFile, EnforcementFile, GradeFile, PoolFile, ReasonFile, RoleFile, RoleKind,
-            TableFile,
+            BudgetFile, EnforcementFile, GradeFile, MoreBudgetsFile, PoolFile, ReasonFile,
+            RoleFile, RoleKind, TableFile,
         },
         settings::{Budget, Column, Reason, Role, Strength, Table},
     },
@@ -113,6 +114,37 @@ impl Checker<'_> {
                 "leave the budgets out, or make the role `accounted`",
             );
         }
+        self.counted(place, budgets)
+    }
+
+    /// Budgets of contractors, and of single accounts.
+    pub(super) fn more_budgets(
+        &mut self,
+        sections: &[MoreBudgetsFile],
+    ) -> (Vec<Budget>, BTreeMap<Actor, Vec<Budget>>) {
+        let (mut contractors, mut people) = (Vec::new(), BTreeMap::<_, Vec<Budget>>::new());
+        for (index, section) in sections.iter().enumerate() {
+            let place = Place::section("budgets").index(index);
+            if section.people.is_empty() && !section.contractors {
+                self.wrong(
+                    &place,
+                    "these budgets are nobody's",
+                    "name accounts in `people`, or write `contractors = true`",
+                );
+            }
+            let budgets = self.counted(&place.key("budgets"), &section.budgets);
+            if section.contractors {
+                contractors.extend(budgets.iter().cloned());
+            }
+            for person in &section.people {
+                let theirs = people.entry(Actor::new(person.as_str())).or_default();
+                theirs.extend(budgets.iter().cloned());
+            }
+        }
+        (contractors, people)
+    }
+
+    fn counted(&mut self, place: &Place, budgets: &[BudgetFile]) -> Vec<Budget> {
         let mut checked: Vec<Budget> = Vec::with_capacity(budgets.len());
         for (index, budget) in budgets.iter().enumerate() {
             let place = place.index(index);
