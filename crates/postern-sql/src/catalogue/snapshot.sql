@@ -110,13 +110,14 @@ SELECT pg_catalog.json_build_object(
               AND (a.attnum = d.refobjsubid OR d.refobjsubid = 0 AND p.tree ~ ':varattno 0 ')
             WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
               AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass),
-          'asks', p.tree ~ '{SUBLINK ',
+          -- 14 is CURRENT_SCHEMA, which hangs on the search path.
+          'asks', p.tree ~ '{SUBLINK |{SQLVALUEFUNCTION :op 14 ',
           'calls', (
             SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || f.proname)
             FROM pg_catalog.regexp_matches(p.tree, ':(?:op)?funcid ([0-9]+)', 'g') AS m(found)
             JOIN pg_catalog.pg_proc f ON f.oid = m.found[1]::pg_catalog.oid
             JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace
-            WHERE f.oid >= 16384 OR f.proname = 'current_setting')) ORDER BY p.oid)
+            WHERE f.oid >= 16384 OR f.proname IN ('current_setting', 'current_schema', 'current_schemas'))) ORDER BY p.oid)
         FROM (
           SELECT l.oid, pg_catalog.concat(l.polqual::pg_catalog.text, l.polwithcheck::pg_catalog.text) AS tree
           FROM pg_catalog.pg_policy l

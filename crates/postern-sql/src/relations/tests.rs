@@ -228,7 +228,9 @@ fn what_rows_are_told_apart_and_found_by_is_read() {
         CREATE POLICY a ON people TO reader USING (phone = current_setting('app.phone'));
         CREATE POLICY b ON people USING (mine(email)) WITH CHECK (note IS NOT NULL);
         CREATE POLICY c ON people TO other USING (plan = current_setting('app.plan'));
-        CREATE POLICY d ON lists USING (EXISTS (SELECT FROM people p WHERE p.email = mail));";
+        CREATE POLICY d ON lists USING (EXISTS (SELECT FROM people p WHERE p.email = mail));
+        CREATE POLICY e ON lists USING (mail = CURRENT_SCHEMA OR mail = current_schemas(false)::text);
+        CREATE POLICY f ON lists USING (mail = CURRENT_USER);";
     server.psql(schema).unwrap();
     let read = |role: &str| {
         let text = server.psql(&format!("SET ROLE {role}; {SNAPSHOT_SQL}")).unwrap();
@@ -262,7 +264,15 @@ fn what_rows_are_told_apart_and_found_by_is_read() {
             ("email note".to_owned(), false, "public.mine".to_owned()),
         ]
     );
-    assert_eq!(policies("lists"), [("email mail".to_owned(), true, String::new())]);
+    let schemas = "pg_catalog.current_schemas".to_owned();
+    assert_eq!(
+        policies("lists"),
+        [
+            ("email mail".to_owned(), true, String::new()),
+            ("mail".to_owned(), true, schemas),
+            ("mail".to_owned(), false, String::new()),
+        ]
+    );
     // A superuser sees all rows.
     let all = read("postgres");
     assert!(all.relation_named("public", "people").unwrap().policies.is_empty());
