@@ -271,9 +271,11 @@ impl<'a> Analysis<'a> {
                 let own = one.columns.iter().find(|other| other.name == *name);
                 own.is_some_and(|own| is_free(rule, own))
             };
-            distinct.columns.iter().any(shows)
-                && !distinct.keys.contains(&rule.subject)
-                && !distinct.columns.iter().all(free)
+            // A collation can take the keys of two subjects for equal.
+            let exact = |key: &&Column| key.collation == 0 || key.compares_bytes();
+            let subject = one.columns.iter().find(|other| other.name == rule.subject);
+            let same = distinct.keys.contains(&rule.subject) && subject.filter(exact).is_some();
+            distinct.columns.iter().any(shows) && !same && !distinct.columns.iter().all(free)
         })
     }
 
