@@ -305,18 +305,6 @@ impl<'a> Analysis<'a> {
         ast::equal(pb::AExprKind::AexprOpAny, key, keys)
     }
 
-    /// The same of a value that is given for the subject.
-    pub(super) fn is_among_keys(
-        &mut self,
-        given: Node,
-        build: &LeafBuild<'_>,
-        set: KeySet,
-    ) -> Node {
-        let given = keys::compared(given, build.key_type);
-        let keys = self.keys_of(set, build.key_type);
-        ast::equal(pb::AExprKind::AexprOpAny, given, keys)
-    }
-
     /// The array of a set's keys, to be filled in.
     fn keys_of(&mut self, set: KeySet, key_type: KeyType) -> Node {
         let array = ast::type_name("pg_catalog", key_type.name(), &[], true);

@@ -391,8 +391,7 @@ pub(crate) struct TableFile {
     pub(crate) columns: BTreeMap<String, ColumnFile>,
     /// Whether restricted roles may insert rows, with plain values. In a table of a reason a new
     /// row may name the person who inserts it and nobody else, and the reason that it makes is a
-    /// weak one. Where it would always be a strong one, a new row names nobody and is about a
-    /// customer of theirs.
+    /// weak one.
     #[serde(default)]
     pub(crate) insert: Insert,
     /// With `insert = "allow"`, the columns that may be given a value; without it all.

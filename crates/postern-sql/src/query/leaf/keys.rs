@@ -115,11 +115,7 @@ fn once(test: Node) -> Node {
 
 /// The column that the keys are compared with.
 pub(in crate::query) fn subject(alias: &str, column: &str, key_type: KeyType) -> Node {
-    compared(ast::column(&[alias, column]), key_type)
-}
-
-/// A value as keys are compared.
-pub(super) fn compared(subject: Node, key_type: KeyType) -> Node {
+    let subject = ast::column(&[alias, column]);
     if key_type == KeyType::Text {
         // A collation can take different texts for equal; the gateway doesn't.
         ast::collate(subject, ["pg_catalog", "C"])

@@ -10,25 +10,18 @@ use super::{
     value::{Stored, given_value, stored_value},
 };
 use crate::{
-    InsertRule, KeySet, Makes, MaskCheck, Mode, Reach, ReasonRule, Refusal, Strong, TableRule, ast,
+    InsertRule, Makes, Mode, ReasonRule, Refusal, Strong, TableRule,
     catalogue::{Column, Relation},
     check::{Given, Rule, condition::Condition},
-    mask::type_of,
     query::{Analysis, from::Star, parse_condition, scope::Scope},
     refusal::{Judged, not_understood, refusal, refuse},
     taint::Rows,
 };
 
-/// What a row must be for a reason not to be better than policy allows.
-enum Limit {
-    /// Anything.
-    None,
-    /// It would make a strong reason where this holds, and what the client is told then.
-    Weak { condition: Box<Node>, refusal: Refusal },
-    /// Whatever names somebody makes a strong reason: it names nobody, and is about somebody for
-    /// whom the actor has a reason already. Who takes it from its queue does so by the queue's
-    /// order, in which it stands where the server puts it.
-    Own(KeySet),
+/// When a row would make a strong reason, and what the client is told then.
+struct WeakLimit {
+    condition: Node,
+    refusal: Refusal,
 }
 
 impl<'a> Analysis<'a> {
@@ -49,7 +42,7 @@ impl<'a> Analysis<'a> {
         if rule.insert == InsertRule::Refuse || !plain {
             return protected_write(relation);
         }
-        let (item, leaf) = self.protected_target(range, relation, rule, Change::Insert)?;
+        let (item, _) = self.protected_target(range, relation, rule, Change::Insert)?;
         self.target.opens = true;
         let columns = insert_columns(&insert.cols, relation)?;
         for column in &columns {
@@ -60,11 +53,7 @@ impl<'a> Analysis<'a> {
             _ => None,
         };
         let Some(lists) = lists else { return protected_write(relation) };
-        let limits = self.limits_of_reasons(relation, rule)?;
-        let own = limits.iter().find_map(|limit| match limit {
-            Limit::Own(set) => Some(*set),
-            Limit::None | Limit::Weak { .. } => None,
-        });
+        let limits = self.weak_limits(relation, rule)?;
         for list in lists {
             let Some(NodeEnum::List(list)) = list.node.as_mut() else {
                 return not_understood("this kind of VALUES");
@@ -74,16 +63,13 @@ impl<'a> Analysis<'a> {
             }
             let row: BTreeMap<&str, &Node> =
                 columns.iter().map(|column| column.name.as_str()).zip(&list.items).collect();
-            self.makes_no_reason(&row, relation, rule, &limits)?;
+            self.makes_no_reason(&row, relation, rule, &limits);
             for (value, column) in list.items.iter_mut().zip(&columns) {
                 if matches!(stored_value(value), Stored::Computed) {
                     return protected_write(relation);
                 }
                 self.stores(value, column, rule)?;
                 self.expression(value, &Scope::new(None))?;
-                if let Some(set) = own.filter(|_| column.name == rule.subject) {
-                    self.about_own(value, column, (leaf, set))?;
-                }
             }
             let set = list.items.iter().zip(columns.iter().copied());
             self.stores_beside(set, relation, rule);
@@ -112,23 +98,20 @@ impl<'a> Analysis<'a> {
 
     /// The limit of each reason of which a row may make no strong one. Conditions are parsed here,
     /// once, however many rows there are.
-    fn limits_of_reasons(&self, relation: &Relation, rule: &TableRule) -> Judged<Vec<Limit>> {
+    fn weak_limits(&self, relation: &Relation, rule: &TableRule) -> Judged<Vec<Option<WeakLimit>>> {
         if self.resolver.rules.mode == Mode::Accounted {
             return Ok(Vec::new());
         }
         let limit = |reason: &ReasonRule| match (reason.insert, &reason.strong) {
             (Makes::Nothing, _) => protected_write(relation),
-            (Makes::Strong, _) | (Makes::Weak, Strong::Never) => Ok(Limit::None),
-            (Makes::Weak, Strong::Always) => match keys_of_updates(rule) {
-                Some(set) if reason.subject == rule.subject => Ok(Limit::Own(set)),
-                _ => protected_write(relation),
-            },
+            (Makes::Strong, _) | (Makes::Weak, Strong::Never) => Ok(None),
+            (Makes::Weak, Strong::Always) => protected_write(relation),
             (Makes::Weak, Strong::When(text)) => {
                 self.charge_text(text)?;
                 match parse_condition(text) {
                     Some(condition) => {
                         let refusal = weak_only(relation, reason);
-                        Ok(Limit::Weak { condition: Box::new(condition), refusal })
+                        Ok(Some(WeakLimit { condition, refusal }))
                     }
                     None => protected_write(relation),
                 }
@@ -144,18 +127,10 @@ impl<'a> Analysis<'a> {
         row: &BTreeMap<&str, &Node>,
         relation: &Relation,
         rule: &TableRule,
-        limits: &[Limit],
-    ) -> Judged<()> {
+        limits: &[Option<WeakLimit>],
+    ) {
         for (reason, limit) in rule.reasons.iter().zip(limits) {
             let actor = given(row, relation, &reason.actor, self);
-            if let Limit::Own(_) = limit {
-                let placed = |name: &String| row.contains_key(name.as_str());
-                let orders = reason.take.iter().flat_map(|take| &take.order);
-                let about = row.contains_key(rule.subject.as_str());
-                if actor != Given::Null || orders.into_iter().any(placed) || !about {
-                    return waits_in_line(relation, reason);
-                }
-            }
             if actor != Given::Null {
                 let refusal = refusal(
                     "entitlement",
@@ -164,40 +139,12 @@ impl<'a> Analysis<'a> {
                 );
                 self.checks.push(Rule::Actor(actor), refusal);
             }
-            if let Limit::Weak { condition, refusal } = limit {
+            if let Some(WeakLimit { condition, refusal }) = limit {
                 let value = |name: &str| given(row, relation, name, self);
                 let rule = Rule::Not(Condition::read(condition, &value));
                 self.checks.push(rule, refusal.clone());
             }
         }
-        Ok(())
-    }
-
-    /// The subject of a new row is one of the actor's own: else the server is asked for a setting
-    /// that nobody has, and fails, as with what is to stay the same ([`super::same`]).
-    fn about_own(
-        &mut self,
-        value: &mut Node,
-        column: &Column,
-        (leaf, set): (usize, KeySet),
-    ) -> Judged<()> {
-        let Some(build) = self.leaves.get(leaf).cloned() else {
-            return not_understood("a table without its subject column");
-        };
-        let kind = || type_of(self.resolver.catalogue, column);
-        let name = format!("{}own{}", self.resolver.context.prefix, column.number);
-        let given = ast::cast(value.clone(), kind()?);
-        let missing = ast::cast(ast::call("current_setting", vec![ast::constant(&name)]), kind()?);
-        let own = self.is_among_keys(given.clone(), &build, set);
-        *value = ast::case(own, given, missing);
-        self.target.relies.insert(set);
-        let refusal = refusal(
-            "entitlement",
-            "a new row can be about your own customers only",
-            "write the key of a customer for whom you have a reason",
-        );
-        self.mask_checks.push(MaskCheck { name: name.into(), refusal });
-        Ok(())
     }
 
     /// Whether a column's values are compared byte by byte.
@@ -237,23 +184,6 @@ fn given(
         },
         _ => Given::Unknown,
     }
-}
-
-/// The keys of those whose rows may be changed.
-pub(super) fn keys_of_updates(rule: &TableRule) -> Option<KeySet> {
-    rule.update.iter().find_map(|update| match update.reach {
-        Reach::Keyed(set) | Reach::Own(set) => Some(set),
-        Reach::Refuse | Reach::All => None,
-    })
-}
-
-fn waits_in_line<T>(relation: &Relation, reason: &ReasonRule) -> Judged<T> {
-    let order = reason.take.as_ref().map(|take| take.order.join(", ")).unwrap_or_default();
-    refuse(
-        "entitlement",
-        format!("a new row of `{}` waits until somebody takes it", relation.name),
-        format!("name your customer, and leave out: {} {order}", reason.actor),
-    )
 }
 
 fn weak_only(relation: &Relation, reason: &ReasonRule) -> Refusal {

@@ -123,7 +123,10 @@ impl<'a> Analysis<'a> {
                 || reads(reason)
                 || decides_queue(reason, relation, &column.name)
         };
-        let set = super::insert::keys_of_updates(rule);
+        let set = rule.update.iter().find_map(|update| match update.reach {
+            Reach::Keyed(set) | Reach::Own(set) => Some(set),
+            Reach::Refuse | Reach::All => None,
+        });
         let Some(set) = set.filter(|_| self.resolver.rules.mode == Mode::Restricted) else {
             return false;
         };
