@@ -282,14 +282,21 @@ fn function_sql(name: &str, body: &str) -> String {
 }
 
 /// The table itself: only an ordinary one of which all rows are its own, and all are seen, and in
-/// which the columns are of types whose text does not hang on a session's settings.
+/// which the columns are of types whose text does not hang on a session's settings. A column that is
+/// renamed, or computed in another way, leaves the table's own row as it is.
 fn source_sql(source: &Source) -> String {
     let columns: Vec<String> =
         source.pairs.iter().flat_map(|(a, s)| [literal(a), literal(s)]).collect();
     format!(
         "SELECT {object}, x.version, coalesce(x.fine, false), x.oid
          FROM (VALUES (true)) v LEFT JOIN (
-            SELECT c.oid, pg_catalog.concat_ws('.', c.oid, c.xmin, c.relfilenode) AS version,
+            SELECT c.oid, pg_catalog.concat_ws('.', c.oid, c.xmin, c.relfilenode, (
+                    SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.xmin), ','
+                        ORDER BY a.attnum)
+                    FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid), (
+                    SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', d.oid, d.xmin), ','
+                        ORDER BY d.oid)
+                    FROM pg_catalog.pg_attrdef d WHERE d.adrelid = c.oid)) AS version,
                 c.relkind = 'r' AND NOT c.relrowsecurity AND NOT c.relispartition
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN
                     (i.inhparent, i.inhrelid))

@@ -284,6 +284,8 @@ async fn what_could_change_unseen_ends_what_is_kept() {
             AS $f$ BEGIN RETURN NULL; END $f$', proname)
             FROM pg_proc WHERE proname LIKE 'tell%'); END $$",
         "DELETE FROM postern.reason_marks",
+        "BEGIN; ALTER TABLE tickets RENAME assignee TO other; ALTER TABLE tickets RENAME status TO assignee;
+         ALTER TABLE tickets RENAME other TO status; COMMIT",
         "DROP SCHEMA postern CASCADE",
     ] {
         world.postgres.psql("DROP TABLE IF EXISTS more; DROP RULE IF EXISTS no ON postern.reason_changes;
