@@ -41,6 +41,11 @@ impl Horizon {
         self.0.fetch_max(until.0, Ordering::AcqRel);
     }
 
+    /// They count no longer, whatever time it is: the clock may have been set back since.
+    pub fn end(&self) {
+        self.0.store(i64::MIN, Ordering::Release);
+    }
+
     /// Whether they count at that moment.
     pub fn counts(&self, now: Timestamp) -> bool {
         now.0 <= self.0.load(Ordering::Acquire)

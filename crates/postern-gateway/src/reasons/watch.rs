@@ -127,6 +127,13 @@ impl Watch {
     }
 }
 
+/// Nothing moves the horizon on any more.
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.horizon.end();
+    }
+}
+
 impl Following {
     /// Begins where all objects are as they should be.
     async fn begin(client: &Client, objects: &str, now: Timestamp) -> Result<Option<Self>, Error> {

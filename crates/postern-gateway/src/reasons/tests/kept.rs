@@ -415,6 +415,21 @@ async fn approvals_begin_and_end_in_what_is_kept() {
     assert!(ana.entitled().best("3", world.clock.now()).is_some());
 }
 
+/// What was kept up to a moment of a clock that was ahead is not kept when nobody looks any more.
+#[tokio::test]
+async fn nothing_is_kept_by_a_clock_that_was_set_back() {
+    let world = World::start(vec![open_ticket()]);
+    let client = world.client().await;
+    world.clock.wait(Duration::from_secs(3_600));
+    let mut reader = world.reader(&client).await;
+    world.begin(&mut reader).await;
+    assert!(world.are_kept() && has(&world, 0, "3"));
+    world.clock.0.store(0, Ordering::Relaxed);
+    assert!(world.are_kept());
+    drop(reader);
+    assert!(!world.are_kept() && !has(&world, 0, "3"));
+}
+
 /// Should a change be missed for a cause that nobody has thought of, it is not for long.
 #[tokio::test]
 async fn whoever_is_kept_is_read_whole_now_and_then() {
