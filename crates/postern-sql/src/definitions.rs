@@ -250,7 +250,9 @@ impl<'a> Definition<'a> {
                 "use a name that is neither a protected table's nor the server's",
             );
         }
-        if self.resolver.vouches() && self.resolver.catalogue.is_named_elsewhere(schema, name) {
+        // Policies of row-level security and the like run what nobody lists.
+        let looked_for = self.is_restricted() || self.resolver.vouches();
+        if looked_for && self.resolver.catalogue.is_named_elsewhere(schema, name) {
             return refuse(
                 "definition",
                 format!("nothing can be made under the name `{schema}.{name}`"),

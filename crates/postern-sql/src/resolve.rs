@@ -7,7 +7,7 @@ use pg_query::protobuf as pb;
 
 use crate::{
     Catalogue, Context, KeyType, Mode, Refusal, Rules, TableRule,
-    catalogue::{Column, Relation, Type},
+    catalogue::{Column, Policy, Relation, Type},
     extensions,
     functions::{Arity, BuiltIn},
     own::{Found, TEMPORARY},
@@ -193,31 +193,46 @@ impl<'a> Resolver<'a> {
 
     /// Policies of row-level security see clear values, where no mask stands for them. One that
     /// compares them with what a session can choose, as a setting, answers by which rows there are.
+    /// What a function of the database's own compares nobody knows who has not listed it.
     fn shows_rows_by_no_guess(&self, relation: &Relation) -> Judged<()> {
-        let chosen = |function: &String| {
-            !function.split_once('.').is_some_and(|(schema, name)| {
+        let known = |function: &str| {
+            function.split_once('.').is_some_and(|(schema, name)| {
                 self.vouches_for(schema, name) || self.is_pure(schema, name)
             })
         };
-        let asking = relation.policies.iter().filter(|p| p.asks || p.calls.iter().any(chosen));
-        let mut read = asking.flat_map(|policy| &policy.reads).filter_map(|read| {
-            let (oid, name) = read.split_once('.')?;
-            let table = self.catalogue.relation(oid.parse().ok()?)?;
-            let rule = self.rule_of(table.oid)?;
-            let column = table.columns.iter().find(|column| column.name == name)?;
-            self.tells(rule, column).then_some((table, column))
-        });
-        let Some((table, column)) = read.next() else { return Ok(()) };
-        refuse(
-            "row_security",
-            format!(
-                "`{}.{}` can't be used by this role: which of its rows there are is decided by \
-                 column `{}` of `{}.{}` and by what a session can choose",
-                relation.schema, relation.name, column.name, table.schema, table.name
-            ),
-            "ask the administrator to list the column as clear, or the functions that the table's \
-             policies call",
-        )
+        let own = |function: &&String| !function.starts_with("pg_catalog.") && !known(function);
+        let asks = |policy: &&Policy| policy.asks || policy.calls.iter().any(|f| !known(f));
+        let mut seen = BTreeSet::from([relation.oid]);
+        let mut queue = vec![relation];
+        while let Some(table) = queue.pop() {
+            let mut calls = table.policies.iter().flat_map(|policy| &policy.calls);
+            if let Some(function) = calls.find(own) {
+                return decided_by(relation, &format!("function `{function}`"));
+            }
+            for read in table.policies.iter().filter(asks).flat_map(|policy| &policy.reads) {
+                let read = self.read_by_policy(relation, read)?;
+                // What that one's policies decide decides here, too.
+                queue.extend(read.filter(|read| seen.insert(read.oid)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The table of a column, `oid.name`, which a policy compares with what a session can choose:
+    /// it must not be protected, nor stand for what is.
+    fn read_by_policy(&self, relation: &Relation, read: &str) -> Judged<Option<&'a Relation>> {
+        let Some((oid, name)) = read.split_once('.') else { return Ok(None) };
+        let table = oid.parse().ok().and_then(|oid| self.catalogue.relation(oid));
+        let Some(table) = table else { return Ok(None) };
+        let reached = self.closure(table.oid, |oid| self.catalogue.reads(oid));
+        let behind = reached.iter().any(|oid| *oid != table.oid && self.rule_of(*oid).is_some());
+        let column = table.columns.iter().find(|column| column.name == name);
+        let own = self.rule_of(table.oid).zip(column);
+        if behind || own.is_some_and(|(rule, column)| self.tells(rule, column)) {
+            let column = format!("column `{name}` of `{}.{}`", table.schema, table.name);
+            return decided_by(relation, &column).map(|()| None);
+        }
+        Ok(Some(table))
     }
 
     /// A view is plain if nothing it can reach is protected or unknown. If something is protected,
@@ -438,5 +453,19 @@ fn refused_catalogue<T>(range: &pb::RangeVar) -> Judged<T> {
         "catalogue",
         format!("catalogue relation `{}` can't be read by this role", range.relname),
         "use the catalogue relations that describe tables, columns, types and constraints",
+    )
+}
+
+/// Says what decides which rows of a table there are.
+fn decided_by(relation: &Relation, what: &str) -> Judged<()> {
+    refuse(
+        "row_security",
+        format!(
+            "`{}.{}` can't be used by this role: which of its rows there are is decided by {what} \
+             and by what a session can choose",
+            relation.schema, relation.name
+        ),
+        "ask the administrator to list the column as clear, or the functions that the table's \
+         policies call",
     )
 }

@@ -48,6 +48,11 @@ pub(super) fn sources(reasons: &[ReasonSettings]) -> Vec<Source> {
 }
 
 impl Source {
+    /// What [`objects_sql`] calls the table.
+    pub(super) fn object(&self) -> String {
+        format!("table {}.{}", self.schema, self.table)
+    }
+
     /// The table, quoted.
     fn quoted(&self) -> String {
         format!("{}.{}", identifier(&self.schema), identifier(&self.table))
@@ -282,8 +287,8 @@ fn function_sql(name: &str, body: &str) -> String {
 }
 
 /// The table itself: only an ordinary one of which all rows are its own, and all are seen, and in
-/// which the columns are of types whose text does not hang on a session's settings. A column that is
-/// renamed, or computed in another way, leaves the table's own row as it is.
+/// which the columns are of types whose text does not hang on a session's settings. A column that
+/// is renamed, or computed in another way, leaves the table's own row as it is.
 fn source_sql(source: &Source) -> String {
     let columns: Vec<String> =
         source.pairs.iter().flat_map(|(a, s)| [literal(a), literal(s)]).collect();
@@ -306,7 +311,7 @@ fn source_sql(source: &Source) -> String {
                         ::pg_catalog.regtype[]))) AS fine
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = {schema} AND c.relname = {table}) x ON true",
-        object = literal(&format!("table {}.{}", source.schema, source.table)),
+        object = literal(&source.object()),
         columns = columns.join(", "),
         schema = literal(&source.schema),
         table = literal(&source.table),

@@ -6,7 +6,11 @@
 //! read twice. Each look is one statement, so it has one snapshot: that of the changes, of what is
 //! forgotten, and of the objects that tell.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use postern_model::{Clock, Timestamp};
 use postern_session::{Horizon, ReasonSettings};
@@ -25,6 +29,8 @@ const FORGOTTEN_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Watch {
     /// Of the objects that tell.
     objects: String,
+    /// What that calls the tables that reasons are read from, in the order of [`told::sources`].
+    tables: Vec<String>,
     /// Whether there is a reason that a change of its row alone can begin or end.
     wanted: bool,
     state: State,
@@ -71,7 +77,8 @@ struct Look {
 impl Watch {
     pub(super) fn new(reasons: &[ReasonSettings], wanted: bool) -> Self {
         let objects = told::objects_sql(reasons);
-        Self { objects, wanted, state: State::Off(Timestamp(i64::MIN)) }
+        let tables = told::sources(reasons).iter().map(told::Source::object).collect();
+        Self { objects, tables, wanted, state: State::Off(Timestamp(i64::MIN)) }
     }
 
     /// What readings count no longer than that are taken now and kept; `None` while none are.
@@ -97,7 +104,8 @@ impl Watch {
                 return Ok(Changed::Unknown);
             }
             State::Off(_) => {
-                let begun = Following::begin(client, &self.objects, clock.now()).await;
+                let begun =
+                    Following::begin(client, (&self.objects, &self.tables), clock.now()).await;
                 let begun = begun.map(|following| following.map(State::On));
                 begun.map(|state| state.map(|state| (Changed::Unknown, Some(state))))
             }
@@ -136,16 +144,24 @@ impl Drop for Following {
 
 impl Following {
     /// Begins where all objects are as they should be.
-    async fn begin(client: &Client, objects: &str, now: Timestamp) -> Result<Option<Self>, Error> {
+    async fn begin(
+        client: &Client,
+        (objects, names): (&str, &[String]),
+        now: Timestamp,
+    ) -> Result<Option<Self>, Error> {
         // Before anything is named that may not be there.
         let found = client.query(objects, &[]).await?;
-        let mut tables = Vec::new();
+        let mut oids = BTreeMap::new();
         for row in &found {
             if !row.try_get::<_, bool>(2)? {
                 return Ok(None);
             }
-            tables.extend(row.try_get::<_, Option<u32>>(3)?);
+            if let Some(oid) = row.try_get::<_, Option<u32>>(3)? {
+                oids.insert(row.try_get::<_, String>(0)?, oid);
+            }
         }
+        let tables: Option<Vec<u32>> = names.iter().map(|name| oids.get(name).copied()).collect();
+        let Some(tables) = tables else { return Ok(None) };
         let look = client.prepare(&look_sql(objects)).await?;
         let nothing = Snapshot { xmin: 0, xmax: u64::MAX, running: Vec::new() };
         let seen = look_at(client, &look, &nothing).await?;

@@ -136,6 +136,22 @@ fn a_restricted_role_makes_temporary_tables_by_themselves() {
     }
 }
 
+/// Code that nobody lists runs, too: a policy's, which looks in `pg_temp` first.
+#[test]
+fn a_temporary_table_has_no_name_that_another_table_has() {
+    let mut rules = rules(Mode::Restricted);
+    (rules.functions, rules.relations) = (Vec::new(), Vec::new());
+    let path = names(&["public"]);
+    let context = Context::new(&path, PREFIX);
+    for (sql, made) in [
+        ("CREATE TEMP TABLE products (id int)", false),
+        ("CREATE TEMP TABLE product (id int)", true),
+    ] {
+        let verdict = analyse(sql, &catalogue(), &rules, context).unwrap().pop().unwrap().verdict;
+        assert_eq!(matches!(verdict, Verdict::Plain(_)), made, "{sql}");
+    }
+}
+
 /// What is read to say who may see whom is looked for by its name.
 #[test]
 fn a_table_that_reasons_read_is_not_made_anew_by_a_restricted_role() {
