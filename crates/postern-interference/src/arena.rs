@@ -78,7 +78,7 @@ impl Clock for SystemClock {
 /// Two servers, for one world after the other.
 #[derive(Debug)]
 pub struct Arena {
-    servers: [PostgresServer; 2],
+    pub(crate) servers: [PostgresServer; 2],
 }
 
 /// One of a world's two databases, behind its gateway.
@@ -126,6 +126,7 @@ impl Arena {
     }
 
     fn stage_after(&self, world: &World, last: &str) -> anyhow::Result<Stage> {
+        self.number_alike()?;
         let databases = both(|side| {
             let server = &self.servers[side];
             server.psql(&format!(
@@ -140,6 +141,25 @@ impl Arena {
         }
         let sides = both(|side| Side::start(&self.servers[side], world))?;
         Ok(Stage { sides, level: world.level, accounts: world.accounts.clone() })
+    }
+
+    /// Has both servers give the next object the same number: what an earlier world made, or was
+    /// stopped in making, may have taken more of them on one side.
+    fn number_alike(&self) -> anyhow::Result<()> {
+        let next = both(|side| {
+            let text = self.servers[side].psql("SELECT lo_create(0)")?;
+            text.trim().parse::<u32>().context("a server gives no number")
+        })?;
+        let last = next[0].max(next[1]);
+        both(|side| {
+            let passes = format!("WHILE lo_create(0) < {last} LOOP END LOOP;");
+            let passes = if next[side] < last { passes.as_str() } else { "" };
+            let text = format!(
+                "DO $$ BEGIN {passes} PERFORM lo_unlink(oid) FROM pg_largeobject_metadata; END $$"
+            );
+            Ok(self.servers[side].psql(&text)?)
+        })?;
+        Ok(())
     }
 }
 

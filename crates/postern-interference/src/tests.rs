@@ -80,6 +80,15 @@ fn what_comes_of_where_rows_stand_is_told_from_what_comes_of_values() {
 }
 
 #[test]
+fn what_one_side_made_before_does_not_number_its_tables_differently() {
+    let arena = Arena::start().unwrap();
+    arena.servers[1].psql("SELECT lo_create(0) FROM generate_series(1, 500)").unwrap();
+    for _ in 0..2 {
+        arena.stage(&corpus::world()).unwrap();
+    }
+}
+
+#[test]
 fn what_was_found_once_stays_mended() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let arena = Arena::start().unwrap();
