@@ -162,6 +162,12 @@ def cosigners(data, witnesses):
     return found
 
 
+def parse_arguments(given):
+    """The key, and the witnesses' if there are any: `KEY [ENOUGH WITNESS…]`."""
+    key, *more = given
+    return parse_key(key), parse_witnesses(more[1:], int(more[0])) if more else None
+
+
 def parse_checkpoint(data, key):
     """The checkpoint that a key signed for its own ledger."""
     lines = open_note(data, key).split("\n")

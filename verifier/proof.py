@@ -112,10 +112,7 @@ def check(text, key, witnesses=None):
 
 
 def main():
-    key = note.parse_key(sys.argv[1])
-    witnesses = None
-    if sys.argv[2:]:
-        witnesses = note.parse_witnesses(sys.argv[3:], int(sys.argv[2]))
+    key, witnesses = note.parse_arguments(sys.argv[1:])
     for line in sys.stdin:
         try:
             [proved] = check(json.loads(line), key, witnesses)

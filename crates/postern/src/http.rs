@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as witnesses need: one kind of request, short texts, no encryption. What is
-//! sent is signed and secret to nobody.
+//! As much of HTTP/1.1 as witnesses and who fetches metrics need: short texts, no encryption. What
+//! witnesses are sent is signed and secret to nobody; metrics do not leave the machine.
 
 use std::{
     io::{self, BufRead, BufReader, Read as _, Write as _},
@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 const HEAD_BYTES_MAX: u64 = 16 << 10;
 const BODY_BYTES_MAX: u64 = 64 << 10;
 /// How long the other side may say nothing.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request that was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,9 +25,39 @@ pub(crate) struct Request {
     pub(crate) last: bool,
 }
 
+/// A kind of text.
+pub(crate) const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// Answers the requests of a connection, each with what [`reply`] makes, until there is no more.
+///
+/// # Errors
+/// Of the connection, and of one on which nothing comes for a while.
+pub(crate) fn serve(
+    stream: TcpStream,
+    mut answer: impl FnMut(&Request) -> String,
+) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    loop {
+        let request = match read_request(&mut stream) {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let reply = reply(400, PLAIN, &format!("{error}\n"));
+                return stream.get_mut().write_all(reply.as_bytes());
+            }
+        };
+        stream.get_mut().write_all(answer(&request).as_bytes())?;
+        if request.last {
+            return Ok(());
+        }
+    }
+}
+
 /// The next request of a connection; `None` if there is no more. An error says that it is none,
 /// or too long.
-pub(crate) fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
+fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
     let Some((first, fields)) = read_head(stream)? else { return Ok(None) };
     let mut words = first.split(' ');
     let (Some(method), Some(path), Some("HTTP/1.1" | "HTTP/1.0"), None) =
@@ -52,7 +82,7 @@ pub(crate) fn reply(status: u16, content_type: &str, body: &str) -> String {
 
 /// Posts a text; the reply's status and body.
 pub(crate) fn post(url: &str, body: &str) -> anyhow::Result<(u16, String)> {
-    let (status, reply) = post_bytes(url, "text/plain; charset=utf-8", body.as_bytes())?;
+    let (status, reply) = post_bytes(url, PLAIN, body.as_bytes())?;
     Ok((status, String::from_utf8(reply).context("its reply is no text")?))
 }
 

@@ -1,8 +1,7 @@
 //! `postern witness`: on another machine, says of ledgers that they continue what it saw before.
 
 use std::{
-    fs,
-    io::{self, BufReader, Write as _},
+    fs, io,
     net::{TcpListener, TcpStream},
     path::Path,
     sync::{
@@ -83,30 +82,16 @@ fn accept(witness: &Witness, proof: &Path) -> anyhow::Result<Outcome> {
 }
 
 fn serve(stream: TcpStream, witness: &Witness) -> io::Result<()> {
-    stream.set_read_timeout(Some(http::PATIENCE))?;
-    stream.set_write_timeout(Some(http::PATIENCE))?;
-    let mut stream = BufReader::new(stream);
-    loop {
-        let request = match http::read_request(&mut stream) {
-            Ok(Some(request)) => request,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let text = http::reply(400, "text/plain; charset=utf-8", &format!("{error}\n"));
-                return stream.get_mut().write_all(text.as_bytes());
-            }
-        };
-        let WitnessReply { status, content_type, body } = answer(&request, witness);
-        stream.get_mut().write_all(http::reply(status, content_type, &body).as_bytes())?;
-        if request.last {
-            return Ok(());
-        }
-    }
+    http::serve(stream, |request| {
+        let WitnessReply { status, content_type, body } = answer(request, witness);
+        http::reply(status, content_type, &body)
+    })
 }
 
 fn answer(request: &http::Request, witness: &Witness) -> WitnessReply {
     let plain = |status, body: &str| WitnessReply {
         status,
-        content_type: "text/plain; charset=utf-8",
+        content_type: http::PLAIN,
         body: body.to_owned(),
     };
     if !request.path.ends_with("/add-checkpoint") {

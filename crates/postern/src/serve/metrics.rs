@@ -6,7 +6,7 @@
 use std::{
     fmt,
     fs::DirEntry,
-    io::{self, BufReader, Write as _},
+    io,
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     sync::{
@@ -37,7 +37,6 @@ const CONNECTIONS_MAX: usize = 8;
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// When entries became durable last; 0: not since the start.
 #[derive(Debug, Clone, Default)]
@@ -132,35 +131,20 @@ impl Drop for Connected {
 }
 
 fn serve(stream: TcpStream, registry: &Registry) -> io::Result<()> {
-    stream.set_read_timeout(Some(http::PATIENCE))?;
-    stream.set_write_timeout(Some(http::PATIENCE))?;
-    let mut stream = BufReader::new(stream);
-    loop {
-        let request = match http::read_request(&mut stream) {
-            Ok(Some(request)) => request,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let reply = http::reply(400, PLAIN, &format!("{error}\n"));
-                return stream.get_mut().write_all(reply.as_bytes());
-            }
-        };
+    http::serve(stream, |request| {
         let path = request.path.split('?').next().unwrap_or_default();
-        let reply = match (path, &*request.method) {
+        match (path, &*request.method) {
             ("/metrics", "GET") => {
                 let mut page = String::new();
                 match text::encode(&mut page, registry) {
                     Ok(()) => http::reply(200, CONTENT_TYPE, &page),
-                    Err(error) => http::reply(500, PLAIN, &format!("{error}\n")),
+                    Err(error) => http::reply(500, http::PLAIN, &format!("{error}\n")),
                 }
             }
-            ("/metrics", _) => http::reply(405, PLAIN, "metrics are fetched by GET\n"),
-            _ => http::reply(404, PLAIN, "only /metrics is here\n"),
-        };
-        stream.get_mut().write_all(reply.as_bytes())?;
-        if request.last {
-            return Ok(());
+            ("/metrics", _) => http::reply(405, http::PLAIN, "metrics are fetched by GET\n"),
+            _ => http::reply(404, http::PLAIN, "only /metrics is here\n"),
         }
-    }
+    })
 }
 
 /// Reads them where they are.

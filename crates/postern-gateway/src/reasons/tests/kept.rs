@@ -1,11 +1,9 @@
 //! Readings that are kept by what has changed are what a whole reading would be, whatever the
 //! transactions do meanwhile.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, atomic::AtomicI64},
-};
+use std::sync::{Mutex, atomic::AtomicI64};
 
+use postern_session::Held;
 use postern_testkit::PostgresServer;
 use tokio_postgres::Client;
 
@@ -84,21 +82,8 @@ impl World {
         self.active.iter().all(|active| active.entitled().lasts(self.clock.now()))
     }
 
-    fn subjects(&self) -> BTreeMap<&str, Vec<String>> {
-        let of = |active: &Active| {
-            let (held, _) = active.entitled().without(|_, _| false);
-            let mut held: Vec<String> = held
-                .iter()
-                .map(|(subject, reason)| format!("{} {:?}", subject.as_str(), reason))
-                .collect();
-            held.sort();
-            held
-        };
-        self.names
-            .iter()
-            .zip(&self.active)
-            .map(|(name, active)| (name.as_str(), of(active)))
-            .collect()
+    fn subjects(&self) -> [Vec<String>; 2] {
+        [0, 1].map(|who| held(&self.active[who]))
     }
 
     /// What is kept is what the server says.
@@ -111,16 +96,19 @@ impl World {
         let active: Vec<Active> = self.names.iter().map(|name| reasons.keep(name)).collect();
         let asked = self.names.clone().map(|actor| Request { actor, done: oneshot::channel().0 });
         whole.read_asked(&reasons, asked.into()).await.unwrap();
-        for (active, name) in active.iter().zip(&self.names) {
-            let (held, _) = active.entitled().without(|_, _| false);
-            let mut held: Vec<String> = held
-                .iter()
-                .map(|(subject, reason)| format!("{} {:?}", subject.as_str(), reason))
-                .collect();
-            held.sort();
-            assert_eq!(kept[name.as_str()], held, "{}", name.as_str());
+        for ((active, kept), name) in active.iter().zip(kept).zip(&self.names) {
+            assert_eq!(kept, held(active), "{}", name.as_str());
         }
     }
+}
+
+/// Subjects and why, in order.
+fn held(active: &Active) -> Vec<String> {
+    let (held, _) = active.entitled().without(|_, _| false);
+    let said = |(subject, reason): &Held| format!("{} {reason:?}", subject.as_str());
+    let mut held: Vec<String> = held.iter().map(said).collect();
+    held.sort();
+    held
 }
 
 fn open_ticket() -> ReasonSettings {

@@ -11,7 +11,7 @@ use postern_session::condition_reads;
 use super::{
     super::{
         file::{
-            BudgetFile, EnforcementFile, GradeFile, MoreBudgetsFile, PoolFile, ReasonFile,
+            AccountBudgetsFile, BudgetFile, EnforcementFile, GradeFile, PoolFile, ReasonFile,
             RoleFile, RoleKind, TableFile,
         },
         settings::{Budget, Column, Reason, Role, Strength, Table},
@@ -120,7 +120,7 @@ impl Checker<'_> {
     /// Budgets of contractors, and of single accounts.
     pub(super) fn more_budgets(
         &mut self,
-        sections: &[MoreBudgetsFile],
+        sections: &[AccountBudgetsFile],
     ) -> (Vec<Budget>, BTreeMap<Actor, Vec<Budget>>) {
         let (mut contractors, mut people) = (Vec::new(), BTreeMap::<_, Vec<Budget>>::new());
         for (index, section) in sections.iter().enumerate() {
