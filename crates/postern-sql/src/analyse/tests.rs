@@ -25,6 +25,7 @@ mod named;
 mod names;
 mod order;
 mod paths;
+mod policies;
 mod recursion;
 mod refused;
 mod saves;

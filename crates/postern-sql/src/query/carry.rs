@@ -317,7 +317,7 @@ impl Analysis<'_> {
 
 /// All values of a column, as a list with commas. Not each once: for that servers from 16 on sort
 /// the rows, and other aggregates would read them in that order (`enable_presorted_aggregate`).
-fn all_values(alias: &str, column: &str) -> Node {
+pub(super) fn all_values(alias: &str, column: &str) -> Node {
     let text = ast::type_name("pg_catalog", "text", &[], false);
     let values = ast::cast(ast::column(&[alias, column]), text);
     ast::call("string_agg", vec![values, ast::constant(",")])

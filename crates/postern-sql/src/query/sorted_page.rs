@@ -9,7 +9,15 @@ use std::collections::BTreeSet;
 
 use pg_query::{Node, NodeEnum, protobuf as pb};
 
-use super::{Analysis, carry::Carried, leaf::keys, scope::Scope, select::Place, target::Outputs};
+use super::{
+    Analysis,
+    carry::{Carried, all_values},
+    leaf::keys,
+    scalar::parts,
+    scope::Scope,
+    select::Place,
+    target::Outputs,
+};
 use crate::{Mode, ast, refusal::Judged, taint::Taint};
 
 /// `RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW`, as the parser writes it where no frame is
@@ -92,7 +100,7 @@ impl Analysis<'_> {
             for (alias, column, _) in keys {
                 let subject = keys::subject(alias, column, build.key_type);
                 let own = self.is_in_set(subject, set, build.key_type);
-                let list = own_keys(ast::column(&[alias, column]), own);
+                let list = own_keys((alias, column), own);
                 lists.push((ast::case(is_first(select, order), list, ast::null()), leaf));
             }
         }
@@ -118,37 +126,28 @@ fn order_of(select: &pb::SelectStmt, outputs: &Outputs) -> Option<Vec<Node>> {
     select.sort_clause.iter().map(expression).collect()
 }
 
-/// Whether an expression has the same value wherever it stands beside a row.
+/// Whether an expression has the same value wherever it stands beside a row. A constant by itself
+/// is a column's number.
 fn is_steady(node: &Node) -> bool {
-    let all = |nodes: &[Node]| nodes.iter().all(is_steady);
-    let one = |node: &Option<Box<Node>>| node.as_deref().is_none_or(is_steady);
+    let steady = |part: &mut Node| {
+        matches!(part.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_))) || is_steady(part)
+    };
     match &node.node {
         Some(NodeEnum::ColumnRef(_)) => true,
-        Some(NodeEnum::TypeCast(n)) => n.arg.as_deref().is_some_and(is_within),
-        Some(NodeEnum::CollateClause(n)) => one(&n.arg),
-        Some(NodeEnum::CoalesceExpr(n)) => n.args.iter().all(is_within),
-        Some(NodeEnum::CaseExpr(n)) => {
-            n.arg.as_deref().is_none_or(is_within)
-                && all(&n.args)
-                && n.defresult.as_deref().is_none_or(is_within)
-        }
-        Some(NodeEnum::CaseWhen(n)) => {
-            n.expr.as_deref().is_none_or(is_within) && n.result.as_deref().is_none_or(is_within)
-        }
-        Some(NodeEnum::AExpr(n)) => {
-            n.lexpr.as_deref().is_none_or(is_within) && n.rexpr.as_deref().is_none_or(is_within)
-        }
-        Some(NodeEnum::BoolExpr(n)) => n.args.iter().all(is_within),
-        Some(NodeEnum::NullTest(n)) => one(&n.arg),
-        Some(NodeEnum::BooleanTest(n)) => one(&n.arg),
-        Some(NodeEnum::List(n)) => n.items.iter().all(is_within),
+        Some(
+            NodeEnum::TypeCast(_)
+            | NodeEnum::CollateClause(_)
+            | NodeEnum::CoalesceExpr(_)
+            | NodeEnum::CaseExpr(_)
+            | NodeEnum::CaseWhen(_)
+            | NodeEnum::AExpr(_)
+            | NodeEnum::BoolExpr(_)
+            | NodeEnum::NullTest(_)
+            | NodeEnum::BooleanTest(_)
+            | NodeEnum::List(_),
+        ) => parts(&mut node.clone()).into_iter().all(steady),
         _ => false,
     }
-}
-
-/// The same of a part of one, which may be a constant: by itself that is a column's number.
-fn is_within(node: &Node) -> bool {
-    matches!(node.node, Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_))) || is_steady(node)
 }
 
 /// Whether OFFSET is a constant or a parameter.
@@ -187,9 +186,8 @@ fn compare(left: Node, operator: &str, right: Node) -> Node {
 }
 
 /// The keys that are `own` in all rows that are sorted, as a list with commas.
-fn own_keys(key: Node, own: Node) -> Node {
-    let text = ast::type_name("pg_catalog", "text", &[], false);
-    let mut call = ast::call("string_agg", vec![ast::cast(key, text), ast::constant(",")]);
+fn own_keys((alias, column): (&str, &str), own: Node) -> Node {
+    let mut call = all_values(alias, column);
     if let Some(NodeEnum::FuncCall(call)) = call.node.as_mut() {
         call.agg_filter = Some(Box::new(own));
     }
