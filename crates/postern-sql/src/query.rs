@@ -54,6 +54,7 @@ mod select;
 mod set_operation;
 mod sets;
 mod settings;
+mod sort;
 mod sorted_page;
 mod switch;
 mod target;

@@ -18,36 +18,15 @@ use super::{
     select::Place,
     target::Outputs,
 };
-use crate::{Mode, ast, refusal::Judged, taint::Taint};
+use crate::{Mode, ast, taint::Taint};
 
 /// `RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW`, as the parser writes it where no frame is
 /// named (`FRAMEOPTION_DEFAULTS`, parsenodes.h).
 const NO_FRAME: i32 = 0x422;
 
 impl Analysis<'_> {
-    /// ORDER BY: the leaves whose records it tells apart, and what a page of own records is sorted
-    /// by.
-    pub(super) fn sort_clause(
-        &mut self,
-        select: &mut pb::SelectStmt,
-        outputs: &Outputs,
-        (scope, place): (&Scope<'_>, Place),
-    ) -> Judged<(BTreeSet<usize>, Taint)> {
-        let pages = self.is_sorted_page(select, outputs, (scope, place));
-        let mut kept = Taint::default();
-        let keeps = pages || self.shows_all(select, scope, place);
-        let keeps = keeps.then_some(&mut kept);
-        let sorts = self.order(&mut select.sort_clause, outputs, scope, keeps)?;
-        if !pages {
-            return Ok((sorts, Taint::default()));
-        }
-        // Whose record is absent shows in the order of rows that do not come.
-        self.tested.extend(&kept.sides);
-        Ok((sorts, kept))
-    }
-
     /// Whether a select is a page whose first row can carry the keys of all that was compared.
-    fn is_sorted_page(
+    pub(super) fn is_sorted_page(
         &self,
         select: &pb::SelectStmt,
         outputs: &Outputs,
